@@ -1,0 +1,306 @@
+//! Machine actions: their life from `Pending` to the end.
+//!
+//! <https://learn.microsoft.com/defender-endpoint/api/machineaction>
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
+
+use crate::clock::{Clock, seconds, stamp};
+use crate::config::{Behaviour, Outcome};
+use crate::ids;
+use crate::query::{Kind, Member, Schema};
+
+/// The one type of action that the simulator starts.
+pub const COLLECT: &str = "CollectInvestigationPackage";
+
+const STATUSES: &[&str] = &[
+    "Pending",
+    "Cancelled",
+    "TimeOut",
+    "Failed",
+    "InProgress",
+    "Succeeded",
+];
+
+/// One action. What the caller sees is kept as it is served.
+#[derive(Debug, Clone)]
+pub struct Action {
+    shown: Map<String, Value>,
+    /// When it was created and when it entered its status, in simulated time.
+    created: Duration,
+    entered: Duration,
+    /// The wall clock at `entered`.
+    entered_at: Timestamp,
+    /// Brought in by [`Actions::add`], hence without a life of its own.
+    frozen: bool,
+}
+
+/// All actions, in order of creation.
+#[derive(Debug, Default)]
+pub struct Actions(Vec<Action>);
+
+/// What a caller asks to be done.
+#[derive(Debug, Default)]
+pub struct Request<'a> {
+    pub requestor: &'a str,
+    pub comment: &'a str,
+    pub title: Option<&'a str>,
+    pub external_id: Option<&'a str>,
+    pub source: Option<&'a str>,
+}
+
+impl Action {
+    fn text(&self, member: &str) -> &str {
+        self.shown
+            .get(member)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    pub fn id(&self) -> &str {
+        self.text("id")
+    }
+
+    pub fn machine_id(&self) -> &str {
+        self.text("machineId")
+    }
+
+    /// The DNS name of the machine.
+    pub fn machine_name(&self) -> &str {
+        self.text("computerDnsName")
+    }
+
+    pub fn status(&self) -> &str {
+        self.text("status")
+    }
+
+    pub fn is_collection(&self) -> bool {
+        self.text("type") == COLLECT
+    }
+
+    pub fn is_final(&self) -> bool {
+        !matches!(self.status(), "Pending" | "InProgress")
+    }
+
+    /// As served, without a context.
+    pub fn to_json(&self) -> Value {
+        Value::Object(self.shown.clone())
+    }
+
+    /// Whether the service has got round to showing it.
+    pub fn is_visible(&self, behaviour: &Behaviour, now: Duration) -> bool {
+        now >= self
+            .created
+            .saturating_add(seconds(behaviour.not_found_after_create_s))
+    }
+
+    fn set(&mut self, member: &str, value: impl Into<Value>) {
+        self.shown.insert(member.to_owned(), value.into());
+    }
+
+    fn enter(&mut self, status: &str, at: Duration, wall: Timestamp) {
+        self.entered = at;
+        self.entered_at = wall;
+        self.set("status", status);
+        self.set("lastUpdateDateTimeUtc", stamp(wall));
+    }
+
+    /// One step on, if it is due.
+    fn step(&mut self, behaviour: &Behaviour, clock: &Clock, now: Duration) -> bool {
+        let span = match self.status() {
+            "Pending" => seconds(behaviour.pending_s),
+            "InProgress" => seconds(behaviour.in_progress_s),
+            _ => return false,
+        };
+        let due = self.entered.saturating_add(span);
+        if self.frozen || due > now {
+            return false;
+        }
+        let span = SignedDuration::try_from(clock.real(span)).unwrap_or(SignedDuration::MAX);
+        let wall = self.entered_at.checked_add(span).unwrap_or(self.entered_at);
+        if self.status() == "Pending" {
+            self.enter("InProgress", due, wall);
+            return true;
+        }
+        let outcome = behaviour
+            .machine_outcomes
+            .get(self.machine_id())
+            .unwrap_or(&behaviour.outcome);
+        match outcome {
+            Outcome::Succeeded => self.enter("Succeeded", due, wall),
+            Outcome::TimeOut => self.enter("TimeOut", due, wall),
+            Outcome::Failed => {
+                self.enter("Failed", due, wall);
+                // E_FAIL. The service publishes no table of its values.
+                self.set("errorHResult", -2_147_467_259_i64);
+            }
+        }
+        true
+    }
+}
+
+impl Actions {
+    /// Brings every action up to the present.
+    pub fn advance(&mut self, behaviour: &Behaviour, clock: &Clock) {
+        let now = clock.now();
+        for action in &mut self.0 {
+            while action.step(behaviour, clock, now) {}
+        }
+    }
+
+    pub fn all(&self) -> &[Action] {
+        &self.0
+    }
+
+    pub fn find(&self, id: &str) -> Option<&Action> {
+        self.0
+            .iter()
+            .find(|action| action.id().eq_ignore_ascii_case(id))
+    }
+
+    /// The collection that keeps a machine busy.
+    pub fn running_on(&self, machine: &str) -> Option<&Action> {
+        self.0
+            .iter()
+            .find(|a| a.is_collection() && !a.is_final() && a.machine_id() == machine)
+    }
+
+    /// Starts a collection.
+    pub fn collect(&mut self, machine: &Value, request: &Request<'_>, clock: &Clock) -> Value {
+        let wall = Timestamp::now();
+        let updated = SignedDuration::from_nanos(i64::from(fastrand::u16(..900)) * 100);
+        let updated = wall.checked_add(updated).unwrap_or(wall);
+        let member = |name: &str| machine.get(name).cloned().unwrap_or_default();
+        let shown = json!({
+            "id": ids::guid(),
+            "type": COLLECT,
+            "title": request.title,
+            "requestor": request.requestor,
+            "requestorComment": request.comment,
+            "status": "Pending",
+            "machineId": member("id"),
+            "computerDnsName": member("computerDnsName"),
+            "creationDateTimeUtc": stamp(wall),
+            "lastUpdateDateTimeUtc": stamp(updated),
+            "cancellationRequestor": null,
+            "cancellationComment": null,
+            "cancellationDateTimeUtc": null,
+            "errorHResult": 0,
+            "scope": null,
+            "externalId": request.external_id,
+            "requestSource": request.source.unwrap_or("PublicApi"),
+            "relatedFileInfo": null,
+            "commands": [],
+            "troubleshootInfo": null,
+        });
+        let now = clock.now();
+        let map = if let Value::Object(map) = shown.clone() {
+            map
+        } else {
+            Map::new()
+        };
+        self.0.push(Action {
+            shown: map,
+            created: now,
+            entered: now,
+            entered_at: wall,
+            frozen: false,
+        });
+        shown
+    }
+
+    /// Brings in an action as it stands, which then keeps its status: history, or a kind that the
+    /// simulator cannot start. Members not given are those of a finished collection.
+    pub fn add(&mut self, given: &Map<String, Value>, machine: &Value) -> Value {
+        let clock = Clock::new(1.0);
+        let request = Request {
+            requestor: "Analyst@contoso.example",
+            ..Request::default()
+        };
+        self.collect(machine, &request, &clock);
+        let Some(action) = self.0.last_mut() else {
+            return Value::Null;
+        };
+        action.frozen = true;
+        action.created = Duration::ZERO;
+        action.set("status", "Succeeded");
+        for (name, value) in given {
+            action.set(name, value.clone());
+        }
+        action.to_json()
+    }
+
+    /// Ends an action on request; `None` if there is none that could be ended.
+    pub fn cancel(
+        &mut self,
+        id: &str,
+        requestor: &str,
+        comment: &str,
+        now: Duration,
+    ) -> Option<Value> {
+        let action = self
+            .0
+            .iter_mut()
+            .find(|a| a.id().eq_ignore_ascii_case(id) && !a.is_final())?;
+        let wall = Timestamp::now();
+        action.set("cancellationRequestor", requestor);
+        action.set("cancellationComment", comment);
+        action.set("cancellationDateTimeUtc", stamp(wall));
+        action.enter("Cancelled", now, wall);
+        Some(action.to_json())
+    }
+}
+
+/// The actions as a queried collection.
+pub const SCHEMA: Schema = Schema {
+    name: "MachineActions",
+    type_name: "microsoft.windowsDefenderATP.api.MachineAction",
+    members: &[
+        Member::filterable("id", Kind::Guid),
+        Member::filterable("status", Kind::Enum(STATUSES)),
+        Member::filterable("machineId", Kind::Text),
+        Member::filterable("type", Kind::Enum(TYPES)),
+        Member::filterable("requestor", Kind::Text),
+        Member::filterable("creationDateTimeUtc", Kind::Time),
+        Member::other("title", Kind::Text),
+        Member::other("requestorComment", Kind::Text),
+        Member::other("computerDnsName", Kind::Text),
+        Member::other("lastUpdateDateTimeUtc", Kind::Time),
+        Member::other("cancellationRequestor", Kind::Text),
+        Member::other("cancellationComment", Kind::Text),
+        Member::other("cancellationDateTimeUtc", Kind::Time),
+        Member::other("errorHResult", Kind::Number),
+        Member::other("scope", Kind::Text),
+        Member::other("externalId", Kind::Text),
+        Member::other("requestSource", Kind::Text),
+        Member::other("relatedFileInfo", Kind::Whole),
+        Member::other("commands", Kind::Whole),
+        Member::other("troubleshootInfo", Kind::Whole),
+    ],
+};
+
+const TYPES: &[&str] = &[
+    "Unknown",
+    "RequestSample",
+    "Block",
+    "RunAntiVirusScan",
+    "Offboard",
+    "RegenerateId",
+    COLLECT,
+    "Isolate",
+    "Unisolate",
+    "StopAndQuarantineFile",
+    "RestrictCodeExecution",
+    "UnrestrictCodeExecution",
+    "LiveResponse",
+    "Troubleshoot",
+    "LogsCollection",
+    "TokenRefresh",
+    "EndpointConfigManagementCheckin",
+    "EnableActiveDirectoryUser",
+    "DisableActiveDirectoryUser",
+    "ResetPasswordActiveDirectoryUser",
+    "ImmuneActiveDirectoryCustomPlaybook",
+];

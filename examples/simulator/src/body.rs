@@ -1,0 +1,194 @@
+//! Bodies as they travel, and the wire that can be cut in the middle of one.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::body::{Bytes, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+const BLOCK: usize = 64 * 1024;
+
+/// A text, perhaps repeated, perhaps slow, perhaps cut off.
+#[derive(Debug)]
+pub struct Body {
+    block: Bytes,
+    position: u64,
+    total: u64,
+    chunked: bool,
+    drip: Option<Drip>,
+    cut: Option<(u64, Cut)>,
+}
+
+/// So many bytes at a time, so far apart.
+#[derive(Debug)]
+pub struct Drip {
+    bytes: usize,
+    every: Duration,
+    next: Option<Pin<Box<Sleep>>>,
+}
+
+impl Body {
+    pub fn whole(bytes: Bytes, chunked: bool) -> Self {
+        let total = bytes.len() as u64;
+        Body {
+            block: bytes,
+            position: 0,
+            total,
+            chunked,
+            drip: None,
+            cut: None,
+        }
+    }
+
+    /// `pattern`, `count` times over, without holding all of it.
+    pub fn repeated(pattern: &[u8], count: u64, chunked: bool) -> Self {
+        // A whole number of patterns fills one block, so that long bodies do not go out in crumbs.
+        let times = (BLOCK / pattern.len().max(1)).max(1);
+        let total = (pattern.len() as u64).saturating_mul(count);
+        Body {
+            total,
+            ..Body::whole(pattern.repeat(times).into(), chunked)
+        }
+    }
+
+    /// Sends `bytes` at a time with a pause of `every` in front of each but the first.
+    pub fn dripping(mut self, bytes: usize, every: Duration) -> Self {
+        self.drip = Some(Drip {
+            bytes: bytes.max(1),
+            every,
+            next: None,
+        });
+        self
+    }
+
+    /// Promises everything, sends this much, and cuts the wire.
+    pub fn cut_after(mut self, bytes: u64, cut: Cut) -> Self {
+        self.cut = Some((bytes, cut));
+        self
+    }
+
+    fn end(&self) -> u64 {
+        self.cut
+            .as_ref()
+            .map_or(self.total, |(bytes, _)| self.total.min(*bytes))
+    }
+
+    fn next_chunk(&mut self) -> Bytes {
+        let length = self.block.len() as u64;
+        let offset = self.position.checked_rem(length).unwrap_or(0);
+        let most = self.drip.as_ref().map_or(BLOCK, |drip| drip.bytes) as u64;
+        let size = most.min(length - offset).min(self.end() - self.position);
+        self.position += size;
+        // Both lie within the block, whose length is a usize.
+        let offset = usize::try_from(offset).unwrap_or(0);
+        let size = usize::try_from(size).unwrap_or(0);
+        self.block.slice(offset..offset + size)
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.position >= self.end() {
+            return match &self.cut {
+                Some((_, cut)) => {
+                    // Never ready again: the wire breaks once what was sent has been flushed.
+                    cut.0.store(true, Ordering::SeqCst);
+                    Poll::Pending
+                }
+                None => Poll::Ready(None),
+            };
+        }
+        if let Some(drip) = &mut self.drip {
+            if let Some(sleep) = &mut drip.next {
+                ready!(sleep.as_mut().poll(cx));
+            }
+            drip.next = Some(Box::pin(tokio::time::sleep(drip.every)));
+        }
+        Poll::Ready(Some(Ok(Frame::data(self.next_chunk()))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.cut.is_none() && self.position >= self.total
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.chunked {
+            SizeHint::default()
+        } else {
+            SizeHint::with_exact(self.total - self.position.min(self.total))
+        }
+    }
+}
+
+/// Set by a body to have its connection cut after the next flush.
+#[derive(Debug, Clone, Default)]
+pub struct Cut(Arc<AtomicBool>);
+
+/// A connection that fails when its [`Cut`] is set and everything before has been flushed.
+#[derive(Debug)]
+pub struct Wire<S> {
+    inner: S,
+    cut: Cut,
+}
+
+impl<S> Wire<S> {
+    pub fn new(inner: S, cut: Cut) -> Self {
+        Wire { inner, cut }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+        if self.cut.0.load(Ordering::SeqCst) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}

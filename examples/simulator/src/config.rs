@@ -1,0 +1,272 @@
+//! Everything that can be chosen: once, in [`Config`], or while the simulator runs, in [`Behaviour`].
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+/// Tenant of the default application.
+pub const DEFAULT_TENANT: &str = "9d4b7c1e-2f60-4a85-8c3d-51e0a7b6f924";
+/// Client id of the default application.
+pub const DEFAULT_CLIENT: &str = "3a8f5d02-6b7c-4e19-9f48-c2d1708be563";
+/// Secret of the default application. It holds characters that a form body must escape.
+pub const DEFAULT_SECRET: &str = "sim8Q~not+a/real=secret&100%";
+/// Name under which the default application appears as `requestor`; any other application appears
+/// under its client id, as the service also does.
+pub const DEFAULT_NAME: &str = "Simulator test application";
+
+/// What is fixed when the simulator starts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address to listen on; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Serve HTTPS with a certificate for `127.0.0.1` and `localhost` from a fresh test authority.
+    pub tls: bool,
+    /// Simulated seconds that pass in a real second. Scales quota windows, the durations of actions
+    /// and the life of links; time stamps and tokens stay on the wall clock.
+    pub time_scale: f64,
+    /// How many machines the tenant has.
+    pub machines: usize,
+    /// Who may sign in.
+    pub applications: Vec<Application>,
+    /// Life of a token in real seconds, as told in `expires_in`.
+    pub token_lifetime_s: u64,
+    /// How calls are counted.
+    pub quota_mode: QuotaMode,
+    /// The limits of each endpoint; all limits of an endpoint apply together.
+    pub quota_limits: BTreeMap<Endpoint, Vec<Limit>>,
+    /// When, between arrival and reply, a call is counted.
+    pub count_at: CountAt,
+    /// Whether a refused call uses a slot as well.
+    pub count_refused: bool,
+    /// Where fixed windows begin, in simulated seconds after the start of the simulator.
+    pub fixed_phase_s: f64,
+    /// Least and greatest latency of a reply, in real milliseconds.
+    pub latency_ms: (u64, u64),
+    /// Whether a 429 carries `Retry-After`. The documentation promises it; no recorded reply of this
+    /// service has one.
+    pub retry_after: bool,
+    /// A path in front of everything but the control endpoints, such as `/gateway/mde`.
+    pub path_prefix: String,
+    /// Most entries in one page of a list; the rest is behind `@odata.nextLink`.
+    pub page_size: usize,
+    /// How actions and downloads behave at first.
+    pub behaviour: Behaviour,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            tls: false,
+            time_scale: 1.0,
+            machines: 100,
+            applications: vec![Application::default()],
+            token_lifetime_s: 3599,
+            quota_mode: QuotaMode::Sliding,
+            quota_limits: Endpoint::ALL
+                .iter()
+                .map(|e| (*e, e.documented_limits()))
+                .collect(),
+            count_at: CountAt::Arrival,
+            count_refused: false,
+            fixed_phase_s: 0.0,
+            latency_ms: (0, 0),
+            retry_after: false,
+            path_prefix: String::new(),
+            page_size: 10_000,
+            behaviour: Behaviour::default(),
+        }
+    }
+}
+
+/// An application registered in a tenant, with application permissions granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Application {
+    /// Directory that the application belongs to.
+    pub tenant_id: String,
+    /// Application id.
+    pub client_id: String,
+    /// The value (not the id) of its secret.
+    pub client_secret: String,
+    /// Its permissions, such as `Machine.Read.All`.
+    pub roles: Vec<String>,
+}
+
+impl Default for Application {
+    fn default() -> Self {
+        Application {
+            tenant_id: DEFAULT_TENANT.to_owned(),
+            client_id: DEFAULT_CLIENT.to_owned(),
+            client_secret: DEFAULT_SECRET.to_owned(),
+            roles: vec![
+                "Machine.CollectForensics".to_owned(),
+                "Machine.Read.All".to_owned(),
+            ],
+        }
+    }
+}
+
+/// A kind of call with a quota of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Endpoint {
+    /// Start a collection.
+    Collect,
+    /// Read one action.
+    Read,
+    /// List actions.
+    List,
+    /// Cancel an action.
+    Cancel,
+    /// Get the download link of a package.
+    Link,
+    /// Read, list or find machines.
+    Machines,
+}
+
+impl Endpoint {
+    /// Every endpoint.
+    pub const ALL: [Endpoint; 6] = [
+        Endpoint::Collect,
+        Endpoint::Read,
+        Endpoint::List,
+        Endpoint::Cancel,
+        Endpoint::Link,
+        Endpoint::Machines,
+    ];
+
+    /// The name used in flags and statistics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Endpoint::Collect => "collect",
+            Endpoint::Read => "read",
+            Endpoint::List => "list",
+            Endpoint::Cancel => "cancel",
+            Endpoint::Link => "link",
+            Endpoint::Machines => "machines",
+        }
+    }
+
+    /// The limits that the documentation gives for this endpoint: 2 in a minute and 120 in an hour
+    /// for a link, 100 and 1,500 for the rest.
+    ///
+    /// <https://learn.microsoft.com/defender-endpoint/api/get-package-sas-uri>
+    pub fn documented_limits(self) -> Vec<Limit> {
+        let (minute, hour) = match self {
+            Endpoint::Link => (2, 120),
+            _ => (100, 1500),
+        };
+        vec![
+            Limit {
+                calls: minute,
+                seconds: 60,
+            },
+            Limit {
+                calls: hour,
+                seconds: 3600,
+            },
+        ]
+    }
+}
+
+/// So many calls in a window of so many simulated seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Calls allowed in one window.
+    pub calls: usize,
+    /// Length of the window in simulated seconds.
+    pub seconds: u64,
+}
+
+/// How calls are counted against a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuotaMode {
+    /// No window of the limit's length, wherever it starts, may hold more calls than the limit.
+    Sliding,
+    /// Windows follow one another without a gap; each counts from nothing.
+    Fixed,
+    /// Nothing is refused.
+    Off,
+}
+
+/// The instant at which a call is counted. The service does not say; a client must be right for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CountAt {
+    /// When the request has arrived.
+    Arrival,
+    /// Just before the reply leaves.
+    Reply,
+    /// Anywhere between the two.
+    Random,
+}
+
+/// What may be changed while the simulator runs.
+///
+/// Durations are in simulated seconds. Actions that run already follow the new values from the
+/// moment of the change; a status once reached is never taken back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Behaviour {
+    /// How long an action stays `Pending`.
+    pub pending_s: f64,
+    /// How long it then stays `InProgress`.
+    pub in_progress_s: f64,
+    /// How it ends.
+    pub outcome: Outcome,
+    /// How actions on particular machines end, by machine id.
+    pub machine_outcomes: BTreeMap<String, Outcome>,
+    /// Whether a link comes wrapped in a pair of literal quotation marks, as the documentation
+    /// shows it.
+    pub quoted_links: bool,
+    /// How long a link can be used.
+    pub link_lifetime_s: f64,
+    /// How long a new action cannot be found by its id, in the list, or for its link.
+    pub not_found_after_create_s: f64,
+    /// What a second collection on a busy machine gets.
+    pub duplicate: Duplicate,
+    /// The error code of [`Duplicate::Refuse400`]. The service has not been seen to be dependable
+    /// here: try also `""` and `BadRequest`.
+    pub duplicate_code: String,
+    /// Whether the download host answers `Range`; if not, it sends the whole package with 200.
+    pub ranges: bool,
+    /// Size of an incompressible file added to each package, in bytes, for downloads of any length.
+    pub package_bytes: u64,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Behaviour {
+            pending_s: 5.0,
+            in_progress_s: 60.0,
+            outcome: Outcome::Succeeded,
+            machine_outcomes: BTreeMap::new(),
+            quoted_links: true,
+            link_lifetime_s: 60.0,
+            not_found_after_create_s: 0.0,
+            duplicate: Duplicate::Refuse400,
+            duplicate_code: "ActiveRequestAlreadyExists".to_owned(),
+            ranges: true,
+            package_bytes: 0,
+        }
+    }
+}
+
+/// The final status of an action that nobody cancels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The package is ready.
+    Succeeded,
+    /// The device could not collect it.
+    Failed,
+    /// The device did not answer in time.
+    TimeOut,
+}
+
+/// What a second collection on a busy machine gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Duplicate {
+    /// 400 with [`Behaviour::duplicate_code`].
+    Refuse400,
+    /// 201 with the action that is already running.
+    ReturnExisting,
+}
