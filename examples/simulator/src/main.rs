@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use mde_simulator::{
-    Application, Behaviour, Config, CountAt, DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT,
-    Duplicate, Endpoint, Limit, LoggedRequest, Outcome, QuotaMode, Simulator,
+    Application, Behaviour, Config, CountAt, Duplicate, Endpoint, Limit, LoggedRequest, Outcome,
+    QuotaMode, Simulator,
 };
 
 const SESSION: &str = r#"Example session (one simulated minute passes in a second):
@@ -328,7 +328,6 @@ fn run(flags: Flags) -> io::Result<()> {
         .enable_all()
         .build()?;
     let (quiet, ca_out, port_file) = (flags.quiet, flags.ca_out.clone(), flags.port_file.clone());
-    let shown = flags.application.is_empty();
     let ended = {
         let _inside = runtime.enter();
         signals()?
@@ -351,12 +350,6 @@ fn run(flags: Flags) -> io::Result<()> {
     }
     let mut out = io::stdout().lock();
     writeln!(out, "listening on {url}")?;
-    if shown && !quiet {
-        writeln!(
-            out,
-            "tenant {DEFAULT_TENANT} client {DEFAULT_CLIENT} secret {DEFAULT_SECRET}"
-        )?;
-    }
     out.flush()?;
     drop(out);
     runtime.block_on(ended);

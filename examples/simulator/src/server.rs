@@ -115,7 +115,7 @@ async fn handle(
     } else {
         None
     };
-    tokio::time::sleep(act.delay).await;
+    pause(act.delay).await;
     let performed = match performed {
         None if real => Some(perform(&state, &asked).await),
         other => other,
