@@ -1,1 +1,35 @@
-//! mde
+//! Collect investigation packages from devices through Microsoft Defender for Endpoint.
+//!
+//! The product is the C library (`libmde.so`, `mde.dll`, `include/mde.h`); this crate is what it is made
+//! of, and offers the same operations to Rust through [`Client`]. It blocks the calling thread, can be
+//! interrupted from any other, starts no background work, and keeps the service's quota exactly.
+//!
+//! One request is one straight line: [`ffi`] checks and copies → [`client`] → the step ([`collect`],
+//! [`actions`]) → `service::endpoint` describes the request → `quota` admits it → `token` signs it → `net`
+//! sends it → `service::fault` or `service::model` reads the reply → JSON.
+
+#![deny(unsafe_code)]
+
+mod actions;
+mod call;
+mod client;
+mod collect;
+mod error;
+mod exchange;
+pub mod ffi;
+pub mod log;
+mod net;
+mod options;
+mod quota;
+mod service;
+mod status;
+mod token;
+
+pub use call::Cancel;
+pub use client::{Client, QuotaWindow};
+pub use collect::Collected;
+pub use error::{Error, Result, Stage};
+pub use options::Options;
+pub use service::model::{ActionStatus, MachineAction};
+pub use status::Status;
+pub use token::{ProvidedToken, TokenProvider};

@@ -1,0 +1,457 @@
+/*
+ * mde.h: collect investigation packages through Microsoft Defender for Endpoint.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * What it is. A library for security agents and tools that must collect forensic evidence through
+ * Defender for Endpoint. mde_collect_package() asks the service to collect an investigation package from a
+ * device. Every function blocks the calling thread and can be interrupted from any other. There is no
+ * daemon, no background thread, no configuration file, no signal handler, and nothing is printed.
+ *
+ *     mde_options *options = mde_options_new();
+ *     mde_client *client = NULL;
+ *     char *json = NULL;
+ *     mde_options_set(options, "tenant_id", tenant, NULL);
+ *     mde_options_set(options, "client_id", app, NULL);
+ *     mde_options_set(options, "client_secret", secret, NULL);
+ *     if (mde_client_new(options, &client, &json) == MDE_OK) {
+ *         mde_string_free(json);
+ *         int32_t status = mde_collect_package(client, machine, "case 4711", NULL, &json);
+ *         printf("%d %s\n", (int)status, json);
+ *     }
+ *     mde_string_free(json);
+ *     mde_client_free(client);
+ *     mde_options_free(options);
+ *
+ * How to link. Linux: cc agent.c -lmde (the library's SONAME is libmde.so.0). Windows: link the import
+ * library mde.dll.lib, or load mde.dll at run time. A program may load the library with dlopen() or
+ * LoadLibrary(); compare mde_abi_version() with MDE_ABI_VERSION first.
+ *
+ * Threads. Functions that take a const handle (mde_client, mde_cancel) may be called from many threads at
+ * once. mde_options is used by one thread at a time. No handle may be freed while another thread is
+ * inside a call that uses it: end the calls first, with mde_client_shutdown() or mde_cancel_trigger().
+ * The only state of the process is the rate limiter (clients with the same tenant and application share
+ * one) and the log callback. A host name that must be looked up is looked up on a short-lived thread,
+ * because the system's resolver cannot be interrupted; it ends by itself.
+ *
+ * Ownership. What a function whose name ends in _new gives out is freed with the _free of the same
+ * object; strings are freed with mde_string_free(), never with free(). Freeing NULL does nothing. Inputs
+ * are copied before a function returns. Handles belong to this library: a handle is not to be copied,
+ * and not to be used after it was freed.
+ *
+ * Pointers. Every pointer is checked for NULL; a required one that is NULL gives MDE_ERR_NULL and a message
+ * that names the argument. cancel and out_json may always be NULL. All other pointers must be valid.
+ *
+ * Encoding. Strings are NUL-terminated UTF-8, paths included, on every system. Invalid UTF-8 gives
+ * MDE_ERR_UTF8.
+ *
+ * Errors. Functions return a status: MDE_OK (0), or one of the MDE_ERR_ codes below. *out_json is set to
+ * NULL on entry and to one JSON document at the end, on success and on failure. A failure document:
+ *
+ *     {"error":{"status":80,"name":"rate_limited","message":"...","stage":"quota","http_status":429,
+ *      "service_code":"429","request_id":"...","retryable":true,"retry_after_ms":8000,"attempts":3,
+ *      "action_id":"...","action":{...}}}
+ *
+ * status, name, message and retryable are always there, the others where they apply: stage is token,
+ * quota, send or reply; request_id is what the service's support asks for; attempts counts the requests
+ * sent. Readers must ignore members they do not know. mde_json_get() reads documents without a JSON
+ * library. Should memory for the document be damaged beyond use, the status stands alone and *out_json
+ * stays NULL.
+ *
+ * Secrets. Tokens and secrets appear in no message, document or log line, and are wiped from memory with
+ * the handle that holds them.
+ *
+ * Fork. A client belongs to the process that made it: in a forked child its calls return MDE_ERR_FORKED at
+ * once, without touching the parent's connections; make a new client there. The limiter of a child starts
+ * empty, so parent and child together may exceed the quota.
+ *
+ * Unload. The library stays loaded once it is loaded (-z nodelete; on Windows do not call FreeLibrary).
+ *
+ * ABI. Within one MDE_ABI_VERSION nothing is removed, renumbered or re-typed; functions, options, statuses
+ * and JSON members are added. Only int32_t, uint32_t, uint64_t, size_t, pointers and function pointers
+ * cross the border.
+ */
+
+#ifndef MDE_H
+#define MDE_H
+
+/* Generated from the source of the library: do not edit. */
+
+#include <stddef.h>
+#include <stdint.h>
+/* Windows programs that link the DLL may define MDE_DLL; nothing needs to. */
+#if defined(_WIN32) && defined(MDE_DLL)
+#define MDE_API __declspec(dllimport)
+#else
+#define MDE_API
+#endif
+
+#define MDE_VERSION "0.1.0"
+#define MDE_VERSION_MAJOR 0
+#define MDE_VERSION_MINOR 1
+#define MDE_VERSION_PATCH 0
+/* major * 1000000 + minor * 1000 + patch */
+#define MDE_VERSION_NUMBER 1000
+/* Compare with mde_abi_version() when the library is loaded. */
+#define MDE_ABI_VERSION 0
+
+/* Log levels of mde_log_set(). */
+#define MDE_LOG_OFF 0
+#define MDE_LOG_ERROR 1
+#define MDE_LOG_WARN 2
+#define MDE_LOG_INFO 3
+#define MDE_LOG_DEBUG 4
+
+/* Status codes. New ones may be added; none ever changes. */
+
+/** The operation succeeded. */
+#define MDE_OK 0
+
+/** A required pointer is NULL. The message names the argument. */
+#define MDE_ERR_NULL 1
+
+/** A string is not valid UTF-8. The message names the argument. */
+#define MDE_ERR_UTF8 2
+
+/** An argument has an unusable value. The message names it and says what is accepted. */
+#define MDE_ERR_INVALID_ARGUMENT 3
+
+/** An option is unknown, has an unusable value, or does not fit the others. The message names it. */
+#define MDE_ERR_CONFIG 4
+
+/** The client was shut down. */
+#define MDE_ERR_CLOSED 5
+
+/** The client was made in another process (before a fork). Make a new one in this process. */
+#define MDE_ERR_FORKED 6
+
+/** The sign-in service refused, or the token provider failed. Check the credentials. */
+#define MDE_ERR_TOKEN 20
+
+/** The service answered 401 and a fresh token did not cure it. */
+#define MDE_ERR_UNAUTHORIZED 21
+
+/** The service answered 403: the application lacks a permission, or the token is for another audience. */
+#define MDE_ERR_FORBIDDEN 22
+
+/** The host name could not be resolved. */
+#define MDE_ERR_RESOLVE 40
+
+/** The connection could not be opened. */
+#define MDE_ERR_CONNECT 41
+
+/** The TLS handshake failed or the certificate is not trusted. */
+#define MDE_ERR_TLS 42
+
+/** The proxy refused or did not answer properly. */
+#define MDE_ERR_PROXY 43
+
+/** The connection was lost before the whole reply had arrived. */
+#define MDE_ERR_BROKEN 44
+
+/** A reply was not understood: not this service, or something in between. */
+#define MDE_ERR_PROTOCOL 45
+
+/** The service refused the request as wrong (400 and its relatives). */
+#define MDE_ERR_BAD_REQUEST 60
+
+/** The device, action or JSON member does not exist. */
+#define MDE_ERR_NOT_FOUND 61
+
+/** A collection already runs on the device; action_id names it when it could be found. */
+#define MDE_ERR_ALREADY_RUNNING 62
+
+/** The action exists but is not finished. */
+#define MDE_ERR_NOT_READY 63
+
+/** The action ended in state Failed. */
+#define MDE_ERR_ACTION_FAILED 64
+
+/** The action ended in state TimeOut. */
+#define MDE_ERR_ACTION_TIMED_OUT 65
+
+/** The action ended in state Cancelled. */
+#define MDE_ERR_ACTION_CANCELLED 66
+
+/** The device's operating system or sensor does not support this action. */
+#define MDE_ERR_UNSUPPORTED_DEVICE 67
+
+/** The request may have been carried out, but its reply was lost. Look before repeating it. */
+#define MDE_ERR_OUTCOME_UNKNOWN 68
+
+/** The service failed (5xx). */
+#define MDE_ERR_SERVICE 69
+
+/** The quota has no room now and the caller chose not to wait. See retry_after_ms. */
+#define MDE_ERR_RATE_LIMITED 80
+
+/** The service kept answering 429. See retry_after_ms. */
+#define MDE_ERR_THROTTLED 81
+
+/** The deadline passed before the operation was complete. */
+#define MDE_ERR_DEADLINE 82
+
+/** The operation was cancelled. */
+#define MDE_ERR_CANCELLED 83
+
+/** A local file could not be read or written. */
+#define MDE_ERR_FILE 100
+
+/** The disk is full. */
+#define MDE_ERR_DISK_FULL 101
+
+/** Data did not pass its integrity check. */
+#define MDE_ERR_INTEGRITY 102
+
+/** A defect in the library was contained. The client remains usable; please report it. */
+#define MDE_ERR_INTERNAL 900
+
+
+
+/**
+ * Stops calls from outside. Used by many threads at once.
+ */
+typedef struct mde_cancel mde_cancel;
+
+/**
+ * One identity against one service. Used by many threads at once.
+ */
+typedef struct mde_client mde_client;
+
+/**
+ * Settings for clients. Used by one thread at a time.
+ */
+typedef struct mde_options mde_options;
+
+/**
+ * Where a token callback puts its token. Valid during that call of the callback only.
+ */
+typedef struct mde_token mde_token;
+
+/**
+ * Receives one line of log text: UTF-8, one line, without secrets, valid during the call only.
+ * May be called from any thread that is inside a function of this library, from several at once. It
+ * may take its time, but the call waits for it. It must not throw, longjmp or call mde_log_set().
+ */
+typedef void (*mde_log_fn)(void *user_data, int32_t level, const char *message);
+
+/**
+ * Gets an access token for `scope` and hands it over with mde_token_set(). Returns 0 on success; any
+ * other value fails the call that needs the token with MDE_ERR_TOKEN and names the value. `scope` and
+ * `sink` are valid during the call only. Must not throw or longjmp, nor free or shut down the client.
+ */
+typedef int32_t (*mde_token_fn)(void *user_data, const char *scope, mde_token *sink);
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * The version of the library, for example "0.1.0". Static; never freed. Compare it with MDE_VERSION
+ * of the header only to log a difference; what must match is mde_abi_version().
+ */
+MDE_API const char *mde_version(void);
+
+/**
+ * The ABI of the library. A program built against a header with another MDE_ABI_VERSION must not
+ * call any further function.
+ */
+MDE_API uint32_t mde_abi_version(void);
+
+/**
+ * The name of a status, as in the JSON member `name`: "rate_limited" for MDE_ERR_RATE_LIMITED.
+ * "unknown" for a number that is no status. Static; never freed.
+ */
+MDE_API const char *mde_status_name(int32_t status);
+
+/**
+ * Frees a string that this library gave out. NULL is allowed.
+ */
+MDE_API void mde_string_free(char *string);
+
+/**
+ * Reads one value out of a JSON document, so that plain C needs no JSON library.
+ *
+ * `json`: any JSON document. `pointer`: where to look (RFC 6901), for example "/action/id" or
+ * "/actions/0/status"; "" is the whole document.
+ * On MDE_OK `*out_value` is the text of a string without quotes and escapes, the JSON text of a number,
+ * true, false, object or array, or NULL for the JSON value null. Free it with mde_string_free().
+ * MDE_ERR_NOT_FOUND: there is no such value. MDE_ERR_INVALID_ARGUMENT: `json` is not JSON, `pointer` is
+ * not a JSON pointer, or the string holds U+0000, which a C string cannot.
+ */
+MDE_API
+int32_t mde_json_get(const char *json,
+                     const char *pointer,
+                     char **out_value);
+
+/**
+ * Sends log lines up to `level` to `callback`, for the whole process. A `callback` of NULL or a level
+ * of MDE_LOG_OFF switches logging off, as it is at first. A call of the callback before may still be
+ * running on another thread when this returns; end all calls before `user_data` goes away.
+ */
+MDE_API
+int32_t mde_log_set(mde_log_fn callback,
+                    void *user_data,
+                    int32_t level);
+
+/**
+ * Hands over a token from inside a token callback. The token is copied. `expires_in_seconds`: how long
+ * it is valid from now on; 0 if unknown, and then the callback is asked again for every request.
+ */
+MDE_API
+int32_t mde_token_set(mde_token *sink,
+                      const char *token,
+                      uint64_t expires_in_seconds);
+
+/**
+ * Empty options: every default. NULL only after a contained defect. Free with mde_options_free().
+ */
+MDE_API mde_options *mde_options_new(void);
+
+/**
+ * Frees options and wipes the secrets in them. Clients made from them stay as they are. NULL is allowed.
+ */
+MDE_API
+void mde_options_free(mde_options *options);
+
+/**
+ * Sets one option by name; docs/options.md lists them. The value is checked at once and copied; on
+ * error nothing changes. The document on success is {}.
+ * MDE_ERR_CONFIG: the name is unknown or the value not accepted; the message says what is.
+ */
+MDE_API
+int32_t mde_options_set(mde_options *options,
+                        const char *name,
+                        const char *value,
+                        char **out_json);
+
+/**
+ * Sets many options from a JSON object, for example {"cloud":"eu","timeout_ms":60000}: all of them or,
+ * on error, none. Values are strings, or numbers where the option is a number.
+ */
+MDE_API
+int32_t mde_options_set_json(mde_options *options,
+                             const char *json,
+                             char **out_json);
+
+/**
+ * Lets the host get the access tokens. `callback` is called on the thread of the call that needs a
+ * token, by one thread at a time per client. `user_data` must stay valid as long as any client made
+ * from these options.
+ */
+MDE_API
+int32_t mde_options_set_token_provider(mde_options *options,
+                                       mde_token_fn callback,
+                                       void *user_data);
+
+/**
+ * Makes a client from a copy of the options. Checks that they fit together and reads `ca_file`; opens
+ * no connection, so a wrong secret shows with the first call. The document on success is {}.
+ * On error `*out_client` is NULL. Free with mde_client_free().
+ */
+MDE_API
+int32_t mde_client_new(const mde_options *options,
+                       mde_client **out_client,
+                       char **out_json);
+
+/**
+ * Refuses new calls on the client, ends running ones with MDE_ERR_CLOSED and waits for them, at most
+ * `timeout_ms`. MDE_ERR_DEADLINE: some still run; do not free the client yet. Not to be called from a
+ * callback of a call on the same client.
+ */
+MDE_API
+int32_t mde_client_shutdown(mde_client *client,
+                            uint64_t timeout_ms);
+
+/**
+ * Frees a client that no thread is inside of any more, and closes its connections. Calls that may still
+ * run are ended by mde_client_shutdown() first. What the client spent of the quota stays remembered
+ * in the process. NULL is allowed.
+ */
+MDE_API
+void mde_client_free(mde_client *client);
+
+/**
+ * A handle that stops the calls it is given to: with MDE_ERR_CANCELLED when it is triggered, or with
+ * MDE_ERR_DEADLINE once `timeout_ms` has passed since now (0: no deadline). One handle may serve many
+ * calls. NULL only after a contained defect. Free with mde_cancel_free().
+ */
+MDE_API
+mde_cancel *mde_cancel_new(uint64_t timeout_ms);
+
+/**
+ * Ends every call that uses the handle, now and later. From any thread, any number of times. What
+ * cannot be cut short is nothing but a callback of yours. NULL is allowed.
+ */
+MDE_API void mde_cancel_trigger(const mde_cancel *cancel);
+
+/**
+ * Frees a cancel handle that no call uses any more. NULL is allowed.
+ */
+MDE_API void mde_cancel_free(mde_cancel *cancel);
+
+/**
+ * Asks the service to collect an investigation package from a device: the main job.
+ *
+ * `machine_id`: the device id (40 hexadecimal digits), or a computer name that the service knows.
+ * `comment`: why, for the audit trail of the tenant; 1 to 32,768 bytes.
+ * On MDE_OK: {"action":{…},"adopted":false}. `action` is the service's machine action with all its
+ * members; `adopted` is true when a collection was running already and this is that one.
+ * MDE_ERR_ALREADY_RUNNING (with on_duplicate=error): `action_id` and `action` are there if it could be
+ * found. MDE_ERR_OUTCOME_UNKNOWN: the request may have been carried out; list the device's actions
+ * before repeating it. This call never sends it twice where that could start two collections.
+ * Spends the quota "collect". Needs the permission Machine.CollectForensics.
+ * Source: Microsoft Defender for Endpoint, "Collect investigation package API".
+ */
+MDE_API
+int32_t mde_collect_package(const mde_client *client,
+                            const char *machine_id,
+                            const char *comment,
+                            const mde_cancel *cancel,
+                            char **out_json);
+
+/**
+ * Reads one machine action.
+ *
+ * `action_id`: its GUID. On MDE_OK: {"action":{…}}. MDE_ERR_NOT_FOUND: there is no such action (or, in
+ * the first moments after its creation, not yet).
+ * Spends the quota "read". Needs the permission Machine.Read.All.
+ * Source: Microsoft Defender for Endpoint, "Get machineAction API".
+ */
+MDE_API
+int32_t mde_get_action(const mde_client *client,
+                       const char *action_id,
+                       const mde_cancel *cancel,
+                       char **out_json);
+
+/**
+ * Lists machine actions, newest first, all pages of them.
+ *
+ * `odata_filter`: an OData expression over id, status, machineId, type, requestor and
+ * creationDateTimeUtc, for example "status eq 'Pending' and type eq 'CollectInvestigationPackage'"; ""
+ * for all actions; up to 8,192 bytes. On MDE_OK: {"actions":[{…},…]}.
+ * Spends the quota "list", once per page of 10,000. Needs the permission Machine.Read.All.
+ * Source: Microsoft Defender for Endpoint, "List machineActions API".
+ */
+MDE_API
+int32_t mde_list_actions(const mde_client *client,
+                         const char *odata_filter,
+                         const mde_cancel *cancel,
+                         char **out_json);
+
+/**
+ * How much of each quota this process has used, and when the next call could go out. No request is sent.
+ *
+ * On MDE_OK: {"quotas":[{"endpoint":"collect","limit":100,"window_s":60,"used":3,"in_flight":1,
+ * "queued":0,"available_in_ms":0},…]}, one entry per endpoint and window. `available_in_ms` counts all
+ * windows of the endpoint together; it is absent while it depends on the reply to a call in flight.
+ */
+MDE_API
+int32_t mde_quota_status(const mde_client *client,
+                         char **out_json);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* MDE_H */

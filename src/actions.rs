@@ -1,0 +1,109 @@
+//! Reading machine actions: one by its id, or all that match a filter.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use ureq::http::Uri;
+
+use crate::call::Call;
+use crate::client::Client;
+use crate::net::reply::Reply;
+use crate::service::cloud;
+use crate::service::endpoint::{self, PAGE};
+use crate::service::model::{self, MachineAction, Page};
+use crate::{Error, Result, Stage, Status};
+
+/// A tenant with more matching actions than this needs a narrower filter, and we a bound.
+const MAX_PAGES: usize = 100;
+
+/// `GET /api/machineactions/{id}`
+pub(crate) fn read(client: &Client, call: &Arc<Call>, action_id: &str) -> Result<MachineAction> {
+    let reply = client.perform(call, &endpoint::action(action_id))?;
+    read_action(&reply).map_err(|problem| not_understood(&reply, problem).action(action_id, None))
+}
+
+/// The action in a reply's body; the error completes "the reply …".
+pub(crate) fn read_action(reply: &Reply) -> std::result::Result<MachineAction, &'static str> {
+    MachineAction::from_json(model::raw(&reply.body).ok_or("is not JSON")?)
+}
+
+/// All actions that match, newest first. Pages shift when actions are added while we read, so what was
+/// seen already is left out.
+pub(crate) fn list(client: &Client, call: &Arc<Call>, filter: &str) -> Result<Vec<MachineAction>> {
+    let mut actions: Vec<MachineAction> = Vec::new();
+    let mut seen = HashSet::new();
+    let mut request = endpoint::actions(filter, None, 0);
+    let mut received = 0;
+    for _ in 0..MAX_PAGES {
+        let reply = client.perform(call, &request)?;
+        let page =
+            Page::from_slice(&reply.body).map_err(|problem| not_understood(&reply, problem))?;
+        let on_page = page.actions.len();
+        received += on_page;
+        actions.extend(
+            page.actions
+                .into_iter()
+                .filter(|a| seen.insert(a.id().to_owned())),
+        );
+        request = match page.next {
+            Some(link) => endpoint::actions_at(next_target(client, &link)?),
+            None if on_page >= PAGE => endpoint::actions(filter, None, received),
+            None => return Ok(actions),
+        };
+    }
+    Err(Error::new(
+        Status::Service,
+        format!("more than {MAX_PAGES} pages of actions match; narrow the filter"),
+    )
+    .at(Stage::Reply)
+    .retryable(false))
+}
+
+/// The newest action that matches, if any.
+pub(crate) fn newest(
+    client: &Client,
+    call: &Arc<Call>,
+    filter: &str,
+) -> Result<Option<MachineAction>> {
+    let reply = client.perform(call, &endpoint::actions(filter, Some(1), 0))?;
+    let page = Page::from_slice(&reply.body).map_err(|problem| not_understood(&reply, problem))?;
+    Ok(page.actions.into_iter().next())
+}
+
+/// Path and query of a next-page link, which is followed on the host that was called, since links may
+/// name another host of the service. A link anywhere else is not followed: the token goes with it.
+fn next_target(client: &Client, link: &str) -> Result<String> {
+    let strange = || {
+        Error::new(
+            Status::Protocol,
+            "the reply's next-page link leads away from the service, so it was not followed",
+        )
+        .at(Stage::Reply)
+    };
+    let uri: Uri = link.parse().map_err(|_| strange())?;
+    let ours = cloud::family(client.api.authority());
+    let same = uri
+        .authority()
+        .is_none_or(|authority| cloud::family(&authority.as_str().to_ascii_lowercase()) == ours);
+    let target = uri
+        .path_and_query()
+        .map(|target| target.as_str())
+        .unwrap_or_default();
+    match target.find("/api/") {
+        Some(at) if same => Ok(target.get(at..).unwrap_or_default().to_owned()),
+        _ => Err(strange()),
+    }
+}
+
+/// A successful reply that makes no sense.
+pub(crate) fn not_understood(reply: &Reply, problem: &str) -> Error {
+    Error::new(
+        Status::Protocol,
+        format!(
+            "the reply {problem} ({}); check `api_url` and what lies in between",
+            reply.describe_content()
+        ),
+    )
+    .at(Stage::Reply)
+    .http(reply.status)
+}

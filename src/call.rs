@@ -1,0 +1,301 @@
+//! One operation in flight: its deadline, what can stop it, and how it sleeps.
+//!
+//! Every wait of an operation goes through its [`Call`], so there is one rule for all of them: a
+//! wait ends when its time has come, when somebody wakes it, when the deadline passes, when the
+//! caller cancels, or when the client is shut down.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::{Error, Status};
+
+/// Why an operation has to end early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Deadline,
+    Cancelled,
+    Closed,
+}
+
+impl From<Stop> for Error {
+    fn from(stop: Stop) -> Error {
+        match stop {
+            Stop::Deadline => Error::new(
+                Status::Deadline,
+                "the deadline passed; raise `timeout_ms` or the time given to mde_cancel_new",
+            ),
+            Stop::Cancelled => Error::new(Status::Cancelled, "the operation was cancelled"),
+            Stop::Closed => Error::new(Status::Closed, "the client was shut down"),
+        }
+    }
+}
+
+const RUNNING: u8 = 0;
+const CANCELLED: u8 = 1;
+const CLOSED: u8 = 2;
+
+/// What wakes one call. Shared with whoever may have to: a cancel handle, the client, a queue.
+#[derive(Debug, Default)]
+pub(crate) struct Signal {
+    stop: AtomicU8,
+    woken: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Signal {
+    /// Ends the current wait, or the next one if none is under way.
+    pub(crate) fn wake(&self) {
+        *self.woken.lock() = true;
+        self.changed.notify_one();
+    }
+
+    fn stop(&self, reason: u8) {
+        // The first reason stands: a call cancelled by its caller stays cancelled under shutdown.
+        let _ = self
+            .stop
+            .compare_exchange(RUNNING, reason, Ordering::AcqRel, Ordering::Acquire);
+        self.wake();
+    }
+
+    /// Sleeps until `until` (for ever without), or until somebody wakes it.
+    pub(crate) fn sleep(&self, until: Option<Instant>) {
+        let mut woken = self.woken.lock();
+        while !*woken {
+            match until {
+                None => self.changed.wait(&mut woken),
+                Some(at) => {
+                    if self.changed.wait_until(&mut woken, at).timed_out() {
+                        break;
+                    }
+                }
+            }
+        }
+        *woken = false;
+    }
+}
+
+/// The calls that somebody may have to stop, now and, once stopped, for ever after.
+#[derive(Debug, Default)]
+pub(crate) struct Running {
+    stopped: AtomicU8,
+    signals: Mutex<Vec<Arc<Signal>>>,
+    emptied: Condvar,
+}
+
+impl Running {
+    fn add(&self, signal: &Arc<Signal>) {
+        let mut signals = self.signals.lock();
+        signals.push(Arc::clone(signal));
+        // Stopped before this call joined: nobody else will tell it.
+        match self.stopped.load(Ordering::Acquire) {
+            RUNNING => {}
+            reason => signal.stop(reason),
+        }
+    }
+
+    fn remove(&self, signal: &Arc<Signal>) {
+        let mut signals = self.signals.lock();
+        if let Some(at) = signals.iter().position(|s| Arc::ptr_eq(s, signal)) {
+            signals.swap_remove(at);
+        }
+        if signals.is_empty() {
+            self.emptied.notify_all();
+        }
+    }
+
+    fn stop_all(&self, reason: u8) {
+        let signals = self.signals.lock();
+        self.stopped.store(reason, Ordering::Release);
+        for signal in signals.iter() {
+            signal.stop(reason);
+        }
+    }
+
+    /// Stops every call as "closed" and waits until none is left. `false`: the time was too short.
+    pub(crate) fn close(&self, timeout: Duration) -> bool {
+        self.stop_all(CLOSED);
+        let until = Instant::now().checked_add(timeout);
+        let mut signals = self.signals.lock();
+        while !signals.is_empty() {
+            match until {
+                None => self.emptied.wait(&mut signals),
+                Some(at) => {
+                    if self.emptied.wait_until(&mut signals, at).timed_out() {
+                        return signals.is_empty();
+                    }
+                }
+            }
+        }
+        true
+    }
+}
+
+/// Stops operations from outside: by hand, from any thread, or by its own deadline.
+///
+/// One handle may serve many calls, one after the other or at once. Once triggered it stays so.
+#[derive(Clone, Debug)]
+pub struct Cancel(Arc<CancelState>);
+
+#[derive(Debug)]
+struct CancelState {
+    deadline: Option<Instant>,
+    running: Running,
+}
+
+impl Cancel {
+    /// A handle that is triggered by hand, or ends its calls with `deadline` once `timeout` has passed.
+    pub fn new(timeout: Option<Duration>) -> Cancel {
+        Cancel(Arc::new(CancelState {
+            deadline: timeout.and_then(|t| Instant::now().checked_add(t)),
+            running: Running::default(),
+        }))
+    }
+
+    /// Ends every call that uses this handle, now and later, with `cancelled`. May be repeated.
+    pub fn trigger(&self) {
+        self.0.running.stop_all(CANCELLED);
+    }
+}
+
+/// One operation in flight.
+#[derive(Debug)]
+pub(crate) struct Call {
+    signal: Arc<Signal>,
+    deadline: Option<Instant>,
+    cancel: Option<Cancel>,
+    client: Arc<Running>,
+}
+
+impl Call {
+    /// Starts an operation that may last `timeout` and belongs to a client's set of running calls.
+    pub(crate) fn begin(
+        client: &Arc<Running>,
+        timeout: Option<Duration>,
+        cancel: Option<&Cancel>,
+    ) -> Call {
+        let by_option = timeout.and_then(|t| Instant::now().checked_add(t));
+        let by_handle = cancel.and_then(|c| c.0.deadline);
+        let call = Call {
+            signal: Arc::new(Signal::default()),
+            deadline: [by_option, by_handle].into_iter().flatten().min(),
+            cancel: cancel.cloned(),
+            client: Arc::clone(client),
+        };
+        call.client.add(&call.signal);
+        if let Some(Cancel(state)) = &call.cancel {
+            state.running.add(&call.signal);
+        }
+        call
+    }
+
+    /// Whether the operation may go on.
+    pub(crate) fn check(&self) -> std::result::Result<(), Stop> {
+        match self.signal.stop.load(Ordering::Acquire) {
+            CANCELLED => Err(Stop::Cancelled),
+            CLOSED => Err(Stop::Closed),
+            _ if self.deadline.is_some_and(|at| Instant::now() >= at) => Err(Stop::Deadline),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sleeps until `until` (without: until woken), the deadline, or a stop, whichever comes first.
+    pub(crate) fn wait(&self, until: Option<Instant>) -> std::result::Result<(), Stop> {
+        self.check()?;
+        self.signal
+            .sleep([until, self.deadline].into_iter().flatten().min());
+        self.check()
+    }
+
+    /// Sleeps for the whole of `pause`, unless stopped.
+    pub(crate) fn pause(&self, pause: Duration) -> std::result::Result<(), Stop> {
+        let until = Instant::now().checked_add(pause);
+        while until.is_none_or(|at| Instant::now() < at) {
+            self.wait(until)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a pause of this length would end before the deadline.
+    pub(crate) fn has_time_for(&self, pause: Duration) -> bool {
+        let end = Instant::now().checked_add(pause);
+        self.deadline
+            .is_none_or(|deadline| end.is_some_and(|end| end < deadline))
+    }
+
+    /// When the operation must have ended.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// What others use to wake this call.
+    pub(crate) fn signal(&self) -> &Arc<Signal> {
+        &self.signal
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if let Some(Cancel(state)) = &self.cancel {
+            state.running.remove(&self.signal);
+        }
+        self.client.remove(&self.signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(timeout_ms: u64, cancel: Option<&Cancel>) -> Call {
+        Call::begin(
+            &Arc::default(),
+            Some(Duration::from_millis(timeout_ms)),
+            cancel,
+        )
+    }
+
+    #[test]
+    fn trigger_ends_a_wait_from_another_thread() {
+        let cancel = Cancel::new(None);
+        let call = call(60_000, Some(&cancel));
+        let other = cancel.clone();
+        let thread = std::thread::spawn(move || other.trigger());
+        assert_eq!(call.pause(Duration::from_secs(30)), Err(Stop::Cancelled));
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_handle_triggered_before_the_call_stops_it() {
+        let cancel = Cancel::new(None);
+        cancel.trigger();
+        assert_eq!(call(60_000, Some(&cancel)).check(), Err(Stop::Cancelled));
+    }
+
+    #[test]
+    fn the_earlier_deadline_counts() {
+        let cancel = Cancel::new(Some(Duration::ZERO));
+        assert_eq!(call(60_000, Some(&cancel)).check(), Err(Stop::Deadline));
+        assert_eq!(call(0, None).check(), Err(Stop::Deadline));
+        assert_eq!(call(60_000, None).check(), Ok(()));
+    }
+
+    #[test]
+    fn a_wake_before_the_wait_is_not_lost() {
+        let call = call(60_000, None);
+        call.signal().wake();
+        assert_eq!(call.wait(None), Ok(()));
+    }
+
+    #[test]
+    fn close_stops_and_waits() {
+        let running = Arc::new(Running::default());
+        let call = Call::begin(&running, None, None);
+        assert!(!running.close(Duration::from_millis(1)));
+        assert_eq!(call.check(), Err(Stop::Closed));
+        drop(call);
+        assert!(running.close(Duration::ZERO));
+    }
+}

@@ -1,0 +1,278 @@
+//! What went wrong, in the form every caller gets it: one status, one message, and what is known.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::value::RawValue;
+
+use crate::Status;
+
+/// The part of an operation in which it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Getting an access token.
+    Token,
+    /// Waiting for room in the quota.
+    Quota,
+    /// Before the service can have received the whole request.
+    Send,
+    /// After the request was sent: waiting for, or reading, the reply.
+    Reply,
+}
+
+impl Stage {
+    /// The name in error documents.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Token => "token",
+            Stage::Quota => "quota",
+            Stage::Send => "send",
+            Stage::Reply => "reply",
+        }
+    }
+}
+
+/// Why an operation failed. Small enough to return by value; carries no secret.
+#[derive(Debug)]
+pub struct Error(Box<Details>);
+
+#[derive(Debug)]
+struct Details {
+    status: Status,
+    message: String,
+    stage: Option<Stage>,
+    http_status: Option<u16>,
+    service_code: Option<String>,
+    request_id: Option<String>,
+    retryable: bool,
+    retry_after: Option<Duration>,
+    attempts: Option<u32>,
+    action_id: Option<String>,
+    action: Option<Box<RawValue>>,
+}
+
+/// The result of every fallible operation of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An error with nothing but a status and a message that says what happened and what to do.
+    pub(crate) fn new(status: Status, message: impl Into<String>) -> Error {
+        Error(Box::new(Details {
+            status,
+            message: message.into(),
+            stage: None,
+            http_status: None,
+            service_code: None,
+            request_id: None,
+            retryable: matches!(
+                status,
+                Status::Resolve
+                    | Status::Connect
+                    | Status::Proxy
+                    | Status::Broken
+                    | Status::Service
+                    | Status::RateLimited
+                    | Status::Throttled
+                    | Status::NotReady
+                    | Status::Deadline
+            ),
+            retry_after: None,
+            attempts: None,
+            action_id: None,
+            action: None,
+        }))
+    }
+
+    /// An argument has an unusable value; `accepted` completes "expected …".
+    pub(crate) fn argument(name: &str, problem: &str, accepted: &str) -> Error {
+        Error::new(
+            Status::InvalidArgument,
+            format!("argument `{name}`: {problem}; expected {accepted}"),
+        )
+    }
+
+    /// Notes the stage, unless a more exact one is known already.
+    pub(crate) fn at(mut self, stage: Stage) -> Error {
+        self.0.stage.get_or_insert(stage);
+        self
+    }
+
+    /// Sets the stage: everything that goes wrong while signing in is about the token.
+    pub(crate) fn at_stage(mut self, stage: Stage) -> Error {
+        self.0.stage = Some(stage);
+        self
+    }
+
+    pub(crate) fn http(mut self, status: u16) -> Error {
+        self.0.http_status = Some(status);
+        self
+    }
+
+    pub(crate) fn service(mut self, code: Option<String>, request_id: Option<String>) -> Error {
+        self.0.service_code = code.filter(|c| !c.is_empty());
+        self.0.request_id = request_id.filter(|r| !r.is_empty());
+        self
+    }
+
+    pub(crate) fn retryable(mut self, retryable: bool) -> Error {
+        self.0.retryable = retryable;
+        self
+    }
+
+    pub(crate) fn after(mut self, wait: Option<Duration>) -> Error {
+        self.0.retry_after = wait;
+        self
+    }
+
+    pub(crate) fn attempts(mut self, attempts: u32) -> Error {
+        self.0.attempts = Some(attempts);
+        self
+    }
+
+    pub(crate) fn action(mut self, id: &str, action: Option<Box<RawValue>>) -> Error {
+        self.0.action_id = Some(id.to_owned());
+        self.0.action = action;
+        self
+    }
+
+    /// The same facts under another status and message: what the failure means to the caller.
+    pub(crate) fn became(mut self, status: Status, message: String, retryable: bool) -> Error {
+        self.0.status = status;
+        self.0.message = message;
+        self.0.retryable = retryable;
+        self
+    }
+
+    /// The status, which is also what the C function returns.
+    pub fn status(&self) -> Status {
+        self.0.status
+    }
+
+    /// What happened and what to do about it, in English, without secrets.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// In which part of the operation it happened; `None` for mistakes in the call itself.
+    pub fn stage(&self) -> Option<Stage> {
+        self.0.stage
+    }
+
+    /// The HTTP status of the reply, when there was one.
+    pub fn http_status(&self) -> Option<u16> {
+        self.0.http_status
+    }
+
+    /// The service's own error code, for example `ResourceNotFound`.
+    pub fn service_code(&self) -> Option<&str> {
+        self.0.service_code.as_deref()
+    }
+
+    /// The tracking id to give to the service's support (`error.target`, or a trace id).
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
+    }
+
+    /// Whether the same call may succeed later without any change.
+    pub fn is_retryable(&self) -> bool {
+        self.0.retryable
+    }
+
+    /// How long to wait before trying again, when it is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// The machine action this is about, when it is known.
+    pub fn action_id(&self) -> Option<&str> {
+        self.0.action_id.as_deref()
+    }
+
+    /// The failure document: `{"error":{…}}`.
+    pub fn to_json(&self) -> String {
+        #[derive(serde::Serialize)]
+        struct Document<'a> {
+            error: &'a Error,
+        }
+        // Serialising strings and numbers into memory does not fail; if it ever does, the status
+        // still reaches the caller through the return value.
+        serde_json::to_string(&Document { error: self }).unwrap_or_default()
+    }
+}
+
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let e = &*self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("status", &e.status.code())?;
+        map.serialize_entry("name", e.status.name())?;
+        map.serialize_entry("message", &e.message)?;
+        if let Some(stage) = e.stage {
+            map.serialize_entry("stage", stage.name())?;
+        }
+        if let Some(http_status) = e.http_status {
+            map.serialize_entry("http_status", &http_status)?;
+        }
+        if let Some(code) = &e.service_code {
+            map.serialize_entry("service_code", code)?;
+        }
+        if let Some(id) = &e.request_id {
+            map.serialize_entry("request_id", id)?;
+        }
+        map.serialize_entry("retryable", &e.retryable)?;
+        if let Some(wait) = e.retry_after {
+            map.serialize_entry("retry_after_ms", &millis_up(wait))?;
+        }
+        if let Some(attempts) = e.attempts {
+            map.serialize_entry("attempts", &attempts)?;
+        }
+        if let Some(id) = &e.action_id {
+            map.serialize_entry("action_id", id)?;
+        }
+        if let Some(action) = &e.action {
+            map.serialize_entry("action", action)?;
+        }
+        map.end()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.status.name(), self.0.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Milliseconds, rounded up: a caller who waits this long has waited long enough.
+pub(crate) fn millis_up(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn document_leaves_out_what_does_not_apply() {
+        let error = Error::new(Status::Null, "argument `client` is NULL");
+        assert_eq!(
+            error.to_json(),
+            r#"{"error":{"status":1,"name":"null","message":"argument `client` is NULL","retryable":false}}"#
+        );
+    }
+
+    #[test]
+    fn waits_are_rounded_up() {
+        assert_eq!(millis_up(Duration::from_micros(1)), 1);
+        assert_eq!(millis_up(Duration::from_millis(8)), 8);
+        assert_eq!(millis_up(Duration::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn is_one_pointer() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+}

@@ -1,0 +1,160 @@
+//! The operations on investigation packages.
+
+use std::ffi::c_char;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::cancel::mde_cancel;
+use super::client::mde_client;
+use super::{guard, ptr};
+use crate::{Cancel, Client, Error, Result, Status};
+
+/// Asks the service to collect an investigation package from a device: the main job.
+///
+/// `machine_id`: the device id (40 hexadecimal digits), or a computer name that the service knows.
+/// `comment`: why, for the audit trail of the tenant; 1 to 32,768 bytes.
+/// On MDE_OK: {"action":{…},"adopted":false}. `action` is the service's machine action with all its
+/// members; `adopted` is true when a collection was running already and this is that one.
+/// MDE_ERR_ALREADY_RUNNING (with on_duplicate=error): `action_id` and `action` are there if it could be
+/// found. MDE_ERR_OUTCOME_UNKNOWN: the request may have been carried out; list the device's actions
+/// before repeating it. This call never sends it twice where that could start two collections.
+/// Spends the quota "collect". Needs the permission Machine.CollectForensics.
+/// Source: Microsoft Defender for Endpoint, "Collect investigation package API".
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mde_collect_package(
+    client: *const mde_client,
+    machine_id: *const c_char,
+    comment: *const c_char,
+    cancel: *const mde_cancel,
+    out_json: *mut *mut c_char,
+) -> i32 {
+    let body = |client: &Client, cancel: Option<&Cancel>| {
+        // SAFETY: the caller's promise (header, "Pointers").
+        let machine_id = unsafe { ptr::text(machine_id, "machine_id") }?;
+        // SAFETY: as above.
+        let comment = unsafe { ptr::text(comment, "comment") }?;
+        to_json(&client.collect_package(machine_id, comment, cancel)?)
+    };
+    // SAFETY: the caller's promise, passed on.
+    unsafe { operation(client, cancel, out_json, body) }
+}
+
+/// Reads one machine action.
+///
+/// `action_id`: its GUID. On MDE_OK: {"action":{…}}. MDE_ERR_NOT_FOUND: there is no such action (or, in
+/// the first moments after its creation, not yet).
+/// Spends the quota "read". Needs the permission Machine.Read.All.
+/// Source: Microsoft Defender for Endpoint, "Get machineAction API".
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mde_get_action(
+    client: *const mde_client,
+    action_id: *const c_char,
+    cancel: *const mde_cancel,
+    out_json: *mut *mut c_char,
+) -> i32 {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        action: &'a RawValue,
+    }
+    let body = |client: &Client, cancel: Option<&Cancel>| {
+        // SAFETY: the caller's promise (header, "Pointers").
+        let action_id = unsafe { ptr::text(action_id, "action_id") }?;
+        to_json(&Document {
+            action: client.action(action_id, cancel)?.json(),
+        })
+    };
+    // SAFETY: the caller's promise, passed on.
+    unsafe { operation(client, cancel, out_json, body) }
+}
+
+/// Lists machine actions, newest first, all pages of them.
+///
+/// `odata_filter`: an OData expression over id, status, machineId, type, requestor and
+/// creationDateTimeUtc, for example "status eq 'Pending' and type eq 'CollectInvestigationPackage'"; ""
+/// for all actions; up to 8,192 bytes. On MDE_OK: {"actions":[{…},…]}.
+/// Spends the quota "list", once per page of 10,000. Needs the permission Machine.Read.All.
+/// Source: Microsoft Defender for Endpoint, "List machineActions API".
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mde_list_actions(
+    client: *const mde_client,
+    odata_filter: *const c_char,
+    cancel: *const mde_cancel,
+    out_json: *mut *mut c_char,
+) -> i32 {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        actions: Vec<&'a RawValue>,
+    }
+    let body = |client: &Client, cancel: Option<&Cancel>| {
+        // SAFETY: the caller's promise (header, "Pointers").
+        let filter = unsafe { ptr::text(odata_filter, "odata_filter") }?;
+        let actions = client.actions(filter, cancel)?;
+        to_json(&Document {
+            actions: actions.iter().map(|action| action.json()).collect(),
+        })
+    };
+    // SAFETY: the caller's promise, passed on.
+    unsafe { operation(client, cancel, out_json, body) }
+}
+
+/// How much of each quota this process has used, and when the next call could go out. No request is sent.
+///
+/// On MDE_OK: {"quotas":[{"endpoint":"collect","limit":100,"window_s":60,"used":3,"in_flight":1,
+/// "queued":0,"available_in_ms":0},…]}, one entry per endpoint and window. `available_in_ms` counts all
+/// windows of the endpoint together; it is absent while it depends on the reply to a call in flight.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mde_quota_status(
+    client: *const mde_client,
+    out_json: *mut *mut c_char,
+) -> i32 {
+    #[derive(Serialize)]
+    struct Document {
+        quotas: Vec<crate::QuotaWindow>,
+    }
+    let body = |client: &Client, _: Option<&Cancel>| {
+        to_json(&Document {
+            quotas: client.quota()?,
+        })
+    };
+    // SAFETY: the caller's promise, passed on.
+    unsafe { operation(client, std::ptr::null(), out_json, body) }
+}
+
+/// What all operations share: the guard, the client, the cancel handle, and recovery after a defect.
+///
+/// # Safety
+/// The pointers are as the header demands.
+unsafe fn operation(
+    client: *const mde_client,
+    cancel: *const mde_cancel,
+    out_json: *mut *mut c_char,
+    body: impl FnOnce(&Client, Option<&Cancel>) -> Result<String>,
+) -> i32 {
+    let whole = || {
+        // SAFETY: the caller's promise.
+        let client = unsafe { ptr::handle(client, "client") }?;
+        // SAFETY: the caller's promise.
+        let cancel = unsafe { ptr::optional(cancel) };
+        let _recovery = Recovery(&client.0);
+        body(&client.0, cancel.map(|cancel| &cancel.0))
+    };
+    // SAFETY: the caller's promise about out_json.
+    unsafe { guard::document(out_json, whole) }
+}
+
+/// Replaces the connections when a panic unwinds through an operation.
+struct Recovery<'a>(&'a Client);
+
+impl Drop for Recovery<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.recover();
+        }
+    }
+}
+
+fn to_json(document: &impl Serialize) -> Result<String> {
+    serde_json::to_string(document)
+        .map_err(|_| Error::new(Status::Internal, "the result could not be written as JSON"))
+}

@@ -1,0 +1,40 @@
+//! Strings out: made here, freed here.
+
+use std::ffi::{CString, c_char};
+
+/// Empties the place for a string.
+///
+/// # Safety
+/// `out` is NULL or points to a writable `char *`.
+pub(super) unsafe fn clear(out: *mut *mut c_char) {
+    if !out.is_null() {
+        // SAFETY: not NULL, and the caller's promise.
+        unsafe { out.write(std::ptr::null_mut()) };
+    }
+}
+
+/// Gives a string to the caller, unless it was not wanted. JSON has no raw NUL; should there ever be
+/// one, the caller gets the status and no document.
+///
+/// # Safety
+/// As for [`clear`].
+pub(super) unsafe fn give(out: *mut *mut c_char, text: String) {
+    if out.is_null() {
+        return;
+    }
+    if let Ok(text) = CString::new(text) {
+        // SAFETY: not NULL, and the caller's promise.
+        unsafe { out.write(text.into_raw()) };
+    }
+}
+
+/// Takes a string back and frees it. NULL is fine.
+///
+/// # Safety
+/// `text` is NULL or was given out by [`give`] and not freed yet.
+pub(super) unsafe fn free(text: *mut c_char) {
+    if !text.is_null() {
+        // SAFETY: the caller's promise.
+        drop(unsafe { CString::from_raw(text) });
+    }
+}

@@ -1,0 +1,161 @@
+//! The HTTP library, set up once per client and used for every request.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use rustls::client::ClientConfig;
+use rustls_pki_types::CertificateDer;
+use ureq::Agent;
+use ureq::config::Config;
+use ureq::http;
+
+use super::dial::Dialer;
+use super::failure::Failure;
+use super::proxy::{Choice, Proxies};
+use super::reply::Reply;
+use super::resolve::OnConnect;
+use super::socket::Exchange;
+use super::tls;
+use crate::call::Call;
+use crate::service::endpoint::Method;
+use crate::{Result, Status};
+
+/// What is known before the first connection.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub extra_roots: Vec<CertificateDer<'static>>,
+    pub proxy: Choice,
+    pub no_proxy: Option<String>,
+    pub connect_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub user_agent: String,
+}
+
+/// One HTTP request.
+pub(crate) struct Outgoing<'a> {
+    pub method: Method,
+    pub url: &'a str,
+    pub content_type: Option<&'a str>,
+    pub authorization: Option<&'a str>,
+    pub body: &'a str,
+    pub max_reply: usize,
+}
+
+/// Sends requests over connections that are kept open between calls.
+#[derive(Debug)]
+pub(crate) struct Http {
+    agent: RwLock<Agent>,
+    tls: Arc<ClientConfig>,
+    settings: Settings,
+}
+
+impl Http {
+    pub(crate) fn new(settings: Settings) -> Result<Http> {
+        let tls = tls::config(&settings.extra_roots)?;
+        let agent = RwLock::new(agent(&tls, &settings)?);
+        Ok(Http {
+            agent,
+            tls,
+            settings,
+        })
+    }
+
+    /// Forgets all connections: after a contained defect their state is not to be trusted.
+    pub(crate) fn reset(&self) {
+        if let Ok(fresh) = agent(&self.tls, &self.settings) {
+            *self.agent.write() = fresh;
+        }
+    }
+
+    /// Sends one request and reads the whole reply, whatever its status.
+    pub(crate) fn send(
+        &self,
+        call: &Arc<Call>,
+        request: &Outgoing<'_>,
+    ) -> std::result::Result<Reply, Failure> {
+        let exchange = Exchange::enter(
+            call,
+            self.settings.connect_timeout,
+            self.settings.idle_timeout,
+        );
+        // A clone shares the connections; the lock is not held while the request is under way.
+        let agent = self.agent.read().clone();
+        exchange_once(&agent, request).map_err(|failure| failure.sent(exchange.was_sent()))
+    }
+}
+
+fn agent(tls: &Arc<ClientConfig>, settings: &Settings) -> Result<Agent> {
+    let config = Config::builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        // Tunnels are opened by our connector; the default would read the environment.
+        .proxy(None)
+        .user_agent(settings.user_agent.as_str())
+        .accept("application/json")
+        // The service compresses if it is offered; its replies are too small to gain from it.
+        .accept_encoding("identity")
+        .max_idle_connections(8)
+        .max_idle_connections_per_host(8)
+        .max_idle_age(Duration::from_secs(30))
+        .build();
+    let proxies = Proxies::new(&settings.proxy, settings.no_proxy.as_deref())?;
+    Ok(Agent::with_parts(
+        config,
+        Dialer {
+            tls: Arc::clone(tls),
+            proxies,
+        },
+        OnConnect,
+    ))
+}
+
+fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<Reply, Failure> {
+    let mut builder = http::Request::builder()
+        .method(request.method.as_str())
+        .uri(request.url);
+    if let Some(content_type) = request.content_type {
+        builder = builder.header(http::header::CONTENT_TYPE, content_type);
+    }
+    if let Some(authorization) = request.authorization {
+        let mut value = http::HeaderValue::from_str(authorization).map_err(|_| {
+            Failure::new(
+                Status::Token,
+                "the access token has bytes that no header may carry",
+            )
+        })?;
+        value.set_sensitive(true);
+        builder = builder.header(http::header::AUTHORIZATION, value);
+    }
+    let unbuildable = |_| Failure::new(Status::Internal, "the request could not be built");
+    let response = match request.method {
+        Method::Get => agent.run(builder.body(()).map_err(unbuildable)?),
+        Method::Post => agent.run(builder.body(request.body).map_err(unbuildable)?),
+    }
+    .map_err(Failure::unwrap)?;
+
+    let header = |name| {
+        let value = response.headers().get(name)?;
+        Some(value.to_str().ok()?.to_owned())
+    };
+    let mut reply = Reply {
+        status: response.status().as_u16(),
+        content_type: header(http::header::CONTENT_TYPE),
+        retry_after: header(http::header::RETRY_AFTER),
+        date: header(http::header::DATE),
+        body: Vec::new(),
+    };
+    let limit = request.max_reply;
+    let mut body = response.into_body().into_reader().take(limit as u64 + 1);
+    body.read_to_end(&mut reply.body)
+        .map_err(Failure::from_io)?;
+    if reply.body.len() > limit {
+        return Err(Failure::new(
+            Status::Protocol,
+            format!("the reply is larger than {limit} bytes, so it is not this service's"),
+        ));
+    }
+    Ok(reply)
+}

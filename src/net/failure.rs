@@ -1,0 +1,152 @@
+//! Why no reply came, as an error that travels through the HTTP library and out again.
+
+use std::fmt;
+use std::io;
+
+use crate::call::Stop;
+use crate::{Error, Stage, Status};
+
+/// A failure below HTTP: its status and what to tell the caller. Never carries text from outside
+/// that was not cleaned.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: Kind,
+    message: String,
+    /// Whether any part of the request may have reached the service.
+    sent: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Status(Status),
+    Stopped(Stop),
+}
+
+impl Failure {
+    pub(crate) fn new(status: Status, message: impl Into<String>) -> Failure {
+        Failure {
+            kind: Kind::Status(status),
+            message: message.into(),
+            sent: false,
+        }
+    }
+
+    /// The same failure, knowing whether the request may have been received.
+    pub(crate) fn sent(mut self, sent: bool) -> Failure {
+        self.sent = sent;
+        self
+    }
+
+    /// The same failure under another status, if it has the given one.
+    pub(crate) fn relabel(
+        mut self,
+        from: Status,
+        to: Status,
+        message: impl FnOnce() -> String,
+    ) -> Failure {
+        if self.kind == Kind::Status(from) {
+            self.kind = Kind::Status(to);
+            self.message = message();
+        }
+        self
+    }
+
+    /// Whether the service may have received the request.
+    pub(crate) fn may_have_been_received(&self) -> bool {
+        self.sent
+    }
+
+    /// Whether the same request may succeed if it is sent again.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Status(Status::Resolve | Status::Connect | Status::Broken)
+        )
+    }
+
+    /// The failure as the HTTP library carries it. `Other` is the one kind that no layer in between
+    /// takes for an end of data or a reason to read on.
+    pub(crate) fn wrap(self) -> ureq::Error {
+        ureq::Error::Other(Box::new(self))
+    }
+
+    /// The failure inside an error of the HTTP library, or the library's own error in our words: its
+    /// text may contain the address with its query, so it is not used.
+    pub(crate) fn unwrap(error: ureq::Error) -> Failure {
+        match error {
+            ureq::Error::Other(inner) => match inner.downcast::<Failure>() {
+                Ok(failure) => *failure,
+                Err(_) => Failure::new(Status::Protocol, "the reply was not understood"),
+            },
+            ureq::Error::Io(error) => Failure::from_io(error),
+            ureq::Error::LargeResponseHeader(..) => Failure::new(
+                Status::Protocol,
+                "the reply's headers are larger than 64 KiB",
+            ),
+            ureq::Error::Protocol(_) | ureq::Error::Http(_) => {
+                Failure::new(Status::Protocol, "the reply is not valid HTTP/1.1")
+            }
+            _ => Failure::new(Status::Protocol, "the reply was not understood"),
+        }
+    }
+
+    /// A failure that passed through `std::io`, for example below TLS.
+    pub(crate) fn from_io(error: io::Error) -> Failure {
+        let kind = error.kind();
+        let lost = || {
+            Failure::new(
+                Status::Broken,
+                format!("the connection was lost before the whole reply had arrived ({kind})"),
+            )
+        };
+        let Some(inner) = error.into_inner() else {
+            return lost();
+        };
+        match inner.downcast::<Failure>() {
+            Ok(failure) => *failure,
+            // The HTTP library wraps its own errors once more when a body is read through `Read`.
+            Err(inner) => match inner.downcast::<ureq::Error>() {
+                Ok(error) => Failure::unwrap(*error),
+                Err(_) => lost(),
+            },
+        }
+    }
+}
+
+impl From<Stop> for Failure {
+    fn from(stop: Stop) -> Failure {
+        Failure {
+            kind: Kind::Stopped(stop),
+            message: String::new(),
+            sent: false,
+        }
+    }
+}
+
+impl From<Failure> for io::Error {
+    fn from(failure: Failure) -> io::Error {
+        io::Error::other(failure)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        let stage = if failure.sent {
+            Stage::Reply
+        } else {
+            Stage::Send
+        };
+        match failure.kind {
+            Kind::Status(status) => Error::new(status, failure.message).at(stage),
+            Kind::Stopped(stop) => Error::from(stop).at(stage),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,14 @@
+//! Sending one request and reading its reply, whatever lies in between.
+
+pub(crate) mod agent;
+mod dial;
+mod failure;
+mod link;
+pub(crate) mod proxy;
+pub(crate) mod redact;
+pub(crate) mod reply;
+mod resolve;
+pub(crate) mod retry;
+mod socket;
+mod tls;
+mod tunnel;

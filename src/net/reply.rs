@@ -1,0 +1,45 @@
+//! A reply as the rest of the library sees it: read to the end, bounded, off the wire.
+
+use std::time::{Duration, SystemTime};
+
+/// Status, the headers that matter, and the whole body.
+#[derive(Debug, Default)]
+pub(crate) struct Reply {
+    pub status: u16,
+    pub content_type: Option<String>,
+    pub retry_after: Option<String>,
+    pub date: Option<String>,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// `Retry-After`, as seconds or as a date.
+    pub(crate) fn retry_after(&self, now: SystemTime) -> Option<Duration> {
+        let text = self.retry_after.as_deref()?.trim();
+        match text.parse() {
+            Ok(seconds) => Some(Duration::from_secs(seconds)),
+            Err(_) => {
+                let at = httpdate::parse_http_date(text).ok()?;
+                Some(at.duration_since(now).unwrap_or_default())
+            }
+        }
+    }
+
+    /// When the service says it answered.
+    pub(crate) fn date(&self) -> Option<SystemTime> {
+        httpdate::parse_http_date(self.date.as_deref()?).ok()
+    }
+
+    /// Type and length of the body, for messages about bodies that make no sense.
+    pub(crate) fn describe_content(&self) -> String {
+        let kind = match self.content_type.as_deref() {
+            Some(kind) => super::redact::clean(kind, 64),
+            None => "no content type".to_owned(),
+        };
+        format!("{kind}, {} bytes", self.body.len())
+    }
+}

@@ -1,0 +1,107 @@
+//! What to do after an attempt failed: in one place, for every request.
+//!
+//! Source: "Common REST API error codes" (429 and 5xx), and the rule that a request which may have been
+//! carried out is not repeated unless repeating it changes nothing.
+
+use std::time::Duration;
+
+use super::failure::Failure;
+use crate::{Error, Status};
+
+/// The first pause is up to this long; each further one up to twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How to go on.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Try again after this pause.
+    Again(Duration),
+    /// This is the end.
+    GiveUp,
+}
+
+/// After no reply came. `repeatable`: sending the request twice does what sending it once does.
+pub(crate) fn after_failure(
+    failure: &Failure,
+    repeatable: bool,
+    attempt: u32,
+    retries: u32,
+) -> Next {
+    let safe = repeatable || !failure.may_have_been_received();
+    if failure.is_transient() && safe && attempt <= retries {
+        Next::Again(pause(attempt, None))
+    } else {
+        Next::GiveUp
+    }
+}
+
+/// After an error reply.
+pub(crate) fn after_error(error: &Error, repeatable: bool, attempt: u32, retries: u32) -> Next {
+    if attempt > retries {
+        return Next::GiveUp;
+    }
+    match error.status() {
+        // Refused before anything was done; the limiter keeps the time the service named.
+        Status::Throttled => Next::Again(Duration::ZERO),
+        Status::Service if repeatable => Next::Again(pause(attempt, error.retry_after())),
+        _ => Next::GiveUp,
+    }
+}
+
+/// Full jitter: anything from nothing to the bound, so that many clients do not return together.
+fn pause(attempt: u32, at_least: Option<Duration>) -> Duration {
+    let doublings = attempt.saturating_sub(1).min(16);
+    let bound = FIRST_PAUSE
+        .saturating_mul(1 << doublings)
+        .min(LONGEST_PAUSE);
+    at_least.unwrap_or_default() + bound.mul_f64(fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_again(next: Next) -> bool {
+        matches!(next, Next::Again(_))
+    }
+
+    #[test]
+    fn only_what_changes_nothing_is_repeated() {
+        let lost = || Failure::new(Status::Broken, "");
+        assert!(is_again(after_failure(&lost().sent(true), true, 1, 3)));
+        assert!(!is_again(after_failure(&lost().sent(true), false, 1, 3)));
+        assert!(is_again(after_failure(&lost(), false, 1, 3)));
+        assert!(!is_again(after_failure(&lost(), true, 4, 3)));
+        assert!(!is_again(after_failure(
+            &Failure::new(Status::Tls, ""),
+            true,
+            1,
+            3
+        )));
+        let service = Error::new(Status::Service, "");
+        assert!(is_again(after_error(&service, true, 1, 3)));
+        assert!(!is_again(after_error(&service, false, 1, 3)));
+        assert!(is_again(after_error(
+            &Error::new(Status::Throttled, ""),
+            false,
+            1,
+            3
+        )));
+        assert!(!is_again(after_error(
+            &Error::new(Status::BadRequest, ""),
+            true,
+            1,
+            3
+        )));
+    }
+
+    #[test]
+    fn pauses_grow_within_bounds() {
+        for attempt in 1..40 {
+            assert!(pause(attempt, None) <= LONGEST_PAUSE);
+        }
+        assert!(pause(1, None) <= FIRST_PAUSE);
+        assert!(pause(1, Some(Duration::from_secs(9))) >= Duration::from_secs(9));
+    }
+}

@@ -1,0 +1,262 @@
+//! A TCP socket whose every wait obeys the call that is under way on this thread.
+//!
+//! The HTTP library reads and writes through layers that know nothing of deadlines and cancel handles,
+//! all of it on the calling thread. So the call in progress is noted for its thread, and the socket,
+//! which never blocks, waits for readiness in short slices between which it asks whether the call may go on.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
+use super::failure::Failure;
+use crate::Status;
+use crate::call::Call;
+
+/// The longest a stop can go unnoticed.
+const SLICE: Duration = Duration::from_millis(20);
+
+thread_local! {
+    /// Innermost last: a token callback may use the library again.
+    static CURRENT: RefCell<Vec<Rc<Exchange>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// One request being carried out on this thread.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    call: Arc<Call>,
+    idle: Duration,
+    connect: Duration,
+    /// Until when name lookup, connecting, tunnel and handshake together must be done.
+    connecting_until: Cell<Option<Instant>>,
+    sent: Cell<bool>,
+}
+
+/// Ends the exchange when dropped.
+pub(crate) struct Current(Rc<Exchange>);
+
+impl Exchange {
+    /// Makes this the exchange of the current thread until the result is dropped.
+    pub(crate) fn enter(call: &Arc<Call>, connect: Duration, idle: Duration) -> Current {
+        let exchange = Rc::new(Exchange {
+            call: Arc::clone(call),
+            idle,
+            connect,
+            connecting_until: Cell::new(None),
+            sent: Cell::new(false),
+        });
+        CURRENT.with_borrow_mut(|stack| stack.push(Rc::clone(&exchange)));
+        Current(exchange)
+    }
+
+    fn current() -> Result<Rc<Exchange>, Failure> {
+        CURRENT
+            .with_borrow(|stack| stack.last().cloned())
+            .ok_or_else(|| Failure::new(Status::Internal, "network use outside of a call"))
+    }
+
+    /// Notes that bytes of the request itself are on their way.
+    pub(crate) fn mark_sent() -> Result<(), Failure> {
+        Exchange::current()?.sent.set(true);
+        Ok(())
+    }
+
+    /// Runs `open` under `connect_timeout_ms`; it is told when it must be done.
+    pub(crate) fn connecting<T>(
+        open: impl FnOnce(Instant) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let exchange = Exchange::current()?;
+        let limit = Instant::now() + exchange.connect;
+        exchange.connecting_until.set(Some(limit));
+        let opened = open(limit);
+        exchange.connecting_until.set(None);
+        opened
+    }
+
+    fn stop_reason(&self) -> Result<(), Failure> {
+        self.call.check().map_err(Failure::from)
+    }
+}
+
+impl Current {
+    /// Whether any part of the request may have reached the service.
+    pub(crate) fn was_sent(&self) -> bool {
+        self.0.sent.get()
+    }
+}
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        CURRENT.with_borrow_mut(|stack| {
+            stack.pop();
+        });
+    }
+}
+
+/// Waits in slices until `ready` answers, the call is stopped, or `limit` has passed (`Ok(None)`).
+pub(crate) fn wait_for<T>(
+    limit: Instant,
+    mut ready: impl FnMut(Duration) -> io::Result<Option<T>>,
+) -> Result<Option<T>, Failure> {
+    let exchange = Exchange::current()?;
+    loop {
+        exchange.stop_reason()?;
+        let now = Instant::now();
+        if now >= limit {
+            return Ok(None);
+        }
+        let until = exchange.call.deadline().map_or(limit, |at| at.min(limit));
+        // A little too long is better than waking up just before the moment.
+        let slice = until
+            .saturating_duration_since(now)
+            .min(SLICE)
+            .max(Duration::from_millis(1));
+        match ready(slice) {
+            Ok(Some(value)) => return Ok(Some(value)),
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Failure::from_io(error)),
+        }
+    }
+}
+
+/// A connected, non-blocking socket.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    stream: TcpStream,
+}
+
+impl Socket {
+    /// Connects to one address until `limit`; `Ok(None)` when the time was too short.
+    pub(crate) fn connect(address: SocketAddr, limit: Instant) -> Result<Option<Socket>, Failure> {
+        let refused = |error: io::Error| {
+            Failure::new(
+                Status::Connect,
+                format!("{address} did not accept: {}", error.kind()),
+            )
+        };
+        let stream = begin_connect(address).map_err(refused)?;
+        let connected = wait_for(limit, |slice| {
+            if !poll_one(&stream, PollFlags::OUT, slice)? {
+                return Ok(None);
+            }
+            Ok(Some(stream.take_error()?))
+        });
+        match connected {
+            Ok(None) => Ok(None),
+            Ok(Some(None)) => {
+                // One write carries a whole request; waiting for more to send would only delay it.
+                stream.set_nodelay(true).map_err(refused)?;
+                Ok(Some(Socket { stream }))
+            }
+            Ok(Some(Some(error))) => Err(refused(error)),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Whether the peer neither closed the connection nor sent anything unasked.
+    pub(crate) fn is_idle_and_open(&self) -> bool {
+        let mut probe = [0u8; 1];
+        matches!(self.stream.peek(&mut probe), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    fn wait(&self, flags: PollFlags) -> io::Result<()> {
+        let exchange = Exchange::current()?;
+        let (limit, option) = match exchange.connecting_until.get() {
+            Some(limit) => (limit, "connect_timeout_ms"),
+            None => (Instant::now() + exchange.idle, "idle_timeout_ms"),
+        };
+        match wait_for(limit, |slice| {
+            Ok(poll_one(&self.stream, flags, slice)?.then_some(()))
+        })? {
+            Some(()) => Ok(()),
+            None => {
+                let message = format!("the peer was silent for too long (`{option}`)");
+                Err(Failure::new(Status::Broken, message).into())
+            }
+        }
+    }
+}
+
+/// Reads and writes return an error of ours when the call is stopped or the peer stays silent.
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.stream.read(buffer) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.wait(PollFlags::IN)?,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Ok(n) => {
+                    // A peer that never pauses must not outrun the deadline.
+                    Exchange::current()?.stop_reason()?;
+                    return Ok(n);
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.stream.write(buffer) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.wait(PollFlags::OUT)?,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn poll_one(stream: &TcpStream, flags: PollFlags, slice: Duration) -> io::Result<bool> {
+    let timeout = Timespec {
+        tv_sec: slice.as_secs().try_into().unwrap_or(1),
+        tv_nsec: slice.subsec_nanos().into(),
+    };
+    let mut fds = [PollFd::new(stream, flags)];
+    // Errors and hang-ups count as ready: the next read or write tells which.
+    Ok(poll(&mut fds, Some(&timeout))? > 0)
+}
+
+/// Starts connecting without waiting for the outcome.
+fn begin_connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let socket = open(family)?;
+    match rustix::net::connect(&socket, &address) {
+        Ok(()) => {}
+        Err(e) if e == rustix::io::Errno::INPROGRESS || e == rustix::io::Errno::WOULDBLOCK => {}
+        Err(e) => return Err(e.into()),
+    }
+    Ok(TcpStream::from(socket))
+}
+
+#[cfg(unix)]
+fn open(family: AddressFamily) -> io::Result<std::os::fd::OwnedFd> {
+    // Close-on-exec: the host starts programs of its own.
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    Ok(rustix::net::socket_with(
+        family,
+        SocketType::STREAM,
+        flags,
+        None,
+    )?)
+}
+
+#[cfg(windows)]
+fn open(family: AddressFamily) -> io::Result<std::os::windows::io::OwnedSocket> {
+    let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    Ok(socket)
+}

@@ -1,0 +1,92 @@
+//! Whom to trust: the operating system's verifier, plus the certificates of `ca_file`.
+
+use std::sync::Arc;
+
+use rustls::client::ClientConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::{CertificateError, ClientConnection, StreamOwned};
+use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_platform_verifier::Verifier;
+
+use super::failure::Failure;
+use super::socket::Socket;
+use crate::{Error, Result, Status};
+
+/// A TLS stream over one of our sockets.
+pub(crate) type TlsStream = StreamOwned<ClientConnection, Socket>;
+
+/// TLS 1.2 and 1.3, ring, the system's trust. There is no way to switch verification off.
+pub(crate) fn config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>> {
+    let unusable = |error: rustls::Error| {
+        Error::new(
+            Status::Tls,
+            format!("the system's certificate store is unusable: {error}"),
+        )
+    };
+    let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = if extra_roots.is_empty() {
+        Verifier::new(Arc::clone(&provider))
+    } else {
+        Verifier::new_with_extra_roots(extra_roots.iter().cloned(), Arc::clone(&provider))
+    }
+    .map_err(unusable)?;
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(unusable)?
+        .dangerous() // rustls' word for "own verifier"; this one is the system's.
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// Performs the handshake with `host`.
+pub(crate) fn handshake(
+    config: &Arc<ClientConfig>,
+    host: &str,
+    mut socket: Socket,
+) -> std::result::Result<TlsStream, Failure> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let refused =
+        |why: String| Failure::new(Status::Tls, format!("TLS with `{host}` failed: {why}"));
+    let name = ServerName::try_from(bare.to_owned())
+        .map_err(|_| refused("the host is not a valid name".to_owned()))?;
+    let mut connection = ClientConnection::new(Arc::clone(config), name)
+        .map_err(|error| refused(explain(&error)))?;
+    while connection.is_handshaking() {
+        if let Err(error) = connection.complete_io(&mut socket) {
+            return Err(
+                match error
+                    .get_ref()
+                    .and_then(|e| e.downcast_ref::<rustls::Error>())
+                {
+                    Some(error) => refused(explain(error)),
+                    None if error.kind() == std::io::ErrorKind::Other => Failure::from_io(error),
+                    None => refused(format!("the peer ended the handshake ({})", error.kind())),
+                },
+            );
+        }
+    }
+    Ok(StreamOwned::new(connection, socket))
+}
+
+/// Which check failed, in a sentence; the library's own text for the rest (it holds no secrets).
+fn explain(error: &rustls::Error) -> String {
+    use rustls::Error::InvalidCertificate;
+    match error {
+        InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            "the certificate has expired".to_owned()
+        }
+        InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+        ) => "the certificate is not valid yet; check this machine's clock".to_owned(),
+        InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => "the certificate is for another host".to_owned(),
+        InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "the certificate's issuer is not trusted here; add its CA to the system or to `ca_file`"
+                .to_owned()
+        }
+        InvalidCertificate(CertificateError::Revoked) => "the certificate was revoked".to_owned(),
+        other => super::redact::clean(&other.to_string(), 256),
+    }
+}

@@ -1,0 +1,107 @@
+use super::*;
+
+fn problem(name: &str, value: &str) -> String {
+    let error = Options::new().set(name, value).unwrap_err();
+    assert_eq!(error.status(), Status::Config);
+    error.message().to_owned()
+}
+
+#[test]
+fn every_error_names_the_option_its_problem_and_what_is_accepted() {
+    assert_eq!(
+        problem("timeout_ms", "soon"),
+        "option `timeout_ms` is not a whole number; expected 0 to 86400000; 0 for no limit"
+    );
+    assert_eq!(
+        problem("quota_share", "0"),
+        "option `quota_share` is out of range; expected 1 to 100"
+    );
+    assert!(
+        problem("tenat_id", "x")
+            .starts_with("option `tenat_id` is unknown; expected one of tenant_id, ")
+    );
+    assert!(problem("api_url", "http://api.example").contains("unencrypted"));
+    assert!(problem("api_url", "https://u:p@api.example").contains("has a login"));
+    assert!(problem("quota_limits", "x=1/60").contains("unknown endpoint"));
+}
+
+#[test]
+fn values_are_never_repeated() {
+    for spec in TABLE {
+        let value = format!("canary\u{1}{}", "x".repeat(MAX_VALUE));
+        assert!(
+            !problem(spec.name, &value).contains("canary"),
+            "{}",
+            spec.name
+        );
+    }
+}
+
+#[test]
+fn every_option_refuses_an_empty_or_a_foreign_value() {
+    for spec in TABLE
+        .iter()
+        .filter(|spec| spec.name != "no_proxy" && spec.name != "quota_limits")
+    {
+        problem(spec.name, "");
+    }
+    for name in TABLE
+        .iter()
+        .filter(|spec| spec.numeric)
+        .map(|spec| spec.name)
+    {
+        for bad in ["-1", "+1", "1.5", " 1", "1e3", "99999999999999999999"] {
+            problem(name, bad);
+        }
+    }
+}
+
+#[test]
+fn json_sets_all_or_nothing() {
+    let mut options = Options::new();
+    options
+        .set_json(r#"{"tenant_id":"t","timeout_ms":5,"max_retries":"3"}"#)
+        .unwrap();
+    assert_eq!(options.timeout.get(), Duration::from_millis(5));
+    assert_eq!(options.max_retries, Some(3));
+    let error = options
+        .set_json(r#"{"tenant_id":"other","cloud":"mars"}"#)
+        .unwrap_err();
+    assert!(error.message().starts_with("option `cloud`"));
+    assert_eq!(options.tenant_id.as_deref(), Some("t"));
+    for bad in [
+        r#"{"tenant_id":5}"#,
+        r#"{"timeout_ms":true}"#,
+        r#"{"timeout_ms":1.5}"#,
+        r#"{"cloud":null}"#,
+        r#"{"cloud":["eu"]}"#,
+    ] {
+        assert_eq!(
+            options.set_json(bad).unwrap_err().status(),
+            Status::Config,
+            "{bad}"
+        );
+    }
+    for bad in ["", "{", "[]", "null", "{\"a\":1} x"] {
+        assert_eq!(
+            options.set_json(bad).unwrap_err().status(),
+            Status::InvalidArgument,
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn the_cloud_option_lists_every_cloud() {
+    let spec = TABLE.iter().find(|spec| spec.name == "cloud").unwrap();
+    for cloud in CLOUDS {
+        assert!(
+            spec.accepts
+                .split([',', ' '])
+                .any(|word| word == cloud.name),
+            "{}",
+            cloud.name
+        );
+        Options::new().set("cloud", cloud.name).unwrap();
+    }
+}

@@ -1,0 +1,151 @@
+//! How many calls a client may make: the documented limits, `quota_limits` and `quota_share`.
+
+use std::time::Duration;
+
+use super::window::Window;
+use crate::service::endpoint::{PerQuota, Quota};
+
+/// The windows of every endpoint, after the share was applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Limits(PerQuota<Vec<Window>>);
+
+/// What `quota_limits` accepts, for messages.
+pub(crate) const ACCEPTED: &str = "endpoint=calls/seconds[,calls/seconds…][;…] with endpoints collect, \
+     read, list, cancel, link, machines, calls from 1 to 1000000 and seconds from 0.001 to 86400, for \
+     example collect=100/60,1500/3600;link=2/60,120/3600";
+
+/// The most windows one endpoint may have.
+const MAX_WINDOWS: usize = 4;
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits(PerQuota::from_fn(|quota| {
+            let (per_minute, per_hour) = quota.documented();
+            vec![
+                Window {
+                    limit: per_minute,
+                    length: Duration::from_secs(60),
+                },
+                Window {
+                    limit: per_hour,
+                    length: Duration::from_secs(3_600),
+                },
+            ]
+        }))
+    }
+}
+
+impl Limits {
+    /// Reads `quota_limits`; endpoints that it does not name keep the documented limits.
+    pub(crate) fn parse(text: &str) -> Result<Limits, String> {
+        let mut limits = Limits::default();
+        let mut seen = PerQuota::<bool>::default();
+        for entry in text
+            .split(';')
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty())
+        {
+            let (name, windows) = entry
+                .split_once('=')
+                .ok_or_else(|| "an entry has no `=`".to_owned())?;
+            let name = name.trim();
+            let quota = Quota::ALL
+                .into_iter()
+                .find(|quota| quota.name() == name)
+                .ok_or_else(|| "an entry names an unknown endpoint".to_owned())?;
+            let windows = windows.split(',').map(window).collect::<Option<Vec<_>>>();
+            let windows = windows
+                .filter(|windows| windows.len() <= MAX_WINDOWS)
+                .ok_or_else(|| format!("endpoint {name} has an unreadable limit"))?;
+            if std::mem::replace(seen.of_mut(quota), true) {
+                return Err(format!("endpoint {name} is named twice"));
+            }
+            *limits.0.of_mut(quota) = windows;
+        }
+        Ok(limits)
+    }
+
+    /// The same limits cut to a percentage, rounded down, at least one call each.
+    pub(crate) fn share(mut self, percent: u32) -> Limits {
+        for window in self.0.iter_mut().flatten() {
+            let cut = u64::from(window.limit) * u64::from(percent) / 100;
+            window.limit = u32::try_from(cut).unwrap_or(window.limit).max(1);
+        }
+        self
+    }
+
+    /// The windows of one endpoint.
+    pub(crate) fn of(&self, quota: Quota) -> &[Window] {
+        self.0.of(quota)
+    }
+}
+
+fn window(text: &str) -> Option<Window> {
+    let (calls, seconds) = text.trim().split_once('/')?;
+    let limit = calls
+        .trim()
+        .parse()
+        .ok()
+        .filter(|n| (1..=1_000_000).contains(n))?;
+    let seconds = seconds
+        .trim()
+        .parse()
+        .ok()
+        .filter(|s| (0.001..=86_400.0).contains(s))?;
+    Some(Window {
+        limit,
+        length: Duration::try_from_secs_f64(seconds).ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documented_limits_by_default() {
+        let limits = Limits::default();
+        let collect: Vec<_> = limits.of(Quota::Collect).iter().map(|w| w.limit).collect();
+        let link: Vec<_> = limits.of(Quota::Link).iter().map(|w| w.limit).collect();
+        assert_eq!((collect, link), (vec![100, 1_500], vec![2, 120]));
+    }
+
+    #[test]
+    fn reads_overrides_and_shares() {
+        let limits = Limits::parse(" collect = 10/1 , 15/0.5 ; link=1/60;")
+            .unwrap()
+            .share(50);
+        let of = |quota| {
+            limits
+                .of(quota)
+                .iter()
+                .map(|w| (w.limit, w.length.as_millis()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of(Quota::Collect), [(5, 1_000), (7, 500)]);
+        assert_eq!(of(Quota::Link), [(1, 60_000)]);
+        assert_eq!(of(Quota::Read), [(50, 60_000), (750, 3_600_000)]);
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_mean() {
+        for bad in [
+            "collect",
+            "collect=",
+            "collect=1",
+            "collect=0/60",
+            "collect=1/0",
+            "collect=-1/60",
+            "x=1/60",
+            "collect=1/60;collect=1/60",
+            "collect=1/nan",
+            "collect=1/inf",
+            "collect=1/99999999",
+            "collect=1/1,1/1,1/1,1/1,1/1",
+            "collect=1/60/60",
+            "collect=9999999999/1",
+        ] {
+            assert!(Limits::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Who shares a quota: one limiter per service, tenant and application, for the whole process.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use once_cell::race::OnceBox;
+use parking_lot::Mutex;
+
+use super::clock::SystemClock;
+use super::limiter::Limiter;
+
+/// What the service counts by: destination, tenant and application.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub family: String,
+    pub tenant: String,
+    pub application: String,
+}
+
+impl Key {
+    /// Ids compare without regard to case.
+    pub(crate) fn new(family: &str, tenant: &str, application: &str) -> Key {
+        Key {
+            family: family.to_owned(),
+            tenant: tenant.to_ascii_lowercase(),
+            application: application.to_ascii_lowercase(),
+        }
+    }
+}
+
+/// The limiters of one process. A forked child gets a node of its own: the parent's mutex may have been
+/// held by a thread that does not exist in the child. Nodes are linked without locks for that reason.
+#[derive(Default)]
+struct Node {
+    pid: u32,
+    limiters: Mutex<HashMap<Key, Arc<Limiter>>>,
+    next: OnceBox<Node>,
+}
+
+static FIRST: OnceBox<Node> = OnceBox::new();
+
+fn node(pid: u32) -> &'static Node {
+    let new = || {
+        Box::new(Node {
+            pid,
+            ..Node::default()
+        })
+    };
+    let mut node = FIRST.get_or_init(new);
+    while node.pid != pid {
+        node = node.next.get_or_init(new);
+    }
+    node
+}
+
+/// The limiter for `key`, shared with every client of this process that has the same key.
+pub(crate) fn limiter(key: &Key) -> Arc<Limiter> {
+    let mut limiters = node(std::process::id()).limiters.lock();
+    if let Some(limiter) = limiters.get(key) {
+        return Arc::clone(limiter);
+    }
+    // A log is kept after its last client is gone, since the service remembers too; but not for ever.
+    limiters.retain(|_, limiter| Arc::strong_count(limiter) > 1 || !limiter.is_idle());
+    let limiter = Arc::new(Limiter::new(Arc::new(SystemClock::new())));
+    limiters.insert(key.clone(), Arc::clone(&limiter));
+    limiter
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_identity_shares_a_limiter() {
+        let a = limiter(&Key::new("test-registry", "T", "APP"));
+        let b = limiter(&Key::new("test-registry", "t", "app"));
+        let other = limiter(&Key::new("test-registry", "t", "other"));
+        assert!(Arc::ptr_eq(&a, &b));
+        assert!(!Arc::ptr_eq(&a, &other));
+    }
+
+    #[test]
+    fn a_forked_child_has_its_own() {
+        let (parent, child) = (node(1), node(2));
+        assert!(!std::ptr::eq(parent, child));
+        assert!(std::ptr::eq(parent, node(1)));
+        assert!(std::ptr::eq(child, node(2)));
+    }
+}

@@ -1,0 +1,241 @@
+//! The operations of the service this library calls: method, path, body, and which quota each spends.
+//!
+//! Sources: "Collect investigation package API", "Get machineAction API", "List machineActions API",
+//! "Get machine by ID API".
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// The quotas of the service, one budget each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quota {
+    Collect,
+    Read,
+    List,
+    Cancel,
+    Link,
+    Machines,
+}
+
+impl Quota {
+    pub(crate) const COUNT: usize = 6;
+    pub(crate) const ALL: [Quota; Quota::COUNT] = [
+        Quota::Collect,
+        Quota::Read,
+        Quota::List,
+        Quota::Cancel,
+        Quota::Link,
+        Quota::Machines,
+    ];
+
+    /// The name in option `quota_limits` and in quota documents.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Quota::Collect => "collect",
+            Quota::Read => "read",
+            Quota::List => "list",
+            Quota::Cancel => "cancel",
+            Quota::Link => "link",
+            Quota::Machines => "machines",
+        }
+    }
+
+    /// The documented limits: calls in a minute, calls in an hour.
+    pub(crate) const fn documented(self) -> (u32, u32) {
+        match self {
+            // "Get package SAS URI API": 2 calls per minute and 120 calls per hour.
+            Quota::Link => (2, 120),
+            _ => (100, 1_500),
+        }
+    }
+}
+
+/// One `T` for each quota.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PerQuota<T>([T; Quota::COUNT]);
+
+impl<T> PerQuota<T> {
+    pub(crate) fn from_fn(make: impl FnMut(Quota) -> T) -> PerQuota<T> {
+        PerQuota(Quota::ALL.map(make))
+    }
+
+    pub(crate) fn of(&self, quota: Quota) -> &T {
+        let [collect, read, list, cancel, link, machines] = &self.0;
+        match quota {
+            Quota::Collect => collect,
+            Quota::Read => read,
+            Quota::List => list,
+            Quota::Cancel => cancel,
+            Quota::Link => link,
+            Quota::Machines => machines,
+        }
+    }
+
+    pub(crate) fn of_mut(&mut self, quota: Quota) -> &mut T {
+        let [collect, read, list, cancel, link, machines] = &mut self.0;
+        match quota {
+            Quota::Collect => collect,
+            Quota::Read => read,
+            Quota::List => list,
+            Quota::Cancel => cancel,
+            Quota::Link => link,
+            Quota::Machines => machines,
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.0.iter_mut()
+    }
+}
+
+/// One request to the API, before it has a host or a token.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub method: Method,
+    /// Path and query, beginning with `/api/`.
+    pub target: String,
+    /// JSON, for POST.
+    pub body: Option<String>,
+    pub quota: Quota,
+    /// Replies larger than this are not this service's.
+    pub max_reply: usize,
+    /// What the operation does, for messages: "collect an investigation package".
+    pub purpose: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Get,
+    Post,
+}
+
+impl Method {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+        }
+    }
+}
+
+/// The most actions the service puts on one page.
+pub(crate) const PAGE: usize = 10_000;
+
+const ONE_RECORD: usize = 1 << 20;
+/// A full page of actions is some 10 MB; live response actions carry their commands and are larger.
+const ONE_PAGE: usize = 64 << 20;
+
+/// Everything but RFC 3986 "unreserved" is escaped.
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+pub(crate) fn escape(text: &str) -> String {
+    utf8_percent_encode(text, COMPONENT).to_string()
+}
+
+/// `POST /api/machines/{id}/collectInvestigationPackage`
+pub(crate) fn collect(machine_id: &str, comment: &str) -> Request {
+    // Member names are case-sensitive for the service: `comment` is refused.
+    let body = serde_json::json!({ "Comment": comment }).to_string();
+    Request {
+        method: Method::Post,
+        target: format!(
+            "/api/machines/{}/collectInvestigationPackage",
+            escape(machine_id)
+        ),
+        body: Some(body),
+        quota: Quota::Collect,
+        max_reply: ONE_RECORD,
+        purpose: "collect an investigation package",
+    }
+}
+
+/// `GET /api/machineactions/{id}`
+pub(crate) fn action(action_id: &str) -> Request {
+    get(
+        format!("/api/machineactions/{}", escape(action_id)),
+        Quota::Read,
+        ONE_RECORD,
+        "read a machine action",
+    )
+}
+
+/// `GET /api/machineactions`, newest first, optionally filtered and limited.
+pub(crate) fn actions(filter: &str, top: Option<usize>, skip: usize) -> Request {
+    let mut target = String::from("/api/machineactions?$orderby=creationDateTimeUtc%20desc");
+    if !filter.is_empty() {
+        target.push_str("&$filter=");
+        target.push_str(&escape(filter));
+    }
+    if let Some(top) = top {
+        target.push_str(&format!("&$top={top}"));
+    }
+    if skip > 0 {
+        target.push_str(&format!("&$skip={skip}"));
+    }
+    get(target, Quota::List, ONE_PAGE, "list machine actions")
+}
+
+/// A further page, at the target that the service's `@odata.nextLink` named.
+pub(crate) fn actions_at(target: String) -> Request {
+    get(target, Quota::List, ONE_PAGE, "list machine actions")
+}
+
+/// `GET /api/machines/{id}`, where id may also be a computer name.
+pub(crate) fn machine(id_or_name: &str) -> Request {
+    get(
+        format!("/api/machines/{}", escape(id_or_name)),
+        Quota::Machines,
+        ONE_RECORD,
+        "look up the device",
+    )
+}
+
+fn get(target: String, quota: Quota, max_reply: usize, purpose: &'static str) -> Request {
+    Request {
+        method: Method::Get,
+        target,
+        body: None,
+        quota,
+        max_reply,
+        purpose,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_escapes_its_path_segment() {
+        let request = collect("a/../b?c#d\r\n", "x");
+        assert_eq!(
+            request.target,
+            "/api/machines/a%2F..%2Fb%3Fc%23d%0D%0A/collectInvestigationPackage"
+        );
+    }
+
+    #[test]
+    fn the_comment_is_a_json_string() {
+        let request = collect("m", "say \"hi\"\n\u{1F980}");
+        assert_eq!(
+            request.body.unwrap(),
+            "{\"Comment\":\"say \\\"hi\\\"\\n\u{1F980}\"}"
+        );
+    }
+
+    #[test]
+    fn filters_are_escaped() {
+        assert_eq!(
+            actions("machineId eq 'a&b'", Some(1), 0).target,
+            "/api/machineactions?$orderby=creationDateTimeUtc%20desc\
+             &$filter=machineId%20eq%20%27a%26b%27&$top=1"
+        );
+    }
+}

@@ -1,0 +1,303 @@
+//! The service's errors, in every shape they come, turned into ours.
+//!
+//! Shapes: `{"error":{code,message,target}}`; the same with an empty code and `details` (OData); no body
+//! at all (404, 405); and whatever a gateway in between answers. Source: "Common REST API error codes".
+
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+
+use crate::net::redact;
+use crate::net::reply::Reply;
+use crate::{Error, Stage, Status};
+
+/// How long the service's text may be in our messages.
+const MAX_TEXT: usize = 1_024;
+
+/// A wait that the service asks for is believed up to a day.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
+
+/// When a 429 does not say how long: the length of the shorter window.
+const DEFAULT_THROTTLE: Duration = Duration::from_secs(60);
+
+/// What the service said in an error reply.
+#[derive(Debug, Default)]
+pub(crate) struct Fault {
+    pub code: String,
+    pub message: String,
+    pub target: String,
+    /// The body was there but is not one of the service's error documents.
+    pub foreign: bool,
+}
+
+impl Fault {
+    /// Reads an error body; any bytes give a fault.
+    pub(crate) fn read(body: &[u8]) -> Fault {
+        #[derive(Deserialize)]
+        struct Document {
+            error: Inner,
+        }
+        #[derive(Deserialize)]
+        struct Inner {
+            #[serde(default)]
+            code: serde_json::Value,
+            #[serde(default)]
+            message: serde_json::Value,
+            #[serde(default)]
+            target: serde_json::Value,
+        }
+        fn text(value: &serde_json::Value) -> String {
+            match value {
+                serde_json::Value::String(text) => redact::clean(text, MAX_TEXT),
+                serde_json::Value::Number(number) => number.to_string(),
+                _ => String::new(),
+            }
+        }
+        match serde_json::from_slice::<Document>(body) {
+            Ok(Document { error }) => Fault {
+                code: text(&error.code),
+                message: text(&error.message),
+                target: text(&error.target),
+                foreign: false,
+            },
+            Err(_) => Fault {
+                foreign: !body.is_empty(),
+                ..Fault::default()
+            },
+        }
+    }
+
+    /// "One is already running on this device", by code or, as older replies had it, by message.
+    fn is_duplicate(&self) -> bool {
+        self.code == "ActiveRequestAlreadyExists"
+            || self
+                .message
+                .to_ascii_lowercase()
+                .contains("already in progress")
+    }
+
+    fn is_unsupported_device(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "OsPlatformNotSupported" | "ClientVersionNotSupported"
+        )
+    }
+}
+
+/// The error for a reply that is not a success. `purpose` says what was asked for.
+pub(crate) fn error(reply: &Reply, purpose: &str) -> Error {
+    let fault = Fault::read(&reply.body);
+    let (status, advice) = classify(reply.status, &fault);
+    let mut message = format!(
+        "cannot {purpose}: the service answered HTTP {}",
+        reply.status
+    );
+    if !fault.message.is_empty() {
+        message.push_str(": ");
+        message.push_str(&fault.message);
+    } else if !fault.code.is_empty() {
+        message.push_str(": ");
+        message.push_str(&fault.code);
+    } else if fault.foreign {
+        message.push_str(" with a body that is not the service's (");
+        message.push_str(&reply.describe_content());
+        message.push(')');
+    } else {
+        message.push_str(" without a body");
+    }
+    if !advice.is_empty() {
+        message.push_str("; ");
+        message.push_str(advice);
+    }
+    let wait = match status {
+        Status::Throttled => Some(throttle(reply, &fault.message)),
+        _ => reply
+            .retry_after(SystemTime::now())
+            .map(|wait| wait.min(MAX_RETRY_AFTER)),
+    };
+    Error::new(status, message)
+        .at(Stage::Reply)
+        .http(reply.status)
+        .service(Some(fault.code), Some(fault.target))
+        .after(wait)
+}
+
+fn classify(http_status: u16, fault: &Fault) -> (Status, &'static str) {
+    match http_status {
+        300..=399 => (
+            Status::Protocol,
+            "redirects are not followed with a token; check `api_url` and what lies in between",
+        ),
+        400 if fault.is_duplicate() => (
+            Status::AlreadyRunning,
+            "wait for the running collection, or set `on_duplicate=adopt` to get it",
+        ),
+        400 if fault.is_unsupported_device() => (
+            Status::UnsupportedDevice,
+            "this device cannot do it; do not repeat the request",
+        ),
+        401 => (
+            Status::Unauthorized,
+            "check the application's registration and licence",
+        ),
+        403 => (
+            Status::Forbidden,
+            "grant the application Machine.CollectForensics and Machine.Read.All with admin consent, \
+             and check that `cloud` and `scope` fit the tenant",
+        ),
+        404 if fault.foreign || fault.code.is_empty() => {
+            (Status::NotFound, "if every call fails so, check `api_url`")
+        }
+        404 => (Status::NotFound, "check the id"),
+        405 => (
+            Status::BadRequest,
+            "check that `api_url` names this service",
+        ),
+        407 => (Status::Proxy, "a proxy asks for a login; set it in `proxy`"),
+        429 => (
+            Status::Throttled,
+            "wait retry_after_ms before the next call",
+        ),
+        400..=499 => (Status::BadRequest, ""),
+        500..=599 => (Status::Service, "try again later"),
+        _ => (Status::Protocol, "check `api_url` and what lies in between"),
+    }
+}
+
+/// How long a 429 closes the endpoint: header, else the seconds in the message, else a minute.
+fn throttle(reply: &Reply, message: &str) -> Duration {
+    reply
+        .retry_after(SystemTime::now())
+        .or_else(|| seconds_in(message))
+        .unwrap_or(DEFAULT_THROTTLE)
+        .min(MAX_RETRY_AFTER)
+}
+
+/// "You can send requests again in 8 seconds."
+fn seconds_in(message: &str) -> Option<Duration> {
+    let words: Vec<&str> = message.split_whitespace().collect();
+    words.windows(3).find_map(|three| match three {
+        ["in", number, unit] if unit.starts_with("second") => {
+            number.parse().ok().map(Duration::from_secs)
+        }
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(status: u16, body: &str) -> Reply {
+        Reply {
+            status,
+            body: body.as_bytes().to_vec(),
+            ..Reply::default()
+        }
+    }
+
+    fn status_of(http: u16, body: &str) -> Status {
+        error(&reply(http, body), "test").status()
+    }
+
+    #[test]
+    fn every_shape_has_its_status() {
+        let normal = |code: &str| {
+            format!(r#"{{"error":{{"code":"{code}","message":"m","target":"|a.b."}}}}"#)
+        };
+        for (http, body, status) in [
+            (400, normal("InvalidRequestBody"), Status::BadRequest),
+            (
+                400,
+                normal("ActiveRequestAlreadyExists"),
+                Status::AlreadyRunning,
+            ),
+            (
+                400,
+                r#"{"error":{"code":"BadRequest","message":"Action is already in progress"}}"#
+                    .into(),
+                Status::AlreadyRunning,
+            ),
+            (
+                400,
+                normal("OsPlatformNotSupported"),
+                Status::UnsupportedDevice,
+            ),
+            (
+                400,
+                normal("ClientVersionNotSupported"),
+                Status::UnsupportedDevice,
+            ),
+            (
+                400,
+                r#"{"error":{"code":"","message":"query","details":[]}}"#.into(),
+                Status::BadRequest,
+            ),
+            (401, normal("Unauthorized"), Status::Unauthorized),
+            (403, normal("Forbidden"), Status::Forbidden),
+            (404, normal("ResourceNotFound"), Status::NotFound),
+            (404, String::new(), Status::NotFound),
+            (405, String::new(), Status::BadRequest),
+            (429, normal("429"), Status::Throttled),
+            (500, normal("InternalServerError"), Status::Service),
+            (503, "<html>".into(), Status::Service),
+            (302, String::new(), Status::Protocol),
+            (407, "<html>".into(), Status::Proxy),
+            (413, "x".into(), Status::BadRequest),
+        ] {
+            assert_eq!(status_of(http, &body), status, "{http} {body}");
+        }
+    }
+
+    #[test]
+    fn tracking_ids_are_kept_in_any_form() {
+        let e = error(
+            &reply(
+                400,
+                r#"{"error":{"code":"BadRequest","message":"m","target":"|b18-6.1."}}"#,
+            ),
+            "test",
+        );
+        assert_eq!(e.request_id(), Some("|b18-6.1."));
+        assert_eq!(e.service_code(), Some("BadRequest"));
+    }
+
+    #[test]
+    fn odd_members_do_not_hide_the_rest() {
+        let e = error(
+            &reply(
+                400,
+                r#"{"error":{"code":17,"message":null,"target":{},"details":[]}}"#,
+            ),
+            "test",
+        );
+        assert_eq!((e.service_code(), e.request_id()), (Some("17"), None));
+    }
+
+    #[test]
+    fn the_wait_of_a_429() {
+        let with = |header: Option<&str>, message: &str| {
+            let mut reply = reply(
+                429,
+                &format!(r#"{{"error":{{"code":"429","message":"{message}"}}}}"#),
+            );
+            reply.retry_after = header.map(str::to_owned);
+            error(&reply, "test").retry_after().unwrap().as_secs()
+        };
+        let real = "API calls quota exceeded! Maximum allowed 30 per 00:01:00 for the key \
+                    Destination+TenantID+AppID. You can send requests again in 8 seconds.";
+        assert_eq!(with(None, real), 8);
+        assert_eq!(with(Some("3"), real), 3);
+        assert_eq!(with(Some("soon"), real), 8);
+        assert_eq!(
+            with(
+                None,
+                "API calls quota exceeded! maximum allowed 45 per 00:01:00"
+            ),
+            60
+        );
+        assert_eq!(with(Some("99999999"), real), 86_400);
+        let http_date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(30));
+        assert!((28..=30).contains(&with(Some(&http_date), real)));
+    }
+}

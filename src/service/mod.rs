@@ -1,0 +1,7 @@
+//! What the service says: where it lives, what it is asked, and how its answers read.
+
+pub(crate) mod base_url;
+pub(crate) mod cloud;
+pub(crate) mod endpoint;
+pub(crate) mod fault;
+pub(crate) mod model;

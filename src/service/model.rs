@@ -1,0 +1,259 @@
+//! Machine actions as the service describes them, kept whole.
+//!
+//! The service adds members and enum names without notice, so an action is two things here: the text
+//! as it came, which is what callers get, and the few members the library itself needs, read
+//! leniently: a missing, null or oddly typed member is simply not known.
+//!
+//! Source: "machineAction resource type", and the service's own `$metadata`.
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny};
+use serde_json::value::RawValue;
+
+/// The state of a machine action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ActionStatus {
+    /// Not yet taken up by the device.
+    Pending,
+    /// The device works on it.
+    InProgress,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly.
+    Failed,
+    /// The device did not take it up, or did not finish it, in time.
+    TimeOut,
+    /// Cancelled.
+    Cancelled,
+    /// A state this version does not know, by the service's name (empty: the service gave none).
+    Other(String),
+}
+
+impl ActionStatus {
+    fn from_name(name: &str) -> ActionStatus {
+        match name {
+            "Pending" => ActionStatus::Pending,
+            "InProgress" => ActionStatus::InProgress,
+            "Succeeded" => ActionStatus::Succeeded,
+            "Failed" => ActionStatus::Failed,
+            "TimeOut" => ActionStatus::TimeOut,
+            // Older replies used the American spelling.
+            "Cancelled" | "Canceled" => ActionStatus::Cancelled,
+            other => ActionStatus::Other(other.to_owned()),
+        }
+    }
+
+    /// Whether the action has reached its end.
+    pub fn is_final(&self) -> bool {
+        matches!(
+            self,
+            ActionStatus::Succeeded
+                | ActionStatus::Failed
+                | ActionStatus::TimeOut
+                | ActionStatus::Cancelled
+        )
+    }
+}
+
+/// One machine action: the service's own JSON, and the members the library looks at.
+#[derive(Clone, Debug)]
+pub struct MachineAction {
+    json: Box<RawValue>,
+    id: String,
+    status: ActionStatus,
+    kind: Option<String>,
+    machine_id: Option<String>,
+    comment: Option<String>,
+    created: Option<String>,
+}
+
+impl MachineAction {
+    /// Reads one action; the error says what is missing.
+    pub(crate) fn from_json(json: Box<RawValue>) -> Result<MachineAction, &'static str> {
+        // A derived reader would also take an array for a record.
+        if !json.get().starts_with('{') {
+            return Err("is not a JSON object");
+        }
+        let view: View = serde_json::from_str(json.get()).map_err(|_| "is not a usable record")?;
+        let Some(id) = view.id.filter(|id| !id.is_empty()) else {
+            return Err("has no action id");
+        };
+        Ok(MachineAction {
+            json,
+            id,
+            status: ActionStatus::from_name(view.status.as_deref().unwrap_or_default()),
+            kind: view.kind,
+            machine_id: view.machine_id,
+            comment: view.comment,
+            created: view.created,
+        })
+    }
+
+    /// The action exactly as the service sent it, unknown members included.
+    pub fn json(&self) -> &RawValue {
+        &self.json
+    }
+
+    pub(crate) fn into_json(self) -> Box<RawValue> {
+        self.json
+    }
+
+    /// The action's id, a GUID.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The action's state.
+    pub fn status(&self) -> &ActionStatus {
+        &self.status
+    }
+
+    /// The kind of action, for example `CollectInvestigationPackage`; the set grows.
+    pub fn kind(&self) -> Option<&str> {
+        self.kind.as_deref()
+    }
+
+    /// The device's id, 40 hexadecimal digits.
+    pub fn machine_id(&self) -> Option<&str> {
+        self.machine_id.as_deref()
+    }
+
+    /// The comment given when the action was requested.
+    pub fn requestor_comment(&self) -> Option<&str> {
+        self.comment.as_deref()
+    }
+
+    /// When the action was created: ISO 8601, UTC, with up to seven fraction digits.
+    pub fn created(&self) -> Option<&str> {
+        self.created.as_deref()
+    }
+}
+
+/// A member that is a string, or not known.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Member {
+        Text(String),
+        Other(IgnoredAny),
+    }
+    Ok(match Member::deserialize(deserializer)? {
+        Member::Text(text) => Some(text),
+        Member::Other(_) => None,
+    })
+}
+
+#[derive(Deserialize)]
+struct View {
+    #[serde(default, deserialize_with = "text")]
+    id: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    status: Option<String>,
+    #[serde(default, rename = "type", deserialize_with = "text")]
+    kind: Option<String>,
+    #[serde(default, rename = "machineId", deserialize_with = "text")]
+    machine_id: Option<String>,
+    #[serde(default, rename = "requestorComment", deserialize_with = "text")]
+    comment: Option<String>,
+    #[serde(default, rename = "creationDateTimeUtc", deserialize_with = "text")]
+    created: Option<String>,
+}
+
+/// One page of a list: `{"value":[…],"@odata.nextLink":"…"}`.
+pub(crate) struct Page {
+    pub actions: Vec<MachineAction>,
+    pub next: Option<String>,
+}
+
+impl Page {
+    pub(crate) fn from_slice(body: &[u8]) -> Result<Page, &'static str> {
+        #[derive(Deserialize)]
+        struct List {
+            value: Vec<Box<RawValue>>,
+            #[serde(default, rename = "@odata.nextLink", deserialize_with = "text")]
+            next: Option<String>,
+        }
+        let list: List = serde_json::from_slice(body).map_err(|_| "is not a list of actions")?;
+        Ok(Page {
+            actions: list
+                .value
+                .into_iter()
+                .map(MachineAction::from_json)
+                .collect::<Result<_, _>>()?,
+            next: list.next.filter(|next| !next.is_empty()),
+        })
+    }
+}
+
+/// Reads a whole body as one JSON value.
+pub(crate) fn raw(body: &[u8]) -> Option<Box<RawValue>> {
+    serde_json::from_slice(body).ok()
+}
+
+/// The `id` of a machine record: the 40-digit device id.
+pub(crate) fn machine_id(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Machine {
+        #[serde(default, deserialize_with = "text")]
+        id: Option<String>,
+    }
+    serde_json::from_slice::<Machine>(body)
+        .ok()?
+        .id
+        .filter(|id| !id.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn action(json: &str) -> Result<MachineAction, &'static str> {
+        MachineAction::from_json(raw(json.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn unknown_members_and_numbers_survive_exactly() {
+        let json = r#"{"id":"a","status":"Pending","newMember":{"n":1.10,"big":123456789012345678901234567890}}"#;
+        assert_eq!(action(json).unwrap().json().get(), json);
+    }
+
+    #[test]
+    fn unknown_states_keep_their_name() {
+        let odd = action(r#"{"id":"a","status":"Paused"}"#).unwrap();
+        assert_eq!(odd.status(), &ActionStatus::Other("Paused".into()));
+        assert!(!odd.status().is_final());
+        let none = action(r#"{"id":"a","status":null}"#).unwrap();
+        assert_eq!(none.status(), &ActionStatus::Other(String::new()));
+        let typed = action(r#"{"id":"a","status":{"x":[1]},"machineId":7}"#).unwrap();
+        assert_eq!(typed.status(), &ActionStatus::Other(String::new()));
+        assert_eq!(typed.machine_id(), None);
+    }
+
+    #[test]
+    fn an_action_needs_an_id() {
+        for bad in [
+            r#"{}"#,
+            r#"{"id":null}"#,
+            r#"{"id":""}"#,
+            r#"[]"#,
+            r#""x""#,
+            r#"{"id":5}"#,
+            r#"["a"]"#,
+        ] {
+            assert!(action(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn pages_carry_their_next_link() {
+        let page = Page::from_slice(
+            br#"{"@odata.context":"c","@odata.nextLink":"https://h/api/x?$skip=2","value":[{"id":"a"},{"id":"b"}]}"#,
+        )
+        .unwrap();
+        assert_eq!(page.actions.len(), 2);
+        assert_eq!(page.next.as_deref(), Some("https://h/api/x?$skip=2"));
+        assert!(Page::from_slice(br#"{"value":{}}"#).is_err());
+        assert!(Page::from_slice(br#"{"value":[{}]}"#).is_err());
+    }
+}

@@ -1,0 +1,146 @@
+//! Signing in: one file per way to get a token, and the cache in front of them.
+//!
+//! A further way to sign in is a further variant of [`Source`] with a file of its own.
+
+pub(crate) mod cache;
+pub(crate) mod claims;
+pub(crate) mod client_secret;
+pub(crate) mod provider;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+use crate::call::Call;
+use crate::net::agent::Http;
+use crate::{Error, Result, Stage, Status};
+
+pub use provider::{ProvidedToken, TokenProvider};
+
+/// Where tokens come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// Option `access_token`: used as it is, for as long as the service takes it.
+    Fixed(Token),
+    /// The host's own callback.
+    Provider(provider::Callback),
+    /// `client_id` and `client_secret` against the v2.0 token endpoint.
+    ClientSecret(client_secret::ClientSecret),
+}
+
+impl Source {
+    /// A fresh token.
+    fn fetch(&self, http: &Http, call: &Arc<Call>) -> Result<Token> {
+        match self {
+            Source::Fixed(token) => Ok(token.clone()),
+            Source::Provider(callback) => callback.fetch(),
+            Source::ClientSecret(secret) => secret.fetch(http, call),
+        }
+    }
+
+    /// Whether asking again can give another token.
+    fn renews(&self) -> bool {
+        !matches!(self, Source::Fixed(_))
+    }
+}
+
+/// An access token, wiped from memory when the last user lets go of it.
+#[derive(Clone)]
+pub(crate) struct Token {
+    header: Arc<Zeroizing<String>>,
+    times: Option<Times>,
+}
+
+#[derive(Clone, Copy)]
+struct Times {
+    renew_at: Instant,
+    expires_at: Instant,
+}
+
+/// How long before its end a token is renewed, unless its whole life is short.
+const EARLY: Duration = Duration::from_secs(300);
+
+/// Header lines longer than this are refused by common servers and gateways.
+const MAX_TOKEN: usize = 64 * 1024;
+
+impl Token {
+    /// A token as it was given, valid for `life` from now (`None`: not known).
+    pub(crate) fn new(text: &str, life: Option<Duration>) -> Result<Token> {
+        if text.is_empty() || text.len() > MAX_TOKEN || !text.bytes().all(|b| b.is_ascii_graphic())
+        {
+            return Err(Error::new(
+                Status::Token,
+                format!(
+                    "the access token is unusable: expected 1 to {MAX_TOKEN} visible ASCII characters \
+                     without blanks or line breaks"
+                ),
+            )
+            .at(Stage::Token));
+        }
+        let now = Instant::now();
+        let times = life.and_then(|life| {
+            let early = EARLY.min(life / 2);
+            Some(Times {
+                renew_at: now.checked_add(life - early)?,
+                expires_at: now.checked_add(life)?,
+            })
+        });
+        Ok(Token {
+            header: Arc::new(Zeroizing::new(format!("Bearer {text}"))),
+            times,
+        })
+    }
+
+    /// The value of the `Authorization` header.
+    pub(crate) fn header(&self) -> &str {
+        &self.header
+    }
+
+    /// The token itself.
+    pub(crate) fn text(&self) -> &str {
+        self.header.strip_prefix("Bearer ").unwrap_or_default()
+    }
+
+    fn is_same(&self, other: &Token) -> bool {
+        Arc::ptr_eq(&self.header, &other.header)
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(***)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_that_no_header_may_carry_are_refused() {
+        for bad in ["", "a b", "a\r\nX: y", "a\u{0}", "töken"] {
+            assert_eq!(
+                Token::new(bad, None).unwrap_err().status(),
+                Status::Token,
+                "{bad:?}"
+            );
+        }
+        assert!(Token::new(&"x".repeat(MAX_TOKEN + 1), None).is_err());
+        assert_eq!(
+            Token::new(&"x".repeat(16 * 1024), None)
+                .unwrap()
+                .text()
+                .len(),
+            16 * 1024
+        );
+    }
+
+    #[test]
+    fn debug_output_shows_nothing() {
+        assert_eq!(
+            format!("{:?}", Token::new("canary", None).unwrap()),
+            "Token(***)"
+        );
+    }
+}
