@@ -134,3 +134,30 @@ pub fn quota_exceeded(refusal: &Refusal, wait: Duration, retry_after: bool) -> R
         reply
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_is_told_in_whole_seconds_that_are_enough() {
+        let limit = Limit {
+            calls: 2,
+            seconds: 3600,
+        };
+        for (wait, told) in [(0.0, 1), (0.001, 1), (7.2, 8), (8.0, 8)] {
+            let refusal = Refusal {
+                limit,
+                wait: Duration::ZERO,
+            };
+            let reply = quota_exceeded(&refusal, Duration::from_secs_f64(wait), true);
+            let text = String::from_utf8(reply.body.to_vec()).unwrap();
+            let expected = format!(
+                "Maximum allowed 2 per 01:00:00 for the key Destination+TenantID+AppID. You can \
+                 send requests again in {told} seconds."
+            );
+            assert!(text.contains(&expected), "{text}");
+            assert_eq!(reply.headers["retry-after"], told.to_string());
+        }
+    }
+}
