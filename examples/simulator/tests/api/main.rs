@@ -1,4 +1,10 @@
 //! The simulator as its callers see it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "the helpers of tests may stop at the first surprise, as the tests themselves"
+)]
 
 mod actions;
 mod download;
