@@ -54,7 +54,10 @@ pub fn raw(origin: &str, request: &str) -> Vec<u8> {
         .unwrap();
     socket.write_all(request.as_bytes()).unwrap();
     let mut out = Vec::new();
-    let _ = socket.read_to_end(&mut out);
+    if let Err(why) = socket.read_to_end(&mut out) {
+        // A connection may be reset, but it must not be left open.
+        assert_eq!(why.kind(), std::io::ErrorKind::ConnectionReset);
+    }
     out
 }
 
