@@ -104,7 +104,8 @@ impl Client {
 
     /// Asks the service to collect an investigation package from a device.
     ///
-    /// `machine_id`: the device id (40 hexadecimal digits), or a computer name the service knows.
+    /// `machine_id`: the device id, 40 hexadecimal digits. Other ids that the service takes in its place,
+    /// such as the Entra device id, are passed on.
     /// `comment`: why, for the audit trail; 1 to 32,768 bytes.
     /// Source: "Collect investigation package API".
     pub fn collect_package(
@@ -367,7 +368,7 @@ fn checked_machine_id(id: &str) -> Result<&str> {
     Err(Error::argument(
         "machine_id",
         problem,
-        "the device id (40 hexadecimal digits) or a computer name of up to 255 letters, digits, `-`, `_`, `.`",
+        "the device id (40 hexadecimal digits), or up to 255 letters, digits, `-`, `_`, `.`",
     ))
 }
 

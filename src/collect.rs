@@ -150,7 +150,7 @@ fn find_running(
     Ok(None)
 }
 
-/// The list knows devices by their 40-digit id only; a computer name is looked up.
+/// The list knows devices by their 40-digit id only; any other id is looked up.
 fn device_id(client: &Client, call: &Arc<Call>, machine_id: &str) -> Result<String> {
     if machine_id.len() == 40 && machine_id.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Ok(machine_id.to_ascii_lowercase());

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::net::proxy::{self, Choice, Proxy};
 use crate::quota::limits::{self, Limits};
 use crate::service::base_url::{self, BaseUrl};
-use crate::service::cloud::{self, CLOUDS, Cloud};
+use crate::service::cloud::{self, Cloud};
 use crate::token::TokenProvider;
 use crate::{Error, Result, Status};
 
@@ -82,7 +82,9 @@ type Checked = std::result::Result<(), String>;
 pub(crate) struct Spec {
     pub name: &'static str,
     pub accepts: &'static str,
+    #[cfg_attr(not(test), expect(dead_code, reason = "for docs/options.md"))]
     pub default: &'static str,
+    #[cfg_attr(not(test), expect(dead_code, reason = "for docs/options.md"))]
     pub about: &'static str,
     /// JSON numbers are accepted besides strings.
     numeric: bool,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::service::cloud::CLOUDS;
 
 fn problem(name: &str, value: &str) -> String {
     let error = Options::new().set(name, value).unwrap_err();
