@@ -94,7 +94,7 @@ pub(crate) fn error(reply: &Reply, purpose: &str) -> Error {
     );
     if !fault.message.is_empty() {
         message.push_str(": ");
-        message.push_str(&fault.message);
+        message.push_str(fault.message.trim_end_matches('.'));
     } else if !fault.code.is_empty() {
         message.push_str(": ");
         message.push_str(&fault.code);

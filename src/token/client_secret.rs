@@ -165,7 +165,7 @@ fn refusal(reply: &Reply) -> Error {
         message.push_str(&format!(
             ": {}: {}",
             redact::clean(&refused.error, 64),
-            redact::clean(line, 400)
+            redact::clean(line, 400).trim_end_matches('.')
         ));
     }
     let status = match reply.status {
@@ -241,7 +241,7 @@ mod tests {
         assert!(
             error
                 .message()
-                .contains("AADSTS7000215: Invalid client secret provided.;")
+                .contains("AADSTS7000215: Invalid client secret provided;")
         );
         assert_eq!(answer(503, "<html>").unwrap_err().status(), Status::Service);
         assert_eq!(answer(429, "").unwrap_err().status(), Status::Throttled);

@@ -1,0 +1,213 @@
+//! Replies that are not what they should be: each has its status, and none hangs, crashes or grows.
+
+mod support;
+
+use mde_simulator::Simulator;
+use serde_json::{Value, json};
+use support::{Outcome, client, simulator};
+
+const JOB: &str = "collectInvestigationPackage";
+
+/// Collects once while the job is answered with this reply.
+fn collect_with(sim: &Simulator, reply: Value) -> Outcome {
+    sim.clear_script();
+    sim.script(json!({"match": {"path_contains": JOB}, "reply": reply}))
+        .unwrap();
+    client(sim, &[]).collect(&sim.machine_id(0), "x")
+}
+
+/// Reads an action once while that is answered with this reply.
+fn read_with(sim: &Simulator, reply: Value) -> Outcome {
+    sim.clear_script();
+    sim.script(json!({"match": {"path_contains": "machineactions"}, "reply": reply}))
+        .unwrap();
+    client(sim, &[]).action("5382f7ea-7557-4ab7-9782-d50480024a4e")
+}
+
+#[test]
+fn any_2xx_that_carries_an_action_is_success() {
+    let sim = simulator();
+    for status in [200, 201, 202] {
+        let document = collect_with(
+            &sim,
+            json!({"status": status, "json": {"id": "123", "status": "Paused", "x": null}}),
+        )
+        .ok();
+        assert_eq!(
+            document["action"],
+            json!({"id": "123", "status": "Paused", "x": null})
+        );
+    }
+}
+
+#[test]
+fn a_success_that_cannot_be_read_leaves_the_outcome_unknown() {
+    let sim = simulator();
+    for reply in [
+        json!({"status": 201, "body": ""}),
+        json!({"status": 200, "body": "<html>portal</html>", "headers": {"Content-Type": "text/html"}}),
+        json!({"status": 201, "json": {"id": null, "status": null, "machineId": null}}),
+        json!({"status": 201, "json": []}),
+        json!({"status": 201, "json": "x"}),
+        json!({"status": 201, "body": "{\"id\":\"a\""}),
+        json!({"status": 201, "body_base64": "eyJpZCI6Iv8ifQ=="}),
+        json!({"status": 201, "body": format!("{}{}", "[".repeat(200_000), "]".repeat(200_000))}),
+        json!({"status": 201, "body": format!("{{\"id\":{}1{}}}", "[".repeat(200_000), "]".repeat(200_000))}),
+        json!({"status": 201, "body": "{\"id\":\"0123456789\"}", "truncate_after": 7}),
+        json!({"status": 201, "body": "{\"id\":\"0123456789\"}", "chunked": true, "truncate_after": 7}),
+        json!({"status": 503, "body": "busy"}),
+    ] {
+        let error = collect_with(&sim, reply.clone()).error("outcome_unknown");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("list its actions"), "{reply}: {message}");
+        assert_eq!(error["retryable"], false, "{reply}");
+    }
+}
+
+#[test]
+fn the_same_on_the_reading_side_is_a_protocol_error() {
+    let sim = simulator();
+    for reply in [
+        json!({"status": 200, "body": ""}),
+        json!({"status": 200, "body": "<html>portal</html>", "headers": {"Content-Type": "text/html"}}),
+        json!({"status": 200, "json": {"id": null}}),
+        json!({"status": 200, "body": "[".repeat(200_000)}),
+    ] {
+        let error = read_with(&sim, reply).error("protocol");
+        assert!(
+            error["message"].as_str().unwrap().contains("api_url"),
+            "{error}"
+        );
+    }
+    for cut in [
+        json!({"status": 200, "body": "{\"id\":\"0123456789\"}", "truncate_after": 7}),
+        json!({"status": 200, "body": "{\"id\":\"0123456789\"}", "chunked": true, "truncate_after": 7}),
+    ] {
+        assert_eq!(read_with(&sim, cut).error("broken")["retryable"], true);
+    }
+}
+
+#[test]
+fn a_huge_reply_is_cut_off_not_stored() {
+    let sim = simulator();
+    let huge = json!({"status": 200, "repeat": {"text": "[", "count": 104_857_600}});
+    assert!(
+        read_with(&sim, huge.clone()).error("protocol")["message"]
+            .as_str()
+            .unwrap()
+            .contains("larger than")
+    );
+    collect_with(&sim, huge.clone()).error("outcome_unknown");
+    sim.clear_script();
+    sim.script(json!({"match": {"path_contains": "machineactions"}, "reply": huge}))
+        .unwrap();
+    client(&sim, &[]).list("").error("protocol");
+}
+
+#[test]
+fn refusals_stay_refusals_whatever_their_body() {
+    let sim = simulator();
+    for (status, name) in [
+        (302, "protocol"),
+        (400, "bad_request"),
+        (401, "unauthorized"),
+        (403, "forbidden"),
+        (404, "not_found"),
+        (405, "bad_request"),
+        (407, "proxy"),
+        (413, "bad_request"),
+        (429, "throttled"),
+    ] {
+        for body in [
+            json!({"body": ""}),
+            json!({"body": "<html>"}),
+            json!({"json": {"error": null}}),
+            json!({"json": {"error": {"code": null, "message": 5, "target": []}}}),
+            json!({"json": []}),
+        ] {
+            let mut reply = body.clone();
+            reply["status"] = json!(status);
+            // A 401 is answered by one renewal, so it must come twice; a 429 closes the endpoint.
+            sim.clear_script();
+            sim.script(json!({"match": {"path_contains": JOB}, "times": 0, "reply": reply}))
+                .unwrap();
+            let outcome = client(&sim, &[("quota", "fail")]).collect(&sim.machine_id(0), "x");
+            if status == 429 && outcome.document["error"]["name"] == "rate_limited" {
+                continue;
+            }
+            assert_eq!(outcome.error(name)["http_status"], status, "{body}");
+        }
+    }
+}
+
+#[test]
+fn a_redirect_is_not_followed_and_the_token_stays_here() {
+    let sim = simulator();
+    let elsewhere = simulator();
+    let location = format!("{}/api/machineactions", elsewhere.api_url());
+    for status in [301, 302, 303, 307, 308] {
+        let error = collect_with(
+            &sim,
+            json!({"status": status, "headers": {"Location": location}}),
+        )
+        .error("protocol");
+        assert_eq!(error["http_status"], status);
+    }
+    assert!(elsewhere.requests().is_empty());
+}
+
+#[test]
+fn a_lost_reply_to_the_job_is_not_repeated_blindly() {
+    let sim = simulator();
+    for process in [false, true] {
+        sim.clear_requests();
+        sim.script(
+            json!({"match": {"path_contains": JOB}, "process": process, "close": "before_reply"}),
+        )
+        .unwrap();
+        let client = client(&sim, &[("max_retries", "5")]);
+        client
+            .collect(&sim.machine_id(7), "x")
+            .error("outcome_unknown");
+        let sent = sim
+            .requests()
+            .iter()
+            .filter(|r| r.path.contains(JOB))
+            .count();
+        assert_eq!(sent, 1);
+    }
+}
+
+#[test]
+fn reads_are_repeated_after_passing_failures() {
+    let sim = simulator();
+    let client = client(&sim, &[("max_retries", "3")]);
+    let id = client.collect(&sim.machine_id(0), "x").ok()["action"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    sim.script(json!([
+        {"match": {"path_contains": "machineactions"}, "reply": {"status": 503}},
+        {"match": {"path_contains": "machineactions"}, "close": "before_reply"},
+        {"match": {"path_contains": "machineactions"}, "reply": {"status": 500, "body": ""}},
+    ]))
+    .unwrap();
+    assert_eq!(client.action(&id).ok()["action"]["id"], id.as_str());
+    sim.script(
+        json!({"match": {"path_contains": "machineactions"}, "times": 0, "reply": {"status": 502}}),
+    )
+    .unwrap();
+    let error = client.action(&id).error("service");
+    assert_eq!(
+        (&error["attempts"], &error["retryable"]),
+        (&json!(4), &json!(true))
+    );
+}
+
+#[test]
+fn members_that_cannot_be_known_are_kept_exactly() {
+    let sim = simulator();
+    let body = r#"{"id":"a","amount":1.10,"big":123456789012345678901234567890,"type":"Live Response","new":{"é":[]}}"#;
+    let outcome = read_with(&sim, json!({"status": 200, "body": body}));
+    assert_eq!(outcome.text, format!(r#"{{"action":{body}}}"#));
+}
