@@ -393,7 +393,8 @@ MDE_API void mde_cancel_free(mde_cancel *cancel);
 /**
  * Asks the service to collect an investigation package from a device: the main job.
  *
- * `machine_id`: the device id (40 hexadecimal digits), or a computer name that the service knows.
+ * `machine_id`: the device id, 40 hexadecimal digits. Other ids that the service takes in its place, such
+ * as the Entra device id, are passed on.
  * `comment`: why, for the audit trail of the tenant; 1 to 32,768 bytes.
  * On MDE_OK: {"action":{…},"adopted":false}. `action` is the service's machine action with all its
  * members; `adopted` is true when a collection was running already and this is that one.

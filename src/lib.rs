@@ -21,6 +21,8 @@ pub mod log;
 mod net;
 mod options;
 mod quota;
+#[cfg(test)]
+mod reference;
 mod service;
 mod status;
 mod token;
