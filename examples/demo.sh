@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Collects an investigation package with the C example, from a fresh clone and from any directory.
+#
+# Without credentials it runs against the simulator in examples/simulator, which it builds and starts.
+# With these variables set it runs against the real service instead, and starts a real collection:
+#   MDE_TENANT_ID, MDE_CLIENT_ID, MDE_CLIENT_SECRET, MDE_MACHINE_ID   (optional: MDE_CLOUD, MDE_COMMENT)
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cc=${CC:-cc}
+
+say() { printf '\n== %s\n' "$*"; }
+die() { printf 'demo.sh: %s\n' "$*" >&2; exit 1; }
+
+command -v cargo >/dev/null ||
+    die 'cargo is missing. Install Rust from https://rustup.rs, then start a new shell.'
+command -v "$cc" >/dev/null ||
+    die "the C compiler $cc is missing. On Debian: apt-get install gcc libc6-dev"
+
+real=
+for name in MDE_TENANT_ID MDE_CLIENT_ID MDE_CLIENT_SECRET MDE_MACHINE_ID; do
+    [ -z "${!name:-}" ] || real+="$name "
+done
+case $real in
+    '') ;;
+    'MDE_TENANT_ID MDE_CLIENT_ID MDE_CLIENT_SECRET MDE_MACHINE_ID ') ;;
+    *) die "only $(echo $real) set. Set MDE_TENANT_ID, MDE_CLIENT_ID, MDE_CLIENT_SECRET and MDE_MACHINE_ID \
+for the real service, or none of them for the simulator." ;;
+esac
+
+work=$(mktemp -d)
+simulator=
+clean_up() {
+    if [ -n "$simulator" ]; then
+        kill "$simulator" 2>/dev/null || true
+        wait "$simulator" 2>/dev/null || true
+    fi
+    rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+cd "$root"
+# Where cargo puts things is for cargo to say: CARGO_TARGET_DIR, or a setting in its configuration.
+target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+
+say 'Building libmde.so (the first time takes a minute or two)'
+cargo rustc --quiet -p mde --release --lib --crate-type cdylib
+# Programs look for the library by its SONAME.
+ln -s "$target/release/libmde.so" "$work/libmde.so"
+ln -s libmde.so "$work/libmde.so.0"
+
+say 'Compiling examples/c/collect.c'
+"$cc" -std=c99 -O2 -Wall -Wextra -I include examples/c/collect.c -L "$work" -lmde -pthread \
+    -Wl,-rpath,"$work" -o "$work/collect"
+
+if [ -n "$real" ]; then
+    export MDE_COMMENT=${MDE_COMMENT:-"examples/demo.sh of mde"}
+    say "Collecting from $MDE_MACHINE_ID through Defender for Endpoint"
+    "$work/collect" --log debug
+    exit
+fi
+
+say 'Building and starting the simulator'
+cargo build --quiet -p mde-simulator
+"$target/debug/mde-simulator" --listen 127.0.0.1:0 --port-file "$work/port" >"$work/simulator.log" 2>&1 &
+simulator=$!
+for _ in $(seq 100); do
+    [ -s "$work/port" ] && break
+    kill -0 "$simulator" 2>/dev/null || die "the simulator did not start: $(cat "$work/simulator.log")"
+    sleep 0.1
+done
+[ -s "$work/port" ] || die 'the simulator did not listen within 10 seconds'
+url=http://127.0.0.1:$(tr -d '[:space:]' <"$work/port")
+echo "listening on $url"
+
+# The first of the simulator's machines, device-0001.contoso.example; the same at every start.
+machine=b9ecb316f7bbc6a1b745800a82ea6c0d4f8f8d17
+
+say "Collecting an investigation package from $machine"
+# The simulator's own tenant, application and secret: see examples/simulator/README.md.
+MDE_CLIENT_SECRET='sim8Q~not+a/real=secret&100%' "$work/collect" \
+    --tenant 9d4b7c1e-2f60-4a85-8c3d-51e0a7b6f924 \
+    --client 3a8f5d02-6b7c-4e19-9f48-c2d1708be563 \
+    --option api_url="$url" --option login_url="$url" \
+    --machine "$machine" \
+    --comment "${MDE_COMMENT:-suspicious sign-ins, case 4711}" \
+    --log debug
