@@ -1,5 +1,13 @@
 //! The main job, and the reading side, against the simulator: what comes out, and what went over the wire.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 mod support;
 
 use mde_simulator::{Config, Duplicate, Simulator};

@@ -1,5 +1,13 @@
 //! What lies between: TLS with a private CA, a real proxy, names, connections that are kept.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 mod support;
 
 use std::io::Write;

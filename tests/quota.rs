@@ -1,5 +1,13 @@
 //! The limiter in the path of every call, against a service that counts by itself.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,13 @@
 //! Replies that are not what they should be: each has its status, and none hangs, crashes or grows.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 mod support;
 
 use mde_simulator::Simulator;

@@ -4,6 +4,14 @@
 //! The name of a recording says what it is: `<kind>_<what>_<HTTP status>_….json`. Without such a
 //! collection the same test runs over the shapes below, which are written after the documentation.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 mod support;
 
 use std::path::PathBuf;

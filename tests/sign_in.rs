@@ -1,5 +1,13 @@
 //! Signing in: by secret, by a fixed token, and renewing.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 mod support;
 
 use std::time::Duration;

@@ -1,5 +1,13 @@
 //! Every wait ends when it must: cancel, deadline, shutdown, silence.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 mod support;
 
 use std::net::TcpListener;
