@@ -62,31 +62,51 @@ impl Clock for SystemClock {
 pub(crate) mod fake {
     //! A clock that stands still until it is told to move.
 
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
 
     use super::*;
+    use crate::call::Signal;
 
     #[derive(Debug, Default)]
-    pub(crate) struct FakeClock(AtomicU64);
+    pub(crate) struct FakeClock(Mutex<State>);
+
+    #[derive(Debug, Default)]
+    struct State {
+        now: Time,
+        sleepers: Vec<(Time, Arc<Signal>)>,
+    }
 
     impl FakeClock {
+        /// Moves on and wakes exactly those whose time has come.
         pub(crate) fn advance(&self, by: Duration) {
-            self.0
-                .fetch_add(u64::try_from(by.as_nanos()).unwrap(), Ordering::SeqCst);
+            let mut state = self.0.lock();
+            state.now = state.now.plus(by);
+            let now = state.now;
+            state.sleepers.retain(|(until, signal)| {
+                if *until <= now {
+                    signal.wake();
+                }
+                *until > now
+            });
         }
     }
 
     impl Clock for FakeClock {
         fn now(&self) -> Time {
-            Time(self.0.load(Ordering::SeqCst))
+            self.0.lock().now
         }
 
-        /// Looks every millisecond of real time whether the fake time has come; a wake ends it too.
         fn wait(&self, call: &Call, until: Option<Time>) -> Result<(), Stop> {
-            if until.is_none_or(|at| self.now() < at) {
-                call.wait(Some(Instant::now() + Duration::from_millis(1)))?;
+            if let Some(until) = until {
+                let mut state = self.0.lock();
+                if until <= state.now {
+                    return call.check();
+                }
+                state.sleepers.push((until, Arc::clone(call.signal())));
             }
-            call.check()
+            call.wait(None)
         }
     }
 }

@@ -201,3 +201,52 @@ fn snapshots_tell_how_the_budget_stands() {
     );
     assert!(snapshot.available_in.unwrap() >= Duration::from_secs(60));
 }
+
+#[test]
+fn a_newcomer_does_not_overtake_even_if_it_could_go() {
+    let (limiter, _clock) = limiter();
+    let (strict, loose) = (Limits::parse("collect=1/60").unwrap(), Limits::default());
+    drop(
+        limiter
+            .acquire(COLLECT, &strict, &call(None), false)
+            .unwrap(),
+    );
+    let cancel = Cancel::new(None);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| {
+            limiter
+                .acquire(COLLECT, &strict, &call(Some(&cancel)), true)
+                .is_ok()
+        });
+        until(|| limiter.snapshot(COLLECT, &strict).queued == 1);
+        assert_eq!(
+            limiter.acquire(COLLECT, &loose, &call(None), false).err(),
+            Some(Refusal::NoRoom(None))
+        );
+        // The next in line goes as soon as the first has left, without any clock.
+        let second = scope.spawn(|| limiter.acquire(COLLECT, &loose, &call(None), true).is_ok());
+        until(|| limiter.snapshot(COLLECT, &strict).queued == 2);
+        cancel.trigger();
+        assert!(!first.join().unwrap());
+        assert!(second.join().unwrap());
+    });
+}
+
+#[test]
+fn whoever_waits_for_a_reply_learns_of_it() {
+    let (limiter, clock) = limiter();
+    let limits = Limits::parse("collect=1/60").unwrap();
+    let held = limiter
+        .acquire(COLLECT, &limits, &call(None), true)
+        .unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| limiter.acquire(COLLECT, &limits, &call(None), true).is_ok());
+        until(|| limiter.snapshot(COLLECT, &limits).queued == 1);
+        // Asleep without a time: only the reply can tell it until when.
+        std::thread::sleep(Duration::from_millis(20));
+        drop(held);
+        std::thread::sleep(Duration::from_millis(20));
+        clock.advance(Duration::from_secs(61));
+        assert!(waiting.join().unwrap());
+    });
+}
