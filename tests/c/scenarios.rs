@@ -1,0 +1,231 @@
+//! The C programs, each runnable in every way that [`How`] names.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use mde_simulator::{Config, DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT};
+use serde_json::json;
+
+use crate::harness::{Finished, How, Service, compile, run, run_with, start};
+
+const SUPPORT: &str = "tests/c/support.c";
+
+#[track_caller]
+fn passes(finished: Finished) {
+    assert!(finished.expect(0).stdout.contains("all checks passed"));
+}
+
+/// Every function with NULL in every place.
+#[track_caller]
+pub fn null_arguments(how: How) {
+    let program = compile(&["tests/c/null_arguments.c", SUPPORT], how);
+    passes(run(&mut start(&program, how)));
+}
+
+/// Every string argument with text it cannot take.
+#[track_caller]
+pub fn bad_input(how: How) {
+    let program = compile(&["tests/c/bad_input.c", SUPPORT], how);
+    passes(run(&mut start(&program, how)));
+}
+
+fn against_the_simulator(source: &str, how: How) -> Finished {
+    let service = Service::start(Config::default());
+    let program = compile(&[source, SUPPORT, "tests/c/service.c"], how);
+    run(service.describe(&mut start(&program, how)))
+}
+
+/// A client's whole life.
+#[track_caller]
+pub fn lifecycle(how: How) {
+    passes(against_the_simulator("tests/c/lifecycle.c", how));
+}
+
+/// Clients in forked children.
+#[track_caller]
+pub fn fork(how: How) {
+    passes(against_the_simulator("tests/c/fork.c", how));
+}
+
+/// Panics inside calls.
+#[track_caller]
+pub fn panics() {
+    let finished = against_the_simulator("tests/c/panic.c", How::TestHooks).expect(0);
+    assert_eq!(finished.stderr, "", "a contained panic printed something");
+    passes(finished);
+}
+
+/// `examples/c/collect.c`, and how to call it.
+struct Example {
+    program: PathBuf,
+    how: How,
+    service: Service,
+}
+
+impl Example {
+    fn new(how: How, config: Config) -> Example {
+        Example {
+            program: compile(&["examples/c/collect.c"], how),
+            how,
+            service: Service::start(config),
+        }
+    }
+
+    /// Everything but the device, with the secret in the environment.
+    fn command(&self) -> Command {
+        let mut command = start(&self.program, self.how);
+        let url = self.service.sim.api_url();
+        command
+            .args(["--tenant", DEFAULT_TENANT, "--client", DEFAULT_CLIENT])
+            .arg(format!("--option=api_url={url}"))
+            .args(["--option", &format!("login_url={url}")])
+            .args(["--comment", "case 4711"])
+            .env("MDE_CLIENT_SECRET", DEFAULT_SECRET);
+        for name in ["MDE_TENANT_ID", "MDE_CLIENT_ID", "MDE_MACHINE_ID", "MDE_COMMENT", "MDE_CLOUD"]
+        {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    fn machine(&self, n: usize) -> String {
+        self.service.sim.machine_id(n)
+    }
+}
+
+#[track_caller]
+fn has(text: &str, part: &str) {
+    assert!(text.contains(part), "no `{part}` in\n{text}");
+}
+
+/// The example's happy paths: text, JSON, a collection that runs already, a secret from a file.
+#[track_caller]
+pub fn example_collects(how: How) {
+    let example = Example::new(how, Config::default());
+    let machine = example.machine(0);
+    let finished = run(example.command().args(["--machine", &machine, "--log", "debug"])).expect(0);
+    let (out, err) = (&finished.stdout, &finished.stderr);
+    has(out, &format!("machine      {machine}\n"));
+    has(out, "status       Pending\n");
+    has(out, "created      20");
+    has(out, "adopted      no (started by this call)\n");
+    has(err, "debug POST /api/machines/");
+    assert!(!format!("{out}{err}").contains(DEFAULT_SECRET));
+
+    let secret = example.program.with_extension("secret");
+    std::fs::write(&secret, format!("{DEFAULT_SECRET}\n")).unwrap();
+    let finished = run(example
+        .command()
+        .args(["--machine", &machine, "--json", "--secret-file"])
+        .arg(&secret)
+        .env_remove("MDE_CLIENT_SECRET"))
+    .expect(0);
+    let document: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!(document["adopted"], true, "{document}");
+    assert_eq!(document["action"]["machineId"], machine.as_str());
+}
+
+/// The same over TLS, with the certificate authority in a file.
+#[track_caller]
+pub fn example_collects_over_tls(how: How) {
+    let config = Config { tls: true, ..Config::default() };
+    let example = Example::new(how, config);
+    let ca = example.program.with_extension("pem");
+    std::fs::write(&ca, example.service.sim.ca_pem().unwrap()).unwrap();
+    let machine = example.machine(0);
+    let ca_option = format!("ca_file={}", ca.display());
+    let mut command = example.command();
+    let finished = run(command.args(["--machine", &machine, "--option", &ca_option])).expect(0);
+    has(&finished.stdout, "status       Pending\n");
+    let finished = run(example.command().args(["--machine", &machine])).expect(1);
+    has(&finished.stderr, "collect: collecting: tls (42): ");
+}
+
+/// The example's failures, each with its exit code and what it says.
+#[track_caller]
+pub fn example_fails_helpfully(how: How) {
+    let example = Example::new(how, Config::default());
+    let machine = example.machine(0);
+    let unknown = "0123456789012345678901234567890123456789";
+    let finished = run(example.command().args(["--machine", unknown])).expect(1);
+    has(&finished.stderr, "collect: collecting: not_found (61): ");
+    has(&finished.stderr, "  request id ");
+    assert_eq!(finished.stdout, "");
+
+    let finished = run(example
+        .command()
+        .args(["--machine", &machine])
+        .env("MDE_CLIENT_SECRET", "canary-wrong"))
+    .expect(1);
+    has(&finished.stderr, "collect: collecting: token (20): ");
+    assert!(!finished.stderr.contains("canary"), "{}", finished.stderr);
+
+    let throttled = json!({
+        "match": {"path_contains": "collectInvestigationPackage"}, "times": 0,
+        "reply": {"status": 429, "headers": {"Retry-After": "7"},
+                  "json": {"error": {"code": "429", "message": "slow down", "target": "req-1"}}}});
+    example.service.sim.script(throttled).unwrap();
+    let finished =
+        run(example.command().args(["--machine", &machine, "--json", "--option", "quota=fail"]))
+            .expect(3);
+    has(&finished.stderr, "throttled (81): ");
+    has(&finished.stderr, "  retry after 7.0 s\n");
+    has(&finished.stderr, "  request id req-1\n");
+    let document: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!(document["error"]["name"], "throttled");
+}
+
+/// Wrong command lines.
+#[track_caller]
+pub fn example_explains_its_usage(how: How) {
+    let example = Example::new(how, Config::default());
+    let wrong: [(&[&str], &str); 10] = [
+        (&[], "no device: give --machine or set MDE_MACHINE_ID"),
+        (&["--machine"], "a value must follow --machine"),
+        (&["--nonsense", "x"], "unknown argument: --nonsense"),
+        (&["--machine", "m", "--log", "loud"], "error, warn, info or debug, not loud"),
+        (&["--machine", "m", "--option", "timeout_ms"], "wants NAME=VALUE"),
+        (&["--machine", "m", "--option", "nonsense=1"], "option `nonsense` is unknown"),
+        (&["--machine", "m", "--cloud", "mars"], "option `cloud`"),
+        (&["--machine", "m", "--option=client_secret=x"], "do not belong on a command line"),
+        (&["--machine", "m", "--secret-file", "/nonexistent"], "cannot open the file"),
+        (&["--machine", "m", "--option", "ca_file=/nonexistent"], "option `ca_file`"),
+    ];
+    for (arguments, part) in wrong {
+        let finished = run(example.command().args(arguments)).expect(2);
+        has(&finished.stderr, part);
+        assert_eq!(finished.stdout, "");
+    }
+    let help = run(start(&example.program, how).arg("--help")).expect(0);
+    has(&help.stdout, "There is no option that takes the secret itself");
+    has(&help.stdout, "3 it failed, but may succeed when tried again later");
+    let version = run(start(&example.program, how).arg("--version")).expect(0);
+    has(&version.stdout, concat!("mde ", env!("CARGO_PKG_VERSION"), " (ABI "));
+}
+
+/// Ctrl-C ends a call that the service never answers.
+#[track_caller]
+pub fn example_can_be_interrupted(how: How) {
+    let example = Example::new(how, Config::default());
+    let machine = example.service.stalled_machine();
+    let mut command = example.command();
+    let interrupt = |pid: u32| {
+        let patience = Instant::now() + Duration::from_secs(60);
+        let under_way = || {
+            let requests = example.service.sim.requests();
+            requests.iter().any(|request| request.path.contains(&machine))
+        };
+        while !under_way() && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        run(Command::new("sh").args(["-c", &format!("kill -INT {pid}")])).expect(0);
+    };
+    let limit = Duration::from_secs(30);
+    let finished = run_with(command.args(["--machine", &machine]), limit, interrupt).expect(1);
+    has(&finished.stderr, "collect: collecting: cancelled (83): ");
+    has(&finished.stderr, "list its actions before trying again");
+}
