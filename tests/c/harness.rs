@@ -48,12 +48,24 @@ fn target() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap()
 }
 
-fn scratch(name: &str) -> PathBuf {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let unique = format!("{name}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique);
-    fs::create_dir_all(&folder).unwrap();
-    folder
+/// A folder of one's own, gone when dropped.
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    pub fn new(name: &str) -> Scratch {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let unique = format!("{name}-{}-{count}", std::process::id());
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique);
+        fs::create_dir_all(&folder).unwrap();
+        Scratch(folder)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// A command whose absence is explained.
@@ -93,8 +105,8 @@ pub fn run(command: &mut Command) -> Finished {
 #[track_caller]
 pub fn run_with(command: &mut Command, limit: Duration, meanwhile: impl FnOnce(u32)) -> Finished {
     // Into files: a program that prints much does not wait for a reader.
-    let folder = scratch("run");
-    let (out, err) = (folder.join("stdout"), folder.join("stderr"));
+    let folder = Scratch::new("run");
+    let (out, err) = (folder.0.join("stdout"), folder.0.join("stderr"));
     let mut child = command
         .stdin(Stdio::null())
         .stdout(fs::File::create(&out).unwrap())
@@ -116,7 +128,6 @@ pub fn run_with(command: &mut Command, limit: Duration, meanwhile: impl FnOnce(u
     };
     let read = |path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
     let (stdout, stderr) = (read(&out), read(&err));
-    fs::remove_dir_all(&folder).unwrap();
     let Some(status) = status else {
         panic!(
             "{command:?} took longer than {limit:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}"
@@ -199,56 +210,78 @@ fn with_test_hooks() -> &'static Path {
     &FOLDER
 }
 
-/// A folder in which programs find the library by its SONAME, as after an installation.
-fn installed(library: &Path) -> PathBuf {
-    let folder = scratch("lib");
-    let library = library.join("libmde.so").canonicalize().unwrap();
-    symlink(&library, folder.join("libmde.so")).unwrap();
-    symlink(&library, folder.join("libmde.so.0")).unwrap();
-    folder
+/// A compiled program, in a folder where it finds the library; gone when dropped.
+pub struct Program {
+    folder: Scratch,
+    name: String,
+}
+
+impl Program {
+    fn path(&self) -> PathBuf {
+        self.folder.0.join(&self.name)
+    }
+
+    /// Puts a file beside the program.
+    pub fn write(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.folder.0.join(name);
+        fs::write(&path, content).unwrap();
+        path
+    }
 }
 
 /// Compiles and links C files (paths from the checkout) into one program.
 #[track_caller]
-pub fn compile(sources: &[&str], how: How) -> PathBuf {
-    let name = Path::new(sources[0]).file_stem().unwrap();
-    let program = scratch("c").join(name);
+pub fn compile(sources: &[&str], how: How) -> Program {
+    compile_with(sources, how, &[])
+}
+
+/// The same, with files (name and content) that the sources include.
+#[track_caller]
+pub fn compile_with(sources: &[&str], how: How, included: &[(&str, &str)]) -> Program {
+    let stem = Path::new(sources[0]).file_stem().unwrap();
+    let program = Program { folder: Scratch::new("c"), name: stem.to_str().unwrap().to_owned() };
+    for (name, content) in included {
+        program.write(name, content);
+    }
     let mut cc = tool("cc", "gcc libc6-dev");
     cc.current_dir(ROOT).args(STRICT).args(["-g", "-O1"]);
-    cc.args(["-I", "include", "-I", "tests/c"]).args(sources);
+    cc.args(["-I", "include", "-I", "tests/c", "-I"]);
+    cc.arg(&program.folder.0).args(sources);
     if how == How::Sanitized {
         cc.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
     }
-    match how {
-        How::Static => {
-            let (library, needed) = static_library();
-            cc.arg(library).arg("-pthread").args(needed);
-        }
-        _ => {
-            let folder = installed(match how {
-                How::TestHooks => with_test_hooks(),
-                _ => release(),
-            });
-            cc.arg("-L").arg(&folder).args(["-lmde", "-pthread"]);
-            cc.arg(format!("-Wl,-rpath,{}", folder.display()));
-        }
+    if how == How::Static {
+        let (library, needed) = static_library();
+        cc.arg(library).arg("-pthread").args(needed);
+    } else {
+        let folder = &program.folder.0;
+        let library = match how {
+            How::TestHooks => with_test_hooks(),
+            _ => release(),
+        };
+        // Under its SONAME, as after an installation.
+        let library = library.join("libmde.so").canonicalize().unwrap();
+        symlink(&library, folder.join("libmde.so")).unwrap();
+        symlink(&library, folder.join("libmde.so.0")).unwrap();
+        cc.arg("-L").arg(folder).args(["-lmde", "-pthread"]);
+        cc.arg(format!("-Wl,-rpath,{}", folder.display()));
     }
-    run(cc.arg("-o").arg(&program)).expect(0);
+    run(cc.arg("-o").arg(program.path())).expect(0);
     program
 }
 
 /// The command that runs a compiled program. Memory errors and leaks end it with 99.
-pub fn start(program: &Path, how: How) -> Command {
+pub fn start(program: &Program, how: How) -> Command {
     let mut command = match how {
         How::Valgrind => {
             let mut valgrind = tool("valgrind", "valgrind");
             valgrind.args(["--quiet", "--error-exitcode=99", "--leak-check=full"]);
             valgrind.arg("--show-leak-kinds=definite,possible,indirect");
             valgrind.arg("--errors-for-leak-kinds=definite,possible");
-            valgrind.arg(program);
+            valgrind.arg(program.path());
             valgrind
         }
-        _ => Command::new(program),
+        _ => Command::new(program.path()),
     };
     command.env("ASAN_OPTIONS", "detect_leaks=1:exitcode=99");
     command.env("UBSAN_OPTIONS", "print_stacktrace=1:exitcode=99");

@@ -3,14 +3,13 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use mde_simulator::{Config, DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT};
 use serde_json::json;
 
-use crate::harness::{Finished, How, Service, compile, run, run_with, start};
+use crate::harness::{Finished, How, Program, Service, compile, run, run_with, start};
 
 const SUPPORT: &str = "tests/c/support.c";
 
@@ -61,7 +60,7 @@ pub fn panics() {
 
 /// `examples/c/collect.c`, and how to call it.
 struct Example {
-    program: PathBuf,
+    program: Program,
     how: How,
     service: Service,
 }
@@ -116,8 +115,13 @@ pub fn example_collects(how: How) {
     has(err, "debug POST /api/machines/");
     assert!(!format!("{out}{err}").contains(DEFAULT_SECRET));
 
-    let secret = example.program.with_extension("secret");
-    std::fs::write(&secret, format!("{DEFAULT_SECRET}\n")).unwrap();
+    let secret = example.program.write(
+        "secret",
+        &format!(
+            "{DEFAULT_SECRET}
+"
+        ),
+    );
     let finished = run(example
         .command()
         .args(["--machine", &machine, "--json", "--secret-file"])
@@ -134,8 +138,7 @@ pub fn example_collects(how: How) {
 pub fn example_collects_over_tls(how: How) {
     let config = Config { tls: true, ..Config::default() };
     let example = Example::new(how, config);
-    let ca = example.program.with_extension("pem");
-    std::fs::write(&ca, example.service.sim.ca_pem().unwrap()).unwrap();
+    let ca = example.program.write("ca.pem", example.service.sim.ca_pem().unwrap());
     let machine = example.machine(0);
     let ca_option = format!("ca_file={}", ca.display());
     let mut command = example.command();

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Sets up and runs the tests, from any directory.
+#
+#     tests/run.sh         everything
+#     tests/run.sh core    the quick part: without valgrind, sanitizers, static linking and the demonstration
+#
+# Needs Rust; installs missing Debian packages when run as root, and otherwise says which command does.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+die() { printf 'tests/run.sh: %s\n' "$*" >&2; exit 1; }
+
+mode=${1:-full}
+[ $# -le 1 ] && { [ "$mode" = full ] || [ "$mode" = core ]; } || die 'usage: tests/run.sh [core]'
+
+current='starting'
+started=$SECONDS
+trap '[ $? -eq 0 ] || printf "\n== FAILED: %s\n" "$current" >&2' EXIT
+
+# step NAME COMMAND...: runs it, says how long it took, ends everything if it fails.
+step() {
+    current=$1
+    local since=$SECONDS
+    printf '\n== %s\n' "$current"
+    shift
+    "$@"
+    printf -- '-- %s: %d s\n' "$current" $((SECONDS - since))
+}
+
+# Each tool with the Debian package that has it.
+tools() {
+    local missing=() pair
+    for pair in cc:gcc c++:g++ nm:binutils strings:binutils; do
+        command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+    done
+    [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
+    if [ "$mode" = full ]; then
+        command -v valgrind >/dev/null || missing+=(valgrind)
+        # valgrind needs the symbols of the dynamic loader.
+        [ -d /usr/lib/debug ] || missing+=(libc6-dbg)
+    fi
+    [ ${#missing[@]} -gt 0 ] || return 0
+    local install=(apt-get install -y --no-install-recommends "${missing[@]}")
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
+        die "missing tools; as root: ${install[*]}"
+    apt-get update -q
+    DEBIAN_FRONTEND=noninteractive "${install[@]}"
+}
+
+# rustup installs components of a toolchain that has none, such as a minimal one.
+toolchain() {
+    cargo --version
+    cargo fmt --version && cargo clippy --version && return
+    command -v rustup >/dev/null ||
+        die 'rustfmt or clippy is missing; on Debian: apt-get install rustfmt rust-clippy'
+    rustup component add rustfmt clippy
+}
+
+command -v cargo >/dev/null ||
+    die 'cargo is missing; install Rust from https://rustup.rs and start a new shell'
+
+step 'Debian packages' tools
+step 'Rust toolchain' toolchain
+step 'Formatting' cargo fmt --all --check
+step 'Lints' cargo clippy --workspace --all-targets -- -D warnings
+# Always by this command: with the other crate types beside it, the library would not get its link-time
+# optimisation.
+step 'Release library' cargo rustc -p mde --release --lib --crate-type cdylib
+# The tests in C use this library and do not build it again.
+target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+export MDE_LIB_DIR=$target/release
+
+if [ "$mode" = core ]; then
+    step 'Tests, without the slow ones in C' cargo test --workspace -- --skip full::
+else
+    step 'The demonstration' examples/demo.sh
+    step 'Tests' cargo test --workspace
+fi
+printf '\n== All passed in %d s\n' $((SECONDS - started))
