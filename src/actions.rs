@@ -40,11 +40,7 @@ pub(crate) fn list(client: &Client, call: &Arc<Call>, filter: &str) -> Result<Ve
             Page::from_slice(&reply.body).map_err(|problem| not_understood(&reply, problem))?;
         let on_page = page.actions.len();
         received += on_page;
-        actions.extend(
-            page.actions
-                .into_iter()
-                .filter(|a| seen.insert(a.id().to_owned())),
-        );
+        actions.extend(page.actions.into_iter().filter(|a| seen.insert(a.id().to_owned())));
         request = match page.next {
             Some(link) => endpoint::actions_at(next_target(client, &link)?),
             None if on_page >= PAGE => endpoint::actions(filter, None, received),
@@ -85,10 +81,7 @@ fn next_target(client: &Client, link: &str) -> Result<String> {
     let same = uri
         .authority()
         .is_none_or(|authority| cloud::family(&authority.as_str().to_ascii_lowercase()) == ours);
-    let target = uri
-        .path_and_query()
-        .map(|target| target.as_str())
-        .unwrap_or_default();
+    let target = uri.path_and_query().map(|target| target.as_str()).unwrap_or_default();
     match target.find("/api/") {
         Some(at) if same => Ok(target.get(at..).unwrap_or_default().to_owned()),
         _ => Err(strange()),

@@ -54,9 +54,7 @@ impl Signal {
 
     fn stop(&self, reason: u8) {
         // The first reason stands: a call cancelled by its caller stays cancelled under shutdown.
-        let _ = self
-            .stop
-            .compare_exchange(RUNNING, reason, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self.stop.compare_exchange(RUNNING, reason, Ordering::AcqRel, Ordering::Acquire);
         self.wake();
     }
 
@@ -204,8 +202,7 @@ impl Call {
     /// Sleeps until `until` (without: until woken), the deadline, or a stop, whichever comes first.
     pub(crate) fn wait(&self, until: Option<Instant>) -> std::result::Result<(), Stop> {
         self.check()?;
-        self.signal
-            .sleep([until, self.deadline].into_iter().flatten().min());
+        self.signal.sleep([until, self.deadline].into_iter().flatten().min());
         self.check()
     }
 
@@ -221,8 +218,7 @@ impl Call {
     /// Whether a pause of this length would end before the deadline.
     pub(crate) fn has_time_for(&self, pause: Duration) -> bool {
         let end = Instant::now().checked_add(pause);
-        self.deadline
-            .is_none_or(|deadline| end.is_some_and(|end| end < deadline))
+        self.deadline.is_none_or(|deadline| end.is_some_and(|end| end < deadline))
     }
 
     /// When the operation must have ended.
@@ -250,11 +246,7 @@ mod tests {
     use super::*;
 
     fn call(timeout_ms: u64, cancel: Option<&Cancel>) -> Call {
-        Call::begin(
-            &Arc::default(),
-            Some(Duration::from_millis(timeout_ms)),
-            cancel,
-        )
+        Call::begin(&Arc::default(), Some(Duration::from_millis(timeout_ms)), cancel)
     }
 
     #[test]

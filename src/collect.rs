@@ -34,11 +34,7 @@ impl Serialize for Collected {
             action: &'a RawValue,
             adopted: bool,
         }
-        Document {
-            action: self.action.json(),
-            adopted: self.adopted,
-        }
-        .serialize(serializer)
+        Document { action: self.action.json(), adopted: self.adopted }.serialize(serializer)
     }
 }
 
@@ -55,10 +51,9 @@ pub(crate) fn collect(
                 let adopted = is_older_request(&action, comment, &reply);
                 Ok(Collected { action, adopted })
             }
-            Err(problem) => Err(started_or_not(
-                actions::not_understood(&reply, problem),
-                machine_id,
-            )),
+            Err(problem) => {
+                Err(started_or_not(actions::not_understood(&reply, problem), machine_id))
+            }
         },
         Err(error) if error.status() == Status::AlreadyRunning => {
             already_running(client, call, machine_id, error)
@@ -71,16 +66,9 @@ pub(crate) fn collect(
 /// another comment than ours, or was created well before the service answered.
 fn is_older_request(action: &MachineAction, comment: &str, reply: &Reply) -> bool {
     const CLEARLY_EARLIER: Duration = Duration::from_secs(60);
-    let other_comment = action
-        .requestor_comment()
-        .is_some_and(|c| c.trim() != comment.trim());
-    let created = action
-        .created()
-        .and_then(|c| humantime::parse_rfc3339_weak(c).ok());
-    let age = reply
-        .date()
-        .zip(created)
-        .and_then(|(now, created)| now.duration_since(created).ok());
+    let other_comment = action.requestor_comment().is_some_and(|c| c.trim() != comment.trim());
+    let created = action.created().and_then(|c| humantime::parse_rfc3339_weak(c).ok());
+    let age = reply.date().zip(created).and_then(|(now, created)| now.duration_since(created).ok());
     other_comment || age.is_some_and(|age| age > CLEARLY_EARLIER)
 }
 
@@ -93,10 +81,7 @@ fn already_running(
 ) -> Result<Collected> {
     let found = find_running(client, call, machine_id);
     match (client.on_duplicate, found) {
-        (OnDuplicate::Adopt, Ok(Some(action))) => Ok(Collected {
-            action,
-            adopted: true,
-        }),
+        (OnDuplicate::Adopt, Ok(Some(action))) => Ok(Collected { action, adopted: true }),
         (OnDuplicate::Error, Ok(Some(action))) => {
             let id = action.id().to_owned();
             Err(refusal.action(&id, Some(action.into_json())))
@@ -104,10 +89,7 @@ fn already_running(
         (OnDuplicate::Error, _) => Err(refusal),
         // The caller wants to stop: that comes first.
         (OnDuplicate::Adopt, Err(error))
-            if matches!(
-                error.status(),
-                Status::Cancelled | Status::Deadline | Status::Closed
-            ) =>
+            if matches!(error.status(), Status::Cancelled | Status::Deadline | Status::Closed) =>
         {
             Err(error)
         }

@@ -80,11 +80,10 @@ impl Client {
                 }
             };
             let error = error.attempts(attempt);
-            self.before_next(call, &error, next)
-                .map_err(|stop| match stop {
-                    None => error,
-                    Some(stop) => Error::from(stop).at(Stage::Send).attempts(attempt),
-                })?;
+            self.before_next(call, &error, next).map_err(|stop| match stop {
+                None => error,
+                Some(stop) => Error::from(stop).at(Stage::Send).attempts(attempt),
+            })?;
         }
     }
 
@@ -103,17 +102,11 @@ impl Client {
             return Err(None);
         }
         // A caller who cannot stay that long learns at once why, and when to come back.
-        let whole = if throttled {
-            error.retry_after().unwrap_or(pause)
-        } else {
-            pause
-        };
+        let whole = if throttled { error.retry_after().unwrap_or(pause) } else { pause };
         if !call.has_time_for(whole) {
             return Err(None);
         }
-        log::line(Level::Warn, || {
-            format!("trying again in {} ms: {error}", whole.as_millis())
-        });
+        log::line(Level::Warn, || format!("trying again in {} ms: {error}", whole.as_millis()));
         call.pause(pause).map_err(Some)
     }
 
@@ -154,8 +147,7 @@ impl Client {
             claims.tenant.as_deref().unwrap_or("unknown"),
             claims.application.as_deref().unwrap_or("unknown"),
         );
-        self.limiter()
-            .ok_or_else(|| Error::new(Status::Internal, "the quota key was not kept"))
+        self.limiter().ok_or_else(|| Error::new(Status::Internal, "the quota key was not kept"))
     }
 
     pub(crate) fn learn_quota_key(&self, tenant: &str, application: &str) {
@@ -169,10 +161,6 @@ fn log_reply(request: &Request, attempt: u32, reply: &Reply) {
     log::line(Level::Debug, || {
         // Without the query: filters may hold what a log should not.
         let path = request.target.split('?').next().unwrap_or_default();
-        format!(
-            "{} {path}: HTTP {} (attempt {attempt})",
-            request.method.as_str(),
-            reply.status
-        )
+        format!("{} {path}: HTTP {} (attempt {attempt})", request.method.as_str(), reply.status)
     });
 }

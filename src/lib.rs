@@ -11,6 +11,7 @@
 #![deny(unsafe_code)]
 
 mod actions;
+mod arguments;
 mod call;
 mod client;
 mod collect;
@@ -28,10 +29,11 @@ mod status;
 mod token;
 
 pub use call::Cancel;
-pub use client::{Client, QuotaWindow};
+pub use client::Client;
 pub use collect::Collected;
 pub use error::{Error, Result, Stage};
 pub use options::Options;
+pub use quota::report::QuotaWindow;
 pub use service::model::{ActionStatus, MachineAction};
 pub use status::Status;
 pub use token::{ProvidedToken, TokenProvider};

@@ -9,9 +9,7 @@ use crate::Status;
 use crate::options::TABLE;
 
 fn check(name: &str, text: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("docs")
-        .join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
     if std::env::var_os("MDE_UPDATE_DOCS").is_some() {
         std::fs::write(&path, text).unwrap();
     }
@@ -36,11 +34,7 @@ fn options_page() {
          | option | what it is | accepts | default |\n|---|---|---|---|\n",
     );
     for spec in TABLE {
-        let default = if spec.default.is_empty() {
-            "not set"
-        } else {
-            spec.default
-        };
+        let default = if spec.default.is_empty() { "not set" } else { spec.default };
         writeln!(
             text,
             "| `{}` | {} | {} | {} |",

@@ -97,10 +97,7 @@ statuses! {
 impl Status {
     /// The status with this number, if there is one.
     pub fn from_code(code: i32) -> Option<Status> {
-        Status::ALL
-            .iter()
-            .copied()
-            .find(|status| status.code() == code)
+        Status::ALL.iter().copied().find(|status| status.code() == code)
     }
 }
 
@@ -115,10 +112,11 @@ mod tests {
         }
         let names: std::collections::HashSet<_> = Status::ALL.iter().map(|s| s.name()).collect();
         assert_eq!(names.len(), Status::ALL.len());
-        assert!(names.iter().all(|n| {
-            n.bytes()
-                .all(|b| b == b'_' || b.is_ascii_lowercase() || b == b'8')
-        }));
+        assert!(
+            names
+                .iter()
+                .all(|n| { n.bytes().all(|b| b == b'_' || b.is_ascii_lowercase() || b == b'8') })
+        );
     }
 
     #[test]

@@ -17,9 +17,7 @@ use support::{client, simulator, try_client};
 #[test]
 fn a_collection_is_started_and_its_action_comes_back_whole() {
     let sim = simulator();
-    let document = client(&sim, &[])
-        .collect(&sim.machine_id(0), "case 4711: \"quoted\"\né")
-        .ok();
+    let document = client(&sim, &[]).collect(&sim.machine_id(0), "case 4711: \"quoted\"\né").ok();
     assert_eq!(document["adopted"], false);
     let action = &document["action"];
     assert_eq!(action["type"], "CollectInvestigationPackage");
@@ -35,22 +33,14 @@ fn a_collection_is_started_and_its_action_comes_back_whole() {
 #[test]
 fn the_request_is_what_the_service_documents() {
     let sim = simulator();
-    client(&sim, &[("user_agent", "Agent/2.1")])
-        .collect(&sim.machine_id(0), "why")
-        .ok();
+    client(&sim, &[("user_agent", "Agent/2.1")]).collect(&sim.machine_id(0), "why").ok();
     let requests = sim.requests();
     let header = |n: usize, name: &str| {
         let headers = &requests[n].headers;
-        headers
-            .iter()
-            .find(|(h, _)| h.eq_ignore_ascii_case(name))
-            .map(|(_, v)| v.clone())
+        headers.iter().find(|(h, _)| h.eq_ignore_ascii_case(name)).map(|(_, v)| v.clone())
     };
     assert_eq!(requests.len(), 2, "one for the token, one for the job");
-    assert_eq!(
-        requests[0].path,
-        format!("/{}/oauth2/v2.0/token", mde_simulator::DEFAULT_TENANT)
-    );
+    assert_eq!(requests[0].path, format!("/{}/oauth2/v2.0/token", mde_simulator::DEFAULT_TENANT));
     assert!(requests[0].body.contains("grant_type=client_credentials"));
     assert!(
         requests[0]
@@ -60,10 +50,7 @@ fn the_request_is_what_the_service_documents() {
     assert_eq!(requests[1].method, "POST");
     assert_eq!(
         requests[1].path,
-        format!(
-            "/api/machines/{}/collectInvestigationPackage",
-            sim.machine_id(0)
-        )
+        format!("/api/machines/{}/collectInvestigationPackage", sim.machine_id(0))
     );
     assert_eq!(requests[1].body, r#"{"Comment":"why"}"#);
     assert_eq!(header(1, "content-type").unwrap(), "application/json");
@@ -73,11 +60,7 @@ fn the_request_is_what_the_service_documents() {
         header(1, "user-agent").unwrap(),
         concat!("Agent/2.1 mde/", env!("CARGO_PKG_VERSION"))
     );
-    assert!(
-        header(1, "authorization")
-            .unwrap()
-            .starts_with("Bearer eyJ")
-    );
+    assert!(header(1, "authorization").unwrap().starts_with("Bearer eyJ"));
 }
 
 #[test]
@@ -115,10 +98,7 @@ fn a_duplicate_that_the_service_answers_with_the_running_action_counts_as_adopte
     let client = client(&sim, &[]);
     let first = client.collect(&sim.machine_id(3), "first").ok();
     let second = client.collect(&sim.machine_id(3), "second").ok();
-    assert_eq!(
-        (&first["adopted"], &second["adopted"]),
-        (&json!(false), &json!(true))
-    );
+    assert_eq!((&first["adopted"], &second["adopted"]), (&json!(false), &json!(true)));
     assert_eq!(second["action"]["id"], first["action"]["id"]);
 }
 
@@ -127,9 +107,7 @@ fn a_duplicate_is_an_error_if_asked_for_and_names_the_running_action() {
     let sim = simulator();
     let client = client(&sim, &[("on_duplicate", "error")]);
     let first = client.collect(&sim.machine_id(3), "first").ok();
-    let error = client
-        .collect(&sim.machine_id(3), "second")
-        .error("already_running");
+    let error = client.collect(&sim.machine_id(3), "second").error("already_running");
     assert_eq!(error["action_id"], first["action"]["id"]);
     assert_eq!(error["action"]["id"], first["action"]["id"]);
     assert_eq!(error["http_status"], 400);
@@ -144,16 +122,12 @@ fn a_duplicate_whose_action_cannot_be_found_is_an_error_all_the_same() {
     sim.script(refused).unwrap();
     for on_duplicate in ["adopt", "error"] {
         let client = client(&sim, &[("on_duplicate", on_duplicate)]);
-        let error = client
-            .collect(&sim.machine_id(1), "x")
-            .error("already_running");
+        let error = client.collect(&sim.machine_id(1), "x").error("already_running");
         assert!(error.get("action_id").is_none());
     }
     sim.script(json!({"match": {"path_contains": "machineactions"}, "reply": {"status": 403}}))
         .unwrap();
-    let error = client(&sim, &[])
-        .collect(&sim.machine_id(1), "x")
-        .error("already_running");
+    let error = client(&sim, &[]).collect(&sim.machine_id(1), "x").error("already_running");
     assert!(error["message"].as_str().unwrap().contains("HTTP 403"));
 }
 
@@ -161,25 +135,17 @@ fn a_duplicate_whose_action_cannot_be_found_is_an_error_all_the_same() {
 fn actions_are_read_by_id() {
     let sim = simulator();
     let client = client(&sim, &[]);
-    let id = client.collect(&sim.machine_id(0), "x").ok()["action"]["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let id =
+        client.collect(&sim.machine_id(0), "x").ok()["action"]["id"].as_str().unwrap().to_owned();
     assert_eq!(client.action(&id).ok()["action"]["id"], id.as_str());
-    let error = client
-        .action("00000000-0000-0000-0000-000000000000")
-        .error("not_found");
+    let error = client.action("00000000-0000-0000-0000-000000000000").error("not_found");
     assert_eq!(error["service_code"], "ResourceNotFound");
     assert_eq!(error["retryable"], false);
 }
 
 #[test]
 fn actions_are_listed_newest_first_through_all_pages() {
-    let sim = Simulator::start(Config {
-        page_size: 3,
-        ..Config::default()
-    })
-    .unwrap();
+    let sim = Simulator::start(Config { page_size: 3, ..Config::default() }).unwrap();
     let client = client(&sim, &[]);
     let mut started = Vec::new();
     for n in 0..8 {
@@ -190,21 +156,12 @@ fn actions_are_listed_newest_first_through_all_pages() {
     let ids = |filter: &str| -> Vec<String> {
         let document = client.list(filter).ok();
         let actions = document["actions"].as_array().unwrap();
-        actions
-            .iter()
-            .map(|a| a["id"].as_str().unwrap().to_owned())
-            .collect()
+        actions.iter().map(|a| a["id"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(ids(""), started);
-    assert_eq!(
-        ids(&format!("machineId eq '{}'", sim.machine_id(5))),
-        [started[2].clone()]
-    );
+    assert_eq!(ids(&format!("machineId eq '{}'", sim.machine_id(5))), [started[2].clone()]);
     assert!(ids("status eq 'Failed'").is_empty());
-    assert_eq!(
-        client.list("nonsense eq 1").error("bad_request")["http_status"],
-        400
-    );
+    assert_eq!(client.list("nonsense eq 1").error("bad_request")["http_status"], 400);
 }
 
 #[test]
@@ -212,39 +169,23 @@ fn a_next_page_link_is_followed_on_the_host_that_was_called_and_nowhere_else() {
     let sim = simulator();
     let client = client(&sim, &[]);
     let page = |link: &str| json!({"reply": {"status": 200, "json": {"value": [{"id": "a"}], "@odata.nextLink": link}}});
-    for link in [
-        "https://evil.example/api/machineactions",
-        "https://evil.example/x",
-        "::",
-        "/elsewhere",
-    ] {
+    for link in
+        ["https://evil.example/api/machineactions", "https://evil.example/x", "::", "/elsewhere"]
+    {
         let mut rule = page(link);
         rule["match"] = json!({"path_contains": "machineactions"});
         sim.script(rule).unwrap();
         let error = client.list("").error("protocol");
-        assert!(
-            error["message"]
-                .as_str()
-                .unwrap()
-                .contains("next-page link"),
-            "{link}: {error}"
-        );
+        assert!(error["message"].as_str().unwrap().contains("next-page link"), "{link}: {error}");
     }
 }
 
 #[test]
 fn a_path_prefix_of_a_gateway_is_kept() {
-    let sim = Simulator::start(Config {
-        path_prefix: "/gw/mde".into(),
-        ..Config::default()
-    })
-    .unwrap();
+    let sim =
+        Simulator::start(Config { path_prefix: "/gw/mde".into(), ..Config::default() }).unwrap();
     client(&sim, &[]).collect(&sim.machine_id(0), "x").ok();
-    assert!(
-        sim.requests()
-            .iter()
-            .all(|r| r.path.starts_with("/gw/mde/"))
-    );
+    assert!(sim.requests().iter().all(|r| r.path.starts_with("/gw/mde/")));
 }
 
 #[test]
@@ -253,18 +194,8 @@ fn refusals_carry_what_the_caller_needs() {
     let client = client(&sim, &[]);
     let error = client.collect(&"0".repeat(40), "x").error("not_found");
     assert_eq!(
-        (
-            &error["http_status"],
-            &error["service_code"],
-            &error["stage"],
-            &error["attempts"]
-        ),
-        (
-            &json!(404),
-            &json!("ResourceNotFound"),
-            &json!("reply"),
-            &json!(1)
-        )
+        (&error["http_status"], &error["service_code"], &error["stage"], &error["attempts"]),
+        (&json!(404), &json!("ResourceNotFound"), &json!("reply"), &json!(1))
     );
     assert!(error["request_id"].is_string());
     for code in ["OsPlatformNotSupported", "ClientVersionNotSupported"] {
@@ -272,9 +203,7 @@ fn refusals_carry_what_the_caller_needs() {
             json!({"reply": {"status": 400, "json": {"error": {"code": code, "message": "no"}}}}),
         )
         .unwrap();
-        client
-            .collect(&sim.machine_id(0), "x")
-            .error("unsupported_device");
+        client.collect(&sim.machine_id(0), "x").error("unsupported_device");
     }
 }
 
@@ -287,16 +216,8 @@ fn option_errors_name_the_option() {
         ("api_url", "http://api.example"),
         ("cloud", "mars"),
     ] {
-        let Err(outcome) = try_client(&sim, &[(name, value)]) else {
-            panic!("{name} accepted")
-        };
+        let Err(outcome) = try_client(&sim, &[(name, value)]) else { panic!("{name} accepted") };
         let error = outcome.error("config");
-        assert!(
-            error["message"]
-                .as_str()
-                .unwrap()
-                .contains(&format!("`{name}`")),
-            "{error}"
-        );
+        assert!(error["message"].as_str().unwrap().contains(&format!("`{name}`")), "{error}");
     }
 }

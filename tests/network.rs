@@ -31,11 +31,7 @@ fn scratch(name: &str) -> PathBuf {
 }
 
 fn tls_simulator() -> (Simulator, String) {
-    let sim = Simulator::start(Config {
-        tls: true,
-        ..Config::default()
-    })
-    .unwrap();
+    let sim = Simulator::start(Config { tls: true, ..Config::default() }).unwrap();
     let port = sim.api_url().rsplit_once(':').unwrap().1.to_owned();
     let path = scratch("ca").join(format!("{port}.pem"));
     std::fs::write(&path, sim.ca_pem().unwrap()).unwrap();
@@ -45,23 +41,15 @@ fn tls_simulator() -> (Simulator, String) {
 #[test]
 fn a_private_ca_is_trusted_when_it_is_given_and_only_then() {
     let (sim, ca) = tls_simulator();
-    client(&sim, &[("ca_file", &ca)])
-        .collect(&sim.machine_id(0), "x")
-        .ok();
-    let error = client(&sim, &[])
-        .collect(&sim.machine_id(1), "x")
-        .error("tls");
+    client(&sim, &[("ca_file", &ca)]).collect(&sim.machine_id(0), "x").ok();
+    let error = client(&sim, &[]).collect(&sim.machine_id(1), "x").error("tls");
     let message = error["message"].as_str().unwrap();
     assert!(
         message.contains("127.0.0.1") && message.contains("issuer is not trusted"),
         "{message}"
     );
     assert_eq!(error["retryable"], false);
-    assert!(
-        sim.requests()
-            .iter()
-            .all(|r| !r.path.contains(&sim.machine_id(1)))
-    );
+    assert!(sim.requests().iter().all(|r| !r.path.contains(&sim.machine_id(1))));
 }
 
 #[test]
@@ -71,14 +59,8 @@ fn a_ca_file_without_a_certificate_is_a_mistake() {
     let cases: [(&str, &[u8]); 4] = [
         ("empty", b""),
         ("text", b"no certificate here"),
-        (
-            "damaged",
-            b"-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n",
-        ),
-        (
-            "not-a-certificate",
-            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-        ),
+        ("damaged", b"-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n"),
+        ("not-a-certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
     ];
     for (name, content) in cases {
         let path = folder.join(name);
@@ -87,10 +69,7 @@ fn a_ca_file_without_a_certificate_is_a_mistake() {
             panic!("{name}")
         };
         assert!(
-            outcome.error("config")["message"]
-                .as_str()
-                .unwrap()
-                .contains("`ca_file`"),
+            outcome.error("config")["message"].as_str().unwrap().contains("`ca_file`"),
             "{name}"
         );
     }
@@ -99,19 +78,13 @@ fn a_ca_file_without_a_certificate_is_a_mistake() {
 /// Passes connections on to a port of this machine and counts them.
 fn counting_relay(port: u16) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (own_port, count) = (
-        listener.local_addr().unwrap().port(),
-        Arc::new(AtomicUsize::new(0)),
-    );
+    let (own_port, count) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&count);
     std::thread::spawn(move || {
         for near in listener.incoming().map_while(Result::ok) {
             counted.fetch_add(1, Ordering::SeqCst);
             let far = TcpStream::connect(("127.0.0.1", port)).unwrap();
-            let pairs = [
-                (near.try_clone().unwrap(), far.try_clone().unwrap()),
-                (far, near),
-            ];
+            let pairs = [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)];
             for (mut from, mut to) in pairs {
                 std::thread::spawn(move || {
                     let _ = std::io::copy(&mut from, &mut to);
@@ -126,11 +99,7 @@ fn counting_relay(port: u16) -> (u16, Arc<AtomicUsize>) {
 #[test]
 fn one_connection_serves_calls_that_follow_each_other() {
     for tls in [false, true] {
-        let (sim, ca) = if tls {
-            tls_simulator()
-        } else {
-            (simulator(), String::new())
-        };
+        let (sim, ca) = if tls { tls_simulator() } else { (simulator(), String::new()) };
         let port = sim.api_url().rsplit_once(':').unwrap().1.parse().unwrap();
         let (relay, connections) = counting_relay(port);
         let url = sim.api_url().replace(&port.to_string(), &relay.to_string());
@@ -149,9 +118,7 @@ fn one_connection_serves_calls_that_follow_each_other() {
 fn names_are_resolved_and_unknown_names_say_so() {
     let sim = simulator();
     let url = sim.api_url().replace("127.0.0.1", "localhost");
-    client(&sim, &[("api_url", &url), ("login_url", &url)])
-        .collect(&sim.machine_id(0), "x")
-        .ok();
+    client(&sim, &[("api_url", &url), ("login_url", &url)]).collect(&sim.machine_id(0), "x").ok();
     let unknown = Client::with(&[
         ("access_token", "t"),
         ("api_url", "https://no-such-host.invalid"),
@@ -159,34 +126,18 @@ fn names_are_resolved_and_unknown_names_say_so() {
         ("proxy", "none"),
     ]);
     let error = unknown.unwrap().action(ID).error("resolve");
-    assert!(
-        error["message"]
-            .as_str()
-            .unwrap()
-            .contains("no-such-host.invalid")
-    );
+    assert!(error["message"].as_str().unwrap().contains("no-such-host.invalid"));
     assert_eq!(error["stage"], "send");
 }
 
 #[test]
 fn a_refused_connection_says_so() {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}");
-    let client = Client::with(&[
-        ("access_token", "t"),
-        ("api_url", &url),
-        ("max_retries", "2"),
-    ])
-    .unwrap();
+    let client =
+        Client::with(&[("access_token", "t"), ("api_url", &url), ("max_retries", "2")]).unwrap();
     let error = client.action(ID).error("connect");
-    assert_eq!(
-        (error["attempts"].as_u64(), error["retryable"].as_bool()),
-        (Some(3), Some(true))
-    );
+    assert_eq!((error["attempts"].as_u64(), error["retryable"].as_bool()), (Some(3), Some(true)));
 }
 
 /// tinyproxy, as Debian ships it.
@@ -197,11 +148,7 @@ struct Proxy {
 
 impl Proxy {
     fn start(login: Option<(&str, &str)>) -> Proxy {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let folder = scratch("proxy");
         let path = folder.join(format!("{port}.conf"));
         let mut config = std::fs::File::create(&path).unwrap();
@@ -223,10 +170,7 @@ impl Proxy {
             .expect("tinyproxy is missing; run: apt-get install -y tinyproxy-bin");
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(
-                started.elapsed() < Duration::from_secs(10),
-                "tinyproxy does not listen"
-            );
+            assert!(started.elapsed() < Duration::from_secs(10), "tinyproxy does not listen");
             std::thread::sleep(Duration::from_millis(20));
         }
         Proxy { process, port }
@@ -249,15 +193,9 @@ fn a_real_proxy_opens_tunnels() {
     let proxy = Proxy::start(None);
     let (sim, ca) = tls_simulator();
     let url = format!("http://127.0.0.1:{}", proxy.port);
-    client(&sim, &[("ca_file", &ca), ("proxy", &url)])
-        .collect(&sim.machine_id(0), "x")
-        .ok();
+    client(&sim, &[("ca_file", &ca), ("proxy", &url)]).collect(&sim.machine_id(0), "x").ok();
     let authority = sim.api_url().replace("https://", "");
-    assert!(
-        proxy.log().contains(&format!("CONNECT {authority}")),
-        "{}",
-        proxy.log()
-    );
+    assert!(proxy.log().contains(&format!("CONNECT {authority}")), "{}", proxy.log());
     let direct = client(
         &sim,
         &[
@@ -274,22 +212,16 @@ fn a_proxy_login_is_decoded_and_its_absence_is_told() {
     let proxy = Proxy::start(Some(("us.er", "pa_ss.1")));
     let (sim, ca) = tls_simulator();
     let at = |login: &str| format!("http://{login}127.0.0.1:{}", proxy.port);
-    client(
-        &sim,
-        &[("ca_file", &ca), ("proxy", &at("us%2Eer:pa%5Fss.1@"))],
-    )
-    .collect(&sim.machine_id(0), "x")
-    .ok();
+    client(&sim, &[("ca_file", &ca), ("proxy", &at("us%2Eer:pa%5Fss.1@"))])
+        .collect(&sim.machine_id(0), "x")
+        .ok();
     for login in ["", "user:canary-wrong@"] {
         let outcome = client(&sim, &[("ca_file", &ca), ("proxy", &at(login))])
             .collect(&sim.machine_id(1), "x");
         assert!(!outcome.text.contains("canary"));
         let error = outcome.error("proxy");
         let message = error["message"].as_str().unwrap();
-        assert!(
-            message.contains("407") || message.contains("401"),
-            "{message}"
-        );
+        assert!(message.contains("407") || message.contains("401"), "{message}");
     }
 }
 
@@ -305,13 +237,6 @@ fn a_proxy_that_is_not_there_or_silent_is_the_proxys_failure() {
     );
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
-    let waiting = client(
-        &sim,
-        &[
-            ("ca_file", &ca),
-            ("proxy", &url),
-            ("connect_timeout_ms", "300"),
-        ],
-    );
+    let waiting = client(&sim, &[("ca_file", &ca), ("proxy", &url), ("connect_timeout_ms", "300")]);
     waiting.collect(&sim.machine_id(0), "x").error("proxy");
 }

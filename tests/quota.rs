@@ -42,9 +42,7 @@ fn never_refused(mode: QuotaMode, phase: f64) {
             let (sim, client) = (&sim, &clients[thread % 2]);
             scope.spawn(move || {
                 for call in 0..CALLS {
-                    client
-                        .collect(&sim.machine_id(thread * CALLS + call), "load")
-                        .ok();
+                    client.collect(&sim.machine_id(thread * CALLS + call), "load").ok();
                 }
             });
         }
@@ -52,11 +50,7 @@ fn never_refused(mode: QuotaMode, phase: f64) {
     assert_eq!(sim.refusals(), 0, "the service refused a call");
     assert_eq!(sim.actions().len(), THREADS * CALLS);
     // The hour's limit was really reached, so the test means something.
-    assert!(
-        started.elapsed() > Duration::from_secs(12),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() > Duration::from_secs(12), "{:?}", started.elapsed());
 }
 
 #[test]
@@ -72,16 +66,9 @@ fn threads_of_two_clients_are_never_refused_by_a_fixed_window() {
 #[test]
 fn the_simulator_would_have_refused() {
     // The counterpart: the same traffic without keeping the limits.
-    let sim = Simulator::start(Config {
-        time_scale: SCALE,
-        machines: 400,
-        ..Config::default()
-    })
-    .unwrap();
-    let client = client(
-        &sim,
-        &[("quota_limits", "collect=1000000/1"), ("max_retries", "0")],
-    );
+    let sim =
+        Simulator::start(Config { time_scale: SCALE, machines: 400, ..Config::default() }).unwrap();
+    let client = client(&sim, &[("quota_limits", "collect=1000000/1"), ("max_retries", "0")]);
     for n in 0..400 {
         client.collect(&sim.machine_id(n), "load");
     }
@@ -90,19 +77,15 @@ fn the_simulator_would_have_refused() {
 
 fn row<'a>(document: &'a Value, endpoint: &str, window: u64) -> &'a Value {
     let rows = document["quotas"].as_array().unwrap();
-    rows.iter()
-        .find(|row| row["endpoint"] == endpoint && row["window_s"] == window)
-        .unwrap()
+    rows.iter().find(|row| row["endpoint"] == endpoint && row["window_s"] == window).unwrap()
 }
 
 #[test]
 fn the_status_counts_every_call_against_its_own_endpoint() {
     let sim = simulator();
     let client = client(&sim, &[]);
-    let id = client.collect(&sim.machine_id(0), "x").ok()["action"]["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let id =
+        client.collect(&sim.machine_id(0), "x").ok()["action"]["id"].as_str().unwrap().to_owned();
     client.collect(&sim.machine_id(1), "x").ok();
     client.action(&id).ok();
     let document = client.quota().ok();
@@ -124,19 +107,12 @@ fn a_client_that_does_not_wait_learns_when_to_come_back() {
     for n in 0..2 {
         client.collect(&sim.machine_id(n), "x").ok();
     }
-    let error = client
-        .collect(&sim.machine_id(2), "x")
-        .error("rate_limited");
-    assert_eq!(
-        (&error["stage"], &error["retryable"]),
-        (&json!("quota"), &json!(true))
-    );
+    let error = client.collect(&sim.machine_id(2), "x").error("rate_limited");
+    assert_eq!((&error["stage"], &error["retryable"]), (&json!("quota"), &json!(true)));
     let wait = error["retry_after_ms"].as_u64().unwrap();
     assert!((50_000..=61_000).contains(&wait), "{wait}");
     assert_eq!(sim.actions().len(), 2);
-    let available = row(&client.quota().ok(), "collect", 60)["available_in_ms"]
-        .as_u64()
-        .unwrap();
+    let available = row(&client.quota().ok(), "collect", 60)["available_in_ms"].as_u64().unwrap();
     assert!(available.abs_diff(wait) < 2_000, "{available} {wait}");
 }
 
@@ -156,9 +132,7 @@ fn what_was_spent_is_remembered_when_the_client_is_gone() {
     let sim = simulator();
     let limits = [("quota", "fail"), ("quota_limits", "collect=1/60")];
     client(&sim, &limits).collect(&sim.machine_id(0), "x").ok();
-    client(&sim, &limits)
-        .collect(&sim.machine_id(1), "x")
-        .error("rate_limited");
+    client(&sim, &limits).collect(&sim.machine_id(1), "x").error("rate_limited");
 }
 
 #[test]
@@ -168,46 +142,23 @@ fn a_share_leaves_room_for_others() {
     for n in 0..3 {
         client.collect(&sim.machine_id(n), "x").ok();
     }
-    client
-        .collect(&sim.machine_id(3), "x")
-        .error("rate_limited");
+    client.collect(&sim.machine_id(3), "x").error("rate_limited");
 }
 
 #[test]
 fn a_429_is_waited_out_and_closes_the_endpoint_for_everybody() {
-    let limits = BTreeMap::from([(
-        Endpoint::Collect,
-        vec![Limit {
-            calls: 1,
-            seconds: 1,
-        }],
-    )]);
-    let sim = Simulator::start(Config {
-        quota_limits: limits,
-        ..Config::default()
-    })
-    .unwrap();
+    let limits = BTreeMap::from([(Endpoint::Collect, vec![Limit { calls: 1, seconds: 1 }])]);
+    let sim = Simulator::start(Config { quota_limits: limits, ..Config::default() }).unwrap();
     // Somebody else spends the same quota: our log knows nothing of it.
     let patient = client(&sim, &[("max_retries", "3")]);
     let impatient = client(&sim, &[("quota", "fail")]);
     patient.collect(&sim.machine_id(0), "x").ok();
-    let error = impatient
-        .collect(&sim.machine_id(1), "x")
-        .error("throttled");
-    assert_eq!(
-        (&error["http_status"], &error["service_code"]),
-        (&json!(429), &json!("429"))
-    );
+    let error = impatient.collect(&sim.machine_id(1), "x").error("throttled");
+    assert_eq!((&error["http_status"], &error["service_code"]), (&json!(429), &json!("429")));
     assert_eq!(error["retry_after_ms"], 1_000);
     let sent = sim.requests().len();
-    impatient
-        .collect(&sim.machine_id(1), "x")
-        .error("rate_limited");
-    assert_eq!(
-        sim.requests().len(),
-        sent,
-        "nothing was sent into a closed endpoint"
-    );
+    impatient.collect(&sim.machine_id(1), "x").error("rate_limited");
+    assert_eq!(sim.requests().len(), sent, "nothing was sent into a closed endpoint");
     patient.collect(&sim.machine_id(1), "x").ok();
     assert_eq!(sim.refusals(), 1);
 }

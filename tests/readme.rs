@@ -38,8 +38,13 @@ fn the_program_compiles_without_a_warning() {
 
 #[test]
 fn every_command_is_run_by_a_script() {
-    let scripts = concat!(include_str!("run.sh"), include_str!("../.ci/run"), include_str!("../examples/demo.sh"));
-    let commands: Vec<_> = blocks("sh").into_iter().flat_map(str::lines).filter(|l| !l.is_empty()).collect();
+    let scripts = concat!(
+        include_str!("run.sh"),
+        include_str!("../.ci/run"),
+        include_str!("../examples/demo.sh")
+    );
+    let commands: Vec<_> =
+        blocks("sh").into_iter().flat_map(str::lines).filter(|l| !l.is_empty()).collect();
     assert_eq!(commands.len(), 3);
     for command in commands {
         let command = command.trim_start_matches("./");
@@ -50,7 +55,8 @@ fn every_command_is_run_by_a_script() {
 #[test]
 fn every_exported_function_is_named() {
     for function in include_str!("abi/exports.txt").split_whitespace() {
-        let family = ["mde_options_", "mde_client_", "mde_cancel_"].iter().any(|f| function.starts_with(f));
+        let family =
+            ["mde_options_", "mde_client_", "mde_cancel_"].iter().any(|f| function.starts_with(f));
         assert!(family || README.contains(function), "{function} is not in the README");
     }
 }

@@ -19,16 +19,14 @@ const JOB: &str = "collectInvestigationPackage";
 /// Collects once while the job is answered with this reply.
 fn collect_with(sim: &Simulator, reply: Value) -> Outcome {
     sim.clear_script();
-    sim.script(json!({"match": {"path_contains": JOB}, "reply": reply}))
-        .unwrap();
+    sim.script(json!({"match": {"path_contains": JOB}, "reply": reply})).unwrap();
     client(sim, &[]).collect(&sim.machine_id(0), "x")
 }
 
 /// Reads an action once while that is answered with this reply.
 fn read_with(sim: &Simulator, reply: Value) -> Outcome {
     sim.clear_script();
-    sim.script(json!({"match": {"path_contains": "machineactions"}, "reply": reply}))
-        .unwrap();
+    sim.script(json!({"match": {"path_contains": "machineactions"}, "reply": reply})).unwrap();
     client(sim, &[]).action("5382f7ea-7557-4ab7-9782-d50480024a4e")
 }
 
@@ -41,10 +39,7 @@ fn any_2xx_that_carries_an_action_is_success() {
             json!({"status": status, "json": {"id": "123", "status": "Paused", "x": null}}),
         )
         .ok();
-        assert_eq!(
-            document["action"],
-            json!({"id": "123", "status": "Paused", "x": null})
-        );
+        assert_eq!(document["action"], json!({"id": "123", "status": "Paused", "x": null}));
     }
 }
 
@@ -82,10 +77,7 @@ fn the_same_on_the_reading_side_is_a_protocol_error() {
         json!({"status": 200, "body": "[".repeat(200_000)}),
     ] {
         let error = read_with(&sim, reply).error("protocol");
-        assert!(
-            error["message"].as_str().unwrap().contains("api_url"),
-            "{error}"
-        );
+        assert!(error["message"].as_str().unwrap().contains("api_url"), "{error}");
     }
     for cut in [
         json!({"status": 200, "body": "{\"id\":\"0123456789\"}", "truncate_after": 7}),
@@ -107,8 +99,7 @@ fn a_huge_reply_is_cut_off_not_stored() {
     );
     collect_with(&sim, huge.clone()).error("outcome_unknown");
     sim.clear_script();
-    sim.script(json!({"match": {"path_contains": "machineactions"}, "reply": huge}))
-        .unwrap();
+    sim.script(json!({"match": {"path_contains": "machineactions"}, "reply": huge})).unwrap();
     client(&sim, &[]).list("").error("protocol");
 }
 
@@ -154,11 +145,9 @@ fn a_redirect_is_not_followed_and_the_token_stays_here() {
     let elsewhere = simulator();
     let location = format!("{}/api/machineactions", elsewhere.api_url());
     for status in [301, 302, 303, 307, 308] {
-        let error = collect_with(
-            &sim,
-            json!({"status": status, "headers": {"Location": location}}),
-        )
-        .error("protocol");
+        let error =
+            collect_with(&sim, json!({"status": status, "headers": {"Location": location}}))
+                .error("protocol");
         assert_eq!(error["http_status"], status);
     }
     assert!(elsewhere.requests().is_empty());
@@ -174,14 +163,8 @@ fn a_lost_reply_to_the_job_is_not_repeated_blindly() {
         )
         .unwrap();
         let client = client(&sim, &[("max_retries", "5")]);
-        client
-            .collect(&sim.machine_id(7), "x")
-            .error("outcome_unknown");
-        let sent = sim
-            .requests()
-            .iter()
-            .filter(|r| r.path.contains(JOB))
-            .count();
+        client.collect(&sim.machine_id(7), "x").error("outcome_unknown");
+        let sent = sim.requests().iter().filter(|r| r.path.contains(JOB)).count();
         assert_eq!(sent, 1);
     }
 }
@@ -190,10 +173,8 @@ fn a_lost_reply_to_the_job_is_not_repeated_blindly() {
 fn reads_are_repeated_after_passing_failures() {
     let sim = simulator();
     let client = client(&sim, &[("max_retries", "3")]);
-    let id = client.collect(&sim.machine_id(0), "x").ok()["action"]["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let id =
+        client.collect(&sim.machine_id(0), "x").ok()["action"]["id"].as_str().unwrap().to_owned();
     sim.script(json!([
         {"match": {"path_contains": "machineactions"}, "reply": {"status": 503}},
         {"match": {"path_contains": "machineactions"}, "close": "before_reply"},
@@ -206,10 +187,7 @@ fn reads_are_repeated_after_passing_failures() {
     )
     .unwrap();
     let error = client.action(&id).error("service");
-    assert_eq!(
-        (&error["attempts"], &error["retryable"]),
-        (&json!(4), &json!(true))
-    );
+    assert_eq!((&error["attempts"], &error["retryable"]), (&json!(4), &json!(true)));
 }
 
 #[test]

@@ -49,11 +49,7 @@ fn own_shapes() -> Vec<Sample> {
         sample("own_collect_201_full", 201, full.clone()),
         sample("own_action_get_200_old", 200, old.clone()),
         sample("own_list_200_two", 200, json!({"value": [full, old]})),
-        sample(
-            "own_list_200_none",
-            200,
-            json!({"@odata.context": "x", "value": []}),
-        ),
+        sample("own_list_200_none", 200, json!({"@odata.context": "x", "value": []})),
         sample(
             "own_error_400_bad_request",
             400,
@@ -67,29 +63,15 @@ fn own_shapes() -> Vec<Sample> {
         sample(
             "own_error_400_duplicate",
             400,
-            error(
-                "ActiveRequestAlreadyExists",
-                "Action is already in progress",
-            ),
+            error("ActiveRequestAlreadyExists", "Action is already in progress"),
         ),
         sample(
             "own_error_403_roles",
             403,
-            error(
-                "Forbidden",
-                "Missing application roles. API required roles: A,B.",
-            ),
+            error("Forbidden", "Missing application roles. API required roles: A,B."),
         ),
-        sample(
-            "own_error_404",
-            404,
-            error("ResourceNotFound", "Machine x was not found"),
-        ),
-        sample(
-            "own_error_429",
-            429,
-            error("429", "You can send requests again in 8 seconds."),
-        ),
+        sample("own_error_404", 404, error("ResourceNotFound", "Machine x was not found")),
+        sample("own_error_429", 429, error("429", "You can send requests again in 8 seconds.")),
         sample("own_error_500", 500, error("InternalServerError", "")),
         sample(
             "own_token_error_401",
@@ -116,17 +98,11 @@ fn recorded() -> Vec<Sample> {
             Some("xml") => "application/xml",
             _ => continue,
         };
-        let status = name
-            .split('_')
-            .find_map(|part| part.parse().ok().filter(|s| (200..600).contains(s)));
+        let status =
+            name.split('_').find_map(|part| part.parse().ok().filter(|s| (200..600).contains(s)));
         let body = std::fs::read_to_string(&path).unwrap();
         // What is no reply of an operation (an excerpt of the service's metadata) is read as a 200.
-        samples.push(Sample {
-            name,
-            status: status.unwrap_or(200),
-            body,
-            content_type,
-        });
+        samples.push(Sample { name, status: status.unwrap_or(200), body, content_type });
     }
     assert!(!samples.is_empty(), "{} holds no samples", folder.display());
     samples
@@ -161,31 +137,15 @@ fn check_error(sample: &Sample, outcome: Outcome) {
     let Ok(body) = serde_json::from_str::<Value>(&sample.body) else {
         return;
     };
-    let said = |member: &str| {
-        body["error"][member]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
-    };
-    assert_eq!(
-        error["service_code"].as_str().unwrap_or_default(),
-        said("code"),
-        "{name}"
-    );
+    let said = |member: &str| body["error"][member].as_str().unwrap_or_default().to_owned();
+    assert_eq!(error["service_code"].as_str().unwrap_or_default(), said("code"), "{name}");
     if !said("target").is_empty() {
         assert_eq!(error["request_id"], said("target"), "{name}");
     }
     let message = said("message");
-    let start: String = message
-        .split_whitespace()
-        .take(4)
-        .collect::<Vec<_>>()
-        .join(" ");
+    let start: String = message.split_whitespace().take(4).collect::<Vec<_>>().join(" ");
     assert!(
-        error["message"]
-            .as_str()
-            .unwrap()
-            .contains(start.trim_end_matches('.')),
+        error["message"].as_str().unwrap().contains(start.trim_end_matches('.')),
         "{name}: {error}"
     );
 }
@@ -208,10 +168,7 @@ fn every_body_is_read_as_what_it_is() {
         } else if sample.status >= 400 {
             kinds[1] += 1;
             serve(&sim, "/api/machineactions", &sample);
-            check_error(
-                &sample,
-                client.action("5382f7ea-7557-4ab7-9782-d50480024a4e"),
-            );
+            check_error(&sample, client.action("5382f7ea-7557-4ab7-9782-d50480024a4e"));
         } else if body["value"].is_array() {
             kinds[2] += 1;
             serve(&sim, "/api/machineactions", &sample);

@@ -17,10 +17,7 @@ use serde_json::json;
 use support::{Client, client, simulator};
 
 fn token_requests(sim: &Simulator) -> usize {
-    sim.requests()
-        .iter()
-        .filter(|r| r.path.ends_with("/token"))
-        .count()
+    sim.requests().iter().filter(|r| r.path.ends_with("/token")).count()
 }
 
 #[test]
@@ -40,13 +37,7 @@ fn one_token_serves_many_calls_and_threads() {
 #[test]
 fn a_wrong_secret_says_so_and_does_not_repeat_it() {
     let sim = simulator();
-    let client = client(
-        &sim,
-        &[
-            ("client_secret", "canary-secret-9~%&"),
-            ("max_retries", "3"),
-        ],
-    );
+    let client = client(&sim, &[("client_secret", "canary-secret-9~%&"), ("max_retries", "3")]);
     let outcome = client.collect(&sim.machine_id(0), "x");
     assert!(!outcome.text.contains("canary"), "{}", outcome.text);
     let error = outcome.error("token");
@@ -56,16 +47,8 @@ fn a_wrong_secret_says_so_and_does_not_repeat_it() {
     );
     assert!(error["message"].as_str().unwrap().contains("AADSTS7000215"));
     assert!(error["request_id"].is_string());
-    assert_eq!(
-        token_requests(&sim),
-        1,
-        "a wrong secret does not become right by repetition"
-    );
-    assert_eq!(
-        client.quota().ok()["quotas"][0]["used"],
-        0,
-        "nothing was spent"
-    );
+    assert_eq!(token_requests(&sim), 1, "a wrong secret does not become right by repetition");
+    assert_eq!(client.quota().ok()["quotas"][0]["used"], 0, "nothing was spent");
 }
 
 #[test]
@@ -96,28 +79,18 @@ fn a_401_that_no_token_cures_ends_after_one_renewal() {
     let error = client(&sim, &[("max_retries", "4")])
         .collect(&sim.machine_id(0), "x")
         .error("unauthorized");
-    assert!(
-        error["message"]
-            .as_str()
-            .unwrap()
-            .contains("No Tvm license")
-    );
+    assert!(error["message"].as_str().unwrap().contains("No Tvm license"));
     assert_eq!(error["attempts"], 2);
     assert_eq!(token_requests(&sim), 2);
 }
 
 #[test]
 fn a_token_is_renewed_before_it_expires_and_the_old_one_serves_if_that_fails() {
-    let sim = Simulator::start(Config {
-        token_lifetime_s: 4,
-        ..Config::default()
-    })
-    .unwrap();
+    let sim = Simulator::start(Config { token_lifetime_s: 4, ..Config::default() }).unwrap();
     let client = client(&sim, &[]);
     client.collect(&sim.machine_id(0), "x").ok();
     std::thread::sleep(Duration::from_millis(2_100));
-    sim.script(json!({"match": {"path_contains": "/token"}, "reply": {"status": 503}}))
-        .unwrap();
+    sim.script(json!({"match": {"path_contains": "/token"}, "reply": {"status": 503}})).unwrap();
     client.collect(&sim.machine_id(1), "x").ok();
     assert_eq!(token_requests(&sim), 2, "past half its life it is due");
     client.collect(&sim.machine_id(2), "x").ok();
@@ -130,9 +103,7 @@ fn a_fixed_token_is_used_as_it_is() {
     let sim = simulator();
     client(&sim, &[]).list("").ok();
     let authorization = sim.requests().into_iter().find_map(|r| {
-        r.headers
-            .into_iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+        r.headers.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"))
     });
     let token = authorization.unwrap().1.split_off("Bearer ".len());
     let fixed = |token: &str| {
@@ -140,29 +111,18 @@ fn a_fixed_token_is_used_as_it_is() {
     };
     sim.clear_requests();
     fixed(&token).collect(&sim.machine_id(0), "x").ok();
-    fixed("not-a-token")
-        .collect(&sim.machine_id(0), "x")
-        .error("unauthorized");
-    fixed(&"x".repeat(15_000))
-        .collect(&sim.machine_id(0), "x")
-        .error("unauthorized");
+    fixed("not-a-token").collect(&sim.machine_id(0), "x").error("unauthorized");
+    fixed(&"x".repeat(15_000)).collect(&sim.machine_id(0), "x").error("unauthorized");
     assert_eq!(token_requests(&sim), 0);
 }
 
 #[test]
 fn a_missing_permission_names_what_to_grant() {
-    let application = Application {
-        roles: vec!["Machine.Isolate".into()],
-        ..Application::default()
-    };
-    let sim = Simulator::start(Config {
-        applications: vec![application],
-        ..Config::default()
-    })
-    .unwrap();
-    let error = client(&sim, &[])
-        .collect(&sim.machine_id(0), "x")
-        .error("forbidden");
+    let application =
+        Application { roles: vec!["Machine.Isolate".into()], ..Application::default() };
+    let sim =
+        Simulator::start(Config { applications: vec![application], ..Config::default() }).unwrap();
+    let error = client(&sim, &[]).collect(&sim.machine_id(0), "x").error("forbidden");
     let message = error["message"].as_str().unwrap();
     assert!(
         message.contains("Machine.CollectForensics") && message.contains("Machine.Isolate"),
@@ -178,40 +138,26 @@ fn passing_failures_of_the_sign_in_service_are_tried_again() {
         {"match": {"path_contains": "/token"}, "close": "before_reply"},
     ]))
     .unwrap();
-    client(&sim, &[("max_retries", "3")])
-        .collect(&sim.machine_id(0), "x")
-        .ok();
+    client(&sim, &[("max_retries", "3")]).collect(&sim.machine_id(0), "x").ok();
     assert_eq!(token_requests(&sim), 3);
 }
 
 #[test]
 fn replies_that_are_no_token() {
     for (reply, name) in [
-        (
-            json!({"status": 200, "body": "<html>portal</html>"}),
-            "protocol",
-        ),
-        (
-            json!({"status": 200, "json": {"token_type": "Bearer"}}),
-            "protocol",
-        ),
+        (json!({"status": 200, "body": "<html>portal</html>"}), "protocol"),
+        (json!({"status": 200, "json": {"token_type": "Bearer"}}), "protocol"),
         (
             json!({"status": 200, "json": {"access_token": "a\r\nX-Evil: 1", "expires_in": 9}}),
             "token",
         ),
-        (
-            json!({"status": 302, "headers": {"Location": "https://evil.example/"}}),
-            "protocol",
-        ),
+        (json!({"status": 302, "headers": {"Location": "https://evil.example/"}}), "protocol"),
         (json!({"status": 400, "body": "nope"}), "token"),
         (json!({"status": 500, "body": ""}), "service"),
     ] {
         let sim = simulator();
-        sim.script(json!({"match": {"path_contains": "/token"}, "reply": reply}))
-            .unwrap();
-        let error = client(&sim, &[])
-            .collect(&sim.machine_id(0), "x")
-            .error(name);
+        sim.script(json!({"match": {"path_contains": "/token"}, "reply": reply})).unwrap();
+        let error = client(&sim, &[]).collect(&sim.machine_id(0), "x").error(name);
         assert_eq!(error["stage"], "token");
     }
 }

@@ -42,22 +42,10 @@ fn cancelled_after(ms: u64, cancel: &Cancel, act: impl FnOnce()) {
 fn waits() -> Vec<(&'static str, serde_json::Value)> {
     let drip = json!({"status": 200, "repeat": {"text": " ", "count": 1_000_000}, "drip": {"bytes": 1, "every_ms": 20}});
     vec![
-        (
-            "a token that never comes",
-            json!({"match": {"path_contains": "/token"}, "stall": true}),
-        ),
-        (
-            "a token in drops",
-            json!({"match": {"path_contains": "/token"}, "reply": drip.clone()}),
-        ),
-        (
-            "a reply that never comes",
-            json!({"match": {"path_contains": "/api/"}, "stall": true}),
-        ),
-        (
-            "a reply in drops",
-            json!({"match": {"path_contains": "/api/"}, "reply": drip}),
-        ),
+        ("a token that never comes", json!({"match": {"path_contains": "/token"}, "stall": true})),
+        ("a token in drops", json!({"match": {"path_contains": "/token"}, "reply": drip.clone()})),
+        ("a reply that never comes", json!({"match": {"path_contains": "/api/"}, "stall": true})),
+        ("a reply in drops", json!({"match": {"path_contains": "/api/"}, "reply": drip})),
     ]
 }
 
@@ -102,26 +90,17 @@ fn a_stopped_collection_says_that_it_may_have_started() {
     let error = client.collect(&sim.machine_id(0), "x").error("deadline");
     assert_eq!(error["stage"], "reply");
     assert!(
-        error["message"]
-            .as_str()
-            .unwrap()
-            .contains("not known whether a collection was started")
+        error["message"].as_str().unwrap().contains("not known whether a collection was started")
     );
 }
 
 #[test]
 fn a_silent_peer_is_given_up() {
     let sim = simulator();
-    sim.script(json!({"match": {"path_contains": "/api/"}, "times": 0, "stall": true}))
-        .unwrap();
+    sim.script(json!({"match": {"path_contains": "/api/"}, "times": 0, "stall": true})).unwrap();
     let client = client(&sim, &[("idle_timeout_ms", "300")]);
     let error = soon(|| client.action(ID).error("broken"));
-    assert!(
-        error["message"]
-            .as_str()
-            .unwrap()
-            .contains("idle_timeout_ms")
-    );
+    assert!(error["message"].as_str().unwrap().contains("idle_timeout_ms"));
 }
 
 #[test]
@@ -131,17 +110,14 @@ fn cancel_ends_a_wait_for_the_quota_and_for_a_retry() {
     waiting.collect(&sim.machine_id(0), "x").ok();
     let cancel = Cancel::new(0);
     cancelled_after(200, &cancel, || {
-        let error = waiting
-            .collect_until(&sim.machine_id(1), "x", Some(&cancel))
-            .error("cancelled");
+        let error =
+            waiting.collect_until(&sim.machine_id(1), "x", Some(&cancel)).error("cancelled");
         assert_eq!(error["stage"], "quota");
         assert!(error["retry_after_ms"].as_u64().unwrap() > 3_000_000);
     });
-    sim.script(
-        json!({"match": {"path_contains": "machineactions"}, "times": 0,
-        "reply": {"status": 503, "headers": {"Retry-After": "20"}}}),
-    )
-    .unwrap();
+    sim.script(json!({"match": {"path_contains": "machineactions"}, "times": 0,
+        "reply": {"status": 503, "headers": {"Retry-After": "20"}}}))
+        .unwrap();
     let retrying = client(&sim, &[("max_retries", "5")]);
     let cancel = Cancel::new(0);
     cancelled_after(200, &cancel, || {
@@ -152,8 +128,7 @@ fn cancel_ends_a_wait_for_the_quota_and_for_a_retry() {
 #[test]
 fn waiting_for_the_token_of_another_thread_can_be_cancelled() {
     let sim = simulator();
-    sim.script(json!({"match": {"path_contains": "/token"}, "stall": true}))
-        .unwrap();
+    sim.script(json!({"match": {"path_contains": "/token"}, "stall": true})).unwrap();
     let client = client(&sim, &[("timeout_ms", "2000")]);
     let cancel = Cancel::new(0);
     std::thread::scope(|scope| {
@@ -163,11 +138,7 @@ fn waiting_for_the_token_of_another_thread_can_be_cancelled() {
         cancelled_after(100, &cancel, || {
             client.action_until(ID, Some(&cancel)).error("cancelled");
         });
-        assert!(
-            started.elapsed() < Duration::from_millis(1_500),
-            "{:?}",
-            started.elapsed()
-        );
+        assert!(started.elapsed() < Duration::from_millis(1_500), "{:?}", started.elapsed());
     });
 }
 
@@ -179,9 +150,7 @@ fn a_triggered_handle_stays_triggered() {
     cancel.trigger();
     cancel.trigger();
     for _ in 0..2 {
-        client
-            .collect_until(&sim.machine_id(0), "x", Some(&cancel))
-            .error("cancelled");
+        client.collect_until(&sim.machine_id(0), "x", Some(&cancel)).error("cancelled");
     }
     assert!(sim.requests().is_empty());
     client.collect(&sim.machine_id(0), "x").ok();
@@ -190,13 +159,11 @@ fn a_triggered_handle_stays_triggered() {
 #[test]
 fn shutdown_ends_running_calls_refuses_new_ones_and_waits() {
     let sim = simulator();
-    sim.script(json!({"match": {"path_contains": "/api/"}, "times": 0, "stall": true}))
-        .unwrap();
+    sim.script(json!({"match": {"path_contains": "/api/"}, "times": 0, "stall": true})).unwrap();
     let client = client(&sim, &[]);
     std::thread::scope(|scope| {
-        let running: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| client.action(ID).error("closed")))
-            .collect();
+        let running: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| client.action(ID).error("closed"))).collect();
         std::thread::sleep(Duration::from_millis(300));
         soon(|| assert_eq!(client.shutdown(Duration::from_secs(10)), OK));
         assert!(running.into_iter().all(|thread| thread.join().is_ok()));
@@ -219,21 +186,13 @@ fn connecting_to_a_peer_that_does_not_answer_is_bounded() {
     }
     let url = format!("http://{address}");
     let fixed = |more: &[(&str, &str)]| {
-        let all: Vec<_> = [
-            ("access_token", "t"),
-            ("api_url", url.as_str()),
-            ("max_retries", "0"),
-        ]
-        .into_iter()
-        .chain(more.iter().copied())
-        .collect();
+        let all: Vec<_> = [("access_token", "t"), ("api_url", url.as_str()), ("max_retries", "0")]
+            .into_iter()
+            .chain(more.iter().copied())
+            .collect();
         Client::with(&all).unwrap()
     };
-    let error = soon(|| {
-        fixed(&[("connect_timeout_ms", "300")])
-            .action(ID)
-            .error("connect")
-    });
+    let error = soon(|| fixed(&[("connect_timeout_ms", "300")]).action(ID).error("connect"));
     assert_eq!(error["stage"], "send");
     soon(|| fixed(&[("timeout_ms", "300")]).action(ID).error("deadline"));
     let cancel = Cancel::new(0);
@@ -248,25 +207,12 @@ fn a_tls_handshake_that_stalls_is_bounded() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let options = |name, value| {
-        [
-            ("access_token", "t"),
-            ("api_url", url.as_str()),
-            ("max_retries", "0"),
-            (name, value),
-        ]
+        [("access_token", "t"), ("api_url", url.as_str()), ("max_retries", "0"), (name, value)]
     };
     soon(|| {
-        Client::with(&options("connect_timeout_ms", "300"))
-            .unwrap()
-            .action(ID)
-            .error("broken")
+        Client::with(&options("connect_timeout_ms", "300")).unwrap().action(ID).error("broken")
     });
-    soon(|| {
-        Client::with(&options("timeout_ms", "300"))
-            .unwrap()
-            .action(ID)
-            .error("deadline")
-    });
+    soon(|| Client::with(&options("timeout_ms", "300")).unwrap().action(ID).error("deadline"));
     let cancel = Cancel::new(0);
     let client = Client::with(&options("timeout_ms", "30000")).unwrap();
     cancelled_after(200, &cancel, || {
@@ -276,10 +222,7 @@ fn a_tls_handshake_that_stalls_is_bounded() {
 
 #[test]
 fn many_threads_may_cancel_shut_down_and_call_at_once() {
-    let config = Config {
-        quota_mode: QuotaMode::Off,
-        ..Config::default()
-    };
+    let config = Config { quota_mode: QuotaMode::Off, ..Config::default() };
     let sim = Simulator::start(config).unwrap();
     for round in 0..10 {
         let client = client(&sim, &[("quota_limits", "read=1000000/1")]);

@@ -68,10 +68,7 @@ fn run<T>(body: impl FnOnce() -> T) -> Option<T> {
 }
 
 fn internal() -> Error {
-    Error::new(
-        Status::Internal,
-        "a defect in the library was contained; please report it",
-    )
+    Error::new(Status::Internal, "a defect in the library was contained; please report it")
 }
 
 /// The standard hook prints a panic's text to the host's stderr. Inside our functions it goes to the
@@ -85,13 +82,8 @@ fn quiet_panics() {
             if DEPTH.get() == 0 {
                 return before(info);
             }
-            let place = info
-                .location()
-                .map(|l| (l.file(), l.line()))
-                .unwrap_or(("unknown", 0));
-            log::line(Level::Error, || {
-                format!("contained a panic at {}:{}", place.0, place.1)
-            });
+            let place = info.location().map(|l| (l.file(), l.line())).unwrap_or(("unknown", 0));
+            log::line(Level::Error, || format!("contained a panic at {}:{}", place.0, place.1));
         }));
     });
 }

@@ -31,9 +31,7 @@ pub extern "C" fn mde_abi_version() -> u32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn mde_status_name(status: i32) -> *const c_char {
     guard::value(c"unknown".as_ptr(), || {
-        Status::from_code(status)
-            .map_or(c"unknown", Status::c_name)
-            .as_ptr()
+        Status::from_code(status).map_or(c"unknown", Status::c_name).as_ptr()
     })
 }
 
@@ -82,11 +80,7 @@ fn find(json: &str, pointer: &str) -> Result<Option<CString>> {
     let mut value: &RawValue = serde_json::from_str(json).map_err(not_json)?;
     if !pointer.is_empty() {
         let steps = pointer.strip_prefix('/').ok_or_else(|| {
-            Error::argument(
-                "pointer",
-                "does not begin with `/`",
-                "a JSON pointer (RFC 6901)",
-            )
+            Error::argument("pointer", "does not begin with `/`", "a JSON pointer (RFC 6901)")
         })?;
         for step in steps.split('/') {
             let step = step.replace("~1", "/").replace("~0", "~");
@@ -99,11 +93,7 @@ fn find(json: &str, pointer: &str) -> Result<Option<CString>> {
         text => text.to_owned(),
     };
     CString::new(text).map(Some).map_err(|_| {
-        Error::argument(
-            "json",
-            "holds U+0000 in this string",
-            "a string without U+0000",
-        )
+        Error::argument("json", "holds U+0000 in this string", "a string without U+0000")
     })
 }
 
@@ -158,11 +148,7 @@ mod tests {
         assert_eq!(get("[1]", "/1"), Err(Status::NotFound));
         assert_eq!(get("5", "/a"), Err(Status::NotFound));
         for (json, pointer) in [("", ""), ("{", ""), ("{}", "a"), (r#""\u0000""#, "")] {
-            assert_eq!(
-                get(json, pointer),
-                Err(Status::InvalidArgument),
-                "{json} {pointer}"
-            );
+            assert_eq!(get(json, pointer), Err(Status::InvalidArgument), "{json} {pointer}");
         }
     }
 

@@ -14,9 +14,7 @@ pub struct mde_options(pub(super) Options);
 /// Empty options: every default. NULL only after a contained defect. Free with mde_options_free().
 #[unsafe(no_mangle)]
 pub extern "C" fn mde_options_new() -> *mut mde_options {
-    guard::value(std::ptr::null_mut(), || {
-        Box::into_raw(Box::new(mde_options(Options::new())))
-    })
+    guard::value(std::ptr::null_mut(), || Box::into_raw(Box::new(mde_options(Options::new()))))
 }
 
 /// Frees options and wipes the secrets in them. Clients made from them stay as they are. NULL is allowed.
@@ -86,9 +84,7 @@ pub unsafe extern "C" fn mde_options_set_token_provider(
         let options = unsafe { ptr::handle_mut(options, "options") }?;
         let callback =
             callback.ok_or_else(|| Error::new(Status::Null, "argument `callback` is NULL"))?;
-        options
-            .0
-            .set_token_provider(Arc::new(Callback::new(callback, UserData::new(user_data))));
+        options.0.set_token_provider(Arc::new(Callback::new(callback, UserData::new(user_data))));
         Ok(())
     })
 }

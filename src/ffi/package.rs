@@ -61,9 +61,7 @@ pub unsafe extern "C" fn mde_get_action(
     let body = |client: &Client, cancel: Option<&Cancel>| {
         // SAFETY: the caller's promise (header, "Pointers").
         let action_id = unsafe { ptr::text(action_id, "action_id") }?;
-        to_json(&Document {
-            action: client.action(action_id, cancel)?.json(),
-        })
+        to_json(&Document { action: client.action(action_id, cancel)?.json() })
     };
     // SAFETY: the caller's promise, passed on.
     unsafe { operation(client, cancel, out_json, body) }
@@ -91,9 +89,7 @@ pub unsafe extern "C" fn mde_list_actions(
         // SAFETY: the caller's promise (header, "Pointers").
         let filter = unsafe { ptr::text(odata_filter, "odata_filter") }?;
         let actions = client.actions(filter, cancel)?;
-        to_json(&Document {
-            actions: actions.iter().map(|action| action.json()).collect(),
-        })
+        to_json(&Document { actions: actions.iter().map(|action| action.json()).collect() })
     };
     // SAFETY: the caller's promise, passed on.
     unsafe { operation(client, cancel, out_json, body) }
@@ -113,11 +109,7 @@ pub unsafe extern "C" fn mde_quota_status(
     struct Document {
         quotas: Vec<crate::QuotaWindow>,
     }
-    let body = |client: &Client, _: Option<&Cancel>| {
-        to_json(&Document {
-            quotas: client.quota()?,
-        })
-    };
+    let body = |client: &Client, _: Option<&Cancel>| to_json(&Document { quotas: client.quota()? });
     // SAFETY: the caller's promise, passed on.
     unsafe { operation(client, std::ptr::null(), out_json, body) }
 }

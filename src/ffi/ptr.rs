@@ -5,10 +5,7 @@ use std::ffi::{CStr, c_char};
 use crate::{Error, Result, Status};
 
 fn is_null(name: &str) -> Error {
-    Error::new(
-        Status::Null,
-        format!("argument `{name}` is NULL; expected a valid pointer"),
-    )
+    Error::new(Status::Null, format!("argument `{name}` is NULL; expected a valid pointer"))
 }
 
 /// Borrows a handle.

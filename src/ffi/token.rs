@@ -51,28 +51,19 @@ pub(super) struct Callback {
 
 impl Callback {
     pub(super) fn new(callback: TokenFn, user_data: UserData) -> Callback {
-        Callback {
-            callback,
-            user_data,
-        }
+        Callback { callback, user_data }
     }
 }
 
 impl TokenProvider for Callback {
     fn token(&self, scope: &str) -> Result<ProvidedToken, String> {
         let scope = CString::new(scope).map_err(|_| "the scope holds U+0000".to_owned())?;
-        let mut sink = mde_token {
-            token: None,
-            expires_in: Duration::ZERO,
-        };
+        let mut sink = mde_token { token: None, expires_in: Duration::ZERO };
         // SAFETY: the caller gave this function for this purpose; scope and sink outlive the call.
         let returned =
             unsafe { (self.callback)(self.user_data.get(), scope.as_ptr(), &raw mut sink) };
         match (returned, sink.token) {
-            (0, Some(token)) => Ok(ProvidedToken {
-                token,
-                expires_in: Some(sink.expires_in),
-            }),
+            (0, Some(token)) => Ok(ProvidedToken { token, expires_in: Some(sink.expires_in) }),
             (0, None) => Err("the callback returned 0 without calling mde_token_set".to_owned()),
             (code, _) => Err(format!("the callback returned {code}")),
         }

@@ -55,11 +55,7 @@ impl Http {
     pub(crate) fn new(settings: Settings) -> Result<Http> {
         let tls = tls::config(&settings.extra_roots)?;
         let agent = RwLock::new(agent(&tls, &settings)?);
-        Ok(Http {
-            agent,
-            tls,
-            settings,
-        })
+        Ok(Http { agent, tls, settings })
     }
 
     /// Forgets all connections: after a contained defect their state is not to be trusted.
@@ -75,11 +71,8 @@ impl Http {
         call: &Arc<Call>,
         request: &Outgoing<'_>,
     ) -> std::result::Result<Reply, Failure> {
-        let exchange = Exchange::enter(
-            call,
-            self.settings.connect_timeout,
-            self.settings.idle_timeout,
-        );
+        let exchange =
+            Exchange::enter(call, self.settings.connect_timeout, self.settings.idle_timeout);
         // A clone shares the connections; the lock is not held while the request is under way.
         let agent = self.agent.read().clone();
         exchange_once(&agent, request).map_err(|failure| failure.sent(exchange.was_sent()))
@@ -102,29 +95,17 @@ fn agent(tls: &Arc<ClientConfig>, settings: &Settings) -> Result<Agent> {
         .max_idle_age(Duration::from_secs(30))
         .build();
     let proxies = Proxies::new(&settings.proxy, settings.no_proxy.as_deref())?;
-    Ok(Agent::with_parts(
-        config,
-        Dialer {
-            tls: Arc::clone(tls),
-            proxies,
-        },
-        OnConnect,
-    ))
+    Ok(Agent::with_parts(config, Dialer { tls: Arc::clone(tls), proxies }, OnConnect))
 }
 
 fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<Reply, Failure> {
-    let mut builder = http::Request::builder()
-        .method(request.method.as_str())
-        .uri(request.url);
+    let mut builder = http::Request::builder().method(request.method.as_str()).uri(request.url);
     if let Some(content_type) = request.content_type {
         builder = builder.header(http::header::CONTENT_TYPE, content_type);
     }
     if let Some(authorization) = request.authorization {
         let mut value = http::HeaderValue::from_str(authorization).map_err(|_| {
-            Failure::new(
-                Status::Token,
-                "the access token has bytes that no header may carry",
-            )
+            Failure::new(Status::Token, "the access token has bytes that no header may carry")
         })?;
         value.set_sensitive(true);
         builder = builder.header(http::header::AUTHORIZATION, value);
@@ -149,8 +130,7 @@ fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<R
     };
     let limit = request.max_reply;
     let mut body = response.into_body().into_reader().take(limit as u64 + 1);
-    body.read_to_end(&mut reply.body)
-        .map_err(Failure::from_io)?;
+    body.read_to_end(&mut reply.body).map_err(Failure::from_io)?;
     if reply.body.len() > limit {
         return Err(Failure::new(
             Status::Protocol,

@@ -31,13 +31,8 @@ impl Connector<()> for Dialer {
     ) -> Result<Option<Link>, ureq::Error> {
         let secure = details.needs_tls();
         let host = details.uri.host().unwrap_or_default();
-        let port = details
-            .uri
-            .port_u16()
-            .unwrap_or(if secure { 443 } else { 80 });
-        self.dial(host, port, secure)
-            .map(Some)
-            .map_err(Failure::wrap)
+        let port = details.uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        self.dial(host, port, secure).map(Some).map_err(Failure::wrap)
     }
 }
 
@@ -60,9 +55,11 @@ fn through(proxy: &Proxy, host: &str, port: u16, limit: Instant) -> Result<Socke
     let (proxy_host, proxy_port) = proxy.address();
     let unreachable = || format!("the proxy {} is not reachable", proxy.authority());
     let mut socket = connect(proxy_host, proxy_port, limit).map_err(|failure| {
-        failure
-            .relabel(Status::Resolve, Status::Proxy, unreachable)
-            .relabel(Status::Connect, Status::Proxy, unreachable)
+        failure.relabel(Status::Resolve, Status::Proxy, unreachable).relabel(
+            Status::Connect,
+            Status::Proxy,
+            unreachable,
+        )
     })?;
     tunnel::open(proxy, &mut socket, host, port)?;
     Ok(socket)

@@ -24,11 +24,7 @@ enum Kind {
 
 impl Failure {
     pub(crate) fn new(status: Status, message: impl Into<String>) -> Failure {
-        Failure {
-            kind: Kind::Status(status),
-            message: message.into(),
-            sent: false,
-        }
+        Failure { kind: Kind::Status(status), message: message.into(), sent: false }
     }
 
     /// The same failure, knowing whether the request may have been received.
@@ -58,10 +54,7 @@ impl Failure {
 
     /// Whether the same request may succeed if it is sent again.
     pub(crate) fn is_transient(&self) -> bool {
-        matches!(
-            self.kind,
-            Kind::Status(Status::Resolve | Status::Connect | Status::Broken)
-        )
+        matches!(self.kind, Kind::Status(Status::Resolve | Status::Connect | Status::Broken))
     }
 
     /// The failure as the HTTP library carries it. `Other` is the one kind that no layer in between
@@ -79,10 +72,9 @@ impl Failure {
                 Err(_) => Failure::new(Status::Protocol, "the reply was not understood"),
             },
             ureq::Error::Io(error) => Failure::from_io(error),
-            ureq::Error::LargeResponseHeader(..) => Failure::new(
-                Status::Protocol,
-                "the reply's headers are larger than 64 KiB",
-            ),
+            ureq::Error::LargeResponseHeader(..) => {
+                Failure::new(Status::Protocol, "the reply's headers are larger than 64 KiB")
+            }
             ureq::Error::Protocol(_) | ureq::Error::Http(_) => {
                 Failure::new(Status::Protocol, "the reply is not valid HTTP/1.1")
             }
@@ -115,11 +107,7 @@ impl Failure {
 
 impl From<Stop> for Failure {
     fn from(stop: Stop) -> Failure {
-        Failure {
-            kind: Kind::Stopped(stop),
-            message: String::new(),
-            sent: false,
-        }
+        Failure { kind: Kind::Stopped(stop), message: String::new(), sent: false }
     }
 }
 
@@ -131,11 +119,7 @@ impl From<Failure> for io::Error {
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Error {
-        let stage = if failure.sent {
-            Stage::Reply
-        } else {
-            Stage::Send
-        };
+        let stage = if failure.sent { Stage::Reply } else { Stage::Send };
         match failure.kind {
             Kind::Status(status) => Error::new(status, failure.message).at(stage),
             Kind::Stopped(stop) => Error::from(stop).at(stage),

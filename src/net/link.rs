@@ -23,10 +23,7 @@ pub(crate) enum Stream {
 
 impl Link {
     pub(crate) fn new(stream: Stream) -> Link {
-        Link {
-            stream,
-            buffers: LazyBuffers::new(BUFFER, BUFFER),
-        }
+        Link { stream, buffers: LazyBuffers::new(BUFFER, BUFFER) }
     }
 }
 

@@ -10,5 +10,5 @@ pub(crate) mod reply;
 mod resolve;
 pub(crate) mod retry;
 mod socket;
-mod tls;
+pub(crate) mod tls;
 mod tunnel;

@@ -64,20 +64,14 @@ impl Proxy {
             None => None,
             Some((login, _)) => {
                 let decoded = percent_decode_str(login).decode_utf8();
-                let login = decoded
-                    .map_err(|_| "has a login that is not UTF-8")?
-                    .into_owned();
+                let login = decoded.map_err(|_| "has a login that is not UTF-8")?.into_owned();
                 Some(Zeroizing::new(match login.contains(':') {
                     true => login,
                     false => login + ":",
                 }))
             }
         };
-        Ok(Proxy {
-            host: host.to_owned(),
-            port: authority.port_u16().unwrap_or(3128),
-            login,
-        })
+        Ok(Proxy { host: host.to_owned(), port: authority.port_u16().unwrap_or(3128), login })
     }
 
     pub(crate) fn address(&self) -> (&str, u16) {
@@ -92,10 +86,7 @@ impl Proxy {
     /// The value of `Proxy-Authorization`.
     pub(crate) fn authorization(&self) -> Option<Zeroizing<String>> {
         let login = self.login.as_ref()?;
-        Some(Zeroizing::new(format!(
-            "Basic {}",
-            STANDARD.encode(login.as_bytes())
-        )))
+        Some(Zeroizing::new(format!("Basic {}", STANDARD.encode(login.as_bytes()))))
     }
 }
 
@@ -135,10 +126,7 @@ impl Proxies {
     pub(crate) fn for_host(&self, host: &str, port: u16) -> Option<&Proxy> {
         let proxy = self.proxy.as_ref()?;
         let direct = (self.loopback_direct && is_loopback(host))
-            || self
-                .except
-                .iter()
-                .any(|exception| exception.covers(host, port));
+            || self.except.iter().any(|exception| exception.covers(host, port));
         (!direct).then_some(proxy)
     }
 }
@@ -200,10 +188,7 @@ fn exceptions(list: &str) -> Vec<Exception> {
                 Some((name, port)) if port.parse::<u16>().is_ok() => (name, port.parse().ok()),
                 _ => (entry, None),
             };
-            let name = name
-                .trim_start_matches("*.")
-                .trim_start_matches('.')
-                .trim_end_matches('.');
+            let name = name.trim_start_matches("*.").trim_start_matches('.').trim_end_matches('.');
             Exception::Domain(name.to_ascii_lowercase(), port)
         })
         .collect()
@@ -215,8 +200,7 @@ impl Exception {
             Exception::Everything => true,
             Exception::Network(network) => {
                 let bare = host.trim_start_matches('[').trim_end_matches(']');
-                bare.parse::<IpAddr>()
-                    .is_ok_and(|address| network.contains(&address))
+                bare.parse::<IpAddr>().is_ok_and(|address| network.contains(&address))
             }
             Exception::Domain(name, only_port) => {
                 let host = host.trim_end_matches('.').to_ascii_lowercase();
@@ -237,34 +221,22 @@ mod tests {
         let proxy = Proxy::parse("http://us%40er:p%3Ass@proxy.example:8080").unwrap();
         assert_eq!(proxy.address(), ("proxy.example", 8080));
         let basic = proxy.authorization().unwrap();
-        assert_eq!(
-            basic.as_str(),
-            format!("Basic {}", STANDARD.encode("us@er:p:ss"))
-        );
+        assert_eq!(basic.as_str(), format!("Basic {}", STANDARD.encode("us@er:p:ss")));
         assert!(!format!("{proxy:?}").contains("us@er"));
     }
 
     #[test]
     fn bare_hosts_and_default_ports() {
         assert_eq!(Proxy::parse("proxy:1").unwrap().authority(), "proxy:1");
-        assert_eq!(
-            Proxy::parse("http://[::1]").unwrap().authority(),
-            "[::1]:3128"
-        );
+        assert_eq!(Proxy::parse("http://[::1]").unwrap().authority(), "[::1]:3128");
         assert!(Proxy::parse("http://p").unwrap().authorization().is_none());
     }
 
     #[test]
     fn refuses_other_kinds() {
-        for bad in [
-            "socks5://p:1",
-            "https://p:1",
-            "http://",
-            "http://p/path",
-            "http://p?x",
-            "",
-            "a b",
-        ] {
+        for bad in
+            ["socks5://p:1", "https://p:1", "http://", "http://p/path", "http://p?x", "", "a b"]
+        {
             assert!(Proxy::parse(bad).is_err(), "{bad}");
         }
     }
@@ -292,19 +264,11 @@ mod tests {
         ] {
             assert!(direct(host, 443), "{host}");
         }
-        for host in [
-            "notexample.com",
-            "example.com.evil",
-            "11.0.0.1",
-            "only.example",
-        ] {
+        for host in ["notexample.com", "example.com.evil", "11.0.0.1", "only.example"] {
             assert!(!direct(host, 443), "{host}");
         }
         assert!(direct("only.example", 8443));
-        let all = Proxies {
-            except: exceptions("*"),
-            ..proxies
-        };
+        let all = Proxies { except: exceptions("*"), ..proxies };
         assert!(all.for_host("anything", 1).is_none());
     }
 }

@@ -39,19 +39,14 @@ pub(crate) fn lookup(host: &str, port: u16, limit: Instant) -> Result<Vec<Socket
         return Ok(vec![SocketAddr::new(address, port)]);
     }
     let failed = |why: &str| {
-        Failure::new(
-            Status::Resolve,
-            format!("the name `{host}` could not be resolved: {why}"),
-        )
+        Failure::new(Status::Resolve, format!("the name `{host}` could not be resolved: {why}"))
     };
     let (sender, answer) = channel();
     let name = bare.to_owned();
     std::thread::Builder::new()
         .name("mde-resolve".to_owned())
         .spawn(move || {
-            let addresses = (name.as_str(), port)
-                .to_socket_addrs()
-                .map(Iterator::collect);
+            let addresses = (name.as_str(), port).to_socket_addrs().map(Iterator::collect);
             // Nobody listens any more when the call was stopped first.
             let _ = sender.send(addresses);
         })

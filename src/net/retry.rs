@@ -52,9 +52,7 @@ pub(crate) fn after_error(error: &Error, repeatable: bool, attempt: u32, retries
 /// Full jitter: anything from nothing to the bound, so that many clients do not return together.
 fn pause(attempt: u32, at_least: Option<Duration>) -> Duration {
     let doublings = attempt.saturating_sub(1).min(16);
-    let bound = FIRST_PAUSE
-        .saturating_mul(1 << doublings)
-        .min(LONGEST_PAUSE);
+    let bound = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
     at_least.unwrap_or_default() + bound.mul_f64(fastrand::f64())
 }
 
@@ -73,27 +71,12 @@ mod tests {
         assert!(!is_again(after_failure(&lost().sent(true), false, 1, 3)));
         assert!(is_again(after_failure(&lost(), false, 1, 3)));
         assert!(!is_again(after_failure(&lost(), true, 4, 3)));
-        assert!(!is_again(after_failure(
-            &Failure::new(Status::Tls, ""),
-            true,
-            1,
-            3
-        )));
+        assert!(!is_again(after_failure(&Failure::new(Status::Tls, ""), true, 1, 3)));
         let service = Error::new(Status::Service, "");
         assert!(is_again(after_error(&service, true, 1, 3)));
         assert!(!is_again(after_error(&service, false, 1, 3)));
-        assert!(is_again(after_error(
-            &Error::new(Status::Throttled, ""),
-            false,
-            1,
-            3
-        )));
-        assert!(!is_again(after_error(
-            &Error::new(Status::BadRequest, ""),
-            true,
-            1,
-            3
-        )));
+        assert!(is_again(after_error(&Error::new(Status::Throttled, ""), false, 1, 3)));
+        assert!(!is_again(after_error(&Error::new(Status::BadRequest, ""), true, 1, 3)));
     }
 
     #[test]

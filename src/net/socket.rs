@@ -112,10 +112,7 @@ pub(crate) fn wait_for<T>(
         }
         let until = exchange.call.deadline().map_or(limit, |at| at.min(limit));
         // A little too long is better than waking up just before the moment.
-        let slice = until
-            .saturating_duration_since(now)
-            .min(SLICE)
-            .max(Duration::from_millis(1));
+        let slice = until.saturating_duration_since(now).min(SLICE).max(Duration::from_millis(1));
         match ready(slice) {
             Ok(Some(value)) => return Ok(Some(value)),
             Ok(None) => {}
@@ -135,10 +132,7 @@ impl Socket {
     /// Connects to one address until `limit`; `Ok(None)` when the time was too short.
     pub(crate) fn connect(address: SocketAddr, limit: Instant) -> Result<Option<Socket>, Failure> {
         let refused = |error: io::Error| {
-            Failure::new(
-                Status::Connect,
-                format!("{address} did not accept: {}", error.kind()),
-            )
+            Failure::new(Status::Connect, format!("{address} did not accept: {}", error.kind()))
         };
         let stream = begin_connect(address).map_err(refused)?;
         let connected = wait_for(limit, |slice| {
@@ -171,9 +165,7 @@ impl Socket {
             Some(limit) => (limit, "connect_timeout_ms"),
             None => (Instant::now() + exchange.idle, "idle_timeout_ms"),
         };
-        match wait_for(limit, |slice| {
-            Ok(poll_one(&self.stream, flags, slice)?.then_some(()))
-        })? {
+        match wait_for(limit, |slice| Ok(poll_one(&self.stream, flags, slice)?.then_some(())))? {
             Some(()) => Ok(()),
             None => {
                 let message = format!("the peer was silent for too long (`{option}`)");
@@ -246,12 +238,7 @@ fn begin_connect(address: SocketAddr) -> io::Result<TcpStream> {
 fn open(family: AddressFamily) -> io::Result<std::os::fd::OwnedFd> {
     // Close-on-exec: the host starts programs of its own.
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    Ok(rustix::net::socket_with(
-        family,
-        SocketType::STREAM,
-        flags,
-        None,
-    )?)
+    Ok(rustix::net::socket_with(family, SocketType::STREAM, flags, None)?)
 }
 
 #[cfg(windows)]

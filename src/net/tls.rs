@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rustls::client::ClientConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::{CertificateError, ClientConnection, StreamOwned};
+use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::Verifier;
 
@@ -18,10 +19,7 @@ pub(crate) type TlsStream = StreamOwned<ClientConnection, Socket>;
 /// TLS 1.2 and 1.3, ring, the system's trust. There is no way to switch verification off.
 pub(crate) fn config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>> {
     let unusable = |error: rustls::Error| {
-        Error::new(
-            Status::Tls,
-            format!("the system's certificate store is unusable: {error}"),
-        )
+        Error::new(Status::Tls, format!("the system's certificate store is unusable: {error}"))
     };
     let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = if extra_roots.is_empty() {
@@ -39,6 +37,29 @@ pub(crate) fn config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<Clie
     Ok(Arc::new(config))
 }
 
+/// The certificates of `ca_file`. A file without one is a mistake, not an empty list.
+pub(crate) fn read_roots(path: &str) -> Result<Vec<CertificateDer<'static>>> {
+    let refused = |problem: &str| {
+        Error::new(
+            Status::Config,
+            format!(
+                "option `ca_file` {problem}; expected a file with one or more PEM certificates"
+            ),
+        )
+    };
+    let pem =
+        std::fs::read(path).map_err(|e| refused(&format!("is not readable ({})", e.kind())))?;
+    let roots: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|_| refused("has damaged PEM"))?;
+    let mut store = rustls::RootCertStore::empty();
+    let (usable, _) = store.add_parsable_certificates(roots.iter().cloned());
+    match usable {
+        0 => Err(refused("has no usable certificate")),
+        _ => Ok(roots),
+    }
+}
+
 /// Performs the handshake with `host`.
 pub(crate) fn handshake(
     config: &Arc<ClientConfig>,
@@ -54,16 +75,11 @@ pub(crate) fn handshake(
         .map_err(|error| refused(explain(&error)))?;
     while connection.is_handshaking() {
         if let Err(error) = connection.complete_io(&mut socket) {
-            return Err(
-                match error
-                    .get_ref()
-                    .and_then(|e| e.downcast_ref::<rustls::Error>())
-                {
-                    Some(error) => refused(explain(error)),
-                    None if error.kind() == std::io::ErrorKind::Other => Failure::from_io(error),
-                    None => refused(format!("the peer ended the handshake ({})", error.kind())),
-                },
-            );
+            return Err(match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
+                Some(error) => refused(explain(error)),
+                None if error.kind() == std::io::ErrorKind::Other => Failure::from_io(error),
+                None => refused(format!("the peer ended the handshake ({})", error.kind())),
+            });
         }
     }
     Ok(StreamOwned::new(connection, socket))

@@ -25,9 +25,7 @@ pub(crate) fn open(
         head.push_str("\r\n");
     }
     head.push_str("\r\n");
-    socket
-        .write_all(head.as_bytes())
-        .map_err(Failure::from_io)?;
+    socket.write_all(head.as_bytes()).map_err(Failure::from_io)?;
     let reply = read_head(socket).map_err(|error| proxy_failure(proxy, error))?;
     let line = reply.split("\r\n").next().unwrap_or_default();
     let code: Option<u16> = line
@@ -45,9 +43,7 @@ pub(crate) fn open(
     };
     match code {
         Some(200..=299) => Ok(()),
-        Some(407) => Err(refused(
-            "it asks for a login (407); put user and password into `proxy`",
-        )),
+        Some(407) => Err(refused("it asks for a login (407); put user and password into `proxy`")),
         Some(_) => Err(refused(&redact::clean(line, 128))),
         None => Err(refused("its answer is not HTTP")),
     }
@@ -70,9 +66,6 @@ fn read_head(socket: &mut Socket) -> std::io::Result<String> {
 fn proxy_failure(proxy: &Proxy, error: std::io::Error) -> Failure {
     let failure = Failure::from_io(error);
     failure.relabel(Status::Broken, Status::Proxy, || {
-        format!(
-            "the proxy {} did not answer the request for a tunnel",
-            proxy.authority()
-        )
+        format!("the proxy {} did not answer the request for a tunnel", proxy.authority())
     })
 }

@@ -16,10 +16,7 @@ impl Time {
     }
 
     pub(crate) fn plus(self, duration: Duration) -> Time {
-        Time(
-            self.0
-                .saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)),
-        )
+        Time(self.0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
     }
 
     pub(crate) fn since(self, earlier: Time) -> Duration {
@@ -42,9 +39,7 @@ pub(crate) struct SystemClock {
 
 impl SystemClock {
     pub(crate) fn new() -> SystemClock {
-        SystemClock {
-            start: Instant::now(),
-        }
+        SystemClock { start: Instant::now() }
     }
 }
 

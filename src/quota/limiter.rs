@@ -30,10 +30,7 @@ struct Budget {
 
 impl Budget {
     fn admission(&self, windows: &[Window], now: Time) -> Admission {
-        match (
-            self.log.admission(windows, now),
-            self.closed_until.filter(|at| *at > now),
-        ) {
+        match (self.log.admission(windows, now), self.closed_until.filter(|at| *at > now)) {
             (Admission::Now, Some(closed)) => Admission::At(closed),
             (Admission::At(free), Some(closed)) => Admission::At(free.max(closed)),
             (admission, _) => admission,
@@ -53,9 +50,7 @@ impl Budget {
     }
 
     fn is_first(&self, signal: &Arc<Signal>) -> bool {
-        self.queue
-            .front()
-            .is_some_and(|first| Arc::ptr_eq(first, signal))
+        self.queue.front().is_some_and(|first| Arc::ptr_eq(first, signal))
     }
 
     fn wake_first(&self) {
@@ -99,12 +94,16 @@ pub(crate) struct Snapshot {
     pub used: Vec<usize>,
 }
 
+/// A budget that nobody has touched.
+impl Default for Snapshot {
+    fn default() -> Snapshot {
+        Snapshot { in_flight: 0, queued: 0, available_in: Some(Duration::ZERO), used: Vec::new() }
+    }
+}
+
 impl Limiter {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Limiter {
-        Limiter {
-            clock,
-            budgets: Mutex::default(),
-        }
+        Limiter { clock, budgets: Mutex::default() }
     }
 
     /// Takes a slot, waiting for it if `wait` is set. Callers are served in the order they came, also
@@ -136,11 +135,7 @@ impl Limiter {
             }
             Turn::Wait(_) => {}
         }
-        let _place = Place {
-            limiter: self,
-            quota,
-            signal: call.signal(),
-        };
+        let _place = Place { limiter: self, quota, signal: call.signal() };
         loop {
             let turn = self.with(quota, |budget, now| match budget.is_first(call.signal()) {
                 true => budget.turn(windows, now),
@@ -154,11 +149,7 @@ impl Limiter {
     }
 
     fn permit(self: &Arc<Limiter>, quota: Quota) -> Permit {
-        Permit {
-            limiter: Arc::clone(self),
-            quota,
-            settled: false,
-        }
+        Permit { limiter: Arc::clone(self), quota, settled: false }
     }
 
     /// The service answered 429: nobody goes out on this endpoint for `wait`.
@@ -179,10 +170,7 @@ impl Limiter {
                 Admission::At(free) => Some(free.since(now)),
                 Admission::AfterReply => None,
             },
-            used: windows
-                .iter()
-                .map(|window| budget.log.used(*window, now))
-                .collect(),
+            used: windows.iter().map(|window| budget.log.used(*window, now)).collect(),
         })
     }
 
@@ -214,8 +202,7 @@ struct Place<'a> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.limiter
-            .with(self.quota, |budget, _| budget.leave(self.signal));
+        self.limiter.with(self.quota, |budget, _| budget.leave(self.signal));
     }
 }
 

@@ -7,10 +7,7 @@ use crate::quota::clock::fake::FakeClock;
 
 fn limiter() -> (Arc<Limiter>, Arc<FakeClock>) {
     let clock = Arc::new(FakeClock::default());
-    (
-        Arc::new(Limiter::new(Arc::<FakeClock>::clone(&clock))),
-        clock,
-    )
+    (Arc::new(Limiter::new(Arc::<FakeClock>::clone(&clock))), clock)
 }
 
 fn call(cancel: Option<&Cancel>) -> Call {
@@ -20,10 +17,7 @@ fn call(cancel: Option<&Cancel>) -> Call {
 fn until(condition: impl Fn() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(
-            started.elapsed() < Duration::from_secs(20),
-            "did not happen"
-        );
+        assert!(started.elapsed() < Duration::from_secs(20), "did not happen");
         std::thread::sleep(Duration::from_micros(200));
     }
 }
@@ -35,11 +29,7 @@ fn a_full_window_refuses_with_the_wait_or_sleeps_until_it_is_over() {
     let (limiter, clock) = limiter();
     let limits = Limits::parse("collect=2/60").unwrap();
     for _ in 0..2 {
-        drop(
-            limiter
-                .acquire(COLLECT, &limits, &call(None), false)
-                .unwrap(),
-        );
+        drop(limiter.acquire(COLLECT, &limits, &call(None), false).unwrap());
     }
     let Err(Refusal::NoRoom(Some(wait))) = limiter.acquire(COLLECT, &limits, &call(None), false)
     else {
@@ -61,30 +51,16 @@ fn a_full_window_refuses_with_the_wait_or_sleeps_until_it_is_over() {
 fn endpoints_do_not_share_a_budget() {
     let (limiter, _clock) = limiter();
     let limits = Limits::parse("collect=1/60;read=1/60").unwrap();
-    let _held = limiter
-        .acquire(COLLECT, &limits, &call(None), false)
-        .unwrap();
-    assert!(
-        limiter
-            .acquire(COLLECT, &limits, &call(None), false)
-            .is_err()
-    );
-    assert!(
-        limiter
-            .acquire(Quota::Read, &limits, &call(None), false)
-            .is_ok()
-    );
+    let _held = limiter.acquire(COLLECT, &limits, &call(None), false).unwrap();
+    assert!(limiter.acquire(COLLECT, &limits, &call(None), false).is_err());
+    assert!(limiter.acquire(Quota::Read, &limits, &call(None), false).is_ok());
 }
 
 #[test]
 fn waiters_are_served_in_order_and_nobody_overtakes() {
     let (limiter, clock) = limiter();
     let limits = Limits::parse("collect=1/1").unwrap();
-    drop(
-        limiter
-            .acquire(COLLECT, &limits, &call(None), false)
-            .unwrap(),
-    );
+    drop(limiter.acquire(COLLECT, &limits, &call(None), false).unwrap());
     let turn = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for place in 0..8 {
@@ -98,11 +74,7 @@ fn waiters_are_served_in_order_and_nobody_overtakes() {
         }
         for done in 0..8 {
             // Somebody who will not wait does not slip in between, even when a slot falls free.
-            assert!(
-                limiter
-                    .acquire(COLLECT, &limits, &call(None), false)
-                    .is_err()
-            );
+            assert!(limiter.acquire(COLLECT, &limits, &call(None), false).is_err());
             clock.advance(Duration::from_millis(1_010));
             until(|| turn.load(Ordering::SeqCst) == done + 1);
         }
@@ -113,26 +85,16 @@ fn waiters_are_served_in_order_and_nobody_overtakes() {
 fn a_cancelled_waiter_leaves_at_once_and_the_next_moves_up() {
     let (limiter, clock) = limiter();
     let limits = Limits::parse("collect=1/60").unwrap();
-    drop(
-        limiter
-            .acquire(COLLECT, &limits, &call(None), false)
-            .unwrap(),
-    );
+    drop(limiter.acquire(COLLECT, &limits, &call(None), false).unwrap());
     let cancel = Cancel::new(None);
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| {
-            limiter
-                .acquire(COLLECT, &limits, &call(Some(&cancel)), true)
-                .err()
-        });
+        let first =
+            scope.spawn(|| limiter.acquire(COLLECT, &limits, &call(Some(&cancel)), true).err());
         until(|| limiter.snapshot(COLLECT, &limits).queued == 1);
         let second = scope.spawn(|| limiter.acquire(COLLECT, &limits, &call(None), true).is_ok());
         until(|| limiter.snapshot(COLLECT, &limits).queued == 2);
         cancel.trigger();
-        assert_eq!(
-            first.join().unwrap(),
-            Some(Refusal::Stopped(Stop::Cancelled))
-        );
+        assert_eq!(first.join().unwrap(), Some(Refusal::Stopped(Stop::Cancelled)));
         clock.advance(Duration::from_secs(61));
         assert!(second.join().unwrap());
     });
@@ -149,26 +111,16 @@ fn a_429_closes_the_endpoint_for_everybody() {
         Some(Refusal::NoRoom(Some(Duration::from_secs(8))))
     );
     assert!(!limiter.is_idle());
-    assert!(
-        limiter
-            .acquire(Quota::Read, &limits, &call(None), false)
-            .is_ok()
-    );
+    assert!(limiter.acquire(Quota::Read, &limits, &call(None), false).is_ok());
     clock.advance(Duration::from_secs(8));
-    assert!(
-        limiter
-            .acquire(COLLECT, &limits, &call(None), false)
-            .is_ok()
-    );
+    assert!(limiter.acquire(COLLECT, &limits, &call(None), false).is_ok());
 }
 
 #[test]
 fn more_in_flight_than_a_window_holds_waits_for_a_reply() {
     let (limiter, clock) = limiter();
     let limits = Limits::parse("collect=1/1").unwrap();
-    let held = limiter
-        .acquire(COLLECT, &limits, &call(None), true)
-        .unwrap();
+    let held = limiter.acquire(COLLECT, &limits, &call(None), true).unwrap();
     clock.advance(Duration::from_secs(100));
     assert_eq!(
         limiter.acquire(COLLECT, &limits, &call(None), false).err(),
@@ -186,19 +138,10 @@ fn more_in_flight_than_a_window_holds_waits_for_a_reply() {
 fn snapshots_tell_how_the_budget_stands() {
     let (limiter, _clock) = limiter();
     let limits = Limits::parse("collect=2/60,3/3600").unwrap();
-    drop(
-        limiter
-            .acquire(COLLECT, &limits, &call(None), false)
-            .unwrap(),
-    );
-    let _held = limiter
-        .acquire(COLLECT, &limits, &call(None), false)
-        .unwrap();
+    drop(limiter.acquire(COLLECT, &limits, &call(None), false).unwrap());
+    let _held = limiter.acquire(COLLECT, &limits, &call(None), false).unwrap();
     let snapshot = limiter.snapshot(COLLECT, &limits);
-    assert_eq!(
-        (snapshot.in_flight, snapshot.queued, snapshot.used),
-        (1, 0, vec![2, 2])
-    );
+    assert_eq!((snapshot.in_flight, snapshot.queued, snapshot.used), (1, 0, vec![2, 2]));
     assert!(snapshot.available_in.unwrap() >= Duration::from_secs(60));
 }
 
@@ -206,18 +149,11 @@ fn snapshots_tell_how_the_budget_stands() {
 fn a_newcomer_does_not_overtake_even_if_it_could_go() {
     let (limiter, _clock) = limiter();
     let (strict, loose) = (Limits::parse("collect=1/60").unwrap(), Limits::default());
-    drop(
-        limiter
-            .acquire(COLLECT, &strict, &call(None), false)
-            .unwrap(),
-    );
+    drop(limiter.acquire(COLLECT, &strict, &call(None), false).unwrap());
     let cancel = Cancel::new(None);
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| {
-            limiter
-                .acquire(COLLECT, &strict, &call(Some(&cancel)), true)
-                .is_ok()
-        });
+        let first =
+            scope.spawn(|| limiter.acquire(COLLECT, &strict, &call(Some(&cancel)), true).is_ok());
         until(|| limiter.snapshot(COLLECT, &strict).queued == 1);
         assert_eq!(
             limiter.acquire(COLLECT, &loose, &call(None), false).err(),
@@ -236,9 +172,7 @@ fn a_newcomer_does_not_overtake_even_if_it_could_go() {
 fn whoever_waits_for_a_reply_learns_of_it() {
     let (limiter, clock) = limiter();
     let limits = Limits::parse("collect=1/60").unwrap();
-    let held = limiter
-        .acquire(COLLECT, &limits, &call(None), true)
-        .unwrap();
+    let held = limiter.acquire(COLLECT, &limits, &call(None), true).unwrap();
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| limiter.acquire(COLLECT, &limits, &call(None), true).is_ok());
         until(|| limiter.snapshot(COLLECT, &limits).queued == 1);

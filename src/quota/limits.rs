@@ -22,14 +22,8 @@ impl Default for Limits {
         Limits(PerQuota::from_fn(|quota| {
             let (per_minute, per_hour) = quota.documented();
             vec![
-                Window {
-                    limit: per_minute,
-                    length: Duration::from_secs(60),
-                },
-                Window {
-                    limit: per_hour,
-                    length: Duration::from_secs(3_600),
-                },
+                Window { limit: per_minute, length: Duration::from_secs(60) },
+                Window { limit: per_hour, length: Duration::from_secs(3_600) },
             ]
         }))
     }
@@ -40,14 +34,9 @@ impl Limits {
     pub(crate) fn parse(text: &str) -> Result<Limits, String> {
         let mut limits = Limits::default();
         let mut seen = PerQuota::<bool>::default();
-        for entry in text
-            .split(';')
-            .map(str::trim)
-            .filter(|entry| !entry.is_empty())
-        {
-            let (name, windows) = entry
-                .split_once('=')
-                .ok_or_else(|| "an entry has no `=`".to_owned())?;
+        for entry in text.split(';').map(str::trim).filter(|entry| !entry.is_empty()) {
+            let (name, windows) =
+                entry.split_once('=').ok_or_else(|| "an entry has no `=`".to_owned())?;
             let name = name.trim();
             let quota = Quota::ALL
                 .into_iter()
@@ -82,20 +71,9 @@ impl Limits {
 
 fn window(text: &str) -> Option<Window> {
     let (calls, seconds) = text.trim().split_once('/')?;
-    let limit = calls
-        .trim()
-        .parse()
-        .ok()
-        .filter(|n| (1..=1_000_000).contains(n))?;
-    let seconds = seconds
-        .trim()
-        .parse()
-        .ok()
-        .filter(|s| (0.001..=86_400.0).contains(s))?;
-    Some(Window {
-        limit,
-        length: Duration::try_from_secs_f64(seconds).ok()?,
-    })
+    let limit = calls.trim().parse().ok().filter(|n| (1..=1_000_000).contains(n))?;
+    let seconds = seconds.trim().parse().ok().filter(|s| (0.001..=86_400.0).contains(s))?;
+    Some(Window { limit, length: Duration::try_from_secs_f64(seconds).ok()? })
 }
 
 #[cfg(test)]
@@ -112,15 +90,9 @@ mod tests {
 
     #[test]
     fn reads_overrides_and_shares() {
-        let limits = Limits::parse(" collect = 10/1 , 15/0.5 ; link=1/60;")
-            .unwrap()
-            .share(50);
+        let limits = Limits::parse(" collect = 10/1 , 15/0.5 ; link=1/60;").unwrap().share(50);
         let of = |quota| {
-            limits
-                .of(quota)
-                .iter()
-                .map(|w| (w.limit, w.length.as_millis()))
-                .collect::<Vec<_>>()
+            limits.of(quota).iter().map(|w| (w.limit, w.length.as_millis())).collect::<Vec<_>>()
         };
         assert_eq!(of(Quota::Collect), [(5, 1_000), (7, 500)]);
         assert_eq!(of(Quota::Link), [(1, 60_000)]);

@@ -15,4 +15,5 @@ pub(crate) mod clock;
 pub(crate) mod limiter;
 pub(crate) mod limits;
 pub(crate) mod registry;
+pub(crate) mod report;
 pub(crate) mod window;

@@ -40,12 +40,7 @@ struct Node {
 static FIRST: OnceBox<Node> = OnceBox::new();
 
 fn node(pid: u32) -> &'static Node {
-    let new = || {
-        Box::new(Node {
-            pid,
-            ..Node::default()
-        })
-    };
+    let new = || Box::new(Node { pid, ..Node::default() });
     let mut node = FIRST.get_or_init(new);
     while node.pid != pid {
         node = node.next.get_or_init(new);

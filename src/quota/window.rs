@@ -43,18 +43,12 @@ impl Log {
     pub(crate) fn admission(&self, windows: &[Window], now: Time) -> Admission {
         let mut latest = None;
         for window in windows {
-            let Some(room) = (window.limit as usize)
-                .checked_sub(self.in_flight)
-                .filter(|r| *r > 0)
+            let Some(room) = (window.limit as usize).checked_sub(self.in_flight).filter(|r| *r > 0)
             else {
                 return Admission::AfterReply;
             };
             // The call that must have left the window: counted from the newest, the `room`-th one.
-            let Some(stamp) = self
-                .ended
-                .len()
-                .checked_sub(room)
-                .and_then(|at| self.ended.get(at))
+            let Some(stamp) = self.ended.len().checked_sub(room).and_then(|at| self.ended.get(at))
             else {
                 continue;
             };
@@ -78,11 +72,7 @@ impl Log {
     pub(crate) fn end(&mut self, now: Time) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.ended.push_back(now);
-        while self
-            .ended
-            .front()
-            .is_some_and(|stamp| stamp.plus(self.memory) <= now)
-        {
+        while self.ended.front().is_some_and(|stamp| stamp.plus(self.memory) <= now) {
             self.ended.pop_front();
         }
     }
@@ -94,11 +84,7 @@ impl Log {
 
     /// How many calls occupy a slot of `window`.
     pub(crate) fn used(&self, window: Window, now: Time) -> usize {
-        let alive = self
-            .ended
-            .iter()
-            .rev()
-            .take_while(|stamp| stamp.plus(window.hold()) > now);
+        let alive = self.ended.iter().rev().take_while(|stamp| stamp.plus(window.hold()) > now);
         self.in_flight + alive.count()
     }
 
@@ -108,11 +94,7 @@ impl Log {
 
     /// Whether nothing here matters any more.
     pub(crate) fn is_idle(&self, now: Time) -> bool {
-        self.in_flight == 0
-            && self
-                .ended
-                .back()
-                .is_none_or(|stamp| stamp.plus(self.memory) <= now)
+        self.in_flight == 0 && self.ended.back().is_none_or(|stamp| stamp.plus(self.memory) <= now)
     }
 }
 
@@ -127,10 +109,7 @@ mod tests {
     }
 
     fn window(limit: u32, seconds: u64) -> Window {
-        Window {
-            limit,
-            length: Duration::from_secs(seconds),
-        }
+        Window { limit, length: Duration::from_secs(seconds) }
     }
 
     #[test]
@@ -156,9 +135,7 @@ mod tests {
             log.end(at(second));
         }
         // The short window is free; the long one is full until its first entry leaves.
-        let Admission::At(free) = log.admission(&windows, at(20)) else {
-            panic!("must wait")
-        };
+        let Admission::At(free) = log.admission(&windows, at(20)) else { panic!("must wait") };
         assert!(free > at(100) && free < at(101));
         assert_eq!(log.used(windows[0], at(20)), 0);
         assert_eq!(log.used(windows[1], at(20)), 3);

@@ -32,10 +32,7 @@ fn windows() -> impl Strategy<Value = Vec<Window>> {
     let long = (1u32..40, 2_000u64..20_000);
     (short, long).prop_map(|(short, long)| {
         [short, long]
-            .map(|(limit, ms)| Window {
-                limit,
-                length: Duration::from_millis(ms),
-            })
+            .map(|(limit, ms)| Window { limit, length: Duration::from_millis(ms) })
             .to_vec()
     })
 }
@@ -73,11 +70,7 @@ fn play(arrivals: &[Arrival], windows: &[Window]) -> Vec<(u64, u64, u64)> {
         }
         log.begin(windows);
         let end = now + arrival.latency_ms * MS;
-        calls.push((
-            now,
-            now + arrival.latency_ms * arrival.counted * MS / 1_000,
-            end,
-        ));
+        calls.push((now, now + arrival.latency_ms * arrival.counted * MS / 1_000, end));
         pending.push(end);
     }
     calls

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use ureq::http::Uri;
 
+use crate::{Error, Result, Status};
+
 /// `scheme://host[:port][/prefix]`, without a trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BaseUrl {
@@ -17,7 +19,7 @@ pub(crate) const ACCEPTED: &str = "https://host[:port][/prefix], or http:// on a
 
 impl BaseUrl {
     /// Reads an address; the error says what is wrong with it.
-    pub(crate) fn parse(text: &str) -> Result<BaseUrl, &'static str> {
+    pub(crate) fn parse(text: &str) -> std::result::Result<BaseUrl, &'static str> {
         // http::Uri drops a fragment silently, so look before it does.
         if text.contains('#') {
             return Err("has a fragment");
@@ -48,16 +50,21 @@ impl BaseUrl {
             _ => return Err("is neither https nor http"),
         }
         let path = uri.path().trim_end_matches('/');
-        if path
-            .split('/')
-            .any(|segment| segment == ".." || segment == ".")
-        {
+        if path.split('/').any(|segment| segment == ".." || segment == ".") {
             return Err("has a relative path");
         }
         Ok(BaseUrl {
             text: format!("{scheme}://{authority}{path}"),
             authority: authority.as_str().to_ascii_lowercase(),
         })
+    }
+
+    /// The address set by option, or the one from the table of clouds.
+    pub(crate) fn or_default(option: Option<&BaseUrl>, default: &str) -> Result<BaseUrl> {
+        match option {
+            Some(url) => Ok(url.clone()),
+            None => BaseUrl::parse(default).map_err(|problem| Error::new(Status::Config, problem)),
+        }
     }
 
     /// The address, without a trailing slash.
@@ -75,9 +82,7 @@ impl BaseUrl {
 pub(crate) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")
-        || bare
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -87,10 +92,7 @@ mod tests {
     #[test]
     fn accepts_what_is_documented() {
         for (given, kept) in [
-            (
-                "https://api.security.microsoft.com",
-                "https://api.security.microsoft.com",
-            ),
+            ("https://api.security.microsoft.com", "https://api.security.microsoft.com"),
             ("https://gw.example/mde/", "https://gw.example/mde"),
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
             ("http://localhost:1", "http://localhost:1"),

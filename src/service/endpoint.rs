@@ -18,14 +18,8 @@ pub(crate) enum Quota {
 
 impl Quota {
     pub(crate) const COUNT: usize = 6;
-    pub(crate) const ALL: [Quota; Quota::COUNT] = [
-        Quota::Collect,
-        Quota::Read,
-        Quota::List,
-        Quota::Cancel,
-        Quota::Link,
-        Quota::Machines,
-    ];
+    pub(crate) const ALL: [Quota; Quota::COUNT] =
+        [Quota::Collect, Quota::Read, Quota::List, Quota::Cancel, Quota::Link, Quota::Machines];
 
     /// The name in option `quota_limits` and in quota documents.
     pub(crate) const fn name(self) -> &'static str {
@@ -129,11 +123,7 @@ const ONE_RECORD: usize = 1 << 20;
 const ONE_PAGE: usize = 64 << 20;
 
 /// Everything but RFC 3986 "unreserved" is escaped.
-const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 pub(crate) fn escape(text: &str) -> String {
     utf8_percent_encode(text, COMPONENT).to_string()
@@ -145,10 +135,7 @@ pub(crate) fn collect(machine_id: &str, comment: &str) -> Request {
     let body = serde_json::json!({ "Comment": comment }).to_string();
     Request {
         method: Method::Post,
-        target: format!(
-            "/api/machines/{}/collectInvestigationPackage",
-            escape(machine_id)
-        ),
+        target: format!("/api/machines/{}/collectInvestigationPackage", escape(machine_id)),
         body: Some(body),
         quota: Quota::Collect,
         max_reply: ONE_RECORD,
@@ -198,14 +185,7 @@ pub(crate) fn machine(id_or_name: &str) -> Request {
 }
 
 fn get(target: String, quota: Quota, max_reply: usize, purpose: &'static str) -> Request {
-    Request {
-        method: Method::Get,
-        target,
-        body: None,
-        quota,
-        max_reply,
-        purpose,
-    }
+    Request { method: Method::Get, target, body: None, quota, max_reply, purpose }
 }
 
 #[cfg(test)]
@@ -224,10 +204,7 @@ mod tests {
     #[test]
     fn the_comment_is_a_json_string() {
         let request = collect("m", "say \"hi\"\n\u{1F980}");
-        assert_eq!(
-            request.body.unwrap(),
-            "{\"Comment\":\"say \\\"hi\\\"\\n\u{1F980}\"}"
-        );
+        assert_eq!(request.body.unwrap(), "{\"Comment\":\"say \\\"hi\\\"\\n\u{1F980}\"}");
     }
 
     #[test]

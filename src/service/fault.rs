@@ -60,27 +60,18 @@ impl Fault {
                 target: text(&error.target),
                 foreign: false,
             },
-            Err(_) => Fault {
-                foreign: !body.is_empty(),
-                ..Fault::default()
-            },
+            Err(_) => Fault { foreign: !body.is_empty(), ..Fault::default() },
         }
     }
 
     /// "One is already running on this device", by code or, as older replies had it, by message.
     fn is_duplicate(&self) -> bool {
         self.code == "ActiveRequestAlreadyExists"
-            || self
-                .message
-                .to_ascii_lowercase()
-                .contains("already in progress")
+            || self.message.to_ascii_lowercase().contains("already in progress")
     }
 
     fn is_unsupported_device(&self) -> bool {
-        matches!(
-            self.code.as_str(),
-            "OsPlatformNotSupported" | "ClientVersionNotSupported"
-        )
+        matches!(self.code.as_str(), "OsPlatformNotSupported" | "ClientVersionNotSupported")
     }
 }
 
@@ -88,10 +79,7 @@ impl Fault {
 pub(crate) fn error(reply: &Reply, purpose: &str) -> Error {
     let fault = Fault::read(&reply.body);
     let (status, advice) = classify(reply.status, &fault);
-    let mut message = format!(
-        "cannot {purpose}: the service answered HTTP {}",
-        reply.status
-    );
+    let mut message = format!("cannot {purpose}: the service answered HTTP {}", reply.status);
     if !fault.message.is_empty() {
         message.push_str(": ");
         message.push_str(fault.message.trim_end_matches('.'));
@@ -111,9 +99,7 @@ pub(crate) fn error(reply: &Reply, purpose: &str) -> Error {
     }
     let wait = match status {
         Status::Throttled => Some(throttle(reply, &fault.message)),
-        _ => reply
-            .retry_after(SystemTime::now())
-            .map(|wait| wait.min(MAX_RETRY_AFTER)),
+        _ => reply.retry_after(SystemTime::now()).map(|wait| wait.min(MAX_RETRY_AFTER)),
     };
     Error::new(status, message)
         .at(Stage::Reply)
@@ -132,14 +118,10 @@ fn classify(http_status: u16, fault: &Fault) -> (Status, &'static str) {
             Status::AlreadyRunning,
             "wait for the running collection, or set `on_duplicate=adopt` to get it",
         ),
-        400 if fault.is_unsupported_device() => (
-            Status::UnsupportedDevice,
-            "this device cannot do it; do not repeat the request",
-        ),
-        401 => (
-            Status::Unauthorized,
-            "check the application's registration and licence",
-        ),
+        400 if fault.is_unsupported_device() => {
+            (Status::UnsupportedDevice, "this device cannot do it; do not repeat the request")
+        }
+        401 => (Status::Unauthorized, "check the application's registration and licence"),
         403 => (
             Status::Forbidden,
             "grant the application Machine.CollectForensics and Machine.Read.All with admin consent, \
@@ -149,15 +131,9 @@ fn classify(http_status: u16, fault: &Fault) -> (Status, &'static str) {
             (Status::NotFound, "if every call fails so, check `api_url`")
         }
         404 => (Status::NotFound, "check the id"),
-        405 => (
-            Status::BadRequest,
-            "check that `api_url` names this service",
-        ),
+        405 => (Status::BadRequest, "check that `api_url` names this service"),
         407 => (Status::Proxy, "a proxy asks for a login; set it in `proxy`"),
-        429 => (
-            Status::Throttled,
-            "wait retry_after_ms before the next call",
-        ),
+        429 => (Status::Throttled, "wait retry_after_ms before the next call"),
         400..=499 => (Status::BadRequest, ""),
         500..=599 => (Status::Service, "try again later"),
         _ => (Status::Protocol, "check `api_url` and what lies in between"),
@@ -189,11 +165,7 @@ mod tests {
     use super::*;
 
     fn reply(status: u16, body: &str) -> Reply {
-        Reply {
-            status,
-            body: body.as_bytes().to_vec(),
-            ..Reply::default()
-        }
+        Reply { status, body: body.as_bytes().to_vec(), ..Reply::default() }
     }
 
     fn status_of(http: u16, body: &str) -> Status {
@@ -207,27 +179,15 @@ mod tests {
         };
         for (http, body, status) in [
             (400, normal("InvalidRequestBody"), Status::BadRequest),
-            (
-                400,
-                normal("ActiveRequestAlreadyExists"),
-                Status::AlreadyRunning,
-            ),
+            (400, normal("ActiveRequestAlreadyExists"), Status::AlreadyRunning),
             (
                 400,
                 r#"{"error":{"code":"BadRequest","message":"Action is already in progress"}}"#
                     .into(),
                 Status::AlreadyRunning,
             ),
-            (
-                400,
-                normal("OsPlatformNotSupported"),
-                Status::UnsupportedDevice,
-            ),
-            (
-                400,
-                normal("ClientVersionNotSupported"),
-                Status::UnsupportedDevice,
-            ),
+            (400, normal("OsPlatformNotSupported"), Status::UnsupportedDevice),
+            (400, normal("ClientVersionNotSupported"), Status::UnsupportedDevice),
             (
                 400,
                 r#"{"error":{"code":"","message":"query","details":[]}}"#.into(),
@@ -252,10 +212,7 @@ mod tests {
     #[test]
     fn tracking_ids_are_kept_in_any_form() {
         let e = error(
-            &reply(
-                400,
-                r#"{"error":{"code":"BadRequest","message":"m","target":"|b18-6.1."}}"#,
-            ),
+            &reply(400, r#"{"error":{"code":"BadRequest","message":"m","target":"|b18-6.1."}}"#),
             "test",
         );
         assert_eq!(e.request_id(), Some("|b18-6.1."));
@@ -265,10 +222,7 @@ mod tests {
     #[test]
     fn odd_members_do_not_hide_the_rest() {
         let e = error(
-            &reply(
-                400,
-                r#"{"error":{"code":17,"message":null,"target":{},"details":[]}}"#,
-            ),
+            &reply(400, r#"{"error":{"code":17,"message":null,"target":{},"details":[]}}"#),
             "test",
         );
         assert_eq!((e.service_code(), e.request_id()), (Some("17"), None));
@@ -277,10 +231,8 @@ mod tests {
     #[test]
     fn the_wait_of_a_429() {
         let with = |header: Option<&str>, message: &str| {
-            let mut reply = reply(
-                429,
-                &format!(r#"{{"error":{{"code":"429","message":"{message}"}}}}"#),
-            );
+            let mut reply =
+                reply(429, &format!(r#"{{"error":{{"code":"429","message":"{message}"}}}}"#));
             reply.retry_after = header.map(str::to_owned);
             error(&reply, "test").retry_after().unwrap().as_secs()
         };
@@ -289,13 +241,7 @@ mod tests {
         assert_eq!(with(None, real), 8);
         assert_eq!(with(Some("3"), real), 3);
         assert_eq!(with(Some("soon"), real), 8);
-        assert_eq!(
-            with(
-                None,
-                "API calls quota exceeded! maximum allowed 45 per 00:01:00"
-            ),
-            60
-        );
+        assert_eq!(with(None, "API calls quota exceeded! maximum allowed 45 per 00:01:00"), 60);
         assert_eq!(with(Some("99999999"), real), 86_400);
         let http_date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(30));
         assert!((28..=30).contains(&with(Some(&http_date), real)));

@@ -198,10 +198,7 @@ pub(crate) fn machine_id(body: &[u8]) -> Option<String> {
         #[serde(default, deserialize_with = "text")]
         id: Option<String>,
     }
-    serde_json::from_slice::<Machine>(body)
-        .ok()?
-        .id
-        .filter(|id| !id.is_empty())
+    serde_json::from_slice::<Machine>(body).ok()?.id.filter(|id| !id.is_empty())
 }
 
 #[cfg(test)]

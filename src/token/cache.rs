@@ -32,10 +32,7 @@ enum Turn {
 
 impl Cache {
     pub(crate) fn new(source: Source) -> Cache {
-        Cache {
-            source,
-            state: Mutex::default(),
-        }
+        Cache { source, state: Mutex::default() }
     }
 
     /// A token that is valid now. Callers wait for the one that fetches; a valid token is used while
@@ -49,10 +46,7 @@ impl Cache {
                 Turn::Use(token) => return Ok(token),
                 Turn::Wait => {
                     let waited = call.wait(None);
-                    self.state
-                        .lock()
-                        .waiting
-                        .retain(|s| !Arc::ptr_eq(s, call.signal()));
+                    self.state.lock().waiting.retain(|s| !Arc::ptr_eq(s, call.signal()));
                     waited.map_err(|stop| Error::from(stop).at(Stage::Token))?;
                 }
                 Turn::Fetch { fallback } => {
@@ -92,11 +86,7 @@ impl Cache {
     /// The service refused this token. `true`: asking again may give a better one.
     pub(crate) fn reject(&self, token: &Token) -> bool {
         let mut state = self.state.lock();
-        if state
-            .token
-            .as_ref()
-            .is_some_and(|current| current.is_same(token))
-        {
+        if state.token.as_ref().is_some_and(|current| current.is_same(token)) {
             state.token = None;
         }
         self.source.renews()

@@ -24,10 +24,7 @@ pub(crate) fn read(token: &str) -> Claims {
         return Claims::default();
     };
     match serde_json::from_slice::<Payload>(&json) {
-        Ok(payload) => Claims {
-            tenant: payload.tid,
-            application: payload.appid.or(payload.azp),
-        },
+        Ok(payload) => Claims { tenant: payload.tid, application: payload.appid.or(payload.azp) },
         Err(_) => Claims::default(),
     }
 }
@@ -44,10 +41,7 @@ mod tests {
             application: Some(application.into()),
         };
         assert_eq!(read(&token(r#"{"tid":"t","appid":"a"}"#)), claims("a"));
-        assert_eq!(
-            read(&token(r#"{"tid":"t","azp":"b","ver":"2.0"}"#)),
-            claims("b")
-        );
+        assert_eq!(read(&token(r#"{"tid":"t","azp":"b","ver":"2.0"}"#)), claims("b"));
     }
 
     #[test]

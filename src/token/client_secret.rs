@@ -95,8 +95,7 @@ impl ClientSecret {
             if !call.has_time_for(pause) {
                 return Err(error);
             }
-            call.pause(pause)
-                .map_err(|stop| Error::from(stop).at(Stage::Token))?;
+            call.pause(pause).map_err(|stop| Error::from(stop).at(Stage::Token))?;
             attempt += 1;
         }
     }
@@ -104,11 +103,7 @@ impl ClientSecret {
 
 /// Reads the token endpoint's reply and wipes it.
 fn read(reply: &mut Reply) -> Result<Token> {
-    let result = if reply.is_success() {
-        success(&reply.body)
-    } else {
-        Err(refusal(reply))
-    };
+    let result = if reply.is_success() { success(&reply.body) } else { Err(refusal(reply)) };
     reply.body.zeroize();
     result
 }
@@ -133,10 +128,7 @@ fn success(body: &[u8]) -> Result<Token> {
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };
-    Token::new(
-        &granted.access_token,
-        Some(seconds.map_or(USUAL_LIFE, Duration::from_secs)),
-    )
+    Token::new(&granted.access_token, Some(seconds.map_or(USUAL_LIFE, Duration::from_secs)))
 }
 
 /// The OAuth error of a refused request. The description names the cause (an AADSTS number) and ids
@@ -155,10 +147,8 @@ fn refusal(reply: &Reply) -> Error {
     let retry_after = reply.retry_after(SystemTime::now());
     let mut message = format!("the sign-in service answered HTTP {}", reply.status);
     if refused.error.is_empty() {
-        message.push_str(&format!(
-            " with a body that is not its own ({})",
-            reply.describe_content()
-        ));
+        message
+            .push_str(&format!(" with a body that is not its own ({})", reply.describe_content()));
     } else {
         // The first line; the ids in the others are members of their own.
         let line = refused.error_description.lines().next().unwrap_or_default();
@@ -192,11 +182,7 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Result<Token> {
-        read(&mut Reply {
-            status,
-            body: body.into(),
-            ..Reply::default()
-        })
+        read(&mut Reply { status, body: body.into(), ..Reply::default() })
     }
 
     #[test]
@@ -216,16 +202,10 @@ mod tests {
     #[test]
     fn replies_that_are_no_grant() {
         for body in ["", "{}", "[]", "<html>", r#"{"access_token":null}"#] {
-            assert_eq!(
-                answer(200, body).unwrap_err().status(),
-                Status::Protocol,
-                "{body}"
-            );
+            assert_eq!(answer(200, body).unwrap_err().status(), Status::Protocol, "{body}");
         }
         assert_eq!(
-            answer(200, r#"{"access_token":"a\r\nb"}"#)
-                .unwrap_err()
-                .status(),
+            answer(200, r#"{"access_token":"a\r\nb"}"#).unwrap_err().status(),
             Status::Token
         );
     }
@@ -234,29 +214,16 @@ mod tests {
     fn refusals_name_the_cause_and_the_trace() {
         let body = r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret provided.\r\nTrace ID: 1\r\n","error_codes":[7000215],"trace_id":"30b6df93"}"#;
         let error = answer(401, body).unwrap_err();
-        assert_eq!(
-            (error.status(), error.request_id()),
-            (Status::Token, Some("30b6df93"))
-        );
-        assert!(
-            error
-                .message()
-                .contains("AADSTS7000215: Invalid client secret provided;")
-        );
+        assert_eq!((error.status(), error.request_id()), (Status::Token, Some("30b6df93")));
+        assert!(error.message().contains("AADSTS7000215: Invalid client secret provided;"));
         assert_eq!(answer(503, "<html>").unwrap_err().status(), Status::Service);
         assert_eq!(answer(429, "").unwrap_err().status(), Status::Throttled);
     }
 
     #[test]
     fn the_form_is_escaped_and_hidden() {
-        let secret = ClientSecret::new(
-            "https://login.example",
-            "t",
-            "c",
-            "p&s=w d%",
-            "s/.default",
-            0,
-        );
+        let secret =
+            ClientSecret::new("https://login.example", "t", "c", "p&s=w d%", "s/.default", 0);
         assert!(secret.form.0.contains("client_secret=p%26s%3Dw%20d%25&"));
         assert!(!format!("{secret:?}").contains("p%26"));
     }

@@ -3,6 +3,7 @@
 //! A further way to sign in is a further variant of [`Source`] with a file of its own.
 
 pub(crate) mod cache;
+pub(crate) mod choice;
 pub(crate) mod claims;
 pub(crate) mod client_secret;
 pub(crate) mod provider;
@@ -86,10 +87,7 @@ impl Token {
                 expires_at: now.checked_add(life)?,
             })
         });
-        Ok(Token {
-            header: Arc::new(Zeroizing::new(format!("Bearer {text}"))),
-            times,
-        })
+        Ok(Token { header: Arc::new(Zeroizing::new(format!("Bearer {text}"))), times })
     }
 
     /// The value of the `Authorization` header.
@@ -120,27 +118,14 @@ mod tests {
     #[test]
     fn tokens_that_no_header_may_carry_are_refused() {
         for bad in ["", "a b", "a\r\nX: y", "a\u{0}", "töken"] {
-            assert_eq!(
-                Token::new(bad, None).unwrap_err().status(),
-                Status::Token,
-                "{bad:?}"
-            );
+            assert_eq!(Token::new(bad, None).unwrap_err().status(), Status::Token, "{bad:?}");
         }
         assert!(Token::new(&"x".repeat(MAX_TOKEN + 1), None).is_err());
-        assert_eq!(
-            Token::new(&"x".repeat(16 * 1024), None)
-                .unwrap()
-                .text()
-                .len(),
-            16 * 1024
-        );
+        assert_eq!(Token::new(&"x".repeat(16 * 1024), None).unwrap().text().len(), 16 * 1024);
     }
 
     #[test]
     fn debug_output_shows_nothing() {
-        assert_eq!(
-            format!("{:?}", Token::new("canary", None).unwrap()),
-            "Token(***)"
-        );
+        assert_eq!(format!("{:?}", Token::new("canary", None).unwrap()), "Token(***)");
     }
 }

@@ -33,16 +33,10 @@ impl Callback {
     pub(super) fn fetch(&self) -> Result<Token> {
         let provided = self.provider.token(&self.scope).map_err(|why| {
             let why = redact::clean(&why, 256);
-            Error::new(
-                Status::Token,
-                format!("the token provider gave no token: {why}"),
-            )
-            .at(Stage::Token)
+            Error::new(Status::Token, format!("the token provider gave no token: {why}"))
+                .at(Stage::Token)
         })?;
-        Token::new(
-            &provided.token,
-            provided.expires_in.filter(|life| !life.is_zero()),
-        )
+        Token::new(&provided.token, provided.expires_in.filter(|life| !life.is_zero()))
     }
 }
 

@@ -54,21 +54,14 @@ impl Outcome {
 fn take(status: i32, json: *mut c_char) -> Outcome {
     assert!(!json.is_null(), "status {status} without a document");
     // SAFETY: the library gave this string out, and it is freed once.
-    let text = unsafe { CStr::from_ptr(json) }
-        .to_str()
-        .expect("documents are UTF-8")
-        .to_owned();
+    let text = unsafe { CStr::from_ptr(json) }.to_str().expect("documents are UTF-8").to_owned();
     // SAFETY: as above.
     unsafe { mde_string_free(json) };
     let document: Value = serde_json::from_str(&text).expect("documents are JSON");
     if let Err(problem) = SCHEMA.validate(&document) {
         panic!("not as docs/schema.json says: {problem}\n{text}");
     }
-    Outcome {
-        status,
-        document,
-        text,
-    }
+    Outcome { status, document, text }
 }
 
 fn c(text: &str) -> CString {
@@ -133,11 +126,7 @@ impl Client {
         });
         // SAFETY: given out above, freed once.
         unsafe { mde_options_free(raw) };
-        if outcome.status == OK {
-            Ok(Client(client))
-        } else {
-            Err(outcome)
-        }
+        if outcome.status == OK { Ok(Client(client)) } else { Err(outcome) }
     }
 
     pub fn collect(&self, machine: &str, comment: &str) -> Outcome {
@@ -150,13 +139,7 @@ impl Client {
         let mut json = null_mut();
         // SAFETY: all pointers are valid for the call.
         let status = unsafe {
-            mde_collect_package(
-                self.0,
-                machine.as_ptr(),
-                comment.as_ptr(),
-                cancel,
-                &raw mut json,
-            )
+            mde_collect_package(self.0, machine.as_ptr(), comment.as_ptr(), cancel, &raw mut json)
         };
         take(status, json)
     }

@@ -15,14 +15,7 @@ use crate::query::{Kind, Member, Schema};
 /// The one type of action that the simulator starts.
 pub const COLLECT: &str = "CollectInvestigationPackage";
 
-const STATUSES: &[&str] = &[
-    "Pending",
-    "Cancelled",
-    "TimeOut",
-    "Failed",
-    "InProgress",
-    "Succeeded",
-];
+const STATUSES: &[&str] = &["Pending", "Cancelled", "TimeOut", "Failed", "InProgress", "Succeeded"];
 
 /// One action. What the caller sees is kept as it is served.
 #[derive(Debug, Clone)]
@@ -53,10 +46,7 @@ pub struct Request<'a> {
 
 impl Action {
     fn text(&self, member: &str) -> &str {
-        self.shown
-            .get(member)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+        self.shown.get(member).and_then(Value::as_str).unwrap_or_default()
     }
 
     pub fn id(&self) -> &str {
@@ -91,9 +81,7 @@ impl Action {
 
     /// Whether the service has got round to showing it.
     pub fn is_visible(&self, behaviour: &Behaviour, now: Duration) -> bool {
-        now >= self
-            .created
-            .saturating_add(seconds(behaviour.not_found_after_create_s))
+        now >= self.created.saturating_add(seconds(behaviour.not_found_after_create_s))
     }
 
     fn set(&mut self, member: &str, value: impl Into<Value>) {
@@ -124,10 +112,8 @@ impl Action {
             self.enter("InProgress", due, wall);
             return true;
         }
-        let outcome = behaviour
-            .machine_outcomes
-            .get(self.machine_id())
-            .unwrap_or(&behaviour.outcome);
+        let outcome =
+            behaviour.machine_outcomes.get(self.machine_id()).unwrap_or(&behaviour.outcome);
         match outcome {
             Outcome::Succeeded => self.enter("Succeeded", due, wall),
             Outcome::TimeOut => self.enter("TimeOut", due, wall),
@@ -155,16 +141,12 @@ impl Actions {
     }
 
     pub fn find(&self, id: &str) -> Option<&Action> {
-        self.0
-            .iter()
-            .find(|action| action.id().eq_ignore_ascii_case(id))
+        self.0.iter().find(|action| action.id().eq_ignore_ascii_case(id))
     }
 
     /// The collection that keeps a machine busy.
     pub fn running_on(&self, machine: &str) -> Option<&Action> {
-        self.0
-            .iter()
-            .find(|a| a.is_collection() && !a.is_final() && a.machine_id() == machine)
+        self.0.iter().find(|a| a.is_collection() && !a.is_final() && a.machine_id() == machine)
     }
 
     /// Starts a collection.
@@ -196,11 +178,7 @@ impl Actions {
             "troubleshootInfo": null,
         });
         let now = clock.now();
-        let map = if let Value::Object(map) = shown.clone() {
-            map
-        } else {
-            Map::new()
-        };
+        let map = if let Value::Object(map) = shown.clone() { map } else { Map::new() };
         self.0.push(Action {
             shown: map,
             created: now,
@@ -215,10 +193,7 @@ impl Actions {
     /// simulator cannot start. Members not given are those of a finished collection.
     pub fn add(&mut self, given: &Map<String, Value>, machine: &Value) -> Value {
         let clock = Clock::new(1.0);
-        let request = Request {
-            requestor: "Analyst@contoso.example",
-            ..Request::default()
-        };
+        let request = Request { requestor: "Analyst@contoso.example", ..Request::default() };
         self.collect(machine, &request, &clock);
         let Some(action) = self.0.last_mut() else {
             return Value::Null;
@@ -240,10 +215,8 @@ impl Actions {
         comment: &str,
         now: Duration,
     ) -> Option<Value> {
-        let action = self
-            .0
-            .iter_mut()
-            .find(|a| a.id().eq_ignore_ascii_case(id) && !a.is_final())?;
+        let action =
+            self.0.iter_mut().find(|a| a.id().eq_ignore_ascii_case(id) && !a.is_final())?;
         let wall = Timestamp::now();
         action.set("cancellationRequestor", requestor);
         action.set("cancellationComment", comment);

@@ -36,14 +36,7 @@ pub struct Drip {
 impl Body {
     pub fn whole(bytes: Bytes, chunked: bool) -> Self {
         let total = bytes.len() as u64;
-        Body {
-            block: bytes,
-            position: 0,
-            total,
-            chunked,
-            drip: None,
-            cut: None,
-        }
+        Body { block: bytes, position: 0, total, chunked, drip: None, cut: None }
     }
 
     /// `pattern`, `count` times over, without holding all of it.
@@ -51,19 +44,12 @@ impl Body {
         // A whole number of patterns fills one block, so that long bodies do not go out in crumbs.
         let times = (BLOCK / pattern.len().max(1)).max(1);
         let total = (pattern.len() as u64).saturating_mul(count);
-        Body {
-            total,
-            ..Body::whole(pattern.repeat(times).into(), chunked)
-        }
+        Body { total, ..Body::whole(pattern.repeat(times).into(), chunked) }
     }
 
     /// Sends `bytes` at a time with a pause of `every` in front of each but the first.
     pub fn dripping(mut self, bytes: usize, every: Duration) -> Self {
-        self.drip = Some(Drip {
-            bytes: bytes.max(1),
-            every,
-            next: None,
-        });
+        self.drip = Some(Drip { bytes: bytes.max(1), every, next: None });
         self
     }
 
@@ -74,9 +60,7 @@ impl Body {
     }
 
     fn end(&self) -> u64 {
-        self.cut
-            .as_ref()
-            .map_or(self.total, |(bytes, _)| self.total.min(*bytes))
+        self.cut.as_ref().map_or(self.total, |(bytes, _)| self.total.min(*bytes))
     }
 
     fn next_chunk(&mut self) -> Bytes {

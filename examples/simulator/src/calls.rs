@@ -24,11 +24,7 @@ const PARAMETERS: [&str; 4] = ["Comment", "ExternalId", "RequestSource", "Title"
 
 /// Who appears as `requestor`.
 fn requestor(caller: &Caller) -> &str {
-    if caller.application == DEFAULT_CLIENT {
-        DEFAULT_NAME
-    } else {
-        &caller.application
-    }
+    if caller.application == DEFAULT_CLIENT { DEFAULT_NAME } else { &caller.application }
 }
 
 /// Checks the parameters of a POST; each is text, and `Comment` is required.
@@ -46,11 +42,7 @@ fn parameters(asked: &Asked) -> Result<Map<String, Value>, Reply> {
         PARAMETERS.contains(&name.as_str())
             && (value.is_string() || (value.is_null() && name != "Comment"))
     };
-    if body.iter().all(fits) {
-        Ok(body)
-    } else {
-        Err(errors::bad_body())
-    }
+    if body.iter().all(fits) { Ok(body) } else { Err(errors::bad_body()) }
 }
 
 /// `POST /api/machines/{id}/collectInvestigationPackage`
@@ -64,17 +56,13 @@ pub fn collect(state: &State, caller: &Caller, machine: &str, asked: &Asked) -> 
     let Some(machine) = state.machines.by_id(machine) else {
         return errors::no_machine(machine);
     };
-    let id = machine
-        .get("id")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let id = machine.get("id").and_then(Value::as_str).unwrap_or_default();
     let mut world = state.world();
     if let Some(running) = world.actions.running_on(id) {
         return match world.behaviour.duplicate {
-            Duplicate::ReturnExisting => Reply::odata(
-                StatusCode::CREATED,
-                &query::in_context(ENTITY, &running.to_json()),
-            ),
+            Duplicate::ReturnExisting => {
+                Reply::odata(StatusCode::CREATED, &query::in_context(ENTITY, &running.to_json()))
+            }
             Duplicate::Refuse400 => errors::error(
                 StatusCode::BAD_REQUEST,
                 &world.behaviour.duplicate_code,
@@ -103,15 +91,8 @@ pub fn read(state: &State, id: &str) -> Reply {
     }
     let world = state.world();
     let now = state.clock.now();
-    match world
-        .actions
-        .find(id)
-        .filter(|a| a.is_visible(&world.behaviour, now))
-    {
-        Some(action) => Reply::odata(
-            StatusCode::OK,
-            &query::in_context(ENTITY, &action.to_json()),
-        ),
+    match world.actions.find(id).filter(|a| a.is_visible(&world.behaviour, now)) {
+        Some(action) => Reply::odata(StatusCode::OK, &query::in_context(ENTITY, &action.to_json())),
         None => errors::no_action(id),
     }
 }
@@ -131,13 +112,7 @@ pub fn list(state: &State, path: &str, query: &str) -> Reply {
         .collect();
     drop(world);
     let url = format!("{}{path}", state.origin);
-    match query::list(
-        &actions::SCHEMA,
-        &items,
-        query,
-        &url,
-        state.config.page_size,
-    ) {
+    match query::list(&actions::SCHEMA, &items, query, &url, state.config.page_size) {
         Ok(page) => Reply::odata(StatusCode::OK, &page.body),
         Err(reply) => reply,
     }
@@ -154,18 +129,12 @@ pub fn cancel(state: &State, caller: &Caller, id: &str, asked: &Asked) -> Reply 
         Ok(body) => body,
         Err(reply) => return reply,
     };
-    let comment = body
-        .get("Comment")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let comment = body.get("Comment").and_then(Value::as_str).unwrap_or_default();
     let mut world = state.world();
     if world.actions.find(id).is_none() {
         return errors::no_action(id);
     }
-    match world
-        .actions
-        .cancel(id, requestor(caller), comment, state.clock.now())
-    {
+    match world.actions.cancel(id, requestor(caller), comment, state.clock.now()) {
         Some(action) => Reply::odata(StatusCode::OK, &query::in_context(ENTITY, &action)),
         None => errors::error(
             StatusCode::BAD_REQUEST,
@@ -184,10 +153,7 @@ pub fn link(state: &State, id: &str) -> Reply {
     }
     let mut world = state.world();
     let now = state.clock.now();
-    let action = world
-        .actions
-        .find(id)
-        .filter(|a| a.is_visible(&world.behaviour, now));
+    let action = world.actions.find(id).filter(|a| a.is_visible(&world.behaviour, now));
     let Some(action) = action else {
         return errors::no_action(id);
     };
@@ -212,16 +178,8 @@ pub fn link(state: &State, id: &str) -> Reply {
         lifetime: seconds(world.behaviour.link_lifetime_s),
     };
     let token = world.links.issue(link);
-    let url = format!(
-        "{}/safedownload/{}?token={token}",
-        state.base(),
-        download::FILE
-    );
-    let value = if world.behaviour.quoted_links {
-        format!("\"{url}\"")
-    } else {
-        url
-    };
+    let url = format!("{}/safedownload/{}?token={token}", state.base(), download::FILE);
+    let value = if world.behaviour.quoted_links { format!("\"{url}\"") } else { url };
     let body = json!({"@odata.context": query::context("Edm.String"), "value": value});
     Reply::odata(StatusCode::OK, &body)
 }

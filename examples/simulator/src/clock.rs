@@ -13,15 +13,8 @@ pub struct Clock {
 
 impl Clock {
     pub fn new(scale: f64) -> Self {
-        let scale = if scale.is_finite() && scale > 0.0 {
-            scale
-        } else {
-            1.0
-        };
-        Clock {
-            start: Instant::now(),
-            scale,
-        }
+        let scale = if scale.is_finite() && scale > 0.0 { scale } else { 1.0 };
+        Clock { start: Instant::now(), scale }
     }
 
     /// Simulated time since the start.
@@ -69,14 +62,8 @@ mod tests {
     #[test]
     fn trailing_zeros_are_dropped() {
         for (text, expected) in [
-            (
-                "2026-01-24T22:17:02.3601426Z",
-                "2026-01-24T22:17:02.3601426Z",
-            ),
-            (
-                "2026-01-24T22:17:02.360142600Z",
-                "2026-01-24T22:17:02.3601426Z",
-            ),
+            ("2026-01-24T22:17:02.3601426Z", "2026-01-24T22:17:02.3601426Z"),
+            ("2026-01-24T22:17:02.360142600Z", "2026-01-24T22:17:02.3601426Z"),
             ("2026-01-24T22:17:02.36Z", "2026-01-24T22:17:02.36Z"),
             ("2026-01-24T22:17:02.0000100Z", "2026-01-24T22:17:02.00001Z"),
             ("2026-01-24T22:17:02Z", "2026-01-24T22:17:02Z"),

@@ -64,10 +64,7 @@ impl Default for Config {
             applications: vec![Application::default()],
             token_lifetime_s: 3599,
             quota_mode: QuotaMode::Sliding,
-            quota_limits: Endpoint::ALL
-                .iter()
-                .map(|e| (*e, e.documented_limits()))
-                .collect(),
+            quota_limits: Endpoint::ALL.iter().map(|e| (*e, e.documented_limits())).collect(),
             count_at: CountAt::Arrival,
             count_refused: false,
             fixed_phase_s: 0.0,
@@ -99,10 +96,7 @@ impl Default for Application {
             tenant_id: DEFAULT_TENANT.to_owned(),
             client_id: DEFAULT_CLIENT.to_owned(),
             client_secret: DEFAULT_SECRET.to_owned(),
-            roles: vec![
-                "Machine.CollectForensics".to_owned(),
-                "Machine.Read.All".to_owned(),
-            ],
+            roles: vec!["Machine.CollectForensics".to_owned(), "Machine.Read.All".to_owned()],
         }
     }
 }
@@ -156,16 +150,7 @@ impl Endpoint {
             Endpoint::Link => (2, 120),
             _ => (100, 1500),
         };
-        vec![
-            Limit {
-                calls: minute,
-                seconds: 60,
-            },
-            Limit {
-                calls: hour,
-                seconds: 3600,
-            },
-        ]
+        vec![Limit { calls: minute, seconds: 60 }, Limit { calls: hour, seconds: 3600 }]
     }
 }
 

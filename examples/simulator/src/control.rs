@@ -31,9 +31,9 @@ pub fn answer(state: &State, asked: &Asked) -> Reply {
         (&Method::GET, "actions") => Ok(json!(actions(state))),
         (&Method::POST, "actions") => parse(&asked.body).and_then(|given| add(state, &given)),
         (&Method::GET, "behaviour") => Ok(json!(state.world().behaviour)),
-        (&Method::POST, "behaviour") => parse(&asked.body)
-            .and_then(|given| change(state, &given))
-            .map(|b| json!(b)),
+        (&Method::POST, "behaviour") => {
+            parse(&asked.body).and_then(|given| change(state, &given)).map(|b| json!(b))
+        }
         (&Method::GET, "stats") => Ok(state.log.stats()),
         (&Method::POST, "tokens/revoke") => Ok(json!({"revoked": state.world().tokens.revoke()})),
         _ => {
@@ -53,13 +53,7 @@ fn parse(body: &str) -> Result<Value, String> {
 
 /// All actions as they would be served now.
 pub fn actions(state: &State) -> Vec<Value> {
-    state
-        .world()
-        .actions
-        .all()
-        .iter()
-        .map(crate::actions::Action::to_json)
-        .collect()
+    state.world().actions.all().iter().map(crate::actions::Action::to_json).collect()
 }
 
 /// Brings in an action as it stands. It belongs to the first machine unless it says otherwise.

@@ -29,19 +29,14 @@ pub fn answer(state: &State, query: &str, headers: &HeaderMap) -> Reply {
         );
     }
     let mut world = state.world();
-    let token = query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("token="))
-        .unwrap_or_default();
+    let token = query.split('&').find_map(|pair| pair.strip_prefix("token=")).unwrap_or_default();
     let link = world.links.find(token).cloned();
     let Some(link) = link else {
         return denied("Signature did not match.");
     };
     if link.is_expired(state.clock.now()) {
         let life = SignedDuration::try_from(state.clock.real(link.lifetime));
-        let expiry = life
-            .ok()
-            .and_then(|life| link.issued_at.checked_add(life).ok());
+        let expiry = life.ok().and_then(|life| link.issued_at.checked_add(life).ok());
         return denied(&format!(
             "Signature not valid in the specified key time frame: Key start [{}] - Key expiry \
              [{}] - Current [{}]",
@@ -50,22 +45,12 @@ pub fn answer(state: &State, query: &str, headers: &HeaderMap) -> Reply {
             http_date(Timestamp::now())
         ));
     }
-    let World {
-        actions,
-        behaviour,
-        packages,
-        ..
-    } = &mut *world;
+    let World { actions, behaviour, packages, .. } = &mut *world;
     let Some(action) = actions.find(&link.action) else {
         return denied("Signature did not match.");
     };
     let name = action.machine_name();
-    let package = packages.of(
-        action.id(),
-        action.machine_id(),
-        name,
-        behaviour.package_bytes,
-    );
+    let package = packages.of(action.id(), action.machine_id(), name, behaviour.package_bytes);
     match package {
         Ok(bytes) => serve(&bytes, headers, behaviour.ranges),
         Err(why) => refused(
@@ -111,15 +96,8 @@ fn serve(package: &Bytes, headers: &HeaderMap, ranges: bool) -> Reply {
         let reply = reply
             .with("etag", &tag)
             .with("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT")
-            .with(
-                "content-disposition",
-                &format!("attachment; filename={FILE}"),
-            );
-        if ranges {
-            reply.with("accept-ranges", "bytes")
-        } else {
-            reply
-        }
+            .with("content-disposition", &format!("attachment; filename={FILE}"));
+        if ranges { reply.with("accept-ranges", "bytes") } else { reply }
     };
     let names_it = |value: &str| value == "*" || value.split(',').any(|t| t.trim() == tag);
     if text(header::IF_MATCH).is_some_and(|value| !names_it(value)) {
@@ -132,23 +110,13 @@ fn serve(package: &Bytes, headers: &HeaderMap, ranges: bool) -> Reply {
     }
     let same = text(header::IF_RANGE).is_none_or(|value| value.trim() == tag);
     let size = package.len();
-    let range = text(header::RANGE)
-        .filter(|_| ranges && same)
-        .and_then(|r| parse(r, size));
+    let range = text(header::RANGE).filter(|_| ranges && same).and_then(|r| parse(r, size));
     match range {
-        None => dressed(Reply::sized(
-            StatusCode::OK,
-            "application/zip",
-            package.clone(),
-        )),
+        None => dressed(Reply::sized(StatusCode::OK, "application/zip", package.clone())),
         Some(Some((first, last))) => {
             let part = package.slice(first..last + 1);
-            dressed(Reply::sized(
-                StatusCode::PARTIAL_CONTENT,
-                "application/zip",
-                part,
-            ))
-            .with("content-range", &format!("bytes {first}-{last}/{size}"))
+            dressed(Reply::sized(StatusCode::PARTIAL_CONTENT, "application/zip", part))
+                .with("content-range", &format!("bytes {first}-{last}/{size}"))
         }
         Some(None) => refused(
             StatusCode::RANGE_NOT_SATISFIABLE,
@@ -168,24 +136,14 @@ fn parse(range: &str, size: usize) -> Option<Option<(usize, usize)>> {
     let end = size.checked_sub(1);
     if first.is_empty() {
         let length: usize = last.parse().ok()?;
-        return Some(
-            end.filter(|_| length > 0)
-                .map(|end| (size.saturating_sub(length), end)),
-        );
+        return Some(end.filter(|_| length > 0).map(|end| (size.saturating_sub(length), end)));
     }
     let first: usize = first.parse().ok()?;
-    let last = if last.is_empty() {
-        usize::MAX
-    } else {
-        last.parse().ok()?
-    };
+    let last = if last.is_empty() { usize::MAX } else { last.parse().ok()? };
     if last < first {
         return None;
     }
-    Some(
-        end.filter(|end| first <= *end)
-            .map(|end| (first, last.min(end))),
-    )
+    Some(end.filter(|end| first <= *end).map(|end| (first, last.min(end))))
 }
 
 /// Changes with the content (FNV-1a).

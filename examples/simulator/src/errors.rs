@@ -17,11 +17,8 @@ use crate::reply::Reply;
 /// diagnostics span; both forms are on record, so errors take turns.
 pub fn error(status: StatusCode, code: &str, message: &str) -> Reply {
     static SPAN_NEXT: AtomicBool = AtomicBool::new(false);
-    let target = if SPAN_NEXT.fetch_xor(true, Ordering::Relaxed) {
-        ids::span()
-    } else {
-        ids::guid()
-    };
+    let target =
+        if SPAN_NEXT.fetch_xor(true, Ordering::Relaxed) { ids::span() } else { ids::guid() };
     with_target(status, code, message, &target)
 }
 
@@ -36,12 +33,7 @@ pub fn not_a_guid(key: &str) -> Reply {
         "The key value ({key}) from request is not valid. The key value should be format of type \
          'Edm.Guid'."
     );
-    with_target(
-        StatusCode::BAD_REQUEST,
-        "BadRequest",
-        &message,
-        &ids::span(),
-    )
+    with_target(StatusCode::BAD_REQUEST, "BadRequest", &message, &ids::span())
 }
 
 /// A query option that the service does not have: no code, no target, but details.
@@ -65,29 +57,17 @@ pub fn bad_query(why: &str) -> Reply {
 
 /// A body that is not the JSON object expected.
 pub fn bad_body() -> Reply {
-    error(
-        StatusCode::BAD_REQUEST,
-        "InvalidRequestBody",
-        "Request body is incorrect",
-    )
+    error(StatusCode::BAD_REQUEST, "InvalidRequestBody", "Request body is incorrect")
 }
 
 /// No such machine.
 pub fn no_machine(id: &str) -> Reply {
-    error(
-        StatusCode::NOT_FOUND,
-        "ResourceNotFound",
-        &format!("Machine {id} was not found"),
-    )
+    error(StatusCode::NOT_FOUND, "ResourceNotFound", &format!("Machine {id} was not found"))
 }
 
 /// No such action.
 pub fn no_action(id: &str) -> Reply {
-    error(
-        StatusCode::NOT_FOUND,
-        "ResourceNotFound",
-        &format!("MachineAction {id} was not found"),
-    )
+    error(StatusCode::NOT_FOUND, "ResourceNotFound", &format!("MachineAction {id} was not found"))
 }
 
 /// No token, or one that does not count (any more).
@@ -113,26 +93,14 @@ pub fn forbidden(required: &[&str], held: &[String]) -> Reply {
 /// and only on wish in `Retry-After`.
 pub fn quota_exceeded(refusal: &Refusal, wait: Duration, retry_after: bool) -> Reply {
     let seconds = (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1);
-    let Limit {
-        calls,
-        seconds: window,
-    } = refusal.limit;
-    let window = format!(
-        "{:02}:{:02}:{:02}",
-        window / 3600,
-        window / 60 % 60,
-        window % 60
-    );
+    let Limit { calls, seconds: window } = refusal.limit;
+    let window = format!("{:02}:{:02}:{:02}", window / 3600, window / 60 % 60, window % 60);
     let message = format!(
         "API calls quota exceeded! Maximum allowed {calls} per {window} for the key \
          Destination+TenantID+AppID. You can send requests again in {seconds} seconds."
     );
     let reply = with_target(StatusCode::TOO_MANY_REQUESTS, "429", &message, &ids::guid());
-    if retry_after {
-        reply.with("retry-after", &seconds.to_string())
-    } else {
-        reply
-    }
+    if retry_after { reply.with("retry-after", &seconds.to_string()) } else { reply }
 }
 
 #[cfg(test)]
@@ -141,15 +109,9 @@ mod tests {
 
     #[test]
     fn the_wait_is_told_in_whole_seconds_that_are_enough() {
-        let limit = Limit {
-            calls: 2,
-            seconds: 3600,
-        };
+        let limit = Limit { calls: 2, seconds: 3600 };
         for (wait, told) in [(0.0, 1), (0.001, 1), (7.2, 8), (8.0, 8)] {
-            let refusal = Refusal {
-                limit,
-                wait: Duration::ZERO,
-            };
+            let refusal = Refusal { limit, wait: Duration::ZERO };
             let reply = quota_exceeded(&refusal, Duration::from_secs_f64(wait), true);
             let text = String::from_utf8(reply.body.to_vec()).unwrap();
             let expected = format!(

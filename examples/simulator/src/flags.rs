@@ -121,11 +121,7 @@ pub struct Flags {
     #[arg(long, value_enum, default_value = "refuse400")]
     duplicate: Second,
     /// The error code of that 400
-    #[arg(
-        long,
-        value_name = "CODE",
-        default_value = "ActiveRequestAlreadyExists"
-    )]
+    #[arg(long, value_name = "CODE", default_value = "ActiveRequestAlreadyExists")]
     duplicate_code: String,
     /// Ignore Range on downloads and always send the whole package
     #[arg(long)]
@@ -174,20 +170,14 @@ fn application(text: &str) -> Result<Application, String> {
         tenant_id: tenant.to_owned(),
         client_id: client.to_owned(),
         client_secret: secret.to_owned(),
-        roles: roles
-            .split(',')
-            .filter(|r| !r.is_empty())
-            .map(str::to_owned)
-            .collect(),
+        roles: roles.split(',').filter(|r| !r.is_empty()).map(str::to_owned).collect(),
     })
 }
 
 fn limits(text: &str) -> Result<Limits, String> {
     let mut all = Limits::new();
     for part in text.split(';').filter(|part| !part.trim().is_empty()) {
-        let (name, list) = part
-            .split_once('=')
-            .ok_or("must be ENDPOINT=CALLS/SECONDS")?;
+        let (name, list) = part.split_once('=').ok_or("must be ENDPOINT=CALLS/SECONDS")?;
         let endpoint = Endpoint::ALL
             .into_iter()
             .find(|endpoint| endpoint.name() == name.trim())
@@ -195,16 +185,10 @@ fn limits(text: &str) -> Result<Limits, String> {
         let limits = list.split(',').map(|limit| {
             let (calls, seconds) = limit.split_once('/')?;
             let seconds = seconds.trim().parse().ok().filter(|s| *s > 0)?;
-            Some(Limit {
-                calls: calls.trim().parse().ok()?,
-                seconds,
-            })
+            Some(Limit { calls: calls.trim().parse().ok()?, seconds })
         });
         let limits: Option<Vec<Limit>> = limits.collect();
-        all.insert(
-            endpoint,
-            limits.ok_or_else(|| format!("`{list}` is not CALLS/SECONDS"))?,
-        );
+        all.insert(endpoint, limits.ok_or_else(|| format!("`{list}` is not CALLS/SECONDS"))?);
     }
     Ok(all)
 }
@@ -213,11 +197,7 @@ fn range(text: &str) -> Result<(u64, u64), String> {
     let (least, most) = text.split_once('-').unwrap_or((text, text));
     let number = |s: &str| s.trim().parse::<u64>().map_err(|e| e.to_string());
     let (least, most) = (number(least)?, number(most)?);
-    if least <= most {
-        Ok((least, most))
-    } else {
-        Err("the range is empty".to_owned())
-    }
+    if least <= most { Ok((least, most)) } else { Err("the range is empty".to_owned()) }
 }
 
 fn machine_outcome(text: &str) -> Result<(String, Outcome), String> {
@@ -280,9 +260,7 @@ impl From<Flags> for Config {
         if !flags.application.is_empty() {
             config.applications = flags.application;
         }
-        config
-            .quota_limits
-            .extend(flags.quota_limits.unwrap_or_default());
+        config.quota_limits.extend(flags.quota_limits.unwrap_or_default());
         config
     }
 }

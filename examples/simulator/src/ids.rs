@@ -57,11 +57,9 @@ mod tests {
             assert!(is_guid(&id), "{id}");
             assert_eq!(&id[14..15], "4");
         }
-        for wrong in [
-            "",
-            "5382f7ea75574ab79782d50480024a4e",
-            "5382f7ea-7557-4ab7-9782-d50480024a4g",
-        ] {
+        for wrong in
+            ["", "5382f7ea75574ab79782d50480024a4e", "5382f7ea-7557-4ab7-9782-d50480024a4g"]
+        {
             assert!(!is_guid(wrong), "{wrong}");
         }
     }
@@ -70,10 +68,7 @@ mod tests {
     fn machine_ids_are_distinct_and_40_hex_digits() {
         let ids: HashSet<_> = (0..5000).map(machine_id).collect();
         assert_eq!(ids.len(), 5000);
-        assert!(
-            ids.iter()
-                .all(|id| id.len() == 40 && id.bytes().all(|b| b.is_ascii_hexdigit()))
-        );
+        assert!(ids.iter().all(|id| id.len() == 40 && id.bytes().all(|b| b.is_ascii_hexdigit())));
         assert_eq!(machine_id(7), machine_id(7));
     }
 }

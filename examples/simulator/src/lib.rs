@@ -86,16 +86,9 @@ impl Simulator {
 
     fn launch(mut config: Config, observer: Option<Observer>) -> io::Result<Simulator> {
         let prefix = config.path_prefix.trim_matches('/').to_owned();
-        config.path_prefix = if prefix.is_empty() {
-            prefix
-        } else {
-            format!("/{prefix}")
-        };
-        let identity = if config.tls {
-            Some(tls::identity().map_err(io::Error::other)?)
-        } else {
-            None
-        };
+        config.path_prefix = if prefix.is_empty() { prefix } else { format!("/{prefix}") };
+        let identity =
+            if config.tls { Some(tls::identity().map_err(io::Error::other)?) } else { None };
         let listener = TcpListener::bind(config.listen)?;
         listener.set_nonblocking(true)?;
         let scheme = if config.tls { "https" } else { "http" };
@@ -104,18 +97,15 @@ impl Simulator {
             identity.map_or((None, None), |it| (Some(it.acceptor), Some(it.ca_pem)));
         let state = Arc::new(State::new(config, origin, observer));
 
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = {
             let _inside = runtime.enter();
             tokio::net::TcpListener::from_std(listener)?
         };
         let (stop, stopped) = oneshot::channel();
         let shared = Arc::clone(&state);
-        let thread = std::thread::Builder::new()
-            .name("mde-simulator".to_owned())
-            .spawn(move || {
+        let thread =
+            std::thread::Builder::new().name("mde-simulator".to_owned()).spawn(move || {
                 runtime.block_on(async move {
                     tokio::select! {
                         () = server::run(listener, acceptor, shared) => {}
@@ -123,12 +113,7 @@ impl Simulator {
                     }
                 });
             })?;
-        Ok(Simulator {
-            state,
-            ca_pem,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Simulator { state, ca_pem, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Scheme, address and port: where the control endpoints are, with or without a path prefix.

@@ -41,11 +41,8 @@ impl Links {
             STANDARD.encode(bytes)
         };
         let token = format!("{};{};{}", part(656), part(656), part(160));
-        let token = token
-            .replace('/', "%2f")
-            .replace('+', "%2b")
-            .replace('=', "%3d")
-            .replace(';', "%3b");
+        let token =
+            token.replace('/', "%2f").replace('+', "%2b").replace('=', "%3d").replace(';', "%3b");
         self.0.insert(token.clone(), link);
         token
     }

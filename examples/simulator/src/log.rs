@@ -103,10 +103,7 @@ impl Log {
         let by_endpoint: serde_json::Map<String, Value> = by_endpoint
             .into_iter()
             .map(|(name, (requests, refused))| {
-                (
-                    name.to_owned(),
-                    json!({"requests": requests, "refused": refused}),
-                )
+                (name.to_owned(), json!({"requests": requests, "refused": refused}))
             })
             .collect();
         json!({

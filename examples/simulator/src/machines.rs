@@ -17,10 +17,7 @@ use crate::state::State;
 pub struct Machines(Vec<Value>);
 
 fn text<'a>(machine: &'a Value, member: &str) -> &'a str {
-    machine
-        .get(member)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    machine.get(member).and_then(Value::as_str).unwrap_or_default()
 }
 
 impl Machines {
@@ -41,11 +38,8 @@ impl Machines {
 
     /// By id, Entra device id or computer name, which reading accepts.
     pub fn by_id_or_name(&self, id: &str) -> Option<&Value> {
-        self.by_id(id).or_else(|| {
-            self.0
-                .iter()
-                .find(|m| text(m, "computerDnsName").eq_ignore_ascii_case(id))
-        })
+        self.by_id(id)
+            .or_else(|| self.0.iter().find(|m| text(m, "computerDnsName").eq_ignore_ascii_case(id)))
     }
 }
 
@@ -60,28 +54,16 @@ fn machine(n: usize, now: Timestamp) -> Value {
     };
     // The last full report is about daily, so it differs from machine to machine.
     let minutes = i64::try_from(n % 1440).unwrap_or(0);
-    let platform = [
-        "Windows11",
-        "Windows10",
-        "WindowsServer2022",
-        "macOS",
-        "Linux",
-    ];
-    let platform = platform
-        .get(n.saturating_sub(1) % platform.len())
-        .unwrap_or(&"Windows11");
+    let platform = ["Windows11", "Windows10", "WindowsServer2022", "macOS", "Linux"];
+    let platform = platform.get(n.saturating_sub(1) % platform.len()).unwrap_or(&"Windows11");
     let aad = ids::machine_id(n + 0x4000_0000);
-    let aad: String = aad
-        .chars()
-        .enumerate()
-        .take(32)
-        .fold(String::new(), |mut out, (at, c)| {
-            if matches!(at, 8 | 12 | 16 | 20) {
-                out.push('-');
-            }
-            out.push(c);
-            out
-        });
+    let aad: String = aad.chars().enumerate().take(32).fold(String::new(), |mut out, (at, c)| {
+        if matches!(at, 8 | 12 | 16 | 20) {
+            out.push('-');
+        }
+        out.push(c);
+        out
+    });
     json!({
         "id": ids::machine_id(n - 1),
         "mergedIntoMachineId": null,
@@ -138,12 +120,7 @@ pub const SCHEMA: Schema = Schema {
         Member::filterable("exposureLevel", LEVEL),
         Member::filterable(
             "onboardingStatus",
-            Kind::Enum(&[
-                "InsufficientInfo",
-                "Onboarded",
-                "CanBeOnboarded",
-                "Unsupported",
-            ]),
+            Kind::Enum(&["InsufficientInfo", "Onboarded", "CanBeOnboarded", "Unsupported"]),
         ),
         Member::filterable("lastIpAddress", Kind::Text),
         Member::filterable(
@@ -183,10 +160,9 @@ pub const SCHEMA: Schema = Schema {
 /// Answers `GET /api/machines/{id}`.
 pub fn read(state: &State, id: &str) -> Reply {
     match state.machines.by_id_or_name(id) {
-        Some(machine) => Reply::odata(
-            StatusCode::OK,
-            &query::in_context("Machines/$entity", machine),
-        ),
+        Some(machine) => {
+            Reply::odata(StatusCode::OK, &query::in_context("Machines/$entity", machine))
+        }
         None => errors::no_machine(id),
     }
 }
@@ -194,13 +170,7 @@ pub fn read(state: &State, id: &str) -> Reply {
 /// Answers `GET /api/machines`. No match is a 404 here, not an empty list.
 pub fn list(state: &State, path: &str, query: &str) -> Reply {
     let url = format!("{}{path}", state.origin);
-    match query::list(
-        &SCHEMA,
-        state.machines.all(),
-        query,
-        &url,
-        state.config.page_size,
-    ) {
+    match query::list(&SCHEMA, state.machines.all(), query, &url, state.config.page_size) {
         Ok(page) if page.matched == 0 => none_found(),
         Ok(page) => Reply::odata(StatusCode::OK, &page.body),
         Err(reply) => reply,
@@ -208,11 +178,7 @@ pub fn list(state: &State, path: &str, query: &str) -> Reply {
 }
 
 fn none_found() -> Reply {
-    errors::error(
-        StatusCode::NOT_FOUND,
-        "ResourceNotFound",
-        "No machines were found",
-    )
+    errors::error(StatusCode::NOT_FOUND, "ResourceNotFound", "No machines were found")
 }
 
 /// Answers `GET /api/machines/findbyip(ip='…',timestamp=…)`. The simulated machines have always had

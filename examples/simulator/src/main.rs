@@ -1,8 +1,5 @@
 //! The simulator as a program: flags in, one line per request out.
-#![allow(
-    clippy::print_stdout,
-    reason = "a program speaks on its standard output"
-)]
+#![allow(clippy::print_stdout, reason = "a program speaks on its standard output")]
 
 mod flags;
 
@@ -15,28 +12,10 @@ use mde_simulator::{LoggedRequest, Simulator};
 use flags::Flags;
 
 fn report(request: &LoggedRequest) {
-    let LoggedRequest {
-        method,
-        path,
-        query,
-        status,
-        ..
-    } = request;
-    let (mark, query) = if query.is_empty() {
-        ("", "")
-    } else {
-        ("?", query.as_str())
-    };
-    let status = if *status == 0 {
-        "-".to_owned()
-    } else {
-        status.to_string()
-    };
-    let note = if request.refused_by_quota {
-        " (quota)"
-    } else {
-        ""
-    };
+    let LoggedRequest { method, path, query, status, .. } = request;
+    let (mark, query) = if query.is_empty() { ("", "") } else { ("?", query.as_str()) };
+    let status = if *status == 0 { "-".to_owned() } else { status.to_string() };
+    let note = if request.refused_by_quota { " (quota)" } else { "" };
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{status} {method} {path}{mark}{query}{note}");
     let _ = out.flush();
@@ -44,9 +23,7 @@ fn report(request: &LoggedRequest) {
 
 fn run(flags: Flags) -> io::Result<()> {
     // Before anything listens, so that a signal from now on ends the program in order.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (quiet, ca_out, port_file) = (flags.quiet, flags.ca_out.clone(), flags.port_file.clone());
     let ended = {
         let _inside = runtime.enter();
@@ -97,10 +74,7 @@ fn signals() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-#[allow(
-    clippy::print_stderr,
-    reason = "errors of a program go to its standard error"
-)]
+#[allow(clippy::print_stderr, reason = "errors of a program go to its standard error")]
 fn main() -> ExitCode {
     match run(Flags::parse()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -41,9 +41,7 @@ fn build(action: &str, machine: &str, name: &str, extra: u64) -> io::Result<Byte
     if extra > 0 {
         let stored = packed.compression_method(CompressionMethod::Stored);
         zip.start_file("Security event log/ArchivedSecurity.evtx", stored)?;
-        let seed = action
-            .bytes()
-            .fold(0_u64, |s, b| s.wrapping_mul(31).wrapping_add(b.into()));
+        let seed = action.bytes().fold(0_u64, |s, b| s.wrapping_mul(31).wrapping_add(b.into()));
         let mut random = fastrand::Rng::with_seed(seed);
         let mut block = [0_u8; 8192];
         let mut left = extra;
@@ -68,12 +66,7 @@ fn files(action: &str, machine: &str, name: &str) -> Vec<(String, String)> {
         }
         text
     };
-    for key in [
-        "HKLM_Run",
-        "HKLM_RunOnce",
-        "HKCU_Run",
-        "HKLM_Winlogon_Shell",
-    ] {
+    for key in ["HKLM_Run", "HKLM_RunOnce", "HKCU_Run", "HKLM_Winlogon_Shell"] {
         let text = if key == "HKLM_Run" {
             "SecurityHealth    REG_EXPAND_SZ    %windir%\\system32\\SecurityHealthSystray.exe\r\n"
         } else {
@@ -84,111 +77,43 @@ fn files(action: &str, machine: &str, name: &str) -> Vec<(String, String)> {
     let programs = |n: u32| format!("Contoso Tool {n},1.{n}.0,Contoso,2026010{}", n % 9 + 1);
     add(
         "Installed programs/InstalledPrograms.csv",
-        table(
-            "DisplayName,DisplayVersion,Publisher,InstallDate",
-            &programs,
-            24,
-        ),
+        table("DisplayName,DisplayVersion,Publisher,InstallDate", &programs, 24),
     );
     let connection = |n: u32| {
-        format!(
-            "  TCP    10.0.0.5:{}    203.0.113.{}:443    ESTABLISHED",
-            49_700 + n,
-            n + 1
-        )
+        format!("  TCP    10.0.0.5:{}    203.0.113.{}:443    ESTABLISHED", 49_700 + n, n + 1)
     };
     add(
         "Network connections/ActiveNetConnections.txt",
         table("Active Connections", &connection, 40),
     );
-    let arp = |n: u32| {
-        format!(
-            "  10.0.0.{}    00-0c-29-00-00-{:02x}    dynamic",
-            n + 1,
-            n + 1
-        )
-    };
-    add(
-        "Network connections/Arp.txt",
-        table("Interface: 10.0.0.5 --- 0x4", &arp, 12),
-    );
+    let arp = |n: u32| format!("  10.0.0.{}    00-0c-29-00-00-{:02x}    dynamic", n + 1, n + 1);
+    add("Network connections/Arp.txt", table("Interface: 10.0.0.5 --- 0x4", &arp, 12));
     let dns = |n: u32| format!("    Record Name . . . . . : host{n}.contoso.example");
-    add(
-        "Network connections/DnsCache.txt",
-        table("Windows IP Configuration", &dns, 30),
-    );
-    add(
-        "Network connections/IpConfig.txt",
-        format!("   Host Name . . . . . : {name}\r\n"),
-    );
-    add(
-        "Network connections/FirewallExecutionLog.txt",
-        "Ok.\r\n".to_owned(),
-    );
-    add(
-        "Network connections/pfirewall.log",
-        "#Version: 1.5\r\n".to_owned(),
-    );
-    add(
-        "Prefetch files/CMD.EXE-0BD30981.pf",
-        format!("MAM\u{4} {action}"),
-    );
-    add(
-        "Prefetch files/PrefetchFilesList.txt",
-        "CMD.EXE-0BD30981.pf\r\n".to_owned(),
-    );
+    add("Network connections/DnsCache.txt", table("Windows IP Configuration", &dns, 30));
+    add("Network connections/IpConfig.txt", format!("   Host Name . . . . . : {name}\r\n"));
+    add("Network connections/FirewallExecutionLog.txt", "Ok.\r\n".to_owned());
+    add("Network connections/pfirewall.log", "#Version: 1.5\r\n".to_owned());
+    add("Prefetch files/CMD.EXE-0BD30981.pf", format!("MAM\u{4} {action}"));
+    add("Prefetch files/PrefetchFilesList.txt", "CMD.EXE-0BD30981.pf\r\n".to_owned());
     let process = |n: u32| format!("process{n}.exe,{},{}", 400 + n * 4, n % 7);
-    add(
-        "Processes/Processes.csv",
-        table("Name,ProcessId,SessionId", &process, 120),
-    );
+    add("Processes/Processes.csv", table("Name,ProcessId,SessionId", &process, 120));
     let task = |n: u32| format!("{name},\\Contoso\\Task {n},Ready");
-    add(
-        "Scheduled tasks/ScheduledTasks.csv",
-        table("HostName,TaskName,Status", &task, 60),
-    );
-    add(
-        "Security event log/Security.evtx",
-        format!("ElfFile\u{0} {action} {machine}"),
-    );
+    add("Scheduled tasks/ScheduledTasks.csv", table("HostName,TaskName,Status", &task, 60));
+    add("Security event log/Security.evtx", format!("ElfFile\u{0} {action} {machine}"));
     let service = |n: u32| format!("service{n},Contoso Service {n},Running");
-    add(
-        "Services/Services.csv",
-        table("Name,DisplayName,State", &service, 90),
-    );
+    add("Services/Services.csv", table("Name,DisplayName,State", &service, 90));
     let sessions = "Windows Server Message Block (SMB) sessions";
-    add(
-        &format!("{sessions}/SMBInboundSessions.txt"),
-        "There are no entries.\r\n".to_owned(),
-    );
-    add(
-        &format!("{sessions}/SMBOutboundSession.txt"),
-        "There are no entries.\r\n".to_owned(),
-    );
+    add(&format!("{sessions}/SMBInboundSessions.txt"), "There are no entries.\r\n".to_owned());
+    add(&format!("{sessions}/SMBOutboundSession.txt"), "There are no entries.\r\n".to_owned());
     add(
         "System Information/SystemInformation.txt",
         format!("Host Name:    {name}\r\nDevice ID:    {machine}\r\n"),
     );
-    add(
-        "Temp Directories/Temp_alice.txt",
-        " Directory of C:\\Users\\alice\r\n".to_owned(),
-    );
-    add(
-        "Users and Groups/Groups.txt",
-        "Administrators\r\nUsers\r\n".to_owned(),
-    );
-    add(
-        "Users and Groups/Users.txt",
-        "Administrator\r\nalice\r\n".to_owned(),
-    );
-    add(
-        "WdSupportLogs/MpCmdRunLog.txt",
-        "MpCmdRun: End Time\r\n".to_owned(),
-    );
+    add("Temp Directories/Temp_alice.txt", " Directory of C:\\Users\\alice\r\n".to_owned());
+    add("Users and Groups/Groups.txt", "Administrators\r\nUsers\r\n".to_owned());
+    add("Users and Groups/Users.txt", "Administrator\r\nalice\r\n".to_owned());
+    add("WdSupportLogs/MpCmdRunLog.txt", "MpCmdRun: End Time\r\n".to_owned());
     add("WdSupportLogs/MPSupportFiles.cab", format!("MSCF {action}"));
-    add(
-        "CollectionSummaryReport.xls",
-        format!("Collection\tResult\r\n{action}\tSuccess\r\n"),
-    );
+    add("CollectionSummaryReport.xls", format!("Collection\tResult\r\n{action}\tSuccess\r\n"));
     files
 }

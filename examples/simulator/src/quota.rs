@@ -36,12 +36,7 @@ pub struct Quota {
 
 impl Quota {
     pub fn new(mode: QuotaMode, phase: Duration, count_refused: bool) -> Self {
-        Quota {
-            mode,
-            phase,
-            count_refused,
-            counters: HashMap::new(),
-        }
+        Quota { mode, phase, count_refused, counters: HashMap::new() }
     }
 
     /// Counts one call at `now`, or says why not. Time must not run backwards from call to call.
@@ -51,18 +46,12 @@ impl Quota {
             return Ok(());
         }
         let counters = self.counters.entry(key).or_insert_with(|| {
-            limits
-                .iter()
-                .map(|limit| Counter::new(mode, *limit, phase))
-                .collect()
+            limits.iter().map(|limit| Counter::new(mode, *limit, phase)).collect()
         });
         let refusal = counters
             .iter_mut()
             .filter_map(|counter| {
-                counter.wait(now).map(|wait| Refusal {
-                    limit: counter.limit(),
-                    wait,
-                })
+                counter.wait(now).map(|wait| Refusal { limit: counter.limit(), wait })
             })
             .max_by_key(|refusal| refusal.wait);
         if refusal.is_none() || self.count_refused {
@@ -83,17 +72,9 @@ enum Counter {
 impl Counter {
     fn new(mode: QuotaMode, limit: Limit, phase: Duration) -> Self {
         if mode == QuotaMode::Fixed {
-            Counter::Fixed(Fixed {
-                limit,
-                phase,
-                window: None,
-                count: 0,
-            })
+            Counter::Fixed(Fixed { limit, phase, window: None, count: 0 })
         } else {
-            Counter::Sliding(Sliding {
-                limit,
-                counted: VecDeque::new(),
-            })
+            Counter::Sliding(Sliding { limit, counted: VecDeque::new() })
         }
     }
 
@@ -177,11 +158,7 @@ mod tests {
     }
 
     fn key(application: &str) -> Key {
-        Key {
-            tenant: "t".into(),
-            application: application.into(),
-            endpoint: Endpoint::Read,
-        }
+        Key { tenant: "t".into(), application: application.into(), endpoint: Endpoint::Read }
     }
 
     fn quota(mode: QuotaMode, phase: f64) -> Quota {
@@ -189,20 +166,14 @@ mod tests {
     }
 
     fn minute() -> Vec<Limit> {
-        vec![Limit {
-            calls: 100,
-            seconds: 60,
-        }]
+        vec![Limit { calls: 100, seconds: 60 }]
     }
 
     #[test]
     fn sliding_accepts_again_exactly_one_window_after_the_oldest() {
         let mut q = quota(QuotaMode::Sliding, 0.0);
         for n in 0..100 {
-            assert_eq!(
-                q.count(key("a"), &minute(), at(10.0 + f64::from(n) * 0.25)),
-                Ok(())
-            );
+            assert_eq!(q.count(key("a"), &minute(), at(10.0 + f64::from(n) * 0.25)), Ok(()));
         }
         let refused = q.count(key("a"), &minute(), at(40.0)).unwrap_err();
         assert_eq!(refused.wait, at(30.0));
@@ -211,19 +182,14 @@ mod tests {
         assert!(q.count(key("a"), &minute(), just_before).is_err());
         assert_eq!(q.count(key("a"), &minute(), at(70.0)), Ok(()));
         // The next place becomes free a quarter of a second later.
-        assert_eq!(
-            q.count(key("a"), &minute(), at(70.0)).unwrap_err().wait,
-            at(0.25)
-        );
+        assert_eq!(q.count(key("a"), &minute(), at(70.0)).unwrap_err().wait, at(0.25));
     }
 
     #[test]
     fn sliding_never_lets_two_hundred_through_around_a_boundary() {
         let mut q = quota(QuotaMode::Sliding, 0.0);
         let accepted = |q: &mut Quota, t: f64| {
-            (0..100)
-                .filter(|_| q.count(key("a"), &minute(), at(t)).is_ok())
-                .count()
+            (0..100).filter(|_| q.count(key("a"), &minute(), at(t)).is_ok()).count()
         };
         assert_eq!(accepted(&mut q, 59.9), 100);
         assert_eq!(accepted(&mut q, 60.1), 0);
@@ -233,9 +199,7 @@ mod tests {
     fn fixed_lets_two_hundred_through_around_a_boundary() {
         let mut q = quota(QuotaMode::Fixed, 0.0);
         let accepted = |q: &mut Quota, t: f64| {
-            (0..150)
-                .filter(|_| q.count(key("a"), &minute(), at(t)).is_ok())
-                .count()
+            (0..150).filter(|_| q.count(key("a"), &minute(), at(t)).is_ok()).count()
         };
         assert_eq!(accepted(&mut q, 59.9), 100);
         assert_eq!(accepted(&mut q, 60.1), 100);
@@ -246,42 +210,21 @@ mod tests {
     #[test]
     fn fixed_windows_begin_at_their_phase() {
         let mut q = quota(QuotaMode::Fixed, 17.5);
-        let one = vec![Limit {
-            calls: 1,
-            seconds: 60,
-        }];
+        let one = vec![Limit { calls: 1, seconds: 60 }];
         assert_eq!(q.count(key("a"), &one, at(0.0)), Ok(()));
         assert_eq!(q.count(key("a"), &one, at(10.0)).unwrap_err().wait, at(7.5));
-        assert!(
-            q.count(key("a"), &one, at(17.5) - Duration::from_nanos(1))
-                .is_err()
-        );
+        assert!(q.count(key("a"), &one, at(17.5) - Duration::from_nanos(1)).is_err());
         assert_eq!(q.count(key("a"), &one, at(17.5)), Ok(()));
-        assert_eq!(
-            q.count(key("a"), &one, at(17.5)).unwrap_err().wait,
-            at(60.0)
-        );
+        assert_eq!(q.count(key("a"), &one, at(17.5)).unwrap_err().wait, at(60.0));
     }
 
     #[test]
     fn all_limits_hold_together_and_the_longest_wait_is_told() {
-        let both = vec![
-            Limit {
-                calls: 2,
-                seconds: 60,
-            },
-            Limit {
-                calls: 3,
-                seconds: 3600,
-            },
-        ];
+        let both = vec![Limit { calls: 2, seconds: 60 }, Limit { calls: 3, seconds: 3600 }];
         let mut q = quota(QuotaMode::Sliding, 0.0);
         assert!(q.count(key("a"), &both, at(0.0)).is_ok());
         assert!(q.count(key("a"), &both, at(1.0)).is_ok());
-        assert_eq!(
-            q.count(key("a"), &both, at(2.0)).unwrap_err().limit.seconds,
-            60
-        );
+        assert_eq!(q.count(key("a"), &both, at(2.0)).unwrap_err().limit.seconds, 60);
         assert!(q.count(key("a"), &both, at(60.0)).is_ok());
         let refused = q.count(key("a"), &both, at(60.5)).unwrap_err();
         assert_eq!((refused.limit.seconds, refused.wait), (3600, at(3539.5)));
@@ -292,10 +235,7 @@ mod tests {
     #[test]
     fn applications_do_not_share() {
         let mut q = quota(QuotaMode::Sliding, 0.0);
-        let one = vec![Limit {
-            calls: 1,
-            seconds: 60,
-        }];
+        let one = vec![Limit { calls: 1, seconds: 60 }];
         assert!(q.count(key("a"), &one, at(0.0)).is_ok());
         assert!(q.count(key("b"), &one, at(0.0)).is_ok());
         assert!(q.count(key("a"), &one, at(0.0)).is_err());
@@ -303,10 +243,7 @@ mod tests {
 
     #[test]
     fn refused_calls_use_a_slot_only_if_asked() {
-        let one = vec![Limit {
-            calls: 1,
-            seconds: 60,
-        }];
+        let one = vec![Limit { calls: 1, seconds: 60 }];
         for (count_refused, accepted) in [(false, true), (true, false)] {
             for mode in [QuotaMode::Sliding, QuotaMode::Fixed] {
                 let mut q = Quota::new(mode, Duration::ZERO, count_refused);
@@ -322,14 +259,8 @@ mod tests {
     fn a_limit_of_zero_refuses_everything() {
         for mode in [QuotaMode::Sliding, QuotaMode::Fixed] {
             let mut q = Quota::new(mode, Duration::ZERO, false);
-            let none = vec![Limit {
-                calls: 0,
-                seconds: 60,
-            }];
-            assert_eq!(
-                q.count(key("a"), &none, at(0.0)).unwrap_err().wait,
-                at(60.0)
-            );
+            let none = vec![Limit { calls: 0, seconds: 60 }];
+            assert_eq!(q.count(key("a"), &none, at(0.0)).unwrap_err().wait, at(60.0));
         }
     }
 

@@ -28,27 +28,14 @@ const MINIMAL: &str =
 impl Reply {
     /// No body, and a length of zero that says so: what an unknown route gets.
     pub fn empty(status: StatusCode) -> Self {
-        Reply {
-            status,
-            headers: Box::default(),
-            body: Bytes::new(),
-            chunked: false,
-        }
-        .with(
-            "strict-transport-security",
-            "max-age=15724800; includeSubDomains",
-        )
+        Reply { status, headers: Box::default(), body: Bytes::new(), chunked: false }
+            .with("strict-transport-security", "max-age=15724800; includeSubDomains")
     }
 
     /// A body of a known length.
     pub fn sized(status: StatusCode, content_type: &str, body: impl Into<Bytes>) -> Self {
-        Reply {
-            status,
-            headers: Box::default(),
-            body: body.into(),
-            chunked: false,
-        }
-        .with("content-type", content_type)
+        Reply { status, headers: Box::default(), body: body.into(), chunked: false }
+            .with("content-type", content_type)
     }
 
     /// Plain JSON, as the control endpoints and the sign-in service send it.
@@ -78,10 +65,9 @@ impl Reply {
 
     /// Adds or replaces a header; a value that HTTP does not allow is left out.
     pub fn with(mut self, name: &str, value: &str) -> Self {
-        if let (Ok(name), Ok(value)) = (
-            HeaderName::from_bytes(name.as_bytes()),
-            HeaderValue::from_str(value),
-        ) {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value))
+        {
             self.headers.insert(name, value);
         }
         self
@@ -98,9 +84,7 @@ impl Reply {
         if encoder.write_all(&self.body).is_ok() {
             if let Ok(packed) = encoder.finish() {
                 self.body = packed.into();
-                return self
-                    .with("content-encoding", "deflate")
-                    .with("vary", "Accept-Encoding");
+                return self.with("content-encoding", "deflate").with("vary", "Accept-Encoding");
             }
         }
         self
@@ -124,9 +108,7 @@ fn offers_deflate(request: &HeaderMap) -> bool {
         .flat_map(|value| value.split(','))
         .any(|offer| {
             let mut parts = offer.split(';').map(str::trim);
-            let named = parts
-                .next()
-                .is_some_and(|name| name.eq_ignore_ascii_case("deflate"));
+            let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("deflate"));
             let refused = parts
                 .filter_map(|p| p.strip_prefix("q=").or_else(|| p.strip_prefix("Q=")))
                 .any(|weight| weight.trim().parse() == Ok(0.0));

@@ -56,9 +56,7 @@ impl Call {
             ["machines", find] if find.starts_with("findbyip(") && find.ends_with(')') => {
                 let inner = text(1);
                 let inner = inner.split_once('(').map_or("", |(_, rest)| rest);
-                Call::FindByIp {
-                    arguments: inner.trim_end_matches(')').to_owned(),
-                }
+                Call::FindByIp { arguments: inner.trim_end_matches(')').to_owned() }
             }
             ["machines", _] => Call::ReadMachine { id: text(1) },
             ["machines", _, "collectinvestigationpackage"] => Call::Collect { machine: text(1) },
@@ -111,11 +109,7 @@ fn roles(endpoint: Endpoint) -> &'static [&'static str] {
 }
 
 fn plain(reply: Reply, endpoint: &'static str) -> Answer {
-    Answer {
-        reply,
-        endpoint,
-        refused_by_quota: false,
-    }
+    Answer { reply, endpoint, refused_by_quota: false }
 }
 
 fn wrong_method(allowed: &str) -> Reply {
@@ -170,10 +164,7 @@ fn api(state: &State, asked: &Asked, call: &Call) -> Answer {
                 "No HTTP resource was found that matches the request URI '{}{}'.",
                 state.origin, asked.path
             );
-            return plain(
-                errors::error(StatusCode::NOT_FOUND, "NotFound", &message),
-                name,
-            );
+            return plain(errors::error(StatusCode::NOT_FOUND, "NotFound", &message), name);
         }
         return plain(wrong_method(call.method().as_str()), name);
     }
@@ -182,32 +173,17 @@ fn api(state: &State, asked: &Asked, call: &Call) -> Answer {
         Ok(caller) => caller,
         Err(why) => return plain(errors::unauthorized(why), name),
     };
-    let key = Key {
-        tenant: caller.tenant.clone(),
-        application: caller.application.clone(),
-        endpoint,
-    };
-    let limits = state
-        .config
-        .quota_limits
-        .get(&endpoint)
-        .map_or(&[][..], Vec::as_slice);
+    let key =
+        Key { tenant: caller.tenant.clone(), application: caller.application.clone(), endpoint };
+    let limits = state.config.quota_limits.get(&endpoint).map_or(&[][..], Vec::as_slice);
     if let Err(refusal) = world.quota.count(key, limits, state.clock.now()) {
         let wait = state.clock.real(refusal.wait);
         let reply = errors::quota_exceeded(&refusal, wait, state.config.retry_after);
-        return Answer {
-            reply,
-            endpoint: name,
-            refused_by_quota: true,
-        };
+        return Answer { reply, endpoint: name, refused_by_quota: true };
     }
     drop(world);
     let required = roles(endpoint);
-    if !caller
-        .roles
-        .iter()
-        .any(|held| required.contains(&held.as_str()))
-    {
+    if !caller.roles.iter().any(|held| required.contains(&held.as_str())) {
         return plain(errors::forbidden(required, &caller.roles), name);
     }
     let reply = match call {
@@ -262,13 +238,7 @@ mod tests {
         let arguments = "ip='10.0.0.1',timestamp=2019-09-22T08:44:05Z".to_owned();
         let found = find("machines/findByIp(ip='10.0.0.1',timestamp=2019-09-22T08:44:05Z)");
         assert_eq!(found, Some(Call::FindByIp { arguments }));
-        for path in [
-            "",
-            "v1.0",
-            "machine",
-            "machines/a/b",
-            "machineactions/a/cancel/b",
-        ] {
+        for path in ["", "v1.0", "machine", "machines/a/b", "machineactions/a/cancel/b"] {
             assert_eq!(find(path), None, "{path}");
         }
     }

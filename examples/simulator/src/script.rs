@@ -129,11 +129,7 @@ pub struct ScriptedReply {
 impl Script {
     /// Adds one rule or an array of rules behind those in force. Nothing is added if one is wrong.
     pub fn add(&mut self, rules: Value) -> Result<(), String> {
-        let list = if let Value::Array(list) = rules {
-            list
-        } else {
-            vec![rules]
-        };
+        let list = if let Value::Array(list) = rules { list } else { vec![rules] };
         let mut checked = Vec::new();
         for (number, rule) in list.into_iter().enumerate() {
             let rule: Rule =
@@ -178,13 +174,10 @@ impl Match {
     fn fits(&self, asked: &Asked<'_>) -> bool {
         let has = |wanted: &Option<String>, text: &str| {
             wanted.as_ref().is_none_or(|wanted| {
-                text.to_ascii_lowercase()
-                    .contains(&wanted.to_ascii_lowercase())
+                text.to_ascii_lowercase().contains(&wanted.to_ascii_lowercase())
             })
         };
-        self.method
-            .as_ref()
-            .is_none_or(|m| m.eq_ignore_ascii_case(asked.method))
+        self.method.as_ref().is_none_or(|m| m.eq_ignore_ascii_case(asked.method))
             && has(&self.path_contains, asked.path)
             && has(&self.query_contains, asked.query)
             && has(&self.body_contains, asked.body)
@@ -201,11 +194,7 @@ impl Rule {
             _ => return Err("only one of `reply`, `close` and `stall` can happen".to_owned()),
         };
         let delay = Duration::from_millis(self.delay_ms);
-        Ok(Act {
-            process: self.process,
-            delay,
-            outcome,
-        })
+        Ok(Act { process: self.process, delay, outcome })
     }
 }
 
@@ -223,9 +212,7 @@ impl ReplySpec {
                 std::slice::from_ref(value)
             };
             for value in values {
-                let text = value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), str::to_owned);
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 headers.append(
                     HeaderName::from_bytes(name.as_bytes()).map_err(|e| format!("{name}: {e}"))?,
                     HeaderValue::from_str(&text).map_err(|e| format!("{name}: {e}"))?,
@@ -235,27 +222,19 @@ impl ReplySpec {
         let (body, count, kind) = match (&self.body, &self.json, &self.body_base64, &self.repeat) {
             (None, None, None, None) => (Vec::new(), 1, None),
             (Some(text), None, None, None) => (text.clone().into_bytes(), 1, None),
-            (None, Some(json), None, None) => (
-                json.to_string().into_bytes(),
-                1,
-                Some("application/json; charset=utf-8"),
-            ),
-            (None, None, Some(text), None) => (
-                STANDARD
-                    .decode(text)
-                    .map_err(|e| format!("`body_base64`: {e}"))?,
-                1,
-                None,
-            ),
+            (None, Some(json), None, None) => {
+                (json.to_string().into_bytes(), 1, Some("application/json; charset=utf-8"))
+            }
+            (None, None, Some(text), None) => {
+                (STANDARD.decode(text).map_err(|e| format!("`body_base64`: {e}"))?, 1, None)
+            }
             (None, None, None, Some(repeat)) => {
                 (repeat.text.clone().into_bytes(), repeat.count, None)
             }
             _ => return Err("only one of `body`, `json`, `body_base64` and `repeat`".to_owned()),
         };
         if let Some(kind) = kind {
-            headers
-                .entry("content-type")
-                .or_insert(HeaderValue::from_static(kind));
+            headers.entry("content-type").or_insert(HeaderValue::from_static(kind));
         }
         Ok(ScriptedReply {
             status,
@@ -263,10 +242,7 @@ impl ReplySpec {
             body,
             count,
             truncate_after: self.truncate_after,
-            drip: self
-                .drip
-                .as_ref()
-                .map(|d| (d.bytes, Duration::from_millis(d.every_ms))),
+            drip: self.drip.as_ref().map(|d| (d.bytes, Duration::from_millis(d.every_ms))),
             chunked: self.chunked,
         })
     }
@@ -299,17 +275,10 @@ mod tests {
     use serde_json::json;
 
     fn ask(script: &mut Script, method: &str, path: &str) -> Option<u16> {
-        script
-            .take(&Asked {
-                method,
-                path,
-                query: "",
-                body: "",
-            })
-            .map(|act| match act.outcome {
-                Outcome::Reply(reply) => reply.status.as_u16(),
-                _ => 0,
-            })
+        script.take(&Asked { method, path, query: "", body: "" }).map(|act| match act.outcome {
+            Outcome::Reply(reply) => reply.status.as_u16(),
+            _ => 0,
+        })
     }
 
     #[test]
@@ -323,10 +292,7 @@ mod tests {
             ]))
             .unwrap();
         let seen: Vec<_> = (0..5).map(|_| ask(&mut script, "GET", "/a/b")).collect();
-        assert_eq!(
-            seen,
-            [Some(500), Some(503), Some(503), Some(500), Some(500)]
-        );
+        assert_eq!(seen, [Some(500), Some(503), Some(503), Some(500), Some(500)]);
         assert_eq!(ask(&mut script, "GET", "/c"), None);
         script.clear();
         assert_eq!(ask(&mut script, "GET", "/a"), None);

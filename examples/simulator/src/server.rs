@@ -74,11 +74,7 @@ async fn handle(
 ) -> io::Result<Response<Body>> {
     let arrived = state.clock.real_ms();
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, MOST_BODY)
-        .collect()
-        .await
-        .map_err(|_| closed())?
-        .to_bytes();
+    let body = Limited::new(body, MOST_BODY).collect().await.map_err(|_| closed())?.to_bytes();
     let asked = Asked {
         method: head.method,
         path: head.uri.path().to_owned(),
@@ -101,31 +97,19 @@ async fn handle(
     };
     let Some(act) = act else {
         let answer = perform(&state, &asked).await;
-        settle(
-            answer.reply.status,
-            answer.refused_by_quota,
-            answer.endpoint,
-        );
+        settle(answer.reply.status, answer.refused_by_quota, answer.endpoint);
         return Ok(answer.reply.into_response());
     };
 
     let real = matches!(act.outcome, Outcome::Real);
-    let performed = if act.process {
-        Some(perform(&state, &asked).await)
-    } else {
-        None
-    };
+    let performed = if act.process { Some(perform(&state, &asked).await) } else { None };
     pause(act.delay).await;
     let performed = match performed {
         None if real => Some(perform(&state, &asked).await),
         other => other,
     };
-    let refused = performed
-        .as_ref()
-        .is_some_and(|answer| answer.refused_by_quota);
-    let endpoint = performed
-        .as_ref()
-        .map_or("scripted", |answer| answer.endpoint);
+    let refused = performed.as_ref().is_some_and(|answer| answer.refused_by_quota);
+    let endpoint = performed.as_ref().map_or("scripted", |answer| answer.endpoint);
     match (act.outcome, performed) {
         (Outcome::Reply(reply), _) => {
             settle(reply.status, refused, endpoint);
@@ -177,10 +161,7 @@ fn settled(state: &State, number: u64, status: u16, refused: bool, endpoint: &st
 
 fn entry(asked: &Asked, at_ms: u64) -> LoggedRequest {
     let headers = asked.headers.iter().map(|(name, value)| {
-        (
-            name.as_str().to_owned(),
-            String::from_utf8_lossy(value.as_bytes()).into_owned(),
-        )
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     });
     LoggedRequest {
         method: asked.method.to_string(),

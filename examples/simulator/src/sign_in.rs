@@ -35,9 +35,7 @@ impl Tokens {
         let now = Instant::now();
         self.0.retain(|_, (_, expires)| *expires > now);
         // A life too long to count is as good as a year.
-        let expires = now
-            .checked_add(life)
-            .unwrap_or(now + Duration::from_secs(31_536_000));
+        let expires = now.checked_add(life).unwrap_or(now + Duration::from_secs(31_536_000));
         self.0.insert(token, (caller, expires));
     }
 
@@ -50,9 +48,7 @@ impl Tokens {
 
     /// Whom the `Authorization` header of a call stands for, or why for nobody.
     pub fn caller(&self, headers: &HeaderMap) -> Result<Caller, &'static str> {
-        let header = headers
-            .get(header::AUTHORIZATION)
-            .ok_or("Authorization header is missing")?;
+        let header = headers.get(header::AUTHORIZATION).ok_or("Authorization header is missing")?;
         let token = header
             .to_str()
             .ok()
@@ -61,11 +57,7 @@ impl Tokens {
             .map(|(_, token)| token.trim())
             .ok_or("Authorization header is not a bearer token")?;
         let (caller, expires) = self.0.get(token).ok_or("Token is invalid or was revoked")?;
-        if *expires > Instant::now() {
-            Ok(caller.clone())
-        } else {
-            Err("Token has expired")
-        }
+        if *expires > Instant::now() { Ok(caller.clone()) } else { Err("Token has expired") }
     }
 }
 
@@ -79,12 +71,7 @@ struct Refused {
 
 fn refused(status: u16, error: &'static str, number: u32, text: String) -> Refused {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-    Refused {
-        status,
-        error,
-        number,
-        text,
-    }
+    Refused { status, error, number, text }
 }
 
 /// Answers `POST /{tenant}/oauth2/v2.0/token`.
@@ -97,10 +84,7 @@ pub fn answer(state: &State, tenant: &str, headers: &HeaderMap, body: &str) -> R
         .with("cache-control", "no-store, no-cache")
         .with("pragma", "no-cache")
         .with("x-ms-request-id", &ids::guid())
-        .with(
-            "strict-transport-security",
-            "max-age=31536000; includeSubDomains",
-        )
+        .with("strict-transport-security", "max-age=31536000; includeSubDomains")
 }
 
 /// The application that has proved itself, and the audience it asks for.
@@ -113,15 +97,9 @@ fn check<'a>(
     let is_form = headers
         .get(header::CONTENT_TYPE)
         .and_then(|v| v.to_str().ok())
-        .is_some_and(|v| {
-            v.to_ascii_lowercase()
-                .starts_with("application/x-www-form-urlencoded")
-        });
-    let mut form: HashMap<String, String> = if is_form {
-        form::pairs(body).collect()
-    } else {
-        HashMap::new()
-    };
+        .is_some_and(|v| v.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));
+    let mut form: HashMap<String, String> =
+        if is_form { form::pairs(body).collect() } else { HashMap::new() };
     // The secret may also come as HTTP Basic, its parts form-encoded.
     if let Some((id, secret)) = basic(headers) {
         form.entry("client_id".to_owned()).or_insert(id);
@@ -156,9 +134,8 @@ fn check<'a>(
         );
         return Err(refused(400, "invalid_request", 90_002, text));
     }
-    let application = of_tenant
-        .find(|a| a.client_id.eq_ignore_ascii_case(client))
-        .ok_or_else(|| {
+    let application =
+        of_tenant.find(|a| a.client_id.eq_ignore_ascii_case(client)).ok_or_else(|| {
             let text = format!(
                 "Application with identifier '{client}' was not found in the directory \
                  '{tenant}'. This can happen if the application has not been installed by the \
@@ -189,11 +166,7 @@ fn check<'a>(
 }
 
 fn basic(headers: &HeaderMap) -> Option<(String, String)> {
-    let text = headers
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .strip_prefix("Basic ")?;
+    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
     let text = String::from_utf8(STANDARD.decode(text).ok()?).ok()?;
     let (id, secret) = text.split_once(':')?;
     Some((form::decode(id), form::decode(secret)))
@@ -223,21 +196,13 @@ fn issue(state: &State, application: &Application, audience: &str) -> Reply {
     });
     // Nobody but the issuer may look into the token, so nothing verifies this.
     let signature: Vec<u8> = (0..256).map(|_| fastrand::u8(..)).collect();
-    let token = format!(
-        "{}.{}.{}",
-        part(&head),
-        part(&claims),
-        URL_SAFE_NO_PAD.encode(signature)
-    );
+    let token = format!("{}.{}.{}", part(&head), part(&claims), URL_SAFE_NO_PAD.encode(signature));
     let caller = Caller {
         tenant: application.tenant_id.clone(),
         application: application.client_id.clone(),
         roles: application.roles.clone(),
     };
-    state
-        .world()
-        .tokens
-        .issue(token.clone(), caller, Duration::from_secs(life));
+    state.world().tokens.issue(token.clone(), caller, Duration::from_secs(life));
     let body = json!({
         "token_type": "Bearer",
         "expires_in": life,

@@ -68,9 +68,7 @@ impl State {
     /// The world, with every action brought up to the present.
     pub fn world(&self) -> MutexGuard<'_, World> {
         let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
-        let World {
-            actions, behaviour, ..
-        } = &mut *world;
+        let World { actions, behaviour, .. } = &mut *world;
         actions.advance(behaviour, &self.clock);
         world
     }

@@ -24,17 +24,14 @@ pub fn identity() -> Result<Identity, String> {
 
 fn make() -> Result<Identity, Box<dyn std::error::Error>> {
     let mut authority = CertificateParams::default();
-    authority
-        .distinguished_name
-        .push(DnType::CommonName, "mde-simulator test authority");
+    authority.distinguished_name.push(DnType::CommonName, "mde-simulator test authority");
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
 
     let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let mut own = CertificateParams::new(names)?;
-    own.distinguished_name
-        .push(DnType::CommonName, "mde-simulator");
+    own.distinguished_name.push(DnType::CommonName, "mde-simulator");
     own.use_authority_key_identifier_extension = true;
     own.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     own.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -47,8 +44,5 @@ fn make() -> Result<Identity, Box<dyn std::error::Error>> {
         .with_no_client_auth()
         .with_single_cert(vec![own.der().clone()], key)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Identity {
-        acceptor: TlsAcceptor::from(Arc::new(config)),
-        ca_pem: authority.pem(),
-    })
+    Ok(Identity { acceptor: TlsAcceptor::from(Arc::new(config)), ca_pem: authority.pem() })
 }

@@ -38,11 +38,7 @@ pub enum Function {
 
 impl Expression {
     pub fn accepts(&self, item: &Value) -> bool {
-        let of = |member: &Member| {
-            member
-                .kind
-                .of(item.get(member.name).unwrap_or(&Value::Null))
-        };
+        let of = |member: &Member| member.kind.of(item.get(member.name).unwrap_or(&Value::Null));
         match self {
             Expression::Any(parts) => parts.iter().any(|part| part.accepts(item)),
             Expression::All(parts) => parts.iter().all(|part| part.accepts(item)),
@@ -138,12 +134,7 @@ fn word_char(c: char) -> bool {
 
 /// Reads a filter.
 pub fn parse(schema: &Schema, text: &str) -> Result<Expression, String> {
-    let mut parser = Parser {
-        schema,
-        text,
-        rest: tokens(text)?.into_iter().peekable(),
-        depth: 0,
-    };
+    let mut parser = Parser { schema, text, rest: tokens(text)?.into_iter().peekable(), depth: 0 };
     let expression = parser.any()?;
     match parser.rest.next() {
         None => Ok(expression),
@@ -180,11 +171,7 @@ impl Parser<'_> {
     }
 
     fn expect(&mut self, token: &Token) -> Result<(), String> {
-        if self.take(token) {
-            Ok(())
-        } else {
-            Err(self.here())
-        }
+        if self.take(token) { Ok(()) } else { Err(self.here()) }
     }
 
     fn any(&mut self) -> Result<Expression, String> {
@@ -254,11 +241,7 @@ impl Parser<'_> {
             "in" => return self.list(member),
             _ => return Err(unknown),
         };
-        Ok(Expression::Compare(
-            member,
-            operator,
-            member.kind.read(&self.literal()?)?,
-        ))
+        Ok(Expression::Compare(member, operator, member.kind.read(&self.literal()?)?))
     }
 
     fn list(&mut self, member: &'static Member) -> Result<Expression, String> {

@@ -35,29 +35,18 @@ pub struct Member {
 
 impl Member {
     pub const fn filterable(name: &'static str, kind: Kind) -> Self {
-        Member {
-            name,
-            kind,
-            filterable: true,
-        }
+        Member { name, kind, filterable: true }
     }
 
     pub const fn other(name: &'static str, kind: Kind) -> Self {
-        Member {
-            name,
-            kind,
-            filterable: false,
-        }
+        Member { name, kind, filterable: false }
     }
 }
 
 impl Schema {
     fn member(&self, name: &str) -> Result<&'static Member, String> {
         self.members.iter().find(|m| m.name == name).ok_or_else(|| {
-            format!(
-                "Could not find a property named '{name}' on type '{}'.",
-                self.type_name
-            )
+            format!("Could not find a property named '{name}' on type '{}'.", self.type_name)
         })
     }
 
@@ -66,9 +55,7 @@ impl Schema {
         if member.filterable {
             Ok(member)
         } else {
-            Err(format!(
-                "The property '{name}' cannot be used in the $filter query option."
-            ))
+            Err(format!("The property '{name}' cannot be used in the $filter query option."))
         }
     }
 }
@@ -187,28 +174,18 @@ pub fn list(
     let options = options(schema, query)?;
     let mut matches: Vec<&Value> = items
         .iter()
-        .filter(|item| {
-            options
-                .filter
-                .as_ref()
-                .is_none_or(|filter| filter.accepts(item))
-        })
+        .filter(|item| options.filter.as_ref().is_none_or(|filter| filter.accepts(item)))
         .collect();
     let key = |item: &Value, member: &Member| {
-        member
-            .kind
-            .of(item.get(member.name).unwrap_or(&Value::Null))
+        member.kind.of(item.get(member.name).unwrap_or(&Value::Null))
     };
     matches.sort_by(|a, b| {
-        options
-            .order
-            .iter()
-            .fold(Ordering::Equal, |so_far, (member, descending)| {
-                so_far.then_with(|| {
-                    let order = key(a, member).order(&key(b, member));
-                    if *descending { order.reverse() } else { order }
-                })
+        options.order.iter().fold(Ordering::Equal, |so_far, (member, descending)| {
+            so_far.then_with(|| {
+                let order = key(a, member).order(&key(b, member));
+                if *descending { order.reverse() } else { order }
             })
+        })
     });
     let matched = matches.len();
     let wanted = options.top.unwrap_or(usize::MAX);
@@ -239,31 +216,21 @@ pub fn list(
         let link = format!("{url}?{}", next_query(query, options.skip + size, top));
         body.insert("@odata.nextLink".to_owned(), link.into());
     }
-    Ok(Page {
-        matched,
-        body: Value::Object(body),
-    })
+    Ok(Page { matched, body: Value::Object(body) })
 }
 
 fn selected(item: &Value, members: &[&Member]) -> Value {
     if members.is_empty() {
         return item.clone();
     }
-    let part = members.iter().map(|member| {
-        (
-            member.name.to_owned(),
-            item.get(member.name).cloned().unwrap_or_default(),
-        )
-    });
+    let part = members
+        .iter()
+        .map(|member| (member.name.to_owned(), item.get(member.name).cloned().unwrap_or_default()));
     Value::Object(part.collect())
 }
 
 fn next_query(query: &str, skip: usize, top: Option<usize>) -> String {
-    const KEEP: &AsciiSet = &NON_ALPHANUMERIC
-        .remove(b'$')
-        .remove(b'-')
-        .remove(b'.')
-        .remove(b'_');
+    const KEEP: &AsciiSet = &NON_ALPHANUMERIC.remove(b'$').remove(b'-').remove(b'.').remove(b'_');
     let encode = |text: &str| utf8_percent_encode(text, KEEP).to_string();
     let mut parts: Vec<String> = form::pairs(query)
         .filter(|(name, _)| !["$skip", "$top"].contains(&name.to_ascii_lowercase().as_str()))

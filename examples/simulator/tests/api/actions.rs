@@ -14,10 +14,7 @@ fn read(caller: &Caller<'_>, id: &str) -> Value {
 
 /// A simulator whose actions never move on by themselves.
 fn still() -> Simulator {
-    let mut config = Config {
-        quota_mode: QuotaMode::Off,
-        ..Config::default()
-    };
+    let mut config = Config { quota_mode: QuotaMode::Off, ..Config::default() };
     config.behaviour.pending_s = 1e9;
     Simulator::start(config).unwrap()
 }
@@ -29,12 +26,7 @@ fn a_new_action_has_the_full_shape() {
     let got = caller.collect(4);
     assert_eq!(got.status, 201);
     let action = got.json();
-    let names: Vec<&str> = action
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let names: Vec<&str> = action.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         names,
         [
@@ -71,13 +63,8 @@ fn a_new_action_has_the_full_shape() {
     let id = action["id"].as_str().unwrap();
     assert_eq!(read(&caller, id), action);
     assert_eq!(read(&caller, &id.to_uppercase()), action);
-    let age = jiff::Timestamp::now().duration_since(
-        action["creationDateTimeUtc"]
-            .as_str()
-            .unwrap()
-            .parse()
-            .unwrap(),
-    );
+    let age = jiff::Timestamp::now()
+        .duration_since(action["creationDateTimeUtc"].as_str().unwrap().parse().unwrap());
     assert!(age.as_secs().abs() < 60, "stamps are on the wall clock");
 }
 
@@ -85,10 +72,7 @@ fn a_new_action_has_the_full_shape() {
 fn bad_collections_are_refused() {
     let sim = still();
     let caller = Caller::new(&sim);
-    let path = format!(
-        "/api/machines/{}/collectInvestigationPackage",
-        sim.machine_id(0)
-    );
+    let path = format!("/api/machines/{}/collectInvestigationPackage", sim.machine_id(0));
     for (body, code) in [
         ("{}", "MissingRequiredParameter"),
         (r#"{"comment":"x"}"#, "MissingRequiredParameter"),
@@ -105,17 +89,9 @@ fn bad_collections_are_refused() {
         assert_eq!((got.status, got.code().as_str()), (400, code), "{body}");
     }
     let text = [("Content-Type", "text/plain")];
-    assert_eq!(
-        caller
-            .send("POST", &path, &text, Some("{}"))
-            .unwrap()
-            .status,
-        415
-    );
-    let got = caller.post(
-        "/api/machines/not_exist/collectInvestigationPackage",
-        &json!({"Comment": "x"}),
-    );
+    assert_eq!(caller.send("POST", &path, &text, Some("{}")).unwrap().status, 415);
+    let got = caller
+        .post("/api/machines/not_exist/collectInvestigationPackage", &json!({"Comment": "x"}));
     assert_eq!((got.status, got.code().as_str()), (404, "ResourceNotFound"));
     assert_eq!(got.message(), "Machine not_exist was not found");
     assert!(sim.actions().is_empty());
@@ -128,20 +104,13 @@ fn targets_take_turns_between_guid_and_span() {
     let targets: Vec<String> = (0..8)
         .map(|_| caller.get("/api/machines/none").json()["error"]["target"].to_string())
         .collect();
-    assert!(
-        targets
-            .iter()
-            .any(|t| t.starts_with("\"|") && t.ends_with(".\"") && t.len() == 29)
-    );
+    assert!(targets.iter().any(|t| t.starts_with("\"|") && t.ends_with(".\"") && t.len() == 29));
     assert!(targets.iter().any(|t| t.len() == 38));
 }
 
 #[test]
 fn an_action_lives_through_its_states_in_simulated_time() {
-    let mut config = Config {
-        time_scale: 100.0,
-        ..Config::default()
-    };
+    let mut config = Config { time_scale: 100.0, ..Config::default() };
     config.behaviour.pending_s = 20.0;
     config.behaviour.in_progress_s = 40.0;
     let sim = Simulator::start(config).unwrap();
@@ -165,11 +134,7 @@ fn an_action_lives_through_its_states_in_simulated_time() {
     let action = read(&caller, &id);
     let time = |name: &str| -> jiff::Timestamp { action[name].as_str().unwrap().parse().unwrap() };
     let took = time("lastUpdateDateTimeUtc").duration_since(time("creationDateTimeUtc"));
-    assert_eq!(
-        took.as_millis(),
-        600,
-        "stamps show real time, and when it happened"
-    );
+    assert_eq!(took.as_millis(), 600, "stamps show real time, and when it happened");
     assert_eq!(action["errorHResult"], 0);
 }
 
@@ -216,10 +181,7 @@ fn a_busy_machine_refuses_or_returns_the_running_action() {
     let caller = Caller::new(&sim);
     let id = caller.collected(0);
     let got = caller.collect(0);
-    assert_eq!(
-        (got.status, got.code().as_str()),
-        (400, "ActiveRequestAlreadyExists")
-    );
+    assert_eq!((got.status, got.code().as_str()), (400, "ActiveRequestAlreadyExists"));
     assert_eq!(got.message(), "Action is already in progress");
     assert_eq!(caller.collect(1).status, 201);
     sim.set(|b| b.duplicate_code.clear());
@@ -246,12 +208,7 @@ fn ids_are_checked() {
                  format of type 'Edm.Guid'."
             )
         );
-        assert!(
-            got.json()["error"]["target"]
-                .as_str()
-                .unwrap()
-                .starts_with('|')
-        );
+        assert!(got.json()["error"]["target"].as_str().unwrap().starts_with('|'));
         let got = caller.get(&format!("/api/machineactions/{UNKNOWN}{tail}"));
         assert_eq!((got.status, got.code().as_str()), (404, "ResourceNotFound"));
     }
@@ -264,12 +221,7 @@ fn a_new_action_may_be_invisible_at_first() {
     let caller = Caller::new(&sim);
     let id = caller.collected(0);
     for tail in ["", "/getPackageUri"] {
-        assert_eq!(
-            caller
-                .get(&format!("/api/machineactions/{id}{tail}"))
-                .status,
-            404
-        );
+        assert_eq!(caller.get(&format!("/api/machineactions/{id}{tail}")).status, 404);
     }
     assert_eq!(caller.get("/api/machineactions").json()["value"], json!([]));
     sim.set(|b| b.not_found_after_create_s = 0.0);
@@ -293,10 +245,7 @@ fn an_action_can_be_cancelled_until_it_is_final() {
     assert_eq!(action["status"], "Cancelled");
     assert_eq!(action["cancellationComment"], "no");
     assert_eq!(action["cancellationRequestor"], mde_simulator::DEFAULT_NAME);
-    assert_eq!(
-        action["cancellationDateTimeUtc"],
-        action["lastUpdateDateTimeUtc"]
-    );
+    assert_eq!(action["cancellationDateTimeUtc"], action["lastUpdateDateTimeUtc"]);
     assert_eq!(read(&caller, &id), action);
     assert_eq!(cancel(&id, json!({"Comment": "no"})).status, 400);
     assert_eq!(caller.collect(0).status, 201, "the machine is free again");
@@ -307,8 +256,7 @@ fn actions_are_listed() {
     let sim = instant();
     let caller = Caller::new(&sim);
     let ids: Vec<String> = (0..3).map(|n| caller.collected(n)).collect();
-    sim.add_action(json!({"type": "Isolate", "machineId": sim.machine_id(1)}))
-        .unwrap();
+    sim.add_action(json!({"type": "Isolate", "machineId": sim.machine_id(1)})).unwrap();
     assert!(sim.add_action(json!({"kind": "Isolate"})).is_err());
     let list = |query: &str| {
         let got = caller.get(&format!("/api/machineactions{query}"));
@@ -317,32 +265,21 @@ fn actions_are_listed() {
     };
     let all = list("");
     assert_eq!(all["value"].as_array().unwrap().len(), 4);
-    assert!(
-        all["@odata.context"]
-            .as_str()
-            .unwrap()
-            .ends_with("$metadata#MachineActions")
-    );
+    assert!(all["@odata.context"].as_str().unwrap().ends_with("$metadata#MachineActions"));
     let query = format!(
         "?$filter=machineId+eq+'{}'+and+type+eq+'CollectInvestigationPackage'&$count=true\
          &$orderby=creationDateTimeUtc+desc&$top=1",
         sim.machine_id(1)
     );
     let one = list(&query);
-    assert_eq!(
-        (&one["@odata.count"], &one["value"][0]["id"]),
-        (&json!(1), &json!(ids[1]))
-    );
+    assert_eq!((&one["@odata.count"], &one["value"][0]["id"]), (&json!(1), &json!(ids[1])));
     assert_eq!(list("?$filter=status+eq+'Pending'")["value"], json!([]));
     let got = caller.get("/api/machineactions?$stop=1");
     let body = got.json();
     assert_eq!((got.status, &body["error"]["code"]), (400, &json!("")));
     assert_eq!(body["error"]["details"], json!([]));
     assert!(body["error"].get("target").is_none());
-    assert_eq!(
-        caller.get("/api/machineactions?$filter=status+is+1").code(),
-        "ODataError"
-    );
+    assert_eq!(caller.get("/api/machineactions?$filter=status+is+1").code(), "ODataError");
 }
 
 #[test]
@@ -361,9 +298,6 @@ fn links_are_for_finished_collections_only() {
         got.message(),
         "Provided Guid is not a valid id for a CollectInvestigationPackage action"
     );
-    let got = caller.post(
-        &format!("/api/machineactions/{id}/getPackageUri"),
-        &json!({}),
-    );
+    let got = caller.post(&format!("/api/machineactions/{id}/getPackageUri"), &json!({}));
     assert_eq!((got.status, got.code().as_str()), (404, "NotFound"));
 }

@@ -17,10 +17,7 @@ pub struct Got {
 
 impl Got {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, v)| v.as_str())
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 
     pub fn text(&self) -> String {
@@ -32,26 +29,18 @@ impl Got {
     }
 
     pub fn code(&self) -> String {
-        self.json()["error"]["code"]
-            .as_str()
-            .unwrap_or("none")
-            .to_owned()
+        self.json()["error"]["code"].as_str().unwrap_or("none").to_owned()
     }
 
     pub fn message(&self) -> String {
-        self.json()["error"]["message"]
-            .as_str()
-            .unwrap_or("none")
-            .to_owned()
+        self.json()["error"]["message"].as_str().unwrap_or("none").to_owned()
     }
 }
 
 /// Everything that comes back until the connection ends.
 pub fn raw(origin: &str, request: &str) -> Vec<u8> {
     let mut socket = TcpStream::connect(origin.strip_prefix("http://").unwrap()).unwrap();
-    socket
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     socket.write_all(request.as_bytes()).unwrap();
     let mut out = Vec::new();
     if let Err(why) = socket.read_to_end(&mut out) {
@@ -91,12 +80,7 @@ fn parse(reply: &[u8]) -> Option<Got> {
         .map(|(n, v)| (n.to_owned(), v.to_owned()))
         .collect();
     let rest = &reply[end + 4..];
-    let mut got = Got {
-        status,
-        headers,
-        body: rest.to_vec(),
-        complete: true,
-    };
+    let mut got = Got { status, headers, body: rest.to_vec(), complete: true };
     if got.header("transfer-encoding") == Some("chunked") {
         (got.body, got.complete) = unchunk(rest);
     } else {
@@ -126,21 +110,19 @@ fn unchunk(mut rest: &[u8]) -> (Vec<u8>, bool) {
 }
 
 pub fn form(pairs: &[(&str, &str)]) -> String {
-    let encode = |text: &str| {
-        text.bytes()
-            .map(|b| {
-                if b.is_ascii_alphanumeric() {
-                    char::from(b).into()
-                } else {
-                    format!("%{b:02X}")
-                }
-            })
-            .collect::<String>()
-    };
-    let pairs: Vec<_> = pairs
-        .iter()
-        .map(|(n, v)| format!("{n}={}", encode(v)))
-        .collect();
+    let encode =
+        |text: &str| {
+            text.bytes()
+                .map(|b| {
+                    if b.is_ascii_alphanumeric() {
+                        char::from(b).into()
+                    } else {
+                        format!("%{b:02X}")
+                    }
+                })
+                .collect::<String>()
+        };
+    let pairs: Vec<_> = pairs.iter().map(|(n, v)| format!("{n}={}", encode(v))).collect();
     pairs.join("&")
 }
 
@@ -176,19 +158,12 @@ pub struct Caller<'a> {
 
 impl<'a> Caller<'a> {
     pub fn new(sim: &'a Simulator) -> Self {
-        Caller::with(
-            sim,
-            &sign_in(sim.origin(), DEFAULT_TENANT, DEFAULT_CLIENT, DEFAULT_SECRET),
-        )
+        Caller::with(sim, &sign_in(sim.origin(), DEFAULT_TENANT, DEFAULT_CLIENT, DEFAULT_SECRET))
     }
 
     pub fn with(sim: &'a Simulator, token: &str) -> Self {
         let authorization = format!("Bearer {token}");
-        Caller {
-            sim,
-            origin: sim.origin().to_owned(),
-            authorization,
-        }
+        Caller { sim, origin: sim.origin().to_owned(), authorization }
     }
 
     pub fn get(&self, path: &str) -> Got {
@@ -197,8 +172,7 @@ impl<'a> Caller<'a> {
 
     pub fn post(&self, path: &str, body: &Value) -> Got {
         let kind = ("Content-Type", "application/json");
-        self.send("POST", path, &[kind], Some(&body.to_string()))
-            .unwrap()
+        self.send("POST", path, &[kind], Some(&body.to_string())).unwrap()
     }
 
     pub fn send(
@@ -214,10 +188,8 @@ impl<'a> Caller<'a> {
     }
 
     pub fn collect(&self, machine: usize) -> Got {
-        let path = format!(
-            "/api/machines/{}/collectInvestigationPackage",
-            self.sim.machine_id(machine)
-        );
+        let path =
+            format!("/api/machines/{}/collectInvestigationPackage", self.sim.machine_id(machine));
         self.post(&path, &json!({"Comment": "why"}))
     }
 
@@ -232,11 +204,7 @@ impl<'a> Caller<'a> {
     pub fn link(&self, action: &str) -> String {
         let got = self.get(&format!("/api/machineactions/{action}/getPackageUri"));
         assert_eq!(got.status, 200, "{}", got.text());
-        let value = got.json()["value"]
-            .as_str()
-            .unwrap()
-            .trim_matches('"')
-            .to_owned();
+        let value = got.json()["value"].as_str().unwrap().trim_matches('"').to_owned();
         value.strip_prefix(&self.origin).unwrap().to_owned()
     }
 }

@@ -14,23 +14,10 @@ fn a_machine_is_found_by_id_and_name() {
     assert_eq!(machine["id"], id);
     assert_eq!(machine["computerDnsName"], "device-0003.contoso.example");
     assert_eq!(machine.as_object().unwrap().len(), 31);
-    assert!(
-        machine["@odata.context"]
-            .as_str()
-            .unwrap()
-            .ends_with("$metadata#Machines/$entity")
-    );
+    assert!(machine["@odata.context"].as_str().unwrap().ends_with("$metadata#Machines/$entity"));
     let aad = machine["aadDeviceId"].as_str().unwrap();
-    for name in [
-        "device-0003.contoso.example",
-        "DEVICE-0003.CONTOSO.EXAMPLE",
-        aad,
-    ] {
-        assert_eq!(
-            caller.get(&format!("/API/v1.0/Machines/{name}")).json(),
-            machine,
-            "{name}"
-        );
+    for name in ["device-0003.contoso.example", "DEVICE-0003.CONTOSO.EXAMPLE", aad] {
+        assert_eq!(caller.get(&format!("/API/v1.0/Machines/{name}")).json(), machine, "{name}");
     }
     let got = caller.get("/api/machines/123123123");
     assert_eq!((got.status, got.code().as_str()), (404, "ResourceNotFound"));
@@ -52,9 +39,7 @@ fn replies_carry_the_headers_of_the_service() {
     assert!(got.header("mise-correlation-id").is_some() && got.complete);
     assert!(got.header("strict-transport-security").is_some());
     let offer = [("Accept-Encoding", "gzip, deflate")];
-    let packed = caller
-        .send("GET", "/api/machines?$top=1", &offer, None)
-        .unwrap();
+    let packed = caller.send("GET", "/api/machines?$top=1", &offer, None).unwrap();
     assert_eq!(packed.header("content-encoding"), Some("deflate"));
     assert_eq!(packed.header("vary"), Some("Accept-Encoding"));
     // The zlib format, and the same text within.
@@ -62,13 +47,8 @@ fn replies_carry_the_headers_of_the_service() {
     let mut reader = flate2::read::ZlibDecoder::new(packed.body.as_slice());
     std::io::Read::read_to_string(&mut reader, &mut text).unwrap();
     assert_eq!(text, got.text());
-    let error = caller
-        .send("GET", "/api/machines/none", &offer, None)
-        .unwrap();
-    assert_eq!(
-        error.header("content-type"),
-        Some("application/json; charset=utf-8")
-    );
+    let error = caller.send("GET", "/api/machines/none", &offer, None).unwrap();
+    assert_eq!(error.header("content-type"), Some("application/json; charset=utf-8"));
     assert!(error.header("odata-version").is_none() && error.header("content-encoding").is_none());
 }
 
@@ -82,24 +62,12 @@ fn machines_are_filtered_and_none_is_404() {
         got.json()["value"].as_array().unwrap().len()
     };
     assert_eq!(count(""), 100);
-    assert_eq!(
-        count("$filter=computerDnsName+eq+'device-0007.contoso.example'"),
-        1
-    );
-    assert_eq!(
-        count("$filter=startswith(computerDnsName,'device-001')"),
-        10
-    );
-    assert_eq!(
-        count("$filter=osPlatform%20eq%20'Linux'%20and%20rbacGroupId%20eq%200"),
-        20
-    );
+    assert_eq!(count("$filter=computerDnsName+eq+'device-0007.contoso.example'"), 1);
+    assert_eq!(count("$filter=startswith(computerDnsName,'device-001')"), 10);
+    assert_eq!(count("$filter=osPlatform%20eq%20'Linux'%20and%20rbacGroupId%20eq%200"), 20);
     let got = caller.get("/api/machines?$filter=computerDnsName+eq+'none'");
     assert_eq!((got.status, got.code().as_str()), (404, "ResourceNotFound"));
-    assert_eq!(
-        caller.get("/api/machines?$filter=color+eq+'red'").code(),
-        "ODataError"
-    );
+    assert_eq!(caller.get("/api/machines?$filter=color+eq+'red'").code(), "ODataError");
 }
 
 #[test]
@@ -107,13 +75,9 @@ fn machines_are_found_by_address() {
     let sim = instant();
     let caller = Caller::new(&sim);
     let find = |ip: &str, time: &str| {
-        caller.get(&format!(
-            "/api/machines/findbyip(ip='{ip}',timestamp={time})"
-        ))
+        caller.get(&format!("/api/machines/findbyip(ip='{ip}',timestamp={time})"))
     };
-    let now = jiff::Timestamp::now()
-        .strftime("%Y-%m-%dT%H:%M:%SZ")
-        .to_string();
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let got = find("10.0.0.7", &now);
     assert_eq!(got.json()["value"].as_array().unwrap().len(), 1);
     assert_eq!(got.json()["value"][0]["id"], sim.machine_id(6));
@@ -127,46 +91,27 @@ fn machines_are_found_by_address() {
 fn unknown_routes_and_wrong_methods_have_no_body() {
     let sim = instant();
     let caller = Caller::new(&sim);
-    for path in [
-        "/",
-        "/api",
-        "/api/alerts",
-        "/other",
-        "/api/machines/a/b",
-        "/safedownload/x.zip",
-    ] {
+    for path in ["/", "/api", "/api/alerts", "/other", "/api/machines/a/b", "/safedownload/x.zip"] {
         let got = caller.get(path);
         assert_eq!((got.status, got.body.len()), (404, 0), "{path}");
         assert_eq!(got.header("content-length"), Some("0"), "{path}");
     }
     let id = sim.machine_id(0);
     for (method, path, allow) in [
-        (
-            "GET",
-            format!("/api/machines/{id}/collectInvestigationPackage"),
-            "POST",
-        ),
+        ("GET", format!("/api/machines/{id}/collectInvestigationPackage"), "POST"),
         ("PUT", "/api/machineactions".to_owned(), "GET"),
         ("DELETE", format!("/api/machines/{id}"), "GET"),
     ] {
         let got = caller.send(method, &path, &[], None).unwrap();
-        assert_eq!(
-            (got.status, got.header("allow")),
-            (405, Some(allow)),
-            "{path}"
-        );
+        assert_eq!((got.status, got.header("allow")), (405, Some(allow)), "{path}");
         assert_eq!(got.header("content-length"), Some("0"), "{path}");
     }
 }
 
 #[test]
 fn lists_of_machines_come_in_pages() {
-    let config = Config {
-        machines: 25,
-        page_size: 10,
-        quota_mode: QuotaMode::Off,
-        ..Config::default()
-    };
+    let config =
+        Config { machines: 25, page_size: 10, quota_mode: QuotaMode::Off, ..Config::default() };
     let sim = Simulator::start(config).unwrap();
     let caller = Caller::new(&sim);
     let mut path = "/api/machines?$filter=startswith(computerDnsName,'device')".to_owned();
@@ -177,12 +122,7 @@ fn lists_of_machines_come_in_pages() {
         let Some(next) = body.get("@odata.nextLink") else {
             break;
         };
-        path = next
-            .as_str()
-            .unwrap()
-            .strip_prefix(sim.origin())
-            .unwrap()
-            .to_owned();
+        path = next.as_str().unwrap().strip_prefix(sim.origin()).unwrap().to_owned();
     }
     assert_eq!(sizes, [10, 10, 5]);
 }

@@ -19,10 +19,7 @@ use mde_simulator::{Config, QuotaMode, Simulator};
 
 /// A simulator without quotas whose actions are final at once.
 fn instant() -> Simulator {
-    let mut config = Config {
-        quota_mode: QuotaMode::Off,
-        ..Config::default()
-    };
+    let mut config = Config { quota_mode: QuotaMode::Off, ..Config::default() };
     config.behaviour.pending_s = 0.0;
     config.behaviour.in_progress_s = 0.0;
     Simulator::start(config).unwrap()

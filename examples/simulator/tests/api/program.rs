@@ -13,52 +13,30 @@ fn scratch(name: &str) -> PathBuf {
 }
 
 fn start(flags: &[&str]) -> (Child, BufReader<ChildStdout>, String) {
-    let mut child = Command::new(PROGRAM)
-        .args(flags)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = Command::new(PROGRAM).args(flags).stdout(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     out.read_line(&mut line).unwrap();
-    let url = line
-        .trim_end()
-        .strip_prefix("listening on ")
-        .unwrap()
-        .to_owned();
+    let url = line.trim_end().strip_prefix("listening on ").unwrap().to_owned();
     (child, out, url)
 }
 
 fn curl(arguments: &[&str]) -> (bool, String) {
-    let out = Command::new("curl")
-        .args(["-s", "-m", "10"])
-        .args(arguments)
-        .output()
-        .unwrap();
-    (
-        out.status.success(),
-        String::from_utf8_lossy(&out.stdout).into_owned(),
-    )
+    let out = Command::new("curl").args(["-s", "-m", "10"]).args(arguments).output().unwrap();
+    (out.status.success(), String::from_utf8_lossy(&out.stdout).into_owned())
 }
 
 #[cfg(unix)]
 #[test]
 fn the_program_serves_reports_and_ends_on_a_signal() {
     let port_file = scratch("port");
-    let flags = [
-        "--port-file",
-        port_file.to_str().unwrap(),
-        "--latency",
-        "1-3",
-    ];
+    let flags = ["--port-file", port_file.to_str().unwrap(), "--latency", "1-3"];
     for signal in ["TERM", "INT"] {
         let (mut child, mut out, url) = start(&flags);
         let port = std::fs::read_to_string(&port_file).unwrap();
         assert_eq!(url, format!("http://127.0.0.1:{port}"));
         assert!(curl(&[&format!("{url}/api/nothing?a=1")]).0);
-        let kill = Command::new("kill")
-            .args(["-s", signal, &child.id().to_string()])
-            .status();
+        let kill = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
         assert!(kill.unwrap().success());
         assert!(child.wait().unwrap().success(), "{signal}");
         let mut rest = String::new();
@@ -82,11 +60,7 @@ fn the_test_authority_is_what_tls_needs() {
     child.kill().unwrap();
     child.wait().unwrap();
 
-    let sim = Simulator::start(Config {
-        tls: true,
-        ..Config::default()
-    })
-    .unwrap();
+    let sim = Simulator::start(Config { tls: true, ..Config::default() }).unwrap();
     std::fs::write(ca, sim.ca_pem().unwrap()).unwrap();
     assert!(curl(&["--cacert", ca, &format!("{}/_control/stats", sim.api_url())]).0);
     // A body cut off under TLS is noticed as well.
@@ -121,10 +95,7 @@ fn flags_are_explained_and_checked() {
     }
     let taken = Simulator::start(Config::default()).unwrap();
     let address = taken.origin().strip_prefix("http://").unwrap();
-    let out = Command::new(PROGRAM)
-        .args(["--listen", address])
-        .output()
-        .unwrap();
+    let out = Command::new(PROGRAM).args(["--listen", address]).output().unwrap();
     assert_eq!(out.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&out.stderr).starts_with("mde-simulator: "));
 }
@@ -133,14 +104,8 @@ fn flags_are_explained_and_checked() {
 fn flags_reach_the_service() {
     let limits = "machines=1/60";
     let application = "t:c:se:cret:Machine.Read.All";
-    let (mut child, _out, url) = start(&[
-        "--quota-limits",
-        limits,
-        "--application",
-        application,
-        "--machines",
-        "3",
-    ]);
+    let (mut child, _out, url) =
+        start(&["--quota-limits", limits, "--application", application, "--machines", "3"]);
     let token = crate::http::sign_in(&url, "t", "c", "se:cret");
     let header = format!("Authorization: Bearer {token}");
     let machines = format!("{url}/api/machines");

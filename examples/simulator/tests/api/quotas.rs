@@ -36,10 +36,7 @@ fn a_hundred_a_minute_and_then_no_more() {
     );
     assert!((50..=60).contains(&told(&got)), "{message}");
     assert!(got.header("retry-after").is_none());
-    assert_eq!(
-        got.header("content-type"),
-        Some("application/json; charset=utf-8")
-    );
+    assert_eq!(got.header("content-type"), Some("application/json; charset=utf-8"));
     assert_eq!(sim.refusals(), 1);
     let requests = sim.requests();
     assert_eq!(requests.iter().filter(|r| r.refused_by_quota).count(), 1);
@@ -62,19 +59,13 @@ fn two_links_a_minute() {
     assert_eq!(statuses, [200, 200, 429]);
     let got = caller.get(&path);
     assert!(got.message().contains("Maximum allowed 2 per 00:01:00"));
-    assert_eq!(
-        got.header("retry-after"),
-        Some(told(&got).to_string().as_str())
-    );
+    assert_eq!(got.header("retry-after"), Some(told(&got).to_string().as_str()));
 }
 
 /// Refused calls do not count, errors do, and a sliding window opens again after its length.
 #[test]
 fn a_sliding_window_opens_after_its_length_in_simulated_time() {
-    let limits = vec![Limit {
-        calls: 5,
-        seconds: 60,
-    }];
+    let limits = vec![Limit { calls: 5, seconds: 60 }];
     let sim = start(|c| {
         c.time_scale = 60.0;
         c.quota_limits.insert(Endpoint::Read, limits);
@@ -90,25 +81,14 @@ fn a_sliding_window_opens_after_its_length_in_simulated_time() {
         std::thread::sleep(Duration::from_millis(5));
     }
     assert!(refused > 10, "{refused}");
-    assert!(
-        first.elapsed() >= Duration::from_secs(1),
-        "{:?}",
-        first.elapsed()
-    );
-    assert!(
-        full.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        full.elapsed()
-    );
+    assert!(first.elapsed() >= Duration::from_secs(1), "{:?}", first.elapsed());
+    assert!(full.elapsed() < Duration::from_secs(10), "{:?}", full.elapsed());
     assert_eq!(sim.refusals(), refused);
 }
 
 #[test]
 fn a_fixed_window_opens_at_its_boundary() {
-    let limits = vec![Limit {
-        calls: 5,
-        seconds: 60,
-    }];
+    let limits = vec![Limit { calls: 5, seconds: 60 }];
     let sim = start(|c| {
         c.time_scale = 60.0;
         c.quota_mode = QuotaMode::Fixed;
@@ -122,20 +102,13 @@ fn a_fixed_window_opens_at_its_boundary() {
     }
     // Boundaries lie half a real second after the start, and then every second. Calls come one
     // after the other, so each is counted before the next arrives.
-    let calls: Vec<_> = sim
-        .requests()
-        .into_iter()
-        .filter(|r| r.endpoint == "read")
-        .collect();
+    let calls: Vec<_> = sim.requests().into_iter().filter(|r| r.endpoint == "read").collect();
     let mut opened = 0;
     for three in calls.windows(3) {
         if three[0].status == 429 && three[1].status == 400 {
             opened += 1;
             let (before, after) = (three[0].at_ms + 500, three[2].at_ms + 500);
-            assert!(
-                before / 1000 < after / 1000,
-                "no boundary from {before} to {after}"
-            );
+            assert!(before / 1000 < after / 1000, "no boundary from {before} to {after}");
         }
     }
     assert!(opened >= 1);
@@ -143,39 +116,19 @@ fn a_fixed_window_opens_at_its_boundary() {
 
 #[test]
 fn the_hour_counts_beside_the_minute() {
-    let limits = vec![
-        Limit {
-            calls: 3,
-            seconds: 60,
-        },
-        Limit {
-            calls: 4,
-            seconds: 3600,
-        },
-    ];
+    let limits = vec![Limit { calls: 3, seconds: 60 }, Limit { calls: 4, seconds: 3600 }];
     let sim = start(|c| {
         c.time_scale = 240.0;
         c.quota_limits.insert(Endpoint::Read, limits);
     });
     let caller = Caller::new(&sim);
     let call = || caller.get("/api/machineactions/none");
-    assert_eq!(
-        (0..4).map(|_| call().status).collect::<Vec<_>>(),
-        [400, 400, 400, 429]
-    );
+    assert_eq!((0..4).map(|_| call().status).collect::<Vec<_>>(), [400, 400, 400, 429]);
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(call().status, 400);
     let got = call();
-    assert!(
-        got.message().contains("Maximum allowed 4 per 01:00:00"),
-        "{}",
-        got.message()
-    );
-    assert!(
-        (13..=15).contains(&told(&got)),
-        "real seconds: {}",
-        got.message()
-    );
+    assert!(got.message().contains("Maximum allowed 4 per 01:00:00"), "{}", got.message());
+    assert!((13..=15).contains(&told(&got)), "real seconds: {}", got.message());
 }
 
 /// A call is performed at the instant at which it is counted, which shows when that is.

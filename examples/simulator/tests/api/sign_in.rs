@@ -19,10 +19,7 @@ fn a_token_is_a_jwt_with_the_claims_of_the_application() {
     assert_eq!(claims["appid"], DEFAULT_CLIENT);
     assert_eq!(claims["tid"], DEFAULT_TENANT);
     assert_eq!(claims["roles"][1], "Machine.Read.All");
-    assert_eq!(
-        claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(),
-        3599
-    );
+    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 3599);
     assert!(claims["nbf"].is_i64() && claims["iss"].is_string());
 }
 
@@ -38,64 +35,15 @@ fn refusals_have_the_shape_of_the_sign_in_service() {
     let other = "11111111-2222-3333-4444-555555555555";
     // The member to change (or, if empty, to leave out), and what comes of it.
     for (tenant, name, value, status, error, number) in [
-        (
-            DEFAULT_TENANT,
-            "client_secret",
-            "wrong",
-            401,
-            "invalid_client",
-            7_000_215,
-        ),
-        (
-            DEFAULT_TENANT,
-            "client_id",
-            other,
-            400,
-            "unauthorized_client",
-            700_016,
-        ),
+        (DEFAULT_TENANT, "client_secret", "wrong", 401, "invalid_client", 7_000_215),
+        (DEFAULT_TENANT, "client_id", other, 400, "unauthorized_client", 700_016),
         (other, "scope", SCOPE, 400, "invalid_request", 90_002),
-        (
-            DEFAULT_TENANT,
-            "scope",
-            "https://x/",
-            400,
-            "invalid_scope",
-            70_011,
-        ),
+        (DEFAULT_TENANT, "scope", "https://x/", 400, "invalid_scope", 70_011),
         (DEFAULT_TENANT, "scope", "", 400, "invalid_request", 900_144),
-        (
-            DEFAULT_TENANT,
-            "client_id",
-            "",
-            400,
-            "invalid_request",
-            900_144,
-        ),
-        (
-            DEFAULT_TENANT,
-            "client_secret",
-            "",
-            400,
-            "invalid_request",
-            900_144,
-        ),
-        (
-            DEFAULT_TENANT,
-            "grant_type",
-            "",
-            400,
-            "invalid_request",
-            900_144,
-        ),
-        (
-            DEFAULT_TENANT,
-            "grant_type",
-            "password",
-            400,
-            "unsupported_grant_type",
-            70_003,
-        ),
+        (DEFAULT_TENANT, "client_id", "", 400, "invalid_request", 900_144),
+        (DEFAULT_TENANT, "client_secret", "", 400, "invalid_request", 900_144),
+        (DEFAULT_TENANT, "grant_type", "", 400, "invalid_request", 900_144),
+        (DEFAULT_TENANT, "grant_type", "password", 400, "unsupported_grant_type", 70_003),
     ] {
         let mut pairs = good.to_vec();
         pairs.retain(|(n, _)| *n != name);
@@ -104,34 +52,16 @@ fn refusals_have_the_shape_of_the_sign_in_service() {
         }
         let got = ask_token(sim.origin(), tenant, &pairs);
         let body = got.json();
-        assert_eq!(
-            (got.status, &body["error"]),
-            (status, &error.into()),
-            "{body}"
-        );
+        assert_eq!((got.status, &body["error"]), (status, &error.into()), "{body}");
         assert_eq!(body["error_codes"], serde_json::json!([number]));
         let text = body["error_description"].as_str().unwrap();
         assert!(text.starts_with(&format!("AADSTS{number}: ")), "{text}");
-        let (trace, time) = (
-            body["trace_id"].as_str().unwrap(),
-            body["timestamp"].as_str().unwrap(),
-        );
-        assert!(
-            text.contains(&format!("\r\nTrace ID: {trace}\r\n")),
-            "{text}"
-        );
+        let (trace, time) =
+            (body["trace_id"].as_str().unwrap(), body["timestamp"].as_str().unwrap());
+        assert!(text.contains(&format!("\r\nTrace ID: {trace}\r\n")), "{text}");
         assert!(text.ends_with(&format!("\r\nTimestamp: {time}")), "{text}");
-        assert_eq!(
-            (time.len(), &time[10..11], &time[19..]),
-            (20, " ", "Z"),
-            "{time}"
-        );
-        assert!(
-            body["error_uri"]
-                .as_str()
-                .unwrap()
-                .ends_with(&format!("code={number}"))
-        );
+        assert_eq!((time.len(), &time[10..11], &time[19..]), (20, " ", "Z"), "{time}");
+        assert!(body["error_uri"].as_str().unwrap().ends_with(&format!("code={number}")));
     }
     let path = format!("/{DEFAULT_TENANT}/oauth2/v2.0/token");
     let got = send(sim.origin(), "GET", &path, &[], None).unwrap();
@@ -140,16 +70,10 @@ fn refusals_have_the_shape_of_the_sign_in_service() {
 
 #[test]
 fn only_tokens_that_count_open_the_api() {
-    let config = Config {
-        token_lifetime_s: 1,
-        ..Config::default()
-    };
+    let config = Config { token_lifetime_s: 1, ..Config::default() };
     let sim = Simulator::start(config).unwrap();
     let nobody = send(sim.origin(), "GET", "/api/machines", &[], None).unwrap();
-    assert_eq!(
-        (nobody.status, nobody.code().as_str()),
-        (401, "Unauthorized")
-    );
+    assert_eq!((nobody.status, nobody.code().as_str()), (401, "Unauthorized"));
     assert_eq!(Caller::with(&sim, "a.b.c").get("/api/machines").status, 401);
     let caller = Caller::new(&sim);
     assert_eq!(caller.get("/api/machines").status, 200);
@@ -168,15 +92,9 @@ fn permissions_are_those_of_the_application() {
         roles: roles.iter().map(|r| (*r).to_owned()).collect(),
         ..Application::default()
     };
-    let applications = vec![
-        with("isolate", &["Machine.Isolate"]),
-        with("collect", &["Machine.CollectForensics"]),
-    ];
-    let sim = Simulator::start(Config {
-        applications,
-        ..Config::default()
-    })
-    .unwrap();
+    let applications =
+        vec![with("isolate", &["Machine.Isolate"]), with("collect", &["Machine.CollectForensics"])];
+    let sim = Simulator::start(Config { applications, ..Config::default() }).unwrap();
     let caller = |client: &str| {
         let token = sign_in(sim.origin(), DEFAULT_TENANT, client, DEFAULT_SECRET);
         Caller::with(&sim, &token)
@@ -192,10 +110,7 @@ fn permissions_are_those_of_the_application() {
     // Collecting alone does not allow to read one's own action, but does allow to cancel it.
     let collect = caller("collect");
     let id = collect.collected(0);
-    assert_eq!(
-        collect.get(&format!("/api/machineactions/{id}")).status,
-        403
-    );
+    assert_eq!(collect.get(&format!("/api/machineactions/{id}")).status, 403);
     let path = format!("/api/machineactions/{id}/cancel");
     let comment = serde_json::json!({"Comment": "no"});
     let got = collect.post(&path, &comment);
@@ -207,18 +122,13 @@ fn permissions_are_those_of_the_application() {
 
 #[test]
 fn a_path_prefix_stands_in_front_of_everything() {
-    let config = Config {
-        path_prefix: "/gateway/mde/".to_owned(),
-        ..Config::default()
-    };
+    let config = Config { path_prefix: "/gateway/mde/".to_owned(), ..Config::default() };
     let sim = Simulator::start(config).unwrap();
     assert!(sim.api_url().ends_with("/gateway/mde"));
     assert_eq!(sim.api_url(), sim.login_url());
     let prefixed = format!("gateway/mde/{DEFAULT_TENANT}");
-    let caller = Caller::with(
-        &sim,
-        &sign_in(sim.origin(), &prefixed, DEFAULT_CLIENT, DEFAULT_SECRET),
-    );
+    let caller =
+        Caller::with(&sim, &sign_in(sim.origin(), &prefixed, DEFAULT_CLIENT, DEFAULT_SECRET));
     assert_eq!(caller.get("/gateway/mde/api/machines").status, 200);
     assert_eq!(caller.get("/api/machines").status, 404);
 }

@@ -30,27 +30,16 @@ fn every_error_names_the_option_its_problem_and_what_is_accepted() {
 fn values_are_never_repeated() {
     for spec in TABLE {
         let value = format!("canary\u{1}{}", "x".repeat(MAX_VALUE));
-        assert!(
-            !problem(spec.name, &value).contains("canary"),
-            "{}",
-            spec.name
-        );
+        assert!(!problem(spec.name, &value).contains("canary"), "{}", spec.name);
     }
 }
 
 #[test]
 fn every_option_refuses_an_empty_or_a_foreign_value() {
-    for spec in TABLE
-        .iter()
-        .filter(|spec| spec.name != "no_proxy" && spec.name != "quota_limits")
-    {
+    for spec in TABLE.iter().filter(|spec| spec.name != "no_proxy" && spec.name != "quota_limits") {
         problem(spec.name, "");
     }
-    for name in TABLE
-        .iter()
-        .filter(|spec| spec.numeric)
-        .map(|spec| spec.name)
-    {
+    for name in TABLE.iter().filter(|spec| spec.numeric).map(|spec| spec.name) {
         for bad in ["-1", "+1", "1.5", " 1", "1e3", "99999999999999999999"] {
             problem(name, bad);
         }
@@ -60,14 +49,10 @@ fn every_option_refuses_an_empty_or_a_foreign_value() {
 #[test]
 fn json_sets_all_or_nothing() {
     let mut options = Options::new();
-    options
-        .set_json(r#"{"tenant_id":"t","timeout_ms":5,"max_retries":"3"}"#)
-        .unwrap();
+    options.set_json(r#"{"tenant_id":"t","timeout_ms":5,"max_retries":"3"}"#).unwrap();
     assert_eq!(options.timeout.get(), Duration::from_millis(5));
     assert_eq!(options.max_retries, Some(3));
-    let error = options
-        .set_json(r#"{"tenant_id":"other","cloud":"mars"}"#)
-        .unwrap_err();
+    let error = options.set_json(r#"{"tenant_id":"other","cloud":"mars"}"#).unwrap_err();
     assert!(error.message().starts_with("option `cloud`"));
     assert_eq!(options.tenant_id.as_deref(), Some("t"));
     for bad in [
@@ -77,18 +62,10 @@ fn json_sets_all_or_nothing() {
         r#"{"cloud":null}"#,
         r#"{"cloud":["eu"]}"#,
     ] {
-        assert_eq!(
-            options.set_json(bad).unwrap_err().status(),
-            Status::Config,
-            "{bad}"
-        );
+        assert_eq!(options.set_json(bad).unwrap_err().status(), Status::Config, "{bad}");
     }
     for bad in ["", "{", "[]", "null", "{\"a\":1} x"] {
-        assert_eq!(
-            options.set_json(bad).unwrap_err().status(),
-            Status::InvalidArgument,
-            "{bad}"
-        );
+        assert_eq!(options.set_json(bad).unwrap_err().status(), Status::InvalidArgument, "{bad}");
     }
 }
 
@@ -96,13 +73,7 @@ fn json_sets_all_or_nothing() {
 fn the_cloud_option_lists_every_cloud() {
     let spec = TABLE.iter().find(|spec| spec.name == "cloud").unwrap();
     for cloud in CLOUDS {
-        assert!(
-            spec.accepts
-                .split([',', ' '])
-                .any(|word| word == cloud.name),
-            "{}",
-            cloud.name
-        );
+        assert!(spec.accepts.split([',', ' ']).any(|word| word == cloud.name), "{}", cloud.name);
         Options::new().set("cloud", cloud.name).unwrap();
     }
 }

@@ -1,0 +1,235 @@
+//! The table of options: name, meaning, default, check.
+
+use super::check::{agent, millis, name, not_empty, one_of, secret, url, visible, whole};
+use super::{Auth, Millis, OnDuplicate, OnFullQuota, Options};
+use crate::net::proxy::{self, Choice, Proxy};
+use crate::quota::limits::{self, Limits};
+use crate::service::base_url;
+use crate::service::cloud;
+
+/// The value's problem, to complete "option `x` …".
+pub(super) type Checked = std::result::Result<(), String>;
+
+/// One row of the table.
+pub(crate) struct Spec {
+    pub name: &'static str,
+    pub accepts: &'static str,
+    #[cfg_attr(not(test), expect(dead_code, reason = "for docs/options.md"))]
+    pub default: &'static str,
+    #[cfg_attr(not(test), expect(dead_code, reason = "for docs/options.md"))]
+    pub about: &'static str,
+    /// JSON numbers are accepted besides strings.
+    pub(super) numeric: bool,
+    pub(super) set: fn(&mut Options, &str) -> Checked,
+}
+
+const URL: &str = base_url::ACCEPTED;
+
+const fn text(
+    name: &'static str,
+    accepts: &'static str,
+    default: &'static str,
+    about: &'static str,
+    set: fn(&mut Options, &str) -> Checked,
+) -> Spec {
+    Spec { name, accepts, default, about, numeric: false, set }
+}
+
+const fn number(
+    name: &'static str,
+    accepts: &'static str,
+    default: &'static str,
+    about: &'static str,
+    set: fn(&mut Options, &str) -> Checked,
+) -> Spec {
+    Spec { name, accepts, default, about, numeric: true, set }
+}
+
+pub(crate) const TABLE: &[Spec] = &[
+    text(
+        "tenant_id",
+        "the tenant's GUID or a domain name of it",
+        "",
+        "The Entra tenant. Needed for `client_secret`; with a token it tells whose quota is spent.",
+        |o, v| name(v).map(|v| o.tenant_id = Some(v)),
+    ),
+    text(
+        "client_id",
+        "the application's GUID",
+        "",
+        "The application (client) id of the Entra app registration.",
+        |o, v| name(v).map(|v| o.client_id = Some(v)),
+    ),
+    text(
+        "client_secret",
+        "the secret's value (not its id)",
+        "",
+        "A client secret of the application. Wiped from memory with the options and the client.",
+        |o, v| secret(v).map(|v| o.client_secret = Some(v)),
+    ),
+    text(
+        "access_token",
+        "a bearer token, without the word Bearer",
+        "",
+        "A token obtained elsewhere. It is used as it is and never renewed.",
+        |o, v| secret(v).map(|v| o.access_token = Some(v)),
+    ),
+    text(
+        "auth",
+        "access_token, token_provider or client_secret",
+        "inferred from what is set",
+        "How to sign in; needed only when several ways are set.",
+        |o, v| {
+            one_of(
+                v,
+                &[
+                    ("access_token", Auth::AccessToken),
+                    ("token_provider", Auth::TokenProvider),
+                    ("client_secret", Auth::ClientSecret),
+                ],
+            )
+            .map(|v| o.auth = Some(v))
+        },
+    ),
+    text(
+        "cloud",
+        "commercial, us, eu, uk, au, swa, ina, aea, gcc, gcc_high or dod",
+        "commercial",
+        "The cloud of the tenant, or (`us` to `aea`) the nearest door to the commercial cloud.",
+        |o, v| match cloud::by_name(v) {
+            Some(found) => {
+                o.cloud = Some(found);
+                Ok(())
+            }
+            None => Err("names no known cloud".to_owned()),
+        },
+    ),
+    text(
+        "api_url",
+        URL,
+        "from `cloud`",
+        "Base address of the API; requests go to `{api_url}/api/…`. A path prefix is kept, for gateways.",
+        |o, v| url(v).map(|v| o.api_url = Some(v)),
+    ),
+    text(
+        "login_url",
+        URL,
+        "from `cloud`",
+        "Base address of the sign-in service; tokens come from `{login_url}/{tenant_id}/oauth2/v2.0/token`.",
+        |o, v| url(v).map(|v| o.login_url = Some(v)),
+    ),
+    text(
+        "scope",
+        "1 to 1024 visible ASCII characters",
+        "from `cloud`",
+        "The scope to ask a token for. The commercial default keeps the older host name on purpose.",
+        |o, v| visible(v, 1_024).map(|v| o.scope = Some(v)),
+    ),
+    text(
+        "ca_file",
+        "the path of a file with one or more PEM certificates",
+        "none",
+        "Certificates to trust besides the operating system's, for interception proxies and test set-ups.",
+        |o, v| not_empty(v).map(|v| o.ca_file = Some(v)),
+    ),
+    text(
+        "proxy",
+        proxy::ACCEPTED,
+        "env",
+        "The HTTP proxy. `env` reads HTTPS_PROXY, https_proxy, ALL_PROXY and all_proxy, in this order, when \
+         the client is made, and never uses a proxy for loopback addresses.",
+        |o, v| match v {
+            "env" => {
+                o.proxy = Choice::Environment;
+                Ok(())
+            }
+            "none" => {
+                o.proxy = Choice::None;
+                Ok(())
+            }
+            url => {
+                o.proxy = Choice::Url(Proxy::parse(url)?);
+                Ok(())
+            }
+        },
+    ),
+    text(
+        "no_proxy",
+        "names, addresses and CIDR ranges, separated by commas; * for all",
+        "with proxy=env: NO_PROXY or no_proxy",
+        "Hosts to reach without the proxy. A name covers the names below it.",
+        |o, v| {
+            o.no_proxy = Some(v.to_owned());
+            Ok(())
+        },
+    ),
+    number(
+        "connect_timeout_ms",
+        "1 to 86400000",
+        "10000",
+        "How long name lookup, connecting, proxy tunnel and TLS handshake may take together.",
+        |o, v| millis(v, 1).map(|v| o.connect_timeout = Millis(Some(v))),
+    ),
+    number(
+        "idle_timeout_ms",
+        "1 to 86400000",
+        "60000",
+        "How long a peer may be silent while a request is sent or a reply is awaited or read.",
+        |o, v| millis(v, 1).map(|v| o.idle_timeout = Millis(Some(v))),
+    ),
+    number(
+        "timeout_ms",
+        "0 to 86400000; 0 for no limit",
+        "300000",
+        "How long a whole operation may take, quota waits and retries included.",
+        |o, v| millis(v, 0).map(|v| o.timeout = Millis(Some(v))),
+    ),
+    number(
+        "max_retries",
+        "0 to 20",
+        "4",
+        "How often a request is sent again after a passing failure, where that is safe.",
+        |o, v| whole(v, 0, 20).map(|v| o.max_retries = Some(v)),
+    ),
+    text(
+        "on_duplicate",
+        "adopt or error",
+        "adopt",
+        "What mde_collect_package does when a collection already runs on the device: return that one, or fail.",
+        |o, v| {
+            one_of(v, &[("adopt", OnDuplicate::Adopt), ("error", OnDuplicate::Error)])
+                .map(|v| o.on_duplicate = v)
+        },
+    ),
+    text(
+        "quota",
+        "wait or fail",
+        "wait",
+        "What a call does when the quota has no room: wait for its turn, or fail with rate_limited.",
+        |o, v| {
+            one_of(v, &[("wait", OnFullQuota::Wait), ("fail", OnFullQuota::Fail)])
+                .map(|v| o.quota = v)
+        },
+    ),
+    text(
+        "quota_limits",
+        limits::ACCEPTED,
+        "the documented limits",
+        "The limits to keep, per endpoint. Clients that share an identity should be given the same.",
+        |o, v| Limits::parse(v).map(|v| o.quota_limits = Some(v)),
+    ),
+    number(
+        "quota_share",
+        "1 to 100",
+        "100",
+        "Percentage of the limits that this product may use, to leave room for others with the same identity.",
+        |o, v| whole(v, 1, 100).map(|v| o.quota_share = Some(v)),
+    ),
+    text(
+        "user_agent",
+        "1 to 256 visible ASCII characters and spaces",
+        "none",
+        "Name and version of the host product; stands before ours in the User-Agent header.",
+        |o, v| agent(v).map(|v| o.user_agent = Some(v)),
+    ),
+];
