@@ -38,17 +38,12 @@ fn link_arguments() -> Result<(), Box<dyn Error>> {
 fn header() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let mut config = cbindgen::Config::from_file(root.join("src/ffi/cbindgen.toml"))?;
-    config.header = Some(
-        fs::read_to_string(root.join("src/ffi/header.txt"))?
-            .trim_end()
-            .to_owned(),
-    );
+    config.header =
+        Some(fs::read_to_string(root.join("src/ffi/header.txt"))?.trim_end().to_owned());
     config.after_includes = Some(constants()?);
     // The files in the order in which the header presents them.
     let mut builder = cbindgen::Builder::new().with_config(config);
-    for name in [
-        "library", "log", "token", "options", "client", "cancel", "package",
-    ] {
+    for name in ["library", "log", "token", "options", "client", "cancel", "package"] {
         builder = builder.with_src(root.join(format!("src/ffi/{name}.rs")));
     }
     let mut text = Vec::new();
@@ -82,30 +77,19 @@ fn constants() -> Result<String, Box<dyn Error>> {
     writeln!(out, "#define MDE_VERSION_PATCH {patch}")?;
     writeln!(out, "/* major * 1000000 + minor * 1000 + patch */")?;
     writeln!(out, "#define MDE_VERSION_NUMBER {number}")?;
-    writeln!(
-        out,
-        "/* Compare with mde_abi_version() when the library is loaded. */"
-    )?;
+    writeln!(out, "/* Compare with mde_abi_version() when the library is loaded. */")?;
     writeln!(out, "#define MDE_ABI_VERSION {ABI_VERSION}\n")?;
     writeln!(out, "/* Log levels of mde_log_set(). */")?;
     for (level, name) in ["OFF", "ERROR", "WARN", "INFO", "DEBUG"].iter().enumerate() {
         writeln!(out, "#define MDE_LOG_{name} {level}")?;
     }
-    writeln!(
-        out,
-        "\n/* Status codes. New ones may be added; none ever changes. */\n"
-    )?;
+    writeln!(out, "\n/* Status codes. New ones may be added; none ever changes. */\n")?;
     for status in status::Status::ALL {
         let name = match status.code() {
             0 => "MDE_OK".to_owned(),
             _ => format!("MDE_ERR_{}", status.name().to_uppercase()),
         };
-        writeln!(
-            out,
-            "/** {} */\n#define {name} {}\n",
-            status.meaning(),
-            status.code()
-        )?;
+        writeln!(out, "/** {} */\n#define {name} {}\n", status.meaning(), status.code())?;
     }
     Ok(out)
 }
