@@ -13,8 +13,9 @@ use crate::service::endpoint::{self, PAGE};
 use crate::service::model::{self, MachineAction, Page};
 use crate::{Error, Result, Stage, Status};
 
-/// A tenant with more matching actions than this needs a narrower filter, and we a bound.
-const MAX_PAGES: usize = 100;
+/// A list beyond these bounds needs a narrower filter: it would fill the host's memory.
+const MAX_PAGES: usize = 1_000;
+const MAX_BYTES: usize = 256 << 20;
 
 /// `GET /api/machineactions/{id}`
 pub(crate) fn read(client: &Client, call: &Arc<Call>, action_id: &str) -> Result<MachineAction> {
@@ -33,9 +34,13 @@ pub(crate) fn list(client: &Client, call: &Arc<Call>, filter: &str) -> Result<Ve
     let mut actions: Vec<MachineAction> = Vec::new();
     let mut seen = HashSet::new();
     let mut request = endpoint::actions(filter, None, 0);
-    let mut received = 0;
+    let (mut received, mut bytes) = (0, 0);
     for _ in 0..MAX_PAGES {
         let reply = client.perform(call, &request)?;
+        bytes += reply.body.len();
+        if bytes > MAX_BYTES {
+            break;
+        }
         let page =
             Page::from_slice(&reply.body).map_err(|problem| not_understood(&reply, problem))?;
         let on_page = page.actions.len();
@@ -47,12 +52,11 @@ pub(crate) fn list(client: &Client, call: &Arc<Call>, filter: &str) -> Result<Ve
             None => return Ok(actions),
         };
     }
-    Err(Error::new(
-        Status::Service,
-        format!("more than {MAX_PAGES} pages of actions match; narrow the filter"),
-    )
-    .at(Stage::Reply)
-    .retryable(false))
+    Err(Error::argument(
+        "odata_filter",
+        "matches too many actions",
+        "one that matches less than 256 MiB of them, for example by creationDateTimeUtc",
+    ))
 }
 
 /// The newest action that matches, if any.

@@ -1,7 +1,7 @@
 //! The operations, in the order in which an investigation package lives.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use once_cell::sync::OnceCell;
 
@@ -9,6 +9,7 @@ use crate::actions;
 use crate::arguments;
 use crate::call::{Call, Cancel, Running};
 use crate::collect::{self, Collected};
+use crate::log::{self, Level};
 use crate::net::agent::{Http, Settings};
 use crate::net::tls;
 use crate::options::{OnDuplicate, OnFullQuota, Options};
@@ -107,13 +108,15 @@ impl Client {
     ) -> Result<Collected> {
         let machine_id = arguments::machine_id(machine_id)?;
         let comment = arguments::comment(comment)?;
-        collect::collect(self, &self.begin(cancel)?, machine_id, comment)
+        self.run("collect_package", cancel, |call| {
+            collect::collect(self, call, machine_id, comment)
+        })
     }
 
     /// Reads one machine action. `action_id`: its GUID. Source: "Get machineAction API".
     pub fn action(&self, action_id: &str, cancel: Option<&Cancel>) -> Result<MachineAction> {
         let action_id = arguments::action_id(action_id)?;
-        actions::read(self, &self.begin(cancel)?, action_id)
+        self.run("get_action", cancel, |call| actions::read(self, call, action_id))
     }
 
     /// Lists machine actions, newest first, all pages of them. `odata_filter`: an OData expression over
@@ -125,7 +128,7 @@ impl Client {
         cancel: Option<&Cancel>,
     ) -> Result<Vec<MachineAction>> {
         let filter = arguments::odata_filter(odata_filter)?;
-        actions::list(self, &self.begin(cancel)?, filter)
+        self.run("list_actions", cancel, |call| actions::list(self, call, filter))
     }
 
     /// How much of each quota is used by this process, and when the next call could go out.
@@ -153,11 +156,22 @@ impl Client {
         self.http.reset();
     }
 
-    fn begin(&self, cancel: Option<&Cancel>) -> Result<Arc<Call>> {
+    /// Runs one operation under the client's deadline and the caller's cancel handle.
+    fn run<T>(
+        &self,
+        name: &str,
+        cancel: Option<&Cancel>,
+        operation: impl FnOnce(&Arc<Call>) -> Result<T>,
+    ) -> Result<T> {
         self.check_process()?;
+        let started = Instant::now();
         let call = Arc::new(Call::begin(&self.running, self.timeout, cancel));
-        call.check()?;
-        Ok(call)
+        let result = call.check().map_err(Error::from).and_then(|()| operation(&call));
+        log::line(Level::Info, || {
+            let outcome = result.as_ref().map_or_else(Error::to_string, |_| "ok".to_owned());
+            format!("{name} took {} ms: {outcome}", started.elapsed().as_millis())
+        });
+        result
     }
 
     /// First of all: a lock of the parent may be held by a thread that does not exist here.

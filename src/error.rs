@@ -116,11 +116,6 @@ impl Error {
         self
     }
 
-    pub(crate) fn retryable(mut self, retryable: bool) -> Error {
-        self.0.retryable = retryable;
-        self
-    }
-
     pub(crate) fn after(mut self, wait: Option<Duration>) -> Error {
         self.0.retry_after = wait;
         self

@@ -145,7 +145,12 @@ impl std::fmt::Debug for Options {
 fn find(name: &str) -> Result<&'static Spec> {
     TABLE.iter().find(|spec| spec.name == name).ok_or_else(|| {
         let names: Vec<_> = TABLE.iter().map(|spec| spec.name).collect();
-        let shown: String = name.chars().filter(|c| c.is_ascii_graphic()).take(40).collect();
+        // A name that no option could have may be a secret in the wrong place.
+        let plausible = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        let shown = match name.len() <= 40 && name.bytes().all(plausible) {
+            true => name,
+            false => "(not shown)",
+        };
         Error::new(
             Status::Config,
             format!("option `{shown}` is unknown; expected one of {}", names.join(", ")),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SocketType};
 
 use super::failure::Failure;
 use crate::Status;
@@ -234,11 +234,21 @@ fn begin_connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(TcpStream::from(socket))
 }
 
-#[cfg(unix)]
+// Close-on-exec, because the host starts programs of its own; and a write to a closed connection must be
+// an error, not a SIGPIPE that ends the host (where there is a choice; Linux chooses at each write).
+#[cfg(all(unix, not(target_vendor = "apple")))]
 fn open(family: AddressFamily) -> io::Result<std::os::fd::OwnedFd> {
-    // Close-on-exec: the host starts programs of its own.
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
     Ok(rustix::net::socket_with(family, SocketType::STREAM, flags, None)?)
+}
+
+#[cfg(target_vendor = "apple")]
+fn open(family: AddressFamily) -> io::Result<std::os::fd::OwnedFd> {
+    let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
+    rustix::io::ioctl_fioclex(&socket)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    rustix::net::sockopt::set_socket_nosigpipe(&socket, true)?;
+    Ok(socket)
 }
 
 #[cfg(windows)]

@@ -19,7 +19,9 @@ pub(crate) type TlsStream = StreamOwned<ClientConnection, Socket>;
 /// TLS 1.2 and 1.3, ring, the system's trust. There is no way to switch verification off.
 pub(crate) fn config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>> {
     let unusable = |error: rustls::Error| {
-        Error::new(Status::Tls, format!("the system's certificate store is unusable: {error}"))
+        let why = super::redact::clean(&error.to_string(), 256);
+        let advice = "install the system's CA certificates, or name a file of them in `ca_file`";
+        Error::new(Status::Tls, format!("there is no usable certificate store ({why}); {advice}"))
     };
     let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = if extra_roots.is_empty() {

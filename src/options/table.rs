@@ -129,7 +129,8 @@ pub(crate) const TABLE: &[Spec] = &[
         "ca_file",
         "the path of a file with one or more PEM certificates",
         "none",
-        "Certificates to trust besides the operating system's, for interception proxies and test set-ups.",
+        "Certificates to trust besides the operating system's, for interception proxies and test set-ups. (On \
+         Linux the system's store is found as OpenSSL does, SSL_CERT_FILE and SSL_CERT_DIR included.)",
         |o, v| not_empty(v).map(|v| o.ca_file = Some(v)),
     ),
     text(
