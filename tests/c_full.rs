@@ -9,7 +9,7 @@ mod scenarios;
 mod full {
     /// Forked children are left out: valgrind would judge the parent's memory twice.
     mod valgrind {
-        use crate::harness::How::Valgrind;
+        use crate::harness::How::{Valgrind, ValgrindForTls};
         use crate::scenarios;
 
         #[test]
@@ -30,7 +30,7 @@ mod full {
         #[test]
         fn the_example() {
             scenarios::example_collects(Valgrind);
-            scenarios::example_collects_over_tls(Valgrind);
+            scenarios::example_collects_over_tls(ValgrindForTls);
             scenarios::example_fails_helpfully(Valgrind);
             scenarios::example_explains_its_usage(Valgrind);
             scenarios::example_can_be_interrupted(Valgrind);

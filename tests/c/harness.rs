@@ -33,8 +33,11 @@ pub const STRICT: [&str; 5] = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-We
 pub enum How {
     /// Against the release `libmde.so`.
     Plain,
-    /// The same, under valgrind: no invalid access, nothing lost.
+    /// The same, under valgrind: no invalid access, no use of what was never set, nothing lost.
     Valgrind,
+    /// Under valgrind without the question what was never set, for TLS: in the AES-GCM of ring, which is
+    /// written in assembly, valgrind loses track of which bits are set.
+    ValgrindForTls,
     /// The C side with AddressSanitizer and UndefinedBehaviorSanitizer, the same `libmde.so`.
     Sanitized,
     /// Against `libmde.a`.
@@ -140,7 +143,6 @@ pub fn run_with(command: &mut Command, limit: Duration, meanwhile: impl FnOnce(u
 fn cargo(target: &Path, arguments: &[&str]) -> Finished {
     let mut command = Command::new(env!("CARGO"));
     command.current_dir(ROOT).args(arguments);
-    command.arg("--target-dir").arg(target);
     // What cargo told this test about its package would look like changes to build scripts.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
@@ -151,6 +153,7 @@ fn cargo(target: &Path, arguments: &[&str]) -> Finished {
             command.env_remove(name);
         }
     }
+    command.env("CARGO_TARGET_DIR", target);
     run_with(&mut command, Duration::from_secs(1200), |_| {}).expect(0)
 }
 
@@ -273,11 +276,16 @@ pub fn compile_with(sources: &[&str], how: How, included: &[(&str, &str)]) -> Pr
 /// The command that runs a compiled program. Memory errors and leaks end it with 99.
 pub fn start(program: &Program, how: How) -> Command {
     let mut command = match how {
-        How::Valgrind => {
-            let mut valgrind = tool("valgrind", "valgrind");
+        How::Valgrind | How::ValgrindForTls => {
+            let mut valgrind = tool("valgrind", "valgrind libc6-dbg");
             valgrind.args(["--quiet", "--error-exitcode=99", "--leak-check=full"]);
+            // "Possibly lost" is what only pointers into its middle lead to, such as the hash table in which
+            // the process keeps its rate limiters. LeakSanitizer follows those: see `Sanitized`.
             valgrind.arg("--show-leak-kinds=definite,possible,indirect");
-            valgrind.arg("--errors-for-leak-kinds=definite,possible");
+            valgrind.arg("--errors-for-leak-kinds=definite,indirect");
+            if how == How::ValgrindForTls {
+                valgrind.arg("--undef-value-errors=no");
+            }
             valgrind.arg(program.path());
             valgrind
         }
