@@ -397,11 +397,15 @@ MDE_API void mde_cancel_free(mde_cancel *cancel);
  * as the Entra device id, are passed on.
  * `comment`: why, for the audit trail of the tenant; 1 to 32,768 bytes.
  * On MDE_OK: {"action":{…},"adopted":false}. `action` is the service's machine action with all its
- * members; `adopted` is true when a collection was running already and this is that one.
+ * members. `adopted` is true when the action was found rather than answered: a collection was running
+ * already and this is that one, or the reply was lost and the list showed that this call had started it.
  * MDE_ERR_ALREADY_RUNNING (with on_duplicate=error): `action_id` and `action` are there if it could be
- * found. MDE_ERR_OUTCOME_UNKNOWN: the request may have been carried out; list the device's actions
- * before repeating it. This call never sends it twice where that could start two collections.
- * Spends the quota "collect". Needs the permission Machine.CollectForensics.
+ * found. MDE_ERR_OUTCOME_UNKNOWN: the reply was lost and the list of the device's actions could not be
+ * read either; read it before repeating the call. A request that may have been carried out is never sent
+ * again before the list has shown that it was not. A call that was stopped by its deadline or cancelled
+ * while the request was under way says in its message that the outcome is not known.
+ * Spends the quota "collect", and "list" where the list is read. Needs the permissions
+ * Machine.CollectForensics and Machine.Read.All.
  * Source: Microsoft Defender for Endpoint, "Collect investigation package API".
  */
 MDE_API

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use ureq::http::Uri;
 
@@ -59,15 +60,22 @@ pub(crate) fn list(client: &Client, call: &Arc<Call>, filter: &str) -> Result<Ve
     ))
 }
 
-/// The newest action that matches, if any.
-pub(crate) fn newest(
+/// The newest actions that match, and when the service said so.
+pub(crate) struct Recent {
+    pub actions: Vec<MachineAction>,
+    pub date: Option<SystemTime>,
+}
+
+/// One short page of the newest actions that match.
+pub(crate) fn recent(
     client: &Client,
     call: &Arc<Call>,
     filter: &str,
-) -> Result<Option<MachineAction>> {
-    let reply = client.perform(call, &endpoint::actions(filter, Some(1), 0))?;
+    top: usize,
+) -> Result<Recent> {
+    let reply = client.perform(call, &endpoint::actions(filter, Some(top), 0))?;
     let page = Page::from_slice(&reply.body).map_err(|problem| not_understood(&reply, problem))?;
-    Ok(page.actions.into_iter().next())
+    Ok(Recent { actions: page.actions, date: reply.date() })
 }
 
 /// Path and query of a next-page link, which is followed on the host that was called, since links may

@@ -1,7 +1,7 @@
 //! Starting a collection: once, even when one runs already or the reply gets lost.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::actions;
 use crate::call::Call;
 use crate::client::Client;
+use crate::log::{self, Level};
 use crate::net::reply::Reply;
 use crate::options::OnDuplicate;
 use crate::service::endpoint;
@@ -20,7 +21,8 @@ use crate::{Error, Result, Stage, Status};
 pub struct Collected {
     /// The machine action to follow.
     pub action: MachineAction,
-    /// The collection was running already, started by an earlier or another request.
+    /// The action was found rather than answered: a collection was running already, or the reply was
+    /// lost and the list showed that this call had started it.
     pub adopted: bool,
 }
 
@@ -38,29 +40,155 @@ impl Serialize for Collected {
     }
 }
 
+/// One request for a collection, through all its attempts.
+struct Job<'a> {
+    client: &'a Client,
+    call: &'a Arc<Call>,
+    machine_id: &'a str,
+    comment: &'a str,
+    began: Instant,
+}
+
 /// `POST /api/machines/{id}/collectInvestigationPackage`
+///
+/// A request that may have been carried out is never sent again blindly: the list of the device's
+/// actions tells whether it was.
 pub(crate) fn collect(
     client: &Client,
     call: &Arc<Call>,
     machine_id: &str,
     comment: &str,
 ) -> Result<Collected> {
-    match client.perform(call, &endpoint::collect(machine_id, comment)) {
-        Ok(reply) => match actions::read_action(&reply) {
-            Ok(action) => {
-                let adopted = is_older_request(&action, comment, &reply);
-                Ok(Collected { action, adopted })
+    let job = Job { client, call, machine_id, comment, began: Instant::now() };
+    let mut retries = 0;
+    loop {
+        let error = match job.send() {
+            Ok(collected) => return Ok(collected),
+            Err(error) if error.status() == Status::AlreadyRunning => {
+                return job.already_running(error, retries > 0);
             }
-            Err(problem) => {
-                Err(started_or_not(actions::not_understood(&reply, problem), machine_id))
-            }
-        },
-        Err(error) if error.status() == Status::AlreadyRunning => {
-            already_running(client, call, machine_id, error)
+            Err(error) if is_ambiguous(&error) => error,
+            Err(error) => return Err(error),
+        };
+        match job.look() {
+            Ok(Some(action)) => return Ok(Collected { action, adopted: true }),
+            Ok(None) if retries < client.max_retries => retries += 1,
+            Ok(None) => return Err(not_started(error)),
+            Err(why) => return Err(unknown(error, &why, machine_id)),
         }
-        Err(error) => Err(started_or_not(error, machine_id)),
+        log::line(Level::Warn, || format!("no collection was started, sending again: {error}"));
     }
 }
+
+impl Job<'_> {
+    fn send(&self) -> Result<Collected> {
+        let request = endpoint::collect(self.machine_id, self.comment);
+        let reply = self.client.perform(self.call, &request)?;
+        match actions::read_action(&reply) {
+            Ok(action) => {
+                let adopted = is_older_request(&action, self.comment, &reply);
+                Ok(Collected { action, adopted })
+            }
+            Err(problem) => Err(actions::not_understood(&reply, problem)),
+        }
+    }
+
+    /// Looks whether a request whose reply was lost has started a collection: one with our comment,
+    /// created since we began. The list may lag behind by a moment, so absence is looked at twice.
+    fn look(&self) -> Result<Option<MachineAction>> {
+        const NEWEST: usize = 20;
+        self.looking(|id| {
+            let filter = format!("machineId eq '{id}' and type eq 'CollectInvestigationPackage'");
+            let recent = actions::recent(self.client, self.call, &filter, NEWEST)?;
+            // By the service's clock: when it answered, less the time that has passed here since.
+            let answered = recent.date.unwrap_or_else(SystemTime::now);
+            let began = answered.checked_sub(self.began.elapsed() + CLOCK_GRAIN);
+            Ok(recent.actions.into_iter().find(|action| {
+                let ours = action.requestor_comment().map(str::trim) == Some(self.comment.trim());
+                let created = action.created().and_then(|c| humantime::parse_rfc3339_weak(c).ok());
+                ours && created.zip(began).is_none_or(|(created, began)| created >= began)
+            }))
+        })
+    }
+
+    /// The service refused because a collection runs on the device: find it. After a lost reply that
+    /// may well be the one we asked for, which is no duplicate.
+    fn already_running(&self, refusal: Error, may_be_ours: bool) -> Result<Collected> {
+        if may_be_ours {
+            if let Some(action) = self.look()? {
+                return Ok(Collected { action, adopted: true });
+            }
+        }
+        match (self.client.on_duplicate, self.find_running()) {
+            (OnDuplicate::Adopt, Ok(Some(action))) => Ok(Collected { action, adopted: true }),
+            (OnDuplicate::Error, Ok(Some(action))) => {
+                let id = action.id().to_owned();
+                Err(refusal.action(&id, Some(action.into_json())))
+            }
+            (OnDuplicate::Error, _) => Err(refusal),
+            // The caller wants to stop: that comes first.
+            (OnDuplicate::Adopt, Err(error)) if is_stop(&error) => Err(error),
+            (OnDuplicate::Adopt, Ok(None)) => {
+                let message = "a collection runs on the device, but the list of actions does not \
+                               show it; it may have ended this moment, so try again";
+                Err(refusal.became(Status::AlreadyRunning, message.to_owned(), true))
+            }
+            (OnDuplicate::Adopt, Err(error)) => {
+                let message = format!(
+                    "a collection runs on the device, but it could not be looked up: {}",
+                    error.message()
+                );
+                Err(refusal.became(Status::AlreadyRunning, message, error.is_retryable()))
+            }
+        }
+    }
+
+    fn find_running(&self) -> Result<Option<MachineAction>> {
+        self.looking(|id| {
+            let filter = format!(
+                "machineId eq '{id}' and type eq 'CollectInvestigationPackage' \
+                 and (status eq 'Pending' or status eq 'InProgress')"
+            );
+            let recent = actions::recent(self.client, self.call, &filter, 1)?;
+            Ok(recent.actions.into_iter().next())
+        })
+    }
+
+    /// Looks for an action of the device, a few times with pauses: the list may lag behind.
+    fn looking(
+        &self,
+        look: impl Fn(&str) -> Result<Option<MachineAction>>,
+    ) -> Result<Option<MachineAction>> {
+        const LOOKS: u32 = 3;
+        const BETWEEN: Duration = Duration::from_millis(500);
+        let id = self.device_id()?;
+        for round in 1..=LOOKS {
+            if let Some(action) = look(&id)? {
+                return Ok(Some(action));
+            }
+            if round < LOOKS {
+                self.call.pause(BETWEEN)?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// The list knows devices by their 40-digit id only; any other id is looked up.
+    fn device_id(&self) -> Result<String> {
+        let id = self.machine_id;
+        if id.len() == 40 && id.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(id.to_ascii_lowercase());
+        }
+        let reply = self.client.perform(self.call, &endpoint::machine(id))?;
+        let id = model::machine_id(&reply.body)
+            .ok_or_else(|| actions::not_understood(&reply, "has no device id"))?;
+        // It goes into a filter.
+        Ok(id.replace('\'', "''"))
+    }
+}
+
+/// Dates in headers have whole seconds, and the two clocks are read at different moments.
+const CLOCK_GRAIN: Duration = Duration::from_secs(5);
 
 /// Some duplicates are answered with the action that runs already instead of an error: it carries
 /// another comment than ours, or was created well before the service answered.
@@ -72,98 +200,40 @@ fn is_older_request(action: &MachineAction, comment: &str, reply: &Reply) -> boo
     other_comment || age.is_some_and(|age| age > CLEARLY_EARLIER)
 }
 
-/// The service refused because a collection runs on the device: find it.
-fn already_running(
-    client: &Client,
-    call: &Arc<Call>,
-    machine_id: &str,
-    refusal: Error,
-) -> Result<Collected> {
-    let found = find_running(client, call, machine_id);
-    match (client.on_duplicate, found) {
-        (OnDuplicate::Adopt, Ok(Some(action))) => Ok(Collected { action, adopted: true }),
-        (OnDuplicate::Error, Ok(Some(action))) => {
-            let id = action.id().to_owned();
-            Err(refusal.action(&id, Some(action.into_json())))
-        }
-        (OnDuplicate::Error, _) => Err(refusal),
-        // The caller wants to stop: that comes first.
-        (OnDuplicate::Adopt, Err(error))
-            if matches!(error.status(), Status::Cancelled | Status::Deadline | Status::Closed) =>
-        {
-            Err(error)
-        }
-        (OnDuplicate::Adopt, Ok(None)) => {
-            let message = "a collection runs on the device, but the list of actions does not show it; \
-                           it may have ended this moment, so try again";
-            Err(refusal.became(Status::AlreadyRunning, message.to_owned(), true))
-        }
-        (OnDuplicate::Adopt, Err(error)) => {
-            let message = format!(
-                "a collection runs on the device, but it could not be looked up: {}",
-                error.message()
-            );
-            Err(refusal.became(Status::AlreadyRunning, message, error.is_retryable()))
-        }
-    }
+fn is_stop(error: &Error) -> bool {
+    matches!(error.status(), Status::Cancelled | Status::Deadline | Status::Closed)
 }
 
-/// The running collection of a device. The list may lag behind the refusal by a moment.
-fn find_running(
-    client: &Client,
-    call: &Arc<Call>,
-    machine_id: &str,
-) -> Result<Option<MachineAction>> {
-    const LOOKS: u32 = 3;
-    const BETWEEN: Duration = Duration::from_millis(500);
-    let id = device_id(client, call, machine_id)?;
-    let filter = format!(
-        "machineId eq '{id}' and type eq 'CollectInvestigationPackage' \
-         and (status eq 'Pending' or status eq 'InProgress')"
-    );
-    for look in 1..=LOOKS {
-        if let Some(action) = actions::newest(client, call, &filter)? {
-            return Ok(Some(action));
-        }
-        if look < LOOKS {
-            call.pause(BETWEEN)?;
-        }
-    }
-    Ok(None)
+/// Whether the request may have been carried out although it failed.
+fn is_ambiguous(error: &Error) -> bool {
+    let may_have_arrived = error.stage() == Some(Stage::Reply);
+    let was_refused = matches!(error.http_status(), Some(300..=499));
+    may_have_arrived && !was_refused
 }
 
-/// The list knows devices by their 40-digit id only; any other id is looked up.
-fn device_id(client: &Client, call: &Arc<Call>, machine_id: &str) -> Result<String> {
-    if machine_id.len() == 40 && machine_id.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Ok(machine_id.to_ascii_lowercase());
-    }
-    let reply = client.perform(call, &endpoint::machine(machine_id))?;
-    let id = model::machine_id(&reply.body)
-        .ok_or_else(|| actions::not_understood(&reply, "has no device id"))?;
-    // It goes into a filter.
-    Ok(id.replace('\'', "''"))
+/// The list shows that nothing was started: the failure is what it was, and may be tried again.
+fn not_started(error: Error) -> Error {
+    let message = format!("{}; no collection was started", error.message());
+    let status = error.status();
+    error.became(status, message, true)
 }
 
-/// An error after which nobody knows whether the collection was started says so.
-fn started_or_not(error: Error, machine_id: &str) -> Error {
-    let never_arrived = error.stage() != Some(Stage::Reply);
-    let refused = matches!(error.http_status(), Some(300..=499));
-    if never_arrived || refused {
-        return error;
-    }
+/// Nobody knows, and the caller has to look. A stop keeps its status.
+fn unknown(error: Error, why: &Error, machine_id: &str) -> Error {
     let look = format!(
         "it is not known whether a collection was started on {machine_id}; list its actions before \
          trying again"
     );
-    match error.status() {
-        // The caller's own stop keeps its status.
-        status @ (Status::Cancelled | Status::Deadline | Status::Closed) => {
-            let message = format!("{}; {look}", error.message());
-            error.became(status, message, false)
-        }
-        _ => {
-            let message = format!("{}; {look}", error.message());
-            error.became(Status::OutcomeUnknown, message, false)
-        }
+    if is_stop(&error) {
+        let message = format!("{}; {look}", error.message());
+        let status = error.status();
+        return error.became(status, message, false);
     }
+    if is_stop(why) {
+        let message = format!("{} while a lost reply was looked into; {look}", why.message());
+        return error.became(why.status(), message, false);
+    }
+    let message =
+        format!("{}; looking it up failed too ({}); {look}", error.message(), why.message());
+    error.became(Status::OutcomeUnknown, message, false)
 }
