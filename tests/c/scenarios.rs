@@ -1,7 +1,11 @@
 //! The C programs, each runnable in every way that [`How`] names.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise"
+)]
 
 use std::process::Command;
 use std::time::{Duration, Instant};
