@@ -13,8 +13,8 @@ use crate::log::{self, Level};
 use crate::net::agent::{Http, Settings};
 use crate::net::tls;
 use crate::options::{OnDuplicate, OnFullQuota, Options};
+use crate::quota::limiter::Limiter;
 use crate::quota::limits::Limits;
-use crate::quota::registry::Key;
 use crate::quota::report::{QuotaWindow, report};
 use crate::service::base_url::BaseUrl;
 use crate::service::cloud;
@@ -38,7 +38,7 @@ pub struct Client {
     pub(crate) on_duplicate: OnDuplicate,
     pub(crate) max_retries: u32,
     /// Known at once when the options name tenant and application, else from the first token.
-    pub(crate) quota_key: OnceCell<Key>,
+    pub(crate) limiter: OnceCell<Arc<Limiter>>,
     timeout: Option<Duration>,
     running: Arc<Running>,
 }
@@ -79,17 +79,17 @@ impl Client {
             on_full_quota: options.quota,
             on_duplicate: options.on_duplicate,
             max_retries,
-            quota_key: OnceCell::new(),
+            limiter: OnceCell::new(),
             timeout: Some(options.timeout.get()).filter(|timeout| !timeout.is_zero()),
             running: Arc::default(),
             api,
         };
         if let (Some(tenant), Some(application)) = (&options.tenant_id, &options.client_id) {
-            client.learn_quota_key(tenant, application);
+            client.learn_identity(tenant, application);
         } else if let Some(Claims { tenant: Some(tenant), application: Some(application) }) =
             client.tokens.claims()
         {
-            client.learn_quota_key(&tenant, &application);
+            client.learn_identity(&tenant, &application);
         }
         Ok(client)
     }
@@ -134,7 +134,7 @@ impl Client {
     /// How much of each quota is used by this process, and when the next call could go out.
     pub fn quota(&self) -> Result<Vec<QuotaWindow>> {
         self.check_process()?;
-        Ok(report(self.limiter().as_deref(), &self.limits))
+        Ok(report(self.limiter.get().map(AsRef::as_ref), &self.limits))
     }
 
     /// Refuses new calls, ends running ones with `closed`, and waits for them.

@@ -130,30 +130,24 @@ impl Client {
         })
     }
 
-    /// The limiter of this client's identity, if the identity is known yet.
-    pub(crate) fn limiter(&self) -> Option<Arc<Limiter>> {
-        self.quota_key.get().map(registry::limiter)
-    }
-
-    /// The same, getting a token to learn the identity from where the options do not name it.
+    /// The limiter of this client's identity; where the options do not name it, the token does.
     fn limiter_for(&self, call: &Arc<Call>) -> Result<Arc<Limiter>> {
-        if let Some(limiter) = self.limiter() {
-            return Ok(limiter);
+        if let Some(limiter) = self.limiter.get() {
+            return Ok(Arc::clone(limiter));
         }
         let token = self.tokens.get(&self.http, call)?;
         let claims = claims::read(token.text());
         // Opaque tokens of one service share one budget: too careful rather than too bold.
-        self.learn_quota_key(
+        Ok(self.learn_identity(
             claims.tenant.as_deref().unwrap_or("unknown"),
             claims.application.as_deref().unwrap_or("unknown"),
-        );
-        self.limiter().ok_or_else(|| Error::new(Status::Internal, "the quota key was not kept"))
+        ))
     }
 
-    pub(crate) fn learn_quota_key(&self, tenant: &str, application: &str) {
+    pub(crate) fn learn_identity(&self, tenant: &str, application: &str) -> Arc<Limiter> {
         let family = cloud::family(self.api.authority());
-        // Another thread may have been first, with the same result.
-        let _ = self.quota_key.set(Key::new(&family, tenant, application));
+        let key = Key::new(&family, tenant, application);
+        Arc::clone(self.limiter.get_or_init(|| registry::limiter(&key)))
     }
 }
 

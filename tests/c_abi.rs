@@ -55,6 +55,11 @@ fn fork() {
 }
 
 #[test]
+fn harsh_host() {
+    scenarios::harsh_host(How::Plain);
+}
+
+#[test]
 fn panics_are_contained() {
     scenarios::panics();
 }

@@ -4,6 +4,8 @@ use std::io::{self, Read, Write};
 
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
+use zeroize::Zeroize;
+
 use super::failure::Failure;
 use super::socket::{Exchange, Socket};
 use super::tls::TlsStream;
@@ -14,6 +16,10 @@ const BUFFER: usize = 16 * 1024;
 pub(crate) struct Link {
     stream: Stream,
     buffers: LazyBuffers,
+    /// What the HTTP library has sent, kept until it wants to read: one write carries head and body.
+    pending: Vec<u8>,
+    /// Data has just been read, so the connection was open a moment ago.
+    fresh: bool,
 }
 
 pub(crate) enum Stream {
@@ -23,7 +29,27 @@ pub(crate) enum Stream {
 
 impl Link {
     pub(crate) fn new(stream: Stream) -> Link {
-        Link { stream, buffers: LazyBuffers::new(BUFFER, BUFFER) }
+        Link {
+            stream,
+            buffers: LazyBuffers::new(BUFFER, BUFFER),
+            pending: Vec::new(),
+            fresh: false,
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        // From here on it is unknown how much of the request the service has.
+        Exchange::mark_sent()?;
+        let written = match &mut self.stream {
+            Stream::Plain(socket) => socket.write_all(&self.pending),
+            Stream::Tls(tls) => tls.write_all(&self.pending),
+        };
+        // It held a token.
+        self.pending.zeroize();
+        written.map_err(Failure::from_io)
     }
 }
 
@@ -33,17 +59,16 @@ impl Transport for Link {
     }
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
-        // From here on it is unknown how much of the request the service has.
-        Exchange::mark_sent().map_err(Failure::wrap)?;
         let output = self.buffers.output().get(..amount).unwrap_or_default();
-        match &mut self.stream {
-            Stream::Plain(socket) => socket.write_all(output),
-            Stream::Tls(tls) => tls.write_all(output),
+        self.pending.extend_from_slice(output);
+        if self.pending.len() < BUFFER {
+            return Ok(());
         }
-        .map_err(|error| Failure::from_io(error).wrap())
+        self.flush().map_err(Failure::wrap)
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
+        self.flush().map_err(Failure::wrap)?;
         let input = self.buffers.input_append_buf();
         let read = match &mut self.stream {
             Stream::Plain(socket) => socket.read(input),
@@ -56,10 +81,15 @@ impl Transport for Link {
             Err(error) => return Err(Failure::from_io(error).wrap()),
         };
         self.buffers.input_appended(amount);
-        Ok(amount > 0)
+        self.fresh = amount > 0;
+        Ok(self.fresh)
     }
 
+    /// Asked when a connection is put away and when it is used again; only the second needs a look.
     fn is_open(&mut self) -> bool {
+        if std::mem::take(&mut self.fresh) {
+            return true;
+        }
         match &self.stream {
             Stream::Plain(socket) => socket.is_idle_and_open(),
             Stream::Tls(tls) => tls.sock.is_idle_and_open(),

@@ -2,17 +2,18 @@
 //!
 //! The HTTP library reads and writes through layers that know nothing of deadlines and cancel handles,
 //! all of it on the calling thread. So the call in progress is noted for its thread, and the socket,
-//! which never blocks, waits for readiness in short slices between which it asks whether the call may go on.
+//! waits in short slices, between which it asks whether the call may go on.
 
 use std::cell::{Cell, RefCell};
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{AddressFamily, SocketType};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SocketType, recv};
 
 use super::failure::Failure;
 use crate::Status;
@@ -116,13 +117,17 @@ pub(crate) fn wait_for<T>(
         match ready(slice) {
             Ok(Some(value)) => return Ok(Some(value)),
             Ok(None) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(Failure::from_io(error)),
         }
     }
 }
 
-/// A connected, non-blocking socket.
+/// A connected socket whose every single wait is bounded by a slice.
+///
+/// On Unix the kernel bounds it (SO_RCVTIMEO, SO_SNDTIMEO, set once), so that a read that has to wait is one
+/// system call. Windows rounds such bounds up to half a second, so there the socket does not block and
+/// is polled.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
@@ -140,73 +145,84 @@ impl Socket {
                 return Ok(None);
             }
             Ok(Some(stream.take_error()?))
-        });
+        })?;
         match connected {
-            Ok(None) => Ok(None),
-            Ok(Some(None)) => {
-                // One write carries a whole request; waiting for more to send would only delay it.
-                stream.set_nodelay(true).map_err(refused)?;
+            None => Ok(None),
+            Some(Some(error)) => Err(refused(error)),
+            Some(None) => {
+                bound_waits(&stream).map_err(refused)?;
                 Ok(Some(Socket { stream }))
             }
-            Ok(Some(Some(error))) => Err(refused(error)),
-            Err(failure) => Err(failure),
         }
     }
 
     /// Whether the peer neither closed the connection nor sent anything unasked.
     pub(crate) fn is_idle_and_open(&self) -> bool {
         let mut probe = [0u8; 1];
-        matches!(self.stream.peek(&mut probe), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+        #[cfg(unix)]
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        #[cfg(windows)]
+        let flags = RecvFlags::PEEK;
+        matches!(recv(&self.stream, &mut probe, flags), Err(e) if e == Errno::WOULDBLOCK)
     }
 
-    fn wait(&self, flags: PollFlags) -> io::Result<()> {
+    /// Repeats a read or write in slices until something was transferred.
+    fn transfer(
+        &self,
+        flags: PollFlags,
+        mut once: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         let exchange = Exchange::current()?;
         let (limit, option) = match exchange.connecting_until.get() {
             Some(limit) => (limit, "connect_timeout_ms"),
             None => (Instant::now() + exchange.idle, "idle_timeout_ms"),
         };
-        match wait_for(limit, |slice| Ok(poll_one(&self.stream, flags, slice)?.then_some(())))? {
-            Some(()) => Ok(()),
-            None => {
-                let message = format!("the peer was silent for too long (`{option}`)");
-                Err(Failure::new(Status::Broken, message).into())
+        let transferred = wait_for(limit, |slice| {
+            if cfg!(windows) && !poll_one(&self.stream, flags, slice)? {
+                return Ok(None);
             }
-        }
+            match once(&self.stream) {
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    Ok(None)
+                }
+                other => other.map(Some),
+            }
+        })?;
+        transferred.ok_or_else(|| {
+            let message = format!("the peer was silent for too long (`{option}`)");
+            Failure::new(Status::Broken, message).into()
+        })
     }
 }
 
-/// Reads and writes return an error of ours when the call is stopped or the peer stays silent.
+/// Reads and writes return an error of ours when the call is stopped or the peer stays silent. That the
+/// call is asked before each of them keeps a peer that never pauses from outrunning the deadline.
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.stream.read(buffer) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.wait(PollFlags::IN)?,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Ok(n) => {
-                    // A peer that never pauses must not outrun the deadline.
-                    Exchange::current()?.stop_reason()?;
-                    return Ok(n);
-                }
-                other => return other,
-            }
-        }
+        self.transfer(PollFlags::IN, |mut stream| stream.read(buffer))
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        loop {
-            match self.stream.write(buffer) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.wait(PollFlags::OUT)?,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                other => return other,
-            }
-        }
+        self.transfer(PollFlags::OUT, |mut stream| stream.write(buffer))
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+fn bound_waits(stream: &TcpStream) -> io::Result<()> {
+    // One write carries a whole request; waiting for more to send would only delay it.
+    stream.set_nodelay(true)?;
+    #[cfg(unix)]
+    {
+        stream.set_read_timeout(Some(SLICE))?;
+        stream.set_write_timeout(Some(SLICE))?;
+        stream.set_nonblocking(false)?;
+    }
+    Ok(())
 }
 
 fn poll_one(stream: &TcpStream, flags: PollFlags, slice: Duration) -> io::Result<bool> {
@@ -228,7 +244,7 @@ fn begin_connect(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = open(family)?;
     match rustix::net::connect(&socket, &address) {
         Ok(()) => {}
-        Err(e) if e == rustix::io::Errno::INPROGRESS || e == rustix::io::Errno::WOULDBLOCK => {}
+        Err(e) if e == Errno::INPROGRESS || e == Errno::WOULDBLOCK => {}
         Err(e) => return Err(e.into()),
     }
     Ok(TcpStream::from(socket))

@@ -217,7 +217,7 @@ pub(crate) const TABLE: &[Spec] = &[
         limits::ACCEPTED,
         "the documented limits",
         "The limits to keep, per endpoint. Clients that share an identity should be given the same.",
-        |o, v| Limits::parse(v).map(|v| o.quota_limits = Some(v)),
+        |o, v| Limits::parse(&not_empty(v)?).map(|v| o.quota_limits = Some(v)),
     ),
     number(
         "quota_share",

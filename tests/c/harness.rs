@@ -279,10 +279,8 @@ pub fn start(program: &Program, how: How) -> Command {
         How::Valgrind | How::ValgrindForTls => {
             let mut valgrind = tool("valgrind", "valgrind libc6-dbg");
             valgrind.args(["--quiet", "--error-exitcode=99", "--leak-check=full"]);
-            // "Possibly lost" is what only pointers into its middle lead to, such as the hash table in which
-            // the process keeps its rate limiters. LeakSanitizer follows those: see `Sanitized`.
             valgrind.arg("--show-leak-kinds=definite,possible,indirect");
-            valgrind.arg("--errors-for-leak-kinds=definite,indirect");
+            valgrind.arg("--errors-for-leak-kinds=definite,possible,indirect");
             if how == How::ValgrindForTls {
                 valgrind.arg("--undef-value-errors=no");
             }

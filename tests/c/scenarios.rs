@@ -54,6 +54,17 @@ pub fn fork(how: How) {
     passes(against_the_simulator("tests/c/fork.c", how));
 }
 
+/// Small stacks, SIGPIPE, interrupted system calls; over HTTP and TLS.
+#[track_caller]
+pub fn harsh_host(how: How) {
+    passes(against_the_simulator("tests/c/harsh_host.c", how));
+    let service = Service::start(Config { tls: true, ..Config::default() });
+    let program = compile(&["tests/c/harsh_host.c", SUPPORT, "tests/c/service.c"], how);
+    let ca = program.write("ca.pem", service.sim.ca_pem().unwrap());
+    let mut command = start(&program, how);
+    passes(run(service.describe(&mut command).env("MDE_TEST_CA", ca)));
+}
+
 /// Panics inside calls.
 #[track_caller]
 pub fn panics() {
