@@ -32,7 +32,8 @@
  * inside a call that uses it: end the calls first, with mde_client_shutdown() or mde_cancel_trigger().
  * The only state of the process is the rate limiter (clients with the same tenant and application share
  * one) and the log callback. A host name that must be looked up is looked up on a short-lived thread,
- * because the system's resolver cannot be interrupted; it ends by itself.
+ * because the system's resolver cannot be interrupted; there is at most one per client and name, and it
+ * ends by itself. A thread that calls needs 128 KiB of stack.
  *
  * Ownership. What a function whose name ends in _new gives out is freed with the _free of the same
  * object; strings are freed with mde_string_free(), never with free(). Freeing NULL does nothing. Inputs
@@ -50,19 +51,25 @@
  *
  *     {"error":{"status":80,"name":"rate_limited","message":"...","stage":"quota","http_status":429,
  *      "service_code":"429","request_id":"...","retryable":true,"retry_after_ms":8000,"attempts":3,
- *      "action_id":"...","action":{...}}}
+ *      "outcome":"unknown","action_id":"...","action":{...}}}
  *
  * status, name, message and retryable are always there, the others where they apply: stage is token,
  * quota, send or reply; request_id is what the service's support asks for; attempts counts the requests
- * sent. Readers must ignore members they do not know. mde_json_get() reads documents without a JSON
+ * sent; outcome is there, and "unknown", when a request that changes something may have been carried out
+ * although the call failed, whatever its status: look before repeating it. Readers must ignore members
+ * they do not know. mde_json_get() reads documents without a JSON
  * library. Should memory for the document be damaged beyond use, the status stands alone and *out_json
  * stays NULL.
  *
- * Secrets. Tokens and secrets appear in no message, document or log line, and are wiped from memory with
- * the handle that holds them.
+ * Secrets. Tokens and secrets appear in no message, document or log line. Those that a handle holds are
+ * wiped from memory with it; the buffers of connections are wiped when a connection is closed. Copies
+ * inside the HTTP library are out of reach.
+ *
+ * Environment. Variables are looked at while a client is made, and only there: for a proxy (used with
+ * proxy=env alone), and on Linux for the certificate store (SSL_CERT_FILE, SSL_CERT_DIR).
  *
  * Fork. A client belongs to the process that made it: in a forked child its calls return MDE_ERR_FORKED at
- * once, without touching the parent's connections; make a new client there. The limiter of a child starts
+ * once, without touching the parent's connections; make a new client, and new cancel handles, there. The limiter of a child starts
  * empty, so parent and child together may exceed the quota.
  *
  * Unload. The library stays loaded once it is loaded (-z nodelete; on Windows do not call FreeLibrary).
@@ -400,10 +407,11 @@ MDE_API void mde_cancel_free(mde_cancel *cancel);
  * members. `adopted` is true when the action was found rather than answered: a collection was running
  * already and this is that one, or the reply was lost and the list showed that this call had started it.
  * MDE_ERR_ALREADY_RUNNING (with on_duplicate=error): `action_id` and `action` are there if it could be
- * found. MDE_ERR_OUTCOME_UNKNOWN: the reply was lost and the list of the device's actions could not be
- * read either; read it before repeating the call. A request that may have been carried out is never sent
- * again before the list has shown that it was not. A call that was stopped by its deadline or cancelled
- * while the request was under way says in its message that the outcome is not known.
+ * found. MDE_ERR_OUTCOME_UNKNOWN: the reply was lost, and the list of the device's actions does not show
+ * the collection (it may lag behind) or could not be read. A request that may have been carried out is
+ * never sent again: look for the collection before repeating the call. Whatever the status,
+ * "outcome":"unknown" in the failure document says so, also when the call was cancelled or ran out of time
+ * while the request was under way.
  * Spends the quota "collect", and "list" where the list is read. Needs the permissions
  * Machine.CollectForensics and Machine.Read.All.
  * Source: Microsoft Defender for Endpoint, "Collect investigation package API".

@@ -16,7 +16,7 @@ use crate::{Error, Result, Stage, Status};
 
 /// A list beyond these bounds needs a narrower filter: it would fill the host's memory.
 const MAX_PAGES: usize = 1_000;
-const MAX_BYTES: usize = 256 << 20;
+const MAX_BYTES: usize = 64 << 20;
 
 /// `GET /api/machineactions/{id}`
 pub(crate) fn read(client: &Client, call: &Arc<Call>, action_id: &str) -> Result<MachineAction> {
@@ -46,7 +46,11 @@ pub(crate) fn list(client: &Client, call: &Arc<Call>, filter: &str) -> Result<Ve
             Page::from_slice(&reply.body).map_err(|problem| not_understood(&reply, problem))?;
         let on_page = page.actions.len();
         received += on_page;
+        let known = actions.len();
         actions.extend(page.actions.into_iter().filter(|a| seen.insert(a.id().to_owned())));
+        if page.next.is_some() && actions.len() == known {
+            return Err(not_understood(&reply, "repeats pages without end"));
+        }
         request = match page.next {
             Some(link) => endpoint::actions_at(next_target(client, &link)?),
             None if on_page >= PAGE => endpoint::actions(filter, None, received),
@@ -56,7 +60,7 @@ pub(crate) fn list(client: &Client, call: &Arc<Call>, filter: &str) -> Result<Ve
     Err(Error::argument(
         "odata_filter",
         "matches too many actions",
-        "one that matches less than 256 MiB of them, for example by creationDateTimeUtc",
+        "one that matches less than 64 MiB of them, for example by creationDateTimeUtc",
     ))
 }
 
@@ -94,6 +98,8 @@ fn next_target(client: &Client, link: &str) -> Result<String> {
         .authority()
         .is_none_or(|authority| cloud::family(&authority.as_str().to_ascii_lowercase()) == ours);
     let target = uri.path_and_query().map(|target| target.as_str()).unwrap_or_default();
+    // Behind a gateway the link may or may not carry the gateway's own prefix.
+    let target = target.strip_prefix(client.api.path()).unwrap_or(target);
     match target.find("/api/") {
         Some(at) if same => Ok(target.get(at..).unwrap_or_default().to_owned()),
         _ => Err(strange()),

@@ -4,8 +4,9 @@
 //! wait ends when its time has come, when somebody wakes it, when the deadline passes, when the
 //! caller cancels, or when the client is shut down.
 
+use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -158,6 +159,21 @@ impl Cancel {
     }
 }
 
+thread_local! {
+    /// Whether the panic that is being contained on this thread left a request unsettled.
+    static AFTERMATH: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Leaves word, for whoever contains the panic that is unwinding.
+pub(crate) fn note_aftermath(unsettled: bool) {
+    AFTERMATH.set(unsettled);
+}
+
+/// What was left by the panic that has just been contained.
+pub(crate) fn take_aftermath() -> bool {
+    AFTERMATH.take()
+}
+
 /// One operation in flight.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -165,6 +181,7 @@ pub(crate) struct Call {
     deadline: Option<Instant>,
     cancel: Option<Cancel>,
     client: Arc<Running>,
+    unsettled: AtomicBool,
 }
 
 impl Call {
@@ -181,6 +198,7 @@ impl Call {
             deadline: [by_option, by_handle].into_iter().flatten().min(),
             cancel: cancel.cloned(),
             client: Arc::clone(client),
+            unsettled: AtomicBool::new(false),
         };
         call.client.add(&call.signal);
         if let Some(Cancel(state)) = &call.cancel {
@@ -224,6 +242,16 @@ impl Call {
     /// When the operation must have ended.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    /// Notes whether a request that changes something may have been carried out without our knowing.
+    pub(crate) fn set_unsettled(&self, unsettled: bool) {
+        self.unsettled.store(unsettled, Ordering::Relaxed);
+    }
+
+    /// Whether a request of this call may have been carried out without our knowing.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.unsettled.load(Ordering::Relaxed)
     }
 
     /// What others use to wake this call.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use once_cell::sync::OnceCell;
+use zeroize::Zeroizing;
 
 use crate::actions;
 use crate::arguments;
-use crate::call::{Call, Cancel, Running};
+use crate::call::{self, Call, Cancel, Running};
 use crate::collect::{self, Collected};
 use crate::log::{self, Level};
 use crate::net::agent::{Http, Settings};
@@ -19,9 +20,9 @@ use crate::quota::report::{QuotaWindow, report};
 use crate::service::base_url::BaseUrl;
 use crate::service::cloud;
 use crate::service::model::MachineAction;
+use crate::token::Token;
 use crate::token::cache::Cache;
 use crate::token::choice;
-use crate::token::claims::Claims;
 use crate::{Error, Result, Status};
 
 /// One identity against one service. All methods may be called from many threads at once.
@@ -37,8 +38,11 @@ pub struct Client {
     pub(crate) on_full_quota: OnFullQuota,
     pub(crate) on_duplicate: OnDuplicate,
     pub(crate) max_retries: u32,
-    /// Known at once when the options name tenant and application, else from the first token.
+    /// Known from the first token on.
     pub(crate) limiter: OnceCell<Arc<Limiter>>,
+    pub(crate) tenant_id: Option<String>,
+    pub(crate) client_id: Option<String>,
+    client_secret: Option<Zeroizing<String>>,
     timeout: Option<Duration>,
     running: Arc<Running>,
 }
@@ -71,7 +75,7 @@ impl Client {
             user_agent,
         })?;
         let limits = options.quota_limits.clone().unwrap_or_default();
-        let client = Client {
+        Ok(Client {
             process: std::process::id(),
             http,
             tokens: Cache::new(choice::source(options, cloud, max_retries)?),
@@ -80,18 +84,13 @@ impl Client {
             on_duplicate: options.on_duplicate,
             max_retries,
             limiter: OnceCell::new(),
+            tenant_id: options.tenant_id.clone(),
+            client_id: options.client_id.clone(),
+            client_secret: options.client_secret.clone(),
             timeout: Some(options.timeout.get()).filter(|timeout| !timeout.is_zero()),
             running: Arc::default(),
             api,
-        };
-        if let (Some(tenant), Some(application)) = (&options.tenant_id, &options.client_id) {
-            client.learn_identity(tenant, application);
-        } else if let Some(Claims { tenant: Some(tenant), application: Some(application) }) =
-            client.tokens.claims()
-        {
-            client.learn_identity(&tenant, &application);
-        }
-        Ok(client)
+        })
     }
 
     /// Asks the service to collect an investigation package from a device.
@@ -133,8 +132,9 @@ impl Client {
 
     /// How much of each quota is used by this process, and when the next call could go out.
     pub fn quota(&self) -> Result<Vec<QuotaWindow>> {
-        self.check_process()?;
-        Ok(report(self.limiter.get().map(AsRef::as_ref), &self.limits))
+        self.run("quota_status", None, |_| {
+            Ok(report(self.limiter.get().map(AsRef::as_ref), &self.limits))
+        })
     }
 
     /// Refuses new calls, ends running ones with `closed`, and waits for them.
@@ -151,11 +151,6 @@ impl Client {
         }
     }
 
-    /// Puts away what a contained defect may have damaged.
-    pub(crate) fn recover(&self) {
-        self.http.reset();
-    }
-
     /// Runs one operation under the client's deadline and the caller's cancel handle.
     fn run<T>(
         &self,
@@ -166,12 +161,29 @@ impl Client {
         self.check_process()?;
         let started = Instant::now();
         let call = Arc::new(Call::begin(&self.running, self.timeout, cancel));
+        let _aftermath = Aftermath { client: self, call: &call };
         let result = call.check().map_err(Error::from).and_then(|()| operation(&call));
+        let result = result.map_err(|error| {
+            let error = if call.is_unsettled() { error.outcome_unknown() } else { error };
+            error.mask(|text| self.mask(text))
+        });
         log::line(Level::Info, || {
             let outcome = result.as_ref().map_or_else(Error::to_string, |_| "ok".to_owned());
             format!("{name} took {} ms: {outcome}", started.elapsed().as_millis())
         });
         result
+    }
+
+    /// Takes known secrets out of a text that others had a hand in.
+    fn mask(&self, text: &mut String) {
+        let secret = self.client_secret.as_ref().map(|secret| secret.as_str());
+        let token = self.tokens.current();
+        let known = [secret, token.as_ref().map(Token::text), self.http.proxy_login()];
+        for secret in known.into_iter().flatten().filter(|secret| secret.len() >= 6) {
+            if text.contains(secret) {
+                *text = text.replace(secret, "***");
+            }
+        }
     }
 
     /// First of all: a lock of the parent may be held by a thread that does not exist here.
@@ -183,5 +195,20 @@ impl Client {
             Status::Forked,
             "the client was made before a fork; make a new client in this process",
         ))
+    }
+}
+
+/// Tidies up when a panic unwinds through a call, while the call still keeps the client alive.
+struct Aftermath<'a> {
+    client: &'a Client,
+    call: &'a Call,
+}
+
+impl Drop for Aftermath<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.client.http.reset();
+            call::note_aftermath(self.call.is_unsettled());
+        }
     }
 }

@@ -9,12 +9,11 @@ use serde_json::value::RawValue;
 use crate::actions;
 use crate::call::Call;
 use crate::client::Client;
-use crate::log::{self, Level};
 use crate::net::reply::Reply;
 use crate::options::OnDuplicate;
 use crate::service::endpoint;
 use crate::service::model::{self, MachineAction};
-use crate::{Error, Result, Stage, Status};
+use crate::{Error, Result, Status};
 
 /// A collection that runs on the device now.
 #[derive(Clone, Debug)]
@@ -40,43 +39,43 @@ impl Serialize for Collected {
     }
 }
 
-/// One request for a collection, through all its attempts.
+/// One request for a collection.
 struct Job<'a> {
     client: &'a Client,
     call: &'a Arc<Call>,
     machine_id: &'a str,
     comment: &'a str,
-    began: Instant,
+    /// By both clocks: the one stands still while the machine sleeps, the other may be set.
+    began: (Instant, SystemTime),
 }
 
 /// `POST /api/machines/{id}/collectInvestigationPackage`
 ///
-/// A request that may have been carried out is never sent again blindly: the list of the device's
-/// actions tells whether it was.
+/// A request that may have been carried out is not sent again: the list of the device's actions tells
+/// whether it was, and an empty list proves nothing, since the list may lag behind.
 pub(crate) fn collect(
     client: &Client,
     call: &Arc<Call>,
     machine_id: &str,
     comment: &str,
 ) -> Result<Collected> {
-    let job = Job { client, call, machine_id, comment, began: Instant::now() };
-    let mut retries = 0;
-    loop {
-        let error = match job.send() {
-            Ok(collected) => return Ok(collected),
-            Err(error) if error.status() == Status::AlreadyRunning => {
-                return job.already_running(error, retries > 0);
-            }
-            Err(error) if is_ambiguous(&error) => error,
-            Err(error) => return Err(error),
-        };
-        match job.look() {
-            Ok(Some(action)) => return Ok(Collected { action, adopted: true }),
-            Ok(None) if retries < client.max_retries => retries += 1,
-            Ok(None) => return Err(not_started(error)),
-            Err(why) => return Err(unknown(error, &why, machine_id)),
+    let began = (Instant::now(), SystemTime::now());
+    let job = Job { client, call, machine_id, comment, began };
+    let error = match job.send() {
+        Ok(collected) => return Ok(collected),
+        Err(error) if error.status() == Status::AlreadyRunning => {
+            return job.already_running(error);
         }
-        log::line(Level::Warn, || format!("no collection was started, sending again: {error}"));
+        Err(error) if !call.is_unsettled() => return Err(error),
+        Err(error) => error,
+    };
+    match job.look() {
+        Ok(Some(action)) => {
+            call.set_unsettled(false);
+            Ok(Collected { action, adopted: true })
+        }
+        Ok(None) => Err(unknown(error, None, machine_id)),
+        Err(why) => Err(unknown(error, Some(&why), machine_id)),
     }
 }
 
@@ -86,6 +85,7 @@ impl Job<'_> {
         let reply = self.client.perform(self.call, &request)?;
         match actions::read_action(&reply) {
             Ok(action) => {
+                self.call.set_unsettled(false);
                 let adopted = is_older_request(&action, self.comment, &reply);
                 Ok(Collected { action, adopted })
             }
@@ -94,31 +94,27 @@ impl Job<'_> {
     }
 
     /// Looks whether a request whose reply was lost has started a collection: one with our comment,
-    /// created since we began. The list may lag behind by a moment, so absence is looked at twice.
+    /// created since we began.
     fn look(&self) -> Result<Option<MachineAction>> {
         const NEWEST: usize = 20;
         self.looking(|id| {
-            let filter = format!("machineId eq '{id}' and type eq 'CollectInvestigationPackage'");
+            let filter = format!("machineId eq '{id}' and type eq '{KIND}'");
             let recent = actions::recent(self.client, self.call, &filter, NEWEST)?;
             // By the service's clock: when it answered, less the time that has passed here since.
             let answered = recent.date.unwrap_or_else(SystemTime::now);
-            let began = answered.checked_sub(self.began.elapsed() + CLOCK_GRAIN);
+            let passed = self.began.0.elapsed().max(self.began.1.elapsed().unwrap_or_default());
+            let began = answered.checked_sub(passed.saturating_add(CLOCK_GRAIN));
             Ok(recent.actions.into_iter().find(|action| {
                 let ours = action.requestor_comment().map(str::trim) == Some(self.comment.trim());
                 let created = action.created().and_then(|c| humantime::parse_rfc3339_weak(c).ok());
-                ours && created.zip(began).is_none_or(|(created, began)| created >= began)
+                let since = created.zip(began).is_some_and(|(created, began)| created >= began);
+                is_collection_of(action, id) && ours && since
             }))
         })
     }
 
-    /// The service refused because a collection runs on the device: find it. After a lost reply that
-    /// may well be the one we asked for, which is no duplicate.
-    fn already_running(&self, refusal: Error, may_be_ours: bool) -> Result<Collected> {
-        if may_be_ours {
-            if let Some(action) = self.look()? {
-                return Ok(Collected { action, adopted: true });
-            }
-        }
+    /// The service refused because a collection runs on the device: find it.
+    fn already_running(&self, refusal: Error) -> Result<Collected> {
         match (self.client.on_duplicate, self.find_running()) {
             (OnDuplicate::Adopt, Ok(Some(action))) => Ok(Collected { action, adopted: true }),
             (OnDuplicate::Error, Ok(Some(action))) => {
@@ -127,7 +123,7 @@ impl Job<'_> {
             }
             (OnDuplicate::Error, _) => Err(refusal),
             // The caller wants to stop: that comes first.
-            (OnDuplicate::Adopt, Err(error)) if is_stop(&error) => Err(error),
+            (OnDuplicate::Adopt, Err(error)) if error.is_stop() => Err(error),
             (OnDuplicate::Adopt, Ok(None)) => {
                 let message = "a collection runs on the device, but the list of actions does not \
                                show it; it may have ended this moment, so try again";
@@ -146,11 +142,14 @@ impl Job<'_> {
     fn find_running(&self) -> Result<Option<MachineAction>> {
         self.looking(|id| {
             let filter = format!(
-                "machineId eq '{id}' and type eq 'CollectInvestigationPackage' \
+                "machineId eq '{id}' and type eq '{KIND}' \
                  and (status eq 'Pending' or status eq 'InProgress')"
             );
             let recent = actions::recent(self.client, self.call, &filter, 1)?;
-            Ok(recent.actions.into_iter().next())
+            Ok(recent
+                .actions
+                .into_iter()
+                .find(|action| is_collection_of(action, id) && !action.status().is_final()))
         })
     }
 
@@ -159,15 +158,13 @@ impl Job<'_> {
         &self,
         look: impl Fn(&str) -> Result<Option<MachineAction>>,
     ) -> Result<Option<MachineAction>> {
-        const LOOKS: u32 = 3;
-        const BETWEEN: Duration = Duration::from_millis(500);
+        const PAUSES: [Duration; 3] =
+            [Duration::ZERO, Duration::from_millis(500), Duration::from_millis(1_500)];
         let id = self.device_id()?;
-        for round in 1..=LOOKS {
+        for pause in PAUSES {
+            self.call.pause(pause)?;
             if let Some(action) = look(&id)? {
                 return Ok(Some(action));
-            }
-            if round < LOOKS {
-                self.call.pause(BETWEEN)?;
             }
         }
         Ok(None)
@@ -187,6 +184,15 @@ impl Job<'_> {
     }
 }
 
+/// The kind of action this is about.
+const KIND: &str = "CollectInvestigationPackage";
+
+/// What the filter asked for is checked again: something in between may have dropped the query.
+fn is_collection_of(action: &MachineAction, device_id: &str) -> bool {
+    let on_device = action.machine_id().is_some_and(|id| id.eq_ignore_ascii_case(device_id));
+    on_device && action.kind() == Some(KIND)
+}
+
 /// Dates in headers have whole seconds, and the two clocks are read at different moments.
 const CLOCK_GRAIN: Duration = Duration::from_secs(5);
 
@@ -200,40 +206,33 @@ fn is_older_request(action: &MachineAction, comment: &str, reply: &Reply) -> boo
     other_comment || age.is_some_and(|age| age > CLEARLY_EARLIER)
 }
 
-fn is_stop(error: &Error) -> bool {
-    matches!(error.status(), Status::Cancelled | Status::Deadline | Status::Closed)
-}
-
-/// Whether the request may have been carried out although it failed.
-fn is_ambiguous(error: &Error) -> bool {
-    let may_have_arrived = error.stage() == Some(Stage::Reply);
-    let was_refused = matches!(error.http_status(), Some(300..=499));
-    may_have_arrived && !was_refused
-}
-
-/// The list shows that nothing was started: the failure is what it was, and may be tried again.
-fn not_started(error: Error) -> Error {
-    let message = format!("{}; no collection was started", error.message());
-    let status = error.status();
-    error.became(status, message, true)
-}
-
 /// Nobody knows, and the caller has to look. A stop keeps its status.
-fn unknown(error: Error, why: &Error, machine_id: &str) -> Error {
+fn unknown(error: Error, why: Option<&Error>, machine_id: &str) -> Error {
     let look = format!(
-        "it is not known whether a collection was started on {machine_id}; list its actions before \
-         trying again"
+        "it is not known whether a collection was started on {machine_id}; look for it among the \
+         device's actions before trying again"
     );
-    if is_stop(&error) {
+    if error.is_stop() {
         let message = format!("{}; {look}", error.message());
         let status = error.status();
         return error.became(status, message, false);
     }
-    if is_stop(why) {
-        let message = format!("{} while a lost reply was looked into; {look}", why.message());
-        return error.became(why.status(), message, false);
+    match why {
+        None => {
+            let message = format!("{}; the list does not show one yet; {look}", error.message());
+            error.became(Status::OutcomeUnknown, message, false)
+        }
+        Some(stop) if stop.is_stop() => {
+            let message = format!("{} while a lost reply was looked into; {look}", stop.message());
+            error.became(stop.status(), message, false)
+        }
+        Some(why) => {
+            let message = format!(
+                "{}; looking it up failed too ({}); {look}",
+                error.message(),
+                why.message()
+            );
+            error.became(Status::OutcomeUnknown, message, false)
+        }
     }
-    let message =
-        format!("{}; looking it up failed too ({}); {look}", error.message(), why.message());
-    error.became(Status::OutcomeUnknown, message, false)
 }

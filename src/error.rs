@@ -35,10 +35,10 @@ impl Stage {
 }
 
 /// Why an operation failed. Small enough to return by value; carries no secret.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Error(Box<Details>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Details {
     status: Status,
     message: String,
@@ -51,6 +51,7 @@ struct Details {
     attempts: Option<u32>,
     action_id: Option<String>,
     action: Option<Box<RawValue>>,
+    outcome_unknown: bool,
 }
 
 /// The result of every fallible operation of this crate.
@@ -82,6 +83,7 @@ impl Error {
             attempts: None,
             action_id: None,
             action: None,
+            outcome_unknown: false,
         }))
     }
 
@@ -140,6 +142,20 @@ impl Error {
         self
     }
 
+    /// Notes that the request may have been carried out all the same; repeating it is not safe.
+    pub(crate) fn outcome_unknown(mut self) -> Error {
+        self.0.outcome_unknown = true;
+        self.0.retryable = false;
+        self
+    }
+
+    /// Replaces known secrets wherever somebody may have repeated them.
+    pub(crate) fn mask(mut self, mask: impl Fn(&mut String)) -> Error {
+        mask(&mut self.0.message);
+        self.0.service_code.iter_mut().chain(self.0.request_id.iter_mut()).for_each(mask);
+        self
+    }
+
     /// The status, which is also what the C function returns.
     pub fn status(&self) -> Status {
         self.0.status
@@ -170,6 +186,11 @@ impl Error {
         self.0.request_id.as_deref()
     }
 
+    /// Whether the caller ended the call: by its deadline, by cancelling, or by shutting the client down.
+    pub(crate) fn is_stop(&self) -> bool {
+        matches!(self.0.status, Status::Deadline | Status::Cancelled | Status::Closed)
+    }
+
     /// Whether the same call may succeed later without any change.
     pub fn is_retryable(&self) -> bool {
         self.0.retryable
@@ -178,6 +199,11 @@ impl Error {
     /// How long to wait before trying again, when it is known.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// Whether the request may have been carried out although the call failed: look before repeating it.
+    pub fn is_outcome_unknown(&self) -> bool {
+        self.0.outcome_unknown
     }
 
     /// The machine action this is about, when it is known.
@@ -222,6 +248,9 @@ impl Serialize for Error {
         }
         if let Some(attempts) = e.attempts {
             map.serialize_entry("attempts", &attempts)?;
+        }
+        if e.outcome_unknown {
+            map.serialize_entry("outcome", "unknown")?;
         }
         if let Some(id) = &e.action_id {
             map.serialize_entry("action_id", id)?;

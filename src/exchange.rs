@@ -13,7 +13,7 @@ use crate::quota::limiter::{Limiter, Permit, Refusal};
 use crate::quota::registry::{self, Key};
 use crate::service::endpoint::{Method, Quota, Request};
 use crate::service::{cloud, fault};
-use crate::token::claims;
+use crate::token::{Token, claims};
 use crate::{Error, Result, Stage, Status};
 
 impl Client {
@@ -25,15 +25,24 @@ impl Client {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let limiter = self.limiter_for(call)?;
+            // The token first: getting one may take long, and a slot in the quota is not to be held idle.
+            let token = self.tokens.get(&self.http, call)?;
+            let limiter = self.limiter_of(&token);
             let permit = self.admit(&limiter, call, request.quota)?;
-            let token = match self.tokens.get(&self.http, call) {
-                Ok(token) => token,
-                Err(error) => {
-                    permit.not_sent();
-                    return Err(error);
-                }
+            let token = match token.is_expired() {
+                false => token,
+                true => match self.tokens.get(&self.http, call) {
+                    Ok(token) => token,
+                    Err(error) => {
+                        permit.not_sent();
+                        return Err(error);
+                    }
+                },
             };
+            // What changes something is unsettled from now until it is known that it did or did not.
+            if !repeatable {
+                call.set_unsettled(true);
+            }
             #[cfg(feature = "test-hooks")]
             crate::ffi::test_hooks::panic_if_asked(request);
             let outcome = self.http.send(
@@ -49,10 +58,13 @@ impl Client {
             );
             let (error, next) = match outcome {
                 Ok(reply) => {
-                    drop(permit);
+                    permit.replied();
                     log_reply(request, attempt, &reply);
                     if reply.is_success() {
                         return Ok(reply);
+                    }
+                    if !repeatable && reply.status < 500 {
+                        call.set_unsettled(false);
                     }
                     let error = fault::error(&reply, request.purpose);
                     match error.status() {
@@ -71,8 +83,14 @@ impl Client {
                 }
                 Err(failure) => {
                     match failure.may_have_been_received() {
+                        // Given up: the permit keeps the slot for a while.
                         true => drop(permit),
-                        false => permit.not_sent(),
+                        false => {
+                            permit.not_sent();
+                            if !repeatable {
+                                call.set_unsettled(false);
+                            }
+                        }
                     }
                     let next =
                         retry::after_failure(&failure, repeatable, attempt, self.max_retries);
@@ -102,52 +120,59 @@ impl Client {
             return Err(None);
         }
         // A caller who cannot stay that long learns at once why, and when to come back.
-        let whole = if throttled { error.retry_after().unwrap_or(pause) } else { pause };
-        if !call.has_time_for(whole) {
+        if !call.has_time_for(pause) {
             return Err(None);
         }
-        log::line(Level::Warn, || format!("trying again in {} ms: {error}", whole.as_millis()));
-        call.pause(pause).map_err(Some)
+        log::line(Level::Warn, || {
+            format!("{}: trying again in {} ms", error.status().name(), pause.as_millis())
+        });
+        // The limiter knows how long the endpoint is closed, and whose turn it is then.
+        if throttled { Ok(()) } else { call.pause(pause).map_err(Some) }
     }
 
-    fn admit(&self, limiter: &Arc<Limiter>, call: &Call, quota: Quota) -> Result<Permit> {
+    fn admit(&self, limiter: &Arc<Limiter>, call: &Call, quota: Quota) -> Result<Permit<'_>> {
         let wait = self.on_full_quota == OnFullQuota::Wait;
         limiter.acquire(quota, &self.limits, call, wait).map_err(|refusal| match refusal {
             Refusal::Stopped(stop) => {
                 let wait = limiter.snapshot(quota, &self.limits).available_in;
                 Error::from(stop).at(Stage::Quota).after(wait.filter(|w| !w.is_zero()))
             }
-            Refusal::NoRoom(wait) => Error::new(
-                Status::RateLimited,
-                format!(
-                    "the quota of endpoint `{}` has no room now; call again after retry_after_ms, or \
-                     set `quota=wait`",
-                    quota.name()
-                ),
-            )
+            Refusal::NoRoom(wait) => {
+                let endpoint = quota.name();
+                let when = match wait {
+                    Some(_) => "after retry_after_ms",
+                    None => "when calls that are under way or waiting have ended",
+                };
+                Error::new(
+                    Status::RateLimited,
+                    format!(
+                        "the quota of endpoint `{endpoint}` has no room now; call again {when}, or \
+                         set `quota=wait`"
+                    ),
+                )
+            }
             .at(Stage::Quota)
             .after(wait),
         })
     }
 
-    /// The limiter of this client's identity; where the options do not name it, the token does.
-    fn limiter_for(&self, call: &Arc<Call>) -> Result<Arc<Limiter>> {
-        if let Some(limiter) = self.limiter.get() {
-            return Ok(Arc::clone(limiter));
-        }
-        let token = self.tokens.get(&self.http, call)?;
-        let claims = claims::read(token.text());
-        // Opaque tokens of one service share one budget: too careful rather than too bold.
-        Ok(self.learn_identity(
-            claims.tenant.as_deref().unwrap_or("unknown"),
-            claims.application.as_deref().unwrap_or("unknown"),
-        ))
-    }
-
-    pub(crate) fn learn_identity(&self, tenant: &str, application: &str) -> Arc<Limiter> {
-        let family = cloud::family(self.api.authority());
-        let key = Key::new(&family, tenant, application);
-        Arc::clone(self.limiter.get_or_init(|| registry::limiter(&key)))
+    /// The limiter of the identity that this token belongs to. The service counts by the ids in the token;
+    /// the options may name the same tenant in another way, and serve only where a token is not readable.
+    fn limiter_of(&self, token: &Token) -> Arc<Limiter> {
+        let learn = || {
+            let claims = claims::read(token.text());
+            let tenant = claims.tenant.or_else(|| self.tenant_id.clone());
+            let application = claims.application.or_else(|| self.client_id.clone());
+            let family = cloud::family(self.api.authority());
+            // Opaque tokens of nobody in particular share one budget: too careful rather than too bold.
+            let key = Key::new(
+                &family,
+                tenant.as_deref().unwrap_or("unknown"),
+                application.as_deref().unwrap_or("unknown"),
+            );
+            registry::limiter(&key)
+        };
+        Arc::clone(self.limiter.get_or_init(learn))
     }
 }
 

@@ -181,6 +181,16 @@ fn a_next_page_link_is_followed_on_the_host_that_was_called_and_nowhere_else() {
 }
 
 #[test]
+fn pages_that_repeat_without_end_are_noticed() {
+    let sim = simulator();
+    let page = json!({"value": [{"id": "a"}], "@odata.nextLink": "/api/machineactions?$skip=1"});
+    sim.script(json!({"match": {"path_contains": "machineactions"}, "times": 0, "reply": {"status": 200, "json": page}})).unwrap();
+    let error = client(&sim, &[]).list("").error("protocol");
+    assert!(error["message"].as_str().unwrap().contains("repeats pages"), "{error}");
+    assert!(sim.requests().len() <= 3);
+}
+
+#[test]
 fn a_path_prefix_of_a_gateway_is_kept() {
     let sim =
         Simulator::start(Config { path_prefix: "/gw/mde".into(), ..Config::default() }).unwrap();

@@ -140,6 +140,48 @@ fn a_refused_connection_says_so() {
     assert_eq!((error["attempts"].as_u64(), error["retryable"].as_bool()), (Some(3), Some(true)));
 }
 
+#[test]
+fn a_peer_that_hangs_up_during_the_handshake_is_no_certificate_problem() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let hang_up = std::thread::spawn(move || (0..2).for_each(|_| drop(listener.accept().unwrap())));
+    let client =
+        Client::with(&[("access_token", "t"), ("api_url", &url), ("max_retries", "1")]).unwrap();
+    let error = client.action(ID).error_in(&["connect", "broken"]);
+    assert_eq!((error["attempts"].as_u64(), error["retryable"].as_bool()), (Some(2), Some(true)));
+    hang_up.join().unwrap();
+}
+
+#[test]
+fn lookups_of_one_name_share_a_thread() {
+    let url = "https://no-such-host.invalid";
+    let client = Client::with(&[
+        ("access_token", "t"),
+        ("api_url", url),
+        ("max_retries", "0"),
+        ("proxy", "none"),
+    ])
+    .unwrap();
+    let lookups = || {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().filter_map(Result::ok);
+        tasks
+            .filter(|t| {
+                std::fs::read_to_string(t.path().join("comm"))
+                    .is_ok_and(|c| c.trim() == "mde-resolve")
+            })
+            .count()
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| client.action(ID).error("resolve"));
+        }
+        for _ in 0..50 {
+            assert!(lookups() <= 2, "{}", lookups());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+}
+
 /// tinyproxy, as Debian ships it.
 struct Proxy {
     process: Child,

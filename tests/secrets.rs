@@ -97,6 +97,12 @@ fn no_secret_appears_anywhere() {
         "json": {"error": "invalid_client", "error_description": repeated}}}))
         .unwrap();
     watch.documents.push(by_secret.collect(&sim.machine_id(0), "x").text);
+    for said in [SECRET.to_owned(), format!("secret='{SECRET}'"), format!("x{SECRET}y")] {
+        sim.script(json!({"match": {"path_contains": "/token"}, "reply": {"status": 401,
+            "json": {"error": SECRET, "error_description": said, "trace_id": SECRET}}}))
+            .unwrap();
+        watch.documents.push(by_secret.collect(&sim.machine_id(0), "x").text);
+    }
     // Proxies with a login: unreachable, not a proxy, and in a value that is refused.
     let proxy = format!("http://user:{PASSWORD}@127.0.0.1:1");
     let via = client(&sim, &[("proxy", &proxy)]);

@@ -12,6 +12,8 @@ mod support;
 
 use std::time::Duration;
 
+use base64::Engine;
+
 use mde_simulator::{Application, Config, Simulator};
 use serde_json::json;
 use support::{Client, client, simulator};
@@ -160,4 +162,55 @@ fn replies_that_are_no_token() {
         let error = client(&sim, &[]).collect(&sim.machine_id(0), "x").error(name);
         assert_eq!(error["stage"], "token");
     }
+}
+
+#[test]
+fn the_sign_in_service_is_not_hammered() {
+    let sim = simulator();
+    sim.script(json!({"match": {"path_contains": "/token"}, "times": 0, "reply": {"status": 429, "body": ""}})).unwrap();
+    let client = client(&sim, &[("max_retries", "1"), ("timeout_ms", "20000")]);
+    std::thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| client.list("").error("throttled"));
+        }
+    });
+    // Who waited for a fetch that failed shares the failure; a few came too late to have waited.
+    assert!(token_requests(&sim) <= 8, "{}", token_requests(&sim));
+}
+
+#[test]
+fn one_identity_has_one_quota_however_its_tenant_is_named() {
+    let sim = simulator();
+    let payload =
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(r#"{"tid":"T-1","appid":"A-1"}"#);
+    let token = json!({"access_token": format!("e30.{payload}.s"), "expires_in": 3599});
+    sim.script(json!([
+        {"match": {"path_contains": "/token"}, "times": 0, "reply": {"status": 200, "json": token}},
+        {"match": {"path_contains": "/api/"}, "times": 0, "reply": {"status": 200, "json": {"value": []}}},
+    ])).unwrap();
+    let limits = [("quota", "fail"), ("quota_limits", "list=1/60")];
+    let named = |tenant| client(&sim, &[limits[0], limits[1], ("tenant_id", tenant)]);
+    named("contoso.onmicrosoft.com").list("").ok();
+    named("11111111-2222-3333-4444-555555555555").list("").error("rate_limited");
+}
+
+#[test]
+fn a_provider_that_uses_its_own_client_is_told_so_at_once() {
+    struct Reentrant(std::sync::OnceLock<mde::Client>);
+    impl mde::TokenProvider for Reentrant {
+        fn token(&self, _: &str) -> Result<mde::ProvidedToken, String> {
+            let error = self.0.get().unwrap().actions("", None).unwrap_err();
+            Err(error.message().to_owned())
+        }
+    }
+    let provider = std::sync::Arc::new(Reentrant(std::sync::OnceLock::new()));
+    let mut options = mde::Options::new();
+    options.set("api_url", "http://127.0.0.1:1").unwrap();
+    options.set_token_provider(std::sync::Arc::<Reentrant>::clone(&provider));
+    provider.0.set(mde::Client::new(&options).unwrap()).unwrap();
+    let started = std::time::Instant::now();
+    let error = provider.0.get().unwrap().actions("", None).unwrap_err();
+    assert_eq!(error.status(), mde::Status::Token);
+    assert!(error.message().contains("give it another client"), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(5));
 }

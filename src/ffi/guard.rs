@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 use super::strings;
+use crate::call::take_aftermath;
 use crate::log::{self, Level};
 use crate::{Error, Result, Status};
 
@@ -53,7 +54,7 @@ pub(super) fn value<T>(fallback: T, body: impl FnOnce() -> T) -> T {
 fn run<T>(body: impl FnOnce() -> T) -> Option<T> {
     quiet_panics();
     DEPTH.set(DEPTH.get() + 1);
-    // What a panic may have left half done: connections are replaced (see `Client::recover`), permits and
+    // What a panic may have left half done: connections are replaced (see `client::Aftermath`), permits and
     // turns give themselves back when dropped, and locks do not poison.
     let outcome = catch_unwind(AssertUnwindSafe(body));
     DEPTH.set(DEPTH.get() - 1);
@@ -68,7 +69,9 @@ fn run<T>(body: impl FnOnce() -> T) -> Option<T> {
 }
 
 fn internal() -> Error {
-    Error::new(Status::Internal, "a defect in the library was contained; please report it")
+    let error =
+        Error::new(Status::Internal, "a defect in the library was contained; please report it");
+    if take_aftermath() { error.outcome_unknown() } else { error }
 }
 
 /// The standard hook prints a panic's text to the host's stderr. Inside our functions it goes to the

@@ -19,10 +19,11 @@ use crate::{Cancel, Client, Error, Result, Status};
 /// members. `adopted` is true when the action was found rather than answered: a collection was running
 /// already and this is that one, or the reply was lost and the list showed that this call had started it.
 /// MDE_ERR_ALREADY_RUNNING (with on_duplicate=error): `action_id` and `action` are there if it could be
-/// found. MDE_ERR_OUTCOME_UNKNOWN: the reply was lost and the list of the device's actions could not be
-/// read either; read it before repeating the call. A request that may have been carried out is never sent
-/// again before the list has shown that it was not. A call that was stopped by its deadline or cancelled
-/// while the request was under way says in its message that the outcome is not known.
+/// found. MDE_ERR_OUTCOME_UNKNOWN: the reply was lost, and the list of the device's actions does not show
+/// the collection (it may lag behind) or could not be read. A request that may have been carried out is
+/// never sent again: look for the collection before repeating the call. Whatever the status,
+/// "outcome":"unknown" in the failure document says so, also when the call was cancelled or ran out of time
+/// while the request was under way.
 /// Spends the quota "collect", and "list" where the list is read. Needs the permissions
 /// Machine.CollectForensics and Machine.Read.All.
 /// Source: Microsoft Defender for Endpoint, "Collect investigation package API".
@@ -118,7 +119,7 @@ pub unsafe extern "C" fn mde_quota_status(
     unsafe { operation(client, std::ptr::null(), out_json, body) }
 }
 
-/// What all operations share: the guard, the client, the cancel handle, and recovery after a defect.
+/// What all operations share: the guard, the client and the cancel handle.
 ///
 /// # Safety
 /// The pointers are as the header demands.
@@ -133,22 +134,10 @@ unsafe fn operation(
         let client = unsafe { ptr::handle(client, "client") }?;
         // SAFETY: the caller's promise.
         let cancel = unsafe { ptr::optional(cancel) };
-        let _recovery = Recovery(&client.0);
         body(&client.0, cancel.map(|cancel| &cancel.0))
     };
     // SAFETY: the caller's promise about out_json.
     unsafe { guard::document(out_json, whole) }
-}
-
-/// Replaces the connections when a panic unwinds through an operation.
-struct Recovery<'a>(&'a Client);
-
-impl Drop for Recovery<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.recover();
-        }
-    }
 }
 
 fn to_json(document: &impl Serialize) -> Result<String> {

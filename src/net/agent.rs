@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use rustls::client::ClientConfig;
 use rustls_pki_types::CertificateDer;
 use ureq::Agent;
 use ureq::config::Config;
@@ -47,22 +46,52 @@ pub(crate) struct Outgoing<'a> {
 #[derive(Debug)]
 pub(crate) struct Http {
     agent: RwLock<Agent>,
-    tls: Arc<ClientConfig>,
-    settings: Settings,
+    config: Config,
+    dialer: Dialer,
+    connect_timeout: Duration,
+    idle_timeout: Duration,
 }
 
 impl Http {
     pub(crate) fn new(settings: Settings) -> Result<Http> {
-        let tls = tls::config(&settings.extra_roots)?;
-        let agent = RwLock::new(agent(&tls, &settings)?);
-        Ok(Http { agent, tls, settings })
+        // This reads the environment for a proxy and has no form that does not; what it finds is not used.
+        let config = Config::builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            // Tunnels are opened by our dialer.
+            .proxy(None)
+            .user_agent(settings.user_agent.as_str())
+            .accept("application/json")
+            // The service compresses if it is offered; its replies are too small to gain from it.
+            .accept_encoding("identity")
+            .max_idle_connections(8)
+            .max_idle_connections_per_host(8)
+            .max_idle_age(Duration::from_secs(30))
+            .build();
+        let dialer = Dialer {
+            tls: tls::config(&settings.extra_roots)?,
+            proxies: Arc::new(Proxies::new(&settings.proxy, settings.no_proxy.as_deref())?),
+            lookups: Arc::default(),
+        };
+        Ok(Http {
+            agent: RwLock::new(Agent::with_parts(config.clone(), dialer.clone(), OnConnect)),
+            config,
+            dialer,
+            connect_timeout: settings.connect_timeout,
+            idle_timeout: settings.idle_timeout,
+        })
     }
 
     /// Forgets all connections: after a contained defect their state is not to be trusted.
     pub(crate) fn reset(&self) {
-        if let Ok(fresh) = agent(&self.tls, &self.settings) {
-            *self.agent.write() = fresh;
-        }
+        *self.agent.write() =
+            Agent::with_parts(self.config.clone(), self.dialer.clone(), OnConnect);
+    }
+
+    /// The login of the proxy, which nobody may see.
+    pub(crate) fn proxy_login(&self) -> Option<&str> {
+        self.dialer.proxies.login()
     }
 
     /// Sends one request and reads the whole reply, whatever its status.
@@ -71,31 +100,11 @@ impl Http {
         call: &Arc<Call>,
         request: &Outgoing<'_>,
     ) -> std::result::Result<Reply, Failure> {
-        let exchange =
-            Exchange::enter(call, self.settings.connect_timeout, self.settings.idle_timeout);
+        let exchange = Exchange::enter(call, self.connect_timeout, self.idle_timeout);
         // A clone shares the connections; the lock is not held while the request is under way.
         let agent = self.agent.read().clone();
         exchange_once(&agent, request).map_err(|failure| failure.sent(exchange.was_sent()))
     }
-}
-
-fn agent(tls: &Arc<ClientConfig>, settings: &Settings) -> Result<Agent> {
-    let config = Config::builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        // Tunnels are opened by our connector; the default would read the environment.
-        .proxy(None)
-        .user_agent(settings.user_agent.as_str())
-        .accept("application/json")
-        // The service compresses if it is offered; its replies are too small to gain from it.
-        .accept_encoding("identity")
-        .max_idle_connections(8)
-        .max_idle_connections_per_host(8)
-        .max_idle_age(Duration::from_secs(30))
-        .build();
-    let proxies = Proxies::new(&settings.proxy, settings.no_proxy.as_deref())?;
-    Ok(Agent::with_parts(config, Dialer { tls: Arc::clone(tls), proxies }, OnConnect))
 }
 
 fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<Reply, Failure> {

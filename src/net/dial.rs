@@ -9,16 +9,17 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector};
 use super::failure::Failure;
 use super::link::{Link, Stream};
 use super::proxy::{Proxies, Proxy};
-use super::resolve;
+use super::resolve::Lookups;
 use super::socket::{Exchange, Socket};
 use super::{tls, tunnel};
 use crate::Status;
 
 /// Opens the connections of one client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Dialer {
     pub tls: Arc<ClientConfig>,
-    pub proxies: Proxies,
+    pub proxies: Arc<Proxies>,
+    pub lookups: Arc<Lookups>,
 }
 
 impl Connector<()> for Dialer {
@@ -40,8 +41,8 @@ impl Dialer {
     fn dial(&self, host: &str, port: u16, secure: bool) -> Result<Link, Failure> {
         Exchange::connecting(|limit| {
             let socket = match self.proxies.for_host(host, port) {
-                None => connect(host, port, limit)?,
-                Some(proxy) => through(proxy, host, port, limit)?,
+                None => self.connect(host, port, limit)?,
+                Some(proxy) => self.through(proxy, host, port, limit)?,
             };
             Ok(Link::new(match secure {
                 true => Stream::Tls(Box::new(tls::handshake(&self.tls, host, socket)?)),
@@ -49,43 +50,49 @@ impl Dialer {
             }))
         })
     }
-}
 
-fn through(proxy: &Proxy, host: &str, port: u16, limit: Instant) -> Result<Socket, Failure> {
-    let (proxy_host, proxy_port) = proxy.address();
-    let unreachable = || format!("the proxy {} is not reachable", proxy.authority());
-    let mut socket = connect(proxy_host, proxy_port, limit).map_err(|failure| {
-        failure.relabel(Status::Resolve, Status::Proxy, unreachable).relabel(
-            Status::Connect,
-            Status::Proxy,
-            unreachable,
-        )
-    })?;
-    tunnel::open(proxy, &mut socket, host, port)?;
-    Ok(socket)
-}
-
-/// Tries each address in turn; an address that does not answer leaves half of the time to the others.
-fn connect(host: &str, port: u16, limit: Instant) -> Result<Socket, Failure> {
-    let addresses = resolve::lookup(host, port, limit)?;
-    let mut last = None;
-    let mut left = addresses.len();
-    for address in addresses {
-        let now = Instant::now();
-        let whole = limit.saturating_duration_since(now);
-        let share = if left > 1 { whole / 2 } else { whole };
-        left -= 1;
-        match Socket::connect(address, now + share) {
-            Ok(Some(socket)) => return Ok(socket),
-            Ok(None) => {}
-            Err(failure) if failure.is_transient() => last = Some(failure),
-            Err(failure) => return Err(failure),
-        }
+    fn through(
+        &self,
+        proxy: &Proxy,
+        host: &str,
+        port: u16,
+        limit: Instant,
+    ) -> Result<Socket, Failure> {
+        let (proxy_host, proxy_port) = proxy.address();
+        let unreachable = || format!("the proxy {} is not reachable", proxy.authority());
+        let mut socket = self.connect(proxy_host, proxy_port, limit).map_err(|failure| {
+            failure.relabel(Status::Resolve, Status::Proxy, unreachable).relabel(
+                Status::Connect,
+                Status::Proxy,
+                unreachable,
+            )
+        })?;
+        tunnel::open(proxy, &mut socket, host, port)?;
+        Ok(socket)
     }
-    Err(last.unwrap_or_else(|| {
-        Failure::new(
-            Status::Connect,
-            format!("{host}:{port} did not answer within `connect_timeout_ms`"),
-        )
-    }))
+
+    /// Tries each address in turn; an address that does not answer leaves half of the time to the others.
+    fn connect(&self, host: &str, port: u16, limit: Instant) -> Result<Socket, Failure> {
+        let addresses = self.lookups.addresses(host, port, limit)?;
+        let mut last = None;
+        let mut left = addresses.len();
+        for address in addresses {
+            let now = Instant::now();
+            let whole = limit.saturating_duration_since(now);
+            let share = if left > 1 { whole / 2 } else { whole };
+            left -= 1;
+            match Socket::connect(address, now + share) {
+                Ok(Some(socket)) => return Ok(socket),
+                Ok(None) => {}
+                Err(failure) if failure.is_transient() => last = Some(failure),
+                Err(failure) => return Err(failure),
+            }
+        }
+        Err(last.unwrap_or_else(|| {
+            Failure::new(
+                Status::Connect,
+                format!("{host}:{port} did not answer within `connect_timeout_ms`"),
+            )
+        }))
+    }
 }

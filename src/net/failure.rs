@@ -73,7 +73,7 @@ impl Failure {
             },
             ureq::Error::Io(error) => Failure::from_io(error),
             ureq::Error::LargeResponseHeader(..) => {
-                Failure::new(Status::Protocol, "the reply's headers are larger than 64 KiB")
+                Failure::new(Status::Protocol, "the reply's head is larger than 64 KiB")
             }
             ureq::Error::Protocol(_) | ureq::Error::Http(_) => {
                 Failure::new(Status::Protocol, "the reply is not valid HTTP/1.1")

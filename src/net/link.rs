@@ -1,17 +1,20 @@
 //! A connection as the HTTP library uses it: plain or TLS, over our own socket.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
 use zeroize::Zeroize;
 
 use super::failure::Failure;
-use super::socket::{Exchange, Socket};
+use super::socket::Socket;
 use super::tls::TlsStream;
+use crate::Status;
 
-/// A request is well below this, unless its token is huge; a reply is read piece by piece.
-const BUFFER: usize = 16 * 1024;
+/// The largest head of a request: a token, an escaped filter, and some.
+const OUTPUT: usize = 64 * 1024;
+/// The largest head of a reply; bodies are read piece by piece.
+const INPUT: usize = 64 * 1024;
 
 pub(crate) struct Link {
     stream: Stream,
@@ -29,20 +32,13 @@ pub(crate) enum Stream {
 
 impl Link {
     pub(crate) fn new(stream: Stream) -> Link {
-        Link {
-            stream,
-            buffers: LazyBuffers::new(BUFFER, BUFFER),
-            pending: Vec::new(),
-            fresh: false,
-        }
+        Link { stream, buffers: LazyBuffers::new(INPUT, OUTPUT), pending: Vec::new(), fresh: false }
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
         if self.pending.is_empty() {
             return Ok(());
         }
-        // From here on it is unknown how much of the request the service has.
-        Exchange::mark_sent()?;
         let written = match &mut self.stream {
             Stream::Plain(socket) => socket.write_all(&self.pending),
             Stream::Tls(tls) => tls.write_all(&self.pending),
@@ -61,7 +57,7 @@ impl Transport for Link {
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
         let output = self.buffers.output().get(..amount).unwrap_or_default();
         self.pending.extend_from_slice(output);
-        if self.pending.len() < BUFFER {
+        if self.pending.len() < OUTPUT {
             return Ok(());
         }
         self.flush().map_err(Failure::wrap)
@@ -70,6 +66,10 @@ impl Transport for Link {
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
         self.flush().map_err(Failure::wrap)?;
         let input = self.buffers.input_append_buf();
+        if input.is_empty() {
+            let message = format!("the reply's head is larger than {INPUT} bytes");
+            return Err(Failure::new(Status::Protocol, message).wrap());
+        }
         let read = match &mut self.stream {
             Stream::Plain(socket) => socket.read(input),
             Stream::Tls(tls) => tls.read(input),
@@ -107,7 +107,11 @@ impl std::fmt::Debug for Link {
     }
 }
 
-/// The end of a connection where data was due.
-pub(crate) fn cut_off() -> io::Error {
-    io::ErrorKind::UnexpectedEof.into()
+/// What went through may have held a token.
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.pending.zeroize();
+        self.buffers.output().zeroize();
+        self.buffers.input_append_buf().zeroize();
+    }
 }

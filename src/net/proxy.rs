@@ -122,6 +122,11 @@ impl Proxies {
         }
     }
 
+    /// User and password of the proxy, if it needs them.
+    pub(crate) fn login(&self) -> Option<&str> {
+        self.proxy.as_ref()?.login.as_ref().map(|login| login.as_str())
+    }
+
     /// The proxy to use for a host, if any.
     pub(crate) fn for_host(&self, host: &str, port: u16) -> Option<&Proxy> {
         let proxy = self.proxy.as_ref()?;

@@ -6,7 +6,8 @@ const MASK: &str = "***";
 /// Makes text of the service, a proxy or the system fit for messages and logs.
 ///
 /// Control characters become spaces, URL queries and logins are masked, and so is anything that looks
-/// like a token: a JWT, or a long run of base64 or hexadecimal characters that is not a known id form.
+/// like a secret or token. What a client's own secrets are is known, and masked besides where errors leave
+/// the client.
 pub(crate) fn clean(text: &str, max_bytes: usize) -> String {
     let mut out = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty())
@@ -31,56 +32,67 @@ pub(crate) fn clean(text: &str, max_bytes: usize) -> String {
 }
 
 fn push_word(out: &mut String, word: &str) {
-    if let Some((scheme, rest)) = word.split_once("://") {
-        let rest = match rest.split_once('@') {
-            Some((login, host)) if !login.contains('/') => {
-                out.push_str(scheme);
-                out.push_str("://");
-                out.push_str(MASK);
-                out.push('@');
-                host
-            }
-            _ => {
-                out.push_str(scheme);
-                out.push_str("://");
-                rest
-            }
-        };
-        match rest.split_once(['?', '#']) {
-            Some((visible, _)) => {
-                out.push_str(visible);
+    match word.split_once("://") {
+        None => push_runs(out, word),
+        Some((before, address)) => {
+            push_runs(out, before);
+            out.push_str("://");
+            let (visible, hidden) = match address.find(['?', '#']) {
+                Some(at) => (address.get(..at).unwrap_or_default(), true),
+                None => (address, false),
+            };
+            let authority_end = visible.find('/').unwrap_or(visible.len());
+            let rest = match visible.get(..authority_end).and_then(|host| host.rfind('@')) {
+                Some(at) => {
+                    out.push_str(MASK);
+                    visible.get(at..).unwrap_or_default()
+                }
+                None => visible,
+            };
+            push_runs(out, rest);
+            if hidden {
                 out.push('?');
                 out.push_str(MASK);
             }
-            None => out.push_str(rest),
-        }
-        return;
-    }
-    let mut run = String::new();
-    for c in word.chars() {
-        if c.is_ascii_alphanumeric() || "-_.+/=%~".contains(c) {
-            run.push(c);
-        } else {
-            push_run(out, &run);
-            run.clear();
-            out.push(c);
         }
     }
-    push_run(out, &run);
 }
 
-/// Ids stay readable: GUIDs have 36 characters, device ids 40 hexadecimal digits.
+/// Splits at what no token contains, so that a token is found inside quotes and brackets too.
+fn push_runs(out: &mut String, text: &str) {
+    let part_of_token = |c: char| c.is_ascii_alphanumeric() || "-_.+/=%~".contains(c);
+    let mut run_start = 0;
+    for (at, c) in text.char_indices() {
+        if !part_of_token(c) {
+            push_run(out, text.get(run_start..at).unwrap_or_default());
+            out.push(c);
+            run_start = at + c.len_utf8();
+        }
+    }
+    push_run(out, text.get(run_start..).unwrap_or_default());
+}
+
 fn push_run(out: &mut String, run: &str) {
-    let is_jwt = run.starts_with("eyJ");
-    let is_device_id = run.len() == 40 && run.bytes().all(|b| b.is_ascii_hexdigit());
-    let is_dotted_name = run.split(['.', '/', '-', '_']).all(|part| part.len() <= 32);
-    let has_digit_and_letter =
-        run.bytes().any(|b| b.is_ascii_digit()) && run.bytes().any(|b| b.is_ascii_alphabetic());
-    if is_jwt || (run.len() > 32 && has_digit_and_letter && !is_device_id && !is_dotted_name) {
+    // Paths and names are judged piece by piece, anything else as a whole.
+    if run.contains("eyJ") || looks_random(run) {
         out.push_str(MASK);
     } else {
         out.push_str(run);
     }
+}
+
+/// Secrets mix cases and digits, or are long and without structure. Ids and names do not: GUIDs and device
+/// ids are hexadecimal in one case, host names and permissions are words.
+fn looks_random(run: &str) -> bool {
+    let has = |test: fn(&u8) -> bool| run.as_bytes().iter().any(test);
+    let mixed =
+        has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);
+    let alphanumeric = has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic);
+    let longest_piece = run.split(['.', '/', '-', '_']).map(str::len).max().unwrap_or(0);
+    let is_device_id = longest_piece == 40;
+    (run.len() >= 20 && (mixed || run.contains('~')))
+        || (alphanumeric && longest_piece > 32 && !is_device_id)
+        || longest_piece > 64
 }
 
 #[cfg(test)]
@@ -110,6 +122,13 @@ mod tests {
         assert_eq!(clean("via http://user:pass@proxy:3128/", 99), "via http://***@proxy:3128/");
         assert_eq!(clean("secret=Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4MTIz.", 99), "***");
         assert_eq!(clean("secret 'abcDEF123abcDEF123abcDEF123abcDEF123~x'", 99), "secret '***'");
+        assert_eq!(clean("got Abc8Q~xY_z1-Kq.7LmNopQrStUv12", 99), "got ***");
+        assert_eq!(
+            clean(r#"{"t":"eyJabc.e30.x","u":"https://h/x"}"#, 99),
+            r#"{"t":"***","u":"https://h/x"}"#
+        );
+        assert_eq!(clean("https://h/dl/eyJabc.e30.x now", 99), "https://*** now");
+        assert_eq!(clean(&"a".repeat(65), 99), "***");
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+/// The longest wait that is believed.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
+
 /// Status, the headers that matter, and the whole body.
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
@@ -17,16 +20,19 @@ impl Reply {
         (200..300).contains(&self.status)
     }
 
-    /// `Retry-After`, as seconds or as a date.
-    pub(crate) fn retry_after(&self, now: SystemTime) -> Option<Duration> {
+    /// `Retry-After`, as seconds or as a date; believed up to a day. A date is compared with the service's
+    /// own clock where it tells the time.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         let text = self.retry_after.as_deref()?.trim();
-        match text.parse() {
-            Ok(seconds) => Some(Duration::from_secs(seconds)),
+        let wait = match text.parse() {
+            Ok(seconds) => Duration::from_secs(seconds),
             Err(_) => {
                 let at = httpdate::parse_http_date(text).ok()?;
-                Some(at.duration_since(now).unwrap_or_default())
+                let now = self.date().unwrap_or_else(SystemTime::now);
+                at.duration_since(now).unwrap_or_default()
             }
-        }
+        };
+        Some(wait.min(MAX_RETRY_AFTER))
     }
 
     /// When the service says it answered.

@@ -4,10 +4,13 @@
 //! abandoned when the call is stopped first; literal addresses need none, and a connection that is
 //! kept open needs no lookup at all.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::Arc;
 use std::time::Instant;
 
+use parking_lot::{Condvar, Mutex};
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -32,36 +35,68 @@ impl Resolver for OnConnect {
     }
 }
 
-/// The addresses of a host, in the system's order.
-pub(crate) fn lookup(host: &str, port: u16, limit: Instant) -> Result<Vec<SocketAddr>, Failure> {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    if let Ok(address) = bare.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, port)]);
-    }
-    let failed = |why: &str| {
-        Failure::new(Status::Resolve, format!("the name `{host}` could not be resolved: {why}"))
-    };
-    let (sender, answer) = channel();
-    let name = bare.to_owned();
-    std::thread::Builder::new()
-        .name("mde-resolve".to_owned())
-        .spawn(move || {
-            let addresses = (name.as_str(), port).to_socket_addrs().map(Iterator::collect);
-            // Nobody listens any more when the call was stopped first.
-            let _ = sender.send(addresses);
-        })
-        .map_err(|_| failed("the system started no thread for the lookup"))?;
-    let answered = wait_for(limit, |slice| match answer.recv_timeout(slice) {
-        Ok(addresses) => Ok(Some(addresses)),
-        Err(RecvTimeoutError::Timeout) => Ok(None),
-        Err(RecvTimeoutError::Disconnected) => Ok(Some(Err(std::io::ErrorKind::Other.into()))),
-    })?;
-    match answered {
-        None => Err(failed("no answer within `connect_timeout_ms`")),
-        Some(Err(error)) => Err(failed(&error.kind().to_string())),
-        Some(Ok(addresses)) if Vec::<SocketAddr>::is_empty(&addresses) => {
-            Err(failed("it has no address"))
+/// The lookups of one client that are under way: one thread per name, however many calls wait for it and
+/// however often they gave up.
+#[derive(Debug, Default)]
+pub(crate) struct Lookups(Mutex<BTreeMap<String, Arc<Lookup>>>);
+
+#[derive(Debug, Default)]
+struct Lookup {
+    answer: Mutex<Option<Result<Vec<IpAddr>, io::ErrorKind>>>,
+    answered: Condvar,
+}
+
+impl Lookups {
+    /// The addresses of a host, in the system's order.
+    pub(crate) fn addresses(
+        self: &Arc<Lookups>,
+        host: &str,
+        port: u16,
+        limit: Instant,
+    ) -> Result<Vec<SocketAddr>, Failure> {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        if let Ok(address) = bare.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, port)]);
         }
-        Some(Ok(addresses)) => Ok(addresses),
+        let failed = |why: &str| {
+            Failure::new(Status::Resolve, format!("the name `{host}` could not be resolved: {why}"))
+        };
+        let lookup =
+            self.join(bare).map_err(|_| failed("the system started no thread for the lookup"))?;
+        let answered = wait_for(limit, |slice| {
+            let mut answer = lookup.answer.lock();
+            if answer.is_none() {
+                lookup.answered.wait_for(&mut answer, slice);
+            }
+            Ok(answer.clone())
+        })?;
+        match answered {
+            None => Err(failed("no answer within `connect_timeout_ms`")),
+            Some(Err(kind)) => Err(failed(&kind.to_string())),
+            Some(Ok(addresses)) if addresses.is_empty() => Err(failed("it has no address")),
+            Some(Ok(addresses)) => {
+                Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+            }
+        }
+    }
+
+    /// The lookup of this name that is under way, or a new one.
+    fn join(self: &Arc<Lookups>, name: &str) -> io::Result<Arc<Lookup>> {
+        let mut under_way = self.0.lock();
+        if let Some(lookup) = under_way.get(name) {
+            return Ok(Arc::clone(lookup));
+        }
+        let lookup = Arc::new(Lookup::default());
+        let (lookups, own, name) = (Arc::clone(self), Arc::clone(&lookup), name.to_owned());
+        let key = name.clone();
+        std::thread::Builder::new().name("mde-resolve".to_owned()).spawn(move || {
+            let found = (name.as_str(), 0).to_socket_addrs();
+            let answer = found.map(|all| all.map(|a| a.ip()).collect()).map_err(|e| e.kind());
+            *own.answer.lock() = Some(answer);
+            lookups.0.lock().remove(&name);
+            own.answered.notify_all();
+        })?;
+        under_way.insert(key, Arc::clone(&lookup));
+        Ok(lookup)
     }
 }

@@ -42,8 +42,8 @@ pub(crate) fn after_error(error: &Error, repeatable: bool, attempt: u32, retries
         return Next::GiveUp;
     }
     match error.status() {
-        // Refused before anything was done; the limiter keeps the time the service named.
-        Status::Throttled => Next::Again(Duration::ZERO),
+        // Refused before anything was done. The wait the service named is in the error.
+        Status::Throttled => Next::Again(pause(attempt, error.retry_after())),
         Status::Service if repeatable => Next::Again(pause(attempt, error.retry_after())),
         _ => Next::GiveUp,
     }
@@ -53,7 +53,7 @@ pub(crate) fn after_error(error: &Error, repeatable: bool, attempt: u32, retries
 fn pause(attempt: u32, at_least: Option<Duration>) -> Duration {
     let doublings = attempt.saturating_sub(1).min(16);
     let bound = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
-    at_least.unwrap_or_default() + bound.mul_f64(fastrand::f64())
+    at_least.unwrap_or_default().saturating_add(bound.mul_f64(fastrand::f64()))
 }
 
 #[cfg(test)]

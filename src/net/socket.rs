@@ -61,12 +61,6 @@ impl Exchange {
             .ok_or_else(|| Failure::new(Status::Internal, "network use outside of a call"))
     }
 
-    /// Notes that bytes of the request itself are on their way.
-    pub(crate) fn mark_sent() -> Result<(), Failure> {
-        Exchange::current()?.sent.set(true);
-        Ok(())
-    }
-
     /// Runs `open` under `connect_timeout_ms`; it is told when it must be done.
     pub(crate) fn connecting<T>(
         open: impl FnOnce(Instant) -> Result<T, Failure>,
@@ -139,7 +133,10 @@ impl Socket {
         let refused = |error: io::Error| {
             Failure::new(Status::Connect, format!("{address} did not accept: {}", error.kind()))
         };
-        let stream = begin_connect(address).map_err(refused)?;
+        let stream = begin_connect(address).map_err(|error| {
+            let why = error.kind();
+            Failure::new(Status::Connect, format!("cannot open a connection to {address}: {why}"))
+        })?;
         let connected = wait_for(limit, |slice| {
             if !poll_one(&stream, PollFlags::OUT, slice)? {
                 return Ok(None);
@@ -182,9 +179,7 @@ impl Socket {
                 return Ok(None);
             }
             match once(&self.stream) {
-                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    Ok(None)
-                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(None),
                 other => other.map(Some),
             }
         })?;
@@ -205,7 +200,13 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.transfer(PollFlags::OUT, |mut stream| stream.write(buffer))
+        let written = self.transfer(PollFlags::OUT, |mut stream| stream.write(buffer))?;
+        let exchange = Exchange::current()?;
+        // Tunnel and handshake write too, but nothing of the request itself.
+        if written > 0 && exchange.connecting_until.get().is_none() {
+            exchange.sent.set(true);
+        }
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -269,6 +270,9 @@ fn open(family: AddressFamily) -> io::Result<std::os::fd::OwnedFd> {
 
 #[cfg(windows)]
 fn open(family: AddressFamily) -> io::Result<std::os::windows::io::OwnedSocket> {
+    // Winsock must be started by everybody who uses it without the standard library's help.
+    static STARTED: std::sync::Once = std::sync::Once::new();
+    STARTED.call_once(|| drop(rustix::net::wsa_startup()));
     let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
     rustix::io::ioctl_fionbio(&socket, true)?;
     Ok(socket)

@@ -80,7 +80,10 @@ pub(crate) fn handshake(
             return Err(match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
                 Some(error) => refused(explain(error)),
                 None if error.kind() == std::io::ErrorKind::Other => Failure::from_io(error),
-                None => refused(format!("the peer ended the handshake ({})", error.kind())),
+                None => Failure::new(
+                    Status::Connect,
+                    format!("`{host}` closed the connection during the TLS handshake"),
+                ),
             });
         }
     }

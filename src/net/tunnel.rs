@@ -2,8 +2,9 @@
 
 use std::io::{Read, Write};
 
+use zeroize::Zeroizing;
+
 use super::failure::Failure;
-use super::link::cut_off;
 use super::proxy::Proxy;
 use super::redact;
 use super::socket::Socket;
@@ -18,7 +19,8 @@ pub(crate) fn open(
     host: &str,
     port: u16,
 ) -> Result<(), Failure> {
-    let mut head = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n");
+    let mut head =
+        Zeroizing::new(format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n"));
     if let Some(login) = proxy.authorization() {
         head.push_str("Proxy-Authorization: ");
         head.push_str(&login);
@@ -55,7 +57,7 @@ fn read_head(socket: &mut Socket) -> std::io::Result<String> {
     let mut byte = [0u8; 1];
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() >= MAX_HEAD || socket.read(&mut byte)? == 0 {
-            return Err(cut_off());
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
         head.extend_from_slice(&byte);
     }

@@ -108,13 +108,13 @@ impl Limiter {
 
     /// Takes a slot, waiting for it if `wait` is set. Callers are served in the order they came, also
     /// those who do not want to wait: they never overtake.
-    pub(crate) fn acquire(
+    pub(crate) fn acquire<'a>(
         self: &Arc<Limiter>,
         quota: Quota,
-        limits: &Limits,
+        limits: &'a Limits,
         call: &Call,
         wait: bool,
-    ) -> Result<Permit, Refusal> {
+    ) -> Result<Permit<'a>, Refusal> {
         let windows = limits.of(quota);
         call.check().map_err(Refusal::Stopped)?;
         let first_look = self.with(quota, |budget, now| {
@@ -128,7 +128,7 @@ impl Limiter {
             turn
         });
         match first_look {
-            Turn::Go => return Ok(self.permit(quota)),
+            Turn::Go => return Ok(self.permit(quota, windows)),
             Turn::Wait(free) if !wait => {
                 let now = self.clock.now();
                 return Err(Refusal::NoRoom(free.map(|free| free.since(now))));
@@ -142,14 +142,14 @@ impl Limiter {
                 false => Turn::Wait(None),
             });
             match turn {
-                Turn::Go => return Ok(self.permit(quota)),
+                Turn::Go => return Ok(self.permit(quota, windows)),
                 Turn::Wait(until) => self.clock.wait(call, until).map_err(Refusal::Stopped)?,
             }
         }
     }
 
-    fn permit(self: &Arc<Limiter>, quota: Quota) -> Permit {
-        Permit { limiter: Arc::clone(self), quota, settled: false }
+    fn permit<'a>(self: &Arc<Limiter>, quota: Quota, windows: &'a [Window]) -> Permit<'a> {
+        Permit { limiter: Arc::clone(self), quota, windows, settled: false }
     }
 
     /// The service answered 429: nobody goes out on this endpoint for `wait`.
@@ -206,33 +206,41 @@ impl Drop for Place<'_> {
     }
 }
 
-/// A slot in the quota, taken before a call is sent.
+/// A slot in the quota, taken before a call is sent. Dropped without a word, for instance when a panic
+/// unwinds through the call, the attempt counts as given up.
 #[derive(Debug)]
-pub(crate) struct Permit {
+pub(crate) struct Permit<'a> {
     limiter: Arc<Limiter>,
     quota: Quota,
+    windows: &'a [Window],
     settled: bool,
 }
 
-impl Permit {
+impl Permit<'_> {
+    /// The reply has arrived: the service counted the call before now.
+    pub(crate) fn replied(mut self) {
+        self.settle(|log, now| log.end(now));
+    }
+
     /// The call never left this machine, so the service cannot have counted it.
     pub(crate) fn not_sent(mut self) {
+        self.settle(|log, _| log.undo());
+    }
+
+    fn settle(&mut self, act: impl FnOnce(&mut Log, Time)) {
         self.settled = true;
-        self.limiter.with(self.quota, |budget, _| {
-            budget.log.undo();
+        self.limiter.with(self.quota, |budget, now| {
+            act(&mut budget.log, now);
             budget.wake_first();
         });
     }
 }
 
-/// The reply has arrived, or the attempt is dead: also when a panic unwinds through the call.
-impl Drop for Permit {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if !self.settled {
-            self.limiter.with(self.quota, |budget, now| {
-                budget.log.end(now);
-                budget.wake_first();
-            });
+            let windows = self.windows;
+            self.settle(|log, now| log.abandon(now, windows));
         }
     }
 }

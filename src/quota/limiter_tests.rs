@@ -29,7 +29,7 @@ fn a_full_window_refuses_with_the_wait_or_sleeps_until_it_is_over() {
     let (limiter, clock) = limiter();
     let limits = Limits::parse("collect=2/60").unwrap();
     for _ in 0..2 {
-        drop(limiter.acquire(COLLECT, &limits, &call(None), false).unwrap());
+        limiter.acquire(COLLECT, &limits, &call(None), false).unwrap().replied();
     }
     let Err(Refusal::NoRoom(Some(wait))) = limiter.acquire(COLLECT, &limits, &call(None), false)
     else {
@@ -60,7 +60,7 @@ fn endpoints_do_not_share_a_budget() {
 fn waiters_are_served_in_order_and_nobody_overtakes() {
     let (limiter, clock) = limiter();
     let limits = Limits::parse("collect=1/1").unwrap();
-    drop(limiter.acquire(COLLECT, &limits, &call(None), false).unwrap());
+    limiter.acquire(COLLECT, &limits, &call(None), false).unwrap().replied();
     let turn = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for place in 0..8 {
@@ -68,7 +68,7 @@ fn waiters_are_served_in_order_and_nobody_overtakes() {
             scope.spawn(move || {
                 let permit = limiter.acquire(COLLECT, limits, &call(None), true).unwrap();
                 assert_eq!(turn.fetch_add(1, Ordering::SeqCst), place);
-                drop(permit);
+                permit.replied();
             });
             until(|| limiter.snapshot(COLLECT, limits).queued == place + 1);
         }
@@ -85,7 +85,7 @@ fn waiters_are_served_in_order_and_nobody_overtakes() {
 fn a_cancelled_waiter_leaves_at_once_and_the_next_moves_up() {
     let (limiter, clock) = limiter();
     let limits = Limits::parse("collect=1/60").unwrap();
-    drop(limiter.acquire(COLLECT, &limits, &call(None), false).unwrap());
+    limiter.acquire(COLLECT, &limits, &call(None), false).unwrap().replied();
     let cancel = Cancel::new(None);
     std::thread::scope(|scope| {
         let first =
@@ -138,7 +138,7 @@ fn more_in_flight_than_a_window_holds_waits_for_a_reply() {
 fn snapshots_tell_how_the_budget_stands() {
     let (limiter, _clock) = limiter();
     let limits = Limits::parse("collect=2/60,3/3600").unwrap();
-    drop(limiter.acquire(COLLECT, &limits, &call(None), false).unwrap());
+    limiter.acquire(COLLECT, &limits, &call(None), false).unwrap().replied();
     let _held = limiter.acquire(COLLECT, &limits, &call(None), false).unwrap();
     let snapshot = limiter.snapshot(COLLECT, &limits);
     assert_eq!((snapshot.in_flight, snapshot.queued, snapshot.used), (1, 0, vec![2, 2]));
@@ -149,7 +149,7 @@ fn snapshots_tell_how_the_budget_stands() {
 fn a_newcomer_does_not_overtake_even_if_it_could_go() {
     let (limiter, _clock) = limiter();
     let (strict, loose) = (Limits::parse("collect=1/60").unwrap(), Limits::default());
-    drop(limiter.acquire(COLLECT, &strict, &call(None), false).unwrap());
+    limiter.acquire(COLLECT, &strict, &call(None), false).unwrap().replied();
     let cancel = Cancel::new(None);
     std::thread::scope(|scope| {
         let first =
@@ -178,9 +178,34 @@ fn whoever_waits_for_a_reply_learns_of_it() {
         until(|| limiter.snapshot(COLLECT, &limits).queued == 1);
         // Asleep without a time: only the reply can tell it until when.
         std::thread::sleep(Duration::from_millis(20));
-        drop(held);
+        held.replied();
         std::thread::sleep(Duration::from_millis(20));
         clock.advance(Duration::from_secs(61));
         assert!(waiting.join().unwrap());
     });
+}
+
+#[test]
+fn an_attempt_that_was_given_up_keeps_its_slot_until_its_bytes_have_arrived_or_never_will() {
+    let (limiter, clock) = limiter();
+    let limits = Limits::parse("collect=2/60").unwrap();
+    let wait = |limits: &Limits| match limiter.acquire(COLLECT, limits, &call(None), false) {
+        Err(Refusal::NoRoom(Some(wait))) => wait.as_secs(),
+        other => panic!("{other:?}"),
+    };
+    drop(limiter.acquire(COLLECT, &limits, &call(None), false).unwrap());
+    clock.advance(Duration::from_secs(10));
+    // Answered later, but free earlier.
+    limiter.acquire(COLLECT, &limits, &call(None), false).unwrap().replied();
+    assert_eq!(wait(&limits), 60);
+    clock.advance(Duration::from_secs(61));
+    let _held = limiter.acquire(COLLECT, &limits, &call(None), false).unwrap();
+    assert_eq!(wait(&limits), 30 + 60 - 71);
+    // In a short window the allowance is not longer than the window.
+    let short = Limits::parse("read=1/1").unwrap();
+    drop(limiter.acquire(Quota::Read, &short, &call(None), false).unwrap());
+    clock.advance(Duration::from_millis(1_990));
+    assert!(limiter.acquire(Quota::Read, &short, &call(None), false).is_err());
+    clock.advance(Duration::from_millis(20));
+    assert!(limiter.acquire(Quota::Read, &short, &call(None), false).is_ok());
 }

@@ -10,6 +10,10 @@
 //! send and reply it counts a call: let j be the last call of such a window to be admitted, at a_j, and
 //! let every other call i in it be counted at s_i. Then s_i > s_j - W >= a_j - W, and the reply to i came
 //! at or after s_i, so i still occupied its slot at a_j; hence fewer than the limit are in the window.
+//!
+//! An attempt that was given up has no reply, and its bytes may arrive after we closed the connection. It
+//! counts as answered half a minute later (a shortest window later, if that is less). The proof assumes that
+//! nothing arrives after that.
 
 pub(crate) mod clock;
 pub(crate) mod limiter;

@@ -20,6 +20,9 @@ impl Window {
     }
 }
 
+/// How long the bytes of an attempt that was given up may take to arrive.
+const STRAGGLING: Duration = Duration::from_secs(30);
+
 /// When a call may go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
@@ -70,8 +73,21 @@ impl Log {
 
     /// The reply to a call has arrived, or its attempt is dead: its slot ages from now on.
     pub(crate) fn end(&mut self, now: Time) {
+        self.end_at(now, now);
+    }
+
+    /// An attempt was given up without a reply. Its bytes may still be under way, in the network or in a
+    /// proxy, and be counted when they arrive: its slot begins to age only when that has become unlikely.
+    pub(crate) fn abandon(&mut self, now: Time, windows: &[Window]) {
+        let shortest = windows.iter().map(|w| w.length).min().unwrap_or_default();
+        self.end_at(now.plus(STRAGGLING.min(shortest)), now);
+    }
+
+    fn end_at(&mut self, stamp: Time, now: Time) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.ended.push_back(now);
+        // Nearly always at the end: only abandoned attempts are stamped ahead of time.
+        let at = self.ended.partition_point(|earlier| *earlier <= stamp);
+        self.ended.insert(at, stamp);
         while self.ended.front().is_some_and(|stamp| stamp.plus(self.memory) <= now) {
             self.ended.pop_front();
         }

@@ -11,6 +11,7 @@ use crate::{Error, Result, Status};
 pub(crate) struct BaseUrl {
     text: String,
     authority: String,
+    path: String,
 }
 
 /// What is accepted, for messages.
@@ -55,7 +56,8 @@ impl BaseUrl {
         }
         Ok(BaseUrl {
             text: format!("{scheme}://{authority}{path}"),
-            authority: authority.as_str().to_ascii_lowercase(),
+            authority: canonical(scheme, host, authority.port_u16()),
+            path: path.to_owned(),
         })
     }
 
@@ -72,9 +74,22 @@ impl BaseUrl {
         &self.text
     }
 
-    /// Host and port, lower case.
+    /// The path prefix, empty or beginning with a slash.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Host and port as one identity has them: lower case, without a trailing dot or the usual port.
     pub(crate) fn authority(&self) -> &str {
         &self.authority
+    }
+}
+
+fn canonical(scheme: &str, host: &str, port: Option<u16>) -> String {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    match (scheme, port) {
+        (_, None) | ("https", Some(443)) | ("http", Some(80)) => host,
+        (_, Some(port)) => format!("{host}:{port}"),
     }
 }
 
@@ -100,6 +115,14 @@ mod tests {
         ] {
             assert_eq!(BaseUrl::parse(given).unwrap().as_str(), kept);
         }
+    }
+
+    #[test]
+    fn one_service_has_one_authority() {
+        for same in ["https://API.example", "https://api.example:443/x", "https://api.example./"] {
+            assert_eq!(BaseUrl::parse(same).unwrap().authority(), "api.example");
+        }
+        assert_eq!(BaseUrl::parse("https://[::1]:8443").unwrap().authority(), "[::1]:8443");
     }
 
     #[test]

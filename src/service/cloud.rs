@@ -80,7 +80,7 @@ pub(crate) fn by_name(name: &str) -> Option<&'static Cloud> {
 
 /// The quota family of an API host: known hosts by their cloud, any other host stands for itself.
 pub(crate) fn family(authority: &str) -> String {
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let host = authority;
     if host == "api-gcc.securitycenter.microsoft.us" {
         "gcc".to_owned()
     } else if host == "api-gov.securitycenter.microsoft.us" {

@@ -120,7 +120,7 @@ pub(crate) const PAGE: usize = 10_000;
 
 const ONE_RECORD: usize = 1 << 20;
 /// A full page of actions is some 10 MB; live response actions carry their commands and are larger.
-const ONE_PAGE: usize = 64 << 20;
+const ONE_PAGE: usize = 32 << 20;
 
 /// Everything but RFC 3986 "unreserved" is escaped.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -3,7 +3,7 @@
 //! Shapes: `{"error":{code,message,target}}`; the same with an empty code and `details` (OData); no body
 //! at all (404, 405); and whatever a gateway in between answers. Source: "Common REST API error codes".
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -13,9 +13,6 @@ use crate::{Error, Stage, Status};
 
 /// How long the service's text may be in our messages.
 const MAX_TEXT: usize = 1_024;
-
-/// A wait that the service asks for is believed up to a day.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
 
 /// When a 429 does not say how long: the length of the shorter window.
 const DEFAULT_THROTTLE: Duration = Duration::from_secs(60);
@@ -99,7 +96,7 @@ pub(crate) fn error(reply: &Reply, purpose: &str) -> Error {
     }
     let wait = match status {
         Status::Throttled => Some(throttle(reply, &fault.message)),
-        _ => reply.retry_after(SystemTime::now()).map(|wait| wait.min(MAX_RETRY_AFTER)),
+        _ => reply.retry_after(),
     };
     Error::new(status, message)
         .at(Stage::Reply)
@@ -142,11 +139,7 @@ fn classify(http_status: u16, fault: &Fault) -> (Status, &'static str) {
 
 /// How long a 429 closes the endpoint: header, else the seconds in the message, else a minute.
 fn throttle(reply: &Reply, message: &str) -> Duration {
-    reply
-        .retry_after(SystemTime::now())
-        .or_else(|| seconds_in(message))
-        .unwrap_or(DEFAULT_THROTTLE)
-        .min(MAX_RETRY_AFTER)
+    reply.retry_after().or_else(|| seconds_in(message)).unwrap_or(DEFAULT_THROTTLE)
 }
 
 /// "You can send requests again in 8 seconds."
@@ -154,7 +147,7 @@ fn seconds_in(message: &str) -> Option<Duration> {
     let words: Vec<&str> = message.split_whitespace().collect();
     words.windows(3).find_map(|three| match three {
         ["in", number, unit] if unit.starts_with("second") => {
-            number.parse().ok().map(Duration::from_secs)
+            number.parse().ok().map(|s: u64| Duration::from_secs(s.min(86_400)))
         }
         _ => None,
     })
@@ -162,6 +155,8 @@ fn seconds_in(message: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     fn reply(status: u16, body: &str) -> Reply {

@@ -1,6 +1,7 @@
 //! One token for all threads of a client: fetched by one of them, renewed before it expires.
 
 use std::sync::Arc;
+use std::thread::ThreadId;
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -8,7 +9,7 @@ use parking_lot::Mutex;
 use super::{Source, Token};
 use crate::call::{Call, Signal};
 use crate::net::agent::Http;
-use crate::{Error, Result, Stage};
+use crate::{Error, Result, Stage, Status};
 
 /// The current token and who is getting the next one.
 #[derive(Debug)]
@@ -20,14 +21,23 @@ pub(crate) struct Cache {
 #[derive(Debug, Default)]
 struct State {
     token: Option<Token>,
-    fetching: bool,
+    /// The thread that is getting a token.
+    fetching: Option<ThreadId>,
     waiting: Vec<Arc<Signal>>,
+    /// How many fetches have ended, and how the last one failed, if it did.
+    fetches: u64,
+    failure: Option<Error>,
 }
 
 enum Turn {
     Use(Token),
-    Fetch { fallback: Option<Token> },
-    Wait,
+    Fetch {
+        fallback: Option<Token>,
+    },
+    /// Until this many fetches have ended.
+    Wait(u64),
+    /// The fetch that this caller waited for has failed.
+    Failed(Error),
 }
 
 impl Cache {
@@ -41,10 +51,13 @@ impl Cache {
         if let Source::Fixed(token) = &self.source {
             return Ok(token.clone());
         }
+        let mut awaited = None;
         loop {
-            match self.turn(call) {
+            match self.turn(call, awaited)? {
                 Turn::Use(token) => return Ok(token),
-                Turn::Wait => {
+                Turn::Failed(error) => return Err(error),
+                Turn::Wait(fetches) => {
+                    awaited = Some(fetches);
                     let waited = call.wait(None);
                     self.state.lock().waiting.retain(|s| !Arc::ptr_eq(s, call.signal()));
                     waited.map_err(|stop| Error::from(stop).at(Stage::Token))?;
@@ -52,11 +65,9 @@ impl Cache {
                 Turn::Fetch { fallback } => {
                     let turn = FetchTurn(self);
                     let fetched = self.source.fetch(http, call);
+                    turn.ended(&fetched);
                     return match (fetched, fallback) {
-                        (Ok(token), _) => {
-                            turn.done(token.clone());
-                            Ok(token)
-                        }
+                        (Ok(token), _) => Ok(token),
                         // An early renewal that fails is no failure: the old token still serves.
                         (Err(_), Some(token)) if token.is_valid(Instant::now()) => Ok(token),
                         (Err(error), _) => Err(error),
@@ -66,21 +77,37 @@ impl Cache {
         }
     }
 
-    fn turn(&self, call: &Call) -> Turn {
+    fn turn(&self, call: &Call, awaited: Option<u64>) -> Result<Turn> {
         let now = Instant::now();
         let mut state = self.state.lock();
         let token = state.token.clone().filter(|token| token.is_valid(now));
-        match token {
-            Some(token) if state.fetching || !token.is_due(now) => Turn::Use(token),
-            fallback if !state.fetching => {
-                state.fetching = true;
-                Turn::Fetch { fallback }
+        let me = std::thread::current().id();
+        Ok(match token {
+            Some(token) if state.fetching.is_some() || !token.is_due(now) => Turn::Use(token),
+            _ if state.fetching == Some(me) => {
+                return Err(Error::new(
+                    Status::Token,
+                    "the token callback used the client that is waiting for its token; give it \
+                     another client",
+                )
+                .at(Stage::Token));
+            }
+            fallback if state.fetching.is_none() => {
+                // Who waited for a fetch that failed shares the failure instead of repeating it.
+                match state.failure.clone().filter(|_| awaited.is_some_and(|n| n <= state.fetches))
+                {
+                    Some(error) => Turn::Failed(error),
+                    None => {
+                        state.fetching = Some(me);
+                        Turn::Fetch { fallback }
+                    }
+                }
             }
             _ => {
                 state.waiting.push(Arc::clone(call.signal()));
-                Turn::Wait
+                Turn::Wait(state.fetches + 1)
             }
-        }
+        })
     }
 
     /// The service refused this token. `true`: asking again may give a better one.
@@ -92,13 +119,12 @@ impl Cache {
         self.source.renews()
     }
 
-    /// The tenant and application of the current token, as far as they are readable without fetching.
-    pub(crate) fn claims(&self) -> Option<super::claims::Claims> {
-        let token = match &self.source {
+    /// The current token, without fetching one.
+    pub(crate) fn current(&self) -> Option<Token> {
+        match &self.source {
             Source::Fixed(token) => Some(token.clone()),
             _ => self.state.lock().token.clone(),
-        };
-        token.map(|token| super::claims::read(token.text()))
+        }
     }
 }
 
@@ -106,10 +132,17 @@ impl Cache {
 struct FetchTurn<'a>(&'a Cache);
 
 impl FetchTurn<'_> {
-    fn done(&self, token: Token) {
-        // A token of unknown life serves the call that fetched it, and no other.
-        if token.times.is_some() {
-            self.0.state.lock().token = Some(token);
+    fn ended(&self, fetched: &Result<Token>) {
+        let mut state = self.0.state.lock();
+        state.fetches += 1;
+        state.failure = None;
+        match fetched {
+            // A token of unknown life serves the call that fetched it, and no other.
+            Ok(token) if token.times.is_none() => {}
+            Ok(token) => state.token = Some(token.clone()),
+            // That one caller was stopped says nothing to the others.
+            Err(error) if error.is_stop() => {}
+            Err(error) => state.failure = Some(error.clone()),
         }
     }
 }
@@ -117,7 +150,7 @@ impl FetchTurn<'_> {
 impl Drop for FetchTurn<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
-        state.fetching = false;
+        state.fetching = None;
         for signal in state.waiting.drain(..) {
             signal.wake();
         }

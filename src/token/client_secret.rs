@@ -3,7 +3,7 @@
 //! Source: "Microsoft identity platform and the OAuth 2.0 client credentials flow".
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -91,7 +91,6 @@ impl ClientSecret {
             let Next::Again(pause) = next else {
                 return Err(error);
             };
-            let pause = pause.max(error.retry_after().unwrap_or_default());
             if !call.has_time_for(pause) {
                 return Err(error);
             }
@@ -144,7 +143,7 @@ fn refusal(reply: &Reply) -> Error {
         trace_id: String,
     }
     let refused: Refused = serde_json::from_slice(&reply.body).unwrap_or_default();
-    let retry_after = reply.retry_after(SystemTime::now());
+    let retry_after = reply.retry_after();
     let mut message = format!("the sign-in service answered HTTP {}", reply.status);
     if refused.error.is_empty() {
         message

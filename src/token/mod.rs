@@ -62,8 +62,11 @@ struct Times {
 /// How long before its end a token is renewed, unless its whole life is short.
 const EARLY: Duration = Duration::from_secs(300);
 
+/// No token is believed to live longer than this.
+const LONGEST_LIFE: Duration = Duration::from_secs(30 * 86_400);
+
 /// Header lines longer than this are refused by common servers and gateways.
-const MAX_TOKEN: usize = 64 * 1024;
+const MAX_TOKEN: usize = 32 * 1024;
 
 impl Token {
     /// A token as it was given, valid for `life` from now (`None`: not known).
@@ -81,6 +84,7 @@ impl Token {
         }
         let now = Instant::now();
         let times = life.and_then(|life| {
+            let life = life.min(LONGEST_LIFE);
             let early = EARLY.min(life / 2);
             Some(Times {
                 renew_at: now.checked_add(life - early)?,
@@ -98,6 +102,11 @@ impl Token {
     /// The token itself.
     pub(crate) fn text(&self) -> &str {
         self.header.strip_prefix("Bearer ").unwrap_or_default()
+    }
+
+    /// Whether its known life is over.
+    pub(crate) fn is_expired(&self) -> bool {
+        self.times.is_some_and(|times| Instant::now() >= times.expires_at)
     }
 
     fn is_same(&self, other: &Token) -> bool {

@@ -51,6 +51,16 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// The same, where the exact kind of failure is a matter of timing.
+    #[track_caller]
+    pub fn error_in(self, names: &[&str]) -> Value {
+        let name = self.document["error"]["name"].as_str().unwrap_or_default().to_owned();
+        assert!(names.contains(&name.as_str()), "{}", self.text);
+        self.error(&name)
+    }
+}
+
 fn take(status: i32, json: *mut c_char) -> Outcome {
     assert!(!json.is_null(), "status {status} without a document");
     // SAFETY: the library gave this string out, and it is freed once.
