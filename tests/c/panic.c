@@ -65,6 +65,8 @@ int main(void) {
 
     int32_t status = mde_collect_package(client, machine(0), PANIC, NULL, &json);
     CHECK(json != NULL && strstr(json, CANARY) == NULL, "the panic's text is in %s", json);
+    /* It happened while a request was on its way out. */
+    CHECK(value_is(json, "/error/outcome", "unknown"), "%s", json);
     expect_error("a panic", status, json, MDE_ERR_INTERNAL, "contained");
     next_call_works(client, 1);
 
