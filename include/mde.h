@@ -457,7 +457,8 @@ int32_t mde_list_actions(const mde_client *client,
  *
  * On MDE_OK: {"quotas":[{"endpoint":"collect","limit":100,"window_s":60,"used":3,"in_flight":1,
  * "queued":0,"available_in_ms":0},…]}, one entry per endpoint and window. `available_in_ms` counts all
- * windows of the endpoint together; it is absent while it depends on the reply to a call in flight.
+ * windows of the endpoint together; it is absent while it depends on the reply to a call in flight. Until a
+ * client's first call has shown whose quota is spent, everything is zero.
  */
 MDE_API
 int32_t mde_quota_status(const mde_client *client,

@@ -104,7 +104,8 @@ pub unsafe extern "C" fn mde_list_actions(
 ///
 /// On MDE_OK: {"quotas":[{"endpoint":"collect","limit":100,"window_s":60,"used":3,"in_flight":1,
 /// "queued":0,"available_in_ms":0},…]}, one entry per endpoint and window. `available_in_ms` counts all
-/// windows of the endpoint together; it is absent while it depends on the reply to a call in flight.
+/// windows of the endpoint together; it is absent while it depends on the reply to a call in flight. Until a
+/// client's first call has shown whose quota is spent, everything is zero.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_quota_status(
     client: *const mde_client,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::ThreadId;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -27,6 +27,8 @@ struct State {
     /// How many fetches have ended, and how the last one failed, if it did.
     fetches: u64,
     failure: Option<Error>,
+    /// When an early renewal that failed is tried again.
+    renew_again_at: Option<Instant>,
 }
 
 enum Turn {
@@ -64,8 +66,10 @@ impl Cache {
                 }
                 Turn::Fetch { fallback } => {
                     let turn = FetchTurn(self);
-                    let fetched = self.source.fetch(http, call);
-                    turn.ended(&fetched);
+                    // An early renewal is tried once, and not again for a while: the caller has work to
+                    // do, and a token to do it with.
+                    let fetched = self.source.fetch(http, call, fallback.is_none());
+                    turn.ended(&fetched, fallback.as_ref());
                     return match (fetched, fallback) {
                         (Ok(token), _) => Ok(token),
                         // An early renewal that fails is no failure: the old token still serves.
@@ -83,7 +87,13 @@ impl Cache {
         let token = state.token.clone().filter(|token| token.is_valid(now));
         let me = std::thread::current().id();
         Ok(match token {
-            Some(token) if state.fetching.is_some() || !token.is_due(now) => Turn::Use(token),
+            Some(token)
+                if state.fetching.is_some()
+                    || !token.is_due(now)
+                    || state.renew_again_at.is_some_and(|at| now < at) =>
+            {
+                Turn::Use(token)
+            }
             _ if state.fetching == Some(me) => {
                 return Err(Error::new(
                     Status::Token,
@@ -128,14 +138,18 @@ impl Cache {
     }
 }
 
+/// The longest pause before an early renewal that failed is tried again.
+const RENEW_AGAIN_AFTER: Duration = Duration::from_secs(30);
+
 /// The right to fetch; given back, and everybody woken, whichever way the fetch ends.
 struct FetchTurn<'a>(&'a Cache);
 
 impl FetchTurn<'_> {
-    fn ended(&self, fetched: &Result<Token>) {
+    fn ended(&self, fetched: &Result<Token>, fallback: Option<&Token>) {
         let mut state = self.0.state.lock();
         state.fetches += 1;
         state.failure = None;
+        state.renew_again_at = fallback.and_then(|token| token.renew_again_at(Instant::now()));
         match fetched {
             // A token of unknown life serves the call that fetched it, and no other.
             Ok(token) if token.times.is_none() => {}
@@ -160,6 +174,12 @@ impl Drop for FetchTurn<'_> {
 impl Token {
     fn is_valid(&self, now: Instant) -> bool {
         self.times.is_some_and(|times| now < times.expires_at)
+    }
+
+    /// After a quarter of what is left, and half a minute at the most.
+    fn renew_again_at(&self, now: Instant) -> Option<Instant> {
+        let left = self.times?.expires_at.saturating_duration_since(now);
+        now.checked_add(RENEW_AGAIN_AFTER.min(left / 4))
     }
 
     fn is_due(&self, now: Instant) -> bool {

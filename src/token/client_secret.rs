@@ -62,7 +62,8 @@ impl ClientSecret {
         }
     }
 
-    pub(super) fn fetch(&self, http: &Http, call: &Arc<Call>) -> Result<Token> {
+    pub(super) fn fetch(&self, http: &Http, call: &Arc<Call>, persist: bool) -> Result<Token> {
+        let retries = if persist { self.retries } else { 0 };
         let request = Outgoing {
             method: Method::Post,
             url: &self.url,
@@ -78,12 +79,12 @@ impl ClientSecret {
                 Ok(mut reply) => match read(&mut reply) {
                     Ok(token) => return Ok(token),
                     Err(error) => {
-                        let next = retry::after_error(&error, true, attempt, self.retries);
+                        let next = retry::after_error(&error, true, attempt, retries);
                         (error, next)
                     }
                 },
                 Err(failure) => {
-                    let next = retry::after_failure(&failure, true, attempt, self.retries);
+                    let next = retry::after_failure(&failure, true, attempt, retries);
                     (Error::from(failure), next)
                 }
             };

@@ -31,12 +31,12 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// A fresh token.
-    fn fetch(&self, http: &Http, call: &Arc<Call>) -> Result<Token> {
+    /// A fresh token; `persist`: through passing failures, as far as the options allow.
+    fn fetch(&self, http: &Http, call: &Arc<Call>, persist: bool) -> Result<Token> {
         match self {
             Source::Fixed(token) => Ok(token.clone()),
             Source::Provider(callback) => callback.fetch(),
-            Source::ClientSecret(secret) => secret.fetch(http, call),
+            Source::ClientSecret(secret) => secret.fetch(http, call, persist),
         }
     }
 
