@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use ureq::http::Uri;
 
+use crate::account::Account;
 use crate::call::Call;
-use crate::client::Client;
 use crate::net::reply::Reply;
 use crate::service::cloud;
 use crate::service::endpoint::{self, PAGE};
@@ -19,8 +19,8 @@ const MAX_PAGES: usize = 1_000;
 const MAX_BYTES: usize = 64 << 20;
 
 /// `GET /api/machineactions/{id}`
-pub(crate) fn read(client: &Client, call: &Arc<Call>, action_id: &str) -> Result<MachineAction> {
-    let reply = client.perform(call, &endpoint::action(action_id))?;
+pub(crate) fn read(account: &Account, call: &Arc<Call>, action_id: &str) -> Result<MachineAction> {
+    let reply = account.perform(call, &endpoint::action(action_id))?;
     read_action(&reply).map_err(|problem| not_understood(&reply, problem).action(action_id, None))
 }
 
@@ -31,13 +31,17 @@ pub(crate) fn read_action(reply: &Reply) -> std::result::Result<MachineAction, &
 
 /// All actions that match, newest first. Pages shift when actions are added while we read, so what was
 /// seen already is left out.
-pub(crate) fn list(client: &Client, call: &Arc<Call>, filter: &str) -> Result<Vec<MachineAction>> {
+pub(crate) fn list(
+    account: &Account,
+    call: &Arc<Call>,
+    filter: &str,
+) -> Result<Vec<MachineAction>> {
     let mut actions: Vec<MachineAction> = Vec::new();
     let mut seen = HashSet::new();
     let mut request = endpoint::actions(filter, None, 0);
     let (mut received, mut bytes) = (0, 0);
     for _ in 0..MAX_PAGES {
-        let reply = client.perform(call, &request)?;
+        let reply = account.perform(call, &request)?;
         bytes += reply.body.len();
         if bytes > MAX_BYTES {
             break;
@@ -52,7 +56,7 @@ pub(crate) fn list(client: &Client, call: &Arc<Call>, filter: &str) -> Result<Ve
             return Err(not_understood(&reply, "repeats pages without end"));
         }
         request = match page.next {
-            Some(link) => endpoint::actions_at(next_target(client, &link)?),
+            Some(link) => endpoint::actions_at(next_target(account, &link)?),
             None if on_page >= PAGE => endpoint::actions(filter, None, received),
             None => return Ok(actions),
         };
@@ -72,19 +76,19 @@ pub(crate) struct Recent {
 
 /// One short page of the newest actions that match.
 pub(crate) fn recent(
-    client: &Client,
+    account: &Account,
     call: &Arc<Call>,
     filter: &str,
     top: usize,
 ) -> Result<Recent> {
-    let reply = client.perform(call, &endpoint::actions(filter, Some(top), 0))?;
+    let reply = account.perform(call, &endpoint::actions(filter, Some(top), 0))?;
     let page = Page::from_slice(&reply.body).map_err(|problem| not_understood(&reply, problem))?;
     Ok(Recent { actions: page.actions, date: reply.date() })
 }
 
 /// Path and query of a next-page link, which is followed on the host that was called, since links may
 /// name another host of the service. A link anywhere else is not followed: the token goes with it.
-fn next_target(client: &Client, link: &str) -> Result<String> {
+fn next_target(account: &Account, link: &str) -> Result<String> {
     let strange = || {
         Error::new(
             Status::Protocol,
@@ -93,13 +97,13 @@ fn next_target(client: &Client, link: &str) -> Result<String> {
         .at(Stage::Reply)
     };
     let uri: Uri = link.parse().map_err(|_| strange())?;
-    let ours = cloud::family(client.api.authority());
+    let ours = cloud::family(account.api.authority());
     let same = uri
         .authority()
         .is_none_or(|authority| cloud::family(&authority.as_str().to_ascii_lowercase()) == ours);
     let target = uri.path_and_query().map(|target| target.as_str()).unwrap_or_default();
     // Behind a gateway the link may or may not carry the gateway's own prefix.
-    let target = target.strip_prefix(client.api.path()).unwrap_or(target);
+    let target = target.strip_prefix(account.api.path()).unwrap_or(target);
     match target.find("/api/") {
         Some(at) if same => Ok(target.get(at..).unwrap_or_default().to_owned()),
         _ => Err(strange()),

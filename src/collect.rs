@@ -6,9 +6,9 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::account::Account;
 use crate::actions;
 use crate::call::Call;
-use crate::client::Client;
 use crate::net::reply::Reply;
 use crate::options::OnDuplicate;
 use crate::service::endpoint;
@@ -41,7 +41,7 @@ impl Serialize for Collected {
 
 /// One request for a collection.
 struct Job<'a> {
-    client: &'a Client,
+    account: &'a Account,
     call: &'a Arc<Call>,
     machine_id: &'a str,
     comment: &'a str,
@@ -54,13 +54,13 @@ struct Job<'a> {
 /// A request that may have been carried out is not sent again: the list of the device's actions tells
 /// whether it was, and an empty list proves nothing, since the list may lag behind.
 pub(crate) fn collect(
-    client: &Client,
+    account: &Account,
     call: &Arc<Call>,
     machine_id: &str,
     comment: &str,
 ) -> Result<Collected> {
     let began = (Instant::now(), SystemTime::now());
-    let job = Job { client, call, machine_id, comment, began };
+    let job = Job { account, call, machine_id, comment, began };
     let error = match job.send() {
         Ok(collected) => return Ok(collected),
         Err(error) if error.status() == Status::AlreadyRunning => {
@@ -82,7 +82,7 @@ pub(crate) fn collect(
 impl Job<'_> {
     fn send(&self) -> Result<Collected> {
         let request = endpoint::collect(self.machine_id, self.comment);
-        let reply = self.client.perform(self.call, &request)?;
+        let reply = self.account.perform(self.call, &request)?;
         match actions::read_action(&reply) {
             Ok(action) => {
                 self.call.set_unsettled(false);
@@ -99,7 +99,7 @@ impl Job<'_> {
         const NEWEST: usize = 20;
         self.looking(|id| {
             let filter = format!("machineId eq '{id}' and type eq '{KIND}'");
-            let recent = actions::recent(self.client, self.call, &filter, NEWEST)?;
+            let recent = actions::recent(self.account, self.call, &filter, NEWEST)?;
             // By the service's clock: when it answered, less the time that has passed here since.
             let answered = recent.date.unwrap_or_else(SystemTime::now);
             let passed = self.began.0.elapsed().max(self.began.1.elapsed().unwrap_or_default());
@@ -115,7 +115,7 @@ impl Job<'_> {
 
     /// The service refused because a collection runs on the device: find it.
     fn already_running(&self, refusal: Error) -> Result<Collected> {
-        match (self.client.on_duplicate, self.find_running()) {
+        match (self.account.on_duplicate, self.find_running()) {
             (OnDuplicate::Adopt, Ok(Some(action))) => Ok(Collected { action, adopted: true }),
             (OnDuplicate::Error, Ok(Some(action))) => {
                 let id = action.id().to_owned();
@@ -145,7 +145,7 @@ impl Job<'_> {
                 "machineId eq '{id}' and type eq '{KIND}' \
                  and (status eq 'Pending' or status eq 'InProgress')"
             );
-            let recent = actions::recent(self.client, self.call, &filter, 1)?;
+            let recent = actions::recent(self.account, self.call, &filter, 1)?;
             Ok(recent
                 .actions
                 .into_iter()
@@ -176,7 +176,7 @@ impl Job<'_> {
         if id.len() == 40 && id.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(id.to_ascii_lowercase());
         }
-        let reply = self.client.perform(self.call, &endpoint::machine(id))?;
+        let reply = self.account.perform(self.call, &endpoint::machine(id))?;
         let id = model::machine_id(&reply.body)
             .ok_or_else(|| actions::not_understood(&reply, "has no device id"))?;
         // It goes into a filter.

@@ -2,69 +2,35 @@
 
 use std::sync::Arc;
 
+use crate::account::Account;
 use crate::call::{Call, Stop};
-use crate::client::Client;
 use crate::log::{self, Level};
 use crate::net::agent::Outgoing;
+use crate::net::failure::Failure;
 use crate::net::reply::Reply;
 use crate::net::retry::{self, Next};
 use crate::options::OnFullQuota;
 use crate::quota::limiter::{Limiter, Permit, Refusal};
-use crate::quota::registry::{self, Key};
-use crate::service::endpoint::{Method, Quota, Request};
-use crate::service::{cloud, fault};
-use crate::token::{Token, claims};
+use crate::service::endpoint::{Quota, Request};
+use crate::service::fault;
+use crate::token::Token;
 use crate::{Error, Result, Stage, Status};
 
-impl Client {
+impl Account {
     /// Carries out one request; returns its successful reply or the error of the last attempt.
     pub(crate) fn perform(&self, call: &Arc<Call>, request: &Request) -> Result<Reply> {
         let url = format!("{}{}", self.api.as_str(), request.target);
-        let repeatable = request.method == Method::Get;
         let mut renewed = false;
         let mut attempt = 0;
         loop {
             attempt += 1;
-            // The token first: getting one may take long, and a slot in the quota is not to be held idle.
-            let token = self.tokens.get(&self.http, call)?;
-            let limiter = self.limiter_of(&token);
-            let permit = self.admit(&limiter, call, request.quota)?;
-            let token = match token.is_expired() {
-                false => token,
-                true => match self.tokens.get(&self.http, call) {
-                    Ok(token) => token,
-                    Err(error) => {
-                        permit.not_sent();
-                        return Err(error);
-                    }
-                },
-            };
-            // What changes something is unsettled from now until it is known that it did or did not.
-            if !repeatable {
-                call.set_unsettled(true);
-            }
-            #[cfg(feature = "test-hooks")]
-            crate::ffi::test_hooks::panic_if_asked(request);
-            let outcome = self.http.send(
-                call,
-                &Outgoing {
-                    method: request.method,
-                    url: &url,
-                    content_type: request.body.as_ref().map(|_| "application/json"),
-                    authorization: Some(token.header()),
-                    body: request.body.as_deref().unwrap_or_default(),
-                    max_reply: request.max_reply,
-                },
-            );
-            let (error, next) = match outcome {
+            let (token, limiter, permit) = self.admit(call, request.quota)?;
+            let (error, next) = match self.send(call, request, &url, &token) {
                 Ok(reply) => {
                     permit.replied();
                     log_reply(request, attempt, &reply);
                     if reply.is_success() {
                         return Ok(reply);
-                    }
-                    if !repeatable && reply.status < 500 {
-                        call.set_unsettled(false);
                     }
                     let error = fault::error(&reply, request.purpose);
                     match error.status() {
@@ -78,22 +44,22 @@ impl Client {
                         }
                         _ => {}
                     }
-                    let next = retry::after_error(&error, repeatable, attempt, self.max_retries);
+                    let next =
+                        retry::after_error(&error, request.repeatable(), attempt, self.max_retries);
                     (error, next)
                 }
                 Err(failure) => {
                     match failure.may_have_been_received() {
                         // Given up: the permit keeps the slot for a while.
                         true => drop(permit),
-                        false => {
-                            permit.not_sent();
-                            if !repeatable {
-                                call.set_unsettled(false);
-                            }
-                        }
+                        false => permit.not_sent(),
                     }
-                    let next =
-                        retry::after_failure(&failure, repeatable, attempt, self.max_retries);
+                    let next = retry::after_failure(
+                        &failure,
+                        request.repeatable(),
+                        attempt,
+                        self.max_retries,
+                    );
                     (Error::from(failure), next)
                 }
             };
@@ -103,6 +69,57 @@ impl Client {
                 Some(stop) => Error::from(stop).at(Stage::Send).attempts(attempt),
             })?;
         }
+    }
+
+    /// A token, and a slot in the quota of whomever it belongs to. The token comes first: getting one may
+    /// take long, and a slot is not to be held idle; after a long wait for the slot it may be time for another.
+    fn admit(&self, call: &Arc<Call>, quota: Quota) -> Result<(Token, Arc<Limiter>, Permit<'_>)> {
+        let token = self.tokens.get(&self.http, call)?;
+        let limiter = self.limiter_of(&token);
+        let permit = self.slot(&limiter, call, quota)?;
+        if !token.is_expired() {
+            return Ok((token, limiter, permit));
+        }
+        match self.tokens.get(&self.http, call) {
+            Ok(token) => Ok((token, limiter, permit)),
+            Err(error) => {
+                permit.not_sent();
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends a request once. What changes something is unsettled until it is known that it did or did not.
+    fn send(
+        &self,
+        call: &Arc<Call>,
+        request: &Request,
+        url: &str,
+        token: &Token,
+    ) -> std::result::Result<Reply, Failure> {
+        let changes = !request.repeatable();
+        if changes {
+            call.set_unsettled(true);
+        }
+        #[cfg(feature = "test-hooks")]
+        crate::ffi::test_hooks::panic_if_asked(request);
+        let outgoing = Outgoing {
+            method: request.method,
+            url,
+            content_type: request.body.as_ref().map(|_| "application/json"),
+            authorization: Some(token.header()),
+            body: request.body.as_deref().unwrap_or_default(),
+            max_reply: request.max_reply,
+        };
+        let outcome = self.http.send(call, &outgoing);
+        let nothing_done = match &outcome {
+            Ok(reply) => (300..500).contains(&reply.status),
+            Err(failure) => !failure.may_have_been_received(),
+        };
+        if changes && nothing_done {
+            call.set_unsettled(false);
+        }
+        outcome
     }
 
     /// Pauses before the next attempt. `Err(None)`: there is none; the error stands.
@@ -130,7 +147,7 @@ impl Client {
         if throttled { Ok(()) } else { call.pause(pause).map_err(Some) }
     }
 
-    fn admit(&self, limiter: &Arc<Limiter>, call: &Call, quota: Quota) -> Result<Permit<'_>> {
+    fn slot(&self, limiter: &Arc<Limiter>, call: &Call, quota: Quota) -> Result<Permit<'_>> {
         let wait = self.on_full_quota == OnFullQuota::Wait;
         limiter.acquire(quota, &self.limits, call, wait).map_err(|refusal| match refusal {
             Refusal::Stopped(stop) => {
@@ -154,25 +171,6 @@ impl Client {
             .at(Stage::Quota)
             .after(wait),
         })
-    }
-
-    /// The limiter of the identity that this token belongs to. The service counts by the ids in the token;
-    /// the options may name the same tenant in another way, and serve only where a token is not readable.
-    fn limiter_of(&self, token: &Token) -> Arc<Limiter> {
-        let learn = || {
-            let claims = claims::read(token.text());
-            let tenant = claims.tenant.or_else(|| self.tenant_id.clone());
-            let application = claims.application.or_else(|| self.client_id.clone());
-            let family = cloud::family(self.api.authority());
-            // Opaque tokens of nobody in particular share one budget: too careful rather than too bold.
-            let key = Key::new(
-                &family,
-                tenant.as_deref().unwrap_or("unknown"),
-                application.as_deref().unwrap_or("unknown"),
-            );
-            registry::limiter(&key)
-        };
-        Arc::clone(self.limiter.get_or_init(learn))
     }
 }
 

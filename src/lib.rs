@@ -4,12 +4,13 @@
 //! of, and offers the same operations to Rust through [`Client`]. It blocks the calling thread, can be
 //! interrupted from any other, starts no background work, and keeps the service's quota exactly.
 //!
-//! One request is one straight line: [`ffi`] checks and copies → [`client`] → the step ([`collect`],
-//! [`actions`]) → `service::endpoint` describes the request → `quota` admits it → `token` signs it → `net`
-//! sends it → `service::fault` or `service::model` reads the reply → JSON.
+//! One request is one straight line: `ffi` checks and copies → `client` → the step (`collect`,
+//! `actions`) → `service::endpoint` describes the request → `exchange` takes it through `token` (who asks),
+//! `quota` (whether it may go) and `net` (the wire) → `service::fault` or `service::model` reads the reply → JSON.
 
 #![deny(unsafe_code)]
 
+mod account;
 mod actions;
 mod arguments;
 mod call;

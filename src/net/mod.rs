@@ -2,7 +2,7 @@
 
 pub(crate) mod agent;
 mod dial;
-mod failure;
+pub(crate) mod failure;
 mod link;
 pub(crate) mod proxy;
 pub(crate) mod redact;

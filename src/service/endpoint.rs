@@ -100,6 +100,13 @@ pub(crate) struct Request {
     pub purpose: &'static str,
 }
 
+impl Request {
+    /// Whether sending it twice does what sending it once does.
+    pub(crate) fn repeatable(&self) -> bool {
+        self.method == Method::Get
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
     Get,

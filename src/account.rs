@@ -1,0 +1,108 @@
+//! One identity at one service: what every request of a client needs, made from its options.
+
+use std::sync::Arc;
+
+use once_cell::sync::OnceCell;
+use zeroize::Zeroizing;
+
+use crate::net::agent::{Http, Settings};
+use crate::net::tls;
+use crate::options::{OnDuplicate, OnFullQuota, Options};
+use crate::quota::limiter::Limiter;
+use crate::quota::limits::Limits;
+use crate::quota::registry::{self, Key};
+use crate::service::base_url::BaseUrl;
+use crate::service::cloud;
+use crate::token::cache::Cache;
+use crate::token::{Token, choice, claims};
+use crate::{Error, Result, Status};
+
+/// Connections, tokens and quota of one identity, and how it wants them used.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub http: Http,
+    pub tokens: Cache,
+    pub api: BaseUrl,
+    pub limits: Limits,
+    pub on_full_quota: OnFullQuota,
+    pub on_duplicate: OnDuplicate,
+    pub max_retries: u32,
+    /// Known from the first token on.
+    pub limiter: OnceCell<Arc<Limiter>>,
+    tenant_id: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<Zeroizing<String>>,
+}
+
+const DEFAULT_RETRIES: u32 = 4;
+
+impl Account {
+    pub(crate) fn new(options: &Options) -> Result<Account> {
+        let default_cloud = || cloud::by_name("commercial");
+        let Some(cloud) = options.cloud.or_else(default_cloud) else {
+            return Err(Error::new(Status::Config, "option `cloud` names no known cloud"));
+        };
+        let api = BaseUrl::or_default(options.api_url.as_ref(), cloud.api_url)?;
+        let max_retries = options.max_retries.unwrap_or(DEFAULT_RETRIES);
+        let user_agent = match &options.user_agent {
+            Some(host) => format!("{host} mde/{}", env!("CARGO_PKG_VERSION")),
+            None => concat!("mde/", env!("CARGO_PKG_VERSION")).to_owned(),
+        };
+        let http = Http::new(Settings {
+            extra_roots: options
+                .ca_file
+                .as_deref()
+                .map_or_else(|| Ok(Vec::new()), tls::read_roots)?,
+            proxy: options.proxy.clone(),
+            no_proxy: options.no_proxy.clone(),
+            connect_timeout: options.connect_timeout.get(),
+            idle_timeout: options.idle_timeout.get(),
+            user_agent,
+        })?;
+        let limits = options.quota_limits.clone().unwrap_or_default();
+        Ok(Account {
+            http,
+            tokens: Cache::new(choice::source(options, cloud, max_retries)?),
+            limits: limits.share(options.quota_share.unwrap_or(100)),
+            on_full_quota: options.quota,
+            on_duplicate: options.on_duplicate,
+            max_retries,
+            limiter: OnceCell::new(),
+            tenant_id: options.tenant_id.clone(),
+            client_id: options.client_id.clone(),
+            client_secret: options.client_secret.clone(),
+            api,
+        })
+    }
+
+    /// The limiter of the identity that this token belongs to. The service counts by the ids in the token;
+    /// the options may name the same tenant in another way, and serve only where a token is not readable.
+    pub(crate) fn limiter_of(&self, token: &Token) -> Arc<Limiter> {
+        let learn = || {
+            let claims = claims::read(token.text());
+            let tenant = claims.tenant.or_else(|| self.tenant_id.clone());
+            let application = claims.application.or_else(|| self.client_id.clone());
+            let family = cloud::family(self.api.authority());
+            // Opaque tokens of nobody in particular share one budget: too careful rather than too bold.
+            let key = Key::new(
+                &family,
+                tenant.as_deref().unwrap_or("unknown"),
+                application.as_deref().unwrap_or("unknown"),
+            );
+            registry::limiter(&key)
+        };
+        Arc::clone(self.limiter.get_or_init(learn))
+    }
+
+    /// Takes known secrets out of a text that others had a hand in.
+    pub(crate) fn mask(&self, text: &mut String) {
+        let secret = self.client_secret.as_ref().map(|secret| secret.as_str());
+        let token = self.tokens.current();
+        let known = [secret, token.as_ref().map(Token::text), self.http.proxy_login()];
+        for secret in known.into_iter().flatten().filter(|secret| secret.len() >= 6) {
+            if text.contains(secret) {
+                *text = text.replace(secret, "***");
+            }
+        }
+    }
+}
