@@ -1,0 +1,309 @@
+#!/usr/bin/env bash
+# What one call costs: libmde against libcurl + cJSON and against plain sockets, with nginx as the server.
+#
+#     benches/run.sh calls          CPU and wall time, system calls, threads
+#     benches/run.sh instructions   instructions per call
+#     benches/run.sh memory         peak memory, size of the libraries
+#     benches/run.sh cold           first answer, new connections, new clients
+#     benches/run.sh overshoot      how late a stop ends a call
+#     benches/run.sh all            everything
+#
+# MDE_LIB_DIR names a directory with a libmde.so to measure; without it, one is built. CALLS, ROUNDS and
+# TRIALS change the 10,000 calls per run, the 9 rounds of alternating runs and the 200 stops per phase.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+calls=${CALLS:-10000}
+rounds=${ROUNDS:-9}
+trials=${TRIALS:-200}
+
+die() { printf 'benches/run.sh: %s\n' "$*" >&2; exit 1; }
+
+# Each tool or file with the Debian package that has it.
+tools() {
+    local missing=() pair
+    for pair in gcc:gcc nginx:nginx-light openssl:openssl strace:strace valgrind:valgrind python3:python3 \
+        ldd:libc-bin base64:coreutils /usr/include/stdlib.h:libc6-dev \
+        /etc/ssl/certs/ca-certificates.crt:ca-certificates /usr/include/cjson/cJSON.h:libcjson-dev; do
+        PATH=$PATH:/usr/sbin type -P "${pair%%:*}" >/dev/null || [ -e "${pair%%:*}" ] || missing+=("${pair##*:}")
+    done
+    printf '#include <curl/curl.h>\n' | gcc -fsyntax-only -xc - 2>/dev/null || missing+=(libcurl4-openssl-dev)
+    [ ${#missing[@]} -eq 0 ] || die "missing tools; as root:
+    apt-get install -y --no-install-recommends ${missing[*]}"
+}
+
+# The library, and the programs beside it.
+build() {
+    local lib=${MDE_LIB_DIR:-} flags
+    if [ -z "$lib" ]; then
+        command -v cargo >/dev/null || die 'cargo is missing; install Rust from https://rustup.rs'
+        (cd "$here/.." && cargo rustc -p mde --release --lib --crate-type cdylib)
+        lib=$(cd "$here/.." && cargo metadata --format-version 1 --no-deps |
+            sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
+    fi
+    [ -f "$lib/libmde.so" ] || die "there is no libmde.so in $lib"
+    cp "$lib/libmde.so" "$work/libmde.so.0"
+    ln -s libmde.so.0 "$work/libmde.so"
+    flags=(-std=c99 -D_POSIX_C_SOURCE=200809L -O2 -Wall -Wextra -Werror -I "$here/../include" -I "$here/c")
+    local mde=("-L$work" -lmde "-Wl,-rpath,$work") curl=(-lcurl -lcjson) name
+    for name in mde curl raw; do
+        local link=()
+        [ $name = mde ] && link=("${mde[@]}")
+        [ $name = curl ] && link=("${curl[@]}")
+        gcc "${flags[@]}" -o "$work/${name}_calls" "$here/c/main.c" "$here/c/arguments.c" \
+            "$here/c/${name}_calls.c" "${link[@]}"
+        gcc "${flags[@]}" -shared -fPIC -o "$work/${name}_calls.so" "$here/c/${name}_calls.c" "${link[@]}"
+    done
+    gcc "${flags[@]}" -o "$work/first_answer" "$here/c/first_answer.c" "$here/c/arguments.c" -ldl
+    gcc "${flags[@]}" -pthread -o "$work/overshoot" "$here"/overshoot/*.c "${mde[@]}"
+}
+
+# A CA and a server certificate, both ECDSA P-256.
+certificates() {
+    local ec=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
+    (
+        cd "$work"
+        openssl req -x509 "${ec[@]}" -keyout ca.key -out ca.pem -days 30 -subj '/CN=bench CA' \
+            -addext 'keyUsage=critical,keyCertSign' -addext 'basicConstraints=critical,CA:TRUE'
+        openssl req "${ec[@]}" -keyout server.key -out server.csr -subj '/CN=localhost'
+        printf '%s\n' 'subjectAltName=DNS:localhost,IP:127.0.0.1' 'extendedKeyUsage=serverAuth' \
+            'keyUsage=digitalSignature' 'basicConstraints=CA:FALSE' >server.ext
+        openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 \
+            -extfile server.ext -out server.pem
+    ) >"$work/openssl.log" 2>&1 || die "openssl failed: $(tail -n 3 "$work/openssl.log")"
+    # libmde trusts the system's certificates and ca_file; libcurl is given both in one file.
+    cat /etc/ssl/certs/ca-certificates.crt "$work/ca.pem" >"$work/trust.pem"
+}
+
+# A token of a usual size, whose claims name a tenant and an application.
+token() {
+    local claims
+    claims=$(printf '{"tid":"9d4b7c1e-2f60-4a85-8c3d-51e0a7b6f924","appid":"3a8f5d02-6b7c-4e19-9f48-c2d1708be563","x":"%0900d"}' 0)
+    printf 'eyJhbGciOiJub25lIn0.%s.AAAA\n' "$(printf '%s' "$claims" | base64 -w0 | tr '+/' '-_' | tr -d =)" >"$work/token"
+}
+
+# nginx that answers with one machine action. Four doors: plain and TLS, keeping connections open or not.
+serve() {
+    local ports
+    mkdir -p "$work/www"
+    cat >"$work/www/action.json" <<'JSON'
+{"@odata.context":"https://api-us3.securitycenter.microsoft.com/api/$metadata#MachineActions/$entity","id":"5382f7ea-7557-4ab7-9782-d50480024a4e","type":"CollectInvestigationPackage","title":null,"requestor":"3a8f5d02-6b7c-4e19-9f48-c2d1708be563","requestorComment":"case 4711","status":"Pending","machineId":"49e96a8dd67ac4f1ce9952ccedcde711f0ce28e9","computerDnsName":"desktop-39g9tgl","creationDateTimeUtc":"2026-01-24T22:17:02.3605671Z","lastUpdateDateTimeUtc":"2026-01-24T22:17:02.3605672Z","cancellationRequestor":null,"cancellationComment":null,"cancellationDateTimeUtc":null,"errorHResult":0,"scope":null,"externalId":null,"requestSource":"PublicApi","relatedFileInfo":null,"commands":[],"troubleshootInfo":null}
+JSON
+    ports=$(python3 -c 'import socket
+all = [socket.socket() for _ in range(4)]
+for s in all: s.bind(("127.0.0.1", 0))
+print(*(s.getsockname()[1] for s in all))')
+    set -- $ports
+    http=http://127.0.0.1:$1 https=https://127.0.0.1:$2 http_closing=http://127.0.0.1:$3 https_closing=https://127.0.0.1:$4
+    cat >"$work/answers.conf" <<'CONF'
+root www;
+types {}
+default_type "application/json; odata.metadata=minimal; odata.streaming=true; charset=utf-8";
+location /api/machineactions/ { try_files /action.json =404; }
+location /api/machines/ { error_page 405 =201 /action.json; return 405; }
+CONF
+    cat >"$work/nginx.conf" <<CONF
+daemon off;
+worker_processes 1;
+pid nginx.pid;
+error_log error.log;
+events { worker_connections 256; }
+http {
+    access_log off;
+    keepalive_requests 1000000000;
+    keepalive_timeout 1h;
+    large_client_header_buffers 4 64k;
+    client_header_buffer_size 8k;
+    open_file_cache max=10;
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    ssl_certificate server.pem;
+    ssl_certificate_key server.key;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_cache shared:tls:1m;
+    server { listen 127.0.0.1:$1; include answers.conf; }
+    server { listen 127.0.0.1:$2 ssl; include answers.conf; }
+    server { listen 127.0.0.1:$3; keepalive_timeout 0; include answers.conf; }
+    server { listen 127.0.0.1:$4 ssl; keepalive_timeout 0; include answers.conf; }
+}
+CONF
+    chmod 755 "$work" "$work/www"
+    PATH=$PATH:/usr/sbin nginx -p "$work" -c "$work/nginx.conf" -e error.log 2>"$work/nginx.log" &
+    server=$!
+    for _ in $(seq 100); do
+        "$work/raw_calls" get 1 "$http" "$work/token" 2>/dev/null && return
+        sleep 0.1
+    done
+    die "nginx does not answer: $(cat "$work/nginx.log" "$work/error.log")"
+}
+
+# command PROGRAM MODE COUNT URL: with the files that belong to the program.
+command_of() {
+    local ca=$work/trust.pem
+    [ "$1" = mde ] && ca=$work/ca.pem
+    printf '%s' "$work/$1_calls $2 $3 $4 $work/token $ca"
+}
+
+programs_for() { case $1 in https:*) echo mde curl ;; *) echo mde curl raw ;; esac; }
+
+label() { case $1 in https:*) echo "TLS $2" ;; *) echo "HTTP $2" ;; esac; }
+
+# Everything that works on a warm connection: get and collect, over HTTP and TLS.
+each_case() {
+    local url mode
+    for url in "$http" "$https"; do
+        for mode in get collect; do "$@" "$url" "$mode"; done
+    done
+}
+
+cpu_case() {
+    local commands=() name
+    for name in $(programs_for "$1"); do commands+=("$(command_of "$name" "$2" "$calls" "$1")"); done
+    python3 "$here/pairs.py" --rounds "$rounds" --calls "$calls" "$(label "$1" "$2")" "${commands[@]}"
+}
+
+# Counts system calls of two run lengths; what start and end take cancels out.
+traced() {
+    strace -f -c -U calls,name -o "$work/strace.$3" $(command_of "$1" "$2" "$3" "$4") || die "strace failed: $1"
+}
+
+system_calls_case() {
+    local name
+    for name in $(programs_for "$1"); do
+        traced "$name" "$2" 200 "$1"
+        traced "$name" "$2" 1200 "$1"
+        python3 - "$work/strace.200" "$work/strace.1200" "$(label "$1" "$2")" "$name" <<'PY'
+import sys
+def read(path):
+    rows = (line.split() for line in open(path))
+    return {r[-1]: int(r[0]) for r in rows if len(r) == 2 and r[0].isdigit() and r[-1] != "total"}
+short, long = read(sys.argv[1]), read(sys.argv[2])
+per = {name: (count - short.get(name, 0)) / 1000 for name, count in long.items()}
+threads = sum(per.get(name, 0) for name in ("clone", "clone3", "fork", "vfork"))
+shown = ", ".join(f"{n} {c:.3g}" for n, c in sorted(per.items(), key=lambda i: -i[1]) if c >= 0.005)
+print(f"| {sys.argv[3]} | {sys.argv[4]} | {sum(per.values()):.2f} | {threads:.2f} | {shown} |")
+PY
+    done
+}
+
+calls_part() {
+    printf '\nMedian of %s rounds of %s calls; ratios to curl with smallest and largest.\n\n' "$rounds" "$calls"
+    echo '| case | program | CPU µs per call | wall µs per call | CPU ratio | wall ratio |'
+    echo '|---|---|---|---|---|---|'
+    each_case cpu_case
+    printf '\nSystem calls and threads per call (1,200 calls less 200 calls).\n\n'
+    echo '| case | program | system calls | threads | which |'
+    echo '|---|---|---|---|---|'
+    each_case system_calls_case
+}
+
+instructions_of() {
+    valgrind --tool=callgrind --callgrind-out-file=/dev/null $(command_of "$1" "$2" "$3" "$4") 2>&1 |
+        sed -n 's/.*Collected : \([0-9]*\)$/\1/p'
+}
+
+instructions_case() {
+    local name short long measure rows=()
+    for name in $(programs_for "$1"); do
+        short=$(instructions_of "$name" "$2" 200 "$1")
+        long=$(instructions_of "$name" "$2" 1200 "$1")
+        [ -n "$short" ] && [ -n "$long" ] || die "valgrind failed: $name"
+        rows+=("$name $(((long - short) / 1000))")
+        [ "$name" = curl ] && measure=$(((long - short) / 1000))
+    done
+    for name in "${rows[@]}"; do
+        set -- "$1" "$2" $name
+        printf '| %s | %s | %s | %s |\n' "$(label "$1" "$2")" "$3" "$4" \
+            "$(python3 -c "print(f'{$4 / $measure:.2f}')")"
+    done
+}
+
+instructions_part() {
+    printf '\nInstructions in user space per call (1,200 calls less 200 calls).\n\n'
+    echo '| case | program | instructions | ratio |'
+    echo '|---|---|---|---|'
+    each_case instructions_case
+}
+
+# What a program loads beyond the C library and its loader, which every program has.
+libraries_of() {
+    ldd "$work/$1_calls" | awk '$2 == "=>" {print $3} $1 ~ /^\// {print $1}' | xargs -n1 readlink -f | sort -u |
+        grep -v -x -F -f <(ldd "$work/raw_calls" | awk '$2 == "=>" {print $3} $1 ~ /^\// {print $1}' |
+            xargs -n1 readlink -f) || true
+}
+
+memory_part() {
+    local name url
+    printf '\nLibraries that are loaded beyond the C library.\n\n'
+    echo '| program | files | KiB on disk |'
+    echo '|---|---|---|'
+    for name in mde curl; do
+        libraries_of "$name" | xargs stat -L -c %s |
+            awk -v name="$name" '{n++; size += $1} END {printf "| %s | %d | %.0f |\n", name, n, size / 1024}'
+    done
+    printf '\nPeak memory of the process, KiB, after 1 and 1,000 calls.\n\n'
+    echo '| case | program | 1 call | 1,000 calls |'
+    echo '|---|---|---|---|'
+    for url in "$http" "$https"; do
+        for name in $(programs_for "$url"); do
+            printf '| %s | %s | %s | %s |\n' "$(label "$url" get)" "$name" \
+                "$(BENCH_PEAK=1 $(command_of "$name" get 1 "$url"))" \
+                "$(BENCH_PEAK=1 $(command_of "$name" get 1000 "$url"))"
+        done
+    done
+}
+
+first_answer_case() {
+    python3 - "$rounds" "$(label "$1" 'first answer')" "$work" "$1" <<'PY'
+import os, statistics, subprocess, sys
+rounds, label, work, url = int(sys.argv[1]), *sys.argv[2:]
+took = {"mde": [], "curl": []}
+for number in range(4 * rounds + 1):
+    for name in (took if number % 2 else reversed(took)):
+        ca = "ca.pem" if name == "mde" else "trust.pem"
+        words = [f"{work}/first_answer", f"{work}/{name}_calls.so", "get", "1", url, f"{work}/token", f"{work}/{ca}"]
+        done = int(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+        if number:
+            took[name].append(done / 1000)
+for name, all in took.items():
+    ratio = statistics.median(a / b for a, b in zip(all, took["curl"]))
+    print(f"| {label} | {name} | {statistics.median(all):.1f} | {ratio:.2f} |")
+PY
+}
+
+cold_part() {
+    local count=200
+    printf '\nFrom dlopen() to the first answer (median of %s).\n\n' $((4 * rounds))
+    echo '| case | program | ms | ratio |'
+    echo '|---|---|---|---|'
+    first_answer_case "$http"
+    first_answer_case "$https"
+    printf '\n%s calls in a row, each on a new connection or with a new client; median of %s rounds.\n\n' "$count" "$rounds"
+    echo '| case | program | CPU µs per call | wall µs per call | CPU ratio | wall ratio |'
+    echo '|---|---|---|---|---|---|'
+    for url in "$http_closing" "$https_closing"; do
+        python3 "$here/pairs.py" --rounds "$rounds" --calls $count "$(label "$url" 'new connection')" \
+            "$(command_of mde get $count "$url")" "$(command_of curl get $count "$url")"
+        python3 "$here/pairs.py" --rounds "$rounds" --calls $count "$(label "$url" 'new client')" \
+            "$(command_of mde fresh $count "$url")" "$(command_of curl fresh $count "$url")"
+    done
+}
+
+overshoot_part() { printf '\n'; "$work/overshoot" "$trials"; }
+
+part=${1:-all}
+[ $# -le 1 ] || die 'usage: benches/run.sh [calls|instructions|memory|cold|overshoot|all]'
+case $part in
+    calls | instructions | memory | cold | overshoot) parts=("$part") ;;
+    all) parts=(calls instructions memory cold overshoot) ;;
+    *) die 'usage: benches/run.sh [calls|instructions|memory|cold|overshoot|all]' ;;
+esac
+
+server=
+work=$(mktemp -d)
+trap '[ -z "$server" ] || { kill "$server"; wait "$server" || true; }; rm -rf "$work"' EXIT
+tools
+build
+certificates
+token
+serve
+for part in "${parts[@]}"; do "${part}_part"; done
