@@ -30,7 +30,7 @@ step() {
 # Each tool with the Debian package that has it.
 tools() {
     local missing=() pair
-    for pair in cc:gcc c++:g++ nm:binutils curl:curl kill:procps tinyproxy:tinyproxy-bin; do
+    for pair in cc:gcc c++:g++ nm:binutils curl:curl kill:procps strace:strace tinyproxy:tinyproxy-bin; do
         type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
     [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
