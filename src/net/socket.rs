@@ -227,10 +227,7 @@ fn bound_waits(stream: &TcpStream) -> io::Result<()> {
 }
 
 fn poll_one(stream: &TcpStream, flags: PollFlags, slice: Duration) -> io::Result<bool> {
-    let timeout = Timespec {
-        tv_sec: slice.as_secs().try_into().unwrap_or(1),
-        tv_nsec: slice.subsec_nanos().into(),
-    };
+    let timeout = Timespec::try_from(slice).map_err(|_| ErrorKind::InvalidInput)?;
     let mut fds = [PollFd::new(stream, flags)];
     // Errors and hang-ups count as ready: the next read or write tells which.
     Ok(poll(&mut fds, Some(&timeout))? > 0)
