@@ -269,7 +269,9 @@ fn open(family: AddressFamily) -> io::Result<std::os::fd::OwnedFd> {
 fn open(family: AddressFamily) -> io::Result<std::os::windows::io::OwnedSocket> {
     // Winsock must be started by everybody who uses it without the standard library's help.
     static STARTED: std::sync::Once = std::sync::Once::new();
-    STARTED.call_once(|| drop(rustix::net::wsa_startup()));
+    STARTED.call_once(|| {
+        let _ = rustix::net::wsa_startup();
+    });
     let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
     rustix::io::ioctl_fionbio(&socket, true)?;
     Ok(socket)
