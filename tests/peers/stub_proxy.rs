@@ -12,8 +12,9 @@ pub struct StubProxy {
 }
 
 impl StubProxy {
-    /// Reads each request for a tunnel, keeps its head, and hands the connection over.
-    pub fn start(then: impl Fn(TcpStream) + Send + Sync + 'static) -> StubProxy {
+    /// Reads each request for a tunnel, keeps its head, and hands over the connection and the port that
+    /// was asked for.
+    pub fn start(then: impl Fn(TcpStream, u16) + Send + Sync + 'static) -> StubProxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let heads = Arc::new(Mutex::new(Vec::new()));
@@ -23,8 +24,10 @@ impl StubProxy {
                 let (heads, then) = (Arc::clone(&shared), Arc::clone(&then));
                 std::thread::spawn(move || {
                     let Some(head) = read_head(&near) else { return };
+                    let target = target(&head).to_owned();
                     heads.lock().unwrap().push(head);
-                    then(near);
+                    let port = target.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+                    then(near, port.unwrap_or_default());
                 });
             }
         });
@@ -33,10 +36,17 @@ impl StubProxy {
 
     /// Every tunnel leads to this port of this machine, whatever was asked for.
     pub fn to(port: u16) -> StubProxy {
-        StubProxy::start(move |mut near| {
+        StubProxy::start(move |mut near, _| {
             if near.write_all(b"HTTP/1.1 200 OK\r\n\r\n").is_ok() {
                 tunnel(near, port);
             }
+        })
+    }
+
+    /// Every request is answered with this, and the connection closed.
+    pub fn answering(reply: impl AsRef<[u8]> + Send + Sync + 'static) -> StubProxy {
+        StubProxy::start(move |mut near, _| {
+            let _ = near.write_all(reply.as_ref());
         })
     }
 
@@ -52,8 +62,12 @@ impl StubProxy {
     /// Which tunnels were asked for, in order.
     pub fn targets(&self) -> Vec<String> {
         let heads = self.heads();
-        heads.iter().map(|head| head.split(' ').nth(1).unwrap_or_default().to_owned()).collect()
+        heads.iter().map(|head| target(head).to_owned()).collect()
     }
+}
+
+fn target(head: &str) -> &str {
+    head.split(' ').nth(1).unwrap_or_default()
 }
 
 fn read_head(mut near: &TcpStream) -> Option<String> {
