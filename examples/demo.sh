@@ -6,6 +6,12 @@
 #   MDE_TENANT_ID, MDE_CLIENT_ID, MDE_CLIENT_SECRET, MDE_MACHINE_ID   (optional: MDE_CLOUD, MDE_COMMENT)
 set -euo pipefail
 
+case ${1:-} in
+    '') ;;
+    -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit ;;
+    *) echo "demo.sh: takes no arguments; see --help" >&2; exit 2 ;;
+esac
+
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cc=${CC:-cc}
 

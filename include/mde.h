@@ -23,6 +23,8 @@
  *     mde_client_free(client);
  *     mde_options_free(options);
  *
+ * (A real program checks each mde_options_set(): a refused option keeps its old value.)
+ *
  * How to link. Linux: cc agent.c -lmde (the library's SONAME is libmde.so.0). Windows: link the import
  * library mde.dll.lib, or load mde.dll at run time. A program may load the library with dlopen() or
  * LoadLibrary(); compare mde_abi_version() with MDE_ABI_VERSION first.
@@ -58,8 +60,11 @@
  * sent; outcome is there, and "unknown", when a request that changes something may have been carried out
  * although the call failed, whatever its status: look before repeating it. Readers must ignore members
  * they do not know. mde_json_get() reads documents without a JSON
- * library. Should memory for the document be damaged beyond use, the status stands alone and *out_json
- * stays NULL.
+ * library. Functions without out_json (mde_log_set, mde_token_set, mde_options_set_token_provider,
+ * mde_client_shutdown, mde_json_get) return the status alone.
+ *
+ * Memory. If the process cannot get any, it is aborted, as Rust programs are; that is the one case in which
+ * this library ends its host. Replies and lists are bounded before they are stored.
  *
  * Secrets. Tokens and secrets appear in no message, document or log line. Those that a handle holds are
  * wiped from memory with it; the buffers of connections are wiped when a connection is closed. Copies
@@ -168,16 +173,16 @@
 /** A collection already runs on the device; action_id names it when it could be found. */
 #define MDE_ERR_ALREADY_RUNNING 62
 
-/** The action exists but is not finished. */
+/** The action exists but is not finished. (No function of this version returns it.) */
 #define MDE_ERR_NOT_READY 63
 
-/** The action ended in state Failed. */
+/** The action ended in state Failed. (No function of this version returns it.) */
 #define MDE_ERR_ACTION_FAILED 64
 
-/** The action ended in state TimeOut. */
+/** The action ended in state TimeOut. (No function of this version returns it.) */
 #define MDE_ERR_ACTION_TIMED_OUT 65
 
-/** The action ended in state Cancelled. */
+/** The action ended in state Cancelled. (No function of this version returns it.) */
 #define MDE_ERR_ACTION_CANCELLED 66
 
 /** The device's operating system or sensor does not support this action. */
@@ -201,13 +206,13 @@
 /** The operation was cancelled. */
 #define MDE_ERR_CANCELLED 83
 
-/** A local file could not be read or written. */
+/** A local file could not be read or written. (No function of this version returns it.) */
 #define MDE_ERR_FILE 100
 
-/** The disk is full. */
+/** The disk is full. (No function of this version returns it.) */
 #define MDE_ERR_DISK_FULL 101
 
-/** Data did not pass its integrity check. */
+/** Data did not pass its integrity check. (No function of this version returns it.) */
 #define MDE_ERR_INTEGRITY 102
 
 /** A defect in the library was contained. The client remains usable; please report it. */
@@ -283,7 +288,7 @@ MDE_API void mde_string_free(char *string);
  * "/actions/0/status"; "" is the whole document.
  * On MDE_OK `*out_value` is the text of a string without quotes and escapes, the JSON text of a number,
  * true, false, object or array, or NULL for the JSON value null. Free it with mde_string_free().
- * MDE_ERR_NOT_FOUND: there is no such value. MDE_ERR_INVALID_ARGUMENT: `json` is not JSON, `pointer` is
+ * On failure `*out_value` is NULL. MDE_ERR_NOT_FOUND: there is no such value. MDE_ERR_INVALID_ARGUMENT: `json` is not JSON, `pointer` is
  * not a JSON pointer, or the string holds U+0000, which a C string cannot.
  */
 MDE_API
@@ -304,6 +309,8 @@ int32_t mde_log_set(mde_log_fn callback,
 /**
  * Hands over a token from inside a token callback. The token is copied. `expires_in_seconds`: how long
  * it is valid from now on; 0 if unknown, and then the callback is asked again for every request.
+ * MDE_ERR_INVALID_ARGUMENT: the token is empty, longer than 32 KiB, or has blanks, line breaks or other
+ * characters that are not visible ASCII.
  */
 MDE_API
 int32_t mde_token_set(mde_token *sink,
@@ -354,7 +361,8 @@ int32_t mde_options_set_token_provider(mde_options *options,
 /**
  * Makes a client from a copy of the options. Checks that they fit together and reads `ca_file`; opens
  * no connection, so a wrong secret shows with the first call. The document on success is {}.
- * On error `*out_client` is NULL. Free with mde_client_free().
+ * MDE_ERR_CONFIG: the options do not fit together. MDE_ERR_TLS: the system has no usable certificate store
+ * and `ca_file` names none. On error `*out_client` is NULL. Free with mde_client_free().
  */
 MDE_API
 int32_t mde_client_new(const mde_options *options,
@@ -426,7 +434,9 @@ int32_t mde_collect_package(const mde_client *client,
 /**
  * Reads one machine action.
  *
- * `action_id`: its GUID. On MDE_OK: {"action":{…}}. MDE_ERR_NOT_FOUND: there is no such action (or, in
+ * `action_id`: its GUID. On MDE_OK: {"action":{…}}. /action/status is "Pending" or "InProgress" and, in the
+ * end, "Succeeded", "Failed", "TimeOut" or "Cancelled"; an action that ended badly is still MDE_OK here. A
+ * collection takes minutes, so ask every half minute or so: each time spends quota. MDE_ERR_NOT_FOUND: there is no such action (or, in
  * the first moments after its creation, not yet).
  * Spends the quota "read". Needs the permission Machine.Read.All.
  * Source: Microsoft Defender for Endpoint, "Get machineAction API".

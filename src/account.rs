@@ -48,7 +48,9 @@ impl Account {
             Some(host) => format!("{host} mde/{}", env!("CARGO_PKG_VERSION")),
             None => concat!("mde/", env!("CARGO_PKG_VERSION")).to_owned(),
         };
+        let login = options.login_url.as_ref().map_or(cloud.login_url, BaseUrl::as_str);
         let http = Http::new(Settings {
+            secure: [api.as_str(), login].iter().any(|url| url.starts_with("https")),
             extra_roots: options
                 .ca_file
                 .as_deref()

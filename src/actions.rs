@@ -56,7 +56,7 @@ pub(crate) fn list(
             return Err(not_understood(&reply, "repeats pages without end"));
         }
         request = match page.next {
-            Some(link) => endpoint::actions_at(next_target(account, &link)?),
+            Some(link) => endpoint::actions_at(next_target(account, &reply, &link)?),
             None if on_page >= PAGE => endpoint::actions(filter, None, received),
             None => return Ok(actions),
         };
@@ -88,14 +88,8 @@ pub(crate) fn recent(
 
 /// Path and query of a next-page link, which is followed on the host that was called, since links may
 /// name another host of the service. A link anywhere else is not followed: the token goes with it.
-fn next_target(account: &Account, link: &str) -> Result<String> {
-    let strange = || {
-        Error::new(
-            Status::Protocol,
-            "the reply's next-page link leads away from the service, so it was not followed",
-        )
-        .at(Stage::Reply)
-    };
+fn next_target(account: &Account, reply: &Reply, link: &str) -> Result<String> {
+    let strange = || not_understood(reply, "has a next-page link that leads away from the service");
     let uri: Uri = link.parse().map_err(|_| strange())?;
     let ours = cloud::family(account.api.authority());
     let same = uri
@@ -115,10 +109,12 @@ pub(crate) fn not_understood(reply: &Reply, problem: &str) -> Error {
     Error::new(
         Status::Protocol,
         format!(
-            "the reply {problem} ({}); check `api_url` and what lies in between",
+            "cannot {}: the reply {problem} ({}); check `api_url` and what lies in between",
+            reply.purpose,
             reply.describe_content()
         ),
     )
     .at(Stage::Reply)
     .http(reply.status)
+    .attempts(reply.attempts)
 }

@@ -17,7 +17,6 @@ use crate::{Error, Result, Status};
 /// One identity against one service. All methods may be called from many threads at once.
 ///
 /// A client belongs to the process that made it: in a forked child every call returns `forked`.
-#[derive(Debug)]
 pub struct Client {
     process: u32,
     account: Account,
@@ -128,6 +127,12 @@ impl Client {
             Status::Forked,
             "the client was made before a fork; make a new client in this process",
         ))
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Client({})", self.account.api.as_str())
     }
 }
 

@@ -91,7 +91,7 @@ impl Error {
     pub(crate) fn argument(name: &str, problem: &str, accepted: &str) -> Error {
         Error::new(
             Status::InvalidArgument,
-            format!("argument `{name}`: {problem}; expected {accepted}"),
+            format!("argument `{name}` {problem}; expected {accepted}"),
         )
     }
 
@@ -204,6 +204,11 @@ impl Error {
     /// Whether the request may have been carried out although the call failed: look before repeating it.
     pub fn is_outcome_unknown(&self) -> bool {
         self.0.outcome_unknown
+    }
+
+    /// How many requests were sent, when any was.
+    pub fn attempts_made(&self) -> Option<u32> {
+        self.0.attempts
     }
 
     /// The machine action this is about, when it is known.

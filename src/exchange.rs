@@ -26,13 +26,14 @@ impl Account {
             attempt += 1;
             let (token, limiter, permit) = self.admit(call, request.quota)?;
             let (error, next) = match self.send(call, request, &url, &token) {
-                Ok(reply) => {
+                Ok(mut reply) => {
                     permit.replied();
                     log_reply(request, attempt, &reply);
+                    (reply.attempts, reply.purpose) = (attempt, request.purpose);
                     if reply.is_success() {
                         return Ok(reply);
                     }
-                    let error = fault::error(&reply, request.purpose);
+                    let error = fault::error(&reply);
                     match error.status() {
                         // Once: a licence or account that is refused is not cured by any token.
                         Status::Unauthorized if !renewed && self.tokens.reject(&token) => {
@@ -151,8 +152,10 @@ impl Account {
         let wait = self.on_full_quota == OnFullQuota::Wait;
         limiter.acquire(quota, &self.limits, call, wait).map_err(|refusal| match refusal {
             Refusal::Stopped(stop) => {
+                let error = Error::from(stop).at(Stage::Quota);
                 let wait = limiter.snapshot(quota, &self.limits).available_in;
-                Error::from(stop).at(Stage::Quota).after(wait.filter(|w| !w.is_zero()))
+                // Only who ran out of time is helped by knowing when to come back.
+                error.after(wait.filter(|w| stop == Stop::Deadline && !w.is_zero()))
             }
             Refusal::NoRoom(wait) => {
                 let endpoint = quota.name();

@@ -1,5 +1,6 @@
 //! What the library tells the host's log: one line per event, never a secret, never under a lock.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -40,9 +41,27 @@ pub(crate) fn line(level: Level, text: impl FnOnce() -> String) {
     if level as u8 > MAX.load(Ordering::Acquire) {
         return;
     }
+    // A sink that uses the library would otherwise be told of its own calls, without end.
+    if INSIDE.replace(true) {
+        return;
+    }
+    let _outside = Outside;
     // Taken out of the lock first: the sink may take its time, or call back into the library.
     let sink = SINK.read().clone();
     if let Some(sink) = sink {
         sink(level, &text());
+    }
+}
+
+thread_local! {
+    /// Whether this thread is inside the sink.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Outside;
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        INSIDE.set(false);
     }
 }

@@ -145,9 +145,9 @@ impl std::fmt::Debug for Options {
 fn find(name: &str) -> Result<&'static Spec> {
     TABLE.iter().find(|spec| spec.name == name).ok_or_else(|| {
         let names: Vec<_> = TABLE.iter().map(|spec| spec.name).collect();
-        // A name that no option could have may be a secret in the wrong place.
-        let plausible = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-        let shown = match name.len() <= 40 && name.bytes().all(plausible) {
+        // A name that looks like none may be a secret in the wrong place.
+        let plausible = |b: u8| b.is_ascii_alphabetic() || b == b'_' || b == b'-';
+        let shown = match name.len() <= 32 && name.bytes().all(plausible) {
             true => name,
             false => "(not shown)",
         };

@@ -30,7 +30,7 @@ fn options_page() {
         "# Options\n\n\
          Set with `mde_options_set(options, name, value, &json)`, or many at once with \
          `mde_options_set_json`. A value is checked when it is set; what does not fit together is told by \
-         `mde_client_new`. Made from the table in `src/options.rs`.\n\n\
+         `mde_client_new`. A refused value changes nothing, so look at the result before going on. Made from the table in `src/options/table.rs`.\n\n\
          | option | what it is | accepts | default |\n|---|---|---|---|\n",
     );
     for spec in TABLE {

@@ -71,11 +71,11 @@ target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_director
 export MDE_LIB_DIR=$target/release
 
 if [ "$mode" = core ]; then
-    step 'Tests, without the slow ones in C' cargo test --workspace -- --skip full::
+    step 'Tests, without the slow ones in C' cargo test --workspace --no-fail-fast -- --skip full::
 else
     # Without credentials, so that it never starts a real collection.
     step 'The demonstration' env -u MDE_TENANT_ID -u MDE_CLIENT_ID -u MDE_CLIENT_SECRET -u MDE_MACHINE_ID \
         examples/demo.sh
-    step 'Tests' cargo test --workspace
+    step 'Tests' cargo test --workspace --no-fail-fast
 fi
 printf '\n== All passed in %d s\n' $((SECONDS - started))

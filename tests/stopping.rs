@@ -113,8 +113,12 @@ fn cancel_ends_a_wait_for_the_quota_and_for_a_retry() {
         let error =
             waiting.collect_until(&sim.machine_id(1), "x", Some(&cancel)).error("cancelled");
         assert_eq!(error["stage"], "quota");
-        assert!(error["retry_after_ms"].as_u64().unwrap() > 3_000_000);
+        assert!(error.get("retry_after_ms").is_none());
     });
+    let error = client(&sim, &[("quota_limits", "collect=1/3600"), ("timeout_ms", "200")])
+        .collect(&sim.machine_id(1), "x")
+        .error("deadline");
+    assert!(error["retry_after_ms"].as_u64().unwrap() > 3_000_000, "when to come back");
     sim.script(json!({"match": {"path_contains": "machineactions"}, "times": 0,
         "reply": {"status": 503, "headers": {"Retry-After": "20"}}}))
         .unwrap();

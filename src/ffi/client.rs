@@ -12,7 +12,8 @@ pub struct mde_client(pub(super) Client);
 
 /// Makes a client from a copy of the options. Checks that they fit together and reads `ca_file`; opens
 /// no connection, so a wrong secret shows with the first call. The document on success is {}.
-/// On error `*out_client` is NULL. Free with mde_client_free().
+/// MDE_ERR_CONFIG: the options do not fit together. MDE_ERR_TLS: the system has no usable certificate store
+/// and `ca_file` names none. On error `*out_client` is NULL. Free with mde_client_free().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_client_new(
     options: *const mde_options,

@@ -50,7 +50,7 @@ pub unsafe extern "C" fn mde_string_free(string: *mut c_char) {
 /// "/actions/0/status"; "" is the whole document.
 /// On MDE_OK `*out_value` is the text of a string without quotes and escapes, the JSON text of a number,
 /// true, false, object or array, or NULL for the JSON value null. Free it with mde_string_free().
-/// MDE_ERR_NOT_FOUND: there is no such value. MDE_ERR_INVALID_ARGUMENT: `json` is not JSON, `pointer` is
+/// On failure `*out_value` is NULL. MDE_ERR_NOT_FOUND: there is no such value. MDE_ERR_INVALID_ARGUMENT: `json` is not JSON, `pointer` is
 /// not a JSON pointer, or the string holds U+0000, which a C string cannot.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_json_get(

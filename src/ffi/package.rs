@@ -48,7 +48,9 @@ pub unsafe extern "C" fn mde_collect_package(
 
 /// Reads one machine action.
 ///
-/// `action_id`: its GUID. On MDE_OK: {"action":{…}}. MDE_ERR_NOT_FOUND: there is no such action (or, in
+/// `action_id`: its GUID. On MDE_OK: {"action":{…}}. /action/status is "Pending" or "InProgress" and, in the
+/// end, "Succeeded", "Failed", "TimeOut" or "Cancelled"; an action that ended badly is still MDE_OK here. A
+/// collection takes minutes, so ask every half minute or so: each time spends quota. MDE_ERR_NOT_FOUND: there is no such action (or, in
 /// the first moments after its creation, not yet).
 /// Spends the quota "read". Needs the permission Machine.Read.All.
 /// Source: Microsoft Defender for Endpoint, "Get machineAction API".

@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 
 use super::log::UserData;
 use super::{guard, ptr};
-use crate::{ProvidedToken, TokenProvider};
+use crate::token::Token;
+use crate::{Error, ProvidedToken, TokenProvider};
 
 /// Where a token callback puts its token. Valid during that call of the callback only.
 pub struct mde_token {
@@ -24,6 +25,8 @@ pub type mde_token_fn = Option<
 
 /// Hands over a token from inside a token callback. The token is copied. `expires_in_seconds`: how long
 /// it is valid from now on; 0 if unknown, and then the callback is asked again for every request.
+/// MDE_ERR_INVALID_ARGUMENT: the token is empty, longer than 32 KiB, or has blanks, line breaks or other
+/// characters that are not visible ASCII.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_token_set(
     sink: *mut mde_token,
@@ -35,6 +38,9 @@ pub unsafe extern "C" fn mde_token_set(
         let sink = unsafe { ptr::handle_mut(sink, "sink") }?;
         // SAFETY: as above.
         let token = unsafe { ptr::text(token, "token") }?;
+        if !Token::is_usable(token) {
+            return Err(Error::argument("token", "is no access token", "visible ASCII characters"));
+        }
         sink.token = Some(Zeroizing::new(token.to_owned()));
         sink.expires_in = Duration::from_secs(expires_in_seconds);
         Ok(())

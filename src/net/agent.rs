@@ -24,6 +24,8 @@ use crate::{Result, Status};
 /// What is known before the first connection.
 #[derive(Debug)]
 pub(crate) struct Settings {
+    /// Whether anything is reached over TLS; else no certificate store is needed.
+    pub secure: bool,
     pub extra_roots: Vec<CertificateDer<'static>>,
     pub proxy: Choice,
     pub no_proxy: Option<String>,
@@ -70,7 +72,7 @@ impl Http {
             .max_idle_age(Duration::from_secs(30))
             .build();
         let dialer = Dialer {
-            tls: tls::config(&settings.extra_roots)?,
+            tls: settings.secure.then(|| tls::config(&settings.extra_roots)).transpose()?,
             proxies: Arc::new(Proxies::new(&settings.proxy, settings.no_proxy.as_deref())?),
             lookups: Arc::default(),
         };
@@ -135,7 +137,7 @@ fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<R
         content_type: header(http::header::CONTENT_TYPE),
         retry_after: header(http::header::RETRY_AFTER),
         date: header(http::header::DATE),
-        body: Vec::new(),
+        ..Reply::default()
     };
     let limit = request.max_reply;
     let mut body = response.into_body().into_reader().take(limit as u64 + 1);

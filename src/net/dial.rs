@@ -17,7 +17,8 @@ use crate::Status;
 /// Opens the connections of one client.
 #[derive(Clone, Debug)]
 pub(crate) struct Dialer {
-    pub tls: Arc<ClientConfig>,
+    /// Absent when nothing is reached over TLS.
+    pub tls: Option<Arc<ClientConfig>>,
     pub proxies: Arc<Proxies>,
     pub lookups: Arc<Lookups>,
 }
@@ -45,7 +46,11 @@ impl Dialer {
                 Some(proxy) => self.through(proxy, host, port, limit)?,
             };
             Ok(Link::new(match secure {
-                true => Stream::Tls(Box::new(tls::handshake(&self.tls, host, socket)?)),
+                true => {
+                    let no_store = || Failure::new(Status::Internal, "no certificate store");
+                    let tls = self.tls.as_ref().ok_or_else(no_store)?;
+                    Stream::Tls(Box::new(tls::handshake(tls, host, socket)?))
+                }
                 false => Stream::Plain(socket),
             }))
         })
@@ -59,7 +64,9 @@ impl Dialer {
         limit: Instant,
     ) -> Result<Socket, Failure> {
         let (proxy_host, proxy_port) = proxy.address();
-        let unreachable = || format!("the proxy {} is not reachable", proxy.authority());
+        let unreachable = |why: &str| {
+            format!("the proxy {} is not reachable: {why}; check `proxy`", proxy.authority())
+        };
         let mut socket = self.connect(proxy_host, proxy_port, limit).map_err(|failure| {
             failure.relabel(Status::Resolve, Status::Proxy, unreachable).relabel(
                 Status::Connect,
@@ -91,7 +98,7 @@ impl Dialer {
         Err(last.unwrap_or_else(|| {
             Failure::new(
                 Status::Connect,
-                format!("{host}:{port} did not answer within `connect_timeout_ms`"),
+                format!("{host}:{port} did not answer within `connect_timeout_ms`; check firewall and proxy"),
             )
         }))
     }

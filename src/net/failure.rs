@@ -38,11 +38,11 @@ impl Failure {
         mut self,
         from: Status,
         to: Status,
-        message: impl FnOnce() -> String,
+        message: impl FnOnce(&str) -> String,
     ) -> Failure {
         if self.kind == Kind::Status(from) {
             self.kind = Kind::Status(to);
-            self.message = message();
+            self.message = message(&self.message);
         }
         self
     }
@@ -84,11 +84,11 @@ impl Failure {
 
     /// A failure that passed through `std::io`, for example below TLS.
     pub(crate) fn from_io(error: io::Error) -> Failure {
-        let kind = error.kind();
+        let why = reason(&error);
         let lost = || {
             Failure::new(
                 Status::Broken,
-                format!("the connection was lost before the whole reply had arrived ({kind})"),
+                format!("the connection was lost before the whole reply had arrived ({why})"),
             )
         };
         let Some(inner) = error.into_inner() else {
@@ -134,3 +134,14 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// Why the system refused something, in its own words where it has any: they name no data of ours.
+pub(crate) fn reason(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(code) => super::redact::clean(&io::Error::from_raw_os_error(code).to_string(), 128),
+        None if error.kind() == io::ErrorKind::Other => {
+            "for a reason the system does not name".to_owned()
+        }
+        None => super::redact::clean(&error.to_string(), 128),
+    }
+}

@@ -172,6 +172,14 @@ enum Exception {
     Domain(String, Option<u16>),
 }
 
+/// Refuses a list with a range that is none: it would silently cover nothing.
+pub(crate) fn check_exceptions(list: &str) -> std::result::Result<(), String> {
+    let broken = exceptions(list).into_iter().any(|exception| {
+        matches!(exception, Exception::Domain(name, _) if name.contains('/') || name.is_empty())
+    });
+    if broken { Err("has an entry that is no name, address or range".to_owned()) } else { Ok(()) }
+}
+
 /// Entries are separated by commas or spaces; `*` means every host; a name covers the hosts below it,
 /// with or without a leading dot or `*.`; addresses may be ranges in CIDR form.
 fn exceptions(list: &str) -> Vec<Exception> {

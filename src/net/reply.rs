@@ -13,6 +13,9 @@ pub(crate) struct Reply {
     pub retry_after: Option<String>,
     pub date: Option<String>,
     pub body: Vec<u8>,
+    /// How many requests it took, and what for: "list machine actions".
+    pub attempts: u32,
+    pub purpose: &'static str,
 }
 
 impl Reply {

@@ -16,7 +16,7 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use super::failure::Failure;
+use super::failure::{Failure, reason};
 use super::socket::wait_for;
 use crate::Status;
 
@@ -42,7 +42,7 @@ pub(crate) struct Lookups(Mutex<BTreeMap<String, Arc<Lookup>>>);
 
 #[derive(Debug, Default)]
 struct Lookup {
-    answer: Mutex<Option<Result<Vec<IpAddr>, io::ErrorKind>>>,
+    answer: Mutex<Option<Result<Vec<IpAddr>, String>>>,
     answered: Condvar,
 }
 
@@ -59,7 +59,10 @@ impl Lookups {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
         let failed = |why: &str| {
-            Failure::new(Status::Resolve, format!("the name `{host}` could not be resolved: {why}"))
+            Failure::new(
+                Status::Resolve,
+                format!("the name `{host}` could not be resolved: {why}; check the name and DNS"),
+            )
         };
         let lookup =
             self.join(bare).map_err(|_| failed("the system started no thread for the lookup"))?;
@@ -72,7 +75,7 @@ impl Lookups {
         })?;
         match answered {
             None => Err(failed("no answer within `connect_timeout_ms`")),
-            Some(Err(kind)) => Err(failed(&kind.to_string())),
+            Some(Err(why)) => Err(failed(&why)),
             Some(Ok(addresses)) if addresses.is_empty() => Err(failed("it has no address")),
             Some(Ok(addresses)) => {
                 Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
@@ -91,7 +94,7 @@ impl Lookups {
         let key = name.clone();
         std::thread::Builder::new().name("mde-resolve".to_owned()).spawn(move || {
             let found = (name.as_str(), 0).to_socket_addrs();
-            let answer = found.map(|all| all.map(|a| a.ip()).collect()).map_err(|e| e.kind());
+            let answer = found.map(|all| all.map(|a| a.ip()).collect()).map_err(|e| reason(&e));
             *own.answer.lock() = Some(answer);
             lookups.0.lock().remove(&name);
             own.answered.notify_all();

@@ -3,7 +3,7 @@
 //! Source: "Common REST API error codes" (429 and 5xx), and the rule that a request which may have been
 //! carried out is not repeated unless repeating it changes nothing.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::failure::Failure;
 use crate::{Error, Status};
@@ -53,7 +53,10 @@ pub(crate) fn after_error(error: &Error, repeatable: bool, attempt: u32, retries
 fn pause(attempt: u32, at_least: Option<Duration>) -> Duration {
     let doublings = attempt.saturating_sub(1).min(16);
     let bound = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
-    at_least.unwrap_or_default().saturating_add(bound.mul_f64(fastrand::f64()))
+    // Seeded each time: the crate's own generator keeps memory for every thread that ever used it.
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64);
+    let jitter = fastrand::Rng::with_seed(seed).f64();
+    at_least.unwrap_or_default().saturating_add(bound.mul_f64(jitter))
 }
 
 #[cfg(test)]

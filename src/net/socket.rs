@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SocketType, recv};
 
-use super::failure::Failure;
+use super::failure::{Failure, reason};
 use crate::Status;
 use crate::call::Call;
 
@@ -131,10 +131,12 @@ impl Socket {
     /// Connects to one address until `limit`; `Ok(None)` when the time was too short.
     pub(crate) fn connect(address: SocketAddr, limit: Instant) -> Result<Option<Socket>, Failure> {
         let refused = |error: io::Error| {
-            Failure::new(Status::Connect, format!("{address} did not accept: {}", error.kind()))
+            let why = reason(&error);
+            let advice = "check the address, firewall and proxy";
+            Failure::new(Status::Connect, format!("{address} did not accept: {why}; {advice}"))
         };
         let stream = begin_connect(address).map_err(|error| {
-            let why = error.kind();
+            let why = reason(&error);
             Failure::new(Status::Connect, format!("cannot open a connection to {address}: {why}"))
         })?;
         let connected = wait_for(limit, |slice| {
@@ -253,7 +255,7 @@ fn begin_connect(address: SocketAddr) -> io::Result<TcpStream> {
 #[cfg(all(unix, not(target_vendor = "apple")))]
 fn open(family: AddressFamily) -> io::Result<std::os::fd::OwnedFd> {
     let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
-    Ok(rustix::net::socket_with(family, SocketType::STREAM, flags, None)?)
+    above_standard(rustix::net::socket_with(family, SocketType::STREAM, flags, None)?)
 }
 
 #[cfg(target_vendor = "apple")]
@@ -262,7 +264,17 @@ fn open(family: AddressFamily) -> io::Result<std::os::fd::OwnedFd> {
     rustix::io::ioctl_fioclex(&socket)?;
     rustix::io::ioctl_fionbio(&socket, true)?;
     rustix::net::sockopt::set_socket_nosigpipe(&socket, true)?;
-    Ok(socket)
+    above_standard(socket)
+}
+
+/// A host that has closed its standard streams may still write to them: not into a connection of ours.
+#[cfg(unix)]
+fn above_standard(socket: std::os::fd::OwnedFd) -> io::Result<std::os::fd::OwnedFd> {
+    use std::os::fd::AsRawFd;
+    match socket.as_raw_fd() {
+        0..=2 => Ok(rustix::io::fcntl_dupfd_cloexec(&socket, 3)?),
+        _ => Ok(socket),
+    }
 }
 
 #[cfg(windows)]

@@ -1,5 +1,6 @@
 //! Whom to trust: the operating system's verifier, plus the certificates of `ca_file`.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use rustls::client::ClientConfig;
@@ -9,7 +10,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::Verifier;
 
-use super::failure::Failure;
+use super::failure::{Failure, reason};
 use super::socket::Socket;
 use crate::{Error, Result, Status};
 
@@ -19,7 +20,11 @@ pub(crate) type TlsStream = StreamOwned<ClientConnection, Socket>;
 /// TLS 1.2 and 1.3, ring, the system's trust. There is no way to switch verification off.
 pub(crate) fn config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>> {
     let unusable = |error: rustls::Error| {
-        let why = super::redact::clean(&error.to_string(), 256);
+        let why = match error {
+            rustls::Error::General(why) => why,
+            other => other.to_string(),
+        };
+        let why = super::redact::clean(&why, 256);
         let advice = "install the system's CA certificates, or name a file of them in `ca_file`";
         Error::new(Status::Tls, format!("there is no usable certificate store ({why}); {advice}"))
     };
@@ -39,9 +44,12 @@ pub(crate) fn config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<Clie
     Ok(Arc::new(config))
 }
 
-/// The certificates of `ca_file`. A file without one is a mistake, not an empty list.
+/// A file of all CAs there are has some 250 KiB.
+const MAX_CA_FILE: u64 = 16 << 20;
+
+/// The certificates of `ca_file`. A file without one, or with one that is damaged, is a mistake.
 pub(crate) fn read_roots(path: &str) -> Result<Vec<CertificateDer<'static>>> {
-    let refused = |problem: &str| {
+    let refused = |problem: String| {
         Error::new(
             Status::Config,
             format!(
@@ -49,16 +57,27 @@ pub(crate) fn read_roots(path: &str) -> Result<Vec<CertificateDer<'static>>> {
             ),
         )
     };
-    let pem =
-        std::fs::read(path).map_err(|e| refused(&format!("is not readable ({})", e.kind())))?;
+    let unreadable =
+        |error: std::io::Error| refused(format!("is not readable: {}", reason(&error)));
+    // Looked at before it is opened: opening a pipe may block.
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() || metadata.len() > MAX_CA_FILE {
+        return Err(refused(format!("is not a file of up to {MAX_CA_FILE} bytes")));
+    }
+    let mut pem = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_CA_FILE).read_to_end(&mut pem).map_err(unreadable)?;
     let roots: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<std::result::Result<_, _>>()
-        .map_err(|_| refused("has damaged PEM"))?;
-    let mut store = rustls::RootCertStore::empty();
-    let (usable, _) = store.add_parsable_certificates(roots.iter().cloned());
-    match usable {
-        0 => Err(refused("has no usable certificate")),
-        _ => Ok(roots),
+        .map_err(|_| refused("has damaged PEM".to_owned()))?;
+    for (at, root) in roots.iter().enumerate() {
+        rustls::RootCertStore::empty().add(root.clone()).map_err(|_| {
+            refused(format!("has a certificate that is damaged (number {})", at + 1))
+        })?;
+    }
+    match roots.is_empty() {
+        true => Err(refused("has no certificate".to_owned())),
+        false => Ok(roots),
     }
 }
 

@@ -67,7 +67,7 @@ fn read_head(socket: &mut Socket) -> std::io::Result<String> {
 /// A proxy that is silent or hangs up is the proxy's failure, not the service's.
 fn proxy_failure(proxy: &Proxy, error: std::io::Error) -> Failure {
     let failure = Failure::from_io(error);
-    failure.relabel(Status::Broken, Status::Proxy, || {
-        format!("the proxy {} did not answer the request for a tunnel", proxy.authority())
+    failure.relabel(Status::Broken, Status::Proxy, |why| {
+        format!("the proxy {} did not answer the request for a tunnel: {why}", proxy.authority())
     })
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::service::base_url::BaseUrl;
+use crate::token::Token;
 
 /// The longest time that can be set: a day.
 const MAX_MILLIS: u64 = 86_400_000;
@@ -20,7 +21,21 @@ pub(super) fn not_empty(value: &str) -> Result<String> {
 }
 
 pub(super) fn secret(value: &str) -> Result<Zeroizing<String>> {
+    if value.chars().any(char::is_control) {
+        let problem =
+            "has a line break or another control character, such as the last line break of a file";
+        return Err(problem.to_owned());
+    }
     not_empty(value).map(Zeroizing::new)
+}
+
+pub(super) fn token(value: &str) -> Result<Zeroizing<String>> {
+    match Token::is_usable(value) {
+        true => Ok(Zeroizing::new(value.to_owned())),
+        false => {
+            Err("is empty, too long, or has blanks, line breaks or other characters".to_owned())
+        }
+    }
 }
 
 pub(super) fn name(value: &str) -> Result<String> {

@@ -1,6 +1,6 @@
 //! The table of options: name, meaning, default, check.
 
-use super::check::{agent, millis, name, not_empty, one_of, secret, url, visible, whole};
+use super::check::{agent, millis, name, not_empty, one_of, secret, token, url, visible, whole};
 use super::{Auth, Millis, OnDuplicate, OnFullQuota, Options};
 use crate::net::proxy::{self, Choice, Proxy};
 use crate::quota::limits::{self, Limits};
@@ -55,7 +55,7 @@ pub(crate) const TABLE: &[Spec] = &[
     ),
     text(
         "client_id",
-        "the application's GUID",
+        "the application's id, a GUID",
         "",
         "The application (client) id of the Entra app registration.",
         |o, v| name(v).map(|v| o.client_id = Some(v)),
@@ -72,7 +72,7 @@ pub(crate) const TABLE: &[Spec] = &[
         "a bearer token, without the word Bearer",
         "",
         "A token obtained elsewhere. It is used as it is and never renewed.",
-        |o, v| secret(v).map(|v| o.access_token = Some(v)),
+        |o, v| token(v).map(|v| o.access_token = Some(v)),
     ),
     text(
         "auth",
@@ -138,7 +138,7 @@ pub(crate) const TABLE: &[Spec] = &[
         proxy::ACCEPTED,
         "env",
         "The HTTP proxy. `env` reads HTTPS_PROXY, https_proxy, ALL_PROXY and all_proxy, in this order, when \
-         the client is made, and never uses a proxy for loopback addresses.",
+         the client is made, and never uses a proxy for loopback addresses; a URL is used for all.",
         |o, v| match v {
             "env" => {
                 o.proxy = Choice::Environment;
@@ -160,6 +160,7 @@ pub(crate) const TABLE: &[Spec] = &[
         "with proxy=env: NO_PROXY or no_proxy",
         "Hosts to reach without the proxy. A name covers the names below it.",
         |o, v| {
+            proxy::check_exceptions(v)?;
             o.no_proxy = Some(v.to_owned());
             Ok(())
         },
@@ -217,7 +218,7 @@ pub(crate) const TABLE: &[Spec] = &[
         limits::ACCEPTED,
         "the documented limits",
         "The limits to keep, per endpoint. Clients that share an identity should be given the same.",
-        |o, v| Limits::parse(&not_empty(v)?).map(|v| o.quota_limits = Some(v)),
+        |o, v| Limits::parse(v).map(|v| o.quota_limits = Some(v)),
     ),
     number(
         "quota_share",

@@ -36,22 +36,25 @@ impl Limits {
         let mut seen = PerQuota::<bool>::default();
         for entry in text.split(';').map(str::trim).filter(|entry| !entry.is_empty()) {
             let (name, windows) =
-                entry.split_once('=').ok_or_else(|| "an entry has no `=`".to_owned())?;
+                entry.split_once('=').ok_or_else(|| "has an entry without `=`".to_owned())?;
             let name = name.trim();
             let quota = Quota::ALL
                 .into_iter()
                 .find(|quota| quota.name() == name)
-                .ok_or_else(|| "an entry names an unknown endpoint".to_owned())?;
+                .ok_or_else(|| "has an entry for an unknown endpoint".to_owned())?;
             let windows = windows.split(',').map(window).collect::<Option<Vec<_>>>();
             let windows = windows
                 .filter(|windows| windows.len() <= MAX_WINDOWS)
-                .ok_or_else(|| format!("endpoint {name} has an unreadable limit"))?;
+                .ok_or_else(|| format!("has an unreadable limit for endpoint {name}"))?;
             if std::mem::replace(seen.of_mut(quota), true) {
-                return Err(format!("endpoint {name} is named twice"));
+                return Err(format!("names endpoint {name} twice"));
             }
             *limits.0.of_mut(quota) = windows;
         }
-        Ok(limits)
+        match seen.iter().any(|seen| *seen) {
+            true => Ok(limits),
+            false => Err("has no entry".to_owned()),
+        }
     }
 
     /// The same limits cut to a percentage, rounded down, at least one call each.
@@ -72,7 +75,13 @@ impl Limits {
 fn window(text: &str) -> Option<Window> {
     let (calls, seconds) = text.trim().split_once('/')?;
     let limit = calls.trim().parse().ok().filter(|n| (1..=1_000_000).contains(n))?;
-    let seconds = seconds.trim().parse().ok().filter(|s| (0.001..=86_400.0).contains(s))?;
+    let plain = |b: u8| b.is_ascii_digit() || b == b'.';
+    let seconds = seconds.trim();
+    let seconds = seconds
+        .bytes()
+        .all(plain)
+        .then(|| seconds.parse().ok())?
+        .filter(|s| (0.001..=86_400.0).contains(s))?;
     Some(Window { limit, length: Duration::try_from_secs_f64(seconds).ok()? })
 }
 
@@ -102,6 +111,9 @@ mod tests {
     #[test]
     fn refuses_what_it_cannot_mean() {
         for bad in [
+            "",
+            ";",
+            "collect=1/1e3",
             "collect",
             "collect=",
             "collect=1",

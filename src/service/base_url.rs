@@ -39,7 +39,10 @@ impl BaseUrl {
         if host.is_empty() {
             return Err("has no host");
         }
-        if authority.as_str() != host && authority.port_u16().is_none() {
+        if host.trim_end_matches('.').is_empty() {
+            return Err("has no host");
+        }
+        if authority.as_str() != host && authority.port_u16().is_none_or(|port| port == 0) {
             return Err("has a port that is not a number from 1 to 65535");
         }
         match scheme {
@@ -142,6 +145,8 @@ mod tests {
             "https://host:/",
             "https://h/a/../b",
             "https://ho st",
+            "https://h:0",
+            "https://.",
             "http://127.0.0.1.example",
         ] {
             assert!(BaseUrl::parse(bad).is_err(), "{bad}");

@@ -72,11 +72,12 @@ impl Fault {
     }
 }
 
-/// The error for a reply that is not a success. `purpose` says what was asked for.
-pub(crate) fn error(reply: &Reply, purpose: &str) -> Error {
+/// The error for a reply that is not a success.
+pub(crate) fn error(reply: &Reply) -> Error {
     let fault = Fault::read(&reply.body);
     let (status, advice) = classify(reply.status, &fault);
-    let mut message = format!("cannot {purpose}: the service answered HTTP {}", reply.status);
+    let mut message =
+        format!("cannot {}: the service answered HTTP {}", reply.purpose, reply.status);
     if !fault.message.is_empty() {
         message.push_str(": ");
         message.push_str(fault.message.trim_end_matches('.'));
@@ -164,7 +165,7 @@ mod tests {
     }
 
     fn status_of(http: u16, body: &str) -> Status {
-        error(&reply(http, body), "test").status()
+        error(&reply(http, body)).status()
     }
 
     #[test]
@@ -206,20 +207,18 @@ mod tests {
 
     #[test]
     fn tracking_ids_are_kept_in_any_form() {
-        let e = error(
-            &reply(400, r#"{"error":{"code":"BadRequest","message":"m","target":"|b18-6.1."}}"#),
-            "test",
-        );
+        let e = error(&reply(
+            400,
+            r#"{"error":{"code":"BadRequest","message":"m","target":"|b18-6.1."}}"#,
+        ));
         assert_eq!(e.request_id(), Some("|b18-6.1."));
         assert_eq!(e.service_code(), Some("BadRequest"));
     }
 
     #[test]
     fn odd_members_do_not_hide_the_rest() {
-        let e = error(
-            &reply(400, r#"{"error":{"code":17,"message":null,"target":{},"details":[]}}"#),
-            "test",
-        );
+        let e =
+            error(&reply(400, r#"{"error":{"code":17,"message":null,"target":{},"details":[]}}"#));
         assert_eq!((e.service_code(), e.request_id()), (Some("17"), None));
     }
 
@@ -229,7 +228,7 @@ mod tests {
             let mut reply =
                 reply(429, &format!(r#"{{"error":{{"code":"429","message":"{message}"}}}}"#));
             reply.retry_after = header.map(str::to_owned);
-            error(&reply, "test").retry_after().unwrap().as_secs()
+            error(&reply).retry_after().unwrap().as_secs()
         };
         let real = "API calls quota exceeded! Maximum allowed 30 per 00:01:00 for the key \
                     Destination+TenantID+AppID. You can send requests again in 8 seconds.";

@@ -1,7 +1,9 @@
 //! One token for all threads of a client: fetched by one of them, renewed before it expires.
 
+use std::cell::Cell;
+use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::thread::ThreadId;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -22,7 +24,7 @@ pub(crate) struct Cache {
 struct State {
     token: Option<Token>,
     /// The thread that is getting a token.
-    fetching: Option<ThreadId>,
+    fetching: Option<NonZeroU64>,
     waiting: Vec<Arc<Signal>>,
     /// How many fetches have ended, and how the last one failed, if it did.
     fetches: u64,
@@ -85,7 +87,7 @@ impl Cache {
         let now = Instant::now();
         let mut state = self.state.lock();
         let token = state.token.clone().filter(|token| token.is_valid(now));
-        let me = std::thread::current().id();
+        let me = thread_number();
         Ok(match token {
             Some(token)
                 if state.fetching.is_some()
@@ -140,6 +142,20 @@ impl Cache {
 
 /// The longest pause before an early renewal that failed is tried again.
 const RENEW_AGAIN_AFTER: Duration = Duration::from_secs(30);
+
+/// A number of this thread's own. The standard library's thread handles are reference-counted memory that
+/// a thread of the host would keep, and that leak checkers take for lost.
+fn thread_number() -> NonZeroU64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    thread_local! {
+        static OWN: Cell<Option<NonZeroU64>> = const { Cell::new(None) };
+    }
+    OWN.get().unwrap_or_else(|| {
+        let own = NonZeroU64::MIN.saturating_add(LAST.fetch_add(1, Ordering::Relaxed));
+        OWN.set(Some(own));
+        own
+    })
+}
 
 /// The right to fetch; given back, and everybody woken, whichever way the fetch ends.
 struct FetchTurn<'a>(&'a Cache);

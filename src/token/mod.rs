@@ -69,6 +69,11 @@ const LONGEST_LIFE: Duration = Duration::from_secs(30 * 86_400);
 const MAX_TOKEN: usize = 32 * 1024;
 
 impl Token {
+    /// Whether a header can carry it.
+    pub(crate) fn is_usable(text: &str) -> bool {
+        (1..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+    }
+
     /// A token as it was given, valid for `life` from now (`None`: not known).
     pub(crate) fn new(text: &str, life: Option<Duration>) -> Result<Token> {
         if text.is_empty() || text.len() > MAX_TOKEN || !text.bytes().all(|b| b.is_ascii_graphic())

@@ -113,9 +113,9 @@ static const struct row {
     {"mde_options_set value", option_value, SPEAKS, "`value`", MDE_ERR_CONFIG, MDE_ERR_CONFIG,
      "option `cloud`"},
     {"mde_options_set_json json", options_json, SPEAKS, "`json`", MDE_ERR_INVALID_ARGUMENT,
-     MDE_ERR_INVALID_ARGUMENT, "argument `json`: is not a JSON object"},
+     MDE_ERR_INVALID_ARGUMENT, "argument `json` is not a JSON object"},
     /* Taken as it is, and judged when the call uses it: see tokens(). */
-    {"mde_token_set token", token, SILENT, "", MDE_OK, MDE_OK, ""},
+    {"mde_token_set token", token, SILENT, "", MDE_ERR_INVALID_ARGUMENT, MDE_ERR_INVALID_ARGUMENT, ""},
     {"mde_collect_package machine_id", machine_id, SPEAKS, "`machine_id`", MDE_ERR_INVALID_ARGUMENT,
      MDE_ERR_INVALID_ARGUMENT, "argument `machine_id`"},
     {"mde_collect_package comment", comment, SPEAKS, "`comment`", MDE_ERR_INVALID_ARGUMENT,
@@ -249,7 +249,7 @@ static void option_values(void) {
         {"api_url", "https://host\r\nX: y", "is not a URL"},
         {"tenant_id", "a/b", "the tenant's GUID"},
         {"tenant_id", "..", "the tenant's GUID"},
-        {"client_id", "a b", "the application's GUID"},
+        {"client_id", "a b", "the application's id"},
         {"cloud", "mars", "commercial, us, eu"},
         {"auth", "password", "client_secret"},
         {"timeout_ms", "-1", "0 to 86400000"},
@@ -389,7 +389,7 @@ static void json_get(void) {
     }
 }
 
-/* Tokens that no header may carry fail the call that wanted to use them. */
+/* Tokens that no header may carry are refused where they are handed over, and fail the call. */
 static void tokens(void) {
     char *huge = repeated('t', MEGABYTE);
     const char *const bad[] = {"", "two words", "line\r\nX-Injected: yes", "t\xc3\xb6ken", huge};
@@ -402,7 +402,7 @@ static void tokens(void) {
         char *json = NULL;
         token_to_give = bad[i];
         int32_t status = mde_get_action(asking, ACTION, NULL, &json);
-        expect_error("an unusable token", status, json, MDE_ERR_TOKEN, "the access token is unusable");
+        expect_error("an unusable token", status, json, MDE_ERR_TOKEN, "the callback returned 3");
     }
     mde_client_free(asking);
     mde_options_free(options);

@@ -176,7 +176,7 @@ static void cancelling(const mde_client *client) {
     status = mde_collect_package(client, stalled_machine(), "why", cancel, &json);
     CHECK(now_ms() - start < SOON_MS, "it took %d ms", (int)(now_ms() - start));
     /* The service may have begun: the caller has to know. */
-    expect_error("cancelled by another thread", status, json, MDE_ERR_CANCELLED, "list its actions");
+    expect_error("cancelled by another thread", status, json, MDE_ERR_CANCELLED, "look for it among");
     pthread_join(thread, NULL);
     mde_cancel_free(cancel);
 
