@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs commands in turn, round after round, and compares what they cost.
 
-    pairs.py [--rounds N] [--calls N] LABEL COMMAND [COMMAND...]
+    pairs.py [--rounds N] [--calls N] [--core N] LABEL COMMAND [COMMAND...]
 
 Each command is one shell-quoted string; the second is the measure of all. CPU is user and system time of the
 whole process, as the kernel accounts it to wait4(). Ratios are taken within a round and their median is
@@ -30,10 +30,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--calls", type=int, default=10000)
+    parser.add_argument("--core", type=int, help="run all commands on this core")
     parser.add_argument("label")
     parser.add_argument("commands", nargs="+")
     given = parser.parse_args()
     commands = given.commands
+    if given.core is not None:
+        os.sched_setaffinity(0, {given.core})
     for command in commands:
         run(command)
     rounds = []

@@ -22,7 +22,7 @@ die() { printf 'benches/run.sh: %s\n' "$*" >&2; exit 1; }
 tools() {
     local missing=() pair
     for pair in gcc:gcc nginx:nginx-light openssl:openssl strace:strace valgrind:valgrind python3:python3 \
-        ldd:libc-bin base64:coreutils /usr/include/stdlib.h:libc6-dev \
+        ldd:libc-bin base64:coreutils taskset:util-linux /usr/include/stdlib.h:libc6-dev \
         /etc/ssl/certs/ca-certificates.crt:ca-certificates /usr/include/cjson/cJSON.h:libcjson-dev; do
         PATH=$PATH:/usr/sbin type -P "${pair%%:*}" >/dev/null || [ -e "${pair%%:*}" ] || missing+=("${pair##*:}")
     done
@@ -103,7 +103,7 @@ location /api/machines/ { error_page 405 =201 /action.json; return 405; }
 CONF
     cat >"$work/nginx.conf" <<CONF
 daemon off;
-worker_processes 1;
+master_process off;
 pid nginx.pid;
 error_log error.log;
 events { worker_connections 256; }
@@ -155,10 +155,15 @@ each_case() {
     done
 }
 
+# Where the server runs; pairs.py says where the programs do. On one core the figures are steadiest; on one core
+# each, waking each other costs more.
+server_on() { taskset -cp "$1" "$server" >/dev/null; }
+
 cpu_case() {
     local commands=() name
     for name in $(programs_for "$1"); do commands+=("$(command_of "$name" "$2" "$calls" "$1")"); done
-    python3 "$here/pairs.py" --rounds "$rounds" --calls "$calls" "$(label "$1" "$2")" "${commands[@]}"
+    python3 "$here/pairs.py" --rounds "$rounds" --calls "$calls" --core "$core" \
+        "$(label "$1" "$2")" "${commands[@]}"
 }
 
 # Counts system calls of two run lengths; what start and end take cancels out.
@@ -185,11 +190,29 @@ PY
     done
 }
 
-calls_part() {
-    printf '\nMedian of %s rounds of %s calls; ratios to curl with smallest and largest.\n\n' "$rounds" "$calls"
+cpu_table() {
     echo '| case | program | CPU µs per call | wall µs per call | CPU ratio | wall ratio |'
     echo '|---|---|---|---|---|---|'
+}
+
+# on_cores WHERE CORE: the programs on that core, the server on the first.
+on_cores() {
+    local core=$2
+    printf '\nServer and program on %s. Median of %s rounds of %s calls; ratios to curl with smallest and largest.\n\n' \
+        "$1" "$rounds" "$calls"
+    cpu_table
     each_case cpu_case
+}
+
+calls_part() {
+    server_on "$first_core"
+    on_cores 'one core' "$first_core"
+    if [ "$last_core" != "$first_core" ]; then
+        on_cores 'a core each' "$last_core"
+    else
+        printf '\nThis machine has one core: there are no figures for a core each.\n'
+    fi
+    server_on "$first_core-$last_core"
     printf '\nSystem calls and threads per call (1,200 calls less 200 calls).\n\n'
     echo '| case | program | system calls | threads | which |'
     echo '|---|---|---|---|---|'
@@ -253,20 +276,23 @@ memory_part() {
 }
 
 first_answer_case() {
-    python3 - "$rounds" "$(label "$1" 'first answer')" "$work" "$1" <<'PY'
-import os, statistics, subprocess, sys
+    python3 - "$rounds" "$(label "$1" '')" "$work" "$1" <<'PY'
+import statistics, subprocess, sys
 rounds, label, work, url = int(sys.argv[1]), *sys.argv[2:]
-took = {"mde": [], "curl": []}
+cases = {"mde": ("mde", "ca.pem"), "curl": ("curl", "trust.pem")}
+if url.startswith("https"):
+    cases["curl, trusting one CA"] = ("curl", "ca.pem")
+took = {case: [] for case in cases}
 for number in range(4 * rounds + 1):
-    for name in (took if number % 2 else reversed(took)):
-        ca = "ca.pem" if name == "mde" else "trust.pem"
+    for case in (cases if number % 2 else reversed(cases)):
+        name, ca = cases[case]
         words = [f"{work}/first_answer", f"{work}/{name}_calls.so", "get", "1", url, f"{work}/token", f"{work}/{ca}"]
         done = int(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
         if number:
-            took[name].append(done / 1000)
-for name, all in took.items():
+            took[case].append(done / 1000)
+for case, all in took.items():
     ratio = statistics.median(a / b for a, b in zip(all, took["curl"]))
-    print(f"| {label} | {name} | {statistics.median(all):.1f} | {ratio:.2f} |")
+    print(f"| {label.strip()} | {case} | {statistics.median(all):.1f} | {ratio:.2f} |")
 PY
 }
 
@@ -278,14 +304,17 @@ cold_part() {
     first_answer_case "$http"
     first_answer_case "$https"
     printf '\n%s calls in a row, each on a new connection or with a new client; median of %s rounds.\n\n' "$count" "$rounds"
-    echo '| case | program | CPU µs per call | wall µs per call | CPU ratio | wall ratio |'
-    echo '|---|---|---|---|---|---|'
+    cpu_table
+    server_on "$first_core"
     for url in "$http_closing" "$https_closing"; do
-        python3 "$here/pairs.py" --rounds "$rounds" --calls $count "$(label "$url" 'new connection')" \
+        python3 "$here/pairs.py" --rounds "$rounds" --calls $count --core "$first_core" \
+            "$(label "$url" 'new connection')" \
             "$(command_of mde get $count "$url")" "$(command_of curl get $count "$url")"
-        python3 "$here/pairs.py" --rounds "$rounds" --calls $count "$(label "$url" 'new client')" \
+        python3 "$here/pairs.py" --rounds "$rounds" --calls $count --core "$first_core" \
+            "$(label "$url" 'new client')" \
             "$(command_of mde fresh $count "$url")" "$(command_of curl fresh $count "$url")"
     done
+    server_on "$first_core-$last_core"
 }
 
 overshoot_part() { printf '\n'; "$work/overshoot" "$trials"; }
@@ -302,6 +331,7 @@ server=
 work=$(mktemp -d)
 trap '[ -z "$server" ] || { kill "$server"; wait "$server" || true; }; rm -rf "$work"' EXIT
 tools
+read -r first_core last_core <<<"$(python3 -c 'import os; c = sorted(os.sched_getaffinity(0)); print(c[0], c[-1])')"
 build
 certificates
 token
