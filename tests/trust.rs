@@ -16,7 +16,7 @@ mod stub_proxy;
 mod support;
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener, TcpStream};
 
 use openssl::{Pki, Server, Wish};
 use serde_json::Value;
@@ -222,6 +222,35 @@ fn a_server_that_would_like_a_client_certificate_does_without() {
     // With TLS 1.2 the handshake tells that it is required.
     let server = pki.listener("server", &["-Verify", "1", "-tls1_2"]);
     refuses(&server, &[("ca_file", &root)], "HandshakeFailure");
+}
+
+/// A reply without a length ends with its connection, which anybody in between may end.
+#[test]
+fn only_the_service_itself_ends_a_reply() {
+    let pki = Pki::new();
+    pki.issue("server", &Wish::default());
+    let path = format!("api/machineactions/{ID}");
+    let body = format!(r#"{{"id":"{ID}","status":"Pending"}}{}"#, " ".repeat(60_000));
+    let reply = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{body}");
+    let server = pki.web_server("server", &[(&path, &reply)], &[]);
+    let (root, port) = (pki.path("root"), server.port);
+    accepts(&server, &[("ca_file", &root)]);
+    for bytes in [10_000, 30_000, 50_000] {
+        let proxy = StubProxy::start(move |mut near, _| {
+            let far = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            near.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let (mut from, mut to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut from, &mut to);
+                let _ = to.shutdown(Shutdown::Both);
+            });
+            let _ = std::io::copy(&mut far.take(bytes), &mut near);
+            let _ = near.shutdown(Shutdown::Both);
+        });
+        let (url, proxy) = (server.url(), proxy.url());
+        let more = [("ca_file", root.as_str()), ("proxy", &proxy), ("max_retries", "0")];
+        client(&url, &more).action(ID).error("broken");
+    }
 }
 
 #[test]
