@@ -216,6 +216,11 @@ impl Error {
         self.0.action_id.as_deref()
     }
 
+    /// That action as last seen, exactly as the service sent it.
+    pub fn last_seen(&self) -> Option<&RawValue> {
+        self.0.action.as_deref()
+    }
+
     /// The failure document: `{"error":{…}}`.
     pub fn to_json(&self) -> String {
         #[derive(serde::Serialize)]

@@ -97,6 +97,35 @@ fn counting_relay(port: u16) -> (u16, Arc<AtomicUsize>) {
 }
 
 #[test]
+fn a_ca_file_that_is_no_ordinary_file_or_partly_damaged_is_refused_at_once() {
+    let (sim, ca) = tls_simulator();
+    let folder = scratch("odd-ca");
+    let (pipe, huge, mixed) = (folder.join("pipe"), folder.join("huge"), folder.join("mixed"));
+    let made = Command::new("mkfifo")
+        .arg(&pipe)
+        .status()
+        .expect("mkfifo is missing; run: apt-get install -y coreutils");
+    assert!(made.success());
+    std::fs::File::create(&huge).unwrap().set_len(1 << 30).unwrap();
+    let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(&mixed, std::fs::read_to_string(&ca).unwrap() + junk).unwrap();
+    for (path, problem) in [
+        (&pipe, "is not a file"),
+        (&huge, "is not a file of up to"),
+        (&folder, "is not a file"),
+        (&PathBuf::from("/dev/zero"), "is not a file"),
+        (&mixed, "damaged (number 2)"),
+    ] {
+        let Err(outcome) = try_client(&sim, &[("ca_file", path.to_str().unwrap())]) else {
+            panic!("{path:?}")
+        };
+        let message = outcome.error("config")["message"].as_str().unwrap().to_owned();
+        assert!(message.contains("`ca_file`") && message.contains(problem), "{message}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn one_connection_serves_calls_that_follow_each_other() {
     for tls in [false, true] {
         let (sim, ca) = if tls { tls_simulator() } else { (simulator(), String::new()) };

@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -133,8 +134,25 @@ static void interrupted(void) {
     mde_client_free(client);
 }
 
+/* Whatever a host writes to streams that it has closed must not end up in a connection. */
+static void closed_stdin(void) {
+    close(STDIN_FILENO);
+    mde_options *options = service_options();
+    const char *ca = getenv("MDE_TEST_CA");
+    if (ca != NULL) {
+        set(options, "ca_file", ca);
+    }
+    mde_client *client = client_from(options);
+    char *json = NULL;
+    int32_t status = mde_list_actions(client, "", NULL, &json);
+    expect_ok("a list without standard input", status, json);
+    CHECK(fcntl(STDIN_FILENO, F_GETFD) == -1, "the connection took the place of standard input");
+    mde_client_free(client);
+}
+
 int main(void) {
     small_stack();
+    closed_stdin();
     interrupted();
     sigpipe();
     return finish();
