@@ -71,7 +71,6 @@ impl Error {
                 status,
                 Status::Resolve
                     | Status::Connect
-                    | Status::Proxy
                     | Status::Broken
                     | Status::Service
                     | Status::RateLimited
@@ -115,6 +114,11 @@ impl Error {
     pub(crate) fn service(mut self, code: Option<String>, request_id: Option<String>) -> Error {
         self.0.service_code = code.filter(|c| !c.is_empty());
         self.0.request_id = request_id.filter(|r| !r.is_empty());
+        self
+    }
+
+    pub(crate) fn retryable(mut self, retryable: bool) -> Error {
+        self.0.retryable = retryable;
         self
     }
 

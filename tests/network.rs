@@ -293,19 +293,17 @@ fn a_proxy_login_is_decoded_and_its_absence_is_told() {
         let error = outcome.error("proxy");
         let message = error["message"].as_str().unwrap();
         assert!(message.contains("407") || message.contains("401"), "{message}");
+        assert_eq!(error["retryable"], false, "no repetition cures it");
     }
 }
 
 #[test]
 fn a_proxy_that_is_not_there_or_silent_is_the_proxys_failure() {
     let (sim, ca) = tls_simulator();
-    let gone = client(&sim, &[("ca_file", &ca), ("proxy", "http://127.0.0.1:1")]);
-    assert!(
-        gone.collect(&sim.machine_id(0), "x").error("proxy")["message"]
-            .as_str()
-            .unwrap()
-            .contains("127.0.0.1:1")
-    );
+    let more = [("ca_file", ca.as_str()), ("proxy", "http://127.0.0.1:1"), ("max_retries", "2")];
+    let error = client(&sim, &more).collect(&sim.machine_id(0), "x").error("proxy");
+    assert!(error["message"].as_str().unwrap().contains("127.0.0.1:1"), "{error}");
+    assert_eq!((error["attempts"].as_u64(), error["retryable"].as_bool()), (Some(3), Some(true)));
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let waiting = client(&sim, &[("ca_file", &ca), ("proxy", &url), ("connect_timeout_ms", "300")]);

@@ -30,12 +30,13 @@ step() {
 # Each tool with the Debian package that has it.
 tools() {
     local missing=() pair
-    for pair in cc:gcc c++:g++ nm:binutils curl:curl kill:procps strace:strace tinyproxy:tinyproxy-bin; do
+    for pair in cc:gcc c++:g++ nm:binutils curl:curl kill:procps openssl:openssl strace:strace tinyproxy:tinyproxy-bin; do
         type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
     [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
     if [ "$mode" = full ]; then
         command -v valgrind >/dev/null || missing+=(valgrind)
+        [ -x /usr/sbin/squid ] || missing+=(squid)
         # valgrind needs the symbols of the dynamic loader.
         [ -d /usr/lib/debug ] || missing+=(libc6-dbg)
     fi

@@ -214,7 +214,7 @@ fn a_tls_handshake_that_stalls_is_bounded() {
         [("access_token", "t"), ("api_url", url.as_str()), ("max_retries", "0"), (name, value)]
     };
     soon(|| {
-        Client::with(&options("connect_timeout_ms", "300")).unwrap().action(ID).error("broken")
+        Client::with(&options("connect_timeout_ms", "300")).unwrap().action(ID).error("connect")
     });
     soon(|| Client::with(&options("timeout_ms", "300")).unwrap().action(ID).error("deadline"));
     let cancel = Cancel::new(0);

@@ -14,6 +14,8 @@ pub(crate) struct Failure {
     message: String,
     /// Whether any part of the request may have reached the service.
     sent: bool,
+    /// Whether the same request may succeed if it is sent again.
+    transient: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +26,8 @@ enum Kind {
 
 impl Failure {
     pub(crate) fn new(status: Status, message: impl Into<String>) -> Failure {
-        Failure { kind: Kind::Status(status), message: message.into(), sent: false }
+        let transient = matches!(status, Status::Resolve | Status::Connect | Status::Broken);
+        Failure { kind: Kind::Status(status), message: message.into(), sent: false, transient }
     }
 
     /// The same failure, knowing whether the request may have been received.
@@ -33,7 +36,7 @@ impl Failure {
         self
     }
 
-    /// The same failure under another status, if it has the given one.
+    /// The same failure under another status, if it has the given one; as transient as it was.
     pub(crate) fn relabel(
         mut self,
         from: Status,
@@ -54,7 +57,13 @@ impl Failure {
 
     /// Whether the same request may succeed if it is sent again.
     pub(crate) fn is_transient(&self) -> bool {
-        matches!(self.kind, Kind::Status(Status::Resolve | Status::Connect | Status::Broken))
+        self.transient
+    }
+
+    /// The same failure, known to pass by itself or not.
+    pub(crate) fn transient(mut self, transient: bool) -> Failure {
+        self.transient = transient;
+        self
     }
 
     /// The failure as the HTTP library carries it. `Other` is the one kind that no layer in between
@@ -99,7 +108,14 @@ impl Failure {
             // The HTTP library wraps its own errors once more when a body is read through `Read`.
             Err(inner) => match inner.downcast::<ureq::Error>() {
                 Ok(error) => Failure::unwrap(*error),
-                Err(_) => lost(),
+                Err(inner) => match inner.downcast::<rustls::Error>() {
+                    // For instance a certificate that the server asks of us only after the handshake.
+                    Ok(error) => {
+                        let why = super::tls::explain(&error);
+                        Failure::new(Status::Tls, format!("TLS failed: {why}"))
+                    }
+                    Err(_) => lost(),
+                },
             },
         }
     }
@@ -107,7 +123,7 @@ impl Failure {
 
 impl From<Stop> for Failure {
     fn from(stop: Stop) -> Failure {
-        Failure { kind: Kind::Stopped(stop), message: String::new(), sent: false }
+        Failure { kind: Kind::Stopped(stop), message: String::new(), sent: false, transient: false }
     }
 }
 
@@ -121,7 +137,9 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Error {
         let stage = if failure.sent { Stage::Reply } else { Stage::Send };
         match failure.kind {
-            Kind::Status(status) => Error::new(status, failure.message).at(stage),
+            Kind::Status(status) => {
+                Error::new(status, failure.message).at(stage).retryable(failure.transient)
+            }
             Kind::Stopped(stop) => Error::from(stop).at(stage),
         }
     }

@@ -98,11 +98,9 @@ pub(crate) fn handshake(
         if let Err(error) = connection.complete_io(&mut socket) {
             return Err(match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
                 Some(error) => refused(explain(error)),
-                None if error.kind() == std::io::ErrorKind::Other => Failure::from_io(error),
-                None => Failure::new(
-                    Status::Connect,
-                    format!("`{host}` closed the connection during the TLS handshake"),
-                ),
+                None => Failure::from_io(error).relabel(Status::Broken, Status::Connect, |why| {
+                    format!("`{host}` did not complete the TLS handshake: {why}")
+                }),
             });
         }
     }
@@ -110,9 +108,19 @@ pub(crate) fn handshake(
 }
 
 /// Which check failed, in a sentence; the library's own text for the rest (it holds no secrets).
-fn explain(error: &rustls::Error) -> String {
-    use rustls::Error::InvalidCertificate;
+pub(super) fn explain(error: &rustls::Error) -> String {
+    use rustls::Error::{AlertReceived, InvalidCertificate};
     match error {
+        InvalidCertificate(CertificateError::Other(other))
+            if other.to_string().contains("CaUsedAsEndEntity") =>
+        {
+            "the certificate is a CA's and may not serve as a server's; make the server one of its own"
+                .to_owned()
+        }
+        InvalidCertificate(CertificateError::BadSignature) => {
+            "the certificate's signature is not its issuer's".to_owned()
+        }
+        AlertReceived(alert) => format!("the server refused the handshake ({alert:?})"),
         InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             "the certificate has expired".to_owned()
         }

@@ -27,7 +27,7 @@ pub(crate) fn open(
         head.push_str("\r\n");
     }
     head.push_str("\r\n");
-    socket.write_all(head.as_bytes()).map_err(Failure::from_io)?;
+    socket.write_all(head.as_bytes()).map_err(|error| proxy_failure(proxy, error))?;
     let reply = read_head(socket).map_err(|error| proxy_failure(proxy, error))?;
     let line = reply.split("\r\n").next().unwrap_or_default();
     let code: Option<u16> = line
@@ -46,7 +46,7 @@ pub(crate) fn open(
     match code {
         Some(200..=299) => Ok(()),
         Some(407) => Err(refused("it asks for a login (407); put user and password into `proxy`")),
-        Some(_) => Err(refused(&redact::clean(line, 128))),
+        Some(code) => Err(refused(&redact::clean(line, 128)).transient(code >= 500)),
         None => Err(refused("its answer is not HTTP")),
     }
 }
