@@ -55,7 +55,8 @@ def main():
         cells = [given.label, name, f"{micro[0]:.1f}", f"{micro[1]:.1f}"]
         for what in (0, 1):
             ratios = [r[at][what] / r[1][what] for r in rounds]
-            cells.append(f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+            spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            cells.append("1" if at == 1 else spread)
         print("| " + " | ".join(cells) + " |", flush=True)
 
 
