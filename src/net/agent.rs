@@ -39,7 +39,7 @@ pub(crate) struct Outgoing<'a> {
     pub method: Method,
     pub url: &'a str,
     pub content_type: Option<&'a str>,
-    pub authorization: Option<&'a str>,
+    pub authorization: Option<&'a http::HeaderValue>,
     pub body: &'a str,
     pub max_reply: usize,
 }
@@ -115,11 +115,7 @@ fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<R
         builder = builder.header(http::header::CONTENT_TYPE, content_type);
     }
     if let Some(authorization) = request.authorization {
-        let mut value = http::HeaderValue::from_str(authorization).map_err(|_| {
-            Failure::new(Status::Token, "the access token has bytes that no header may carry")
-        })?;
-        value.set_sensitive(true);
-        builder = builder.header(http::header::AUTHORIZATION, value);
+        builder = builder.header(http::header::AUTHORIZATION, authorization.clone());
     }
     let unbuildable = |_| Failure::new(Status::Internal, "the request could not be built");
     let response = match request.method {
@@ -140,7 +136,11 @@ fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<R
         ..Reply::default()
     };
     let limit = request.max_reply;
-    let mut body = response.into_body().into_reader().take(limit as u64 + 1);
+    let body = response.into_body();
+    let expected = body.content_length().unwrap_or_default().min(64 * 1024);
+    // One more, so that the end is seen without growing.
+    reply.body.reserve_exact(usize::try_from(expected).unwrap_or_default() + 1);
+    let mut body = body.into_reader().take(limit as u64 + 1);
     body.read_to_end(&mut reply.body).map_err(Failure::from_io)?;
     if reply.body.len() > limit {
         return Err(Failure::new(

@@ -16,6 +16,9 @@ const OUTPUT: usize = 64 * 1024;
 /// The largest head of a reply; bodies are read piece by piece.
 const INPUT: usize = 64 * 1024;
 
+/// What nearly every request fits into.
+const ONE_REQUEST: usize = 8 * 1024;
+
 pub(crate) struct Link {
     stream: Stream,
     buffers: LazyBuffers,
@@ -32,7 +35,12 @@ pub(crate) enum Stream {
 
 impl Link {
     pub(crate) fn new(stream: Stream) -> Link {
-        Link { stream, buffers: LazyBuffers::new(INPUT, OUTPUT), pending: Vec::new(), fresh: false }
+        Link {
+            stream,
+            buffers: LazyBuffers::new(INPUT, OUTPUT),
+            pending: Vec::with_capacity(ONE_REQUEST),
+            fresh: false,
+        }
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
@@ -43,8 +51,8 @@ impl Link {
             Stream::Plain(socket) => socket.write_all(&self.pending),
             Stream::Tls(tls) => tls.write_all(&self.pending),
         };
-        // It held a token.
-        self.pending.zeroize();
+        // It held a token, and is wiped with the connection.
+        self.pending.clear();
         written.map_err(Failure::from_io)
     }
 }

@@ -11,6 +11,8 @@ pub(crate) mod provider;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use ureq::http::HeaderValue;
 use zeroize::Zeroizing;
 
 use crate::call::Call;
@@ -49,7 +51,7 @@ impl Source {
 /// An access token, wiped from memory when the last user lets go of it.
 #[derive(Clone)]
 pub(crate) struct Token {
-    header: Arc<Zeroizing<String>>,
+    header: HeaderValue,
     times: Option<Times>,
 }
 
@@ -96,17 +98,21 @@ impl Token {
                 expires_at: now.checked_add(life)?,
             })
         });
-        Ok(Token { header: Arc::new(Zeroizing::new(format!("Bearer {text}"))), times })
+        let owned = Zeroizing::new(format!("Bearer {text}").into_bytes());
+        let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(owned))
+            .map_err(|_| Error::new(Status::Token, "the access token is unusable"))?;
+        header.set_sensitive(true);
+        Ok(Token { header, times })
     }
 
     /// The value of the `Authorization` header.
-    pub(crate) fn header(&self) -> &str {
+    pub(crate) fn header(&self) -> &HeaderValue {
         &self.header
     }
 
     /// The token itself.
     pub(crate) fn text(&self) -> &str {
-        self.header.strip_prefix("Bearer ").unwrap_or_default()
+        self.header.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default()
     }
 
     /// Whether its known life is over.
@@ -115,7 +121,7 @@ impl Token {
     }
 
     fn is_same(&self, other: &Token) -> bool {
-        Arc::ptr_eq(&self.header, &other.header)
+        std::ptr::eq(self.header.as_bytes(), other.header.as_bytes())
     }
 }
 
