@@ -48,9 +48,12 @@ impl Account {
             Some(host) => format!("{host} mde/{}", env!("CARGO_PKG_VERSION")),
             None => concat!("mde/", env!("CARGO_PKG_VERSION")).to_owned(),
         };
+        // The sign-in service is only met by those who sign in there.
         let login = options.login_url.as_ref().map_or(cloud.login_url, BaseUrl::as_str);
+        let login = options.client_secret.as_ref().map(|_| login);
+        let is_secure = |url: &str| url.starts_with("https");
         let http = Http::new(Settings {
-            secure: [api.as_str(), login].iter().any(|url| url.starts_with("https")),
+            secure: is_secure(api.as_str()) || login.is_some_and(is_secure),
             extra_roots: options
                 .ca_file
                 .as_deref()
