@@ -9,6 +9,7 @@ use ureq::http::Uri;
 use crate::account::Account;
 use crate::call::Call;
 use crate::net::reply::Reply;
+use crate::service::base_url::{BaseUrl, authority_of};
 use crate::service::cloud;
 use crate::service::endpoint::{self, PAGE};
 use crate::service::model::{self, MachineAction, Page};
@@ -56,7 +57,11 @@ pub(crate) fn list(
             return Err(not_understood(&reply, "repeats pages without end"));
         }
         request = match page.next {
-            Some(link) => endpoint::actions_at(next_target(account, &reply, &link)?),
+            Some(link) => {
+                endpoint::actions_at(next_target(&account.api, &link).ok_or_else(|| {
+                    not_understood(&reply, "has a next-page link that leads away from the service")
+                })?)
+            }
             None if on_page >= PAGE => endpoint::actions(filter, None, received),
             None => return Ok(actions),
         };
@@ -88,20 +93,17 @@ pub(crate) fn recent(
 
 /// Path and query of a next-page link, which is followed on the host that was called, since links may
 /// name another host of the service. A link anywhere else is not followed: the token goes with it.
-fn next_target(account: &Account, reply: &Reply, link: &str) -> Result<String> {
-    let strange = || not_understood(reply, "has a next-page link that leads away from the service");
-    let uri: Uri = link.parse().map_err(|_| strange())?;
-    let ours = cloud::family(account.api.authority());
-    let same = uri
-        .authority()
-        .is_none_or(|authority| cloud::family(&authority.as_str().to_ascii_lowercase()) == ours);
-    let target = uri.path_and_query().map(|target| target.as_str()).unwrap_or_default();
-    // Behind a gateway the link may or may not carry the gateway's own prefix.
-    let target = target.strip_prefix(account.api.path()).unwrap_or(target);
-    match target.find("/api/") {
-        Some(at) if same => Ok(target.get(at..).unwrap_or_default().to_owned()),
-        _ => Err(strange()),
+fn next_target(api: &BaseUrl, link: &str) -> Option<String> {
+    let uri: Uri = link.parse().ok()?;
+    let leads_away = authority_of(&uri)
+        .is_some_and(|authority| cloud::family(&authority) != cloud::family(api.authority()));
+    if leads_away {
+        return None;
     }
+    let target = uri.path_and_query()?.as_str();
+    // Behind a gateway the link may or may not carry the gateway's own prefix.
+    let target = target.strip_prefix(api.path()).unwrap_or(target);
+    target.get(target.find("/api/")?..).map(str::to_owned)
 }
 
 /// A successful reply that makes no sense.
@@ -117,4 +119,36 @@ pub(crate) fn not_understood(reply: &Reply, problem: &str) -> Error {
     .at(Stage::Reply)
     .http(reply.status)
     .attempts(reply.attempts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_followed_to_any_door_of_the_service_and_nowhere_else() {
+        let api = BaseUrl::parse("https://eu.api.security.microsoft.com").unwrap();
+        let page = Some("/api/machineactions?$skip=2".to_owned());
+        for link in [
+            "/api/machineactions?$skip=2",
+            "https://api-us3.securitycenter.microsoft.com/api/machineactions?$skip=2",
+            "https://API.security.microsoft.com:443/api/machineactions?$skip=2",
+        ] {
+            assert_eq!(next_target(&api, link), page, "{link}");
+        }
+        for link in [
+            "https://evil.example/api/machineactions",
+            "https://api.security.microsoft.com:8443/api/machineactions",
+            "https://api.security.microsoft.com/elsewhere",
+            "::",
+        ] {
+            assert_eq!(next_target(&api, link), None, "{link}");
+        }
+        let gateway = BaseUrl::parse("https://gw.example/api/mde").unwrap();
+        assert_eq!(
+            next_target(&gateway, "https://gw.example/api/mde/api/machineactions?$skip=2"),
+            page
+        );
+        assert_eq!(next_target(&gateway, "/api/machineactions?$skip=2"), page);
+    }
 }

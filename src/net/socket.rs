@@ -1,7 +1,7 @@
 //! A TCP socket whose every wait obeys the call that is under way on this thread.
 //!
 //! The HTTP library reads and writes through layers that know nothing of deadlines and cancel handles,
-//! all of it on the calling thread. So the call in progress is noted for its thread, and the socket,
+//! all of it on the calling thread. So the call in progress is noted for its thread, and the socket
 //! waits in short slices, between which it asks whether the call may go on.
 
 use std::cell::{Cell, RefCell};

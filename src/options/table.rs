@@ -42,7 +42,7 @@ const fn number(
     about: &'static str,
     set: fn(&mut Options, &str) -> Checked,
 ) -> Spec {
-    Spec { name, accepts, default, about, numeric: true, set }
+    Spec { numeric: true, ..text(name, accepts, default, about, set) }
 }
 
 pub(crate) const TABLE: &[Spec] = &[

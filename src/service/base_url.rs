@@ -59,7 +59,7 @@ impl BaseUrl {
         }
         Ok(BaseUrl {
             text: format!("{scheme}://{authority}{path}"),
-            authority: canonical(scheme, host, authority.port_u16()),
+            authority: authority_of(&uri).unwrap_or_default(),
             path: path.to_owned(),
         })
     }
@@ -82,18 +82,19 @@ impl BaseUrl {
         &self.path
     }
 
-    /// Host and port as one identity has them: lower case, without a trailing dot or the usual port.
+    /// Host and port, as [`authority_of`] has them.
     pub(crate) fn authority(&self) -> &str {
         &self.authority
     }
 }
 
-fn canonical(scheme: &str, host: &str, port: Option<u16>) -> String {
-    let host = host.trim_end_matches('.').to_ascii_lowercase();
-    match (scheme, port) {
-        (_, None) | ("https", Some(443)) | ("http", Some(80)) => host,
+/// Host and port in the one form that compares: lower case, without a trailing dot or the usual port.
+pub(crate) fn authority_of(uri: &Uri) -> Option<String> {
+    let host = uri.host()?.trim_end_matches('.').to_ascii_lowercase();
+    Some(match (uri.scheme_str(), uri.port_u16()) {
+        (_, None) | (Some("https"), Some(443)) | (Some("http"), Some(80)) => host,
         (_, Some(port)) => format!("{host}:{port}"),
-    }
+    })
 }
 
 /// Whether a host name or literal address can only be this machine.
