@@ -108,7 +108,7 @@ impl Account {
             method: request.method,
             url,
             content_type: request.body.as_ref().map(|_| "application/json"),
-            authorization: Some(token.header()),
+            token: Some(token),
             body: request.body.as_deref().unwrap_or_default(),
             max_reply: request.max_reply,
         };

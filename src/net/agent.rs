@@ -19,6 +19,7 @@ use super::socket::Exchange;
 use super::tls;
 use crate::call::Call;
 use crate::service::endpoint::Method;
+use crate::token::Token;
 use crate::{Result, Status};
 
 /// What is known before the first connection.
@@ -39,7 +40,8 @@ pub(crate) struct Outgoing<'a> {
     pub method: Method,
     pub url: &'a str,
     pub content_type: Option<&'a str>,
-    pub authorization: Option<&'a http::HeaderValue>,
+    /// Put into the head of the request when it is written: see [`super::link`].
+    pub token: Option<&'a Token>,
     pub body: &'a str,
     pub max_reply: usize,
 }
@@ -102,7 +104,8 @@ impl Http {
         call: &Arc<Call>,
         request: &Outgoing<'_>,
     ) -> std::result::Result<Reply, Failure> {
-        let exchange = Exchange::enter(call, self.connect_timeout, self.idle_timeout);
+        let exchange =
+            Exchange::enter(call, self.connect_timeout, self.idle_timeout, request.token.cloned());
         // A clone shares the connections; the lock is not held while the request is under way.
         let agent = self.agent.read().clone();
         exchange_once(&agent, request).map_err(|failure| failure.sent(exchange.was_sent()))
@@ -113,9 +116,6 @@ fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<R
     let mut builder = http::Request::builder().method(request.method.as_str()).uri(request.url);
     if let Some(content_type) = request.content_type {
         builder = builder.header(http::header::CONTENT_TYPE, content_type);
-    }
-    if let Some(authorization) = request.authorization {
-        builder = builder.header(http::header::AUTHORIZATION, authorization.clone());
     }
     let unbuildable = |_| Failure::new(Status::Internal, "the request could not be built");
     let response = match request.method {

@@ -1,4 +1,7 @@
 //! A connection as the HTTP library uses it: plain or TLS, over our own socket.
+//!
+//! The token does not pass through the HTTP library, which would check and copy it for every request and
+//! wipe none of the copies: its header is put behind the first line of the request here.
 
 use std::io::{Read, Write};
 
@@ -7,7 +10,7 @@ use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport}
 use zeroize::Zeroize;
 
 use super::failure::Failure;
-use super::socket::Socket;
+use super::socket::{Exchange, Socket};
 use super::tls::TlsStream;
 use crate::Status;
 
@@ -57,6 +60,24 @@ impl Link {
     }
 }
 
+/// Splits behind the first line.
+fn after_line(head: &[u8]) -> Option<(&[u8], &[u8])> {
+    head.split_at_checked(head.windows(2).position(|pair| pair == b"\r\n")? + 2)
+}
+
+/// Appends without leaving a copy behind when the buffer has to move.
+fn append(buffer: &mut Vec<u8>, parts: &[&[u8]]) {
+    let total = buffer.len() + parts.iter().map(|part| part.len()).sum::<usize>();
+    if total > buffer.capacity() {
+        let mut larger = Vec::with_capacity(total.next_power_of_two());
+        larger.extend_from_slice(buffer);
+        std::mem::replace(buffer, larger).zeroize();
+    }
+    for part in parts {
+        buffer.extend_from_slice(part);
+    }
+}
+
 impl Transport for Link {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
@@ -64,7 +85,16 @@ impl Transport for Link {
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
         let output = self.buffers.output().get(..amount).unwrap_or_default();
-        self.pending.extend_from_slice(output);
+        match Exchange::take_token() {
+            None => append(&mut self.pending, &[output]),
+            Some(token) => {
+                let (line, rest) = after_line(output).ok_or_else(|| {
+                    let message = "the first line of the request is not whole";
+                    Failure::new(Status::Internal, message).wrap()
+                })?;
+                append(&mut self.pending, &[line, token.header().as_bytes(), rest]);
+            }
+        }
         if self.pending.len() < OUTPUT {
             return Ok(());
         }

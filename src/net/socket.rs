@@ -18,6 +18,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketType, recv};
 use super::failure::{Failure, reason};
 use crate::Status;
 use crate::call::Call;
+use crate::token::Token;
 
 /// The longest a stop can go unnoticed.
 const SLICE: Duration = Duration::from_millis(20);
@@ -35,6 +36,8 @@ pub(crate) struct Exchange {
     connect: Duration,
     /// Until when name lookup, connecting, tunnel and handshake together must be done.
     connecting_until: Cell<Option<Instant>>,
+    /// For the head of the request, once.
+    token: RefCell<Option<Token>>,
     sent: Cell<bool>,
 }
 
@@ -43,12 +46,18 @@ pub(crate) struct Current(Rc<Exchange>);
 
 impl Exchange {
     /// Makes this the exchange of the current thread until the result is dropped.
-    pub(crate) fn enter(call: &Arc<Call>, connect: Duration, idle: Duration) -> Current {
+    pub(crate) fn enter(
+        call: &Arc<Call>,
+        connect: Duration,
+        idle: Duration,
+        token: Option<Token>,
+    ) -> Current {
         let exchange = Rc::new(Exchange {
             call: Arc::clone(call),
             idle,
             connect,
             connecting_until: Cell::new(None),
+            token: RefCell::new(token),
             sent: Cell::new(false),
         });
         CURRENT.with_borrow_mut(|stack| stack.push(Rc::clone(&exchange)));
@@ -59,6 +68,11 @@ impl Exchange {
         CURRENT
             .with_borrow(|stack| stack.last().cloned())
             .ok_or_else(|| Failure::new(Status::Internal, "network use outside of a call"))
+    }
+
+    /// The token that the request at hand has to carry, to whoever asks first.
+    pub(crate) fn take_token() -> Option<Token> {
+        CURRENT.with_borrow(|stack| stack.last()?.token.borrow_mut().take())
     }
 
     /// Runs `open` under `connect_timeout_ms`; it is told when it must be done.

@@ -68,7 +68,7 @@ impl ClientSecret {
             method: Method::Post,
             url: &self.url,
             content_type: Some("application/x-www-form-urlencoded"),
-            authorization: None,
+            token: None,
             body: &self.form.0,
             max_reply: MAX_REPLY,
         };
@@ -193,7 +193,7 @@ mod tests {
             r#"{"access_token":"abc"}"#,
         ] {
             let token = answer(200, body).unwrap();
-            assert_eq!(token.header().as_bytes(), b"Bearer abc");
+            assert_eq!(token.text(), "abc");
             let life = token.times.unwrap().expires_at - std::time::Instant::now();
             assert!((3_590..=3_600).contains(&life.as_secs()));
         }

@@ -11,8 +11,6 @@ pub(crate) mod provider;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use ureq::http::HeaderValue;
 use zeroize::Zeroizing;
 
 use crate::call::Call;
@@ -51,7 +49,8 @@ impl Source {
 /// An access token, wiped from memory when the last user lets go of it.
 #[derive(Clone)]
 pub(crate) struct Token {
-    header: HeaderValue,
+    /// A whole line of a request's head, made once.
+    header: Arc<Zeroizing<String>>,
     times: Option<Times>,
 }
 
@@ -70,6 +69,9 @@ const LONGEST_LIFE: Duration = Duration::from_secs(30 * 86_400);
 /// Header lines longer than this are refused by common servers and gateways.
 const MAX_TOKEN: usize = 32 * 1024;
 
+const BEFORE: &str = "authorization: Bearer ";
+const AFTER: &str = "\r\n";
+
 impl Token {
     /// Whether a header can carry it.
     pub(crate) fn is_usable(text: &str) -> bool {
@@ -78,8 +80,7 @@ impl Token {
 
     /// A token as it was given, valid for `life` from now (`None`: not known).
     pub(crate) fn new(text: &str, life: Option<Duration>) -> Result<Token> {
-        if text.is_empty() || text.len() > MAX_TOKEN || !text.bytes().all(|b| b.is_ascii_graphic())
-        {
+        if !Token::is_usable(text) {
             return Err(Error::new(
                 Status::Token,
                 format!(
@@ -98,21 +99,19 @@ impl Token {
                 expires_at: now.checked_add(life)?,
             })
         });
-        let owned = Zeroizing::new(format!("Bearer {text}").into_bytes());
-        let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(owned))
-            .map_err(|_| Error::new(Status::Token, "the access token is unusable"))?;
-        header.set_sensitive(true);
-        Ok(Token { header, times })
+        let header = format!("{BEFORE}{text}{AFTER}");
+        Ok(Token { header: Arc::new(Zeroizing::new(header)), times })
     }
 
-    /// The value of the `Authorization` header.
-    pub(crate) fn header(&self) -> &HeaderValue {
+    /// The `Authorization` header, with the end of its line.
+    pub(crate) fn header(&self) -> &str {
         &self.header
     }
 
     /// The token itself.
     pub(crate) fn text(&self) -> &str {
-        self.header.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default()
+        let text = self.header.strip_prefix(BEFORE).and_then(|text| text.strip_suffix(AFTER));
+        text.unwrap_or_default()
     }
 
     /// Whether its known life is over.
@@ -121,7 +120,7 @@ impl Token {
     }
 
     fn is_same(&self, other: &Token) -> bool {
-        std::ptr::eq(self.header.as_bytes(), other.header.as_bytes())
+        Arc::ptr_eq(&self.header, &other.header)
     }
 }
 
