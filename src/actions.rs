@@ -12,7 +12,7 @@ use crate::net::reply::Reply;
 use crate::service::base_url::{BaseUrl, authority_of};
 use crate::service::cloud;
 use crate::service::endpoint::{self, PAGE};
-use crate::service::model::{self, MachineAction, Page};
+use crate::service::model::{MachineAction, Page};
 use crate::{Error, Result, Stage, Status};
 
 /// A list beyond these bounds needs a narrower filter: it would fill the host's memory.
@@ -27,7 +27,7 @@ pub(crate) fn read(account: &Account, call: &Arc<Call>, action_id: &str) -> Resu
 
 /// The action in a reply's body; the error completes "the reply …".
 pub(crate) fn read_action(reply: &Reply) -> std::result::Result<MachineAction, &'static str> {
-    MachineAction::from_json(model::raw(&reply.body).ok_or("is not JSON")?)
+    MachineAction::from_json(std::str::from_utf8(&reply.body).map_err(|_| "is not UTF-8")?)
 }
 
 /// All actions that match, newest first. Pages shift when actions are added while we read, so what was

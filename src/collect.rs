@@ -3,9 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
 use crate::account::Account;
 use crate::actions;
 use crate::call::Call;
@@ -25,17 +22,11 @@ pub struct Collected {
     pub adopted: bool,
 }
 
-impl Serialize for Collected {
-    fn serialize<S: serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> std::result::Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Document<'a> {
-            action: &'a RawValue,
-            adopted: bool,
-        }
-        Document { action: self.action.json(), adopted: self.adopted }.serialize(serializer)
+impl Collected {
+    /// `{"action":{…},"adopted":false}`
+    pub fn to_json(&self) -> String {
+        let end = if self.adopted { ",\"adopted\":true}" } else { ",\"adopted\":false}" };
+        model::document("{\"action\":", [self.action.json()], end)
     }
 }
 
@@ -119,7 +110,7 @@ impl Job<'_> {
             (OnDuplicate::Adopt, Ok(Some(action))) => Ok(Collected { action, adopted: true }),
             (OnDuplicate::Error, Ok(Some(action))) => {
                 let id = action.id().to_owned();
-                Err(refusal.action(&id, Some(action.into_json())))
+                Err(refusal.action(&id, Some(action.json())))
             }
             (OnDuplicate::Error, _) => Err(refusal),
             // The caller wants to stop: that comes first.

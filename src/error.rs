@@ -50,7 +50,7 @@ struct Details {
     retry_after: Option<Duration>,
     attempts: Option<u32>,
     action_id: Option<String>,
-    action: Option<Box<RawValue>>,
+    action: Option<Box<str>>,
     outcome_unknown: bool,
 }
 
@@ -132,9 +132,9 @@ impl Error {
         self
     }
 
-    pub(crate) fn action(mut self, id: &str, action: Option<Box<RawValue>>) -> Error {
+    pub(crate) fn action(mut self, id: &str, action: Option<&str>) -> Error {
         self.0.action_id = Some(id.to_owned());
-        self.0.action = action;
+        self.0.action = action.map(Box::from);
         self
     }
 
@@ -221,7 +221,7 @@ impl Error {
     }
 
     /// That action as last seen, exactly as the service sent it.
-    pub fn last_seen(&self) -> Option<&RawValue> {
+    pub fn last_seen(&self) -> Option<&str> {
         self.0.action.as_deref()
     }
 
@@ -269,7 +269,8 @@ impl Serialize for Error {
         if let Some(id) = &e.action_id {
             map.serialize_entry("action_id", id)?;
         }
-        if let Some(action) = &e.action {
+        let action = e.action.as_deref().and_then(|a| serde_json::from_str::<&RawValue>(a).ok());
+        if let Some(action) = action {
             map.serialize_entry("action", action)?;
         }
         map.end()

@@ -35,7 +35,6 @@ pub use collect::Collected;
 pub use error::{Error, Result, Stage};
 pub use options::Options;
 pub use quota::report::QuotaWindow;
-pub use serde_json::value::RawValue;
 pub use service::model::{ActionStatus, MachineAction};
 pub use status::Status;
 pub use token::{ProvidedToken, TokenProvider};

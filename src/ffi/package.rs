@@ -3,12 +3,12 @@
 use std::ffi::c_char;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::cancel::mde_cancel;
 use super::client::mde_client;
 use super::{guard, ptr};
-use crate::{Cancel, Client, Error, Result, Status};
+use crate::service::model::document;
+use crate::{Cancel, Client, Error, MachineAction, Result, Status};
 
 /// Asks the service to collect an investigation package from a device: the main job.
 ///
@@ -40,7 +40,7 @@ pub unsafe extern "C" fn mde_collect_package(
         let machine_id = unsafe { ptr::text(machine_id, "machine_id") }?;
         // SAFETY: as above.
         let comment = unsafe { ptr::text(comment, "comment") }?;
-        to_json(&client.collect_package(machine_id, comment, cancel)?)
+        Ok(client.collect_package(machine_id, comment, cancel)?.to_json())
     };
     // SAFETY: the caller's promise, passed on.
     unsafe { operation(client, cancel, out_json, body) }
@@ -61,14 +61,10 @@ pub unsafe extern "C" fn mde_get_action(
     cancel: *const mde_cancel,
     out_json: *mut *mut c_char,
 ) -> i32 {
-    #[derive(Serialize)]
-    struct Document<'a> {
-        action: &'a RawValue,
-    }
     let body = |client: &Client, cancel: Option<&Cancel>| {
         // SAFETY: the caller's promise (header, "Pointers").
         let action_id = unsafe { ptr::text(action_id, "action_id") }?;
-        to_json(&Document { action: client.action(action_id, cancel)?.json() })
+        Ok(client.action(action_id, cancel)?.to_json())
     };
     // SAFETY: the caller's promise, passed on.
     unsafe { operation(client, cancel, out_json, body) }
@@ -88,15 +84,11 @@ pub unsafe extern "C" fn mde_list_actions(
     cancel: *const mde_cancel,
     out_json: *mut *mut c_char,
 ) -> i32 {
-    #[derive(Serialize)]
-    struct Document<'a> {
-        actions: Vec<&'a RawValue>,
-    }
     let body = |client: &Client, cancel: Option<&Cancel>| {
         // SAFETY: the caller's promise (header, "Pointers").
         let filter = unsafe { ptr::text(odata_filter, "odata_filter") }?;
         let actions = client.actions(filter, cancel)?;
-        to_json(&Document { actions: actions.iter().map(|action| action.json()).collect() })
+        Ok(document("{\"actions\":[", actions.iter().map(MachineAction::json), "]}"))
     };
     // SAFETY: the caller's promise, passed on.
     unsafe { operation(client, cancel, out_json, body) }

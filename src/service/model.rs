@@ -61,7 +61,7 @@ impl ActionStatus {
 /// One machine action: the service's own JSON, and the members the library looks at.
 #[derive(Clone, Debug)]
 pub struct MachineAction {
-    json: Box<RawValue>,
+    json: Box<str>,
     id: String,
     status: ActionStatus,
     kind: Option<String>,
@@ -72,17 +72,19 @@ pub struct MachineAction {
 
 impl MachineAction {
     /// Reads one action; the error says what is missing.
-    pub(crate) fn from_json(json: Box<RawValue>) -> Result<MachineAction, &'static str> {
+    pub(crate) fn from_json(json: &str) -> Result<MachineAction, &'static str> {
+        let json = json.trim_ascii();
         // A derived reader would also take an array for a record.
-        if !json.get().starts_with('{') {
+        if !json.starts_with('{') {
             return Err("is not a JSON object");
         }
-        let view: View = serde_json::from_str(json.get()).map_err(|_| "is not a usable record")?;
+        // The whole text is read, and so checked, although most of it is not looked at.
+        let view: View = serde_json::from_str(json).map_err(|_| "is not a usable record")?;
         let Some(id) = view.id.filter(|id| !id.is_empty()) else {
             return Err("has no action id");
         };
         Ok(MachineAction {
-            json,
+            json: json.into(),
             id,
             status: ActionStatus::from_name(view.status.as_deref().unwrap_or_default()),
             kind: view.kind,
@@ -92,13 +94,14 @@ impl MachineAction {
         })
     }
 
-    /// The action exactly as the service sent it, unknown members included.
-    pub fn json(&self) -> &RawValue {
+    /// The action exactly as the service sent it, unknown members included: a JSON object.
+    pub fn json(&self) -> &str {
         &self.json
     }
 
-    pub(crate) fn into_json(self) -> Box<RawValue> {
-        self.json
+    /// `{"action":{…}}`
+    pub fn to_json(&self) -> String {
+        document("{\"action\":", [self.json()], "}")
     }
 
     /// The action's id, a GUID.
@@ -207,8 +210,9 @@ pub(crate) struct Page {
 impl Page {
     pub(crate) fn from_slice(body: &[u8]) -> Result<Page, &'static str> {
         #[derive(Deserialize)]
-        struct List {
-            value: Vec<Box<RawValue>>,
+        struct List<'a> {
+            #[serde(borrow)]
+            value: Vec<&'a RawValue>,
             #[serde(default, rename = "@odata.nextLink", deserialize_with = "text")]
             next: Option<String>,
         }
@@ -217,16 +221,30 @@ impl Page {
             actions: list
                 .value
                 .into_iter()
-                .map(MachineAction::from_json)
+                .map(|action| MachineAction::from_json(action.get()))
                 .collect::<Result<_, _>>()?,
             next: list.next.filter(|next| !next.is_empty()),
         })
     }
 }
 
-/// Reads a whole body as one JSON value.
-pub(crate) fn raw(body: &[u8]) -> Option<Box<RawValue>> {
-    serde_json::from_slice(body).ok()
+/// Puts JSON texts into a document, with commas between them.
+pub(crate) fn document<'a>(
+    before: &str,
+    texts: impl IntoIterator<Item = &'a str, IntoIter: Clone>,
+    after: &str,
+) -> String {
+    let texts = texts.into_iter();
+    let length = texts.clone().map(|text| text.len() + 1).sum::<usize>();
+    // One more for the NUL that C wants.
+    let mut document = String::with_capacity(before.len() + length + after.len() + 1);
+    document.push_str(before);
+    for (place, text) in texts.enumerate() {
+        document.push_str(if place > 0 { "," } else { "" });
+        document.push_str(text);
+    }
+    document.push_str(after);
+    document
 }
 
 /// The `id` of a machine record: the 40-digit device id.
@@ -244,13 +262,13 @@ mod tests {
     use super::*;
 
     fn action(json: &str) -> Result<MachineAction, &'static str> {
-        MachineAction::from_json(raw(json.as_bytes()).unwrap())
+        MachineAction::from_json(json)
     }
 
     #[test]
     fn unknown_members_and_numbers_survive_exactly() {
         let json = r#"{"id":"a","status":"Pending","newMember":{"n":1.10,"big":123456789012345678901234567890}}"#;
-        assert_eq!(action(json).unwrap().json().get(), json);
+        assert_eq!(action(json).unwrap().json(), json);
     }
 
     #[test]
@@ -275,6 +293,10 @@ mod tests {
             r#""x""#,
             r#"{"id":5}"#,
             r#"["a"]"#,
+            r#"{"id":"a"} x"#,
+            r#"{"id":"a",}"#,
+            "{\"id\":\"a\",\"b\":\"\u{0}\"}",
+            "",
         ] {
             assert!(action(bad).is_err(), "{bad}");
         }
