@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use rustls_pki_types::CertificateDer;
 use ureq::Agent;
-use ureq::config::Config;
+use ureq::config::{AutoHeaderValue, Config};
 use ureq::http;
 
 use super::dial::Dialer;
@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::proxy::{Choice, Proxies};
 use super::reply::Reply;
 use super::resolve::OnConnect;
-use super::socket::Exchange;
+use super::socket::{Exchange, Head};
 use super::tls;
 use crate::call::Call;
 use crate::service::endpoint::Method;
@@ -40,7 +40,6 @@ pub(crate) struct Outgoing<'a> {
     pub method: Method,
     pub url: &'a str,
     pub content_type: Option<&'a str>,
-    /// Put into the head of the request when it is written: see [`super::link`].
     pub token: Option<&'a Token>,
     pub body: &'a str,
     pub max_reply: usize,
@@ -52,6 +51,8 @@ pub(crate) struct Http {
     agent: RwLock<Agent>,
     config: Config,
     dialer: Dialer,
+    /// The header lines that every request carries.
+    lines: Arc<str>,
     connect_timeout: Duration,
     idle_timeout: Duration,
 }
@@ -65,10 +66,10 @@ impl Http {
             .max_redirects_will_error(false)
             // Tunnels are opened by our dialer.
             .proxy(None)
-            .user_agent(settings.user_agent.as_str())
-            .accept("application/json")
-            // The service compresses if it is offered; its replies are too small to gain from it.
-            .accept_encoding("identity")
+            // Among the lines that the link adds.
+            .user_agent(AutoHeaderValue::None)
+            .accept(AutoHeaderValue::None)
+            .accept_encoding(AutoHeaderValue::None)
             .max_idle_connections(8)
             .max_idle_connections_per_host(8)
             .max_idle_age(Duration::from_secs(30))
@@ -82,6 +83,12 @@ impl Http {
             agent: RwLock::new(Agent::with_parts(config.clone(), dialer.clone(), OnConnect)),
             config,
             dialer,
+            // The service compresses if it is offered; its replies are too small to gain from it.
+            lines: format!(
+                "user-agent: {}\r\naccept: application/json\r\naccept-encoding: identity\r\n",
+                settings.user_agent
+            )
+            .into(),
             connect_timeout: settings.connect_timeout,
             idle_timeout: settings.idle_timeout,
         })
@@ -104,8 +111,8 @@ impl Http {
         call: &Arc<Call>,
         request: &Outgoing<'_>,
     ) -> std::result::Result<Reply, Failure> {
-        let exchange =
-            Exchange::enter(call, self.connect_timeout, self.idle_timeout, request.token.cloned());
+        let head = Head { lines: Arc::clone(&self.lines), token: request.token.cloned() };
+        let exchange = Exchange::enter(call, self.connect_timeout, self.idle_timeout, head);
         // A clone shares the connections; the lock is not held while the request is under way.
         let agent = self.agent.read().clone();
         exchange_once(&agent, request).map_err(|failure| failure.sent(exchange.was_sent()))

@@ -1,7 +1,7 @@
 //! A connection as the HTTP library uses it: plain or TLS, over our own socket.
 //!
 //! The token does not pass through the HTTP library, which would check and copy it for every request and
-//! wipe none of the copies: its header is put behind the first line of the request here.
+//! wipe none of the copies: its header, and those that never change, are put behind the first line here.
 
 use std::io::{Read, Write};
 
@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::socket::{Exchange, Socket};
 use super::tls::TlsStream;
 use crate::Status;
+use crate::token::Token;
 
 /// The largest head of a request: a token, an escaped filter, and some.
 const OUTPUT: usize = 64 * 1024;
@@ -85,14 +86,15 @@ impl Transport for Link {
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
         let output = self.buffers.output().get(..amount).unwrap_or_default();
-        match Exchange::take_token() {
+        match Exchange::take_head() {
             None => append(&mut self.pending, &[output]),
-            Some(token) => {
+            Some(head) => {
                 let (line, rest) = after_line(output).ok_or_else(|| {
                     let message = "the first line of the request is not whole";
                     Failure::new(Status::Internal, message).wrap()
                 })?;
-                append(&mut self.pending, &[line, token.header().as_bytes(), rest]);
+                let token = head.token.as_ref().map_or("", Token::header);
+                append(&mut self.pending, &[line, head.lines.as_bytes(), token.as_bytes(), rest]);
             }
         }
         if self.pending.len() < OUTPUT {

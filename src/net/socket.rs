@@ -28,6 +28,13 @@ thread_local! {
     static CURRENT: RefCell<Vec<Rc<Exchange>>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Header lines that are put into the request below the HTTP library: see [`super::link`].
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub lines: Arc<str>,
+    pub token: Option<Token>,
+}
+
 /// One request being carried out on this thread.
 #[derive(Debug)]
 pub(crate) struct Exchange {
@@ -36,8 +43,7 @@ pub(crate) struct Exchange {
     connect: Duration,
     /// Until when name lookup, connecting, tunnel and handshake together must be done.
     connecting_until: Cell<Option<Instant>>,
-    /// For the head of the request, once.
-    token: RefCell<Option<Token>>,
+    head: RefCell<Option<Head>>,
     sent: Cell<bool>,
 }
 
@@ -50,14 +56,14 @@ impl Exchange {
         call: &Arc<Call>,
         connect: Duration,
         idle: Duration,
-        token: Option<Token>,
+        head: Head,
     ) -> Current {
         let exchange = Rc::new(Exchange {
             call: Arc::clone(call),
             idle,
             connect,
             connecting_until: Cell::new(None),
-            token: RefCell::new(token),
+            head: RefCell::new(Some(head)),
             sent: Cell::new(false),
         });
         CURRENT.with_borrow_mut(|stack| stack.push(Rc::clone(&exchange)));
@@ -70,9 +76,9 @@ impl Exchange {
             .ok_or_else(|| Failure::new(Status::Internal, "network use outside of a call"))
     }
 
-    /// The token that the request at hand has to carry, to whoever asks first.
-    pub(crate) fn take_token() -> Option<Token> {
-        CURRENT.with_borrow(|stack| stack.last()?.token.borrow_mut().take())
+    /// What is still missing in the head of the request at hand, to whoever asks first.
+    pub(crate) fn take_head() -> Option<Head> {
+        CURRENT.with_borrow(|stack| stack.last()?.head.borrow_mut().take())
     }
 
     /// Runs `open` under `connect_timeout_ms`; it is told when it must be done.
