@@ -178,6 +178,7 @@ pub(crate) fn take_aftermath() -> bool {
 #[derive(Debug)]
 pub(crate) struct Call {
     signal: Arc<Signal>,
+    began: Instant,
     deadline: Option<Instant>,
     cancel: Option<Cancel>,
     client: Arc<Running>,
@@ -191,10 +192,12 @@ impl Call {
         timeout: Option<Duration>,
         cancel: Option<&Cancel>,
     ) -> Call {
-        let by_option = timeout.and_then(|t| Instant::now().checked_add(t));
+        let began = Instant::now();
+        let by_option = timeout.and_then(|t| began.checked_add(t));
         let by_handle = cancel.and_then(|c| c.0.deadline);
         let call = Call {
             signal: Arc::new(Signal::default()),
+            began,
             deadline: [by_option, by_handle].into_iter().flatten().min(),
             cancel: cancel.cloned(),
             client: Arc::clone(client),
@@ -209,12 +212,22 @@ impl Call {
 
     /// Whether the operation may go on.
     pub(crate) fn check(&self) -> std::result::Result<(), Stop> {
+        self.check_at(Instant::now())
+    }
+
+    /// The same for who has just looked at the clock: reading it costs more than all the rest of this.
+    pub(crate) fn check_at(&self, now: Instant) -> std::result::Result<(), Stop> {
         match self.signal.stop.load(Ordering::Acquire) {
             CANCELLED => Err(Stop::Cancelled),
             CLOSED => Err(Stop::Closed),
-            _ if self.deadline.is_some_and(|at| Instant::now() >= at) => Err(Stop::Deadline),
+            _ if self.deadline.is_some_and(|at| now >= at) => Err(Stop::Deadline),
             _ => Ok(()),
         }
+    }
+
+    /// When the operation began.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
     }
 
     /// Sleeps until `until` (without: until woken), the deadline, or a stop, whichever comes first.

@@ -1,13 +1,14 @@
 //! The operations, in the order in which an investigation package lives.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::account::Account;
 use crate::actions;
 use crate::arguments;
 use crate::call::{self, Call, Cancel, Running};
 use crate::collect::{self, Collected};
+use crate::ffi::process;
 use crate::log::{self, Level};
 use crate::options::Options;
 use crate::quota::report::{QuotaWindow, report};
@@ -29,7 +30,7 @@ impl Client {
     /// opens no connection.
     pub fn new(options: &Options) -> Result<Client> {
         Ok(Client {
-            process: std::process::id(),
+            process: process::id(),
             account: Account::new(options)?,
             timeout: Some(options.timeout.get()).filter(|timeout| !timeout.is_zero()),
             running: Arc::default(),
@@ -103,24 +104,24 @@ impl Client {
         operation: impl FnOnce(&Arc<Call>) -> Result<T>,
     ) -> Result<T> {
         self.check_process()?;
-        let started = Instant::now();
         let call = Arc::new(Call::begin(&self.running, self.timeout, cancel));
         let _aftermath = Aftermath { account: &self.account, call: &call };
-        let result = call.check().map_err(Error::from).and_then(|()| operation(&call));
+        let result =
+            call.check_at(call.began()).map_err(Error::from).and_then(|()| operation(&call));
         let result = result.map_err(|error| {
             let error = if call.is_unsettled() { error.outcome_unknown() } else { error };
             error.mask(|text| self.account.mask(text))
         });
         log::line(Level::Info, || {
             let outcome = result.as_ref().map_or_else(Error::to_string, |_| "ok".to_owned());
-            format!("{name} took {} ms: {outcome}", started.elapsed().as_millis())
+            format!("{name} took {} ms: {outcome}", call.began().elapsed().as_millis())
         });
         result
     }
 
     /// First of all: a lock of the parent may be held by a thread that does not exist here.
     fn check_process(&self) -> Result<()> {
-        if self.process == std::process::id() {
+        if self.process == process::id() {
             return Ok(());
         }
         Err(Error::new(

@@ -93,8 +93,28 @@ impl Exchange {
         opened
     }
 
-    fn stop_reason(&self) -> Result<(), Failure> {
-        self.call.check().map_err(Failure::from)
+    fn wait<T>(
+        &self,
+        mut now: Instant,
+        limit: Instant,
+        mut ready: impl FnMut(Duration) -> io::Result<Option<T>>,
+    ) -> Result<Option<T>, Failure> {
+        let until = self.call.deadline().map_or(limit, |at| at.min(limit));
+        loop {
+            self.call.check_at(now).map_err(Failure::from)?;
+            if now >= limit {
+                return Ok(None);
+            }
+            // A little too long is better than waking up just before the moment.
+            let slice = until.saturating_duration_since(now).min(SLICE);
+            match ready(slice.max(Duration::from_millis(1))) {
+                Ok(Some(value)) => return Ok(Some(value)),
+                Ok(None) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(Failure::from_io(error)),
+            }
+            now = Instant::now();
+        }
     }
 }
 
@@ -116,25 +136,9 @@ impl Drop for Current {
 /// Waits in slices until `ready` answers, the call is stopped, or `limit` has passed (`Ok(None)`).
 pub(crate) fn wait_for<T>(
     limit: Instant,
-    mut ready: impl FnMut(Duration) -> io::Result<Option<T>>,
+    ready: impl FnMut(Duration) -> io::Result<Option<T>>,
 ) -> Result<Option<T>, Failure> {
-    let exchange = Exchange::current()?;
-    loop {
-        exchange.stop_reason()?;
-        let now = Instant::now();
-        if now >= limit {
-            return Ok(None);
-        }
-        let until = exchange.call.deadline().map_or(limit, |at| at.min(limit));
-        // A little too long is better than waking up just before the moment.
-        let slice = until.saturating_duration_since(now).min(SLICE).max(Duration::from_millis(1));
-        match ready(slice) {
-            Ok(Some(value)) => return Ok(Some(value)),
-            Ok(None) => {}
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(Failure::from_io(error)),
-        }
-    }
+    Exchange::current()?.wait(Instant::now(), limit, ready)
 }
 
 /// A connected socket whose every single wait is bounded by a slice.
@@ -192,11 +196,12 @@ impl Socket {
         mut once: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let exchange = Exchange::current()?;
+        let now = Instant::now();
         let (limit, option) = match exchange.connecting_until.get() {
             Some(limit) => (limit, "connect_timeout_ms"),
-            None => (Instant::now() + exchange.idle, "idle_timeout_ms"),
+            None => (now + exchange.idle, "idle_timeout_ms"),
         };
-        let transferred = wait_for(limit, |slice| {
+        let transferred = exchange.wait(now, limit, |slice| {
             if cfg!(windows) && !poll_one(&self.stream, flags, slice)? {
                 return Ok(None);
             }

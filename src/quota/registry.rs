@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use super::clock::SystemClock;
 use super::limiter::Limiter;
+use crate::ffi::process;
 
 /// What the service counts by: destination, tenant and application.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,7 +52,7 @@ fn node(pid: u32) -> &'static Node {
 
 /// The limiter for `key`, shared with every client of this process that has the same key.
 pub(crate) fn limiter(key: &Key) -> Arc<Limiter> {
-    let mut limiters = node(std::process::id()).limiters.lock();
+    let mut limiters = node(process::id()).limiters.lock();
     if let Some(limiter) = limiters.get(key) {
         return Arc::clone(limiter);
     }
