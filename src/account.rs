@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 use crate::net::agent::{Http, Settings};
 use crate::net::tls;
 use crate::options::{OnDuplicate, OnFullQuota, Options};
+use crate::quota::Rules;
 use crate::quota::limiter::Limiter;
-use crate::quota::limits::Limits;
 use crate::quota::registry::{self, Key};
 use crate::service::base_url::BaseUrl;
 use crate::service::cloud;
@@ -23,7 +23,7 @@ pub(crate) struct Account {
     pub http: Http,
     pub tokens: Cache,
     pub api: BaseUrl,
-    pub limits: Limits,
+    pub rules: Rules,
     pub on_full_quota: OnFullQuota,
     pub on_duplicate: OnDuplicate,
     pub max_retries: u32,
@@ -68,7 +68,7 @@ impl Account {
         Ok(Account {
             http,
             tokens: Cache::new(choice::source(options, cloud, max_retries)?),
-            limits: limits.share(options.quota_share.unwrap_or(100)),
+            rules: Rules { limits: limits.share(options.quota_share.unwrap_or(100)), ledger: None },
             on_full_quota: options.quota,
             on_duplicate: options.on_duplicate,
             max_retries,

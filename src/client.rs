@@ -77,8 +77,8 @@ impl Client {
     /// How much of each quota is used by this process, and when the next call could go out.
     pub fn quota(&self) -> Result<Vec<QuotaWindow>> {
         self.run("quota_status", None, |_| {
-            let Account { limiter, limits, .. } = &self.account;
-            Ok(report(limiter.get().map(AsRef::as_ref), limits))
+            let Account { limiter, rules, .. } = &self.account;
+            Ok(report(limiter.get().map(AsRef::as_ref), rules))
         })
     }
 

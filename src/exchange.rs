@@ -41,7 +41,8 @@ impl Account {
                             continue;
                         }
                         Status::Throttled => {
-                            limiter.close(request.quota, error.retry_after().unwrap_or_default());
+                            let wait = error.retry_after().unwrap_or_default();
+                            limiter.close(request.quota, &self.rules, wait);
                         }
                         _ => {}
                     }
@@ -150,13 +151,14 @@ impl Account {
 
     fn slot(&self, limiter: &Arc<Limiter>, call: &Call, quota: Quota) -> Result<Permit<'_>> {
         let wait = self.on_full_quota == OnFullQuota::Wait;
-        limiter.acquire(quota, &self.limits, call, wait).map_err(|refusal| match refusal {
+        limiter.acquire(quota, &self.rules, call, wait).map_err(|refusal| match refusal {
             Refusal::Stopped(stop) => {
                 let error = Error::from(stop).at(Stage::Quota);
-                let wait = limiter.snapshot(quota, &self.limits).available_in;
+                let wait = limiter.snapshot(quota, &self.rules).available_in;
                 // Only who ran out of time is helped by knowing when to come back.
                 error.after(wait.filter(|w| stop == Stop::Deadline && !w.is_zero()))
             }
+            Refusal::Failed(error) => error,
             Refusal::NoRoom(wait) => {
                 let endpoint = quota.name();
                 let when = match wait {

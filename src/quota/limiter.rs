@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::Rules;
 use super::clock::{Clock, Time};
-use super::limits::Limits;
+use super::foreign::{self, Foreign};
+use super::ledger::{Answer, Held, Outcome};
 use super::window::{Admission, Log, Window};
+use crate::Error;
 use crate::call::{Call, Signal, Stop};
 use crate::service::endpoint::{PerQuota, Quota};
 
@@ -24,13 +27,23 @@ struct Budget {
     log: Log,
     /// The service said 429: nothing goes out before this.
     closed_until: Option<Time>,
+    /// What others spend of the same quota, as far as 429s have shown it.
+    foreign: Foreign,
     /// Who waits, in the order they came. Only the first one watches the clock.
     queue: VecDeque<Arc<Signal>>,
 }
 
 impl Budget {
     fn admission(&self, windows: &[Window], now: Time) -> Admission {
-        match (self.log.admission(windows, now), self.closed_until.filter(|at| *at > now)) {
+        let admission = match self.foreign.eases_at(now) {
+            None => self.log.admission(windows, now),
+            Some(eases) => match self.log.admission(&self.foreign.leave_room(windows, now), now) {
+                Admission::Now => Admission::Now,
+                Admission::At(free) => Admission::At(free.min(eases)),
+                Admission::AfterReply => Admission::At(eases),
+            },
+        };
+        match (admission, self.closed_until.filter(|at| *at > now)) {
             (Admission::Now, Some(closed)) => Admission::At(closed),
             (Admission::At(free), Some(closed)) => Admission::At(free.max(closed)),
             (admission, _) => admission,
@@ -76,11 +89,14 @@ enum Turn {
 }
 
 /// Why no permit was given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Refusal {
     Stopped(Stop),
     /// The caller did not want to wait; the wait is given where it is known.
     NoRoom(Option<Duration>),
+    /// The shared log cannot be used, and the options say not to go on without it.
+    #[allow(dead_code, reason = "the shared forms follow")]
+    Failed(Error),
 }
 
 /// What one endpoint's budget looks like, for the quota document.
@@ -90,14 +106,32 @@ pub(crate) struct Snapshot {
     pub queued: usize,
     /// `None`: not before a call in flight has ended.
     pub available_in: Option<Duration>,
-    /// Slots in use, one figure per window.
-    pub used: Vec<usize>,
+    /// How long the endpoint stays closed after a 429.
+    pub closed_for: Option<Duration>,
+    /// One entry per window.
+    pub windows: Vec<WindowSnapshot>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct WindowSnapshot {
+    /// Slots in use.
+    pub used: usize,
+    /// Slots left to others, who were seen to use them.
+    pub foreign: u32,
+    /// When the slots that are in use and no longer in flight fall free, soonest first.
+    pub free_in: Vec<Duration>,
 }
 
 /// A budget that nobody has touched.
 impl Default for Snapshot {
     fn default() -> Snapshot {
-        Snapshot { in_flight: 0, queued: 0, available_in: Some(Duration::ZERO), used: Vec::new() }
+        Snapshot {
+            in_flight: 0,
+            queued: 0,
+            available_in: Some(Duration::ZERO),
+            closed_for: None,
+            windows: Vec::new(),
+        }
     }
 }
 
@@ -111,58 +145,106 @@ impl Limiter {
     pub(crate) fn acquire<'a>(
         self: &Arc<Limiter>,
         quota: Quota,
-        limits: &'a Limits,
+        rules: &'a Rules,
         call: &Call,
         wait: bool,
     ) -> Result<Permit<'a>, Refusal> {
-        let windows = limits.of(quota);
+        let windows = rules.limits.of(quota);
         call.check().map_err(Refusal::Stopped)?;
-        let first_look = self.with(quota, |budget, now| {
-            let turn = match budget.queue.is_empty() {
-                true => budget.turn(windows, now),
-                false => Turn::Wait(None),
-            };
-            if wait && turn != Turn::Go {
-                budget.queue.push_back(Arc::clone(call.signal()));
-            }
-            turn
-        });
-        match first_look {
-            Turn::Go => return Ok(self.permit(quota, windows)),
-            Turn::Wait(free) if !wait => {
-                let now = self.clock.now();
-                return Err(Refusal::NoRoom(free.map(|free| free.since(now))));
-            }
-            Turn::Wait(_) => {}
-        }
-        let _place = Place { limiter: self, quota, signal: call.signal() };
+        let mut place: Option<Place<'_>> = None;
         loop {
-            let turn = self.with(quota, |budget, now| match budget.is_first(call.signal()) {
-                true => budget.turn(windows, now),
-                false => Turn::Wait(None),
+            let turn = self.with(quota, |budget, now| {
+                let is_next = match &place {
+                    None => budget.queue.is_empty(),
+                    Some(_) => budget.is_first(call.signal()),
+                };
+                let turn = if is_next { budget.turn(windows, now) } else { Turn::Wait(None) };
+                if wait && turn != Turn::Go && place.is_none() {
+                    budget.queue.push_back(Arc::clone(call.signal()));
+                }
+                turn
             });
-            match turn {
-                Turn::Go => return Ok(self.permit(quota, windows)),
-                Turn::Wait(until) => self.clock.wait(call, until).map_err(Refusal::Stopped)?,
+            let until = match turn {
+                Turn::Go => match self.confirm(quota, rules, call)? {
+                    Ok(permit) => return Ok(permit),
+                    Err(until) => {
+                        if wait && place.is_none() {
+                            self.with(quota, |budget, _| {
+                                budget.queue.push_back(Arc::clone(call.signal()));
+                            });
+                        }
+                        Some(until)
+                    }
+                },
+                Turn::Wait(until) => until,
+            };
+            if !wait {
+                let now = self.clock.now();
+                return Err(Refusal::NoRoom(until.map(|until| until.since(now))));
+            }
+            place.get_or_insert_with(|| Place { limiter: self, quota, signal: call.signal() });
+            self.clock.wait(call, until).map_err(Refusal::Stopped)?;
+        }
+    }
+
+    /// There is room as far as this process knows, and the slot is taken here; where the quota is shared, it
+    /// is to be taken there too. `Err`: there is no room there before this time.
+    fn confirm<'a>(
+        self: &Arc<Limiter>,
+        quota: Quota,
+        rules: &'a Rules,
+        call: &Call,
+    ) -> Result<Result<Permit<'a>, Time>, Refusal> {
+        let windows = rules.limits.of(quota);
+        let mut permit =
+            Permit { limiter: Arc::clone(self), quota, windows, held: None, settled: false };
+        let Some(ledger) = &rules.ledger else {
+            return Ok(Ok(permit));
+        };
+        let room = self.with(quota, |budget, now| budget.foreign.leave_room(windows, now));
+        match ledger.begin(quota, &room, call) {
+            Ok(Answer::Taken(slot)) => {
+                permit.held = Some(Held::new(ledger, quota, slot));
+                Ok(Ok(permit))
+            }
+            Ok(Answer::Unavailable) => Ok(Ok(permit)),
+            answer => {
+                permit.give_back(call.signal());
+                match answer {
+                    Ok(Answer::Wait(wait)) => Ok(Err(self.clock.now().plus(wait))),
+                    Err(refusal) => Err(refusal),
+                    Ok(_) => Ok(Err(self.clock.now())),
+                }
             }
         }
     }
 
-    fn permit<'a>(self: &Arc<Limiter>, quota: Quota, windows: &'a [Window]) -> Permit<'a> {
-        Permit { limiter: Arc::clone(self), quota, windows, settled: false }
-    }
-
-    /// The service answered 429: nobody goes out on this endpoint for `wait`.
-    pub(crate) fn close(&self, quota: Quota, wait: Duration) {
-        self.with(quota, |budget, now| {
-            budget.closed_until = budget.closed_until.max(Some(now.plus(wait)));
+    /// The service answered 429: nobody goes out on this endpoint for `wait`. We keep its limits, so somebody
+    /// else must have spent the rest: that much is left to them for a while.
+    pub(crate) fn close(&self, quota: Quota, rules: &Rules, wait: Duration) {
+        let windows = rules.limits.of(quota);
+        let shared = rules.ledger.as_ref().and_then(|ledger| {
+            ledger.close(quota, wait);
+            ledger.view(quota, windows).ok()
         });
+        let lesson = self.with(quota, |budget, now| {
+            budget.closed_until = budget.closed_until.max(Some(now.plus(wait)));
+            let used = windows.iter().enumerate().map(|(at, window)| {
+                let here = budget.log.used(*window, now);
+                let all = shared.as_ref().and_then(|view| view.windows.get(at)).map(|w| w.used);
+                all.unwrap_or_default().max(here)
+            });
+            budget.foreign.learn(windows, used, now)
+        });
+        if let Some(lesson) = lesson {
+            foreign::warn(quota, lesson);
+        }
     }
 
-    /// How the budget of one endpoint stands, seen with these limits.
-    pub(crate) fn snapshot(&self, quota: Quota, limits: &Limits) -> Snapshot {
-        let windows = limits.of(quota);
-        self.with(quota, |budget, now| Snapshot {
+    /// How the budget of one endpoint stands, seen with these rules.
+    pub(crate) fn snapshot(&self, quota: Quota, rules: &Rules) -> Snapshot {
+        let windows = rules.limits.of(quota);
+        let mut snapshot = self.with(quota, |budget, now| Snapshot {
             in_flight: budget.log.in_flight(),
             queued: budget.queue.len(),
             available_in: match budget.admission(windows, now) {
@@ -170,8 +252,21 @@ impl Limiter {
                 Admission::At(free) => Some(free.since(now)),
                 Admission::AfterReply => None,
             },
-            used: windows.iter().map(|window| budget.log.used(*window, now)).collect(),
-        })
+            closed_for: budget.closed_until.filter(|at| *at > now).map(|at| at.since(now)),
+            windows: windows
+                .iter()
+                .map(|window| WindowSnapshot {
+                    used: budget.log.used(*window, now),
+                    foreign: budget.foreign.of(window.length, now),
+                    free_in: budget.log.free_in(*window, now),
+                })
+                .collect(),
+        });
+        let view = rules.ledger.as_ref().and_then(|ledger| ledger.view(quota, windows).ok());
+        if let Some(view) = view {
+            snapshot.take_in(view);
+        }
+        snapshot
     }
 
     /// Whether forgetting this limiter would forget nothing that still counts.
@@ -181,6 +276,7 @@ impl Limiter {
         budgets.iter().all(|budget| {
             budget.queue.is_empty()
                 && budget.closed_until.is_none_or(|at| at <= now)
+                && !budget.foreign.is_known(now)
                 && budget.log.is_idle(now)
         })
     }
@@ -213,24 +309,53 @@ pub(crate) struct Permit<'a> {
     limiter: Arc<Limiter>,
     quota: Quota,
     windows: &'a [Window],
+    /// The same slot in the shared log.
+    held: Option<Held>,
     settled: bool,
 }
 
 impl Permit<'_> {
     /// The reply has arrived: the service counted the call before now.
     pub(crate) fn replied(mut self) {
-        self.settle(|log, now| log.end(now));
+        self.settle(Outcome::Replied);
     }
 
     /// The call never left this machine, so the service cannot have counted it.
     pub(crate) fn not_sent(mut self) {
-        self.settle(|log, _| log.undo());
+        self.settle(Outcome::NotSent);
     }
 
-    fn settle(&mut self, act: impl FnOnce(&mut Log, Time)) {
+    /// The same slot in the shared log, where there is one: to be kept alive while the call is under way.
+    #[allow(dead_code, reason = "the shared forms follow")]
+    pub(crate) fn held(&self) -> Option<&Held> {
+        self.held.as_ref()
+    }
+
+    /// Gives back a slot that was taken here but not in the shared log. Who gives it back is not woken:
+    /// it would ask again at once.
+    fn give_back(mut self, by: &Arc<Signal>) {
         self.settled = true;
+        self.limiter.with(self.quota, |budget, _| {
+            budget.log.undo();
+            if !budget.is_first(by) {
+                budget.wake_first();
+            }
+        });
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        self.settled = true;
+        let windows = self.windows;
+        // First where others wait for it, then here, where the next one is woken to ask there.
+        if let Some(held) = self.held.take() {
+            held.settle(outcome, windows);
+        }
         self.limiter.with(self.quota, |budget, now| {
-            act(&mut budget.log, now);
+            match outcome {
+                Outcome::Replied => budget.log.end(now),
+                Outcome::NotSent => budget.log.undo(),
+                Outcome::GivenUp => budget.log.abandon(now, windows),
+            }
             budget.wake_first();
         });
     }
@@ -239,8 +364,7 @@ impl Permit<'_> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if !self.settled {
-            let windows = self.windows;
-            self.settle(|log, now| log.abandon(now, windows));
+            self.settle(Outcome::GivenUp);
         }
     }
 }

@@ -15,9 +15,22 @@
 //! counts as answered half a minute later (a shortest window later, if that is less). The proof assumes that
 //! nothing arrives after that.
 
+use std::sync::Arc;
+
 pub(crate) mod clock;
+mod foreign;
+#[allow(dead_code, reason = "the shared forms follow")]
+pub(crate) mod ledger;
 pub(crate) mod limiter;
 pub(crate) mod limits;
 pub(crate) mod registry;
 pub(crate) mod report;
 pub(crate) mod window;
+
+/// What a client keeps to.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub limits: limits::Limits,
+    /// Where the quota is shared with other processes.
+    pub ledger: Option<Arc<dyn ledger::Ledger>>,
+}

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::Rules;
 use super::limiter::Limiter;
-use super::limits::Limits;
 use crate::error::millis_up;
 use crate::service::endpoint::Quota;
 
@@ -27,41 +27,67 @@ pub struct QuotaWindow {
     pub queued: usize,
     /// When a call could go out if it were the next one; `None`: not before a call in flight has ended.
     pub available_in: Option<Duration>,
+    /// How long the endpoint stays closed because the service said 429.
+    pub closed_for: Option<Duration>,
+    /// Calls of this window that are left to others: 429s showed that somebody else spends the same quota.
+    pub left_to_others: u32,
+    /// When slots that are in use, and no longer in flight, fall free: the next hundred.
+    pub free_in: Vec<Duration>,
 }
 
 impl Serialize for QuotaWindow {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut row = serializer.serialize_struct("quota", 7)?;
-        row.serialize_field("endpoint", self.endpoint)?;
-        row.serialize_field("limit", &self.limit)?;
+        let mut row = serializer.serialize_map(None)?;
+        row.serialize_entry("endpoint", self.endpoint)?;
+        row.serialize_entry("limit", &self.limit)?;
         match self.window.subsec_nanos() {
-            0 => row.serialize_field("window_s", &self.window.as_secs())?,
-            _ => row.serialize_field("window_s", &self.window.as_secs_f64())?,
+            0 => row.serialize_entry("window_s", &self.window.as_secs())?,
+            _ => row.serialize_entry("window_s", &self.window.as_secs_f64())?,
         }
-        row.serialize_field("used", &self.used)?;
-        row.serialize_field("in_flight", &self.in_flight)?;
-        row.serialize_field("queued", &self.queued)?;
+        row.serialize_entry("used", &self.used)?;
+        row.serialize_entry("in_flight", &self.in_flight)?;
+        row.serialize_entry("queued", &self.queued)?;
         if let Some(wait) = self.available_in {
-            row.serialize_field("available_in_ms", &millis_up(wait))?;
+            row.serialize_entry("available_in_ms", &millis_up(wait))?;
+        }
+        if let Some(wait) = self.closed_for {
+            row.serialize_entry("closed_ms", &millis_up(wait))?;
+            row.serialize_entry("closed_by", "throttled")?;
+        }
+        if self.left_to_others > 0 {
+            row.serialize_entry("left_to_others", &self.left_to_others)?;
+        }
+        if !self.free_in.is_empty() {
+            let free = self.free_in.iter().map(|wait| millis_up(*wait)).collect::<Vec<_>>();
+            row.serialize_entry("free_in_ms", &free)?;
         }
         row.end()
     }
 }
 
+/// As many instants as anybody will plan ahead with.
+const MAX_FREE: usize = 100;
+
 /// One entry per endpoint and window. Without a limiter nothing was spent yet.
-pub(crate) fn report(limiter: Option<&Limiter>, limits: &Limits) -> Vec<QuotaWindow> {
+pub(crate) fn report(limiter: Option<&Limiter>, rules: &Rules) -> Vec<QuotaWindow> {
     let mut entries = Vec::new();
     for quota in Quota::ALL {
-        let snapshot = limiter.map(|limiter| limiter.snapshot(quota, limits)).unwrap_or_default();
-        for (at, window) in limits.of(quota).iter().enumerate() {
+        let snapshot = limiter.map(|limiter| limiter.snapshot(quota, rules)).unwrap_or_default();
+        let mut seen = snapshot.windows.into_iter();
+        for window in rules.limits.of(quota) {
+            let mut seen = seen.next().unwrap_or_default();
+            seen.free_in.truncate(MAX_FREE);
             entries.push(QuotaWindow {
                 endpoint: quota.name(),
                 limit: window.limit,
                 window: window.length,
-                used: snapshot.used.get(at).copied().unwrap_or(0),
+                used: seen.used,
                 in_flight: snapshot.in_flight,
                 queued: snapshot.queued,
                 available_in: snapshot.available_in,
+                closed_for: snapshot.closed_for,
+                left_to_others: seen.foreign,
+                free_in: seen.free_in,
             });
         }
     }

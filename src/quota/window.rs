@@ -15,13 +15,16 @@ pub(crate) struct Window {
 impl Window {
     /// How long after its reply a call keeps its slot: the window, and a thousandth more, because our
     /// clock and the service's do not run at exactly the same rate.
-    fn hold(self) -> Duration {
+    pub(crate) fn hold(self) -> Duration {
         self.length + self.length / 1_000 + Duration::from_millis(1)
     }
 }
 
 /// How long the bytes of an attempt that was given up may take to arrive.
-const STRAGGLING: Duration = Duration::from_secs(30);
+pub(crate) fn straggling(windows: &[Window]) -> Duration {
+    let shortest = windows.iter().map(|window| window.length).min().unwrap_or_default();
+    shortest.min(Duration::from_secs(30))
+}
 
 /// When a call may go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +82,7 @@ impl Log {
     /// An attempt was given up without a reply. Its bytes may still be under way, in the network or in a
     /// proxy, and be counted when they arrive: its slot begins to age only when that has become unlikely.
     pub(crate) fn abandon(&mut self, now: Time, windows: &[Window]) {
-        let shortest = windows.iter().map(|w| w.length).min().unwrap_or_default();
-        self.end_at(now.plus(STRAGGLING.min(shortest)), now);
+        self.end_at(now.plus(straggling(windows)), now);
     }
 
     fn end_at(&mut self, stamp: Time, now: Time) {
@@ -102,6 +104,12 @@ impl Log {
     pub(crate) fn used(&self, window: Window, now: Time) -> usize {
         let alive = self.ended.iter().rev().take_while(|stamp| stamp.plus(window.hold()) > now);
         self.in_flight + alive.count()
+    }
+
+    /// When the slots of `window` that are no longer in flight fall free, soonest first.
+    pub(crate) fn free_in(&self, window: Window, now: Time) -> Vec<Duration> {
+        let free = self.ended.iter().map(|stamp| stamp.plus(window.hold()));
+        free.filter(|free| *free > now).map(|free| free.since(now)).collect()
     }
 
     pub(crate) fn in_flight(&self) -> usize {

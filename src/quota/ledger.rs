@@ -1,0 +1,111 @@
+//! A log of the quota that reaches beyond this process: what the limiter asks of it.
+//!
+//! It knows one kind of entry: a slot with the time up to which the service may still count its call. For a
+//! call under way that time lies ahead and is moved on while the call lives; a reply moves it back to now. So
+//! a process that dies at any instant leaves slots behind that age like any other, without anybody's help.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::limiter::{Refusal, Snapshot, WindowSnapshot};
+use super::window::{Window, straggling};
+use crate::Error;
+use crate::call::Call;
+use crate::service::endpoint::Quota;
+
+/// A quota log shared with other processes.
+pub(crate) trait Ledger: Debug + Send + Sync {
+    /// Takes a slot if every window has room for it.
+    fn begin(&self, quota: Quota, windows: &[Window], call: &Call) -> Result<Answer, Refusal>;
+
+    /// Says how a call ended.
+    fn settle(&self, quota: Quota, slot: Slot, outcome: Outcome, windows: &[Window]);
+
+    /// Keeps a slot for another [`lease`]. `false`: it was lost, because it was not kept in time.
+    fn renew(&self, quota: Quota, slot: Slot, windows: &[Window]) -> bool;
+
+    /// The service said 429: nothing goes out on this endpoint for `wait`.
+    fn close(&self, quota: Quota, wait: Duration);
+
+    /// How an endpoint stands.
+    fn view(&self, quota: Quota, windows: &[Window]) -> Result<View, Error>;
+
+    /// Time that passes also while the machine sleeps.
+    fn now(&self) -> Duration;
+}
+
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Taken(Slot),
+    /// No room; worth asking again after this time.
+    Wait(Duration),
+    /// The log cannot be used, and the caller is to go on without it.
+    Unavailable,
+}
+
+/// A slot in the log: its place, and a number that nobody else's entry there has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    pub place: u64,
+    pub owner: u64,
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Replied,
+    NotSent,
+    /// Without a reply: its bytes may still arrive.
+    GivenUp,
+}
+
+/// How an endpoint stands for all who share it.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    pub in_flight: usize,
+    pub available_in: Duration,
+    pub closed_for: Option<Duration>,
+    pub windows: Vec<WindowSnapshot>,
+}
+
+impl Snapshot {
+    /// What the shared log knows counts where it is more than this process knows.
+    pub(super) fn take_in(&mut self, view: View) {
+        self.in_flight = self.in_flight.max(view.in_flight);
+        self.available_in = self.available_in.map(|wait| wait.max(view.available_in));
+        self.closed_for = self.closed_for.max(view.closed_for);
+        for (mine, shared) in self.windows.iter_mut().zip(view.windows) {
+            if shared.used >= mine.used {
+                (mine.used, mine.free_in) = (shared.used, shared.free_in);
+            }
+        }
+    }
+}
+
+/// How long a slot stays taken without a word from its holder: long enough that the bytes of a holder who
+/// died right after its last renewal have arrived, or never will.
+pub(crate) fn lease(windows: &[Window]) -> Duration {
+    (straggling(windows) * 2).max(SHORTEST_LEASE)
+}
+
+/// A holder that gets the processor rarely must still be able to renew in time.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+
+/// A slot that this process holds in a shared log.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    ledger: Arc<dyn Ledger>,
+    quota: Quota,
+    slot: Slot,
+}
+
+impl Held {
+    pub(crate) fn new(ledger: &Arc<dyn Ledger>, quota: Quota, slot: Slot) -> Held {
+        Held { ledger: Arc::clone(ledger), quota, slot }
+    }
+
+    pub(crate) fn settle(&self, outcome: Outcome, windows: &[Window]) {
+        self.ledger.settle(self.quota, self.slot, outcome, windows);
+    }
+}
