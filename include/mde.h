@@ -463,12 +463,19 @@ int32_t mde_list_actions(const mde_client *client,
                          char **out_json);
 
 /**
- * How much of each quota this process has used, and when the next call could go out. No request is sent.
+ * How much of each quota is used, and when the next call could go out. No request is sent.
  *
  * On MDE_OK: {"quotas":[{"endpoint":"collect","limit":100,"window_s":60,"used":3,"in_flight":1,
- * "queued":0,"available_in_ms":0},…]}, one entry per endpoint and window. `available_in_ms` counts all
- * windows of the endpoint together; it is absent while it depends on the reply to a call in flight. Until a
- * client's first call has shown whose quota is spent, everything is zero.
+ * "queued":0,"available_in_ms":0,"free_in_ms":[57013,58992]},…],"log":{"kind":"process"}}, one entry per
+ * endpoint and window. `available_in_ms` counts all windows of the endpoint together; it is absent while it
+ * depends on the reply to a call in flight. `free_in_ms`: when slots in use fall free, soonest first, at most
+ * 100: the n-th call from now, behind those queued, goes out at once in a window with limit - used >= n +
+ * queued, and else when enough of them have fallen free. `closed_ms`, with `closed_by`, while the service
+ * keeps the endpoint closed after a 429. `left_to_others`: calls that are left out because a 429 showed
+ * that somebody else spends the same quota; half of them come back with every window. `log`: "process", or
+ * "file" with its `place` (option quota_file) and, while it cannot be used, the `trouble`. Where the log is
+ * shared the figures are those of all who share it, `queued` apart. Until a client's first call has shown
+ * whose quota is spent, everything is zero.
  */
 MDE_API
 int32_t mde_quota_status(const mde_client *client,

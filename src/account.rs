@@ -8,9 +8,9 @@ use zeroize::Zeroizing;
 use crate::net::agent::{Http, Settings};
 use crate::net::tls;
 use crate::options::{OnDuplicate, OnFullQuota, Options};
-use crate::quota::Rules;
 use crate::quota::limiter::Limiter;
 use crate::quota::registry::{self, Key};
+use crate::quota::{Rules, file};
 use crate::service::base_url::BaseUrl;
 use crate::service::cloud;
 use crate::token::cache::Cache;
@@ -29,6 +29,7 @@ pub(crate) struct Account {
     pub max_retries: u32,
     /// Known from the first token on.
     pub limiter: OnceCell<Arc<Limiter>>,
+    quota_file: Option<String>,
     tenant_id: Option<String>,
     client_id: Option<String>,
     client_secret: Option<Zeroizing<String>>,
@@ -68,11 +69,15 @@ impl Account {
         Ok(Account {
             http,
             tokens: Cache::new(choice::source(options, cloud, max_retries)?),
-            rules: Rules { limits: limits.share(options.quota_share.unwrap_or(100)), ledger: None },
+            rules: Rules {
+                limits: limits.share(options.quota_share.unwrap_or(100)),
+                ledger: OnceCell::new(),
+            },
             on_full_quota: options.quota,
             on_duplicate: options.on_duplicate,
             max_retries,
             limiter: OnceCell::new(),
+            quota_file: options.quota_file.clone(),
             tenant_id: options.tenant_id.clone(),
             client_id: options.client_id.clone(),
             client_secret: options.client_secret.clone(),
@@ -94,6 +99,9 @@ impl Account {
                 tenant.as_deref().unwrap_or("unknown"),
                 application.as_deref().unwrap_or("unknown"),
             );
+            if let Some(path) = &self.quota_file {
+                let _ = self.rules.ledger.set(file::ledger(path, &key, &self.rules.limits));
+            }
             registry::limiter(&key)
         };
         Arc::clone(self.limiter.get_or_init(learn))

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::quota::ledger::Keeper;
 use crate::{Error, Status};
 
 /// Why an operation has to end early.
@@ -183,6 +184,7 @@ pub(crate) struct Call {
     cancel: Option<Cancel>,
     client: Arc<Running>,
     unsettled: AtomicBool,
+    keeper: Mutex<Option<Keeper>>,
 }
 
 impl Call {
@@ -202,6 +204,7 @@ impl Call {
             cancel: cancel.cloned(),
             client: Arc::clone(client),
             unsettled: AtomicBool::new(false),
+            keeper: Mutex::new(None),
         };
         call.client.add(&call.signal);
         if let Some(Cancel(state)) = &call.cancel {
@@ -255,6 +258,16 @@ impl Call {
     /// When the operation must have ended.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    /// What has to be kept alive from now on while this call waits for the network.
+    pub(crate) fn set_keeper(&self, keeper: Option<Keeper>) {
+        *self.keeper.lock() = keeper;
+    }
+
+    /// Keeps it alive. `false`: it was lost.
+    pub(crate) fn keep(&self) -> bool {
+        self.keeper.lock().as_mut().is_none_or(Keeper::keep)
     }
 
     /// Notes whether a request that changes something may have been carried out without our knowing.

@@ -11,7 +11,7 @@ use crate::collect::{self, Collected};
 use crate::ffi::process;
 use crate::log::{self, Level};
 use crate::options::Options;
-use crate::quota::report::{QuotaWindow, report};
+use crate::quota::report::{QuotaStatus, report};
 use crate::service::model::MachineAction;
 use crate::{Error, Result, Status};
 
@@ -74,8 +74,8 @@ impl Client {
         self.run("list_actions", cancel, |call| actions::list(&self.account, call, filter))
     }
 
-    /// How much of each quota is used by this process, and when the next call could go out.
-    pub fn quota(&self) -> Result<Vec<QuotaWindow>> {
+    /// How much of each quota is used, when the next call could go out, and where the log of calls lives.
+    pub fn quota(&self) -> Result<QuotaStatus> {
         self.run("quota_status", None, |_| {
             let Account { limiter, rules, .. } = &self.account;
             Ok(report(limiter.get().map(AsRef::as_ref), rules))

@@ -25,7 +25,10 @@ impl Account {
         loop {
             attempt += 1;
             let (token, limiter, permit) = self.admit(call, request.quota)?;
-            let (error, next) = match self.send(call, request, &url, &token) {
+            call.set_keeper(permit.keeper());
+            let sent = self.send(call, request, &url, &token);
+            call.set_keeper(None);
+            let (error, next) = match sent {
                 Ok(mut reply) => {
                     permit.replied();
                     log_reply(request, attempt, &reply);

@@ -34,7 +34,7 @@ pub use client::Client;
 pub use collect::Collected;
 pub use error::{Error, Result, Stage};
 pub use options::Options;
-pub use quota::report::QuotaWindow;
+pub use quota::report::{QuotaLog, QuotaStatus, QuotaWindow};
 pub use service::model::{ActionStatus, MachineAction};
 pub use status::Status;
 pub use token::{ProvidedToken, TokenProvider};

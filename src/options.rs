@@ -48,6 +48,7 @@ pub struct Options {
     pub(crate) quota: OnFullQuota,
     pub(crate) quota_limits: Option<Limits>,
     pub(crate) quota_share: Option<u32>,
+    pub(crate) quota_file: Option<String>,
     pub(crate) user_agent: Option<String>,
 }
 

@@ -102,6 +102,11 @@ impl Exchange {
         let until = self.call.deadline().map_or(limit, |at| at.min(limit));
         loop {
             self.call.check_at(now).map_err(Failure::from)?;
+            // A process that was stopped for long may wake up without its slot in a shared quota.
+            if !self.call.keep() && !self.sent.get() {
+                let message = "the slot in the shared quota was lost before the request was sent";
+                return Err(Failure::new(Status::Broken, message).transient(true));
+            }
             if now >= limit {
                 return Ok(None);
             }

@@ -20,6 +20,13 @@ pub(super) fn not_empty(value: &str) -> Result<String> {
     }
 }
 
+pub(super) fn absolute(value: &str) -> Result<String> {
+    match std::path::Path::new(value).is_absolute() && !value.contains('\0') {
+        true => Ok(value.to_owned()),
+        false => Err("is no absolute path".to_owned()),
+    }
+}
+
 pub(super) fn secret(value: &str) -> Result<Zeroizing<String>> {
     if value.chars().any(char::is_control) {
         let problem =

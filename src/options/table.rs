@@ -1,6 +1,8 @@
 //! The table of options: name, meaning, default, check.
 
-use super::check::{agent, millis, name, not_empty, one_of, secret, token, url, visible, whole};
+use super::check::{
+    absolute, agent, millis, name, not_empty, one_of, secret, token, url, visible, whole,
+};
 use super::{Auth, Millis, OnDuplicate, OnFullQuota, Options};
 use crate::net::proxy::{self, Choice, Proxy};
 use crate::quota::limits::{self, Limits};
@@ -226,6 +228,15 @@ pub(crate) const TABLE: &[Spec] = &[
         "100",
         "Percentage of the limits that this product may use, to leave room for others with the same identity.",
         |o, v| whole(v, 1, 100).map(|v| o.quota_share = Some(v)),
+    ),
+    text(
+        "quota_file",
+        "an absolute path in UTF-8",
+        "none: each process keeps its own log",
+        "A file through which all processes of this host share one quota, and which keeps it over restarts. One \
+         file per tenant and application, in a folder that only trusted users can write to; it is made if it \
+         is not there.",
+        |o, v| absolute(v).map(|v| o.quota_file = Some(v)),
     ),
     text(
         "user_agent",

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use super::limiter::{Refusal, Snapshot, WindowSnapshot};
 use super::window::{Window, straggling};
-use crate::Error;
 use crate::call::Call;
 use crate::service::endpoint::Quota;
 
@@ -28,11 +27,17 @@ pub(crate) trait Ledger: Debug + Send + Sync {
     /// The service said 429: nothing goes out on this endpoint for `wait`.
     fn close(&self, quota: Quota, wait: Duration);
 
-    /// How an endpoint stands.
-    fn view(&self, quota: Quota, windows: &[Window]) -> Result<View, Error>;
+    /// How an endpoint stands; `None`: not to be learned at present.
+    fn view(&self, quota: Quota, windows: &[Window]) -> Option<View>;
 
     /// Time that passes also while the machine sleeps.
     fn now(&self) -> Duration;
+
+    /// What kind of log it is, and where it lives.
+    fn place(&self) -> (&'static str, String);
+
+    /// Why it is not used at present, to complete "the log …".
+    fn trouble(&self) -> Option<String>;
 }
 
 #[derive(Debug)]
@@ -98,14 +103,52 @@ pub(crate) struct Held {
     ledger: Arc<dyn Ledger>,
     quota: Quota,
     slot: Slot,
+    /// No later than this, on the log's own clock.
+    taken_at: Duration,
 }
 
 impl Held {
-    pub(crate) fn new(ledger: &Arc<dyn Ledger>, quota: Quota, slot: Slot) -> Held {
-        Held { ledger: Arc::clone(ledger), quota, slot }
+    /// `asked_at`: when the log was asked for it.
+    pub(crate) fn new(
+        ledger: &Arc<dyn Ledger>,
+        quota: Quota,
+        slot: Slot,
+        asked_at: Duration,
+    ) -> Held {
+        Held { ledger: Arc::clone(ledger), quota, slot, taken_at: asked_at }
     }
 
     pub(crate) fn settle(&self, outcome: Outcome, windows: &[Window]) {
         self.ledger.settle(self.quota, self.slot, outcome, windows);
+    }
+}
+
+/// Renews a slot while its call is under way.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    held: Held,
+    windows: Vec<Window>,
+    /// On the log's own clock.
+    renew_at: Duration,
+}
+
+impl Keeper {
+    pub(crate) fn new(held: &Held, windows: &[Window]) -> Keeper {
+        let renew_at = held.taken_at + lease(windows) / 4;
+        Keeper { held: held.clone(), windows: windows.to_vec(), renew_at }
+    }
+
+    /// Renews the slot if it is time. `false`: it was lost, because it was not renewed in time.
+    pub(crate) fn keep(&mut self) -> bool {
+        let Held { ledger, quota, slot, .. } = &self.held;
+        let now = ledger.now();
+        if now < self.renew_at {
+            return true;
+        }
+        let kept = ledger.renew(*quota, *slot, &self.windows);
+        if kept {
+            self.renew_at = now + lease(&self.windows) / 4;
+        }
+        kept
     }
 }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::Rules;
 use super::clock::{Clock, Time};
 use super::foreign::{self, Foreign};
-use super::ledger::{Answer, Held, Outcome};
+use super::ledger::{Answer, Held, Keeper, Outcome};
 use super::window::{Admission, Log, Window};
 use crate::Error;
 use crate::call::{Call, Signal, Stop};
@@ -95,7 +95,6 @@ pub(crate) enum Refusal {
     /// The caller did not want to wait; the wait is given where it is known.
     NoRoom(Option<Duration>),
     /// The shared log cannot be used, and the options say not to go on without it.
-    #[allow(dead_code, reason = "the shared forms follow")]
     Failed(Error),
 }
 
@@ -198,13 +197,14 @@ impl Limiter {
         let windows = rules.limits.of(quota);
         let mut permit =
             Permit { limiter: Arc::clone(self), quota, windows, held: None, settled: false };
-        let Some(ledger) = &rules.ledger else {
+        let Some(ledger) = rules.ledger.get() else {
             return Ok(Ok(permit));
         };
         let room = self.with(quota, |budget, now| budget.foreign.leave_room(windows, now));
+        let asked_at = ledger.now();
         match ledger.begin(quota, &room, call) {
             Ok(Answer::Taken(slot)) => {
-                permit.held = Some(Held::new(ledger, quota, slot));
+                permit.held = Some(Held::new(ledger, quota, slot, asked_at));
                 Ok(Ok(permit))
             }
             Ok(Answer::Unavailable) => Ok(Ok(permit)),
@@ -223,9 +223,9 @@ impl Limiter {
     /// else must have spent the rest: that much is left to them for a while.
     pub(crate) fn close(&self, quota: Quota, rules: &Rules, wait: Duration) {
         let windows = rules.limits.of(quota);
-        let shared = rules.ledger.as_ref().and_then(|ledger| {
+        let shared = rules.ledger.get().and_then(|ledger| {
             ledger.close(quota, wait);
-            ledger.view(quota, windows).ok()
+            ledger.view(quota, windows)
         });
         let lesson = self.with(quota, |budget, now| {
             budget.closed_until = budget.closed_until.max(Some(now.plus(wait)));
@@ -262,7 +262,7 @@ impl Limiter {
                 })
                 .collect(),
         });
-        let view = rules.ledger.as_ref().and_then(|ledger| ledger.view(quota, windows).ok());
+        let view = rules.ledger.get().and_then(|ledger| ledger.view(quota, windows));
         if let Some(view) = view {
             snapshot.take_in(view);
         }
@@ -325,10 +325,9 @@ impl Permit<'_> {
         self.settle(Outcome::NotSent);
     }
 
-    /// The same slot in the shared log, where there is one: to be kept alive while the call is under way.
-    #[allow(dead_code, reason = "the shared forms follow")]
-    pub(crate) fn held(&self) -> Option<&Held> {
-        self.held.as_ref()
+    /// Keeps the slot in the shared log, where there is one, while the call is under way.
+    pub(crate) fn keeper(&self) -> Option<Keeper> {
+        self.held.as_ref().map(|held| Keeper::new(held, self.windows))
     }
 
     /// Gives back a slot that was taken here but not in the shared log. Who gives it back is not woken:

@@ -1,13 +1,15 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use once_cell::sync::OnceCell;
+
 use super::*;
 use crate::call::Cancel;
 use crate::quota::clock::fake::FakeClock;
 use crate::quota::limits::Limits;
 
 fn rules(limits: &str) -> Rules {
-    Rules { limits: Limits::parse(limits).unwrap(), ledger: None }
+    Rules { limits: Limits::parse(limits).unwrap(), ledger: OnceCell::new() }
 }
 
 fn limiter() -> (Arc<Limiter>, Arc<FakeClock>) {
@@ -116,7 +118,7 @@ fn a_cancelled_waiter_leaves_at_once_and_the_next_moves_up() {
 #[test]
 fn a_429_closes_the_endpoint_for_everybody() {
     let (limiter, clock) = limiter();
-    let limits = Rules { limits: Limits::default(), ledger: None };
+    let limits = Rules { limits: Limits::default(), ledger: OnceCell::new() };
     limiter.close(COLLECT, &limits, Duration::from_secs(8));
     limiter.close(COLLECT, &limits, Duration::from_secs(3));
     assert_eq!(
@@ -159,7 +161,7 @@ fn snapshots_tell_how_the_budget_stands() {
 fn a_newcomer_does_not_overtake_even_if_it_could_go() {
     let (limiter, _clock) = limiter();
     let (strict, loose) =
-        (rules("collect=1/60"), Rules { limits: Limits::default(), ledger: None });
+        (rules("collect=1/60"), Rules { limits: Limits::default(), ledger: OnceCell::new() });
     limiter.acquire(COLLECT, &strict, &call(None), false).unwrap().replied();
     let cancel = Cancel::new(None);
     std::thread::scope(|scope| {

@@ -17,9 +17,11 @@
 
 use std::sync::Arc;
 
+use once_cell::sync::OnceCell;
+
 pub(crate) mod clock;
+pub(crate) mod file;
 mod foreign;
-#[allow(dead_code, reason = "the shared forms follow")]
 pub(crate) mod ledger;
 pub(crate) mod limiter;
 pub(crate) mod limits;
@@ -31,6 +33,6 @@ pub(crate) mod window;
 #[derive(Debug)]
 pub(crate) struct Rules {
     pub limits: limits::Limits,
-    /// Where the quota is shared with other processes.
-    pub ledger: Option<Arc<dyn ledger::Ledger>>,
+    /// Where the quota is shared with other processes; known from the first token on.
+    pub ledger: OnceCell<Arc<dyn ledger::Ledger>>,
 }

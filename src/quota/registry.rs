@@ -1,12 +1,14 @@
 //! Who shares a quota: one limiter per service, tenant and application, for the whole process.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use once_cell::race::OnceBox;
 use parking_lot::Mutex;
+use ring::digest::{Context, SHA256};
 
 use super::clock::SystemClock;
+use super::ledger::Ledger;
 use super::limiter::Limiter;
 use crate::ffi::process;
 
@@ -27,6 +29,20 @@ impl Key {
             application: application.to_ascii_lowercase(),
         }
     }
+
+    /// A name of fixed length for it.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let mut hash = Context::new(&SHA256);
+        for part in [&self.family, &self.tenant, &self.application] {
+            hash.update(part.as_bytes());
+            hash.update(b"\n");
+        }
+        let mut digest = [0; 32];
+        for (to, from) in digest.iter_mut().zip(hash.finish().as_ref()) {
+            *to = *from;
+        }
+        digest
+    }
 }
 
 /// The limiters of one process. A forked child gets a node of its own: the parent's mutex may have been
@@ -36,6 +52,8 @@ struct Node {
     pid: u32,
     /// Not a hash map: leak checkers of hosts take its interior pointers for lost memory.
     limiters: Mutex<BTreeMap<Key, Arc<Limiter>>>,
+    /// By where they live.
+    ledgers: Mutex<BTreeMap<(String, Key), Weak<dyn Ledger>>>,
     next: OnceBox<Node>,
 }
 
@@ -61,6 +79,23 @@ pub(crate) fn limiter(key: &Key) -> Arc<Limiter> {
     let limiter = Arc::new(Limiter::new(Arc::new(SystemClock::new())));
     limiters.insert(key.clone(), Arc::clone(&limiter));
     limiter
+}
+
+/// The shared log at `place` for `key`, one for all clients of this process.
+pub(crate) fn ledger(
+    place: &str,
+    key: &Key,
+    make: impl FnOnce() -> Arc<dyn Ledger>,
+) -> Arc<dyn Ledger> {
+    let mut ledgers = node(process::id()).ledgers.lock();
+    ledgers.retain(|_, ledger| ledger.strong_count() > 0);
+    let name = (place.to_owned(), key.clone());
+    if let Some(ledger) = ledgers.get(&name).and_then(Weak::upgrade) {
+        return ledger;
+    }
+    let ledger = make();
+    ledgers.insert(name, Arc::downgrade(&ledger));
+    ledger
 }
 
 #[cfg(test)]

@@ -9,7 +9,60 @@ use super::limiter::Limiter;
 use crate::error::millis_up;
 use crate::service::endpoint::Quota;
 
-/// One window of one endpoint's quota, as this process sees it.
+/// How much of each quota is used, and where that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QuotaStatus {
+    /// One entry per endpoint and window.
+    pub quotas: Vec<QuotaWindow>,
+    /// Where the log lives.
+    pub log: QuotaLog,
+}
+
+/// Where the log of calls lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QuotaLog {
+    /// `process` (in memory), `file` or `redis`.
+    pub kind: &'static str,
+    /// The file's path or the server's address.
+    pub place: Option<String>,
+    /// Why the shared log is not used at present; this process then counts only its own calls.
+    pub trouble: Option<String>,
+}
+
+impl QuotaStatus {
+    /// `{"quotas":[{…},…],"log":{…}}`
+    pub fn to_json(&self) -> String {
+        // Numbers and strings into memory: does not fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl Serialize for QuotaStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut document = serializer.serialize_map(None)?;
+        document.serialize_entry("quotas", &self.quotas)?;
+        document.serialize_entry("log", &self.log)?;
+        document.end()
+    }
+}
+
+impl Serialize for QuotaLog {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut log = serializer.serialize_map(None)?;
+        log.serialize_entry("kind", self.kind)?;
+        if let Some(place) = &self.place {
+            log.serialize_entry("place", place)?;
+        }
+        if let Some(trouble) = &self.trouble {
+            log.serialize_entry("trouble", trouble)?;
+        }
+        log.end()
+    }
+}
+
+/// One window of one endpoint's quota: as this process sees it or, where the log is shared, all who share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QuotaWindow {
@@ -68,8 +121,20 @@ impl Serialize for QuotaWindow {
 /// As many instants as anybody will plan ahead with.
 const MAX_FREE: usize = 100;
 
-/// One entry per endpoint and window. Without a limiter nothing was spent yet.
-pub(crate) fn report(limiter: Option<&Limiter>, rules: &Rules) -> Vec<QuotaWindow> {
+/// Without a limiter nothing was spent yet.
+pub(crate) fn report(limiter: Option<&Limiter>, rules: &Rules) -> QuotaStatus {
+    let quotas = windows(limiter, rules);
+    let log = match rules.ledger.get() {
+        None => QuotaLog { kind: "process", place: None, trouble: None },
+        Some(ledger) => {
+            let (kind, place) = ledger.place();
+            QuotaLog { kind, place: Some(place), trouble: ledger.trouble() }
+        }
+    };
+    QuotaStatus { quotas, log }
+}
+
+fn windows(limiter: Option<&Limiter>, rules: &Rules) -> Vec<QuotaWindow> {
     let mut entries = Vec::new();
     for quota in Quota::ALL {
         let snapshot = limiter.map(|limiter| limiter.snapshot(quota, rules)).unwrap_or_default();

@@ -33,6 +33,18 @@ impl Quota {
         }
     }
 
+    /// Its place among [`Quota::ALL`].
+    pub(crate) const fn number(self) -> usize {
+        match self {
+            Quota::Collect => 0,
+            Quota::Read => 1,
+            Quota::List => 2,
+            Quota::Cancel => 3,
+            Quota::Link => 4,
+            Quota::Machines => 5,
+        }
+    }
+
     /// The documented limits: calls in a minute, calls in an hour.
     pub(crate) const fn documented(self) -> (u32, u32) {
         match self {

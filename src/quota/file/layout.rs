@@ -1,0 +1,270 @@
+//! The bytes of a quota file, version 1. All numbers are little endian.
+//!
+//! | offset | bytes | what |
+//! |---|---|---|
+//! | 0 | 8 | `MDEQUOTA` |
+//! | 8 | 4 | version, 1 |
+//! | 12 | 6 × 4 | how many slots each endpoint's table has, in the order of [`Quota::ALL`] |
+//! | 36 | 32 | SHA-256 of whose quota this is |
+//! | 68 | 4 | CRC-32 of the 68 bytes before |
+//! | 128 | 16 + 4 | session of the machine that the times belong to, CRC-32 |
+//! | 192 | 6 × 32 | per endpoint: closed until, closed at, how long entries matter, CRC-32, 4 bytes of nothing |
+//! | 384 | n × 24 | the tables, one after the other: time, owner, CRC-32, 4 bytes of nothing |
+//!
+//! Times are nanoseconds of the session's clock. A slot of zeros is free; an owner that is not zero means
+//! that the call is under way. Every part has its own checksum, which also covers where it stands, so a
+//! part that was torn or moved is recognised by itself and the others stay good.
+
+use crate::service::endpoint::{PerQuota, Quota};
+
+const MAGIC: &[u8; 8] = b"MDEQUOTA";
+const VERSION: u32 = 1;
+
+pub(super) const SESSION_AT: u64 = 128;
+const GATES_AT: u64 = 192;
+const GATE: usize = 32;
+pub(super) const SLOT: usize = 24;
+/// Everything before the tables.
+pub(super) const HEAD: usize = 384;
+
+/// The part that is written once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub slots: PerQuota<u32>,
+    pub identity: [u8; 32],
+}
+
+/// Why a file is not to be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unusable {
+    /// Never filled.
+    New,
+    /// Not a quota file of this version, or its head is damaged.
+    Damaged,
+}
+
+impl Head {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(72);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        for slots in self.slots.iter() {
+            bytes.extend_from_slice(&slots.to_le_bytes());
+        }
+        bytes.extend_from_slice(&self.identity);
+        let sum = crc32fast::hash(&bytes);
+        bytes.extend_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+
+    /// `bytes`: the first [`HEAD`] of the file, or fewer.
+    pub(super) fn read(bytes: &[u8]) -> Result<Head, Unusable> {
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Err(Unusable::New);
+        }
+        let whole = || {
+            let (content, sum) = (bytes.get(..68)?, u32_at(bytes, 68)?);
+            let ours = content.starts_with(MAGIC) && u32_at(content, 8)? == VERSION;
+            if !ours || crc32fast::hash(content) != sum {
+                return None;
+            }
+            let mut at = 12;
+            let slots = PerQuota::from_fn(|_| {
+                let slots = u32_at(content, at).unwrap_or_default();
+                at += 4;
+                slots
+            });
+            let identity = content.get(36..68)?.try_into().ok()?;
+            Some(Head { slots, identity })
+        };
+        whole().ok_or(Unusable::Damaged)
+    }
+
+    /// Of the whole file.
+    pub(super) fn length(&self) -> u64 {
+        HEAD as u64 + self.slots.iter().map(|slots| u64::from(*slots) * SLOT as u64).sum::<u64>()
+    }
+
+    /// Where the table of an endpoint starts.
+    pub(super) fn table(&self, quota: Quota) -> u64 {
+        let before = Quota::ALL.into_iter().take_while(|other| *other != quota);
+        HEAD as u64 + before.map(|q| u64::from(*self.slots.of(q)) * SLOT as u64).sum::<u64>()
+    }
+}
+
+pub(super) fn session_to_bytes(session: &[u8; 16]) -> Vec<u8> {
+    let sum = crc32fast::hash(session);
+    [&session[..], &sum.to_le_bytes()].concat()
+}
+
+/// `head`: the first [`HEAD`] bytes of the file.
+pub(super) fn session(head: &[u8]) -> Option<[u8; 16]> {
+    let at = usize::try_from(SESSION_AT).ok()?;
+    let session = head.get(at..at + 16)?;
+    (u32_at(head, at + 16)? == crc32fast::hash(session)).then(|| session.try_into().ok())?
+}
+
+/// What is known of an endpoint beside its calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Gate {
+    /// Nothing goes out before this.
+    pub closed_until: u64,
+    /// When that was learned.
+    pub closed_at: u64,
+    /// How long an entry matters to whoever has the widest window.
+    pub memory: u64,
+}
+
+impl Gate {
+    pub(super) fn at(quota: Quota) -> u64 {
+        GATES_AT + (quota.number() * GATE) as u64
+    }
+
+    pub(super) fn to_bytes(self, quota: Quota) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(GATE);
+        for number in [self.closed_until, self.closed_at, self.memory] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        let sum = sum(quota, u64::MAX, &bytes);
+        bytes.extend_from_slice(&u64::from(sum).to_le_bytes());
+        bytes
+    }
+
+    /// `None`: damaged.
+    pub(super) fn read(head: &[u8], quota: Quota) -> Option<Gate> {
+        let at = usize::try_from(Gate::at(quota)).ok()?;
+        let bytes = head.get(at..at + GATE)?;
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Some(Gate::default());
+        }
+        let intact = u32_at(bytes, 24)? == sum(quota, u64::MAX, bytes.get(..24)?);
+        let gate = Gate {
+            closed_until: u64_at(bytes, 0)?,
+            closed_at: u64_at(bytes, 8)?,
+            memory: u64_at(bytes, 16)?,
+        };
+        intact.then_some(gate)
+    }
+}
+
+/// One call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Up to when the service may count it.
+    pub stamp: u64,
+    /// Who is carrying it out; zero: nobody any more.
+    pub owner: u64,
+}
+
+impl Entry {
+    pub(super) const FREE: Entry = Entry { stamp: 0, owner: 0 };
+
+    pub(super) fn to_bytes(self, quota: Quota, place: u64) -> [u8; SLOT] {
+        let mut bytes = [0; SLOT];
+        if self != Entry::FREE {
+            let sum = u64::from(sum(quota, place, &self.content()));
+            let parts = [self.stamp, self.owner, sum].map(u64::to_le_bytes);
+            for (to, from) in bytes.iter_mut().zip(parts.as_flattened()) {
+                *to = *from;
+            }
+        }
+        bytes
+    }
+
+    /// `None`: damaged.
+    pub(super) fn read(bytes: &[u8], quota: Quota, place: u64) -> Option<Entry> {
+        let entry = Entry { stamp: u64_at(bytes, 0)?, owner: u64_at(bytes, 8)? };
+        let stored = u64_at(bytes, 16)?;
+        if entry == Entry::FREE && stored == 0 {
+            return Some(entry);
+        }
+        (stored == u64::from(sum(quota, place, &entry.content()))).then_some(entry)
+    }
+
+    fn content(self) -> [u8; 16] {
+        ((u128::from(self.owner) << 64) | u128::from(self.stamp)).to_le_bytes()
+    }
+}
+
+fn sum(quota: Quota, place: u64, content: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(quota.name().as_bytes());
+    hasher.update(&place.to_le_bytes());
+    hasher.update(content);
+    hasher.finalize()
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head() -> Head {
+        let mut slots = 0;
+        let slots = PerQuota::from_fn(|_| {
+            slots += 10;
+            slots
+        });
+        Head { slots, identity: [7; 32] }
+    }
+
+    #[test]
+    fn heads_survive_and_every_flipped_bit_is_noticed() {
+        let head = head();
+        let bytes = head.to_bytes();
+        assert_eq!(head.length(), 384 + 210 * 24);
+        assert_eq!(head.table(Quota::Collect), 384);
+        assert_eq!(head.table(Quota::List), 384 + 30 * 24);
+        assert_eq!(Head::read(&bytes).as_ref(), Ok(&head));
+        assert_eq!(Head::read(&[0; 100]), Err(Unusable::New));
+        assert_eq!(Head::read(&[]), Err(Unusable::New));
+        assert_eq!(Head::read(b"something else"), Err(Unusable::Damaged));
+        for bit in 0..bytes.len() * 8 {
+            let mut other = bytes.clone();
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Head::read(&other), Err(Unusable::Damaged), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn entries_survive_in_their_own_place_only() {
+        let entry = Entry { stamp: 1 << 50, owner: u64::MAX };
+        let bytes = entry.to_bytes(Quota::Read, 5);
+        assert_eq!(Entry::read(&bytes, Quota::Read, 5), Some(entry));
+        assert_eq!(Entry::read(&bytes, Quota::Read, 6), None);
+        assert_eq!(Entry::read(&bytes, Quota::List, 5), None);
+        assert_eq!(Entry::read(&bytes[..20], Quota::Read, 5), None);
+        for bit in 0..bytes.len() * 8 {
+            let mut other = bytes;
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Entry::read(&other, Quota::Read, 5), None, "bit {bit}");
+        }
+        assert_eq!(Entry::FREE.to_bytes(Quota::Read, 5), [0; SLOT]);
+        assert_eq!(Entry::read(&[0; SLOT], Quota::Read, 5), Some(Entry::FREE));
+    }
+
+    #[test]
+    fn gates_and_sessions_survive() {
+        let gate = Gate { closed_until: 9, closed_at: 8, memory: 7 };
+        let mut head = vec![0; HEAD];
+        assert_eq!(Gate::read(&head, Quota::Link), Some(Gate::default()));
+        let at = usize::try_from(Gate::at(Quota::Link)).unwrap();
+        head[at..at + GATE].copy_from_slice(&gate.to_bytes(Quota::Link));
+        assert_eq!(Gate::read(&head, Quota::Link), Some(gate));
+        head[at] ^= 1;
+        assert_eq!(Gate::read(&head, Quota::Link), None);
+        assert_eq!(session(&head), None);
+        let bytes = session_to_bytes(&[3; 16]);
+        head[128..128 + bytes.len()].copy_from_slice(&bytes);
+        assert_eq!(session(&head), Some([3; 16]));
+        head[130] ^= 1;
+        assert_eq!(session(&head), None);
+    }
+}

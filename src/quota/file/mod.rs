@@ -1,0 +1,366 @@
+//! `quota_file`: one log for all processes of the host, kept over restarts.
+//!
+//! The rule is the limiter's own, on a clock that all processes share. A process that dies leaves its calls in
+//! the file with the time up to which they may be counted; nobody has to notice that it died. After a restart
+//! of the machine all calls of before count as made at its start. When the file cannot be used, the process
+//! goes on with its own log alone, says so, and tries the file again later.
+
+mod boot;
+mod layout;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use self::layout::{Entry, Gate};
+use self::store::{Store, Transaction, Trouble};
+use super::ledger::{Answer, Ledger, Outcome, Slot, View, lease};
+use super::limiter::{Refusal, WindowSnapshot};
+use super::limits::Limits;
+use super::registry::Key;
+use super::window::{Window, straggling};
+use crate::call::{Call, Stop};
+use crate::ffi::process;
+use crate::log::{self, Level};
+use crate::service::endpoint::{PerQuota, Quota};
+use crate::{Error, Status};
+
+/// The quota log in a file.
+#[derive(Debug)]
+pub(crate) struct FileLedger {
+    path: String,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    store: Store,
+    slots: PerQuota<u32>,
+    /// What is wrong with the file, and when it is tried again.
+    trouble: Option<(String, Instant)>,
+    retry_pause: Duration,
+    warned_at: Option<Instant>,
+}
+
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(30);
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
+
+/// How long the end of a call may wait for the file before it is left to the lease.
+const SETTLING: Duration = Duration::from_millis(200);
+
+/// How long a call under way may wait for the file to renew its slot, before it looks after itself again.
+const RENEWING: Duration = Duration::from_millis(10);
+
+/// A stamp further ahead than this is none of ours: the clock was set back, or the file is wrong.
+const FURTHEST: Duration = Duration::from_secs(600);
+
+impl FileLedger {
+    /// The file is opened when it is first needed.
+    pub(crate) fn new(path: &str, key: &Key, limits: &Limits) -> FileLedger {
+        let mut slots = PerQuota::default();
+        for quota in Quota::ALL {
+            *slots.of_mut(quota) = most(limits.of(quota));
+        }
+        let state = State {
+            store: Store::new(path, key.digest()),
+            slots,
+            trouble: None,
+            retry_pause: FIRST_RETRY,
+            warned_at: None,
+        };
+        FileLedger { path: path.to_owned(), state: Mutex::new(state) }
+    }
+
+    /// Runs one transaction. `Ok(None)`: the file cannot be used at present.
+    fn transact<T>(
+        &self,
+        state: &mut State,
+        pause: store::Pause<'_>,
+        act: impl FnOnce(&Transaction<'_>) -> Result<T, Trouble>,
+    ) -> Result<Option<T>, Refusal> {
+        if state.trouble.as_ref().is_some_and(|(_, retry_at)| Instant::now() < *retry_at) {
+            return Ok(None);
+        }
+        let done = state.store.lock(&state.slots, pause).and_then(|transaction| act(&transaction));
+        if let Some(aside) = state.store.take_set_aside() {
+            log::line(Level::Warn, || {
+                format!(
+                    "quota_file {} was damaged; it was moved to {}, and the new one starts as if the \
+                     whole quota had just been spent",
+                    self.path,
+                    aside.display()
+                )
+            });
+        }
+        match done {
+            Ok(value) => {
+                if state.trouble.take().is_some() {
+                    state.retry_pause = FIRST_RETRY;
+                    log::line(Level::Warn, || format!("quota_file {} is in use again", self.path));
+                }
+                Ok(Some(value))
+            }
+            Err(Trouble::Stopped(stop)) => Err(Refusal::Stopped(stop)),
+            Err(Trouble::OtherIdentity) => Err(Refusal::Failed(Error::new(
+                Status::Config,
+                format!(
+                    "option `quota_file`: {} counts for another tenant, application or service; give \
+                     each its own file",
+                    self.path
+                ),
+            ))),
+            Err(Trouble::Failed(what, why)) => {
+                let trouble = format!("cannot be {what} ({why})");
+                self.warn(state, &trouble);
+                state.trouble = Some((trouble, Instant::now() + state.retry_pause));
+                state.retry_pause = (state.retry_pause * 2).min(LAST_RETRY);
+                Ok(None)
+            }
+        }
+    }
+
+    fn warn(&self, state: &mut State, trouble: &str) {
+        let now = Instant::now();
+        if state.warned_at.is_some_and(|at| now.duration_since(at) < BETWEEN_WARNINGS) {
+            return;
+        }
+        state.warned_at = Some(now);
+        log::line(Level::Warn, || {
+            format!(
+                "quota_file {} {trouble}; this process counts its own calls only until it can",
+                self.path
+            )
+        });
+    }
+
+    /// For those who have no call to ask, or no time: they go without if it takes too long.
+    fn briefly<T>(
+        &self,
+        patience: Duration,
+        act: impl FnOnce(&Transaction<'_>) -> Result<T, Trouble>,
+    ) -> Result<Option<T>, Refusal> {
+        let until = Instant::now() + patience;
+        let Some(mut state) = self.state.try_lock_until(until) else {
+            return Ok(None);
+        };
+        let mut pause = |nap: Duration| {
+            std::thread::sleep(nap);
+            if Instant::now() < until { Ok(()) } else { Err(Stop::Deadline) }
+        };
+        self.transact(&mut state, &mut pause, act)
+    }
+
+    fn lock_state(&self, call: &Call) -> Result<MutexGuard<'_, State>, Refusal> {
+        loop {
+            if let Some(state) = self.state.try_lock_for(Duration::from_millis(10)) {
+                return Ok(state);
+            }
+            call.check().map_err(Refusal::Stopped)?;
+        }
+    }
+}
+
+impl Ledger for FileLedger {
+    fn begin(&self, quota: Quota, windows: &[Window], call: &Call) -> Result<Answer, Refusal> {
+        let mut state = self.lock_state(call)?;
+        let slots = state.slots.of_mut(quota);
+        *slots = (*slots).max(most(windows));
+        let mut pause = |nap| {
+            std::thread::sleep(nap);
+            call.check()
+        };
+        let answer = self.transact(&mut state, &mut pause, |transaction| {
+            let now = nanos(boot::now());
+            let mut gate = transaction.gate(quota);
+            let entries = transaction.entries(quota)?;
+            let standing = Standing::of(&entries, windows, now);
+            let wait = standing.wait.max(gate.closed_until.saturating_sub(now));
+            let Some(place) =
+                standing.reusable(gate.memory.max(memory(windows))).filter(|_| wait == 0)
+            else {
+                let closed = gate.closed_until.saturating_sub(now);
+                let ask_again = match standing.in_flight {
+                    0 => wait,
+                    _ => wait.min(nanos(between_looks(windows))),
+                };
+                return Ok(Answer::Wait(Duration::from_nanos(ask_again.max(closed).max(1))));
+            };
+            if gate.memory < memory(windows) {
+                gate.memory = memory(windows);
+                transaction.write_gate(quota, gate)?;
+            }
+            // Threads of a forked child draw the same numbers as their parent's.
+            let owner = (u64::from(process::id()) << 32) | u64::from(fastrand::u32(1..));
+            let stamp = now.saturating_add(nanos(lease(windows)));
+            transaction.write(quota, place, Entry { stamp, owner })?;
+            Ok(Answer::Taken(Slot { place, owner }))
+        })?;
+        Ok(answer.unwrap_or(Answer::Unavailable))
+    }
+
+    fn settle(&self, quota: Quota, slot: Slot, outcome: Outcome, windows: &[Window]) {
+        let settled = self.briefly(SETTLING, |transaction| {
+            let now = nanos(boot::now());
+            let entry = match outcome {
+                Outcome::NotSent => Entry::FREE,
+                Outcome::Replied => Entry { stamp: now, owner: 0 },
+                Outcome::GivenUp => {
+                    Entry { stamp: now.saturating_add(nanos(straggling(windows))), owner: 0 }
+                }
+            };
+            let kept = transaction.entry(quota, slot.place)?;
+            if kept.is_some_and(|kept| kept.owner == slot.owner) {
+                return transaction.write(quota, slot.place, entry);
+            }
+            if entry == Entry::FREE {
+                return Ok(());
+            }
+            // It outlived its lease, and its place was given away.
+            let entries = transaction.entries(quota)?;
+            let standing = Standing::of(&entries, windows, now);
+            match standing.reusable(transaction.gate(quota).memory.max(memory(windows))) {
+                Some(place) => transaction.write(quota, place, entry),
+                None => Ok(()),
+            }
+        });
+        // What could not be written ages from the end of the lease.
+        drop(settled);
+    }
+
+    fn renew(&self, quota: Quota, slot: Slot, windows: &[Window]) -> bool {
+        let renewed = self.briefly(RENEWING, |transaction| {
+            let now = nanos(boot::now());
+            let kept = transaction.entry(quota, slot.place)?;
+            match kept.filter(|kept| kept.owner == slot.owner && kept.stamp > now) {
+                None => Ok(false),
+                Some(kept) => {
+                    let stamp = now.saturating_add(nanos(lease(windows)));
+                    transaction.write(quota, slot.place, Entry { stamp, ..kept })?;
+                    Ok(true)
+                }
+            }
+        });
+        // Without the file nobody counts with it; and whoever had no time tries again.
+        !matches!(renewed, Ok(Some(false)))
+    }
+
+    fn close(&self, quota: Quota, wait: Duration) {
+        let closed = self.briefly(SETTLING, |transaction| {
+            let now = nanos(boot::now());
+            let gate = transaction.gate(quota);
+            let until = now.saturating_add(nanos(wait));
+            if until <= gate.closed_until {
+                return Ok(());
+            }
+            transaction.write_gate(quota, Gate { closed_until: until, closed_at: now, ..gate })
+        });
+        // This process keeps it closed in any case.
+        drop(closed);
+    }
+
+    fn view(&self, quota: Quota, windows: &[Window]) -> Option<View> {
+        let view = self.briefly(SETTLING, |transaction| {
+            let now = nanos(boot::now());
+            let closed = transaction.gate(quota).closed_until.saturating_sub(now);
+            let standing = Standing::of(&transaction.entries(quota)?, windows, now);
+            Ok(View {
+                in_flight: standing.in_flight,
+                available_in: Duration::from_nanos(standing.wait.max(closed)),
+                closed_for: (closed > 0).then(|| Duration::from_nanos(closed)),
+                windows: windows.iter().map(|window| standing.snapshot(*window)).collect(),
+            })
+        });
+        view.ok().flatten()
+    }
+
+    fn now(&self) -> Duration {
+        boot::now()
+    }
+
+    fn place(&self) -> (&'static str, String) {
+        ("file", self.path.clone())
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let state = self.state.try_lock_for(SETTLING)?;
+        state.trouble.as_ref().map(|(trouble, _)| trouble.clone())
+    }
+}
+
+/// How the entries of an endpoint stand at one instant.
+#[derive(Debug)]
+struct Standing {
+    now: u64,
+    /// By place.
+    stamps: Vec<u64>,
+    in_flight: usize,
+    /// Nanoseconds until every window has room, if nothing else happens.
+    wait: u64,
+}
+
+impl Standing {
+    fn of(entries: &[Entry], windows: &[Window], now: u64) -> Standing {
+        let furthest = now.saturating_add(nanos(FURTHEST));
+        let stamp = |entry: &Entry| if entry.stamp > furthest { now } else { entry.stamp };
+        let stamps: Vec<u64> = entries.iter().map(stamp).collect();
+        let in_flight =
+            entries.iter().zip(&stamps).filter(|(e, stamp)| e.owner != 0 && **stamp > now).count();
+        let mut newest_first: Vec<u64> =
+            stamps.iter().copied().filter(|stamp| *stamp > 0).collect();
+        newest_first.sort_unstable_by(|a, b| b.cmp(a));
+        let wait_for = |window: &Window| {
+            // The call that must have left the window for another one to fit in.
+            let stamp = newest_first.get((window.limit as usize).saturating_sub(1))?;
+            Some(stamp.saturating_add(nanos(window.hold())).saturating_sub(now))
+        };
+        let wait = windows.iter().filter_map(wait_for).max().unwrap_or(0);
+        Standing { now, stamps, in_flight, wait }
+    }
+
+    /// A place whose entry matters to nobody any more.
+    fn reusable(&self, memory: u64) -> Option<u64> {
+        let free = |stamp: &u64| *stamp == 0 || stamp.saturating_add(memory) <= self.now;
+        self.stamps.iter().position(free).map(|place| place as u64)
+    }
+
+    fn snapshot(&self, window: Window) -> WindowSnapshot {
+        let free =
+            |stamp: &u64| stamp.saturating_add(nanos(window.hold())).saturating_sub(self.now);
+        let used =
+            self.stamps.iter().filter(|stamp| **stamp > 0).map(free).filter(|wait| *wait > 0);
+        let mut waits: Vec<u64> = used.collect();
+        waits.sort_unstable();
+        let free_in = waits.iter().map(|wait| Duration::from_nanos(*wait)).collect();
+        WindowSnapshot { used: waits.len(), free_in, ..WindowSnapshot::default() }
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn most(windows: &[Window]) -> u32 {
+    windows.iter().map(|window| window.limit).max().unwrap_or(1)
+}
+
+/// How long entries matter to whoever keeps these windows.
+fn memory(windows: &[Window]) -> u64 {
+    windows.iter().map(|window| nanos(window.hold())).max().unwrap_or(0)
+}
+
+/// Calls of other processes that are under way may end at any moment, which nobody tells us: who waits
+/// for one looks this often.
+fn between_looks(windows: &[Window]) -> Duration {
+    let shortest = windows.iter().map(|window| window.length).min().unwrap_or_default();
+    (shortest / 500).clamp(Duration::from_millis(5), Duration::from_millis(250))
+}
+
+/// The log of this file for this identity, shared by all clients of the process.
+pub(crate) fn ledger(path: &str, key: &Key, limits: &Limits) -> Arc<dyn Ledger> {
+    super::registry::ledger(path, key, || Arc::new(FileLedger::new(path, key, limits)))
+}

@@ -1,0 +1,456 @@
+//! The quota file on disk: opened, locked, made, replaced and set aside, but not understood.
+//!
+//! Every access is a transaction under the operating system's lock on the file, which falls when its holder
+//! dies. Nothing is mapped into memory: whoever truncates the file must not take the host down with it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::boot;
+use super::layout::{self, Entry, Gate, HEAD, Head, SLOT, Unusable};
+use crate::call::Stop;
+use crate::service::endpoint::{PerQuota, Quota};
+
+/// A holder needs microseconds. Longer than this, it is stopped or its disk is.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a transaction was not carried out.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    Stopped(Stop),
+    /// The file counts for another tenant, application or service.
+    OtherIdentity,
+    /// What failed, and why.
+    Failed(&'static str, ErrorKind),
+}
+
+fn failed(what: &'static str) -> impl FnOnce(io::Error) -> Trouble {
+    move |error| Trouble::Failed(what, error.kind())
+}
+
+type Result<T> = std::result::Result<T, Trouble>;
+
+#[derive(Debug)]
+pub(super) struct Store {
+    path: PathBuf,
+    identity: [u8; 32],
+    open: Option<File>,
+    /// A file that was damaged, and moved out of the way, since this was asked last.
+    set_aside: Option<PathBuf>,
+}
+
+/// What to do while somebody else has the lock: sleeps, or says that the caller has to stop.
+pub(super) type Pause<'a> = &'a mut dyn FnMut(Duration) -> std::result::Result<(), Stop>;
+
+impl Store {
+    pub(super) fn new(path: &str, identity: [u8; 32]) -> Store {
+        Store { path: PathBuf::from(path), identity, open: None, set_aside: None }
+    }
+
+    pub(super) fn take_set_aside(&mut self) -> Option<PathBuf> {
+        self.set_aside.take()
+    }
+
+    /// Begins a transaction on a usable file with at least `slots`, whatever has to be done for that.
+    pub(super) fn lock(
+        &mut self,
+        slots: &PerQuota<u32>,
+        pause: Pause<'_>,
+    ) -> Result<Transaction<'_>> {
+        // Each round deals with one thing that was not as it should be; two follow each other at most.
+        for _ in 0..4 {
+            let file = match self.open.take() {
+                Some(file) => file,
+                None => open(&self.path).map_err(failed("opened"))?,
+            };
+            wait_for_lock(&file, pause)?;
+            if !is_still_at(&file, &self.path) {
+                unlock(&file);
+                continue;
+            }
+            match self.look_at(&file, slots) {
+                Ok(Some((head, bytes))) => {
+                    let file = self.open.insert(file);
+                    let contents = Contents { file, head, bytes };
+                    return Ok(Transaction { contents, _lock: Lock(file) });
+                }
+                Ok(None) => unlock(&file),
+                Err(trouble) => {
+                    unlock(&file);
+                    return Err(trouble);
+                }
+            }
+        }
+        Err(Trouble::Failed("kept: others keep replacing it", ErrorKind::Other))
+    }
+
+    /// Reads the head of the locked file. `None`: the file was replaced by a better one.
+    fn look_at(&mut self, file: &File, slots: &PerQuota<u32>) -> Result<Option<(Head, Vec<u8>)>> {
+        let session =
+            boot::session().ok_or(Trouble::Failed("used: no boot id", ErrorKind::Unsupported))?;
+        let mut bytes = vec![0; HEAD];
+        let got = read_at(file, &mut bytes, 0).map_err(failed("read"))?;
+        bytes.truncate(got);
+        let length = file.metadata().map_err(failed("read"))?.len();
+        let head = match Head::read(&bytes) {
+            Err(Unusable::New) => {
+                let head = Head { slots: slots.clone(), identity: self.identity };
+                fill(file, &head, &session, Entry::FREE)?;
+                return self.look_at(file, slots);
+            }
+            Ok(head) if is_intact(&head, &bytes, length) => head,
+            _ => {
+                self.set_aside(slots, &session)?;
+                return Ok(None);
+            }
+        };
+        if head.identity != self.identity {
+            return Err(Trouble::OtherIdentity);
+        }
+        let contents = Contents { file, head, bytes };
+        if layout::session(&contents.bytes) != Some(session) {
+            contents.begin_session(&session)?;
+            return self.look_at(file, slots);
+        }
+        if Quota::ALL.iter().any(|q| slots.of(*q) > contents.head.slots.of(*q)) {
+            self.grow(&contents, slots, &session)?;
+            return Ok(None);
+        }
+        Ok(Some((contents.head, contents.bytes)))
+    }
+
+    /// Moves a file that cannot be read out of the way. What it knew is lost, so the new one starts as if
+    /// every call had just been made.
+    fn set_aside(&mut self, slots: &PerQuota<u32>, session: &boot::Session) -> Result<()> {
+        let aside = with_suffix(&self.path, ".damaged");
+        let head = Head { slots: slots.clone(), identity: self.identity };
+        let new = self.make_beside(&self.path, |file| {
+            let now = u64::try_from(boot::now().as_nanos()).unwrap_or(u64::MAX);
+            fill(file, &head, session, Entry { stamp: now, owner: 0 })
+        })?;
+        // A copy under the other name first: at no moment is there no file at all.
+        let _ = std::fs::remove_file(&aside);
+        if std::fs::hard_link(&self.path, &aside).is_err() {
+            let _ = std::fs::copy(&self.path, &aside);
+        }
+        std::fs::rename(new, &self.path).map_err(failed("replaced"))?;
+        self.set_aside = Some(aside);
+        Ok(())
+    }
+
+    /// Replaces the file by one with larger tables and the same entries.
+    fn grow(
+        &self,
+        old: &Contents<'_>,
+        slots: &PerQuota<u32>,
+        session: &boot::Session,
+    ) -> Result<()> {
+        let mut head = old.head.clone();
+        for quota in Quota::ALL {
+            let room = head.slots.of_mut(quota);
+            *room = (*room).max(*slots.of(quota));
+        }
+        let new = self.make_beside(&self.path, |file| {
+            fill(file, &head, session, Entry::FREE)?;
+            let new = Contents { file, head: head.clone(), bytes: Vec::new() };
+            for quota in Quota::ALL {
+                new.write_gate(quota, old.gate(quota))?;
+                for (place, entry) in old.entries(quota)?.into_iter().enumerate() {
+                    new.write(quota, place as u64, entry)?;
+                }
+            }
+            Ok(())
+        })?;
+        std::fs::rename(new, &self.path).map_err(failed("replaced"))
+    }
+
+    /// Makes a file that is to take the place of another, with the same permissions.
+    fn make_beside(&self, path: &Path, make: impl FnOnce(&File) -> Result<()>) -> Result<PathBuf> {
+        let beside = with_suffix(path, ".new");
+        let _ = std::fs::remove_file(&beside);
+        let file = open(&beside).map_err(failed("replaced"))?;
+        if let Ok(old) = std::fs::metadata(path) {
+            let _ = file.set_permissions(old.permissions());
+        }
+        match make(&file) {
+            Ok(()) => Ok(beside),
+            Err(trouble) => {
+                let _ = std::fs::remove_file(&beside);
+                Err(trouble)
+            }
+        }
+    }
+}
+
+/// Whether all but the entries is whole, which can do without each other.
+fn is_intact(head: &Head, bytes: &[u8], length: u64) -> bool {
+    let gates = Quota::ALL.into_iter().all(|quota| Gate::read(bytes, quota).is_some());
+    gates && layout::session(bytes).is_some() && head.length() == length
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Writes a whole file, its head last: without one, it counts as never filled.
+fn fill(file: &File, head: &Head, session: &boot::Session, entry: Entry) -> Result<()> {
+    let what = failed("filled");
+    let write = || -> io::Result<()> {
+        file.set_len(0)?;
+        let mut bytes = vec![0; HEAD];
+        for quota in Quota::ALL {
+            let slots = u64::from(*head.slots.of(quota));
+            bytes.extend((0..slots).flat_map(|place| entry.to_bytes(quota, place)));
+        }
+        // Really written, so that the room on the disk is there from now on.
+        write_at(file, &bytes, 0)?;
+        write_at(file, &layout::session_to_bytes(session), layout::SESSION_AT)?;
+        write_at(file, &head.to_bytes(), 0)
+    };
+    write().map_err(|error| {
+        // Leaves no half of a file that others would take for a damaged one.
+        let _ = file.set_len(0);
+        what(error)
+    })
+}
+
+/// Exclusive use of a usable file, until dropped.
+#[derive(Debug)]
+pub(super) struct Transaction<'a> {
+    contents: Contents<'a>,
+    _lock: Lock<'a>,
+}
+
+impl<'a> std::ops::Deref for Transaction<'a> {
+    type Target = Contents<'a>;
+
+    fn deref(&self) -> &Contents<'a> {
+        &self.contents
+    }
+}
+
+#[derive(Debug)]
+struct Lock<'a>(&'a File);
+
+impl Drop for Lock<'_> {
+    fn drop(&mut self) {
+        unlock(self.0);
+    }
+}
+
+/// What is in a file that is locked.
+#[derive(Debug)]
+pub(super) struct Contents<'a> {
+    file: &'a File,
+    head: Head,
+    /// The first [`HEAD`] of them.
+    bytes: Vec<u8>,
+}
+
+impl Contents<'_> {
+    /// All entries of an endpoint. Damaged ones count as calls that have just been made.
+    pub(super) fn entries(&self, quota: Quota) -> Result<Vec<Entry>> {
+        let slots = *self.head.slots.of(quota);
+        let mut bytes = vec![0; slots as usize * SLOT];
+        let got = read_at(self.file, &mut bytes, self.head.table(quota)).map_err(failed("read"))?;
+        if got != bytes.len() {
+            return Err(Trouble::Failed("read: it is too short", ErrorKind::UnexpectedEof));
+        }
+        let now = u64::try_from(boot::now().as_nanos()).unwrap_or(u64::MAX);
+        let mut entries = Vec::with_capacity(slots as usize);
+        for (place, bytes) in bytes.chunks_exact(SLOT).enumerate() {
+            entries.push(match Entry::read(bytes, quota, place as u64) {
+                Some(entry) => entry,
+                None => {
+                    let entry = Entry { stamp: now, owner: 0 };
+                    self.write(quota, place as u64, entry)?;
+                    entry
+                }
+            });
+        }
+        Ok(entries)
+    }
+
+    /// One entry; damaged ones are nobody's.
+    pub(super) fn entry(&self, quota: Quota, place: u64) -> Result<Option<Entry>> {
+        if place >= u64::from(*self.head.slots.of(quota)) {
+            return Ok(None);
+        }
+        let mut bytes = [0; SLOT];
+        read_at(self.file, &mut bytes, self.head.table(quota) + place * SLOT as u64)
+            .map_err(failed("read"))?;
+        Ok(Entry::read(&bytes, quota, place))
+    }
+
+    pub(super) fn write(&self, quota: Quota, place: u64, entry: Entry) -> Result<()> {
+        let at = self.head.table(quota) + place * SLOT as u64;
+        write_at(self.file, &entry.to_bytes(quota, place), at).map_err(failed("written"))
+    }
+
+    pub(super) fn gate(&self, quota: Quota) -> Gate {
+        Gate::read(&self.bytes, quota).unwrap_or_default()
+    }
+
+    pub(super) fn write_gate(&self, quota: Quota, gate: Gate) -> Result<()> {
+        write_at(self.file, &gate.to_bytes(quota), Gate::at(quota)).map_err(failed("written"))
+    }
+
+    /// The machine was restarted, so the clock began anew. Every call of before was made before its start; its
+    /// bytes may have been under way for a while. What had not reached the disk when the machine stopped is
+    /// not known: at most the calls of half a minute.
+    fn begin_session(&self, session: &boot::Session) -> Result<()> {
+        const UNDER_WAY: u64 = 30_000_000_000;
+        for quota in Quota::ALL {
+            let gate = self.gate(quota);
+            let remaining = gate.closed_until.saturating_sub(gate.closed_at);
+            self.write_gate(quota, Gate { closed_until: remaining, closed_at: 0, ..gate })?;
+            let entries = self.entries(quota)?;
+            let (per_minute, _) = quota.documented();
+            let mut unknown = if entries.contains(&Entry::FREE) { per_minute } else { 0 };
+            for (place, entry) in entries.into_iter().enumerate() {
+                if entry == Entry::FREE {
+                    if unknown == 0 {
+                        continue;
+                    }
+                    unknown -= 1;
+                }
+                self.write(quota, place as u64, Entry { stamp: UNDER_WAY, owner: 0 })?;
+            }
+        }
+        let bytes = layout::session_to_bytes(session);
+        write_at(self.file, &bytes, layout::SESSION_AT).map_err(failed("written"))
+    }
+}
+
+fn wait_for_lock(file: &File, pause: Pause<'_>) -> Result<()> {
+    const LONGEST: Duration = Duration::from_millis(2);
+    let (began, mut next) = (Instant::now(), Duration::from_micros(50));
+    while !try_lock(file).map_err(failed("locked"))? {
+        if began.elapsed() > PATIENCE {
+            return Err(Trouble::Failed("locked: somebody holds it", ErrorKind::TimedOut));
+        }
+        // A little of chance keeps two processes from meeting again and again.
+        pause(next.mul_f64(0.5 + fastrand::f64())).map_err(Trouble::Stopped)?;
+        next = (next * 2).min(LONGEST);
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+mod system {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::{FileExt, MetadataExt};
+
+    use rustix::fs::{FlockOperation, flock};
+
+    use super::*;
+
+    pub(super) fn open(path: &Path) -> io::Result<File> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o660);
+        let file = options.open(path)?;
+        match file.as_raw_fd() {
+            // A host that has closed its standard streams may still write to them: not into this file.
+            0..=2 => Ok(rustix::io::fcntl_dupfd_cloexec(&file, 3)?.into()),
+            _ => Ok(file),
+        }
+    }
+
+    pub(super) fn try_lock(file: &File) -> io::Result<bool> {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(error) if error == rustix::io::Errno::WOULDBLOCK => Ok(false),
+            Err(error) if error == rustix::io::Errno::INTR => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) fn unlock(file: &File) {
+        let _ = flock(file, FlockOperation::Unlock);
+    }
+
+    /// Whether others who open the path get the same file.
+    pub(super) fn is_still_at(file: &File, path: &Path) -> bool {
+        let id = |meta: &std::fs::Metadata| (meta.dev(), meta.ino());
+        match (file.metadata(), std::fs::metadata(path)) {
+            (Ok(ours), Ok(theirs)) => id(&ours) == id(&theirs),
+            _ => false,
+        }
+    }
+
+    pub(super) fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            match file.read_at(rest, at + done as u64) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    pub(super) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+        file.write_all_at(bytes, at)
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    use std::os::windows::fs::FileExt;
+
+    use fs4::FileExt as _;
+
+    use super::*;
+
+    pub(super) fn open(path: &Path) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+    }
+
+    pub(super) fn try_lock(file: &File) -> io::Result<bool> {
+        match fs4::FileExt::try_lock_exclusive(file) {
+            Ok(locked) => Ok(locked),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn unlock(file: &File) {
+        let _ = fs4::FileExt::unlock(file);
+    }
+
+    /// A file that is open cannot be taken away here.
+    pub(super) fn is_still_at(_: &File, path: &Path) -> bool {
+        path.exists()
+    }
+
+    pub(super) fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            match file.seek_read(rest, at + done as u64)? {
+                0 => break,
+                n => done += n,
+            }
+        }
+        Ok(done)
+    }
+
+    pub(super) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+        let mut done = 0;
+        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+            match file.seek_write(rest, at + done as u64)? {
+                0 => return Err(ErrorKind::WriteZero.into()),
+                n => done += n,
+            }
+        }
+        Ok(())
+    }
+}
+
+use system::{is_still_at, open, read_at, try_lock, unlock, write_at};

@@ -1,0 +1,355 @@
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::call::Cancel;
+
+const COLLECT: Quota = Quota::Collect;
+
+/// A folder of its own for each test.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        let path = std::env::temp_dir().join(format!("mde-quota-{:016x}", fastrand::u64(..)));
+        fs::create_dir(&path).unwrap();
+        Folder(path)
+    }
+
+    fn file(&self) -> String {
+        self.0.join("quota").to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn key() -> Key {
+    Key::new("api", "tenant", "app")
+}
+
+fn open(file: &str, limits: &str) -> (FileLedger, Limits) {
+    let limits = Limits::parse(limits).unwrap();
+    (FileLedger::new(file, &key(), &limits), limits)
+}
+
+fn call() -> Call {
+    Call::begin(&Arc::default(), Some(Duration::from_secs(30)), None)
+}
+
+#[track_caller]
+fn taken(ledger: &FileLedger, limits: &Limits) -> Slot {
+    match ledger.begin(COLLECT, limits.of(COLLECT), &call()) {
+        Ok(Answer::Taken(slot)) => slot,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn wait(ledger: &FileLedger, limits: &Limits) -> Duration {
+    match ledger.begin(COLLECT, limits.of(COLLECT), &call()) {
+        Ok(Answer::Wait(wait)) => wait,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn used(ledger: &FileLedger, limits: &Limits) -> usize {
+    ledger.view(COLLECT, limits.of(COLLECT)).unwrap().windows[0].used
+}
+
+/// What the operating system's answers are, here as root or not.
+fn is_root() -> bool {
+    File::open("/proc/self/status").is_ok()
+        && fs::read_to_string("/proc/self/status").unwrap().contains("Uid:\t0\t")
+}
+
+#[test]
+fn two_processes_share_one_log_and_it_outlives_both() {
+    let folder = Folder::new();
+    let (one, limits) = open(&folder.file(), "collect=2/60");
+    let (two, _) = open(&folder.file(), "collect=2/60");
+    let slot = taken(&one, &limits);
+    taken(&two, &limits);
+    // Both under way: asked again soon, since either may end unseen.
+    assert_eq!(wait(&two, &limits), Duration::from_millis(120));
+    one.settle(COLLECT, slot, Outcome::Replied, limits.of(COLLECT));
+    let view = two.view(COLLECT, limits.of(COLLECT)).unwrap();
+    assert_eq!((view.in_flight, view.windows[0].used), (1, 2));
+    drop((one, two));
+    let (three, _) = open(&folder.file(), "collect=2/60");
+    assert_eq!(used(&three, &limits), 2);
+    assert_eq!(used(&three, &limits), 2);
+}
+
+#[test]
+fn what_became_of_a_call_decides_how_long_it_counts() {
+    let folder = Folder::new();
+    let (ledger, limits) = open(&folder.file(), "collect=1/60");
+    let slot = taken(&ledger, &limits);
+    ledger.settle(COLLECT, slot, Outcome::NotSent, limits.of(COLLECT));
+    let slot = taken(&ledger, &limits);
+    ledger.settle(COLLECT, slot, Outcome::Replied, limits.of(COLLECT));
+    let answered = wait(&ledger, &limits);
+    assert!(
+        answered > Duration::from_secs(59) && answered < Duration::from_secs(61),
+        "{answered:?}"
+    );
+
+    let folder = Folder::new();
+    let (ledger, limits) = open(&folder.file(), "collect=1/60");
+    let slot = taken(&ledger, &limits);
+    ledger.settle(COLLECT, slot, Outcome::GivenUp, limits.of(COLLECT));
+    let given_up = wait(&ledger, &limits);
+    assert!(
+        given_up > Duration::from_secs(89) && given_up < Duration::from_secs(91),
+        "{given_up:?}"
+    );
+}
+
+#[test]
+fn a_holder_that_died_blocks_nothing_but_its_own_slot_and_not_for_ever() {
+    let folder = Folder::new();
+    let (ledger, limits) = open(&folder.file(), "collect=1/0.1");
+    let dead = taken(&ledger, &limits);
+    let began = Instant::now();
+    while let Ok(Answer::Wait(wait)) = ledger.begin(COLLECT, limits.of(COLLECT), &call()) {
+        std::thread::sleep(wait);
+    }
+    // The lease of a second, and the window after it.
+    assert!(began.elapsed() >= Duration::from_millis(1_100), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_millis(1_500), "{:?}", began.elapsed());
+    // Should it live after all, it learns that its slot is gone, and takes nobody else's away.
+    assert!(!ledger.renew(COLLECT, dead, limits.of(COLLECT)));
+    ledger.settle(COLLECT, dead, Outcome::NotSent, limits.of(COLLECT));
+    assert_eq!(ledger.view(COLLECT, limits.of(COLLECT)).unwrap().in_flight, 1);
+}
+
+#[test]
+fn a_slot_that_is_renewed_stays() {
+    let folder = Folder::new();
+    let (ledger, limits) = open(&folder.file(), "collect=1/0.1");
+    let slot = taken(&ledger, &limits);
+    for _ in 0..8 {
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(ledger.renew(COLLECT, slot, limits.of(COLLECT)));
+        wait(&ledger, &limits);
+    }
+}
+
+#[test]
+fn a_closed_endpoint_is_closed_for_all_and_the_others_are_not() {
+    let folder = Folder::new();
+    let (one, limits) = open(&folder.file(), "collect=9/60");
+    let (two, _) = open(&folder.file(), "collect=9/60");
+    one.close(COLLECT, Duration::from_secs(20));
+    one.close(COLLECT, Duration::from_secs(10));
+    let closed = wait(&two, &limits);
+    assert!(closed > Duration::from_secs(19) && closed <= Duration::from_secs(20), "{closed:?}");
+    assert!(two.view(COLLECT, limits.of(COLLECT)).unwrap().closed_for.is_some());
+    assert!(matches!(
+        two.begin(Quota::Read, limits.of(Quota::Read), &call()),
+        Ok(Answer::Taken(_))
+    ));
+}
+
+#[test]
+fn a_file_that_is_not_ours_is_set_aside_and_counts_as_spent() {
+    for content in [b"not a quota file".to_vec(), vec![b'x'; 200_000]] {
+        let folder = Folder::new();
+        fs::write(folder.file(), &content).unwrap();
+        let (ledger, limits) = open(&folder.file(), "collect=5/60");
+        assert!(wait(&ledger, &limits) > Duration::from_secs(59));
+        assert_eq!(used(&ledger, &limits), 5);
+        assert_eq!(fs::read(format!("{}.damaged", folder.file())).unwrap(), content);
+        assert!(!fs::exists(format!("{}.new", folder.file())).unwrap());
+    }
+}
+
+#[test]
+fn damage_in_a_file_of_ours_frees_nothing() {
+    let folder = Folder::new();
+    let (ledger, limits) = open(&folder.file(), "collect=3/60");
+    let slot = taken(&ledger, &limits);
+    ledger.settle(COLLECT, slot, Outcome::Replied, limits.of(COLLECT));
+    let sound = fs::read(folder.file()).unwrap();
+    let mut torn = 0;
+    for at in (0..sound.len()).step_by(7).filter(|at| *at < 600) {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 0x55;
+        fs::write(folder.file(), &bytes).unwrap();
+        let (ledger, _) = open(&folder.file(), "collect=3/60");
+        let used = used(&ledger, &limits);
+        // Bytes that mean nothing may change unseen.
+        assert!(used >= 1, "byte {at}: {used}");
+        torn += usize::from(used > 1);
+        // Cut off anywhere, it counts as spent.
+        fs::write(folder.file(), &sound[..at.max(1)]).unwrap();
+        let (ledger, _) = open(&folder.file(), "collect=3/60");
+        let whole = self::used(&ledger, &limits);
+        assert_eq!(whole, 3, "cut at {at}");
+    }
+    assert!(torn > 20, "{torn}");
+}
+
+#[test]
+fn an_empty_file_is_a_new_one() {
+    let folder = Folder::new();
+    File::create(folder.file()).unwrap();
+    fs::set_permissions(folder.file(), fs::Permissions::from_mode(0o640)).unwrap();
+    let (ledger, limits) = open(&folder.file(), "collect=1/60");
+    taken(&ledger, &limits);
+    assert_eq!(fs::metadata(folder.file()).unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+#[test]
+fn larger_limits_make_a_larger_file_and_forget_nothing() {
+    let folder = Folder::new();
+    let (small, small_limits) = open(&folder.file(), "collect=2/60;read=2/60;list=2/60");
+    taken(&small, &small_limits);
+    small.close(Quota::List, Duration::from_secs(30));
+    fs::set_permissions(folder.file(), fs::Permissions::from_mode(0o606)).unwrap();
+    let before = fs::metadata(folder.file()).unwrap().len();
+    let (large, limits) = open(&folder.file(), "collect=50/60;read=2/60;list=2/60");
+    assert_eq!(used(&large, &limits), 1);
+    for _ in 0..49 {
+        taken(&large, &limits);
+    }
+    wait(&large, &limits);
+    // Who had the old file open goes on in the new one.
+    assert_eq!(used(&small, &small_limits), 50);
+    assert!(large.view(Quota::List, limits.of(Quota::List)).unwrap().closed_for.is_some());
+    let after = fs::metadata(folder.file()).unwrap();
+    assert_eq!(after.len(), before + 48 * 24);
+    assert_eq!(after.permissions().mode() & 0o777, 0o606);
+}
+
+#[test]
+fn a_file_that_was_taken_away_is_made_anew() {
+    let folder = Folder::new();
+    let (one, limits) = open(&folder.file(), "collect=2/60");
+    taken(&one, &limits);
+    fs::remove_file(folder.file()).unwrap();
+    let (two, _) = open(&folder.file(), "collect=2/60");
+    taken(&two, &limits);
+    taken(&one, &limits);
+    wait(&one, &limits);
+    wait(&two, &limits);
+}
+
+#[test]
+fn another_identity_is_told_to_use_another_file() {
+    let folder = Folder::new();
+    let (ledger, limits) = open(&folder.file(), "collect=2/60");
+    taken(&ledger, &limits);
+    let other = FileLedger::new(&folder.file(), &Key::new("api", "tenant", "other"), &limits);
+    let Err(Refusal::Failed(error)) = other.begin(COLLECT, limits.of(COLLECT), &call()) else {
+        panic!("must be refused");
+    };
+    assert_eq!(error.status(), Status::Config);
+    assert!(error.message().contains("quota_file"), "{error}");
+    assert_eq!(used(&ledger, &limits), 1);
+}
+
+#[test]
+fn a_restart_of_the_machine_makes_everything_count_from_its_start() {
+    let folder = Folder::new();
+    let (ledger, limits) =
+        open(&folder.file(), "collect=500/60,500/31536000".replace("31536000", "86400").as_str());
+    for _ in 0..3 {
+        let slot = taken(&ledger, &limits);
+        ledger.settle(COLLECT, slot, Outcome::Replied, limits.of(COLLECT));
+    }
+    ledger.close(Quota::List, Duration::from_secs(7_200));
+    // Another boot: as if the times belonged to a clock that has begun anew since.
+    let mut bytes = fs::read(folder.file()).unwrap();
+    let session = layout::session_to_bytes(&[9; 16]);
+    bytes[128..128 + session.len()].copy_from_slice(&session);
+    fs::write(folder.file(), &bytes).unwrap();
+    let (ledger, _) = open(&folder.file(), "collect=500/60,500/86400");
+    let view = ledger.view(COLLECT, limits.of(COLLECT)).unwrap();
+    let since_boot = boot::now();
+    if since_boot < Duration::from_secs(86_000) {
+        // The three, and what half a minute may have held that never reached the disk.
+        assert_eq!(view.windows[1].used, 103);
+        let expected = Duration::from_secs(30 + 86_400) - since_boot;
+        let last = *view.windows[1].free_in.last().unwrap();
+        assert!(last.abs_diff(expected) < Duration::from_secs(90), "{last:?} {expected:?}");
+    }
+    assert_eq!(layout::session(&fs::read(folder.file()).unwrap()), boot::session());
+    let list = ledger.view(Quota::List, limits.of(Quota::List)).unwrap();
+    assert_eq!(list.closed_for.is_some(), since_boot < Duration::from_secs(7_200));
+}
+
+#[test]
+fn a_clock_that_was_set_back_blocks_nobody_for_long() {
+    let folder = Folder::new();
+    let (ledger, limits) = open(&folder.file(), "collect=1/0.2");
+    let slot = taken(&ledger, &limits);
+    let far = Entry { stamp: nanos(boot::now()) + nanos(FURTHEST) * 100, owner: slot.owner };
+    let mut bytes = fs::read(folder.file()).unwrap();
+    bytes[384..408].copy_from_slice(&far.to_bytes(COLLECT, 0));
+    fs::write(folder.file(), &bytes).unwrap();
+    let wait = wait(&ledger, &limits);
+    assert!(wait < Duration::from_millis(210), "{wait:?}");
+}
+
+#[test]
+fn without_its_file_a_process_goes_on_alone_and_comes_back() {
+    let folder = Folder::new();
+    let missing = folder.0.join("missing");
+    let file = missing.join("quota").to_str().unwrap().to_owned();
+    let (ledger, limits) = open(&file, "collect=2/60");
+    for _ in 0..3 {
+        let answer = ledger.begin(COLLECT, limits.of(COLLECT), &call());
+        assert!(matches!(answer, Ok(Answer::Unavailable)), "{answer:?}");
+    }
+    assert_eq!(ledger.trouble().as_deref(), Some("cannot be opened (entity not found)"));
+    fs::create_dir(&missing).unwrap();
+    std::thread::sleep(Duration::from_millis(1_050));
+    taken(&ledger, &limits);
+    assert_eq!(ledger.trouble(), None);
+}
+
+#[test]
+fn a_full_disk_or_a_folder_without_rights_is_said_and_survived() {
+    // A device that is always full; as any user.
+    let (full, limits) = open("/dev/full", "collect=2/60");
+    assert!(matches!(full.begin(COLLECT, limits.of(COLLECT), &call()), Ok(Answer::Unavailable)));
+    assert!(full.trouble().is_some());
+    if is_root() {
+        // Root may write anywhere; what the kernel offers under /proc it may not.
+        let (read_only, _) = open("/proc/version", "collect=2/60");
+        let answer = read_only.begin(COLLECT, limits.of(COLLECT), &call());
+        assert!(matches!(answer, Ok(Answer::Unavailable)), "{answer:?}");
+        assert!(read_only.trouble().is_some());
+    }
+}
+
+#[test]
+fn who_waits_for_the_lock_can_be_stopped_and_a_holder_that_hangs_is_not_waited_for_for_ever() {
+    let folder = Folder::new();
+    let (ledger, limits) = open(&folder.file(), "collect=2/60");
+    taken(&ledger, &limits);
+    let mut other = File::options().read(true).write(true).open(folder.file()).unwrap();
+    rustix::fs::flock(&other, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let cancel = Cancel::new(None);
+    let call = Call::begin(&Arc::default(), None, Some(&cancel));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| ledger.begin(COLLECT, limits.of(COLLECT), &call));
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!waiting.is_finished());
+        let began = Instant::now();
+        cancel.trigger();
+        assert!(matches!(waiting.join().unwrap(), Err(Refusal::Stopped(Stop::Cancelled))));
+        assert!(began.elapsed() < Duration::from_millis(50), "{:?}", began.elapsed());
+    });
+    let began = Instant::now();
+    let answer = ledger.begin(COLLECT, limits.of(COLLECT), &self::call());
+    assert!(matches!(answer, Ok(Answer::Unavailable)), "{answer:?}");
+    assert!(began.elapsed() >= store::PATIENCE && began.elapsed() < store::PATIENCE * 2);
+    other.flush().unwrap();
+}
