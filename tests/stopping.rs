@@ -8,14 +8,18 @@
     reason = "a test stops at the first surprise"
 )]
 
+#[path = "peers/slow_reader.rs"]
+mod slow_reader;
 mod support;
 
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use mde_simulator::{Config, QuotaMode, Simulator};
 use serde_json::json;
-use support::{Cancel, Client, OK, client, simulator};
+use slow_reader::SlowReader;
+use support::{Cancel, Client, OK, Outcome, client, simulator};
 
 /// Far below any timeout in use here, far above what a busy machine needs.
 const SOON: Duration = Duration::from_secs(3);
@@ -221,6 +225,138 @@ fn a_tls_handshake_that_stalls_is_bounded() {
     let client = Client::with(&options("timeout_ms", "30000")).unwrap();
     cancelled_after(200, &cancel, || {
         client.action_until(ID, Some(&cancel)).error("cancelled");
+    });
+}
+
+/// Requests that are too large for the kernel to take them whole while the peer does not read.
+struct Sending {
+    peer: SlowReader,
+    tls: Option<(Simulator, PathBuf)>,
+}
+
+impl Sending {
+    const TOKEN: usize = 32 * 1024;
+    const COMMENT: usize = 32_768;
+    const FILTER: usize = 8_192;
+    /// What the requests have at least.
+    const COLLECT: usize = Sending::TOKEN + 6 * Sending::COMMENT;
+    const LIST: usize = Sending::TOKEN + 3 * Sending::FILTER;
+
+    /// To a peer that reads so many bytes every 100 ms.
+    fn to(bytes: usize, tls: bool) -> Sending {
+        let tls = tls.then(|| {
+            let sim = Simulator::start(Config { tls, ..Config::default() }).unwrap();
+            let name = format!("stopping-{}.pem", port(&sim));
+            let ca = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+            std::fs::write(&ca, sim.ca_pem().unwrap()).unwrap();
+            (sim, ca)
+        });
+        Sending { peer: SlowReader::start(bytes, tls.as_ref().map(|(sim, _)| port(sim))), tls }
+    }
+
+    fn client(&self, more: &[(&str, &str)]) -> Client {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://127.0.0.1:{}", self.peer.port);
+        let token = "t".repeat(Sending::TOKEN);
+        let mut all = vec![("access_token", token.as_str()), ("api_url", &url)];
+        all.extend([("max_retries", "0"), ("timeout_ms", "30000")]);
+        if let Some((_, ca)) = &self.tls {
+            all.push(("ca_file", ca.to_str().unwrap()));
+        }
+        all.extend(more);
+        Client::with(&all).unwrap()
+    }
+
+    /// With the longest comment, each byte of which takes six in JSON.
+    fn collect(client: &Client, cancel: Option<&Cancel>) -> Outcome {
+        let machine = "49e96a8dd67ac4f1ce9952ccedcde711f0ce28e9";
+        client.collect_until(machine, &"\u{1}".repeat(Sending::COMMENT), cancel)
+    }
+
+    /// With the longest filter, each byte of which takes three in a URL.
+    fn list(client: &Client) -> Outcome {
+        client.list(&"'".repeat(Sending::FILTER))
+    }
+
+    /// Part of the request was sent, and the rest was not: the call did end in between.
+    #[track_caller]
+    fn left_in_part(self, request: usize) {
+        let received = self.peer.received();
+        assert!((1..request).contains(&received), "{received} bytes of {request} were sent");
+        if let Some((_, ca)) = self.tls {
+            std::fs::remove_file(ca).unwrap();
+        }
+    }
+}
+
+fn port(sim: &Simulator) -> u16 {
+    sim.api_url().rsplit_once(':').unwrap().1.parse().unwrap()
+}
+
+/// Side by side: what they do is to wait.
+fn over_plain_and_tls(test: impl Fn(bool) + Sync) {
+    std::thread::scope(|scope| {
+        for tls in [false, true] {
+            let test = &test;
+            scope.spawn(move || test(tls));
+        }
+    });
+}
+
+#[test]
+fn sending_to_a_peer_that_reads_nothing_or_little_can_be_stopped() {
+    over_plain_and_tls(|tls| {
+        // One byte makes no room that the sender would be told of, the others do.
+        for bytes in [0, 1, 4096] {
+            let sending = Sending::to(bytes, tls);
+            let (client, cancel) = (sending.client(&[]), Cancel::new(0));
+            cancelled_after(300, &cancel, || {
+                let error = Sending::collect(&client, Some(&cancel)).error("cancelled");
+                assert_eq!(error["outcome"], "unknown");
+            });
+            sending.left_in_part(Sending::COLLECT);
+
+            let sending = Sending::to(bytes, tls);
+            let client = sending.client(&[("timeout_ms", "300")]);
+            let error = soon(|| Sending::collect(&client, None).error("deadline"));
+            assert_eq!(error["outcome"], "unknown");
+            sending.left_in_part(Sending::COLLECT);
+        }
+    });
+}
+
+#[test]
+fn sending_is_given_up_when_the_peer_reads_nothing_for_too_long() {
+    let given_up = |sending: &Sending, waits: u32, send: fn(&Client) -> serde_json::Value| {
+        let client = sending.client(&[("idle_timeout_ms", "1000")]);
+        let started = Instant::now();
+        let error = send(&client);
+        let (passed, due) = (started.elapsed(), waits * Duration::from_secs(1));
+        assert!(passed >= due && passed < due + Duration::from_millis(900), "{passed:?}");
+        assert!(error["message"].as_str().unwrap().contains("idle_timeout_ms"), "{error}");
+        error
+    };
+    over_plain_and_tls(|tls| {
+        let sending = Sending::to(0, tls);
+        given_up(&sending, 1, |client| Sending::list(client).error("broken"));
+        sending.left_in_part(Sending::LIST);
+
+        let sending = Sending::to(0, tls);
+        // The second wait is for the list, which is to show whether a collection was started.
+        let error =
+            given_up(&sending, 2, |client| Sending::collect(client, None).error("outcome_unknown"));
+        assert_eq!(error["outcome"], "unknown");
+        sending.left_in_part(Sending::COLLECT);
+    });
+}
+
+#[test]
+fn sending_goes_on_while_the_peer_reads_and_the_deadline_allows() {
+    over_plain_and_tls(|tls| {
+        let sending = Sending::to(4096, tls);
+        let client = sending.client(&[("idle_timeout_ms", "700"), ("timeout_ms", "2000")]);
+        soon(|| Sending::collect(&client, None).error("deadline"));
+        sending.left_in_part(Sending::COLLECT);
     });
 }
 

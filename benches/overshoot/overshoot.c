@@ -18,7 +18,8 @@
 #define SECRET "client-secret-of-the-bench"
 #define TENANT "9d4b7c1e-2f60-4a85-8c3d-51e0a7b6f924"
 #define APPLICATION "3a8f5d02-6b7c-4e19-9f48-c2d1708be563"
-#define ENOUGH "read=1000000/1"
+#define MACHINE "49e96a8dd67ac4f1ce9952ccedcde711f0ce28e9"
+#define ENOUGH "read=1000000/1;collect=1000000/1"
 
 struct phase {
     const char *name;
@@ -34,6 +35,7 @@ static const struct phase phases[] = {
     {"connecting, the backlog is full", PEER_FULL, "http://127.0.0.1:%d", NULL, ENOUGH, 0, MDE_ERR_DEADLINE},
     {"TLS handshake", PEER_SILENT, "https://127.0.0.1:%d", NULL, ENOUGH, 0, MDE_ERR_DEADLINE},
     {"CONNECT to the proxy", PEER_SILENT, "https://192.0.2.1", "http://127.0.0.1:%d", ENOUGH, 0, MDE_ERR_DEADLINE},
+    {"sending, the peer does not read", PEER_DEAF, "http://127.0.0.1:%d", NULL, ENOUGH, 0, MDE_ERR_DEADLINE},
     {"waiting for the reply", PEER_SILENT, "http://127.0.0.1:%d", NULL, ENOUGH, 0, MDE_ERR_DEADLINE},
     {"body, a byte per 100 ms", PEER_DRIP, "http://127.0.0.1:%d", NULL, ENOUGH, 0, MDE_ERR_DEADLINE},
     {"queue of the quota", PEER_ANSWER, "http://127.0.0.1:%d", NULL, "read=1/86400", 0, MDE_ERR_DEADLINE},
@@ -93,6 +95,17 @@ static mde_client *make_client(const struct phase *phase, int port)
     return client;
 }
 
+static int32_t call(const mde_client *client, const struct phase *phase, const mde_cancel *cancel, char **json)
+{
+    /* Each byte of it takes six in JSON. */
+    static char comment[LARGE_REQUEST / 6 + 1];
+
+    if (phase->behaviour != PEER_DEAF)
+        return mde_get_action(client, ACTION_ID, cancel, json);
+    memset(comment, 1, sizeof comment - 1);
+    return mde_collect_package(client, MACHINE, comment, cancel, json);
+}
+
 static void *call_on(void *client)
 {
     mde_get_action(client, ACTION_ID, NULL, NULL);
@@ -142,7 +155,7 @@ static double one_trial(const mde_client *client, const struct phase *phase, int
         if (pthread_create(&thread, NULL, pull, &trigger) != 0)
             die("pthread_create", NULL);
     }
-    status = mde_get_action(client, ACTION_ID, cancel, &json);
+    status = call(client, phase, cancel, &json);
     end = now_ms();
     if (!by_deadline) {
         pthread_join(thread, NULL);

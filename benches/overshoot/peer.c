@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -50,6 +52,39 @@ static int serve(int fd, enum behaviour behaviour, int *dripping)
     return 1;
 }
 
+/* A call that sends is over: it must have left part of its request unsent. */
+static void hang_up(int fd)
+{
+    struct timeval patience = {5, 0};
+    char taken[65536];
+    ssize_t got, all = 0;
+
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0)
+        die("setsockopt");
+    while ((got = recv(fd, taken, sizeof taken, 0)) > 0)
+        all += got;
+    if (got < 0)
+        die("recv");
+    if (all == 0 || all >= LARGE_REQUEST) {
+        fprintf(stderr, "%ld bytes were sent to a peer that does not read\n", (long)all);
+        exit(1);
+    }
+    close(fd);
+}
+
+/* Only the latest call is still under way. */
+static void ignore_all(int listener)
+{
+    int fd, before = -1;
+
+    while ((fd = accept(listener, NULL, NULL)) >= 0) {
+        if (before >= 0)
+            hang_up(before);
+        before = fd;
+    }
+    die("accept");
+}
+
 static void *run(void *argument)
 {
     struct peer *peer = argument;
@@ -58,6 +93,8 @@ static void *run(void *argument)
     nfds_t used = 1, i;
     struct timespec last, now;
 
+    if (peer->behaviour == PEER_DEAF)
+        ignore_all(peer->listener);
     clock_gettime(CLOCK_MONOTONIC, &last);
     fds[0].fd = peer->listener;
     fds[0].events = POLLIN;
@@ -116,6 +153,18 @@ static void fill(const struct sockaddr_in *to)
     exit(1);
 }
 
+/*
+ * A sender's kernel makes room for ten segments and more. On loopback each has 64 KiB, so that it would take any
+ * request whole, and sending would never wait. Connections inherit both options.
+ */
+static void narrow(int listener)
+{
+    int buffer = 1024, segment = 200;
+    if (setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer) != 0
+        || setsockopt(listener, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment) != 0)
+        die("setsockopt");
+}
+
 int peer_start(enum behaviour behaviour)
 {
     struct sockaddr_in at;
@@ -127,6 +176,8 @@ int peer_start(enum behaviour behaviour)
         die("malloc");
     peer->behaviour = behaviour;
     peer->listener = socket(AF_INET, SOCK_STREAM, 0);
+    if (behaviour == PEER_DEAF)
+        narrow(peer->listener);
     memset(&at, 0, sizeof at);
     at.sin_family = AF_INET;
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

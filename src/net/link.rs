@@ -11,7 +11,7 @@ use zeroize::Zeroize;
 
 use super::failure::Failure;
 use super::socket::{Exchange, Socket};
-use super::tls::TlsStream;
+use super::tls::{self, TlsStream};
 use crate::Status;
 use crate::token::Token;
 
@@ -53,7 +53,7 @@ impl Link {
         }
         let written = match &mut self.stream {
             Stream::Plain(socket) => socket.write_all(&self.pending),
-            Stream::Tls(tls) => tls.write_all(&self.pending),
+            Stream::Tls(tls) => tls::write_all(tls, &self.pending),
         };
         // It held a token, and is wiped with the connection.
         self.pending.clear();

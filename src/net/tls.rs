@@ -1,6 +1,6 @@
 //! Whom to trust: the operating system's verifier, plus the certificates of `ca_file`.
 
-use std::io::Read;
+use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 
 use rustls::client::ClientConfig;
@@ -57,8 +57,7 @@ pub(crate) fn read_roots(path: &str) -> Result<Vec<CertificateDer<'static>>> {
             ),
         )
     };
-    let unreadable =
-        |error: std::io::Error| refused(format!("is not readable: {}", reason(&error)));
+    let unreadable = |error: io::Error| refused(format!("is not readable: {}", reason(&error)));
     // Looked at before it is opened: opening a pipe may block.
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() || metadata.len() > MAX_CA_FILE {
@@ -105,6 +104,20 @@ pub(crate) fn handshake(
         }
     }
     Ok(StreamOwned::new(connection, socket))
+}
+
+/// Sends everything, or says why not. The stream's own `write` keeps a failure to itself until it is used
+/// again, and then a peer that does not read would be waited for a second time.
+pub(super) fn write_all(stream: &mut TlsStream, mut data: &[u8]) -> io::Result<()> {
+    while !data.is_empty() {
+        let taken = stream.conn.writer().write(data)?;
+        data = match data.get(taken..) {
+            Some(rest) if taken > 0 => rest,
+            _ => return Err(ErrorKind::WriteZero.into()),
+        };
+        stream.flush()?;
+    }
+    Ok(())
 }
 
 /// Which check failed, in a sentence; the library's own text for the rest (it holds no secrets).
