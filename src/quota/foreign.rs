@@ -54,11 +54,13 @@ impl Foreign {
         used: impl Iterator<Item = usize>,
         now: Time,
     ) -> Option<Lesson> {
-        let fullness = |used: usize, window: &Window| used as f64 / f64::from(window.limit);
+        // In thousandths.
+        let fullness =
+            |used: usize, window: &Window| used.saturating_mul(1_000) / window.limit as usize;
         let (window, used) = windows
             .iter()
             .zip(used)
-            .max_by(|(w, used), (x, more)| fullness(*used, w).total_cmp(&fullness(*more, x)))?;
+            .max_by(|(w, used), (x, more)| fullness(*used, w).cmp(&fullness(*more, x)))?;
         let missing = window.limit.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
         // Whoever is refused again although room was left must leave more.
         let known = self.of(window.length, now);
@@ -109,10 +111,10 @@ pub(crate) fn warn(quota: Quota, lesson: Lesson) {
         let Lesson { window, calls } = lesson;
         format!(
             "the service refused a call on `{}` although our own calls left room: others use the same \
-             application; leaving them {calls} of {} calls per {} s for a while",
+             application; leaving them {calls} of {} calls per {} ms for a while",
             quota.name(),
             window.limit,
-            window.length.as_secs_f64()
+            window.length.as_millis()
         )
     });
 }

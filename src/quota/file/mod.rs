@@ -30,13 +30,11 @@ use crate::service::endpoint::{PerQuota, Quota};
 use crate::{Error, Status};
 
 /// The quota log in a file.
-#[derive(Debug)]
 pub(crate) struct FileLedger {
     path: String,
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
 struct State {
     store: Store,
     slots: PerQuota<u32>,
@@ -76,15 +74,15 @@ impl FileLedger {
         FileLedger { path: path.to_owned(), state: Mutex::new(state) }
     }
 
-    /// Runs one transaction. `Ok(None)`: the file cannot be used at present.
-    fn transact<T>(
+    /// Runs one transaction. `Ok(false)`: the file cannot be used at present.
+    fn transact(
         &self,
         state: &mut State,
         pause: store::Pause<'_>,
-        act: impl FnOnce(&Transaction<'_>) -> Result<T, Trouble>,
-    ) -> Result<Option<T>, Refusal> {
+        act: &mut dyn FnMut(&Transaction<'_>) -> Result<(), Trouble>,
+    ) -> Result<bool, Refusal> {
         if state.trouble.as_ref().is_some_and(|(_, retry_at)| Instant::now() < *retry_at) {
-            return Ok(None);
+            return Ok(false);
         }
         let done = state.store.lock(&state.slots, pause).and_then(|transaction| act(&transaction));
         if let Some(aside) = state.store.take_set_aside() {
@@ -98,12 +96,12 @@ impl FileLedger {
             });
         }
         match done {
-            Ok(value) => {
+            Ok(()) => {
                 if state.trouble.take().is_some() {
                     state.retry_pause = FIRST_RETRY;
                     log::line(Level::Warn, || format!("quota_file {} is in use again", self.path));
                 }
-                Ok(Some(value))
+                Ok(true)
             }
             Err(Trouble::Stopped(stop)) => Err(Refusal::Stopped(stop)),
             Err(Trouble::OtherIdentity) => Err(Refusal::Failed(Error::new(
@@ -119,7 +117,7 @@ impl FileLedger {
                 self.warn(state, &trouble);
                 state.trouble = Some((trouble, Instant::now() + state.retry_pause));
                 state.retry_pause = (state.retry_pause * 2).min(LAST_RETRY);
-                Ok(None)
+                Ok(false)
             }
         }
     }
@@ -139,20 +137,20 @@ impl FileLedger {
     }
 
     /// For those who have no call to ask, or no time: they go without if it takes too long.
-    fn briefly<T>(
+    fn briefly(
         &self,
         patience: Duration,
-        act: impl FnOnce(&Transaction<'_>) -> Result<T, Trouble>,
-    ) -> Result<Option<T>, Refusal> {
+        act: &mut dyn FnMut(&Transaction<'_>) -> Result<(), Trouble>,
+    ) -> bool {
         let until = Instant::now() + patience;
         let Some(mut state) = self.state.try_lock_until(until) else {
-            return Ok(None);
+            return false;
         };
         let mut pause = |nap: Duration| {
             std::thread::sleep(nap);
             if Instant::now() < until { Ok(()) } else { Err(Stop::Deadline) }
         };
-        self.transact(&mut state, &mut pause, act)
+        self.transact(&mut state, &mut pause, act).unwrap_or(false)
     }
 
     fn lock_state(&self, call: &Call) -> Result<MutexGuard<'_, State>, Refusal> {
@@ -165,6 +163,12 @@ impl FileLedger {
     }
 }
 
+impl std::fmt::Debug for FileLedger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FileLedger")
+    }
+}
+
 impl Ledger for FileLedger {
     fn begin(&self, quota: Quota, windows: &[Window], call: &Call) -> Result<Answer, Refusal> {
         let mut state = self.lock_state(call)?;
@@ -174,7 +178,8 @@ impl Ledger for FileLedger {
             std::thread::sleep(nap);
             call.check()
         };
-        let answer = self.transact(&mut state, &mut pause, |transaction| {
+        let mut answer = Answer::Unavailable;
+        self.transact(&mut state, &mut pause, &mut |transaction| {
             let now = nanos(boot::now());
             let mut gate = transaction.gate(quota);
             let entries = transaction.entries(quota)?;
@@ -188,7 +193,8 @@ impl Ledger for FileLedger {
                     0 => wait,
                     _ => wait.min(nanos(between_looks(windows))),
                 };
-                return Ok(Answer::Wait(Duration::from_nanos(ask_again.max(closed).max(1))));
+                answer = Answer::Wait(Duration::from_nanos(ask_again.max(closed).max(1)));
+                return Ok(());
             };
             if gate.memory < memory(windows) {
                 gate.memory = memory(windows);
@@ -198,13 +204,15 @@ impl Ledger for FileLedger {
             let owner = (u64::from(process::id()) << 32) | u64::from(fastrand::u32(1..));
             let stamp = now.saturating_add(nanos(lease(windows)));
             transaction.write(quota, place, Entry { stamp, owner })?;
-            Ok(Answer::Taken(Slot { place, owner }))
+            answer = Answer::Taken(Slot { place, owner });
+            Ok(())
         })?;
-        Ok(answer.unwrap_or(Answer::Unavailable))
+        Ok(answer)
     }
 
     fn settle(&self, quota: Quota, slot: Slot, outcome: Outcome, windows: &[Window]) {
-        let settled = self.briefly(SETTLING, |transaction| {
+        // What cannot be written ages from the end of the lease.
+        self.briefly(SETTLING, &mut |transaction| {
             let now = nanos(boot::now());
             let entry = match outcome {
                 Outcome::NotSent => Entry::FREE,
@@ -228,29 +236,29 @@ impl Ledger for FileLedger {
                 None => Ok(()),
             }
         });
-        // What could not be written ages from the end of the lease.
-        drop(settled);
     }
 
     fn renew(&self, quota: Quota, slot: Slot, windows: &[Window]) -> bool {
-        let renewed = self.briefly(RENEWING, |transaction| {
+        // Without the file nobody counts with it; and whoever had no time tries again.
+        let mut kept_on = true;
+        self.briefly(RENEWING, &mut |transaction| {
             let now = nanos(boot::now());
             let kept = transaction.entry(quota, slot.place)?;
             match kept.filter(|kept| kept.owner == slot.owner && kept.stamp > now) {
-                None => Ok(false),
+                None => kept_on = false,
                 Some(kept) => {
                     let stamp = now.saturating_add(nanos(lease(windows)));
                     transaction.write(quota, slot.place, Entry { stamp, ..kept })?;
-                    Ok(true)
                 }
             }
+            Ok(())
         });
-        // Without the file nobody counts with it; and whoever had no time tries again.
-        !matches!(renewed, Ok(Some(false)))
+        kept_on
     }
 
     fn close(&self, quota: Quota, wait: Duration) {
-        let closed = self.briefly(SETTLING, |transaction| {
+        // This process keeps it closed in any case.
+        self.briefly(SETTLING, &mut |transaction| {
             let now = nanos(boot::now());
             let gate = transaction.gate(quota);
             let until = now.saturating_add(nanos(wait));
@@ -259,23 +267,23 @@ impl Ledger for FileLedger {
             }
             transaction.write_gate(quota, Gate { closed_until: until, closed_at: now, ..gate })
         });
-        // This process keeps it closed in any case.
-        drop(closed);
     }
 
     fn view(&self, quota: Quota, windows: &[Window]) -> Option<View> {
-        let view = self.briefly(SETTLING, |transaction| {
+        let mut view = None;
+        self.briefly(SETTLING, &mut |transaction| {
             let now = nanos(boot::now());
             let closed = transaction.gate(quota).closed_until.saturating_sub(now);
             let standing = Standing::of(&transaction.entries(quota)?, windows, now);
-            Ok(View {
+            view = Some(View {
                 in_flight: standing.in_flight,
                 available_in: Duration::from_nanos(standing.wait.max(closed)),
                 closed_for: (closed > 0).then(|| Duration::from_nanos(closed)),
                 windows: windows.iter().map(|window| standing.snapshot(*window)).collect(),
-            })
+            });
+            Ok(())
         });
-        view.ok().flatten()
+        view
     }
 
     fn now(&self) -> Duration {
@@ -293,7 +301,6 @@ impl Ledger for FileLedger {
 }
 
 /// How the entries of an endpoint stand at one instant.
-#[derive(Debug)]
 struct Standing {
     now: u64,
     /// By place.
@@ -310,12 +317,11 @@ impl Standing {
         let stamps: Vec<u64> = entries.iter().map(stamp).collect();
         let in_flight =
             entries.iter().zip(&stamps).filter(|(e, stamp)| e.owner != 0 && **stamp > now).count();
-        let mut newest_first: Vec<u64> =
-            stamps.iter().copied().filter(|stamp| *stamp > 0).collect();
-        newest_first.sort_unstable_by(|a, b| b.cmp(a));
+        let mut sorted: Vec<u64> = stamps.iter().copied().filter(|stamp| *stamp > 0).collect();
+        sorted.sort_unstable();
         let wait_for = |window: &Window| {
             // The call that must have left the window for another one to fit in.
-            let stamp = newest_first.get((window.limit as usize).saturating_sub(1))?;
+            let stamp = sorted.get(sorted.len().checked_sub(window.limit as usize)?)?;
             Some(stamp.saturating_add(nanos(window.hold())).saturating_sub(now))
         };
         let wait = windows.iter().filter_map(wait_for).max().unwrap_or(0);

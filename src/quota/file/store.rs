@@ -17,7 +17,6 @@ use crate::service::endpoint::{PerQuota, Quota};
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a transaction was not carried out.
-#[derive(Debug)]
 pub(super) enum Trouble {
     Stopped(Stop),
     /// The file counts for another tenant, application or service.
@@ -32,7 +31,6 @@ fn failed(what: &'static str) -> impl FnOnce(io::Error) -> Trouble {
 
 type Result<T> = std::result::Result<T, Trouble>;
 
-#[derive(Debug)]
 pub(super) struct Store {
     path: PathBuf,
     identity: [u8; 32],
@@ -130,10 +128,10 @@ impl Store {
             let now = u64::try_from(boot::now().as_nanos()).unwrap_or(u64::MAX);
             fill(file, &head, session, Entry { stamp: now, owner: 0 })
         })?;
-        // A copy under the other name first: at no moment is there no file at all.
+        // Under both names for a moment: at no time is there no file at all.
         let _ = std::fs::remove_file(&aside);
         if std::fs::hard_link(&self.path, &aside).is_err() {
-            let _ = std::fs::copy(&self.path, &aside);
+            std::fs::rename(&self.path, &aside).map_err(failed("replaced"))?;
         }
         std::fs::rename(new, &self.path).map_err(failed("replaced"))?;
         self.set_aside = Some(aside);
@@ -219,7 +217,6 @@ fn fill(file: &File, head: &Head, session: &boot::Session, entry: Entry) -> Resu
 }
 
 /// Exclusive use of a usable file, until dropped.
-#[derive(Debug)]
 pub(super) struct Transaction<'a> {
     contents: Contents<'a>,
     _lock: Lock<'a>,
@@ -233,7 +230,6 @@ impl<'a> std::ops::Deref for Transaction<'a> {
     }
 }
 
-#[derive(Debug)]
 struct Lock<'a>(&'a File);
 
 impl Drop for Lock<'_> {
@@ -243,7 +239,6 @@ impl Drop for Lock<'_> {
 }
 
 /// What is in a file that is locked.
-#[derive(Debug)]
 pub(super) struct Contents<'a> {
     file: &'a File,
     head: Head,
@@ -334,7 +329,7 @@ fn wait_for_lock(file: &File, pause: Pause<'_>) -> Result<()> {
             return Err(Trouble::Failed("locked: somebody holds it", ErrorKind::TimedOut));
         }
         // A little of chance keeps two processes from meeting again and again.
-        pause(next.mul_f64(0.5 + fastrand::f64())).map_err(Trouble::Stopped)?;
+        pause(next / 2 + next * fastrand::u32(0..1_000) / 1_000).map_err(Trouble::Stopped)?;
         next = (next * 2).min(LONGEST);
     }
     Ok(())
