@@ -1,6 +1,7 @@
 //! Sending one request and reading its reply, whatever lies in between.
 
 pub(crate) mod agent;
+mod crypto;
 mod dial;
 pub(crate) mod failure;
 mod link;

@@ -28,7 +28,7 @@ pub(crate) fn config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<Clie
         let advice = "install the system's CA certificates, or name a file of them in `ca_file`";
         Error::new(Status::Tls, format!("there is no usable certificate store ({why}); {advice}"))
     };
-    let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::ring::default_provider());
+    let provider: Arc<CryptoProvider> = Arc::new(super::crypto::provider());
     let verifier = if extra_roots.is_empty() {
         Verifier::new(Arc::clone(&provider))
     } else {
