@@ -1,0 +1,265 @@
+//! One quota for several processes, through a file: against a service that counts by itself.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use mde_simulator::{Config, CountAt, QuotaMode, Simulator};
+use support::{Client, client, options, simulator};
+
+/// A minute in a fifth of a second, an hour in 12 s.
+const SCALE: f64 = 300.0;
+const SCALED_LIMITS: &str = "read=100/0.2,1500/12";
+const HOUR: Duration = Duration::from_secs(12);
+const PER_HOUR: usize = 1_500;
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("quota-file-{}-{number}", std::process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn file(&self) -> String {
+        self.0.join("quota").to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Another process, which reads one action over and over with some threads until it is killed.
+struct Reader(Child);
+
+impl Reader {
+    fn start(sim: &Simulator, file: &str, action: &str, threads: usize) -> Reader {
+        let settings = serde_json::Map::from_iter(
+            options(sim)
+                .into_iter()
+                .chain([
+                    ("quota_file", file.to_owned()),
+                    ("quota_limits", SCALED_LIMITS.to_owned()),
+                ])
+                .map(|(name, value)| (name.to_owned(), value.into())),
+        );
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["child", "--exact", "--nocapture", "--test-threads=1"])
+            .env("MDE_TEST_OPTIONS", serde_json::Value::from(settings).to_string())
+            .env("MDE_TEST_ACTION", action)
+            .env("MDE_TEST_THREADS", threads.to_string())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Reader(child)
+    }
+
+    fn kill(&mut self) {
+        // SIGKILL: at any instruction.
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Not a test of its own: what the others start.
+#[test]
+fn child() {
+    let Ok(settings) = std::env::var("MDE_TEST_OPTIONS") else { return };
+    let action = std::env::var("MDE_TEST_ACTION").unwrap();
+    let threads: usize = std::env::var("MDE_TEST_THREADS").unwrap().parse().unwrap();
+    let settings: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(&settings).unwrap();
+    let settings: Vec<_> =
+        settings.iter().map(|(k, v)| (k.as_str(), v.as_str().unwrap())).collect();
+    let client = Client::with(&settings).unwrap_or_else(|outcome| panic!("{}", outcome.text));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    client.action(&action);
+                }
+            });
+        }
+    });
+}
+
+fn scaled(mode: QuotaMode) -> Simulator {
+    Simulator::start(Config {
+        time_scale: SCALE,
+        quota_mode: mode,
+        count_at: CountAt::Random,
+        latency_ms: (0, 10),
+        ..Config::default()
+    })
+    .unwrap()
+}
+
+fn action_of(sim: &Simulator) -> String {
+    client(sim, &[]).collect(&sim.machine_id(0), "x").ok()["action"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+fn reads(sim: &Simulator) -> usize {
+    sim.requests().iter().filter(|request| request.endpoint == "read").count()
+}
+
+/// How many calls go out in `time`, of those that may.
+fn used_up(sim: &Simulator, time: Duration) -> f64 {
+    let before = reads(sim);
+    std::thread::sleep(time);
+    let legal = time.as_secs_f64() / HOUR.as_secs_f64() * PER_HOUR as f64;
+    (reads(sim) - before) as f64 / legal
+}
+
+#[test]
+fn clients_of_two_processes_share_one_quota() {
+    let (sim, folder) = (simulator(), Folder::new());
+    let id = action_of(&sim);
+    let more = [("quota_file", folder.file()), ("quota", "fail".into())];
+    let limits = ("quota_limits", "read=40/60".to_owned());
+    let all: Vec<_> = more.iter().chain([&limits]).map(|(k, v)| (*k, v.as_str())).collect();
+    let here = client(&sim, &all);
+    here.action(&id).ok();
+    let status = here.quota().ok();
+    assert_eq!(status["log"], serde_json::json!({"kind": "file", "place": folder.file()}));
+    let _other = Reader::start(&sim, &folder.file(), &id, 2);
+    // The other one keeps far wider limits, and this one counts its calls all the same.
+    let started = Instant::now();
+    while here.quota().ok()["quotas"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|row| row["endpoint"] == "read" && row["used"].as_u64().unwrap() < 40)
+    {
+        assert!(started.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let error = here.action(&id).error("rate_limited");
+    assert!(error["retry_after_ms"].as_u64().is_some(), "{error}");
+}
+
+#[test]
+fn the_log_outlives_the_process() {
+    let (sim, folder) = (scaled(QuotaMode::Sliding), Folder::new());
+    let id = action_of(&sim);
+    let mut reader = Reader::start(&sim, &folder.file(), &id, 8);
+    let started = Instant::now();
+    while reads(&sim) < 500 {
+        assert!(started.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    reader.kill();
+    let seen = reads(&sim);
+    let file = folder.file();
+    let here = client(&sim, &[("quota_file", file.as_str()), ("quota_limits", SCALED_LIMITS)]);
+    here.action(&id).ok();
+    let status = here.quota().ok();
+    let hour = status["quotas"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["endpoint"] == "read" && row["window_s"] == 12);
+    let used = hour.unwrap()["used"].as_u64().unwrap() as usize;
+    assert!(used > seen && used <= seen + 9, "{used} {seen}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_leaves_every_process_to_itself() {
+    let sim = simulator();
+    let file = "/proc/quota";
+    let here = client(&sim, &[("quota_file", file)]);
+    here.collect(&sim.machine_id(0), "x").ok();
+    let log = &here.quota().ok()["log"];
+    assert_eq!((&log["kind"], &log["place"]), (&"file".into(), &file.into()));
+    assert!(log["trouble"].as_str().unwrap().starts_with("cannot be opened"), "{log}");
+}
+
+#[test]
+fn one_file_is_for_one_identity() {
+    let (sim, folder) = (simulator(), Folder::new());
+    let file = folder.file();
+    client(&sim, &[("quota_file", file.as_str())]).collect(&sim.machine_id(0), "x").ok();
+    let other = client(
+        &sim,
+        &[
+            ("quota_file", file.as_str()),
+            ("auth", "access_token"),
+            ("access_token", "opaque"),
+            ("client_id", "11111111-2222-3333-4444-555555555555"),
+        ],
+    );
+    let error = other.collect(&sim.machine_id(1), "x").error("config");
+    assert!(error["message"].as_str().unwrap().contains("quota_file"), "{error}");
+}
+
+#[test]
+fn eight_processes_never_exceed_the_quota_and_use_all_of_it() {
+    let (sim, folder) = (scaled(QuotaMode::Fixed), Folder::new());
+    let id = action_of(&sim);
+    let readers: Vec<_> = (0..8).map(|_| Reader::start(&sim, &folder.file(), &id, 8)).collect();
+    std::thread::sleep(HOUR);
+    let used = used_up(&sim, HOUR);
+    drop(readers);
+    assert_eq!(sim.refusals(), 0, "the service refused a call");
+    assert!(used > 0.98, "{used}");
+}
+
+mod full {
+    use super::*;
+
+    #[test]
+    fn processes_that_are_killed_at_any_instruction_cost_only_their_own_slots() {
+        const KILLING: Duration = Duration::from_secs(60);
+        const LEASE: Duration = Duration::from_secs(1);
+        let (sim, folder) = (scaled(QuotaMode::Sliding), Folder::new());
+        let id = action_of(&sim);
+        let start = || Reader::start(&sim, &folder.file(), &id, 8);
+        let mut readers: Vec<_> = (0..8).map(|_| start()).collect();
+        let began = Instant::now();
+        let mut killed = 0;
+        while began.elapsed() < KILLING {
+            std::thread::sleep(Duration::from_millis(50));
+            let victim = fastrand::usize(..readers.len());
+            readers[victim].kill();
+            readers[victim] = start();
+            killed += 1;
+        }
+        assert_eq!(sim.refusals(), 0, "the service refused a call");
+        let meanwhile = reads(&sim);
+        // What the dead had reserved counts until their leases and an hour after that are over.
+        std::thread::sleep(LEASE + HOUR);
+        let used = used_up(&sim, HOUR * 2);
+        println!("{killed} killed, {meanwhile} calls meanwhile; afterwards {used:.3} of the quota");
+        drop(readers);
+        assert_eq!(sim.refusals(), 0, "the service refused a call");
+        assert!(used > 0.98, "{used}");
+        assert!(killed > 600 && meanwhile > 500, "{killed} {meanwhile}");
+    }
+}
