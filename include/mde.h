@@ -67,15 +67,15 @@
  * this library ends its host. Replies and lists are bounded before they are stored.
  *
  * Secrets. Tokens and secrets appear in no message, document or log line. Those that a handle holds are
- * wiped from memory with it; the buffers of connections are wiped when a connection is closed. Copies
- * inside the HTTP library are out of reach.
+ * wiped from memory with it; the buffers of connections are wiped when a connection is closed. Copies of
+ * the sign-in request inside the HTTP library are out of reach; access tokens do not pass through it.
  *
  * Environment. Variables are looked at while a client is made, and only there: for a proxy (used with
  * proxy=env alone), and on Linux for the certificate store (SSL_CERT_FILE, SSL_CERT_DIR).
  *
  * Fork. A client belongs to the process that made it: in a forked child its calls return MDE_ERR_FORKED at
  * once, without touching the parent's connections; make a new client, and new cancel handles, there. The limiter of a child starts
- * empty, so parent and child together may exceed the quota.
+ * empty, so parent and child together may exceed the quota, unless they share a quota_file.
  *
  * Unload. The library stays loaded once it is loaded (-z nodelete; on Windows do not call FreeLibrary).
  *

@@ -8,7 +8,7 @@
 mod boot;
 mod layout;
 mod store;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 
 use std::sync::Arc;

@@ -84,7 +84,7 @@ impl Store {
         Err(Trouble::Failed("kept: others keep replacing it", ErrorKind::Other))
     }
 
-    /// Reads the head of the locked file. `None`: the file was replaced by a better one.
+    /// Reads the head of the locked file. `None`: it was put in order, or replaced by a better one.
     fn look_at(&mut self, file: &File, slots: &PerQuota<u32>) -> Result<Option<(Head, Vec<u8>)>> {
         let session =
             boot::session().ok_or(Trouble::Failed("used: no boot id", ErrorKind::Unsupported))?;
@@ -96,7 +96,7 @@ impl Store {
             Err(Unusable::New) => {
                 let head = Head { slots: slots.clone(), identity: self.identity };
                 fill(file, &head, &session, Entry::FREE)?;
-                return self.look_at(file, slots);
+                return Ok(None);
             }
             Ok(head) if is_intact(&head, &bytes, length) => head,
             _ => {
@@ -110,7 +110,7 @@ impl Store {
         let contents = Contents { file, head, bytes };
         if layout::session(&contents.bytes) != Some(session) {
             contents.begin_session(&session)?;
-            return self.look_at(file, slots);
+            return Ok(None);
         }
         if Quota::ALL.iter().any(|q| slots.of(*q) > contents.head.slots.of(*q)) {
             self.grow(&contents, slots, &session)?;
@@ -400,8 +400,6 @@ mod system {
 mod system {
     use std::os::windows::fs::FileExt;
 
-    use fs4::FileExt as _;
-
     use super::*;
 
     pub(super) fn open(path: &Path) -> io::Result<File> {
@@ -409,10 +407,10 @@ mod system {
     }
 
     pub(super) fn try_lock(file: &File) -> io::Result<bool> {
-        match fs4::FileExt::try_lock_exclusive(file) {
-            Ok(locked) => Ok(locked),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error),
+        match fs4::FileExt::try_lock(file) {
+            Ok(()) => Ok(true),
+            Err(fs4::TryLockError::WouldBlock) => Ok(false),
+            Err(fs4::TryLockError::Error(error)) => Err(error),
         }
     }
 
