@@ -92,8 +92,16 @@ fn the_status_counts_every_call_against_its_own_endpoint() {
     assert_eq!(document["quotas"].as_array().unwrap().len(), 12);
     assert_eq!(
         row(&document, "collect", 60),
-        &json!({"endpoint": "collect", "limit": 100, "window_s": 60, "used": 2, "in_flight": 0, "queued": 0, "available_in_ms": 0})
+        &json!({"endpoint": "collect", "limit": 100, "window_s": 60, "used": 2, "in_flight": 0, "queued": 0,
+            "available_in_ms": 0, "free_in_ms": row(&document, "collect", 60)["free_in_ms"]})
     );
+    let free: Vec<u64> =
+        serde_json::from_value(row(&document, "collect", 60)["free_in_ms"].clone()).unwrap();
+    assert!(
+        free.len() == 2 && free[0] <= free[1] && free[0] > 50_000 && free[1] <= 60_061,
+        "{free:?}"
+    );
+    assert_eq!(document["log"], json!({"kind": "process"}));
     assert_eq!(row(&document, "collect", 3600)["used"], 2);
     assert_eq!(row(&document, "read", 60)["used"], 1);
     assert_eq!(row(&document, "link", 60)["limit"], 2);
@@ -159,8 +167,37 @@ fn a_429_is_waited_out_and_closes_the_endpoint_for_everybody() {
     let sent = sim.requests().len();
     impatient.collect(&sim.machine_id(1), "x").error("rate_limited");
     assert_eq!(sim.requests().len(), sent, "nothing was sent into a closed endpoint");
+    let status = patient.quota().ok();
+    let minute = row(&status, "collect", 60);
+    assert!((1..=1_000).contains(&minute["closed_ms"].as_u64().unwrap()), "{minute}");
+    assert_eq!(
+        (&minute["closed_by"], &minute["left_to_others"]),
+        (&json!("throttled"), &json!(97))
+    );
     patient.collect(&sim.machine_id(1), "x").ok();
     assert_eq!(sim.refusals(), 1);
+    let status = patient.quota().ok();
+    let minute = row(&status, "collect", 60);
+    assert_eq!((&minute["closed_ms"], &minute["left_to_others"]), (&Value::Null, &json!(96)));
+}
+
+#[test]
+fn who_waits_behind_a_429_goes_out_one_after_the_other() {
+    let limits = BTreeMap::from([(Endpoint::Collect, vec![Limit { calls: 1, seconds: 1 }])]);
+    let sim = Simulator::start(Config { quota_limits: limits, ..Config::default() }).unwrap();
+    let client = client(&sim, &[("max_retries", "20")]);
+    client.collect(&sim.machine_id(0), "x").ok();
+    client.collect(&sim.machine_id(1), "x").ok();
+    let before = sim.refusals();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (sim, client) = (&sim, &client);
+            scope.spawn(move || client.collect(&sim.machine_id(2 + thread), "x").ok());
+        }
+    });
+    // Once for each, not each time for all of them.
+    let refused = sim.refusals() - before;
+    assert!(refused <= 5, "{refused}");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! What others spend of the same quota, as far as the service's refusals show it.
 //!
 //! We never send more than the limits allow, so a 429 means that somebody else uses the same application,
-//! or that the service counts more strictly than it says. Either way the missing calls are left out of our own
-//! budget for a while; half of them come back with every window that passes without another refusal.
+//! or that the service counts more strictly than it says. Either way the calls that were missing are left out
+//! of our own budget, so that what waits here does not go out all at once when the endpoint opens again, but
+//! one after the other: each reply that is no refusal brings one of them back, and every window that passes
+//! without another refusal half of them.
 
 use std::time::Duration;
 
@@ -61,11 +63,11 @@ impl Foreign {
             .iter()
             .zip(used)
             .max_by(|(w, used), (x, more)| fullness(*used, w).cmp(&fullness(*more, x)))?;
-        let missing = window.limit.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
-        // Whoever is refused again although room was left must leave more.
-        let known = self.of(window.length, now);
-        let more = known + (window.limit / 10).max(1);
-        let calls = missing.max(more).min(window.limit - 1);
+        // Room for one: the service has named the time when it takes another one.
+        let used = u32::try_from(used).unwrap_or(u32::MAX).saturating_add(1);
+        let missing = window.limit.saturating_sub(used);
+        // Whoever is refused at full speed goes a little slower.
+        let calls = missing.max(window.limit / 10).max(1).min(window.limit - 1);
         self.seen.retain(|seen| seen.length != window.length);
         self.seen.push(Seen { length: window.length, calls, at: now });
         if self.warned.is_some_and(|last| now.since(last) < BETWEEN_WARNINGS) {
@@ -73,6 +75,13 @@ impl Foreign {
         }
         self.warned = Some(now);
         Some(Lesson { window: *window, calls })
+    }
+
+    /// The service took a call.
+    pub(crate) fn ease(&mut self) {
+        for seen in &mut self.seen {
+            seen.calls = seen.calls.saturating_sub(1);
+        }
     }
 
     /// How many calls of the window of this length are left to others.
@@ -137,13 +146,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_left_to_others_and_comes_back_by_halves() {
+    fn what_is_missing_is_left_to_others_and_comes_back_one_by_one_and_by_halves() {
         let mut foreign = Foreign::default();
         assert!(!foreign.is_known(at(0)) && foreign.eases_at(at(0)).is_none());
         assert!(foreign.learn(&WINDOWS, [36, 400].into_iter(), at(10)).is_some());
-        assert_eq!(limits(&foreign, at(10)), [36, 1_500]);
+        assert_eq!(limits(&foreign, at(10)), [37, 1_500]);
+        foreign.ease();
+        assert_eq!(limits(&foreign, at(10)), [38, 1_500]);
+        foreign.ease();
+        foreign.ease();
         assert_eq!(foreign.eases_at(at(11)), Some(at(70)));
-        assert_eq!(limits(&foreign, at(70)), [68, 1_500]);
+        assert_eq!(limits(&foreign, at(70)), [70, 1_500]);
         assert_eq!(foreign.eases_at(at(70)), Some(at(130)));
         assert_eq!(limits(&foreign, at(10 + 7 * 60)), [100, 1_500]);
         assert!(!foreign.is_known(at(10 + 7 * 60)));
@@ -153,20 +166,18 @@ mod tests {
     fn the_fuller_window_is_taken_for_the_full_one() {
         let mut foreign = Foreign::default();
         foreign.learn(&WINDOWS, [20, 1_200].into_iter(), at(0));
-        assert_eq!(limits(&foreign, at(0)), [100, 1_200]);
+        assert_eq!(limits(&foreign, at(0)), [100, 1_201]);
     }
 
     #[test]
-    fn refusals_in_a_row_take_more_each_time_and_never_everything() {
+    fn at_full_speed_a_tenth_is_left_and_never_everything() {
         let mut foreign = Foreign::default();
-        for limit in [90, 80, 70] {
-            foreign.learn(&WINDOWS, [100, 100].into_iter(), at(0));
-            assert_eq!(limits(&foreign, at(0)), [limit, 1_500]);
+        for used in [100, 99, 95, 90] {
+            foreign.learn(&WINDOWS, [used, 100].into_iter(), at(0));
+            assert_eq!(limits(&foreign, at(0)), [90, 1_500]);
         }
-        for _ in 0..20 {
-            foreign.learn(&WINDOWS, [100, 100].into_iter(), at(0));
-        }
-        assert_eq!(limits(&foreign, at(0)), [1, 1_500]);
+        foreign.learn(&WINDOWS, [1, 0].into_iter(), at(0));
+        assert_eq!(limits(&foreign, at(0)), [2, 1_500]);
         let one = [Window { limit: 1, ..WINDOWS[0] }];
         foreign.learn(&one, [0].into_iter(), at(0));
         assert_eq!(foreign.leave_room(&one, at(0)), one);

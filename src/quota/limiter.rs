@@ -351,7 +351,10 @@ impl Permit<'_> {
         }
         self.limiter.with(self.quota, |budget, now| {
             match outcome {
-                Outcome::Replied => budget.log.end(now),
+                Outcome::Replied => {
+                    budget.log.end(now);
+                    budget.foreign.ease();
+                }
                 Outcome::NotSent => budget.log.undo(),
                 Outcome::GivenUp => budget.log.abandon(now, windows),
             }

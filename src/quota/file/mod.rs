@@ -8,7 +8,8 @@
 mod boot;
 mod layout;
 mod store;
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
 
 use std::sync::Arc;
