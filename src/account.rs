@@ -66,6 +66,16 @@ impl Account {
             user_agent,
         })?;
         let limits = options.quota_limits.clone().unwrap_or_default();
+        if options.quota_file.is_some() && limits.most() > file::MOST_CALLS {
+            return Err(Error::new(
+                Status::Config,
+                format!(
+                    "option `quota_limits` has a limit that is too large for `quota_file`; expected up to \
+                     {} calls",
+                    file::MOST_CALLS
+                ),
+            ));
+        }
         Ok(Account {
             http,
             tokens: Cache::new(choice::source(options, cloud, max_retries)?),

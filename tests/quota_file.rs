@@ -202,6 +202,18 @@ fn a_folder_that_cannot_be_written_to_leaves_every_process_to_itself() {
 }
 
 #[test]
+fn settings_that_a_file_cannot_serve_are_refused() {
+    let sim = simulator();
+    for (more, expected) in [
+        ([("quota_file", "quota"), ("quota", "wait")], "absolute path"),
+        ([("quota_file", "/tmp/q"), ("quota_limits", "read=50001/1")], "up to 50000 calls"),
+    ] {
+        let error = support::try_client(&sim, &more).err().unwrap().error("config");
+        assert!(error["message"].as_str().unwrap().contains(expected), "{error}");
+    }
+}
+
+#[test]
 fn one_file_is_for_one_identity() {
     let (sim, folder) = (simulator(), Folder::new());
     let file = folder.file();

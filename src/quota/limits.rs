@@ -66,6 +66,11 @@ impl Limits {
         self
     }
 
+    /// The largest number of calls in any window.
+    pub(crate) fn most(&self) -> u32 {
+        self.0.iter().flatten().map(|window| window.limit).max().unwrap_or(0)
+    }
+
     /// The windows of one endpoint.
     pub(crate) fn of(&self, quota: Quota) -> &[Window] {
         self.0.of(quota)

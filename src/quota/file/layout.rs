@@ -120,6 +120,12 @@ impl Gate {
         GATES_AT + (quota.number() * GATE) as u64
     }
 
+    /// How long it stays closed: never longer than it was closed for, whatever became of the clock.
+    pub(super) fn closed_for(self, now: u64) -> u64 {
+        let whole = self.closed_until.saturating_sub(self.closed_at);
+        self.closed_until.saturating_sub(now).min(whole)
+    }
+
     pub(super) fn to_bytes(self, quota: Quota) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(GATE);
         for number in [self.closed_until, self.closed_at, self.memory] {

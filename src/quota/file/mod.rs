@@ -7,6 +7,7 @@
 
 mod boot;
 mod layout;
+mod standing;
 mod store;
 #[cfg(test)]
 #[cfg(unix)]
@@ -18,9 +19,10 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use self::layout::{Entry, Gate};
+use self::standing::{Decision, Standing, memory, nanos};
 use self::store::{Store, Transaction, Trouble};
 use super::ledger::{Answer, Ledger, Outcome, Slot, View, lease};
-use super::limiter::{Refusal, WindowSnapshot};
+use super::limiter::Refusal;
 use super::limits::Limits;
 use super::registry::Key;
 use super::window::{Window, straggling};
@@ -45,6 +47,9 @@ struct State {
     warned_at: Option<Instant>,
 }
 
+/// The most calls that a window may have: all of them are read for each decision.
+pub(crate) const MOST_CALLS: u32 = 50_000;
+
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
@@ -54,9 +59,6 @@ const SETTLING: Duration = Duration::from_millis(200);
 
 /// How long a call under way may wait for the file to renew its slot, before it looks after itself again.
 const RENEWING: Duration = Duration::from_millis(10);
-
-/// A stamp further ahead than this is none of ours: the clock was set back, or the file is wrong.
-const FURTHEST: Duration = Duration::from_secs(600);
 
 impl FileLedger {
     /// The file is opened when it is first needed.
@@ -183,19 +185,13 @@ impl Ledger for FileLedger {
         self.transact(&mut state, &mut pause, &mut |transaction| {
             let now = nanos(boot::now());
             let mut gate = transaction.gate(quota);
-            let entries = transaction.entries(quota)?;
-            let standing = Standing::of(&entries, windows, now);
-            let wait = standing.wait.max(gate.closed_until.saturating_sub(now));
-            let Some(place) =
-                standing.reusable(gate.memory.max(memory(windows))).filter(|_| wait == 0)
-            else {
-                let closed = gate.closed_until.saturating_sub(now);
-                let ask_again = match standing.in_flight {
-                    0 => wait,
-                    _ => wait.min(nanos(between_looks(windows))),
-                };
-                answer = Answer::Wait(Duration::from_nanos(ask_again.max(closed).max(1)));
-                return Ok(());
+            let standing = Standing::of(&transaction.entries(quota)?, windows, now);
+            let place = match standing.decide(gate, windows) {
+                Decision::Take(place) => place,
+                Decision::Wait(wait) => {
+                    answer = Answer::Wait(Duration::from_nanos(wait));
+                    return Ok(());
+                }
             };
             if gate.memory < memory(windows) {
                 gate.memory = memory(windows);
@@ -274,7 +270,7 @@ impl Ledger for FileLedger {
         let mut view = None;
         self.briefly(SETTLING, &mut |transaction| {
             let now = nanos(boot::now());
-            let closed = transaction.gate(quota).closed_until.saturating_sub(now);
+            let closed = transaction.gate(quota).closed_for(now);
             let standing = Standing::of(&transaction.entries(quota)?, windows, now);
             view = Some(View {
                 in_flight: standing.in_flight,
@@ -301,70 +297,8 @@ impl Ledger for FileLedger {
     }
 }
 
-/// How the entries of an endpoint stand at one instant.
-struct Standing {
-    now: u64,
-    /// By place.
-    stamps: Vec<u64>,
-    in_flight: usize,
-    /// Nanoseconds until every window has room, if nothing else happens.
-    wait: u64,
-}
-
-impl Standing {
-    fn of(entries: &[Entry], windows: &[Window], now: u64) -> Standing {
-        let furthest = now.saturating_add(nanos(FURTHEST));
-        let stamp = |entry: &Entry| if entry.stamp > furthest { now } else { entry.stamp };
-        let stamps: Vec<u64> = entries.iter().map(stamp).collect();
-        let in_flight =
-            entries.iter().zip(&stamps).filter(|(e, stamp)| e.owner != 0 && **stamp > now).count();
-        let mut sorted: Vec<u64> = stamps.iter().copied().filter(|stamp| *stamp > 0).collect();
-        sorted.sort_unstable();
-        let wait_for = |window: &Window| {
-            // The call that must have left the window for another one to fit in.
-            let stamp = sorted.get(sorted.len().checked_sub(window.limit as usize)?)?;
-            Some(stamp.saturating_add(nanos(window.hold())).saturating_sub(now))
-        };
-        let wait = windows.iter().filter_map(wait_for).max().unwrap_or(0);
-        Standing { now, stamps, in_flight, wait }
-    }
-
-    /// A place whose entry matters to nobody any more.
-    fn reusable(&self, memory: u64) -> Option<u64> {
-        let free = |stamp: &u64| *stamp == 0 || stamp.saturating_add(memory) <= self.now;
-        self.stamps.iter().position(free).map(|place| place as u64)
-    }
-
-    fn snapshot(&self, window: Window) -> WindowSnapshot {
-        let free =
-            |stamp: &u64| stamp.saturating_add(nanos(window.hold())).saturating_sub(self.now);
-        let used =
-            self.stamps.iter().filter(|stamp| **stamp > 0).map(free).filter(|wait| *wait > 0);
-        let mut waits: Vec<u64> = used.collect();
-        waits.sort_unstable();
-        let free_in = waits.iter().map(|wait| Duration::from_nanos(*wait)).collect();
-        WindowSnapshot { used: waits.len(), free_in, ..WindowSnapshot::default() }
-    }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
 fn most(windows: &[Window]) -> u32 {
     windows.iter().map(|window| window.limit).max().unwrap_or(1)
-}
-
-/// How long entries matter to whoever keeps these windows.
-fn memory(windows: &[Window]) -> u64 {
-    windows.iter().map(|window| nanos(window.hold())).max().unwrap_or(0)
-}
-
-/// Calls of other processes that are under way may end at any moment, which nobody tells us: who waits
-/// for one looks this often.
-fn between_looks(windows: &[Window]) -> Duration {
-    let shortest = windows.iter().map(|window| window.length).min().unwrap_or_default();
-    (shortest / 500).clamp(Duration::from_millis(5), Duration::from_millis(250))
 }
 
 /// The log of this file for this identity, shared by all clients of the process.

@@ -16,6 +16,9 @@ use crate::service::endpoint::{PerQuota, Quota};
 /// A holder needs microseconds. Longer than this, it is stopped or its disk is.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// In nanoseconds; leases are a minute at most.
+const FURTHEST: u64 = 600_000_000_000;
+
 /// Why a transaction was not carried out.
 pub(super) enum Trouble {
     Stopped(Stop),
@@ -247,7 +250,8 @@ pub(super) struct Contents<'a> {
 }
 
 impl Contents<'_> {
-    /// All entries of an endpoint. Damaged ones count as calls that have just been made.
+    /// All entries of an endpoint. Damaged ones, and those from a future that no lease reaches since the clock
+    /// was set back, count as calls that have just been made.
     pub(super) fn entries(&self, quota: Quota) -> Result<Vec<Entry>> {
         let slots = *self.head.slots.of(quota);
         let mut bytes = vec![0; slots as usize * SLOT];
@@ -256,11 +260,12 @@ impl Contents<'_> {
             return Err(Trouble::Failed("read: it is too short", ErrorKind::UnexpectedEof));
         }
         let now = u64::try_from(boot::now().as_nanos()).unwrap_or(u64::MAX);
+        let furthest = now.saturating_add(FURTHEST);
         let mut entries = Vec::with_capacity(slots as usize);
         for (place, bytes) in bytes.chunks_exact(SLOT).enumerate() {
             entries.push(match Entry::read(bytes, quota, place as u64) {
-                Some(entry) => entry,
-                None => {
+                Some(entry) if entry.stamp <= furthest => entry,
+                _ => {
                     let entry = Entry { stamp: now, owner: 0 };
                     self.write(quota, place as u64, entry)?;
                     entry
