@@ -1,6 +1,6 @@
 //! Waiting for a slot: first come, first served, to the exact moment, and gone at once when stopped.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,8 +29,9 @@ struct Budget {
     closed_until: Option<Time>,
     /// What others spend of the same quota, as far as 429s have shown it.
     foreign: Foreign,
-    /// Who waits, in the order they came. Only the first one watches the clock.
-    queue: VecDeque<Arc<Signal>>,
+    /// Who waits, by the number that each drew when it came. Only the first one watches the clock.
+    queue: BTreeMap<u64, Arc<Signal>>,
+    drawn: u64,
 }
 
 impl Budget {
@@ -62,19 +63,30 @@ impl Budget {
         }
     }
 
-    fn is_first(&self, signal: &Arc<Signal>) -> bool {
-        self.queue.front().is_some_and(|first| Arc::ptr_eq(first, signal))
+    /// A number for somebody who has come.
+    fn draw(&mut self) -> u64 {
+        self.drawn += 1;
+        self.drawn
+    }
+
+    fn first(&self) -> Option<u64> {
+        self.queue.first_key_value().map(|(number, _)| *number)
     }
 
     fn wake_first(&self) {
-        if let Some(first) = self.queue.front() {
+        if let Some((_, first)) = self.queue.first_key_value() {
             first.wake();
         }
     }
 
-    fn leave(&mut self, signal: &Arc<Signal>) {
-        let was_first = self.is_first(signal);
-        self.queue.retain(|waiting| !Arc::ptr_eq(waiting, signal));
+    /// Takes the place that the number stands for, or keeps it.
+    fn line_up(&mut self, number: u64, signal: &Arc<Signal>) {
+        self.queue.entry(number).or_insert_with(|| Arc::clone(signal));
+    }
+
+    fn leave(&mut self, number: u64) {
+        let was_first = self.first() == Some(number);
+        self.queue.remove(&number);
         if was_first {
             self.wake_first();
         }
@@ -150,30 +162,21 @@ impl Limiter {
     ) -> Result<Permit<'a>, Refusal> {
         let windows = rules.limits.of(quota);
         call.check().map_err(Refusal::Stopped)?;
-        let mut place: Option<Place<'_>> = None;
+        let (mut number, mut place) = (None, None);
         loop {
-            let turn = self.with(quota, |budget, now| {
-                let is_next = match &place {
-                    None => budget.queue.is_empty(),
-                    Some(_) => budget.is_first(call.signal()),
-                };
+            let (turn, number) = self.with(quota, |budget, now| {
+                let number = *number.get_or_insert_with(|| budget.draw());
+                let is_next = budget.first().is_none_or(|first| first == number);
                 let turn = if is_next { budget.turn(windows, now) } else { Turn::Wait(None) };
-                if wait && turn != Turn::Go && place.is_none() {
-                    budget.queue.push_back(Arc::clone(call.signal()));
+                if wait && turn != Turn::Go {
+                    budget.line_up(number, call.signal());
                 }
-                turn
+                (turn, number)
             });
             let until = match turn {
-                Turn::Go => match self.confirm(quota, rules, call)? {
+                Turn::Go => match self.confirm(quota, rules, call, number, wait)? {
                     Ok(permit) => return Ok(permit),
-                    Err(until) => {
-                        if wait && place.is_none() {
-                            self.with(quota, |budget, _| {
-                                budget.queue.push_back(Arc::clone(call.signal()));
-                            });
-                        }
-                        Some(until)
-                    }
+                    Err(until) => Some(until),
                 },
                 Turn::Wait(until) => until,
             };
@@ -181,18 +184,20 @@ impl Limiter {
                 let now = self.clock.now();
                 return Err(Refusal::NoRoom(until.map(|until| until.since(now))));
             }
-            place.get_or_insert_with(|| Place { limiter: self, quota, signal: call.signal() });
+            place.get_or_insert_with(|| Place { limiter: self, quota, number });
             self.clock.wait(call, until).map_err(Refusal::Stopped)?;
         }
     }
 
     /// There is room as far as this process knows, and the slot is taken here; where the quota is shared, it
-    /// is to be taken there too. `Err`: there is no room there before this time.
+    /// is to be taken there too. `Err`: there is no room there before this time, and who waits is in line.
     fn confirm<'a>(
         self: &Arc<Limiter>,
         quota: Quota,
         rules: &'a Rules,
         call: &Call,
+        number: u64,
+        wait: bool,
     ) -> Result<Result<Permit<'a>, Time>, Refusal> {
         let windows = rules.limits.of(quota);
         let mut permit =
@@ -208,13 +213,13 @@ impl Limiter {
                 Ok(Ok(permit))
             }
             Ok(Answer::Unavailable) => Ok(Ok(permit)),
-            answer => {
-                permit.give_back(call.signal());
-                match answer {
-                    Ok(Answer::Wait(wait)) => Ok(Err(self.clock.now().plus(wait))),
-                    Err(refusal) => Err(refusal),
-                    Ok(_) => Ok(Err(self.clock.now())),
-                }
+            Ok(Answer::Wait(room_in)) => {
+                permit.give_back(number, wait.then_some(call.signal()));
+                Ok(Err(self.clock.now().plus(room_in)))
+            }
+            Err(refusal) => {
+                permit.give_back(number, None);
+                Err(refusal)
             }
         }
     }
@@ -293,12 +298,12 @@ impl Limiter {
 struct Place<'a> {
     limiter: &'a Limiter,
     quota: Quota,
-    signal: &'a Arc<Signal>,
+    number: u64,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.limiter.with(self.quota, |budget, _| budget.leave(self.signal));
+        self.limiter.with(self.quota, |budget, _| budget.leave(self.number));
     }
 }
 
@@ -330,13 +335,17 @@ impl Permit<'_> {
         self.held.as_ref().map(|held| Keeper::new(held, self.windows))
     }
 
-    /// Gives back a slot that was taken here but not in the shared log. Who gives it back is not woken:
-    /// it would ask again at once.
-    fn give_back(mut self, by: &Arc<Signal>) {
+    /// Gives back a slot that was taken here but not in the shared log. Who goes on waiting lines up in the same
+    /// breath, before those who came after it, so that nobody takes its turn. It is not woken: it would ask
+    /// again at once.
+    fn give_back(mut self, number: u64, waits: Option<&Arc<Signal>>) {
         self.settled = true;
         self.limiter.with(self.quota, |budget, _| {
             budget.log.undo();
-            if !budget.is_first(by) {
+            if let Some(signal) = waits {
+                budget.line_up(number, signal);
+            }
+            if budget.first() != Some(number) {
                 budget.wake_first();
             }
         });

@@ -1,3 +1,4 @@
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -6,6 +7,7 @@ use once_cell::sync::OnceCell;
 use super::*;
 use crate::call::Cancel;
 use crate::quota::clock::fake::FakeClock;
+use crate::quota::ledger::{Ledger, Slot, View};
 use crate::quota::limits::Limits;
 
 fn rules(limits: &str) -> Rules {
@@ -218,4 +220,75 @@ fn an_attempt_that_was_given_up_keeps_its_slot_until_its_bytes_have_arrived_or_n
     assert!(limiter.acquire(Quota::Read, &short, &call(None), false).is_err());
     clock.advance(Duration::from_millis(20));
     assert!(limiter.acquire(Quota::Read, &short, &call(None), false).is_ok());
+}
+
+/// A shared log that refuses who asks first, but only after others have come; afterwards it has room.
+#[derive(Debug)]
+struct RefusesTheFirst {
+    others_have_come: Barrier,
+    asked: Mutex<Vec<Arc<Signal>>>,
+}
+
+impl Ledger for RefusesTheFirst {
+    fn begin(&self, _: Quota, _: &[Window], call: &Call) -> Result<Answer, Refusal> {
+        let mut asked = self.asked.lock();
+        asked.push(Arc::clone(call.signal()));
+        let slot = Slot { place: asked.len() as u64, owner: 1 };
+        drop(asked);
+        if slot.place > 1 {
+            return Ok(Answer::Taken(slot));
+        }
+        self.others_have_come.wait();
+        Ok(Answer::Wait(Duration::from_millis(1)))
+    }
+
+    fn settle(&self, _: Quota, _: Slot, _: Outcome, _: &[Window]) {}
+
+    fn renew(&self, _: Quota, _: Slot, _: &[Window]) -> bool {
+        true
+    }
+
+    fn close(&self, _: Quota, _: Duration) {}
+
+    fn view(&self, _: Quota, _: &[Window]) -> Option<View> {
+        None
+    }
+
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn place(&self) -> (&'static str, String) {
+        ("test", String::new())
+    }
+
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+}
+
+#[test]
+fn a_shared_log_that_refuses_does_not_take_the_callers_turn() {
+    let (limiter, clock) = limiter();
+    let shared =
+        Arc::new(RefusesTheFirst { others_have_come: Barrier::new(2), asked: Mutex::default() });
+    let ledger = Arc::clone(&shared) as Arc<dyn Ledger>;
+    let rules = Rules { limits: rules("collect=1/1").limits, ledger: OnceCell::with_value(ledger) };
+    let (first, second) = (call(None), call(None));
+    let go = |call| limiter.acquire(COLLECT, &rules, call, true).unwrap().not_sent();
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| go(&first));
+        until(|| shared.asked.lock().len() == 1);
+        let second = scope.spawn(|| go(&second));
+        until(|| limiter.snapshot(COLLECT, &rules).queued == 1);
+        shared.others_have_come.wait();
+        until(|| {
+            clock.advance(Duration::from_millis(1));
+            first.is_finished() && second.is_finished()
+        });
+    });
+    let asked = shared.asked.lock();
+    let by = |call: &Call| asked.iter().map(|s| Arc::ptr_eq(s, call.signal())).collect::<Vec<_>>();
+    assert_eq!(by(&first), [true, true, false]);
+    assert_eq!(by(&second), [false, false, true]);
 }

@@ -25,6 +25,8 @@ mod foreign;
 pub(crate) mod ledger;
 pub(crate) mod limiter;
 pub(crate) mod limits;
+#[cfg(test)]
+mod properties;
 pub(crate) mod registry;
 pub(crate) mod report;
 pub(crate) mod window;

@@ -186,7 +186,3 @@ mod tests {
         assert!(log.ended.len() <= 1_003, "{}", log.ended.len());
     }
 }
-
-#[cfg(test)]
-#[path = "window_properties.rs"]
-mod properties;

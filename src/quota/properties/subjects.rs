@@ -1,0 +1,140 @@
+//! The log and the limiter as the properties see them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::patterns::{End, Pattern};
+use super::play::{Report, Subject, Turn};
+use crate::call::Call;
+use crate::quota::Rules;
+use crate::quota::clock::Time;
+use crate::quota::clock::fake::FakeClock;
+use crate::quota::limiter::{Limiter, Permit, Refusal};
+use crate::quota::limits::Limits;
+use crate::quota::window::{Admission, Log, Window};
+use crate::service::endpoint::Quota;
+
+fn in_nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap()
+}
+
+/// The log by itself.
+pub(super) struct LogAlone<'a> {
+    log: Log,
+    windows: &'a [Window],
+}
+
+impl<'a> LogAlone<'a> {
+    pub(super) fn new(windows: &'a [Window]) -> LogAlone<'a> {
+        LogAlone { log: Log::default(), windows }
+    }
+}
+
+impl Subject for LogAlone<'_> {
+    fn take(&mut self, now: u64) -> Turn {
+        match self.log.admission(self.windows, Time::from_nanos(now)) {
+            Admission::Now => {
+                self.log.begin(self.windows);
+                Turn::Go
+            }
+            Admission::At(at) => Turn::At(in_nanos(at.since(Time::default()))),
+            Admission::AfterReply => Turn::AfterReply,
+        }
+    }
+
+    fn end(&mut self, _: usize, end: End, now: u64) {
+        let now = Time::from_nanos(now);
+        match end {
+            End::Replied => self.log.end(now),
+            End::GivenUp => self.log.abandon(now, self.windows),
+            End::NotSent => self.log.undo(),
+        }
+    }
+
+    fn report(&mut self, now: u64) -> Report {
+        let at = Time::from_nanos(now);
+        let free_at = |window: &Window| {
+            self.log.free_in(*window, at).into_iter().map(|free| now + in_nanos(free)).collect()
+        };
+        Report {
+            in_flight: self.log.in_flight(),
+            is_idle: self.log.is_idle(at),
+            free_at: self.windows.iter().map(free_at).collect(),
+            used: self.windows.iter().map(|window| self.log.used(*window, at)).collect(),
+        }
+    }
+}
+
+const QUOTA: Quota = Quota::Collect;
+
+/// The rules with the windows of a pattern, by the way that an option takes.
+pub(super) fn rules(pattern: &Pattern) -> Rules {
+    let seconds = |window: &Window| {
+        let length = window.length;
+        format!("{}/{}.{:09}", window.limit, length.as_secs(), length.subsec_nanos())
+    };
+    let windows: Vec<String> = pattern.windows.iter().map(seconds).collect();
+    let limits = Limits::parse(&format!("{}={}", QUOTA.name(), windows.join(","))).unwrap();
+    assert_eq!(limits.of(QUOTA), pattern.windows);
+    Rules { limits, ledger: None }
+}
+
+/// The whole limiter, asked by callers who do not wait.
+pub(super) struct WholeLimiter<'a> {
+    clock: Arc<FakeClock>,
+    now: u64,
+    limiter: Arc<Limiter>,
+    rules: &'a Rules,
+    permits: Vec<Option<Permit<'a>>>,
+}
+
+impl<'a> WholeLimiter<'a> {
+    pub(super) fn new(rules: &'a Rules) -> WholeLimiter<'a> {
+        let clock = Arc::new(FakeClock::default());
+        let limiter = Arc::new(Limiter::new(Arc::<FakeClock>::clone(&clock)));
+        WholeLimiter { clock, now: 0, limiter, rules, permits: Vec::new() }
+    }
+
+    fn advance(&mut self, now: u64) {
+        self.clock.advance(Duration::from_nanos(now - self.now));
+        self.now = now;
+    }
+}
+
+impl Subject for WholeLimiter<'_> {
+    fn take(&mut self, now: u64) -> Turn {
+        self.advance(now);
+        let call = Call::begin(&Arc::default(), None, None);
+        match self.limiter.acquire(QUOTA, self.rules, &call, false) {
+            Ok(permit) => {
+                self.permits.push(Some(permit));
+                Turn::Go
+            }
+            Err(Refusal::NoRoom(Some(wait))) => Turn::At(now + in_nanos(wait)),
+            Err(Refusal::NoRoom(None)) => Turn::AfterReply,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    fn end(&mut self, n: usize, end: End, now: u64) {
+        self.advance(now);
+        let permit = self.permits[n].take().unwrap();
+        match end {
+            End::Replied => permit.replied(),
+            End::GivenUp => drop(permit),
+            End::NotSent => permit.not_sent(),
+        }
+    }
+
+    fn report(&mut self, now: u64) -> Report {
+        self.advance(now);
+        let snapshot = self.limiter.snapshot(QUOTA, self.rules);
+        let at = |wait: &Duration| now + in_nanos(*wait);
+        Report {
+            in_flight: snapshot.in_flight,
+            is_idle: self.limiter.is_idle(),
+            free_at: snapshot.windows.iter().map(|w| w.free_in.iter().map(at).collect()).collect(),
+            used: snapshot.windows.iter().map(|window| window.used).collect(),
+        }
+    }
+}
