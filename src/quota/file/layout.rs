@@ -106,7 +106,7 @@ pub(super) fn session(head: &[u8]) -> Option<[u8; 16]> {
 
 /// What is known of an endpoint beside its calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     /// Nothing goes out before this.
     pub closed_until: u64,
     /// When that was learned.
@@ -155,7 +155,7 @@ impl Gate {
 
 /// One call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// Up to when the service may count it.
     pub stamp: u64,
     /// Who is carrying it out; zero: nobody any more.
@@ -163,7 +163,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) const FREE: Entry = Entry { stamp: 0, owner: 0 };
+    pub(crate) const FREE: Entry = Entry { stamp: 0, owner: 0 };
 
     pub(super) fn to_bytes(self, quota: Quota, place: u64) -> [u8; SLOT] {
         let mut bytes = [0; SLOT];

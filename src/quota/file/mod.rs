@@ -18,8 +18,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use self::layout::{Entry, Gate};
-use self::standing::{Decision, Standing, memory, nanos};
+pub(super) use self::layout::{Entry, Gate};
+use self::standing::nanos;
+pub(super) use self::standing::{Decision, Standing, memory};
 use self::store::{Store, Transaction, Trouble};
 use super::ledger::{Answer, Ledger, Outcome, Slot, View, lease};
 use super::limiter::Refusal;

@@ -1,5 +1,6 @@
 //! The promise, against models of the service that share nothing with the log: no call that was let go is
-//! ever refused, and nobody waits without need. In virtual time, for the log alone and for the limiter.
+//! ever refused, and nobody waits without need. In virtual time, for the log alone, for the limiter, and for the
+//! rule of the log that processes share.
 //!
 //! What is assumed of the service, and nothing more:
 //!
@@ -28,12 +29,12 @@ use self::play::{Subject, play};
 use self::service::{
     Counts, Error, Kind, Sent, ServiceClock, most_in_a_window, reach, refuses, roll,
 };
-use self::subjects::{LogAlone, WholeLimiter, rules};
+use self::subjects::{LogAlone, SharedEntries, WholeLimiter, rules};
 use crate::quota::window::Window;
 
-/// The log alone is fast; the limiter's share is smaller.
+/// The log alone is fast; the share of the others is smaller.
 const CASES: u32 = 100_000;
-const OF_THE_LIMITER: u32 = 10;
+const OF_THE_OTHERS: u32 = 10;
 
 fn config(one_in: u32) -> ProptestConfig {
     let wished = std::env::var("MDE_PROPERTY_CASES").ok();
@@ -229,12 +230,19 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(OF_THE_LIMITER))]
+    #![proptest_config(config(OF_THE_OTHERS))]
 
     #[test]
     fn the_limiter_lets_nobody_be_refused(pattern in patterns()) {
         let rules = rules(&pattern);
         let history = play(&pattern, &mut WholeLimiter::new(&rules), |_, _, _| ());
+        nothing_could_be_refused(&history.sent(), &pattern.windows)?;
+    }
+
+    #[test]
+    fn the_shared_log_lets_nobody_be_refused(pattern in patterns()) {
+        let mut entries = SharedEntries::new(&pattern.windows);
+        let history = play(&pattern, &mut entries, |_, _, _| ());
         nothing_could_be_refused(&history.sent(), &pattern.windows)?;
     }
 

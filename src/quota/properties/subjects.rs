@@ -3,15 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use once_cell::sync::OnceCell;
+
 use super::patterns::{End, Pattern};
 use super::play::{Report, Subject, Turn};
 use crate::call::Call;
 use crate::quota::Rules;
 use crate::quota::clock::Time;
 use crate::quota::clock::fake::FakeClock;
+use crate::quota::file::{Decision, Entry, Gate, Standing, memory};
+use crate::quota::ledger::lease;
 use crate::quota::limiter::{Limiter, Permit, Refusal};
 use crate::quota::limits::Limits;
-use crate::quota::window::{Admission, Log, Window};
+use crate::quota::window::{Admission, Log, Window, straggling};
 use crate::service::endpoint::Quota;
 
 fn in_nanos(duration: Duration) -> u64 {
@@ -65,6 +69,80 @@ impl Subject for LogAlone<'_> {
     }
 }
 
+/// The rule of the shared log, on entries in memory.
+pub(super) struct SharedEntries<'a> {
+    entries: Vec<Entry>,
+    windows: &'a [Window],
+    /// Where each call that is under way has its entry.
+    places: Vec<Option<usize>>,
+}
+
+impl<'a> SharedEntries<'a> {
+    pub(super) fn new(windows: &'a [Window]) -> SharedEntries<'a> {
+        let most = windows.iter().map(|window| window.limit).max().unwrap();
+        let entries = vec![Entry::FREE; most as usize];
+        SharedEntries { entries, windows, places: Vec::new() }
+    }
+
+    /// As its holder sees to it: never longer ago than a quarter of the lease.
+    fn renew(&mut self, now: u64) {
+        let lease = in_nanos(lease(self.windows));
+        for place in self.places.iter().flatten() {
+            let entry = &mut self.entries[*place];
+            entry.stamp = entry.stamp.max(now + lease - lease / 4);
+        }
+    }
+}
+
+/// The time zero marks a free place.
+const START: u64 = 1;
+
+impl Subject for SharedEntries<'_> {
+    fn take(&mut self, now: u64) -> Turn {
+        let now = now + START;
+        self.renew(now);
+        let gate = Gate { memory: memory(self.windows), ..Gate::default() };
+        match Standing::of(&self.entries, self.windows, now).decide(gate, self.windows) {
+            Decision::Wait(wait) => Turn::At(now + wait - START),
+            Decision::Take(place) => {
+                let place = usize::try_from(place).unwrap();
+                let stamp = now + in_nanos(lease(self.windows));
+                self.entries[place] = Entry { stamp, owner: 1 };
+                self.places.push(Some(place));
+                Turn::Go
+            }
+        }
+    }
+
+    fn end(&mut self, n: usize, end: End, now: u64) {
+        let now = now + START;
+        self.renew(now);
+        let place = self.places[n].take().unwrap();
+        self.entries[place] = match end {
+            End::Replied => Entry { stamp: now, owner: 0 },
+            End::NotSent => Entry::FREE,
+            // Its holder says so, or died: then the entry keeps what the last renewal gave it.
+            End::GivenUp if n % 2 == 0 => {
+                Entry { stamp: now + in_nanos(straggling(self.windows)), owner: 0 }
+            }
+            End::GivenUp => return,
+        };
+    }
+
+    fn report(&mut self, now: u64) -> Report {
+        let standing = Standing::of(&self.entries, self.windows, now + START);
+        let windows: Vec<_> =
+            self.windows.iter().map(|window| standing.snapshot(*window)).collect();
+        let at = |wait: &Duration| now + in_nanos(*wait);
+        Report {
+            in_flight: standing.in_flight,
+            is_idle: windows.iter().all(|window| window.used == 0),
+            free_at: windows.iter().map(|w| w.free_in.iter().map(at).collect()).collect(),
+            used: windows.iter().map(|window| window.used).collect(),
+        }
+    }
+}
+
 const QUOTA: Quota = Quota::Collect;
 
 /// The rules with the windows of a pattern, by the way that an option takes.
@@ -76,7 +154,7 @@ pub(super) fn rules(pattern: &Pattern) -> Rules {
     let windows: Vec<String> = pattern.windows.iter().map(seconds).collect();
     let limits = Limits::parse(&format!("{}={}", QUOTA.name(), windows.join(","))).unwrap();
     assert_eq!(limits.of(QUOTA), pattern.windows);
-    Rules { limits, ledger: None }
+    Rules { limits, ledger: OnceCell::new() }
 }
 
 /// The whole limiter, asked by callers who do not wait.
