@@ -6,12 +6,11 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
 use crate::quota::ledger::Keeper;
+use crate::sync::{AtomicU8, Condvar, Mutex};
 use crate::{Error, Status};
 
 /// Why an operation has to end early.

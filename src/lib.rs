@@ -27,6 +27,7 @@ mod quota;
 mod reference;
 mod service;
 mod status;
+mod sync;
 mod token;
 
 pub use call::Cancel;

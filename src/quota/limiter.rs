@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use super::Rules;
 use super::clock::{Clock, Time};
 use super::foreign::{self, Foreign};
@@ -14,6 +12,7 @@ use super::window::{Admission, Log, Window};
 use crate::Error;
 use crate::call::{Call, Signal, Stop};
 use crate::service::endpoint::{PerQuota, Quota};
+use crate::sync::Mutex;
 
 /// The quota of one tenant and application: one log per endpoint, behind one mutex.
 #[derive(Debug)]
