@@ -2,7 +2,8 @@
 # Sets up and runs the tests, from any directory.
 #
 #     tests/run.sh         everything
-#     tests/run.sh core    the quick part: without valgrind, sanitizers, static linking and the demonstration
+#     tests/run.sh core    the quick part: without valgrind, sanitizers, static linking, models and the
+#                          demonstration
 #
 # Needs Rust; installs missing Debian packages when run as root, and otherwise says which command does.
 set -euo pipefail
@@ -78,5 +79,8 @@ else
     step 'The demonstration' env -u MDE_TENANT_ID -u MDE_CLIENT_ID -u MDE_CLIENT_SECRET -u MDE_MACHINE_ID \
         examples/demo.sh
     step 'Tests' cargo test --workspace --no-fail-fast
+    # The unit tests with other locks below them, so these tests only.
+    step 'Lints of the models' cargo clippy -p mde --all-targets --features shuttle -- -D warnings
+    step 'Models of the waiting' cargo test -p mde --lib --features shuttle models::
 fi
 printf '\n== All passed in %d s\n' $((SECONDS - started))

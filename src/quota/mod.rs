@@ -26,6 +26,9 @@ pub(crate) mod ledger;
 pub(crate) mod limiter;
 pub(crate) mod limits;
 #[cfg(test)]
+#[cfg(feature = "shuttle")]
+mod models;
+#[cfg(test)]
 mod properties;
 pub(crate) mod registry;
 pub(crate) mod report;
