@@ -53,7 +53,7 @@ impl Clock for SystemClock {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "test-hooks"))]
 pub(crate) mod fake {
     //! A clock that stands still until it is told to move.
 
