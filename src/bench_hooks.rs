@@ -58,6 +58,11 @@ impl Clock for SteppingClock {
     fn wait(&self, call: &Call, _: Option<Time>) -> Result<(), Stop> {
         call.check()
     }
+
+    /// The time of the calls' deadlines is not this clock's; any will do.
+    fn check(&self, call: &Call, _: Time) -> Result<(), Stop> {
+        self.system.check(call, Time::default())
+    }
 }
 
 impl Limiter {
