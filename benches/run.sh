@@ -6,10 +6,12 @@
 #     benches/run.sh memory         peak memory, size of the libraries
 #     benches/run.sh cold           first answer, new connections, new clients
 #     benches/run.sh overshoot      how late a stop ends a call
+#     benches/run.sh limiter        what the rate limiter costs and keeps, against the crate governor
 #     benches/run.sh all            everything
 #
 # MDE_LIB_DIR names a directory with a libmde.so to measure; without it, one is built. CALLS, ROUNDS and
-# TRIALS change the 10,000 calls per run, the 9 rounds of alternating runs and the 200 stops per phase.
+# TRIALS change the 10,000 calls per run, the 9 rounds of alternating runs and the 200 stops per phase. LIMITER_WITH
+# is put before the program of the part limiter, for example 'chrt -f 5' on a machine that has other work.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 calls=${CALLS:-10000}
@@ -319,17 +321,58 @@ cold_part() {
 
 overshoot_part() { printf '\n'; "$work/overshoot" "$trials"; }
 
+# limiter_program: a build of its own, since the library gives its limiter away to nobody but tests and benches.
+limiter_program() {
+    command -v cargo >/dev/null || die 'cargo is missing; install Rust from https://rustup.rs'
+    (
+        cd "$here/.."
+        cargo build -q -p mde-limiter-bench --profile limiter-bench
+        cargo metadata --format-version 1 --no-deps
+    ) | sed 's/.*"target_directory":"\([^"]*\)".*/\1\/limiter-bench\/mde-limiter-bench/'
+}
+
+limiter_instructions() {
+    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$@" 2>&1 | sed -n 's/.*Collected : \([0-9]*\)$/\1/p'
+}
+
+limiter_part() {
+    local program stamps name short long
+    command -v valgrind >/dev/null || die 'valgrind is missing; as root: apt-get install valgrind'
+    program=$(limiter_program)
+    ${LIMITER_WITH:-} "$program" decisions
+    printf '\nInstructions in user space per decision (120,000 decisions less 20,000).\n\n'
+    echo '| stamps in the log | limiter | instructions |'
+    echo '|---|---|---|'
+    for stamps in 1 1500; do
+        for name in ours governor; do
+            short=$(limiter_instructions "$program" loop $name $stamps 20000)
+            long=$(limiter_instructions "$program" loop $name $stamps 120000)
+            printf '| %s | %s | %s |\n' $stamps $name $(((long - short) / 100000))
+        done
+    done
+    ${LIMITER_WITH:-} "$program" bursts
+    ${LIMITER_WITH:-} "$program" shared "$work"
+    ${LIMITER_WITH:-} "$program" lateness "$work" "$trials"
+    ${LIMITER_WITH:-} "$program" waiting "$work"
+}
+
+usage='usage: benches/run.sh [calls|instructions|memory|cold|overshoot|limiter|all]'
 part=${1:-all}
-[ $# -le 1 ] || die 'usage: benches/run.sh [calls|instructions|memory|cold|overshoot|all]'
+[ $# -le 1 ] || die "$usage"
 case $part in
-    calls | instructions | memory | cold | overshoot) parts=("$part") ;;
-    all) parts=(calls instructions memory cold overshoot) ;;
-    *) die 'usage: benches/run.sh [calls|instructions|memory|cold|overshoot|all]' ;;
+    calls | instructions | memory | cold | overshoot | limiter) parts=("$part") ;;
+    all) parts=(calls instructions memory cold overshoot limiter) ;;
+    *) die "$usage" ;;
 esac
 
 server=
 work=$(mktemp -d)
 trap '[ -z "$server" ] || { kill "$server"; wait "$server" || true; }; rm -rf "$work"' EXIT
+if [ "$part" = limiter ]; then
+    # Makes no calls, so it needs nothing of what follows.
+    limiter_part
+    exit
+fi
 tools
 read -r first_core last_core <<<"$(python3 -c 'import os; c = sorted(os.sched_getaffinity(0)); print(c[0], c[-1])')"
 build

@@ -13,6 +13,9 @@
 mod account;
 mod actions;
 mod arguments;
+#[cfg(feature = "test-hooks")]
+#[doc(hidden)]
+pub mod bench_hooks;
 mod call;
 mod client;
 mod collect;

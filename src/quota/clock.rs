@@ -28,6 +28,9 @@ impl Time {
 pub(crate) trait Clock: Debug + Send + Sync {
     fn now(&self) -> Time;
     fn wait(&self, call: &Call, until: Option<Time>) -> Result<(), Stop>;
+
+    /// Whether the call may go on, for who was told the time just now: looking again costs more than the rest.
+    fn check(&self, call: &Call, now: Time) -> Result<(), Stop>;
 }
 
 /// The system's monotonic clock. It does not run while the machine sleeps on Linux, which only makes
@@ -41,6 +44,10 @@ impl SystemClock {
     pub(crate) fn new() -> SystemClock {
         SystemClock { start: Instant::now() }
     }
+
+    fn instant(&self, time: Time) -> Option<Instant> {
+        self.start.checked_add(time.since(Time::default()))
+    }
 }
 
 impl Clock for SystemClock {
@@ -49,11 +56,15 @@ impl Clock for SystemClock {
     }
 
     fn wait(&self, call: &Call, until: Option<Time>) -> Result<(), Stop> {
-        call.wait(until.and_then(|at| self.start.checked_add(at.since(Time::default()))))
+        call.wait(until.and_then(|at| self.instant(at)))
+    }
+
+    fn check(&self, call: &Call, now: Time) -> Result<(), Stop> {
+        self.instant(now).map_or_else(|| call.check(), |now| call.check_at(now))
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "test-hooks"))]
 pub(crate) mod fake {
     //! A clock that stands still until it is told to move.
 
@@ -102,6 +113,11 @@ pub(crate) mod fake {
                 state.sleepers.push((until, Arc::clone(call.signal())));
             }
             call.wait(None)
+        }
+
+        /// Deadlines are real.
+        fn check(&self, call: &Call, _: Time) -> Result<(), Stop> {
+            call.check()
         }
     }
 }

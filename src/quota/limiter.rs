@@ -160,18 +160,19 @@ impl Limiter {
         wait: bool,
     ) -> Result<Permit<'a>, Refusal> {
         let windows = rules.limits.of(quota);
-        call.check().map_err(Refusal::Stopped)?;
         let (mut number, mut place) = (None, None);
         loop {
-            let (turn, number) = self.with(quota, |budget, now| {
+            let asked = self.with(quota, |budget, now| {
+                self.clock.check(call, now)?;
                 let number = *number.get_or_insert_with(|| budget.draw());
                 let is_next = budget.first().is_none_or(|first| first == number);
                 let turn = if is_next { budget.turn(windows, now) } else { Turn::Wait(None) };
                 if wait && turn != Turn::Go {
                     budget.line_up(number, call.signal());
                 }
-                (turn, number)
+                Ok((turn, number))
             });
+            let (turn, number) = asked.map_err(Refusal::Stopped)?;
             let until = match turn {
                 Turn::Go => match self.confirm(quota, rules, call, number, wait)? {
                     Ok(permit) => return Ok(permit),

@@ -87,9 +87,13 @@ impl Log {
 
     fn end_at(&mut self, stamp: Time, now: Time) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        // Nearly always at the end: only abandoned attempts are stamped ahead of time.
-        let at = self.ended.partition_point(|earlier| *earlier <= stamp);
-        self.ended.insert(at, stamp);
+        if self.ended.back().is_none_or(|last| *last <= stamp) {
+            self.ended.push_back(stamp);
+        } else {
+            // Behind an abandoned attempt: only those are stamped ahead of time.
+            let at = self.ended.partition_point(|earlier| *earlier <= stamp);
+            self.ended.insert(at, stamp);
+        }
         while self.ended.front().is_some_and(|stamp| stamp.plus(self.memory) <= now) {
             self.ended.pop_front();
         }

@@ -1,0 +1,105 @@
+//! One decision: a slot taken and given back with a reply, in memory, while there is always room.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use mde::bench_hooks::{Caller, Limiter, hold};
+
+use crate::measure::{Cost, cost, median, spread};
+
+const ROUNDS: usize = 9;
+const DECISIONS: u32 = 400_000;
+
+/// Of each thread at least: more than the system lets one thread run before the next one's turn.
+const EACH: u32 = 50_000;
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// The documented limits with room for every thread of the bench beside 1,500 calls in the last hour.
+const LIMITS: &str = "collect=200/60,1600/3600";
+
+pub fn print() {
+    println!(
+        "\nOne decision in memory, with room. Median of {ROUNDS} rounds of {DECISIONS} decisions or more, ours and governor in \
+         turn; ratios with smallest and largest.\n"
+    );
+    println!(
+        "| stamps in the log | threads | limiter | wall ns | CPU ns | allocations | wall ratio | CPU ratio |\n\
+         |---|---|---|---|---|---|---|---|"
+    );
+    for stamps in [1, 1_500] {
+        for threads in [1, 8, 64] {
+            rows(stamps, threads);
+        }
+    }
+}
+
+fn rows(stamps: u32, threads: u32) {
+    let each = (DECISIONS / threads).max(EACH);
+    let mut rounds = Vec::new();
+    for round in 0..ROUNDS {
+        let limiter = with_stamps(stamps);
+        let buckets = Buckets::with_room();
+        let ours = || cost(threads, each, || decider(limiter.caller(None)));
+        let theirs = || cost(threads, each, || || buckets.decide());
+        rounds.push(match round % 2 {
+            0 => (ours(), theirs()),
+            _ => {
+                let theirs = theirs();
+                (ours(), theirs)
+            }
+        });
+        // What is said about the log holds: what was in flight at the end is in it too.
+        let (used, _) = limiter.standing();
+        assert!(used.abs_diff(stamps as usize) <= threads as usize, "{used} stamps");
+    }
+    let ratios = |of: fn(&Cost) -> f64| spread(rounds.iter().map(|(a, b)| of(a) / of(b)));
+    let row = |name: &str, costs: Vec<Cost>, ratios: [String; 2]| {
+        println!(
+            "| {stamps} | {threads} | {name} | {:.0} | {:.0} | {} | {} | {} |",
+            median(costs.iter().map(|cost| cost.wall_ns)),
+            median(costs.iter().map(|cost| cost.cpu_ns)),
+            median(costs.iter().map(|cost| cost.allocations)),
+            ratios[0],
+            ratios[1]
+        );
+    };
+    let (ours, theirs) = rounds.iter().copied().unzip();
+    row("ours", ours, [ratios(|cost| cost.wall_ns), ratios(|cost| cost.cpu_ns)]);
+    row("governor", theirs, ["1".to_owned(), "1".to_owned()]);
+}
+
+/// The same again and again, for who counts instructions.
+pub fn repeat(whose: &str, stamps: &str, count: &str) {
+    let (stamps, count): (u32, u32) = (stamps.parse().unwrap(), count.parse().unwrap());
+    let (limiter, buckets) = (with_stamps(stamps), Buckets::with_room());
+    let mut ours = decider(limiter.caller(None));
+    match whose {
+        "ours" => (0..count).for_each(|_| ours()),
+        _ => (0..count).for_each(|_| buckets.decide()),
+    }
+}
+
+/// A limiter that comes to have so many stamps in its log and then, as one leaves for each that comes, keeps them.
+fn with_stamps(stamps: u32) -> Limiter {
+    Limiter::stepping(LIMITS, (hold(HOUR) / stamps) + Duration::from_nanos(1)).unwrap()
+}
+
+fn decider(caller: Caller<'_>) -> impl FnMut() {
+    move || caller.ask().expect("there is room").replied()
+}
+
+/// Two token buckets, one after the other: how a rate per minute and one per hour are kept with governor.
+struct Buckets([DefaultDirectRateLimiter; 2]);
+
+impl Buckets {
+    fn with_room() -> Buckets {
+        let most = NonZeroU32::MAX;
+        Buckets([Quota::per_minute(most), Quota::per_hour(most)].map(RateLimiter::direct))
+    }
+
+    fn decide(&self) {
+        let Buckets(buckets) = self;
+        assert!(buckets.iter().all(|bucket| bucket.check().is_ok()), "there is room");
+    }
+}

@@ -1,0 +1,77 @@
+//! How late a waiter goes after its slot has fallen free.
+
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+use mde::bench_hooks::hold;
+
+use crate::measure::{percentile, shared_time, sorted};
+use crate::place::{MEMORY, limiter, new_file};
+use crate::workers;
+
+const WINDOW: Duration = Duration::from_millis(50);
+const LIMITS: &str = "collect=1/0.05";
+
+pub fn print(folder: &str, wakes: u32) {
+    println!(
+        "\nFrom a slot's falling free to its next owner's going, ms; one slot per {} ms, four waiting, {wakes} times.\n",
+        WINDOW.as_millis()
+    );
+    println!("| log | processes | threads each | median | 99th percentile | longest |");
+    println!("|---|---|---|---|---|---|");
+    let file = new_file(folder, "lateness");
+    for (name, place, processes, threads) in
+        [("memory", MEMORY, 1, 4), ("file", file.as_str(), 1, 4), ("file", file.as_str(), 4, 1)]
+    {
+        let late = sorted(lateness(place, processes, threads, wakes));
+        println!(
+            "| {name} | {processes} | {threads} | {:.2} | {:.2} | {:.2} |",
+            percentile(&late, 50),
+            percentile(&late, 99),
+            late[late.len() - 1]
+        );
+    }
+}
+
+/// In milliseconds, once for each slot.
+fn lateness(place: &str, processes: u32, threads: u32, wakes: u32) -> Vec<f64> {
+    // Some more, for those that are lost to the start and to what is late.
+    let lasting = (hold(WINDOW) * (wakes + wakes / 10 + 10)).as_millis().to_string();
+    let words = ["lateness-worker", place, &threads.to_string(), &lasting];
+    let outputs = workers::run(processes, &words);
+    let mut admitted: Vec<u64> =
+        outputs.iter().flat_map(|output| output.lines()).map(|at| at.parse().unwrap()).collect();
+    admitted.sort_unstable();
+    let held = u64::try_from(hold(WINDOW).as_nanos()).unwrap();
+    // Each gives its slot back right after it has looked at the clock, so this is rather too much.
+    let late = admitted
+        .windows(2)
+        .map(|two| two[1].checked_sub(two[0] + held).expect("never early") as f64 / 1e6);
+    let late: Vec<f64> = late.take(wakes as usize).collect();
+    assert_eq!(late.len(), wakes as usize);
+    late
+}
+
+/// Waits for slots for a while; prints when it had each.
+pub fn work(words: &[&str]) {
+    let [place, threads, millis] = words else { panic!("place threads milliseconds") };
+    let (threads, millis): (u32, u64) = (threads.parse().unwrap(), millis.parse().unwrap());
+    let limiter = limiter(place, LIMITS);
+    workers::wait_to_go();
+    let until = shared_time() + Duration::from_millis(millis);
+    let admitted = Mutex::new(Vec::new());
+    let run = || {
+        let caller = limiter.caller(None);
+        while shared_time() < until {
+            let permit = caller.wait().unwrap();
+            let now = shared_time();
+            permit.replied();
+            admitted.lock().unwrap().push(now);
+        }
+    };
+    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(run))));
+    for at in admitted.into_inner().unwrap() {
+        println!("{}", at.as_nanos());
+    }
+}

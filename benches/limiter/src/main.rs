@@ -1,0 +1,42 @@
+//! What the rate limiter costs, and what it keeps. `benches/run.sh limiter` builds and runs this.
+//!
+//! Every part prints the tables that docs/performance.md shows. A part that works with several processes starts
+//! this program again as its workers.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a bench stops at the first surprise, and prints what it found"
+)]
+
+mod allocations;
+mod bursts;
+mod decisions;
+mod lateness;
+mod measure;
+mod place;
+mod shared;
+mod waiting;
+mod workers;
+
+use std::env;
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["decisions"] => decisions::print(),
+        ["loop", whose, stamps, count] => decisions::repeat(whose, stamps, count),
+        ["bursts"] => bursts::print(),
+        // A quota log that servers share joins here: one more place in `place`, and its rows in the tables.
+        ["shared", folder] => shared::print(folder),
+        ["shared-worker", rest @ ..] => shared::work(rest),
+        ["lateness", folder, wakes] => lateness::print(folder, wakes.parse().unwrap()),
+        ["lateness-worker", rest @ ..] => lateness::work(rest),
+        ["waiting", folder] => waiting::print(folder),
+        _ => panic!("see benches/run.sh"),
+    }
+}

@@ -1,0 +1,61 @@
+//! What callers cost who wait for a slot.
+
+use std::thread;
+use std::time::Duration;
+
+use mde::Cancel;
+use mde::bench_hooks::Limiter;
+
+use crate::measure::{cpu_time, voluntary_switches};
+use crate::place::{MEMORY, limiter, new_file};
+
+const LIMITS: &str = "collect=1/60";
+const THREADS: usize = 64;
+const LASTING: Duration = Duration::from_secs(5);
+
+pub fn print(folder: &str) {
+    println!(
+        "\n{THREADS} threads that wait for a slot, for {} s, all together.\n",
+        LASTING.as_secs()
+    );
+    println!("| log | CPU ms | share of a core | voluntary context switches |");
+    println!("|---|---|---|---|");
+    let memory = limiter(MEMORY, LIMITS);
+    memory.caller(None).ask().unwrap().replied();
+    row("memory", &memory);
+
+    // Whose calls filled the file is known to nobody but the file.
+    let file = new_file(folder, "waiting");
+    limiter(&file, LIMITS).caller(None).ask().unwrap().replied();
+    row("file, filled by another process", &limiter(&file, LIMITS));
+
+    let file = new_file(folder, "waiting");
+    let other = limiter(&file, LIMITS);
+    let caller = other.caller(None);
+    let _permit = caller.ask().unwrap();
+    row("file, filled by calls of another process that are under way", &limiter(&file, LIMITS));
+}
+
+fn row(name: &str, limiter: &Limiter) {
+    let cancel = Cancel::new(None);
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| assert!(limiter.caller(Some(&cancel)).wait().is_none()));
+        }
+        while limiter.standing().1 < THREADS {
+            thread::sleep(Duration::from_millis(1));
+        }
+        thread::sleep(Duration::from_millis(200));
+        let switches = voluntary_switches();
+        let cpu = cpu_time();
+        thread::sleep(LASTING);
+        let cpu = cpu_time().saturating_sub(cpu);
+        let switches = voluntary_switches() - switches;
+        cancel.trigger();
+        println!(
+            "| {name} | {:.2} | {:.4} % | {switches} |",
+            cpu.as_secs_f64() * 1e3,
+            cpu.as_secs_f64() / LASTING.as_secs_f64() * 100.0
+        );
+    });
+}
