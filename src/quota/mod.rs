@@ -27,6 +27,8 @@ pub(crate) mod limiter;
 pub(crate) mod limits;
 #[cfg(test)]
 mod properties;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 pub(crate) mod registry;
 pub(crate) mod report;
 pub(crate) mod window;
