@@ -2,7 +2,7 @@
 # Sets up and runs the tests, from any directory.
 #
 #     tests/run.sh         everything
-#     tests/run.sh core    the quick part: without valgrind, sanitizers, static linking and the demonstration
+#     tests/run.sh core    the quick part: without valgrind, sanitizers, static linking, the demonstration and Redis
 #
 # Needs Rust; installs missing Debian packages when run as root, and otherwise says which command does.
 set -euo pipefail
@@ -39,6 +39,7 @@ tools() {
         [ -x /usr/sbin/squid ] || missing+=(squid)
         # valgrind needs the symbols of the dynamic loader.
         [ -d /usr/lib/debug ] || missing+=(libc6-dbg)
+        command -v redis-server >/dev/null || missing+=(redis-server)
     fi
     [ ${#missing[@]} -gt 0 ] || return 0
     local install=(apt-get install -y --no-install-recommends "${missing[@]}")
@@ -78,5 +79,9 @@ else
     step 'The demonstration' env -u MDE_TENANT_ID -u MDE_CLIENT_ID -u MDE_CLIENT_SECRET -u MDE_MACHINE_ID \
         examples/demo.sh
     step 'Tests' cargo test --workspace --no-fail-fast
+    step 'Lints of the feature redis' cargo clippy --workspace --all-targets --features redis -- -D warnings
+    # The rest of the library has been tested without it.
+    step 'Options and scripts of the feature redis' cargo test -p mde --features redis --lib -- redis options
+    step 'Tests of the feature redis' cargo test -p mde --features redis --test redis
 fi
 printf '\n== All passed in %d s\n' $((SECONDS - started))
