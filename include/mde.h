@@ -473,7 +473,7 @@ int32_t mde_list_actions(const mde_client *client,
  * queued, and else when enough of them have fallen free. `closed_ms`, with `closed_by`, while the service
  * keeps the endpoint closed after a 429. `left_to_others`: calls that are left out because a 429 showed
  * that somebody else spends the same quota; they come back with time and with successful calls. `log`: "process", or
- * "file" with its `place` (option quota_file) and, while it cannot be used, the `trouble`. Where the log is
+ * "file" or "redis" with its `place` (options quota_file, quota_redis) and, while it cannot be used, the `trouble`. Where the log is
  * shared the figures are those of all who share it, `queued` apart. Until a client's first call has shown
  * whose quota is spent, everything is zero.
  */

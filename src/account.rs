@@ -9,6 +9,8 @@ use crate::net::agent::{Http, Settings};
 use crate::net::tls;
 use crate::options::{OnDuplicate, OnFullQuota, Options};
 use crate::quota::limiter::Limiter;
+#[cfg(feature = "redis")]
+use crate::quota::redis;
 use crate::quota::registry::{self, Key};
 use crate::quota::{Rules, file};
 use crate::service::base_url::BaseUrl;
@@ -30,6 +32,10 @@ pub(crate) struct Account {
     /// Known from the first token on.
     pub limiter: OnceCell<Arc<Limiter>>,
     quota_file: Option<String>,
+    #[cfg(feature = "redis")]
+    quota_redis: Option<redis::Target>,
+    #[cfg(feature = "redis")]
+    quota_redis_fallback: redis::Fallback,
     tenant_id: Option<String>,
     client_id: Option<String>,
     client_secret: Option<Zeroizing<String>>,
@@ -43,6 +49,12 @@ impl Account {
         let Some(cloud) = options.cloud.or_else(default_cloud) else {
             return Err(Error::new(Status::Config, "option `cloud` names no known cloud"));
         };
+        #[cfg(feature = "redis")]
+        if options.quota_file.is_some() && options.quota_redis.is_some() {
+            let message =
+                "options `quota_file` and `quota_redis` are both set; one log is enough: set one";
+            return Err(Error::new(Status::Config, message));
+        }
         let api = BaseUrl::or_default(options.api_url.as_ref(), cloud.api_url)?;
         let max_retries = options.max_retries.unwrap_or(DEFAULT_RETRIES);
         let user_agent = match &options.user_agent {
@@ -54,7 +66,9 @@ impl Account {
         let login = options.client_secret.as_ref().map(|_| login);
         let is_secure = |url: &str| url.starts_with("https");
         let http = Http::new(Settings {
-            secure: is_secure(api.as_str()) || login.is_some_and(is_secure),
+            secure: is_secure(api.as_str())
+                || login.is_some_and(is_secure)
+                || options.quota_redis_is_secure(),
             extra_roots: options
                 .ca_file
                 .as_deref()
@@ -88,6 +102,10 @@ impl Account {
             max_retries,
             limiter: OnceCell::new(),
             quota_file: options.quota_file.clone(),
+            #[cfg(feature = "redis")]
+            quota_redis: options.quota_redis.clone(),
+            #[cfg(feature = "redis")]
+            quota_redis_fallback: options.quota_redis_fallback,
             tenant_id: options.tenant_id.clone(),
             client_id: options.client_id.clone(),
             client_secret: options.client_secret.clone(),
@@ -112,6 +130,12 @@ impl Account {
             if let Some(path) = &self.quota_file {
                 let _ = self.rules.ledger.set(file::ledger(path, &key, &self.rules.limits));
             }
+            #[cfg(feature = "redis")]
+            if let Some(target) = &self.quota_redis {
+                let fallback = self.quota_redis_fallback;
+                let ledger = redis::ledger(target, fallback, &self.http.direct(), &key);
+                let _ = self.rules.ledger.set(ledger);
+            }
             registry::limiter(&key)
         };
         Arc::clone(self.limiter.get_or_init(learn))
@@ -122,6 +146,9 @@ impl Account {
         let secret = self.client_secret.as_ref().map(|secret| secret.as_str());
         let token = self.tokens.current();
         let known = [secret, token.as_ref().map(Token::text), self.http.proxy_login()];
+        #[cfg(feature = "redis")]
+        let known =
+            known.into_iter().chain([self.quota_redis.as_ref().map(redis::Target::password)]);
         for secret in known.into_iter().flatten().filter(|secret| secret.len() >= 6) {
             if text.contains(secret) {
                 *text = text.replace(secret, "***");

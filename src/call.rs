@@ -212,6 +212,22 @@ impl Call {
         call
     }
 
+    /// A part of this operation that must not take longer than `limit`: whatever stops the whole stops it, too.
+    #[cfg(feature = "redis")]
+    pub(crate) fn part(&self, limit: Duration) -> Call {
+        let began = Instant::now();
+        Call {
+            signal: Arc::clone(&self.signal),
+            began,
+            deadline: [self.deadline, began.checked_add(limit)].into_iter().flatten().min(),
+            // Those who stop the whole know its signal, which is this one.
+            cancel: None,
+            client: Arc::default(),
+            unsettled: AtomicBool::new(false),
+            keeper: Mutex::new(None),
+        }
+    }
+
     /// Whether the operation may go on.
     pub(crate) fn check(&self) -> std::result::Result<(), Stop> {
         self.check_at(Instant::now())

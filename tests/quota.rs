@@ -221,3 +221,19 @@ fn a_call_that_never_left_costs_nothing() {
     client.collect(&sim.machine_id(0), "x").error("connect");
     assert_eq!(row(&client.quota().ok(), "collect", 60)["used"], 0);
 }
+
+#[cfg(not(feature = "redis"))]
+#[test]
+fn options_of_a_feature_that_was_left_out_are_unknown_and_say_why() {
+    let sim = simulator();
+    for name in ["quota_redis", "quota_redis_fallback"] {
+        let outcome = support::try_client(&sim, &[(name, "redis://:canary@cache")]).err().unwrap();
+        let error = outcome.error("config");
+        assert_eq!(
+            error["message"],
+            format!(
+                "option `{name}` is unknown: this library was built without the feature `redis`"
+            )
+        );
+    }
+}

@@ -2,7 +2,7 @@
 # Sets up and runs the tests, from any directory.
 #
 #     tests/run.sh         everything
-#     tests/run.sh core    the quick part: without valgrind, sanitizers, static linking, models and the
+#     tests/run.sh core    the quick part: without valgrind, sanitizers, static linking, models, Redis and the
 #                          demonstration
 #
 # Needs Rust; installs missing Debian packages when run as root, and otherwise says which command does.
@@ -40,6 +40,7 @@ tools() {
         [ -x /usr/sbin/squid ] || missing+=(squid)
         # valgrind needs the symbols of the dynamic loader.
         [ -d /usr/lib/debug ] || missing+=(libc6-dbg)
+        command -v redis-server >/dev/null || missing+=(redis-server)
     fi
     [ ${#missing[@]} -gt 0 ] || return 0
     local install=(apt-get install -y --no-install-recommends "${missing[@]}")
@@ -80,7 +81,10 @@ else
         examples/demo.sh
     step 'Tests' cargo test --workspace --no-fail-fast
     # The unit tests with other locks below them, so these tests only.
-    step 'Lints of the models' cargo clippy -p mde --all-targets --features shuttle -- -D warnings
+    step 'Lints of the optional features' cargo clippy -p mde --all-targets --features shuttle,redis -- -D warnings
     step 'Models of the waiting' cargo test -p mde --lib --features shuttle models::
+    # The rest of the library has been tested without it.
+    step 'Options and scripts of the feature redis' cargo test -p mde --features redis --lib -- redis options
+    step 'Tests of the feature redis' cargo test -p mde --features redis --test redis
 fi
 printf '\n== All passed in %d s\n' $((SECONDS - started))

@@ -100,6 +100,12 @@ impl Http {
             Agent::with_parts(self.config.clone(), self.dialer.clone(), OnConnect);
     }
 
+    /// What opens connections to others than the service: with the same trust, and never through an HTTP proxy.
+    #[cfg(feature = "redis")]
+    pub(crate) fn direct(&self) -> Dialer {
+        Dialer { proxies: Arc::default(), ..self.dialer.clone() }
+    }
+
     /// The login of the proxy, which nobody may see.
     pub(crate) fn proxy_login(&self) -> Option<&str> {
         self.dialer.proxies.login()

@@ -34,25 +34,26 @@ impl Connector<()> for Dialer {
         let secure = details.needs_tls();
         let host = details.uri.host().unwrap_or_default();
         let port = details.uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        self.dial(host, port, secure).map(Some).map_err(Failure::wrap)
+        let stream = self.open(host, port, secure).map_err(Failure::wrap)?;
+        Ok(Some(Link::new(stream)))
     }
 }
 
 impl Dialer {
-    fn dial(&self, host: &str, port: u16, secure: bool) -> Result<Link, Failure> {
+    pub(crate) fn open(&self, host: &str, port: u16, secure: bool) -> Result<Stream, Failure> {
         Exchange::connecting(|limit| {
             let socket = match self.proxies.for_host(host, port) {
                 None => self.connect(host, port, limit)?,
                 Some(proxy) => self.through(proxy, host, port, limit)?,
             };
-            Ok(Link::new(match secure {
+            Ok(match secure {
                 true => {
                     let no_store = || Failure::new(Status::Internal, "no certificate store");
                     let tls = self.tls.as_ref().ok_or_else(no_store)?;
                     Stream::Tls(Box::new(tls::handshake(tls, host, socket)?))
                 }
                 false => Stream::Plain(socket),
-            }))
+            })
         })
     }
 

@@ -3,7 +3,7 @@
 //! The token does not pass through the HTTP library, which would check and copy it for every request and
 //! wipe none of the copies: its header, and those that never change, are put behind the first line here.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
@@ -37,6 +37,30 @@ pub(crate) enum Stream {
     Tls(Box<TlsStream>),
 }
 
+impl Stream {
+    pub(crate) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Stream::Plain(socket) => socket.write_all(bytes),
+            Stream::Tls(tls) => tls::write_all(tls, bytes),
+        }
+    }
+
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.read(buffer),
+            Stream::Tls(tls) => tls.read(buffer),
+        }
+    }
+
+    /// Whether the peer neither closed the connection nor sent anything unasked.
+    pub(crate) fn is_idle_and_open(&self) -> bool {
+        match self {
+            Stream::Plain(socket) => socket.is_idle_and_open(),
+            Stream::Tls(tls) => tls.sock.is_idle_and_open(),
+        }
+    }
+}
+
 impl Link {
     pub(crate) fn new(stream: Stream) -> Link {
         Link {
@@ -51,10 +75,7 @@ impl Link {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let written = match &mut self.stream {
-            Stream::Plain(socket) => socket.write_all(&self.pending),
-            Stream::Tls(tls) => tls::write_all(tls, &self.pending),
-        };
+        let written = self.stream.write_all(&self.pending);
         // It held a token, and is wiped with the connection.
         self.pending.clear();
         written.map_err(Failure::from_io)
@@ -110,11 +131,7 @@ impl Transport for Link {
             let message = format!("the reply's head is larger than {INPUT} bytes");
             return Err(Failure::new(Status::Protocol, message).wrap());
         }
-        let read = match &mut self.stream {
-            Stream::Plain(socket) => socket.read(input),
-            Stream::Tls(tls) => tls.read(input),
-        };
-        let amount = match read {
+        let amount = match self.stream.read(input) {
             Ok(amount) => amount,
             // The HTTP library takes the end of the connection for the end of a body without length;
             // an abortive end must not pass for one.
@@ -130,10 +147,7 @@ impl Transport for Link {
         if std::mem::take(&mut self.fresh) {
             return true;
         }
-        match &self.stream {
-            Stream::Plain(socket) => socket.is_idle_and_open(),
-            Stream::Tls(tls) => tls.sock.is_idle_and_open(),
-        }
+        self.stream.is_idle_and_open()
     }
 
     fn is_tls(&self) -> bool {

@@ -3,6 +3,8 @@
 use super::check::{
     absolute, agent, millis, name, not_empty, one_of, secret, token, url, visible, whole,
 };
+#[cfg(any(feature = "redis", test))]
+use super::redis;
 use super::{Auth, Millis, OnDuplicate, OnFullQuota, Options};
 use crate::net::proxy::{self, Choice, Proxy};
 use crate::quota::limits::{self, Limits};
@@ -27,7 +29,7 @@ pub(crate) struct Spec {
 
 const URL: &str = base_url::ACCEPTED;
 
-const fn text(
+pub(super) const fn text(
     name: &'static str,
     accepts: &'static str,
     default: &'static str,
@@ -45,6 +47,12 @@ const fn number(
     set: fn(&mut Options, &str) -> Checked,
 ) -> Spec {
     Spec { numeric: true, ..text(name, accepts, default, about, set) }
+}
+
+/// The feature that a library lacks in which this option does not exist.
+pub(super) fn left_out(name: &str) -> Option<&'static str> {
+    let of_redis = matches!(name, "quota_redis" | "quota_redis_fallback");
+    (of_redis && cfg!(not(feature = "redis"))).then_some("redis")
 }
 
 pub(crate) const TABLE: &[Spec] = &[
@@ -238,6 +246,10 @@ pub(crate) const TABLE: &[Spec] = &[
          is not there.",
         |o, v| absolute(v).map(|v| o.quota_file = Some(v)),
     ),
+    #[cfg(any(feature = "redis", test))]
+    redis::QUOTA_REDIS,
+    #[cfg(any(feature = "redis", test))]
+    redis::QUOTA_REDIS_FALLBACK,
     text(
         "user_agent",
         "1 to 256 visible ASCII characters and spaces",

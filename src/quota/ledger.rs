@@ -47,6 +47,9 @@ pub(crate) enum Answer {
     Wait(Duration),
     /// The log cannot be used, and the caller is to go on without it.
     Unavailable,
+    /// The same, with this percentage of the limits.
+    #[cfg(feature = "redis")]
+    Alone(u32),
 }
 
 /// A slot in the log: its place, and a number that nobody else's entry there has.

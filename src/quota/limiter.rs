@@ -213,6 +213,14 @@ impl Limiter {
                 Ok(Ok(permit))
             }
             Ok(Answer::Unavailable) => Ok(Ok(permit)),
+            #[cfg(feature = "redis")]
+            Ok(Answer::Alone(percent)) => match self.too_many_alone(quota, &room, percent) {
+                None => Ok(Ok(permit)),
+                Some(until) => {
+                    permit.give_back(number, wait.then_some(call.signal()));
+                    Ok(Err(until))
+                }
+            },
             Ok(Answer::Wait(room_in)) => {
                 permit.give_back(number, wait.then_some(call.signal()));
                 Ok(Err(self.clock.now().plus(room_in)))
@@ -222,6 +230,24 @@ impl Limiter {
                 Err(refusal)
             }
         }
+    }
+
+    /// Without the shared log, and with a part of the limits only: until when the slot that was taken here does
+    /// not fit in.
+    #[cfg(feature = "redis")]
+    fn too_many_alone(&self, quota: Quota, windows: &[Window], percent: u32) -> Option<Time> {
+        // This call is among those under way already.
+        let with_this = |window: &Window| {
+            let part = window.share(percent);
+            Window { limit: part.limit.saturating_add(1), ..part }
+        };
+        let windows: Vec<_> = windows.iter().map(with_this).collect();
+        self.with(quota, |budget, now| match budget.log.admission(&windows, now) {
+            Admission::Now => None,
+            Admission::At(free) => Some(free),
+            // The reply wakes who waits for it; the log may be back before.
+            Admission::AfterReply => Some(now.plus(Duration::from_secs(1))),
+        })
     }
 
     /// The service answered 429: nobody goes out on this endpoint for `wait`. We keep its limits, so somebody

@@ -60,8 +60,7 @@ impl Limits {
     /// The same limits cut to a percentage, rounded down, at least one call each.
     pub(crate) fn share(mut self, percent: u32) -> Limits {
         for window in self.0.iter_mut().flatten() {
-            let cut = u64::from(window.limit) * u64::from(percent) / 100;
-            window.limit = u32::try_from(cut).unwrap_or(window.limit).max(1);
+            *window = window.share(percent);
         }
         self
     }

@@ -30,6 +30,8 @@ pub(crate) mod limits;
 mod models;
 #[cfg(test)]
 mod properties;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 pub(crate) mod registry;
 pub(crate) mod report;
 pub(crate) mod window;

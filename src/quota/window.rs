@@ -13,6 +13,12 @@ pub(crate) struct Window {
 }
 
 impl Window {
+    /// A percentage of the calls, rounded down, at least one.
+    pub(crate) fn share(self, percent: u32) -> Window {
+        let cut = u64::from(self.limit) * u64::from(percent) / 100;
+        Window { limit: u32::try_from(cut).unwrap_or(self.limit).max(1), ..self }
+    }
+
     /// How long after its reply a call keeps its slot: the window, and a thousandth more, because our
     /// clock and the service's do not run at exactly the same rate.
     pub(crate) fn hold(self) -> Duration {

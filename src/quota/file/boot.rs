@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(super) type Session = [u8; 16];
 
 #[cfg(target_os = "linux")]
-pub(super) fn now() -> Duration {
+pub(crate) fn now() -> Duration {
     use rustix::time::{ClockId, clock_gettime};
 
     let time = clock_gettime(ClockId::Boottime);
@@ -19,7 +19,7 @@ pub(super) fn now() -> Duration {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn now() -> Duration {
+pub(crate) fn now() -> Duration {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }
 

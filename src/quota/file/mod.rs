@@ -5,7 +5,7 @@
 //! of the machine all calls of before count as made at its start. When the file cannot be used, the process
 //! goes on with its own log alone, says so, and tries the file again later.
 
-mod boot;
+pub(super) mod boot;
 mod layout;
 mod standing;
 mod store;

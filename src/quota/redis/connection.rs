@@ -1,0 +1,173 @@
+//! A connection to the server: the protocol is the redis library's, socket and TLS are ours, so that every wait
+//! obeys the call and the same certificates are trusted as everywhere else.
+
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+use ::redis::{Cmd, ConnectionLike, Parser, RedisError, RedisResult, Value};
+use zeroize::Zeroizing;
+
+use super::target::Target;
+use crate::Status;
+use crate::net::dial::Dialer;
+use crate::net::failure::Failure;
+use crate::net::link::Stream;
+use crate::net::redact;
+
+/// The largest reply: the view of an endpoint has a few hundred numbers.
+const LARGEST: u64 = 256 * 1024;
+
+/// Servers and what stands before them close connections that nobody uses.
+const LONGEST_IDLE: Duration = Duration::from_secs(30);
+
+/// Open, and signed in.
+pub(super) struct Connection {
+    stream: Stream,
+    parser: Parser,
+    database: u32,
+    /// What went wrong below the protocol, in our words.
+    failure: Option<Failure>,
+    used: Instant,
+}
+
+impl Connection {
+    pub(super) fn open(dialer: &Dialer, target: &Target) -> Result<Connection, String> {
+        let stream = dialer
+            .open(&target.host, target.port, target.secure)
+            .map_err(|failure| failure.to_string())?;
+        let mut connection = Connection {
+            stream,
+            parser: Parser::new(),
+            database: target.database,
+            failure: None,
+            used: Instant::now(),
+        };
+        connection.sign_in(target).map_err(|error| connection.explain(&error, target))?;
+        Ok(connection)
+    }
+
+    fn sign_in(&mut self, target: &Target) -> RedisResult<()> {
+        if !target.password.is_empty() {
+            let words = ["AUTH", &target.user, &target.password];
+            let words = words.iter().filter(|word| !word.is_empty());
+            // Written here, because the library would leave copies of the password behind.
+            let mut packed = Zeroizing::new(String::with_capacity(
+                64 + target.user.len() + target.password.len(),
+            ));
+            packed.push_str(&format!("*{}\r\n", words.clone().count()));
+            for word in words {
+                packed.push_str(&format!("${}\r\n", word.len()));
+                packed.push_str(word);
+                packed.push_str("\r\n");
+            }
+            self.req_packed_command(packed.as_bytes())?;
+        }
+        if target.database > 0 {
+            ::redis::cmd("SELECT").arg(target.database).exec(self)?;
+        }
+        Ok(())
+    }
+
+    /// Whether it may serve another time.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.used.elapsed() < LONGEST_IDLE && self.stream.is_idle_and_open()
+    }
+
+    /// Why a command failed. Never the text of the library, which may hold that of the server.
+    pub(super) fn explain(&self, error: &RedisError, target: &Target) -> String {
+        match (&self.failure, error.code()) {
+            (Some(failure), _) => failure.to_string(),
+            (None, Some(code)) => {
+                let text = target.mask(format!("{code} {}", error.detail().unwrap_or_default()));
+                format!("the server said {}", redact::clean(&text, 200))
+            }
+            (None, None) if error.is_io_error() => "the server closed the connection".to_owned(),
+            (None, None) => "the reply was not understood; this is no Redis server".to_owned(),
+        }
+    }
+
+    /// Whether the connection is at fault, not the command.
+    pub(super) fn is_broken(&self, error: &RedisError) -> bool {
+        self.failure.is_some() || error.is_io_error()
+    }
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command(&mut self, packed: &[u8]) -> RedisResult<Value> {
+        let Connection { stream, parser, failure, used, .. } = self;
+        if let Err(error) = stream.write_all(packed) {
+            *failure = Some(Failure::from_io(error));
+            return Err(RedisError::from(io::Error::from(io::ErrorKind::BrokenPipe)));
+        }
+        let value = parser.parse_value(Incoming { stream, failure, last: None }.take(LARGEST))?;
+        *used = Instant::now();
+        value.extract_error()
+    }
+
+    fn req_packed_commands(
+        &mut self,
+        packed: &[u8],
+        _: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        // Pipelines are not used here.
+        match count {
+            1 => self.req_packed_command(packed).map(|value| vec![value]),
+            _ => Err(RedisError::from(io::Error::from(io::ErrorKind::Unsupported))),
+        }
+    }
+
+    fn req_command(&mut self, command: &Cmd) -> RedisResult<Value> {
+        self.req_packed_command(&command.get_packed_command())
+    }
+
+    fn supports_pipelining(&self) -> bool {
+        false
+    }
+
+    fn get_db(&self) -> i64 {
+        i64::from(self.database)
+    }
+
+    fn check_connection(&mut self) -> bool {
+        self.is_fresh()
+    }
+
+    fn is_open(&self) -> bool {
+        self.failure.is_none()
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connection")
+    }
+}
+
+/// One reply on its way to the parser. Keeps what went wrong, which the parser would wrap until nobody finds it
+/// any more, and stops lists inside of lists: no reply here has them, and the parser goes down into them on the
+/// stack of the host's thread.
+struct Incoming<'a> {
+    stream: &'a mut Stream,
+    failure: &'a mut Option<Failure>,
+    /// What the last byte was; none before the first.
+    last: Option<u8>,
+}
+
+impl Read for Incoming<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let amount = self.stream.read(buffer).map_err(|error| {
+            *self.failure = Some(Failure::from_io(error));
+            io::Error::from(io::ErrorKind::BrokenPipe)
+        })?;
+        for byte in buffer.get(..amount).unwrap_or_default() {
+            if self.last == Some(b'\n') && matches!(byte, b'*' | b'%' | b'~' | b'>' | b'|') {
+                let message = "the reply was not understood; this is no Redis server";
+                *self.failure = Some(Failure::new(Status::Protocol, message));
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            self.last = Some(*byte);
+        }
+        Ok(amount)
+    }
+}

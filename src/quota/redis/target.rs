@@ -1,0 +1,149 @@
+//! Which server, and as whom: option `quota_redis`.
+
+use percent_encoding::percent_decode_str;
+use ureq::http::Uri;
+use zeroize::Zeroizing;
+
+const PORT: u16 = 6379;
+
+/// A server, a database on it, and a login.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) secure: bool,
+    pub(super) database: u32,
+    pub(super) user: String,
+    pub(super) password: Zeroizing<String>,
+}
+
+impl Target {
+    /// Reads the option; the error says what is wrong with it.
+    pub(crate) fn parse(text: &str) -> Result<Target, &'static str> {
+        // http::Uri drops a fragment silently, so look before it does.
+        if text.contains('#') {
+            return Err("has a fragment; a # in a password is written %23");
+        }
+        let uri: Uri = text.parse().map_err(|_| "is not a URL")?;
+        let secure = match uri.scheme_str() {
+            Some("redis") => false,
+            Some("rediss") => true,
+            _ => return Err("is neither redis:// nor rediss://"),
+        };
+        if uri.query().is_some() {
+            return Err("has a query");
+        }
+        let authority = uri.authority().ok_or("has no host")?;
+        let host = authority.host();
+        if host.trim_end_matches('.').is_empty() {
+            return Err("has no host");
+        }
+        let address = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, a)| a);
+        if address != host && authority.port_u16().is_none_or(|port| port == 0) {
+            return Err("has a port that is not a number from 1 to 65535");
+        }
+        let database = match uri.path().trim_start_matches('/') {
+            "" => 0,
+            number if number.bytes().all(|b| b.is_ascii_digit()) => {
+                number.parse().map_err(|_| "has a database whose number is out of range")?
+            }
+            _ => return Err("has a path that is not the number of a database"),
+        };
+        let login = authority.as_str().rsplit_once('@').map_or("", |(login, _)| login);
+        let (user, password) = match login.split_once(':') {
+            Some(parts) => parts,
+            None if login.is_empty() => ("", ""),
+            None => return Err("has a user without a password; a password alone is `:password@`"),
+        };
+        let decode = |part: &str| {
+            let text = percent_decode_str(part).decode_utf8();
+            text.map(|text| Zeroizing::new(text.into_owned()))
+                .map_err(|_| "has a login that is not UTF-8")
+        };
+        Ok(Target {
+            host: host.to_owned(),
+            port: authority.port_u16().unwrap_or(PORT),
+            secure,
+            database,
+            user: decode(user)?.to_string(),
+            password: decode(password)?,
+        })
+    }
+
+    /// Server and database, for messages: never the login.
+    pub(crate) fn shown(&self) -> String {
+        format!("{}:{}/{}", self.host, self.port, self.database)
+    }
+
+    /// Nobody may see it. Empty for none.
+    pub(crate) fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// Whether it is reached over TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// A text of the server without the password, should it be so unkind as to repeat it.
+    pub(super) fn mask(&self, text: String) -> String {
+        match self.password.is_empty() {
+            true => text,
+            false => text.replace(self.password.as_str(), "***"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Target({})", self.shown())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_is_read_and_the_login_is_not_shown() {
+        let target = Target::parse("rediss://agent:p%40ss%3Aword%23@cache.example:6380/3").unwrap();
+        assert_eq!((target.host.as_str(), target.port), ("cache.example", 6380));
+        assert_eq!((target.secure, target.database), (true, 3));
+        assert_eq!((target.user.as_str(), target.password.as_str()), ("agent", "p@ss:word#"));
+        assert_eq!(format!("{target:?}"), "Target(cache.example:6380/3)");
+        assert_eq!(target.mask("for p@ss:word# no".to_owned()), "for *** no");
+    }
+
+    #[test]
+    fn most_parts_may_be_left_out() {
+        let target = Target::parse("redis://:secret@[::1]").unwrap();
+        assert_eq!((target.host.as_str(), target.port), ("[::1]", PORT));
+        assert_eq!((target.user.as_str(), target.password.as_str()), ("", "secret"));
+        for text in ["redis://cache", "redis://cache/", "redis://cache:6379/0"] {
+            assert_eq!(Target::parse(text).unwrap().shown(), "cache:6379/0", "{text}");
+        }
+    }
+
+    #[test]
+    fn what_it_cannot_mean_is_refused() {
+        for bad in [
+            "",
+            "cache",
+            "cache:6379",
+            "http://cache",
+            "redis://",
+            "redis://cache:0",
+            "redis://cache:99999",
+            "redis://cache:",
+            "redis://cache/x",
+            "redis://cache/99999999999",
+            "redis://cache/0?x=1",
+            "redis://user@cache",
+            "redis://:a#b@cache",
+            "redis://:%ff@cache",
+            "unix:///run/redis.sock",
+        ] {
+            assert!(Target::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

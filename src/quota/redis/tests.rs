@@ -1,0 +1,299 @@
+//! What the scripts do, against a real server and its clock.
+
+use std::time::Instant;
+
+use super::*;
+use crate::quota::limits::Limits;
+
+#[path = "../../../tests/peers/redis_server.rs"]
+mod server;
+mod trouble;
+
+use server::RedisServer;
+
+const COLLECT: Quota = Quota::Collect;
+
+fn ledger_at(url: &str, fallback: Fallback) -> RedisLedger {
+    let dialer = Dialer { tls: None, proxies: Arc::default(), lookups: Arc::default() };
+    let key = Key::new("127.0.0.1:8080", "Tenant", "app/1");
+    RedisLedger::new(Target::parse(url).unwrap(), fallback, dialer, &key)
+}
+
+fn ledger(server: &RedisServer) -> RedisLedger {
+    ledger_at(&server.url(), Fallback::Local(100))
+}
+
+fn windows(text: &str) -> Vec<Window> {
+    Limits::parse(&format!("collect={text}")).unwrap().of(COLLECT).to_vec()
+}
+
+fn call(timeout: Duration) -> Call {
+    Call::begin(&Arc::default(), Some(timeout), None)
+}
+
+fn begin(ledger: &RedisLedger, windows: &[Window]) -> Result<Answer, Refusal> {
+    ledger.begin(COLLECT, windows, &call(Duration::from_secs(20)))
+}
+
+#[track_caller]
+fn take(ledger: &RedisLedger, windows: &[Window]) -> Slot {
+    match begin(ledger, windows) {
+        Ok(Answer::Taken(slot)) => slot,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn wait(ledger: &RedisLedger, windows: &[Window]) -> Duration {
+    match begin(ledger, windows) {
+        Ok(Answer::Wait(wait)) => wait,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn about(wait: Duration, expected_ms: u64) {
+    let ms = u64::try_from(wait.as_millis()).unwrap();
+    assert!((expected_ms.saturating_sub(400)..=expected_ms + 5).contains(&ms), "{wait:?}");
+}
+
+#[test]
+fn a_slot_is_taken_waited_for_and_ages_from_the_reply() {
+    let server = RedisServer::start();
+    // Two processes, as far as the server can tell.
+    let (one, two) = (ledger(&server), ledger(&server));
+    let windows = windows("2/1");
+    let first = take(&one, &windows);
+    take(&two, &windows);
+    // Both are under way: worth another look soon.
+    assert_eq!(wait(&two, &windows), Duration::from_millis(5));
+    std::thread::sleep(Duration::from_millis(300));
+    one.settle(COLLECT, first, Outcome::Replied, &windows);
+    let left = wait(&two, &windows);
+    // To the moment: a window after the reply, not after the send.
+    assert!(left > Duration::from_millis(90), "{left:?}");
+    let started = Instant::now();
+    std::thread::sleep(left);
+    while let Answer::Wait(wait) = begin(&two, &windows).unwrap() {
+        std::thread::sleep(wait);
+    }
+    let took = started.elapsed();
+    assert!((900..1_050).contains(&took.as_millis()), "{took:?}");
+}
+
+#[test]
+fn with_nobody_under_way_the_wait_is_exact() {
+    let server = RedisServer::start();
+    let ledger = ledger(&server);
+    let windows = windows("1/2");
+    let slot = take(&ledger, &windows);
+    ledger.settle(COLLECT, slot, Outcome::Replied, &windows);
+    let left = wait(&ledger, &windows);
+    about(left, 2_003);
+    std::thread::sleep(left - Duration::from_millis(50));
+    assert!(wait(&ledger, &windows) <= Duration::from_millis(50));
+    std::thread::sleep(Duration::from_millis(50));
+    take(&ledger, &windows);
+}
+
+#[test]
+fn all_windows_count_together_and_endpoints_apart() {
+    let server = RedisServer::start();
+    let ledger = ledger(&server);
+    let windows = windows("2/0.2,3/30");
+    for _ in 0..3 {
+        let slot = loop {
+            match begin(&ledger, &windows).unwrap() {
+                Answer::Taken(slot) => break slot,
+                Answer::Wait(wait) => std::thread::sleep(wait),
+                other => panic!("{other:?}"),
+            }
+        };
+        ledger.settle(COLLECT, slot, Outcome::Replied, &windows);
+    }
+    std::thread::sleep(Duration::from_millis(250));
+    // The short window is empty, the long one full, and nothing was taken in vain.
+    let left = wait(&ledger, &windows);
+    assert!(left > Duration::from_secs(29), "{left:?}");
+    let view = ledger.view(COLLECT, &windows).unwrap();
+    assert_eq!((view.in_flight, view.windows[0].used, view.windows[1].used), (0, 0, 3));
+    assert_eq!(view.windows[1].free_in.len(), 3);
+    assert!(view.available_in > Duration::from_secs(29) && view.closed_for.is_none());
+    assert!(matches!(
+        ledger.begin(Quota::Read, &windows, &call(Duration::from_secs(5))),
+        Ok(Answer::Taken(_))
+    ));
+}
+
+#[test]
+fn what_was_never_sent_is_free_at_once_and_what_was_given_up_is_not() {
+    let server = RedisServer::start();
+    let ledger = ledger(&server);
+    let windows = windows("1/1");
+    for _ in 0..3 {
+        let slot = take(&ledger, &windows);
+        ledger.settle(COLLECT, slot, Outcome::NotSent, &windows);
+    }
+    let slot = take(&ledger, &windows);
+    ledger.settle(COLLECT, slot, Outcome::GivenUp, &windows);
+    std::thread::sleep(Duration::from_millis(1_500));
+    // Its bytes may have arrived a second late.
+    about(wait(&ledger, &windows), 502);
+}
+
+#[test]
+fn a_holder_that_died_keeps_its_slot_for_its_lease_and_a_window() {
+    let server = RedisServer::start();
+    let ledger = ledger(&server);
+    let windows = windows("1/1");
+    let started = Instant::now();
+    take(&ledger, &windows);
+    while let Answer::Wait(wait) = begin(&ledger, &windows).unwrap() {
+        std::thread::sleep(wait);
+    }
+    // Lease 2 s, window 1 s.
+    let took = started.elapsed();
+    assert!((3_000..3_100).contains(&took.as_millis()), "{took:?}");
+}
+
+#[test]
+fn a_renewed_slot_stays_taken_and_a_late_renewal_is_told() {
+    let server = RedisServer::start();
+    let ledger = ledger(&server);
+    let windows = windows("1/0.2");
+    let slot = take(&ledger, &windows);
+    // Lease 1 s.
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_millis(400));
+        assert!(ledger.renew(COLLECT, slot, &windows));
+        assert!(matches!(begin(&ledger, &windows), Ok(Answer::Wait(_))));
+    }
+    std::thread::sleep(Duration::from_millis(1_050));
+    assert!(!ledger.renew(COLLECT, slot, &windows));
+    assert!(matches!(begin(&ledger, &windows), Ok(Answer::Wait(_))), "it still counts");
+    std::thread::sleep(Duration::from_millis(1_250));
+    take(&ledger, &windows);
+    assert!(!ledger.renew(COLLECT, slot, &windows), "its place was given away");
+}
+
+#[test]
+fn a_closed_endpoint_is_closed_for_everybody_and_never_for_shorter() {
+    let server = RedisServer::start();
+    let (one, two) = (ledger(&server), ledger(&server));
+    let windows = windows("5/1");
+    one.close(COLLECT, Duration::from_secs(2));
+    one.close(COLLECT, Duration::from_millis(100));
+    about(wait(&two, &windows), 2_000);
+    assert!(two.view(COLLECT, &windows).unwrap().closed_for.is_some());
+    std::thread::sleep(Duration::from_millis(2_001));
+    take(&two, &windows);
+}
+
+#[test]
+fn keys_carry_the_identity_and_do_not_stay_for_ever() {
+    let server = RedisServer::start();
+    let ledger = ledger(&server);
+    take(&ledger, &windows("5/1"));
+    let keys = server.command(&["KEYS", "*"]);
+    let key = "mde:quota:v1:{127.0.0.1:8080/tenant/app%2F1}:collect";
+    assert!(keys.contains(key), "{keys}");
+    let ttl = server.command(&["PTTL", key]);
+    let ttl: u64 = ttl.trim().trim_start_matches(':').parse().unwrap();
+    assert!((60_000..70_000).contains(&ttl), "{ttl}");
+}
+
+#[test]
+fn a_new_server_is_used_at_once_or_only_when_it_knows_a_whole_window() {
+    let server = RedisServer::start();
+    let strict = ledger_at(&server.url(), Fallback::Fail);
+    let windows = windows("5/3");
+    let left = wait(&strict, &windows);
+    // Lease 6 s, window 3 s, and the server's start to the second.
+    assert!((8_000..10_010).contains(&left.as_millis()), "{left:?}");
+    assert!(strict.view(COLLECT, &windows).unwrap().available_in > Duration::from_secs(7));
+    take(&ledger(&server), &windows);
+}
+
+#[test]
+fn a_log_that_was_deleted_is_missed_by_those_who_used_it() {
+    let server = RedisServer::start();
+    std::thread::sleep(Duration::from_millis(3_500));
+    let windows = windows("1/0.2");
+    let (old, new) =
+        (ledger_at(&server.url(), Fallback::Fail), ledger_at(&server.url(), Fallback::Fail));
+    // Up for longer than lease and window: complete.
+    let slot = take(&old, &windows);
+    server.command(&["FLUSHALL"]);
+    // Its own call is put back as soon as it is heard of.
+    assert!(old.renew(COLLECT, slot, &windows));
+    assert!(matches!(begin(&new, &windows), Ok(Answer::Wait(_))));
+    old.settle(COLLECT, slot, Outcome::Replied, &windows);
+    let left = wait(&old, &windows);
+    assert!(left > Duration::from_secs(1), "lease and window, {left:?}");
+    // Everybody keeps to it, and it does not start again with each who notices.
+    assert!(wait(&new, &windows) > Duration::from_secs(1));
+    assert!(wait(&old, &windows) <= left);
+}
+
+#[test]
+fn a_server_that_comes_back_from_disk_may_have_lost_the_end() {
+    let mut server = RedisServer::with(&["--dbfilename", "dump.rdb"]);
+    std::thread::sleep(Duration::from_millis(3_500));
+    let windows = windows("1/0.2");
+    let strict = ledger_at(&server.url(), Fallback::Fail);
+    let slot = take(&strict, &windows);
+    strict.settle(COLLECT, slot, Outcome::NotSent, &windows);
+    server.command(&["SAVE"]);
+    server.kill();
+    server.restart();
+    // The connection that was kept is dead, which costs nothing but another.
+    let left = wait(&strict, &windows);
+    assert!(left > Duration::from_millis(1_100), "{left:?}");
+    take(&ledger(&server), &windows);
+}
+
+#[test]
+fn a_clock_that_was_set_back_does_not_close_the_endpoint() {
+    let server = RedisServer::start();
+    let ledger = ledger(&server);
+    let windows = windows("1/0.2");
+    take(&ledger, &windows);
+    let key = ledger.keys.of(COLLECT);
+    let far = format!("{}", u64::MAX >> 12);
+    server.command(&["ZADD", key, &far, "1:1"]);
+    server.command(&["ZADD", key, &format!("-{far}"), "since"]);
+    std::thread::sleep(Duration::from_millis(1_250));
+    assert!(wait(&ledger, &windows) < Duration::from_millis(250));
+}
+
+#[test]
+fn a_server_that_does_not_know_the_scripts_any_more_gets_them_again() {
+    let server = RedisServer::start();
+    let ledger = ledger(&server);
+    let windows = windows("5/1");
+    take(&ledger, &windows);
+    server.command(&["SCRIPT", "FLUSH"]);
+    take(&ledger, &windows);
+}
+
+#[test]
+fn many_threads_never_take_more_than_there_is() {
+    let server = RedisServer::start();
+    let ledger = ledger(&server);
+    let windows = windows("50/60");
+    let taken = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    if let Answer::Taken(slot) = begin(&ledger, &windows).unwrap() {
+                        taken.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        ledger.settle(COLLECT, slot, Outcome::Replied, &windows);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(taken.into_inner(), 50);
+    assert_eq!(ledger.view(COLLECT, &windows).unwrap().windows[0].used, 50);
+}

@@ -1,0 +1,173 @@
+//! Servers that are away, hang, refuse, or are none.
+
+use super::*;
+use crate::call::{Cancel, Stop};
+use crate::quota::Rules;
+use crate::quota::clock::SystemClock;
+use crate::quota::limiter::Limiter;
+
+#[test]
+fn passwords_users_and_databases() {
+    let server = RedisServer::with(&["--requirepass", "p@ss word"]);
+    let url = |login: &str| format!("redis://{login}127.0.0.1:{}/3", server.port);
+    let windows = windows("5/1");
+    take(&ledger_at(&url(":p%40ss%20word@"), Fallback::Local(100)), &windows);
+    take(&ledger_at(&url("default:p%40ss%20word@"), Fallback::Local(100)), &windows);
+    for (login, code) in
+        [("", "NOAUTH"), (":wr0ng-secret@", "WRONGPASS"), ("me:wr0ng-secret@", "WRONGPASS")]
+    {
+        let ledger = ledger_at(&url(login), Fallback::Fail);
+        let Err(Refusal::Failed(error)) = begin(&ledger, &windows) else { panic!("{login}") };
+        let document = error.to_json();
+        assert!(document.contains(code) && document.contains("quota_redis_fallback"), "{document}");
+        assert!(document.contains("\"name\":\"rate_limited\""), "{document}");
+        assert!(document.contains("\"retryable\":true"), "{document}");
+        assert!(document.contains("\"retry_after_ms\":"), "{document}");
+        for text in [document, format!("{ledger:?}"), ledger.trouble().unwrap()] {
+            assert!(!text.contains("wr0ng-secret"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn without_a_server_it_goes_on_alone_or_not_at_all() {
+    let mut server = RedisServer::start();
+    let (local, strict) = (ledger(&server), ledger_at(&server.url(), Fallback::Fail));
+    let windows = windows("5/1");
+    let slot = take(&local, &windows);
+    server.kill();
+    assert!(matches!(begin(&local, &windows), Ok(Answer::Alone(100))));
+    assert!(matches!(begin(&strict, &windows), Err(Refusal::Failed(_))));
+    assert!(local.trouble().unwrap().contains("refused"));
+    assert!(local.view(COLLECT, &windows).is_none());
+    // Asked again only after a second, and without waiting for anything until then.
+    server.restart();
+    let started = Instant::now();
+    assert!(matches!(begin(&local, &windows), Ok(Answer::Alone(100))));
+    local.settle(COLLECT, slot, Outcome::Replied, &windows);
+    assert!(started.elapsed() < Duration::from_millis(500));
+    std::thread::sleep(Duration::from_millis(1_100));
+    take(&local, &windows);
+    assert!(local.trouble().is_none());
+}
+
+#[test]
+fn a_server_that_hangs_delays_nobody_who_is_stopped() {
+    let server = RedisServer::start();
+    let ledger = ledger(&server);
+    let windows = windows("5/1");
+    let slot = take(&ledger, &windows);
+    server.signal("STOP");
+    let cancel = Cancel::new(None);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let call = Call::begin(&Arc::default(), None, Some(&cancel));
+            let started = Instant::now();
+            (ledger.begin(COLLECT, &windows, &call), started.elapsed())
+        });
+        std::thread::sleep(Duration::from_millis(200));
+        cancel.trigger();
+        let (answer, took) = waiting.join().unwrap();
+        assert!(matches!(answer, Err(Refusal::Stopped(Stop::Cancelled))), "{answer:?}");
+        assert!(took < Duration::from_millis(400), "{took:?}");
+    });
+    let started = Instant::now();
+    let call = call(Duration::from_millis(100));
+    let answer = ledger.begin(COLLECT, &windows, &call);
+    assert!(matches!(answer, Err(Refusal::Stopped(Stop::Deadline))), "{answer:?}");
+    assert!(started.elapsed() < Duration::from_millis(300));
+    let started = Instant::now();
+    assert!(ledger.renew(COLLECT, slot, &windows), "nobody knows, so it is tried again");
+    assert!(started.elapsed() < Duration::from_millis(400));
+    // Nobody in a hurry has spoiled it for the others; who has time waits for two seconds.
+    assert!(ledger.trouble().is_none());
+    let started = Instant::now();
+    assert!(matches!(begin(&ledger, &windows), Ok(Answer::Alone(100))));
+    assert!((1_900..2_500).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+    assert!(ledger.trouble().unwrap().contains("no answer"), "{:?}", ledger.trouble());
+    server.signal("CONT");
+}
+
+#[test]
+fn alone_it_takes_its_percentage() {
+    for (text, fallback) in [
+        ("local", Some(Fallback::Local(100))),
+        ("local:7", Some(Fallback::Local(7))),
+        ("fail", Some(Fallback::Fail)),
+        ("local:0", None),
+        ("local:101", None),
+        ("local:+5", None),
+        ("local:", None),
+        ("fail:5", None),
+        ("", None),
+    ] {
+        assert_eq!(Fallback::parse(text), fallback, "{text}");
+    }
+    let limits = Limits::parse("collect=10/1").unwrap();
+    let rules = Rules { limits, ledger: once_cell::sync::OnceCell::new() };
+    let away: Arc<dyn Ledger> = Arc::new(ledger_at("redis://127.0.0.1:1", Fallback::Local(30)));
+    rules.ledger.set(away).unwrap();
+    let limiter = Arc::new(Limiter::new(Arc::new(SystemClock::new())));
+    let acquire = || limiter.acquire(COLLECT, &rules, &call(Duration::from_secs(5)), false);
+    let under_way = acquire().unwrap();
+    for _ in 0..2 {
+        acquire().unwrap().replied();
+    }
+    let wait = |refusal: Option<Refusal>| match refusal {
+        Some(Refusal::NoRoom(Some(wait))) => wait,
+        other => panic!("{other:?}"),
+    };
+    about(wait(acquire().err()), 1_002);
+    under_way.not_sent();
+    acquire().unwrap().replied();
+    about(wait(acquire().err()), 1_002);
+}
+
+/// Answers every connection with these bytes.
+fn impostor(reply: &'static [u8]) -> u16 {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(reply);
+        }
+    });
+    port
+}
+
+#[test]
+fn a_peer_that_is_no_such_server_does_no_harm() {
+    const NESTED: &[u8] = b"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n";
+    let deep: &'static [u8] = NESTED[..64].repeat(12).leak();
+    let long: &'static [u8] = [b"$99999999\r\n".as_slice(), &[b'x'; 400_000]].concat().leak();
+    let replies: [&'static [u8]; 12] = [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"",
+        b"*6\r\n:1\r\n",
+        b":7\r\n",
+        b"*3\r\n:1\r\n:2\r\n:3\r\n",
+        b"$-1\r\n",
+        b"-ERR \r\n",
+        b"*2147483647\r\n:1\r\n",
+        b"*9223372036854775807\r\n",
+        b"%9223372036854775807\r\n:1\r\n",
+        deep,
+        long,
+    ];
+    for reply in replies {
+        let url = format!("redis://127.0.0.1:{}", impostor(reply));
+        // As small a stack as hosts may have.
+        let thread = std::thread::Builder::new().stack_size(128 * 1024).spawn(move || {
+            let ledger = ledger_at(&url, Fallback::Fail);
+            matches!(begin(&ledger, &windows("5/1")), Err(Refusal::Failed(_)))
+        });
+        assert!(
+            thread.unwrap().join().unwrap(),
+            "{:?}",
+            String::from_utf8_lossy(&reply[..reply.len().min(40)])
+        );
+    }
+}
