@@ -120,6 +120,11 @@ impl Clock for ModelClock {
             false => stopped,
         }
     }
+
+    /// Deadlines are met in `wait`.
+    fn check(&self, call: &Call, _: Time) -> Result<(), Stop> {
+        call.check()
+    }
 }
 
 /// Time that stands still, where nothing depends on it: with fewer steps to a story, there are fewer orders.
@@ -133,5 +138,9 @@ impl Clock for NoTime {
 
     fn wait(&self, call: &Call, _: Option<Time>) -> Result<(), Stop> {
         call.wait(None)
+    }
+
+    fn check(&self, call: &Call, _: Time) -> Result<(), Stop> {
+        call.check()
     }
 }
