@@ -35,7 +35,6 @@ use crate::quota::window::Window;
 /// The log alone is fast; the share of the others is smaller.
 const CASES: u32 = 100_000;
 const OF_THE_OTHERS: u32 = 10;
-const OF_THE_SHARED_LOG: u32 = 50;
 
 fn config(one_in: u32) -> ProptestConfig {
     let wished = std::env::var("MDE_PROPERTY_CASES").ok();
@@ -253,10 +252,6 @@ proptest! {
             assert_eq!(limiter.report(now), history.recount(now));
         });
     }
-}
-
-proptest! {
-    #![proptest_config(config(OF_THE_SHARED_LOG))]
 
     #[test]
     fn the_shared_log_lets_nobody_be_refused(pattern in patterns()) {

@@ -75,13 +75,19 @@ pub(super) struct SharedEntries<'a> {
     windows: &'a [Window],
     /// Where each call that is under way has its entry.
     places: Vec<Option<usize>>,
+    /// How often in a row there was no room.
+    refused: u32,
 }
+
+/// While a call is under way, who waits looks again often, in a pattern perhaps for hours. The first looks come
+/// as soon as they may, and then ever later.
+const PROMPT_LOOKS: u32 = 8;
 
 impl<'a> SharedEntries<'a> {
     pub(super) fn new(windows: &'a [Window]) -> SharedEntries<'a> {
         let most = windows.iter().map(|window| window.limit).max().unwrap();
         let entries = vec![Entry::FREE; most as usize];
-        SharedEntries { entries, windows, places: Vec::new() }
+        SharedEntries { entries, windows, places: Vec::new(), refused: 0 }
     }
 
     /// As its holder sees to it: never longer ago than a quarter of the lease.
@@ -103,12 +109,20 @@ impl Subject for SharedEntries<'_> {
         self.renew(now);
         let gate = Gate { memory: memory(self.windows), ..Gate::default() };
         match Standing::of(&self.entries, self.windows, now).decide(gate, self.windows) {
-            Decision::Wait(wait) => Turn::At(now + wait - START),
+            Decision::Wait(wait) => {
+                self.refused += 1;
+                let later = match self.places.iter().flatten().next() {
+                    Some(_) => self.refused.saturating_sub(PROMPT_LOOKS).min(20),
+                    None => 0,
+                };
+                Turn::At(now + (wait << later) - START)
+            }
             Decision::Take(place) => {
                 let place = usize::try_from(place).unwrap();
                 let stamp = now + in_nanos(lease(self.windows));
                 self.entries[place] = Entry { stamp, owner: 1 };
                 self.places.push(Some(place));
+                self.refused = 0;
                 Turn::Go
             }
         }
@@ -117,6 +131,7 @@ impl Subject for SharedEntries<'_> {
     fn end(&mut self, n: usize, end: End, now: u64) {
         let now = now + START;
         self.renew(now);
+        self.refused = 0;
         let place = self.places[n].take().unwrap();
         self.entries[place] = match end {
             End::Replied => Entry { stamp: now, owner: 0 },
