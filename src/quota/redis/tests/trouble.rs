@@ -30,6 +30,26 @@ fn passwords_users_and_databases() {
 }
 
 #[test]
+fn the_rights_that_the_documentation_names_are_enough() {
+    let document = include_str!("../../../../docs/quota.md");
+    let rights = document.split('`').find(|text| text.starts_with("~mde:quota:*")).unwrap();
+    let user = ["--user", "agent", "on", ">secret"];
+    let server = RedisServer::with(&[&user[..], &rights.split(' ').collect::<Vec<_>>()].concat());
+    let url = format!("redis://agent:secret@127.0.0.1:{}/2", server.port);
+    let ledger = ledger_at(&url, Fallback::Local(100));
+    let windows = windows("1/0.1");
+    let slot = take(&ledger, &windows);
+    assert!(ledger.renew(COLLECT, slot, &windows));
+    ledger.settle(COLLECT, slot, Outcome::Replied, &windows);
+    ledger.close(COLLECT, Duration::from_secs(1));
+    assert!(ledger.view(COLLECT, &windows).unwrap().closed_for.is_some());
+    assert!(wait(&ledger, &windows) > Duration::from_millis(500));
+    assert!(ledger.trouble().is_none());
+    let denied = server.commands(&[&["AUTH", "agent", "secret"], &["KEYS", "*"]]);
+    assert!(denied.starts_with("-NOPERM"), "{denied}");
+}
+
+#[test]
 fn without_a_server_it_goes_on_alone_or_not_at_all() {
     let mut server = RedisServer::start();
     let (local, strict) = (ledger(&server), ledger_at(&server.url(), Fallback::Fail));
