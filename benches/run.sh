@@ -326,7 +326,7 @@ limiter_program() {
     command -v cargo >/dev/null || die 'cargo is missing; install Rust from https://rustup.rs'
     (
         cd "$here/.."
-        cargo build -q -p mde-limiter-bench --profile limiter-bench
+        cargo build -q -p mde-limiter-bench --profile limiter-bench --features redis
         cargo metadata --format-version 1 --no-deps
     ) | sed 's/.*"target_directory":"\([^"]*\)".*/\1\/limiter-bench\/mde-limiter-bench/'
 }
@@ -335,10 +335,30 @@ limiter_instructions() {
     valgrind --tool=callgrind --callgrind-out-file=/dev/null "$@" 2>&1 | sed -n 's/.*Collected : \([0-9]*\)$/\1/p'
 }
 
+# Sets redis: a server that keeps nothing.
+redis_server() {
+    local port
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    ${LIMITER_WITH:-} redis-server --bind 127.0.0.1 --port "$port" --dir "$work" --save '' --appendonly no \
+        >"$work/redis.log" &
+    redis_pid=$!
+    redis=redis://127.0.0.1:$port
+    for _ in $(seq 100); do
+        (: </dev/tcp/127.0.0.1/"$port") 2>/dev/null && return
+        sleep 0.1
+    done
+    die "redis-server does not answer: $(cat "$work/redis.log")"
+}
+
 limiter_part() {
-    local program stamps name short long
-    command -v valgrind >/dev/null || die 'valgrind is missing; as root: apt-get install valgrind'
+    local program redis stamps name short long missing=() pair
+    for pair in valgrind:valgrind python3:python3 redis-server:redis-server; do
+        type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+    done
+    [ ${#missing[@]} -eq 0 ] || die "missing tools; as root:
+    apt-get install -y --no-install-recommends ${missing[*]}"
     program=$(limiter_program)
+    redis_server
     ${LIMITER_WITH:-} "$program" decisions
     printf '\nInstructions in user space per decision (120,000 decisions less 20,000).\n\n'
     echo '| stamps in the log | limiter | instructions |'
@@ -351,9 +371,9 @@ limiter_part() {
         done
     done
     ${LIMITER_WITH:-} "$program" bursts
-    ${LIMITER_WITH:-} "$program" shared "$work"
-    ${LIMITER_WITH:-} "$program" lateness "$work" "$trials"
-    ${LIMITER_WITH:-} "$program" waiting "$work"
+    ${LIMITER_WITH:-} "$program" shared "$work" "$redis"
+    ${LIMITER_WITH:-} "$program" lateness "$work" "$trials" "$redis"
+    ${LIMITER_WITH:-} "$program" waiting "$work" "$redis"
 }
 
 usage='usage: benches/run.sh [calls|instructions|memory|cold|overshoot|limiter|all]'
@@ -366,8 +386,17 @@ case $part in
 esac
 
 server=
+redis_pid=
 work=$(mktemp -d)
-trap '[ -z "$server" ] || { kill "$server"; wait "$server" || true; }; rm -rf "$work"' EXIT
+end() {
+    local pid
+    for pid in $server $redis_pid; do
+        kill "$pid" || true
+        wait "$pid" || true
+    done
+    rm -rf "$work"
+}
+trap end EXIT
 if [ "$part" = limiter ]; then
     # Makes no calls, so it needs nothing of what follows.
     limiter_part

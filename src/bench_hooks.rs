@@ -93,6 +93,20 @@ impl Limiter {
         Ok(limiter)
     }
 
+    /// With the log on this server, as `quota_redis` has it.
+    #[cfg(feature = "redis")]
+    pub fn with_redis(limits: &str, url: &str) -> Result<Limiter, String> {
+        use crate::net::dial::Dialer;
+        use crate::quota::redis::{self, Fallback, Target};
+
+        let limiter = Limiter::new(limits)?;
+        let key = Key::new("bench", "tenant", "application");
+        let dialer = Dialer { tls: None, proxies: Arc::default(), lookups: Arc::default() };
+        let ledger = redis::ledger(&Target::parse(url)?, Fallback::default(), &dialer, &key);
+        let _ = limiter.rules.ledger.set(ledger);
+        Ok(limiter)
+    }
+
     fn with(limits: &str, clock: Arc<dyn Clock>, time: Virtual) -> Result<Limiter, String> {
         let rules = Rules { limits: Limits::parse(limits)?, ledger: OnceCell::new() };
         let limiter = Arc::new(limiter::Limiter::new(clock));

@@ -7,13 +7,13 @@ use std::time::Duration;
 use mde::bench_hooks::hold;
 
 use crate::measure::{percentile, shared_time, sorted};
-use crate::place::{MEMORY, limiter, new_file};
+use crate::place::{MEMORY, database, limiter, new_file};
 use crate::workers;
 
 const WINDOW: Duration = Duration::from_millis(50);
 const LIMITS: &str = "collect=1/0.05";
 
-pub fn print(folder: &str, wakes: u32) {
+pub fn print(folder: &str, wakes: u32, server: Option<&str>) {
     println!(
         "\nFrom a slot's falling free to its next owner's going, ms; one slot per {} ms, four waiting, {wakes} times.\n",
         WINDOW.as_millis()
@@ -21,10 +21,17 @@ pub fn print(folder: &str, wakes: u32) {
     println!("| log | processes | threads each | median | 99th percentile | longest |");
     println!("|---|---|---|---|---|---|");
     let file = new_file(folder, "lateness");
-    for (name, place, processes, threads) in
-        [("memory", MEMORY, 1, 4), ("file", file.as_str(), 1, 4), ("file", file.as_str(), 4, 1)]
-    {
-        let late = sorted(lateness(place, processes, threads, wakes));
+    let mut rows = vec![
+        ("memory", MEMORY.to_owned(), 1, 4),
+        ("file", file.clone(), 1, 4),
+        ("file", file, 4, 1),
+    ];
+    if let Some(server) = server {
+        rows.push(("Redis", database(server, 4), 1, 4));
+        rows.push(("Redis", database(server, 5), 4, 1));
+    }
+    for (name, place, processes, threads) in rows {
+        let late = sorted(lateness(&place, processes, threads, wakes));
         println!(
             "| {name} | {processes} | {threads} | {:.2} | {:.2} | {:.2} |",
             percentile(&late, 50),

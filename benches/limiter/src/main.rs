@@ -1,7 +1,8 @@
 //! What the rate limiter costs, and what it keeps. `benches/run.sh limiter` builds and runs this.
 //!
 //! Every part prints the tables that docs/performance.md shows. A part that works with several processes starts
-//! this program again as its workers.
+//! this program again as its workers. With the feature `redis` and the address of a server as their last word, the
+//! parts about shared logs have rows about one on that server too.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +14,8 @@
 )]
 
 mod allocations;
+#[cfg(feature = "redis")]
+mod bucket;
 mod bursts;
 mod decisions;
 mod lateness;
@@ -31,12 +34,13 @@ fn main() {
         ["decisions"] => decisions::print(),
         ["loop", whose, stamps, count] => decisions::repeat(whose, stamps, count),
         ["bursts"] => bursts::print(),
-        // A quota log that servers share joins here: one more place in `place`, and its rows in the tables.
-        ["shared", folder] => shared::print(folder),
+        ["shared", folder, server @ ..] => shared::print(folder, server.first().copied()),
         ["shared-worker", rest @ ..] => shared::work(rest),
-        ["lateness", folder, wakes] => lateness::print(folder, wakes.parse().unwrap()),
+        ["lateness", folder, wakes, server @ ..] => {
+            lateness::print(folder, wakes.parse().unwrap(), server.first().copied());
+        }
         ["lateness-worker", rest @ ..] => lateness::work(rest),
-        ["waiting", folder] => waiting::print(folder),
+        ["waiting", folder, server @ ..] => waiting::print(folder, server.first().copied()),
         _ => panic!("see benches/run.sh"),
     }
 }

@@ -18,43 +18,51 @@ const SLOTS: usize = 1_500;
 /// How long calls that nobody ended are held to be under way, and a while.
 const LEASE: Duration = Duration::from_millis(1_200);
 
-pub fn print(folder: &str) {
+pub fn print(folder: &str, server: Option<&str>) {
     println!(
         "\nDecisions through the file, with room. Median of {ROUNDS} rounds of {} s.\n",
         LASTING.as_secs()
     );
     println!(
-        "| table of 1,500 slots | processes | threads each | decisions per second | CPU µs per decision |"
+        "| table of 1,500 slots | processes | threads each | decisions per second | CPU µs per decision |\n\
+         |---|---|---|---|---|"
     );
-    println!("|---|---|---|---|---|");
     for full in [false, true] {
-        for (processes, threads) in [(1, 1), (1, 8), (4, 2)] {
+        for (processes, threads) in CROWDS {
             let file = new_file(folder, "shared");
             if full {
                 fill(&file);
             }
-            row(&file, full, processes, threads);
+            let name = if full { "1,500 stamps" } else { "nearly empty" };
+            let (rate, cpu) = speed(&file, LIMITS, processes, threads);
+            println!("| {name} | {processes} | {threads} | {rate:.0} | {cpu:.1} |");
         }
     }
+    #[cfg(feature = "redis")]
+    if let Some(server) = server {
+        crate::bucket::print(server);
+    }
+    #[cfg(not(feature = "redis"))]
+    assert!(server.is_none(), "built without the feature redis");
 }
 
-fn row(file: &str, full: bool, processes: u32, threads: u32) {
+/// Processes, and threads of each.
+pub const CROWDS: [(u32, u32); 3] = [(1, 1), (1, 8), (4, 2)];
+
+/// Decisions per second of all together, and microseconds of processor time for one.
+pub fn speed(place: &str, limits: &str, processes: u32, threads: u32) -> (f64, f64) {
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
-        let outputs = workers::run(processes, &["shared-worker", file, &threads.to_string()]);
+        let words = ["shared-worker", place, limits, &threads.to_string()];
         let mut sum = (0.0, 0.0);
-        for output in outputs {
+        for output in workers::run(processes, &words) {
             let numbers: Vec<f64> = output.split_whitespace().map(|n| n.parse().unwrap()).collect();
             sum = (sum.0 + numbers[0], sum.1 + numbers[1]);
         }
         rounds.push(sum);
     }
-    println!(
-        "| {} | {processes} | {threads} | {:.0} | {:.1} |",
-        if full { "1,500 stamps" } else { "nearly empty" },
-        median(rounds.iter().map(|(decisions, _)| decisions / LASTING.as_secs_f64())),
-        median(rounds.iter().map(|(decisions, cpu)| cpu / decisions)),
-    );
+    let rate = median(rounds.iter().map(|(decisions, _)| decisions / LASTING.as_secs_f64()));
+    (rate, median(rounds.iter().map(|(decisions, cpu)| cpu / decisions)))
 }
 
 /// Leaves a stamp in every slot. They are over when this returns, but a table is read whole either way.
@@ -70,13 +78,23 @@ fn fill(file: &str) {
 
 /// Decides for a while; prints how often, and the processor time it took, in microseconds.
 pub fn work(words: &[&str]) {
-    let [place, threads] = words else { panic!("place threads") };
+    let [place, limits, threads] = words else { panic!("place limits threads") };
     let threads: usize = threads.parse().unwrap();
-    let limiter = limiter(place, LIMITS);
+    #[cfg(feature = "redis")]
+    if let Some(server) = place.strip_prefix("bucket ") {
+        return decide(threads, || crate::bucket::decider(server));
+    }
+    let limiter = limiter(place, limits);
+    decide(threads, || {
+        let caller = limiter.caller(None);
+        move || caller.ask().expect("there is room").replied()
+    });
+}
+
+fn decide<D: FnMut()>(threads: usize, decider: impl Fn() -> D + Sync) {
     let (ready, go) = (Barrier::new(threads + 1), Barrier::new(threads + 1));
     let run = || {
-        let caller = limiter.caller(None);
-        let decide = || caller.ask().expect("there is room").replied();
+        let mut decide = decider();
         (0..20).for_each(|_| decide());
         ready.wait();
         go.wait();

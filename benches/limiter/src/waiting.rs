@@ -7,13 +7,13 @@ use mde::Cancel;
 use mde::bench_hooks::Limiter;
 
 use crate::measure::{cpu_time, voluntary_switches};
-use crate::place::{MEMORY, limiter, new_file};
+use crate::place::{MEMORY, database, limiter, new_file};
 
 const LIMITS: &str = "collect=1/60";
 const THREADS: usize = 64;
 const LASTING: Duration = Duration::from_secs(5);
 
-pub fn print(folder: &str) {
+pub fn print(folder: &str, server: Option<&str>) {
     println!(
         "\n{THREADS} threads that wait for a slot, for {} s, all together.\n",
         LASTING.as_secs()
@@ -24,16 +24,30 @@ pub fn print(folder: &str) {
     memory.caller(None).ask().unwrap().replied();
     row("memory", &memory);
 
-    // Whose calls filled the file is known to nobody but the file.
-    let file = new_file(folder, "waiting");
-    limiter(&file, LIMITS).caller(None).ask().unwrap().replied();
-    row("file, filled by another process", &limiter(&file, LIMITS));
+    // Whose calls filled a shared log is known to nobody but the log.
+    for (name, place) in shared("ended", folder, server, 6) {
+        limiter(&place, LIMITS).caller(None).ask().unwrap().replied();
+        row(&format!("{name}, filled by another process"), &limiter(&place, LIMITS));
+    }
+    for (name, place) in shared("under-way", folder, server, 7) {
+        let other = limiter(&place, LIMITS);
+        let caller = other.caller(None);
+        let _permit = caller.ask().unwrap();
+        let name = format!("{name}, filled by calls of another process that are under way");
+        row(&name, &limiter(&place, LIMITS));
+    }
+}
 
-    let file = new_file(folder, "waiting");
-    let other = limiter(&file, LIMITS);
-    let caller = other.caller(None);
-    let _permit = caller.ask().unwrap();
-    row("file, filled by calls of another process that are under way", &limiter(&file, LIMITS));
+/// The logs that processes share, empty.
+fn shared(
+    file: &str,
+    folder: &str,
+    server: Option<&str>,
+    number: u32,
+) -> Vec<(&'static str, String)> {
+    let mut places = vec![("file", new_file(folder, file))];
+    places.extend(server.map(|server| ("Redis", database(server, number))));
+    places
 }
 
 fn row(name: &str, limiter: &Limiter) {
