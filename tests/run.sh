@@ -82,6 +82,8 @@ else
     step 'Tests' cargo test --workspace --no-fail-fast
     # The unit tests with other locks below them, so these tests only.
     step 'Lints of the optional features' cargo clippy -p mde --all-targets --features shuttle,redis -- -D warnings
+    step 'Lints of the optional features of the benches' \
+        cargo clippy -p mde-limiter-bench --all-targets --features redis -- -D warnings
     step 'Models of the waiting' cargo test -p mde --lib --features shuttle models::
     # The rest of the library has been tested without it.
     step 'Options and scripts of the feature redis' cargo test -p mde --features redis --lib -- redis options
