@@ -158,9 +158,14 @@ impl Account {
         limiter.acquire(quota, &self.rules, call, wait).map_err(|refusal| match refusal {
             Refusal::Stopped(stop) => {
                 let error = Error::from(stop).at(Stage::Quota);
-                let wait = limiter.snapshot(quota, &self.rules).available_in;
                 // Only who ran out of time is helped by knowing when to come back.
-                error.after(wait.filter(|w| stop == Stop::Deadline && !w.is_zero()))
+                match stop {
+                    Stop::Deadline => {
+                        let wait = limiter.snapshot(quota, &self.rules).available_in;
+                        error.after(wait.filter(|wait| !wait.is_zero()))
+                    }
+                    _ => error,
+                }
             }
             Refusal::Failed(error) => error,
             Refusal::NoRoom(wait) => {

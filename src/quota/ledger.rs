@@ -148,7 +148,9 @@ impl Keeper {
         if now < self.renew_at {
             return true;
         }
-        let kept = ledger.renew(*quota, *slot, &self.windows);
+        // Whoever comes after the end of the lease has lost the slot, whatever the log can say about it.
+        let in_time = now < self.renew_at + lease(&self.windows) * 3 / 4;
+        let kept = ledger.renew(*quota, *slot, &self.windows) && in_time;
         if kept {
             self.renew_at = now + lease(&self.windows) / 4;
         }

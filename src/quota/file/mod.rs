@@ -46,6 +46,8 @@ struct State {
     trouble: Option<(String, Instant)>,
     retry_pause: Duration,
     warned_at: Option<Instant>,
+    /// For the host's log, which is told when the lock is no longer held: it may call back.
+    lines: Vec<String>,
 }
 
 /// The most calls that a window may have: all of them are read for each decision.
@@ -74,6 +76,7 @@ impl FileLedger {
             trouble: None,
             retry_pause: FIRST_RETRY,
             warned_at: None,
+            lines: Vec::new(),
         };
         FileLedger { path: path.to_owned(), state: Mutex::new(state) }
     }
@@ -90,20 +93,18 @@ impl FileLedger {
         }
         let done = state.store.lock(&state.slots, pause).and_then(|transaction| act(&transaction));
         if let Some(aside) = state.store.take_set_aside() {
-            log::line(Level::Warn, || {
-                format!(
-                    "quota_file {} was damaged; it was moved to {}, and the new one starts as if the \
-                     whole quota had just been spent",
-                    self.path,
-                    aside.display()
-                )
-            });
+            state.lines.push(format!(
+                "quota_file {} was damaged; it was moved to {}, and the new one starts as if the whole quota \
+                 had just been spent",
+                self.path,
+                aside.display()
+            ));
         }
         match done {
             Ok(()) => {
                 if state.trouble.take().is_some() {
                     state.retry_pause = FIRST_RETRY;
-                    log::line(Level::Warn, || format!("quota_file {} is in use again", self.path));
+                    state.lines.push(format!("quota_file {} is in use again", self.path));
                 }
                 Ok(true)
             }
@@ -132,12 +133,10 @@ impl FileLedger {
             return;
         }
         state.warned_at = Some(now);
-        log::line(Level::Warn, || {
-            format!(
-                "quota_file {} {trouble}; this process counts its own calls only until it can",
-                self.path
-            )
-        });
+        state.lines.push(format!(
+            "quota_file {} {trouble}; this process counts its own calls only until it can",
+            self.path
+        ));
     }
 
     /// For those who have no call to ask, or no time: they go without if it takes too long.
@@ -154,7 +153,9 @@ impl FileLedger {
             std::thread::sleep(nap);
             if Instant::now() < until { Ok(()) } else { Err(Stop::Deadline) }
         };
-        self.transact(&mut state, &mut pause, act).unwrap_or(false)
+        let done = self.transact(&mut state, &mut pause, act).unwrap_or(false);
+        tell(state);
+        done
     }
 
     fn lock_state(&self, call: &Call) -> Result<MutexGuard<'_, State>, Refusal> {
@@ -164,6 +165,15 @@ impl FileLedger {
             }
             call.check().map_err(Refusal::Stopped)?;
         }
+    }
+}
+
+/// Lets go of the lock, then tells the host what there is to tell.
+fn tell(mut state: MutexGuard<'_, State>) {
+    let lines = std::mem::take(&mut state.lines);
+    drop(state);
+    for text in lines {
+        log::line(Level::Warn, || text);
     }
 }
 
@@ -183,7 +193,7 @@ impl Ledger for FileLedger {
             call.check()
         };
         let mut answer = Answer::Unavailable;
-        self.transact(&mut state, &mut pause, &mut |transaction| {
+        let done = self.transact(&mut state, &mut pause, &mut |transaction| {
             let now = nanos(boot::now());
             let mut gate = transaction.gate(quota);
             let standing = Standing::of(&transaction.entries(quota)?, windows, now);
@@ -204,8 +214,9 @@ impl Ledger for FileLedger {
             transaction.write(quota, place, Entry { stamp, owner })?;
             answer = Answer::Taken(Slot { place, owner });
             Ok(())
-        })?;
-        Ok(answer)
+        });
+        tell(state);
+        done.map(|_| answer)
     }
 
     fn settle(&self, quota: Quota, slot: Slot, outcome: Outcome, windows: &[Window]) {

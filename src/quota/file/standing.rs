@@ -37,6 +37,8 @@ impl Standing {
         let wait = self.wait.max(closed);
         match self.reusable(gate.memory.max(memory(windows))) {
             Some(place) if wait == 0 => Decision::Take(place),
+            // The windows have room, but every entry still matters to somebody with a wider one.
+            None if wait == 0 => Decision::Wait(nanos(LONG_LOOK)),
             _ => {
                 let again = match self.in_flight {
                     0 => wait,
@@ -64,6 +66,9 @@ impl Standing {
         WindowSnapshot { used: waits.len(), free_in, ..WindowSnapshot::default() }
     }
 }
+
+/// How long to wait for a place in a table that is full of what matters to others.
+const LONG_LOOK: Duration = Duration::from_millis(250);
 
 /// What becomes of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

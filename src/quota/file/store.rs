@@ -6,7 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::boot;
 use super::layout::{self, Entry, Gate, HEAD, Head, SLOT, Unusable};
@@ -94,11 +94,17 @@ impl Store {
         let mut bytes = vec![0; HEAD];
         let got = read_at(file, &mut bytes, 0).map_err(failed("read"))?;
         bytes.truncate(got);
-        let length = file.metadata().map_err(failed("read"))?.len();
+        let metadata = file.metadata().map_err(failed("read"))?;
+        if !metadata.is_file() {
+            return Err(Trouble::Failed("used: it is no file", ErrorKind::InvalidInput));
+        }
+        let length = metadata.len();
         let head = match Head::read(&bytes) {
-            Err(Unusable::New) => {
+            Err(Unusable::New) if length == 0 => {
                 let head = Head { slots: slots.clone(), identity: self.identity };
-                fill(file, &head, &session, Entry::FREE)?;
+                let new =
+                    self.make_beside(&self.path, |file| fill(file, &head, &session, Entry::FREE))?;
+                std::fs::rename(new, &self.path).map_err(failed("replaced"))?;
                 return Ok(None);
             }
             Ok(head) if is_intact(&head, &bytes, length) => head,
@@ -175,7 +181,9 @@ impl Store {
         if let Ok(old) = std::fs::metadata(path) {
             let _ = file.set_permissions(old.permissions());
         }
-        match make(&file) {
+        // On the disk before it takes the other's place: a power cut must not leave an empty one there.
+        let made = make(&file).and_then(|()| file.sync_all().map_err(failed("filled")));
+        match made {
             Ok(()) => Ok(beside),
             Err(trouble) => {
                 let _ = std::fs::remove_file(&beside);
@@ -328,13 +336,16 @@ impl Contents<'_> {
 
 fn wait_for_lock(file: &File, pause: Pause<'_>) -> Result<()> {
     const LONGEST: Duration = Duration::from_millis(2);
-    let (began, mut next) = (Instant::now(), Duration::from_micros(50));
+    // Only time that was spent waiting counts, not time for which the whole process stood still.
+    let (mut waited, mut next) = (Duration::ZERO, Duration::from_micros(50));
     while !try_lock(file).map_err(failed("locked"))? {
-        if began.elapsed() > PATIENCE {
+        if waited > PATIENCE {
             return Err(Trouble::Failed("locked: somebody holds it", ErrorKind::TimedOut));
         }
         // A little of chance keeps two processes from meeting again and again.
-        pause(next / 2 + next * fastrand::u32(0..1_000) / 1_000).map_err(Trouble::Stopped)?;
+        let nap = next / 2 + next * fastrand::u32(0..1_000) / 1_000;
+        pause(nap).map_err(Trouble::Stopped)?;
+        waited += nap;
         next = (next * 2).min(LONGEST);
     }
     Ok(())

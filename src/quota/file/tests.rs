@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::call::Cancel;
+use crate::quota::ledger::{Held, Keeper};
 
 const COLLECT: Quota = Quota::Collect;
 
@@ -354,4 +355,63 @@ fn who_waits_for_the_lock_can_be_stopped_and_a_holder_that_hangs_is_not_waited_f
     assert!(matches!(answer, Ok(Answer::Unavailable)), "{answer:?}");
     assert!(began.elapsed() >= store::PATIENCE && began.elapsed() < store::PATIENCE * 2);
     other.flush().unwrap();
+}
+
+#[test]
+fn who_comes_back_after_the_lease_has_lost_the_slot_whatever_the_file_says() {
+    let folder = Folder::new();
+    let (ledger, limits) = open(&folder.file(), "collect=1/0.1");
+    let slot = taken(&ledger, &limits);
+    let asked_at = boot::now();
+    let ledger: Arc<dyn Ledger> = Arc::new(ledger);
+    let mut keeper = Keeper::new(&Held::new(&ledger, COLLECT, slot, asked_at), limits.of(COLLECT));
+    for _ in 0..4 {
+        std::thread::sleep(Duration::from_millis(400));
+        assert!(keeper.keep());
+    }
+    // Nobody can be asked, and the lease is over.
+    let other = File::options().read(true).write(true).open(folder.file()).unwrap();
+    rustix::fs::flock(&other, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    std::thread::sleep(Duration::from_millis(1_100));
+    assert!(!keeper.keep());
+}
+
+#[test]
+fn a_callback_that_uses_the_log_while_it_is_told_of_it_is_not_in_its_own_way() {
+    let folder = Folder::new();
+    let file = folder.0.join("missing").join("quota").to_str().unwrap().to_owned();
+    let (ledger, limits) = open(&file, "collect=2/60");
+    let state = ledger.state.lock();
+    tell(state);
+    let mut state = ledger.state.lock();
+    ledger.warn(&mut state, "cannot be opened");
+    assert_eq!(state.lines.len(), 1);
+    tell(state);
+    assert!(ledger.state.try_lock().is_some_and(|state| state.lines.is_empty()));
+    assert!(matches!(ledger.begin(COLLECT, limits.of(COLLECT), &call()), Ok(Answer::Unavailable)));
+}
+
+#[test]
+fn a_table_full_of_what_matters_to_a_wider_window_is_waited_for_without_haste() {
+    let folder = Folder::new();
+    let (wide, limits) = open(&folder.file(), "collect=2/60");
+    for _ in 0..2 {
+        let slot = taken(&wide, &limits);
+        wide.settle(COLLECT, slot, Outcome::Replied, limits.of(COLLECT));
+    }
+    std::thread::sleep(Duration::from_millis(20));
+    let (narrow, limits) = open(&folder.file(), "collect=2/0.01");
+    assert_eq!(wait(&narrow, &limits), Duration::from_millis(250));
+}
+
+#[test]
+fn a_file_whose_beginning_is_gone_is_damaged_and_not_new() {
+    let folder = Folder::new();
+    let (ledger, limits) = open(&folder.file(), "collect=2/60");
+    taken(&ledger, &limits);
+    let mut bytes = fs::read(folder.file()).unwrap();
+    bytes[..384].fill(0);
+    fs::write(folder.file(), &bytes).unwrap();
+    let (ledger, _) = open(&folder.file(), "collect=2/60");
+    assert_eq!(used(&ledger, &limits), 2);
 }
