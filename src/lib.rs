@@ -19,6 +19,8 @@ pub mod bench_hooks;
 mod call;
 mod client;
 mod collect;
+#[cfg(unix)]
+mod descriptor;
 mod error;
 mod exchange;
 pub mod ffi;

@@ -18,6 +18,8 @@ use rustix::net::{AddressFamily, RecvFlags, SocketType, recv};
 use super::failure::{Failure, reason};
 use crate::Status;
 use crate::call::Call;
+#[cfg(unix)]
+use crate::descriptor::above_standard;
 use crate::token::Token;
 
 /// The longest a stop can go unnoticed.
@@ -295,16 +297,6 @@ fn open(family: AddressFamily) -> io::Result<std::os::fd::OwnedFd> {
     rustix::io::ioctl_fionbio(&socket, true)?;
     rustix::net::sockopt::set_socket_nosigpipe(&socket, true)?;
     above_standard(socket)
-}
-
-/// A host that has closed its standard streams may still write to them: not into a connection of ours.
-#[cfg(unix)]
-fn above_standard(socket: std::os::fd::OwnedFd) -> io::Result<std::os::fd::OwnedFd> {
-    use std::os::fd::AsRawFd;
-    match socket.as_raw_fd() {
-        0..=2 => Ok(rustix::io::fcntl_dupfd_cloexec(&socket, 3)?),
-        _ => Ok(socket),
-    }
 }
 
 #[cfg(windows)]

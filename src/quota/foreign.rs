@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use super::clock::Time;
+use super::ledger::BETWEEN_WARNINGS;
 use super::window::Window;
 use crate::log::{self, Level};
 use crate::service::endpoint::Quota;
@@ -33,9 +34,6 @@ pub(crate) struct Lesson {
     window: Window,
     calls: u32,
 }
-
-/// The host is told at most this often.
-const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
 impl Seen {
     fn left(&self, now: Time) -> u32 {

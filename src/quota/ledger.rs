@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::limiter::{Refusal, Snapshot, WindowSnapshot};
 use super::window::{Window, straggling};
 use crate::call::Call;
+use crate::ffi::process;
 use crate::service::endpoint::Quota;
 
 /// A quota log shared with other processes.
@@ -51,6 +52,13 @@ pub(crate) enum Answer {
     #[cfg(feature = "redis")]
     Alone(u32),
 }
+
+/// A log that cannot be used is tried again after a pause, which doubles each time.
+pub(crate) const FIRST_RETRY: Duration = Duration::from_secs(1);
+pub(crate) const LAST_RETRY: Duration = Duration::from_secs(30);
+
+/// The host is told of the same thing at most this often.
+pub(crate) const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
 /// A slot in the log: its place, and a number that nobody else's entry there has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +107,19 @@ pub(crate) fn lease(windows: &[Window]) -> Duration {
 
 /// A holder that gets the processor rarely must still be able to renew in time.
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+
+/// Calls of other processes that are under way may end at any moment, which nobody tells us: who waits
+/// for one looks this often.
+pub(crate) fn between_looks(windows: &[Window]) -> Duration {
+    let shortest = windows.iter().map(|window| window.length).min().unwrap_or_default();
+    (shortest / 500).clamp(Duration::from_millis(5), Duration::from_millis(250))
+}
+
+/// A number for a new entry that no other has. Threads of a forked child draw the same random numbers as their
+/// parent's, hence the process.
+pub(crate) fn new_owner() -> u64 {
+    (u64::from(process::id()) << 32) | u64::from(fastrand::u32(1..))
+}
 
 /// A slot that this process holds in a shared log.
 #[derive(Clone, Debug)]

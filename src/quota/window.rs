@@ -32,6 +32,11 @@ pub(crate) fn straggling(windows: &[Window]) -> Duration {
     shortest.min(Duration::from_secs(30))
 }
 
+/// How long an entry matters to whoever keeps these windows.
+pub(crate) fn longest_hold(windows: &[Window]) -> Duration {
+    windows.iter().map(|window| window.hold()).max().unwrap_or_default()
+}
+
 /// When a call may go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
@@ -75,9 +80,7 @@ impl Log {
     /// A call takes a slot.
     pub(crate) fn begin(&mut self, windows: &[Window]) {
         self.in_flight += 1;
-        for window in windows {
-            self.memory = self.memory.max(window.hold());
-        }
+        self.memory = self.memory.max(longest_hold(windows));
     }
 
     /// The reply to a call has arrived, or its attempt is dead: its slot ages from now on.

@@ -34,15 +34,6 @@ pub(super) struct Head {
     pub identity: [u8; 32],
 }
 
-/// Why a file is not to be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unusable {
-    /// Never filled.
-    New,
-    /// Not a quota file of this version, or its head is damaged.
-    Damaged,
-}
-
 impl Head {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(72);
@@ -57,27 +48,21 @@ impl Head {
         bytes
     }
 
-    /// `bytes`: the first [`HEAD`] of the file, or fewer.
-    pub(super) fn read(bytes: &[u8]) -> Result<Head, Unusable> {
-        if bytes.iter().all(|byte| *byte == 0) {
-            return Err(Unusable::New);
+    /// `bytes`: the first [`HEAD`] of the file, or fewer. `None`: not a quota file of this version, or damaged.
+    pub(super) fn read(bytes: &[u8]) -> Option<Head> {
+        let (content, sum) = (bytes.get(..68)?, u32_at(bytes, 68)?);
+        let ours = content.starts_with(MAGIC) && u32_at(content, 8)? == VERSION;
+        if !ours || crc32fast::hash(content) != sum {
+            return None;
         }
-        let whole = || {
-            let (content, sum) = (bytes.get(..68)?, u32_at(bytes, 68)?);
-            let ours = content.starts_with(MAGIC) && u32_at(content, 8)? == VERSION;
-            if !ours || crc32fast::hash(content) != sum {
-                return None;
-            }
-            let mut at = 12;
-            let slots = PerQuota::from_fn(|_| {
-                let slots = u32_at(content, at).unwrap_or_default();
-                at += 4;
-                slots
-            });
-            let identity = content.get(36..68)?.try_into().ok()?;
-            Some(Head { slots, identity })
-        };
-        whole().ok_or(Unusable::Damaged)
+        let mut at = 12;
+        let slots = PerQuota::from_fn(|_| {
+            let slots = u32_at(content, at).unwrap_or_default();
+            at += 4;
+            slots
+        });
+        let identity = content.get(36..68)?.try_into().ok()?;
+        Some(Head { slots, identity })
     }
 
     /// Of the whole file.
@@ -228,14 +213,14 @@ mod tests {
         assert_eq!(head.length(), 384 + 210 * 24);
         assert_eq!(head.table(Quota::Collect), 384);
         assert_eq!(head.table(Quota::List), 384 + 30 * 24);
-        assert_eq!(Head::read(&bytes).as_ref(), Ok(&head));
-        assert_eq!(Head::read(&[0; 100]), Err(Unusable::New));
-        assert_eq!(Head::read(&[]), Err(Unusable::New));
-        assert_eq!(Head::read(b"something else"), Err(Unusable::Damaged));
+        assert_eq!(Head::read(&bytes).as_ref(), Some(&head));
+        assert_eq!(Head::read(&[0; 100]), None);
+        assert_eq!(Head::read(&[]), None);
+        assert_eq!(Head::read(b"something else"), None);
         for bit in 0..bytes.len() * 8 {
             let mut other = bytes.clone();
             other[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Head::read(&other), Err(Unusable::Damaged), "bit {bit}");
+            assert_eq!(Head::read(&other), None, "bit {bit}");
         }
     }
 

@@ -9,6 +9,9 @@ pub(super) mod boot;
 mod layout;
 mod standing;
 mod store;
+#[cfg_attr(unix, path = "system_unix.rs")]
+#[cfg_attr(windows, path = "system_windows.rs")]
+mod system;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;
@@ -22,13 +25,14 @@ pub(super) use self::layout::{Entry, Gate};
 use self::standing::nanos;
 pub(super) use self::standing::{Decision, Standing, memory};
 use self::store::{Store, Transaction, Trouble};
-use super::ledger::{Answer, Ledger, Outcome, Slot, View, lease};
+use super::ledger::{
+    self, Answer, BETWEEN_WARNINGS, FIRST_RETRY, LAST_RETRY, Ledger, Outcome, Slot, View, lease,
+};
 use super::limiter::Refusal;
 use super::limits::Limits;
 use super::registry::Key;
 use super::window::{Window, straggling};
 use crate::call::{Call, Stop};
-use crate::ffi::process;
 use crate::log::{self, Level};
 use crate::service::endpoint::{PerQuota, Quota};
 use crate::{Error, Status};
@@ -52,10 +56,6 @@ struct State {
 
 /// The most calls that a window may have: all of them are read for each decision.
 pub(crate) const MOST_CALLS: u32 = 50_000;
-
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LAST_RETRY: Duration = Duration::from_secs(30);
-const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
 /// How long the end of a call may wait for the file before it is left to the lease.
 const SETTLING: Duration = Duration::from_millis(200);
@@ -81,15 +81,15 @@ impl FileLedger {
         FileLedger { path: path.to_owned(), state: Mutex::new(state) }
     }
 
-    /// Runs one transaction. `Ok(false)`: the file cannot be used at present.
+    /// Runs one transaction, unless the file cannot be used at present.
     fn transact(
         &self,
         state: &mut State,
         pause: store::Pause<'_>,
         act: &mut dyn FnMut(&Transaction<'_>) -> Result<(), Trouble>,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<(), Refusal> {
         if state.trouble.as_ref().is_some_and(|(_, retry_at)| Instant::now() < *retry_at) {
-            return Ok(false);
+            return Ok(());
         }
         let done = state.store.lock(&state.slots, pause).and_then(|transaction| act(&transaction));
         if let Some(aside) = state.store.take_set_aside() {
@@ -106,7 +106,7 @@ impl FileLedger {
                     state.retry_pause = FIRST_RETRY;
                     state.lines.push(format!("quota_file {} is in use again", self.path));
                 }
-                Ok(true)
+                Ok(())
             }
             Err(Trouble::Stopped(stop)) => Err(Refusal::Stopped(stop)),
             Err(Trouble::OtherIdentity) => Err(Refusal::Failed(Error::new(
@@ -122,7 +122,7 @@ impl FileLedger {
                 self.warn(state, &trouble);
                 state.trouble = Some((trouble, Instant::now() + state.retry_pause));
                 state.retry_pause = (state.retry_pause * 2).min(LAST_RETRY);
-                Ok(false)
+                Ok(())
             }
         }
     }
@@ -144,18 +144,17 @@ impl FileLedger {
         &self,
         patience: Duration,
         act: &mut dyn FnMut(&Transaction<'_>) -> Result<(), Trouble>,
-    ) -> bool {
+    ) {
         let until = Instant::now() + patience;
         let Some(mut state) = self.state.try_lock_until(until) else {
-            return false;
+            return;
         };
         let mut pause = |nap: Duration| {
             std::thread::sleep(nap);
             if Instant::now() < until { Ok(()) } else { Err(Stop::Deadline) }
         };
-        let done = self.transact(&mut state, &mut pause, act).unwrap_or(false);
+        let _ = self.transact(&mut state, &mut pause, act);
         tell(state);
-        done
     }
 
     fn lock_state(&self, call: &Call) -> Result<MutexGuard<'_, State>, Refusal> {
@@ -208,15 +207,14 @@ impl Ledger for FileLedger {
                 gate.memory = memory(windows);
                 transaction.write_gate(quota, gate)?;
             }
-            // Threads of a forked child draw the same numbers as their parent's.
-            let owner = (u64::from(process::id()) << 32) | u64::from(fastrand::u32(1..));
+            let owner = ledger::new_owner();
             let stamp = now.saturating_add(nanos(lease(windows)));
             transaction.write(quota, place, Entry { stamp, owner })?;
             answer = Answer::Taken(Slot { place, owner });
             Ok(())
         });
         tell(state);
-        done.map(|_| answer)
+        done.map(|()| answer)
     }
 
     fn settle(&self, quota: Quota, slot: Slot, outcome: Outcome, windows: &[Window]) {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::layout::{Entry, Gate};
+use crate::quota::ledger::between_looks;
 use crate::quota::limiter::WindowSnapshot;
-use crate::quota::window::Window;
+use crate::quota::window::{Window, longest_hold};
 
 /// How the entries of an endpoint stand at one instant.
 pub(crate) struct Standing {
@@ -81,14 +82,7 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// How long entries matter to whoever keeps these windows.
+/// [`longest_hold`] as it stands in the file.
 pub(crate) fn memory(windows: &[Window]) -> u64 {
-    windows.iter().map(|window| nanos(window.hold())).max().unwrap_or(0)
-}
-
-/// Calls of other processes that are under way may end at any moment, which nobody tells us: who waits
-/// for one looks this often.
-fn between_looks(windows: &[Window]) -> Duration {
-    let shortest = windows.iter().map(|window| window.length).min().unwrap_or_default();
-    (shortest / 500).clamp(Duration::from_millis(5), Duration::from_millis(250))
+    nanos(longest_hold(windows))
 }

@@ -3,13 +3,14 @@
 //! Every access is a transaction under the operating system's lock on the file, which falls when its holder
 //! dies. Nothing is mapped into memory: whoever truncates the file must not take the host down with it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::boot;
-use super::layout::{self, Entry, Gate, HEAD, Head, SLOT, Unusable};
+use super::layout::{self, Entry, Gate, HEAD, Head, SLOT};
+use super::system::{is_still_at, open, read_at, try_lock, unlock, write_at};
 use crate::call::Stop;
 use crate::service::endpoint::{PerQuota, Quota};
 
@@ -99,19 +100,17 @@ impl Store {
             return Err(Trouble::Failed("used: it is no file", ErrorKind::InvalidInput));
         }
         let length = metadata.len();
-        let head = match Head::read(&bytes) {
-            Err(Unusable::New) if length == 0 => {
-                let head = Head { slots: slots.clone(), identity: self.identity };
-                let new =
-                    self.make_beside(&self.path, |file| fill(file, &head, &session, Entry::FREE))?;
-                std::fs::rename(new, &self.path).map_err(failed("replaced"))?;
-                return Ok(None);
-            }
-            Ok(head) if is_intact(&head, &bytes, length) => head,
-            _ => {
-                self.set_aside(slots, &session)?;
-                return Ok(None);
-            }
+        if length == 0 {
+            let head = Head { slots: slots.clone(), identity: self.identity };
+            let new =
+                self.make_beside(&self.path, |file| fill(file, &head, &session, Entry::FREE))?;
+            std::fs::rename(new, &self.path).map_err(failed("replaced"))?;
+            return Ok(None);
+        }
+        let intact = Head::read(&bytes).filter(|head| is_intact(head, &bytes, length));
+        let Some(head) = intact else {
+            self.set_aside(slots, &session)?;
+            return Ok(None);
         };
         if head.identity != self.identity {
             return Err(Trouble::OtherIdentity);
@@ -205,26 +204,17 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Writes a whole file, its head last: without one, it counts as never filled.
+/// Writes a whole file, every byte of it, so that the room on the disk is there from now on.
 fn fill(file: &File, head: &Head, session: &boot::Session, entry: Entry) -> Result<()> {
-    let what = failed("filled");
-    let write = || -> io::Result<()> {
-        file.set_len(0)?;
-        let mut bytes = vec![0; HEAD];
-        for quota in Quota::ALL {
-            let slots = u64::from(*head.slots.of(quota));
-            bytes.extend((0..slots).flat_map(|place| entry.to_bytes(quota, place)));
-        }
-        // Really written, so that the room on the disk is there from now on.
-        write_at(file, &bytes, 0)?;
-        write_at(file, &layout::session_to_bytes(session), layout::SESSION_AT)?;
-        write_at(file, &head.to_bytes(), 0)
-    };
-    write().map_err(|error| {
-        // Leaves no half of a file that others would take for a damaged one.
-        let _ = file.set_len(0);
-        what(error)
-    })
+    let mut bytes = head.to_bytes();
+    bytes.resize(usize::try_from(layout::SESSION_AT).unwrap_or(HEAD), 0);
+    bytes.extend(layout::session_to_bytes(session));
+    bytes.resize(HEAD, 0);
+    for quota in Quota::ALL {
+        let slots = u64::from(*head.slots.of(quota));
+        bytes.extend((0..slots).flat_map(|place| entry.to_bytes(quota, place)));
+    }
+    write_at(file, &bytes, 0).map_err(failed("filled"))
 }
 
 /// Exclusive use of a usable file, until dropped.
@@ -350,116 +340,3 @@ fn wait_for_lock(file: &File, pause: Pause<'_>) -> Result<()> {
     }
     Ok(())
 }
-
-#[cfg(unix)]
-mod system {
-    use std::os::fd::AsRawFd;
-    use std::os::unix::fs::{FileExt, MetadataExt};
-
-    use rustix::fs::{FlockOperation, flock};
-
-    use super::*;
-
-    pub(super) fn open(path: &Path) -> io::Result<File> {
-        use std::os::unix::fs::OpenOptionsExt;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o660);
-        let file = options.open(path)?;
-        match file.as_raw_fd() {
-            // A host that has closed its standard streams may still write to them: not into this file.
-            0..=2 => Ok(rustix::io::fcntl_dupfd_cloexec(&file, 3)?.into()),
-            _ => Ok(file),
-        }
-    }
-
-    pub(super) fn try_lock(file: &File) -> io::Result<bool> {
-        match flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(true),
-            Err(error) if error == rustix::io::Errno::WOULDBLOCK => Ok(false),
-            Err(error) if error == rustix::io::Errno::INTR => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    pub(super) fn unlock(file: &File) {
-        let _ = flock(file, FlockOperation::Unlock);
-    }
-
-    /// Whether others who open the path get the same file.
-    pub(super) fn is_still_at(file: &File, path: &Path) -> bool {
-        let id = |meta: &std::fs::Metadata| (meta.dev(), meta.ino());
-        match (file.metadata(), std::fs::metadata(path)) {
-            (Ok(ours), Ok(theirs)) => id(&ours) == id(&theirs),
-            _ => false,
-        }
-    }
-
-    pub(super) fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
-        let mut done = 0;
-        while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            match file.read_at(rest, at + done as u64) {
-                Ok(0) => break,
-                Ok(n) => done += n,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(done)
-    }
-
-    pub(super) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
-        file.write_all_at(bytes, at)
-    }
-}
-
-#[cfg(windows)]
-mod system {
-    use std::os::windows::fs::FileExt;
-
-    use super::*;
-
-    pub(super) fn open(path: &Path) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
-    }
-
-    pub(super) fn try_lock(file: &File) -> io::Result<bool> {
-        match fs4::FileExt::try_lock(file) {
-            Ok(()) => Ok(true),
-            Err(fs4::TryLockError::WouldBlock) => Ok(false),
-            Err(fs4::TryLockError::Error(error)) => Err(error),
-        }
-    }
-
-    pub(super) fn unlock(file: &File) {
-        let _ = fs4::FileExt::unlock(file);
-    }
-
-    /// A file that is open cannot be taken away here.
-    pub(super) fn is_still_at(_: &File, path: &Path) -> bool {
-        path.exists()
-    }
-
-    pub(super) fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
-        let mut done = 0;
-        while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            match file.seek_read(rest, at + done as u64)? {
-                0 => break,
-                n => done += n,
-            }
-        }
-        Ok(done)
-    }
-
-    pub(super) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
-        let mut done = 0;
-        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
-            match file.seek_write(rest, at + done as u64)? {
-                0 => return Err(ErrorKind::WriteZero.into()),
-                n => done += n,
-            }
-        }
-        Ok(())
-    }
-}
-
-use system::{is_still_at, open, read_at, try_lock, unlock, write_at};

@@ -13,6 +13,7 @@ use crate::call::{Call, Stop};
 use crate::log::{self, Level};
 use crate::net::dial::Dialer;
 use crate::net::socket::{Exchange, Head};
+use crate::quota::ledger::{BETWEEN_WARNINGS, FIRST_RETRY, LAST_RETRY};
 
 /// How long connecting and signing in may take.
 pub(super) const CONNECTING: Duration = Duration::from_secs(2);
@@ -22,10 +23,6 @@ pub(super) const ANSWERING: Duration = Duration::from_secs(2);
 
 /// How many connections are kept for the next to come.
 const KEPT: usize = 8;
-
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LAST_RETRY: Duration = Duration::from_secs(30);
-const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
 /// Runs scripts on a server. No lock is held while anything waits.
 #[derive(Debug)]

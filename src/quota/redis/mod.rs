@@ -24,12 +24,11 @@ use self::link::{Link, Missed};
 use self::scripts::{Run, Scripts, micros};
 pub(crate) use self::target::Target;
 use super::file::boot;
-use super::ledger::{Answer, Ledger, Outcome, Slot, View, lease};
+use super::ledger::{self, Answer, Ledger, Outcome, Slot, View, between_looks, lease};
 use super::limiter::{Refusal, WindowSnapshot};
 use super::registry::{self, Key};
-use super::window::{Window, straggling};
+use super::window::{Window, longest_hold, straggling};
 use crate::call::Call;
-use crate::ffi::process;
 use crate::log::{self, Level};
 use crate::net::dial::Dialer;
 use crate::service::endpoint::{PerQuota, Quota};
@@ -139,8 +138,8 @@ impl RedisLedger {
 
     /// Remembers which log answered, and tells the host once where it begins.
     fn remember(&self, quota: Quota, windows: &[Window], now: i64, log: Seen) {
-        let widest = windows.iter().map(|window| window.hold()).max().unwrap_or_default();
-        let complete_in = until(log.told_since.saturating_add(whole(micros(widest))), now);
+        let complete = log.told_since.saturating_add(whole(micros(longest_hold(windows))));
+        let complete_in = until(complete, now);
         let told = {
             let mut all = self.seen.lock();
             let seen = all.of_mut(quota);
@@ -189,8 +188,7 @@ impl RedisLedger {
 impl Ledger for RedisLedger {
     fn begin(&self, quota: Quota, windows: &[Window], call: &Call) -> Result<Answer, Refusal> {
         let seen = *self.seen.lock().of(quota);
-        // Threads of a forked child draw the same numbers as their parent's.
-        let owner = (u64::from(process::id()) << 32) | u64::from(fastrand::u32(1..));
+        let owner = ledger::new_owner();
         let run = Run::new(&self.scripts.begin, self.keys.of(quota))
             .with(owner)
             .with(micros(lease(windows)))
@@ -293,13 +291,6 @@ fn name(key: &Key, quota: Quota) -> String {
         part(application),
         quota.name()
     )
-}
-
-/// Calls of other processes that are under way may end at any moment, which nobody tells us: who waits
-/// for one looks this often.
-fn between_looks(windows: &[Window]) -> Duration {
-    let shortest = windows.iter().map(|window| window.length).min().unwrap_or_default();
-    (shortest / 500).clamp(Duration::from_millis(5), Duration::from_millis(250))
 }
 
 /// From one instant of the server to another.
