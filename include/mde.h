@@ -55,9 +55,9 @@
  *      "service_code":"429","request_id":"...","retryable":true,"retry_after_ms":8000,"attempts":3,
  *      "outcome":"unknown","action_id":"...","action":{...}}}
  *
- * status, name, message and retryable are always there, the others where they apply: stage is token,
- * quota, send or reply; request_id is what the service's support asks for; attempts counts the requests
- * sent; outcome is there, and "unknown", when a request that changes something may have been carried out
+ * status, name, message and retryable are always there, the others where they apply: stage is token, quota,
+ * send, reply, wait, link, download or verify; request_id is what the service's support asks for; attempts
+ * counts the requests sent; outcome is there, and "unknown", when a request that changes something may have been carried out
  * although the call failed, whatever its status: look before repeating it. Readers must ignore members
  * they do not know. mde_json_get() reads documents without a JSON
  * library. Functions without out_json (mde_log_set, mde_token_set, mde_options_set_token_provider,
@@ -173,16 +173,16 @@
 /** A collection already runs on the device; action_id names it when it could be found. */
 #define MDE_ERR_ALREADY_RUNNING 62
 
-/** The action exists but is not finished. (No function of this version returns it.) */
+/** The action exists but is not finished. */
 #define MDE_ERR_NOT_READY 63
 
-/** The action ended in state Failed. (No function of this version returns it.) */
+/** The action ended in state Failed. */
 #define MDE_ERR_ACTION_FAILED 64
 
-/** The action ended in state TimeOut. (No function of this version returns it.) */
+/** The action ended in state TimeOut. */
 #define MDE_ERR_ACTION_TIMED_OUT 65
 
-/** The action ended in state Cancelled. (No function of this version returns it.) */
+/** The action ended in state Cancelled. */
 #define MDE_ERR_ACTION_CANCELLED 66
 
 /** The device's operating system or sensor does not support this action. */
@@ -206,13 +206,13 @@
 /** The operation was cancelled. */
 #define MDE_ERR_CANCELLED 83
 
-/** A local file could not be read or written. (No function of this version returns it.) */
+/** A local file could not be read or written. The message names it. */
 #define MDE_ERR_FILE 100
 
-/** The disk is full. (No function of this version returns it.) */
+/** The disk is full. What was fetched so far is kept; the same call carries on when there is room. */
 #define MDE_ERR_DISK_FULL 101
 
-/** Data did not pass its integrity check. (No function of this version returns it.) */
+/** A package did not pass its checks, so it was not put in its place. */
 #define MDE_ERR_INTEGRITY 102
 
 /** A defect in the library was contained. The client remains usable; please report it. */

@@ -213,7 +213,6 @@ impl Call {
     }
 
     /// A part of this operation that must not take longer than `limit`: whatever stops the whole stops it, too.
-    #[cfg(feature = "redis")]
     pub(crate) fn part(&self, limit: Duration) -> Call {
         let began = Instant::now();
         Call {

@@ -20,6 +20,14 @@ pub enum Stage {
     Send,
     /// After the request was sent: waiting for, or reading, the reply.
     Reply,
+    /// Waiting for an action to end.
+    Wait,
+    /// Getting the link to a package.
+    Link,
+    /// Fetching a package.
+    Download,
+    /// Checking a package.
+    Verify,
 }
 
 impl Stage {
@@ -30,6 +38,10 @@ impl Stage {
             Stage::Quota => "quota",
             Stage::Send => "send",
             Stage::Reply => "reply",
+            Stage::Wait => "wait",
+            Stage::Link => "link",
+            Stage::Download => "download",
+            Stage::Verify => "verify",
         }
     }
 }

@@ -27,6 +27,7 @@ pub mod ffi;
 pub mod log;
 mod net;
 mod options;
+mod progress;
 mod quota;
 #[cfg(test)]
 mod reference;
@@ -40,6 +41,7 @@ pub use client::Client;
 pub use collect::Collected;
 pub use error::{Error, Result, Stage};
 pub use options::Options;
+pub use progress::{Event, OnProgress};
 pub use quota::report::{QuotaLog, QuotaStatus, QuotaWindow};
 pub use service::model::{ActionStatus, MachineAction};
 pub use status::Status;

@@ -74,10 +74,10 @@ statuses! {
     BadRequest = 60, "bad_request", "The service refused the request as wrong (400 and its relatives).";
     NotFound = 61, "not_found", "The device, action or JSON member does not exist.";
     AlreadyRunning = 62, "already_running", "A collection already runs on the device; action_id names it when it could be found.";
-    NotReady = 63, "not_ready", "The action exists but is not finished. (No function of this version returns it.)";
-    ActionFailed = 64, "action_failed", "The action ended in state Failed. (No function of this version returns it.)";
-    ActionTimedOut = 65, "action_timed_out", "The action ended in state TimeOut. (No function of this version returns it.)";
-    ActionCancelled = 66, "action_cancelled", "The action ended in state Cancelled. (No function of this version returns it.)";
+    NotReady = 63, "not_ready", "The action exists but is not finished.";
+    ActionFailed = 64, "action_failed", "The action ended in state Failed.";
+    ActionTimedOut = 65, "action_timed_out", "The action ended in state TimeOut.";
+    ActionCancelled = 66, "action_cancelled", "The action ended in state Cancelled.";
     UnsupportedDevice = 67, "unsupported_device", "The device's operating system or sensor does not support this action.";
     OutcomeUnknown = 68, "outcome_unknown", "The request may have been carried out, but its reply was lost. Look before repeating it.";
     Service = 69, "service", "The service failed (5xx).";
@@ -87,9 +87,9 @@ statuses! {
     Deadline = 82, "deadline", "The deadline passed before the operation was complete.";
     Cancelled = 83, "cancelled", "The operation was cancelled.";
 
-    File = 100, "file", "A local file could not be read or written. (No function of this version returns it.)";
-    DiskFull = 101, "disk_full", "The disk is full. (No function of this version returns it.)";
-    Integrity = 102, "integrity", "Data did not pass its integrity check. (No function of this version returns it.)";
+    File = 100, "file", "A local file could not be read or written. The message names it.";
+    DiskFull = 101, "disk_full", "The disk is full. What was fetched so far is kept; the same call carries on when there is room.";
+    Integrity = 102, "integrity", "A package did not pass its checks, so it was not put in its place.";
 
     Internal = 900, "internal", "A defect in the library was contained. The client remains usable; please report it.";
 }

@@ -20,6 +20,7 @@ pub mod log;
 pub mod options;
 pub mod package;
 pub(crate) mod process;
+pub mod progress;
 pub mod token;
 
 /// Changes when something is removed, renumbered or re-typed; also the number in the SONAME.

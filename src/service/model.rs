@@ -46,6 +46,19 @@ impl ActionStatus {
         }
     }
 
+    /// The service's name for it.
+    pub fn name(&self) -> &str {
+        match self {
+            ActionStatus::Pending => "Pending",
+            ActionStatus::InProgress => "InProgress",
+            ActionStatus::Succeeded => "Succeeded",
+            ActionStatus::Failed => "Failed",
+            ActionStatus::TimeOut => "TimeOut",
+            ActionStatus::Cancelled => "Cancelled",
+            ActionStatus::Other(name) => name,
+        }
+    }
+
     /// Whether the action has reached its end.
     pub fn is_final(&self) -> bool {
         matches!(

@@ -1,0 +1,222 @@
+//! What a long operation tells while it runs.
+
+use std::fmt::Write as _;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use crate::call::Stop;
+use crate::{ActionStatus, Error, Result, Stage};
+
+/// Receives events on the calling thread, at most ten in a second; `Break` ends the operation as cancelled.
+pub type OnProgress<'a> = dyn FnMut(&Event<'_>) -> ControlFlow<()> + 'a;
+
+/// One event of a long operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The collection runs; the same is told once by mde_fetch_package alone.
+    Collected {
+        /// The machine action.
+        action_id: &'a str,
+        /// It was found rather than started by this call.
+        adopted: bool,
+    },
+    /// The action was looked at.
+    Waiting {
+        /// The machine action.
+        action_id: &'a str,
+        /// Its state; `None` while the service does not show it yet.
+        status: Option<&'a ActionStatus>,
+        /// Since the wait began.
+        elapsed: Duration,
+        /// When the action is looked at next; zero for an action that has ended.
+        next_poll: Duration,
+    },
+    /// Bytes have arrived.
+    Downloading {
+        /// The machine action.
+        action_id: &'a str,
+        /// What is on disk, what an earlier call left there included.
+        bytes: u64,
+        /// The length of the package, when the host told it.
+        total: Option<u64>,
+        /// The rate of late.
+        bytes_per_second: u64,
+    },
+    /// The package is being checked.
+    Verifying {
+        /// The machine action; empty where a file is checked that belongs to none.
+        action_id: &'a str,
+        /// How much has been checked.
+        bytes: u64,
+        /// The length of the package.
+        total: u64,
+    },
+}
+
+impl Event<'_> {
+    /// The stage, under the name it also has in error documents.
+    pub fn stage(&self) -> Stage {
+        match self {
+            Event::Collected { .. } => Stage::Reply,
+            Event::Waiting { .. } => Stage::Wait,
+            Event::Downloading { .. } => Stage::Download,
+            Event::Verifying { .. } => Stage::Verify,
+        }
+    }
+
+    /// `{"stage":"wait","action_id":"…","status":"InProgress","elapsed_ms":61000,"next_poll_ms":15000}` and
+    /// the like; members that do not apply are absent.
+    pub fn to_json(&self) -> String {
+        let text = |text: &str| serde_json::Value::from(text).to_string();
+        let mut json = String::from("{\"stage\":");
+        // Writing to a string does not fail.
+        let _ = match self {
+            Event::Collected { action_id, adopted } => {
+                write!(json, "\"collect\",\"action_id\":{},\"adopted\":{adopted}", text(action_id))
+            }
+            Event::Waiting { action_id, status, elapsed, next_poll } => {
+                let _ = write!(json, "\"wait\",\"action_id\":{}", text(action_id));
+                if let Some(status) = status {
+                    let _ = write!(json, ",\"status\":{}", text(status.name()));
+                }
+                let (elapsed, next) = (elapsed.as_millis(), next_poll.as_millis());
+                write!(json, ",\"elapsed_ms\":{elapsed},\"next_poll_ms\":{next}")
+            }
+            Event::Downloading { action_id, bytes, total, bytes_per_second } => {
+                let _ = write!(
+                    json,
+                    "\"download\",\"action_id\":{},\"bytes\":{bytes}",
+                    text(action_id)
+                );
+                if let Some(total) = total {
+                    let _ = write!(json, ",\"total\":{total}");
+                }
+                write!(json, ",\"bytes_per_second\":{bytes_per_second}")
+            }
+            Event::Verifying { action_id, bytes, total } => {
+                json.push_str("\"verify\"");
+                if !action_id.is_empty() {
+                    let _ = write!(json, ",\"action_id\":{}", text(action_id));
+                }
+                write!(json, ",\"bytes\":{bytes},\"total\":{total}")
+            }
+        };
+        json.push('}');
+        json
+    }
+}
+
+/// Steps are told at once, and there are few; what moves steadily is told at this pace. Together that is
+/// less than ten events in a second.
+const STEADY: Duration = Duration::from_millis(200);
+
+/// Hands events to whoever wants them.
+pub(crate) struct Reporter<'a, 'b> {
+    sink: Option<&'a mut OnProgress<'b>>,
+    last: Option<Instant>,
+}
+
+impl<'a, 'b> Reporter<'a, 'b> {
+    pub(crate) fn new(sink: Option<&'a mut OnProgress<'b>>) -> Reporter<'a, 'b> {
+        Reporter { sink, last: None }
+    }
+
+    /// Whether anybody listens.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.sink.is_some()
+    }
+
+    /// A step: told always.
+    pub(crate) fn step(&mut self, event: &Event<'_>) -> Result<()> {
+        self.tell(Instant::now(), event)
+    }
+
+    /// Something that moves: told if it is time, and then only made.
+    pub(crate) fn steady<'e>(
+        &mut self,
+        now: Instant,
+        event: impl FnOnce() -> Event<'e>,
+    ) -> Result<()> {
+        let due = self.last.is_none_or(|last| now.saturating_duration_since(last) >= STEADY);
+        if self.sink.is_some() && due { self.tell(now, &event()) } else { Ok(()) }
+    }
+
+    fn tell(&mut self, now: Instant, event: &Event<'_>) -> Result<()> {
+        let Some(sink) = &mut self.sink else { return Ok(()) };
+        self.last = Some(now);
+        match sink(event) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => {
+                let message = "the progress callback asked to stop".to_owned();
+                let error = Error::from(Stop::Cancelled);
+                let status = error.status();
+                Err(error.became(status, message, false).at(event.stage()))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Status;
+
+    #[test]
+    fn events_are_json_with_stable_names() {
+        let status = ActionStatus::Other("Odd \"state\"".into());
+        for (event, json) in [
+            (
+                Event::Collected { action_id: "a", adopted: true },
+                r#"{"stage":"collect","action_id":"a","adopted":true}"#,
+            ),
+            (
+                Event::Waiting {
+                    action_id: "a",
+                    status: Some(&status),
+                    elapsed: Duration::from_secs(61),
+                    next_poll: Duration::from_secs(15),
+                },
+                r#"{"stage":"wait","action_id":"a","status":"Odd \"state\"","elapsed_ms":61000,"next_poll_ms":15000}"#,
+            ),
+            (
+                Event::Downloading { action_id: "a", bytes: 5, total: None, bytes_per_second: 2 },
+                r#"{"stage":"download","action_id":"a","bytes":5,"bytes_per_second":2}"#,
+            ),
+            (
+                Event::Verifying { action_id: "", bytes: 5, total: 9 },
+                r#"{"stage":"verify","bytes":5,"total":9}"#,
+            ),
+        ] {
+            assert_eq!(event.to_json(), json);
+            serde_json::from_str::<serde_json::Value>(json).unwrap();
+        }
+    }
+
+    #[test]
+    fn steady_events_keep_their_pace_and_steps_are_always_told() {
+        let mut seen = Vec::new();
+        let mut sink = |event: &Event<'_>| {
+            seen.push(event.to_json());
+            ControlFlow::Continue(())
+        };
+        let event = || Event::Verifying { action_id: "", bytes: 0, total: 9 };
+        let mut reporter = Reporter::new(Some(&mut sink));
+        let start = Instant::now();
+        for ms in 0..1_000 {
+            reporter.steady(start + Duration::from_millis(ms), event).unwrap();
+        }
+        reporter.step(&event()).unwrap();
+        assert_eq!(seen.len(), 6);
+    }
+
+    #[test]
+    fn a_callback_can_stop_the_operation() {
+        let mut sink = |_: &Event<'_>| ControlFlow::Break(());
+        let mut reporter = Reporter::new(Some(&mut sink));
+        let event =
+            Event::Downloading { action_id: "a", bytes: 5, total: None, bytes_per_second: 2 };
+        let error = reporter.step(&event).unwrap_err();
+        assert_eq!((error.status(), error.stage()), (Status::Cancelled, Some(Stage::Download)));
+    }
+}
