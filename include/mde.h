@@ -254,6 +254,22 @@ typedef void (*mde_log_fn)(void *user_data, int32_t level, const char *message);
  */
 typedef int32_t (*mde_token_fn)(void *user_data, const char *scope, mde_token *sink);
 
+/**
+ * Receives one event of a long operation: a JSON object, valid during the call only. Called on the thread that
+ * called the operation, at most ten times a second. Any other result than 0 ends the operation with
+ * MDE_ERR_CANCELLED. It may use this library, other than to free or shut down the client. It must not throw
+ * or longjmp. `stage` says what the event is about, and which members it has:
+ *
+ *     {"stage":"collect","action_id":"…","adopted":false}
+ *     {"stage":"wait","action_id":"…","status":"InProgress","elapsed_ms":61000,"next_poll_ms":15000}
+ *     {"stage":"download","action_id":"…","bytes":1048576,"total":7340032,"bytes_per_second":524288}
+ *     {"stage":"verify","action_id":"…","bytes":1048576,"total":7340032}
+ *
+ * `status` is absent while the service does not show the action yet, `total` when the host did not tell it.
+ * Readers must ignore members and stages they do not know.
+ */
+typedef int32_t (*mde_progress_fn)(void *user_data, const char *event_json);
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -480,6 +496,71 @@ int32_t mde_list_actions(const mde_client *client,
 MDE_API
 int32_t mde_quota_status(const mde_client *client,
                          char **out_json);
+
+/**
+ * Waits until a machine action has ended.
+ *
+ * `action_id`: its GUID. `progress` (may be NULL) is told the state at every look. On MDE_OK: {"action":{…}},
+ * and the action has succeeded. Its other ends have a status each: MDE_ERR_ACTION_FAILED,
+ * MDE_ERR_ACTION_TIMED_OUT (the device did not take it up or finish it in time), MDE_ERR_ACTION_CANCELLED.
+ * MDE_ERR_NOT_FOUND: there is no such action, and it did not appear within a minute. MDE_ERR_PROTOCOL: the action
+ * has been for ten minutes in a state that this version does not know. MDE_ERR_DEADLINE: wait_timeout_ms (an hour,
+ * unless set) or the time of `cancel` was over; an action of a device that is offline can stay Pending for
+ * days, so call again to go on waiting. Every failure document carries the `action` as last seen.
+ * The action is looked at every poll_interval_ms at first and down to once a minute later on. However many
+ * threads of the process wait under one tenant and application, one request looks for all of them, and one of
+ * the waiting threads makes it. A look that fails is survived once the action was seen.
+ * Spends the quota "read" while one thread waits and "list" while several do. Needs the permission Machine.Read.All.
+ * Source: Microsoft Defender for Endpoint, "Get machineAction API", "List machineActions API".
+ */
+MDE_API
+int32_t mde_wait_action(const mde_client *client,
+                        const char *action_id,
+                        mde_progress_fn progress,
+                        void *user_data,
+                        const mde_cancel *cancel,
+                        char **out_json);
+
+/**
+ * Cancels a machine action, and waits until it has ended.
+ *
+ * `action_id`: its GUID. `comment`: why, for the audit trail of the tenant; 1 to 32,768 bytes. On MDE_OK:
+ * {"action":{…},"cancelled":true}. `cancelled` is false when the action had ended otherwise before;
+ * /action/status says how. MDE_ERR_DEADLINE: timeout_ms or the time of `cancel` was over; the failure document
+ * says whether the service had accepted to cancel, and carries the `action` as last seen. Repeating the call
+ * is safe.
+ * Spends the quotas "cancel" and "read". Needs the permissions Machine.CollectForensics and Machine.Read.All.
+ * Source: Microsoft Defender for Endpoint, "Cancel machine action API".
+ */
+MDE_API
+int32_t mde_cancel_action(const mde_client *client,
+                          const char *action_id,
+                          const char *comment,
+                          const mde_cancel *cancel,
+                          char **out_json);
+
+/**
+ * Finds devices.
+ *
+ * `query`: a device id (40 hexadecimal digits); an Entra device id (a GUID); an IP address, optionally with the time
+ * when it was in use, "10.0.0.5@2026-01-24T22:17:02Z" (the service looks 15 minutes around it, up to 30 days
+ * back); or a DNS name, which is looked for exactly and, if there is none, as the beginning of names.
+ * On MDE_OK: {"machines":[{…}],"checks":[{"id":"…","problems":["offline"]}],"more":false}. `machines` are
+ * the service's records with all their members; `checks` says for each of them, in the same order, what may keep a
+ * collection from starting or ending: "same_name" (another device found has the same DNS name),
+ * "potential_duplicate", "merged" (into /machines/N/mergedIntoMachineId), "excluded", "not_onboarded", "unsupported",
+ * "offline" (it does not report, or not properly: a collection stays Pending until it does; that a device is
+ * not offline does not prove that it is online, since devices report about daily). No device is an
+ * empty list and MDE_OK. At most 1,000 are given out; `more` says that there are others.
+ * Spends the quota "machines", twice for a name that has no exact match. Needs the permission Machine.Read.All.
+ * Source: Microsoft Defender for Endpoint, "Get machine by ID API", "List machines API", "Find devices by
+ * internal IP API".
+ */
+MDE_API
+int32_t mde_find_machines(const mde_client *client,
+                          const char *query,
+                          const mde_cancel *cancel,
+                          char **out_json);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -1,6 +1,7 @@
 //! One identity at one service: what every request of a client needs, made from its options.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 use zeroize::Zeroizing;
@@ -29,6 +30,9 @@ pub(crate) struct Account {
     pub on_full_quota: OnFullQuota,
     pub on_duplicate: OnDuplicate,
     pub max_retries: u32,
+    /// How long an operation of one request may take; `None`: as long as it likes.
+    pub timeout: Option<Duration>,
+    pub poll_interval: Duration,
     /// Known from the first token on.
     pub limiter: OnceCell<Arc<Limiter>>,
     quota_file: Option<String>,
@@ -100,6 +104,8 @@ impl Account {
             on_full_quota: options.quota,
             on_duplicate: options.on_duplicate,
             max_retries,
+            timeout: options.timeout.limit(),
+            poll_interval: options.poll_interval.get(),
             limiter: OnceCell::new(),
             quota_file: options.quota_file.clone(),
             #[cfg(feature = "redis")]
@@ -113,20 +119,10 @@ impl Account {
         })
     }
 
-    /// The limiter of the identity that this token belongs to. The service counts by the ids in the token;
-    /// the options may name the same tenant in another way, and serve only where a token is not readable.
+    /// The limiter of the identity that this token belongs to.
     pub(crate) fn limiter_of(&self, token: &Token) -> Arc<Limiter> {
         let learn = || {
-            let claims = claims::read(token.text());
-            let tenant = claims.tenant.or_else(|| self.tenant_id.clone());
-            let application = claims.application.or_else(|| self.client_id.clone());
-            let family = cloud::family(self.api.authority());
-            // Opaque tokens of nobody in particular share one budget: too careful rather than too bold.
-            let key = Key::new(
-                &family,
-                tenant.as_deref().unwrap_or("unknown"),
-                application.as_deref().unwrap_or("unknown"),
-            );
+            let key = self.key_of(token);
             if let Some(path) = &self.quota_file {
                 let _ = self.rules.ledger.set(file::ledger(path, &key, &self.rules.limits));
             }
@@ -139,6 +135,21 @@ impl Account {
             registry::limiter(&key)
         };
         Arc::clone(self.limiter.get_or_init(learn))
+    }
+
+    /// Whose quota a token spends. The service counts by the ids in the token; the options may name the same
+    /// tenant in another way, and serve only where a token is not readable.
+    pub(crate) fn key_of(&self, token: &Token) -> Key {
+        let claims = claims::read(token.text());
+        let tenant = claims.tenant.or_else(|| self.tenant_id.clone());
+        let application = claims.application.or_else(|| self.client_id.clone());
+        let family = cloud::family(self.api.authority());
+        // Opaque tokens of nobody in particular share one budget: too careful rather than too bold.
+        Key::new(
+            &family,
+            tenant.as_deref().unwrap_or("unknown"),
+            application.as_deref().unwrap_or("unknown"),
+        )
     }
 
     /// Takes known secrets out of a text that others had a hand in.

@@ -7,12 +7,16 @@ use crate::account::Account;
 use crate::actions;
 use crate::arguments;
 use crate::call::{self, Call, Cancel, Running};
+use crate::cancellation::{self, Ended};
 use crate::collect::{self, Collected};
 use crate::ffi::process;
 use crate::log::{self, Level};
+use crate::machines::{self, Found};
 use crate::options::Options;
+use crate::progress::{OnProgress, Reporter};
 use crate::quota::report::{QuotaStatus, report};
 use crate::service::model::MachineAction;
+use crate::wait;
 use crate::{Error, Result, Status};
 
 /// One identity against one service. All methods may be called from many threads at once.
@@ -21,7 +25,7 @@ use crate::{Error, Result, Status};
 pub struct Client {
     process: u32,
     account: Account,
-    timeout: Option<Duration>,
+    wait_timeout: Option<Duration>,
     running: Arc<Running>,
 }
 
@@ -32,7 +36,7 @@ impl Client {
         Ok(Client {
             process: process::id(),
             account: Account::new(options)?,
-            timeout: Some(options.timeout.get()).filter(|timeout| !timeout.is_zero()),
+            wait_timeout: options.wait_timeout.limit(),
             running: Arc::default(),
         })
     }
@@ -74,6 +78,47 @@ impl Client {
         self.run("list_actions", cancel, |call| actions::list(&self.account, call, filter))
     }
 
+    /// Waits until a machine action has ended; `Ok`: it succeeded. The other ends have a status each.
+    ///
+    /// However many threads of the process wait under one identity, one request looks for all of them.
+    /// `progress` is told the state at every look. Lasts up to `wait_timeout_ms`.
+    /// Source: "Get machineAction API", "List machineActions API".
+    pub fn wait_action(
+        &self,
+        action_id: &str,
+        progress: Option<&mut OnProgress<'_>>,
+        cancel: Option<&Cancel>,
+    ) -> Result<MachineAction> {
+        let action_id = arguments::action_id(action_id)?;
+        self.run_for("wait_action", self.wait_timeout, cancel, |call| {
+            wait::wait(&self.account, call, action_id, None, &mut Reporter::new(progress))
+        })
+    }
+
+    /// Cancels a machine action and waits until it has ended, one way or another. `comment`: why, for the audit
+    /// trail; 1 to 32,768 bytes. Source: "Cancel machine action API".
+    pub fn cancel_action(
+        &self,
+        action_id: &str,
+        comment: &str,
+        cancel: Option<&Cancel>,
+    ) -> Result<Ended> {
+        let action_id = arguments::action_id(action_id)?;
+        let comment = arguments::comment(comment)?;
+        self.run("cancel_action", cancel, |call| {
+            cancellation::cancel(&self.account, call, action_id, comment)
+        })
+    }
+
+    /// Finds devices by device id, DNS name (exact, else by its beginning), IP address, or Entra device id.
+    ///
+    /// An address may name the time when it was in use, `10.0.0.5@2026-01-24T22:17:02Z`; now, without.
+    /// Source: "Get machine by ID API", "List machines API", "Find devices by internal IP API".
+    pub fn find_machines(&self, query: &str, cancel: Option<&Cancel>) -> Result<Found> {
+        let query = machines::Query::parse(query)?;
+        self.run("find_machines", cancel, |call| machines::find(&self.account, call, &query))
+    }
+
     /// How much of each quota is used, when the next call could go out, and where the log of calls lives.
     pub fn quota(&self) -> Result<QuotaStatus> {
         self.run("quota_status", None, |_| {
@@ -96,15 +141,26 @@ impl Client {
         }
     }
 
-    /// Runs one operation under the client's deadline and the caller's cancel handle.
+    /// Runs an operation of one request, more or less.
     fn run<T>(
         &self,
         name: &str,
         cancel: Option<&Cancel>,
         operation: impl FnOnce(&Arc<Call>) -> Result<T>,
     ) -> Result<T> {
+        self.run_for(name, self.account.timeout, cancel, operation)
+    }
+
+    /// Runs one operation under a deadline and the caller's cancel handle.
+    fn run_for<T>(
+        &self,
+        name: &str,
+        timeout: Option<Duration>,
+        cancel: Option<&Cancel>,
+        operation: impl FnOnce(&Arc<Call>) -> Result<T>,
+    ) -> Result<T> {
         self.check_process()?;
-        let call = Arc::new(Call::begin(&self.running, self.timeout, cancel));
+        let call = Arc::new(Call::begin(&self.running, timeout, cancel));
         let _aftermath = Aftermath { account: &self.account, call: &call };
         let result =
             call.check_at(call.began()).map_err(Error::from).and_then(|()| operation(&call));

@@ -9,6 +9,7 @@ use crate::call::Call;
 use crate::net::reply::Reply;
 use crate::options::OnDuplicate;
 use crate::service::endpoint;
+use crate::service::machine;
 use crate::service::model::{self, MachineAction};
 use crate::{Error, Result, Status};
 
@@ -168,15 +169,15 @@ impl Job<'_> {
             return Ok(id.to_ascii_lowercase());
         }
         let reply = self.account.perform(self.call, &endpoint::machine(id))?;
-        let id = model::machine_id(&reply.body)
-            .ok_or_else(|| actions::not_understood(&reply, "has no device id"))?;
+        let machine = machine::machine(&reply.body)
+            .map_err(|problem| actions::not_understood(&reply, problem))?;
         // It goes into a filter.
-        Ok(id.replace('\'', "''"))
+        Ok(machine.id().replace('\'', "''"))
     }
 }
 
 /// The kind of action this is about.
-const KIND: &str = "CollectInvestigationPackage";
+pub(crate) const KIND: &str = "CollectInvestigationPackage";
 
 /// What the filter asked for is checked again: something in between may have dropped the query.
 fn is_collection_of(action: &MachineAction, device_id: &str) -> bool {

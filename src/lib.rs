@@ -17,6 +17,7 @@ mod arguments;
 #[doc(hidden)]
 pub mod bench_hooks;
 mod call;
+mod cancellation;
 mod client;
 mod collect;
 #[cfg(unix)]
@@ -25,8 +26,10 @@ mod error;
 mod exchange;
 pub mod ffi;
 pub mod log;
+mod machines;
 mod net;
 mod options;
+mod per_process;
 mod progress;
 mod quota;
 #[cfg(test)]
@@ -35,14 +38,18 @@ mod service;
 mod status;
 mod sync;
 mod token;
+mod wait;
 
 pub use call::Cancel;
+pub use cancellation::Ended;
 pub use client::Client;
 pub use collect::Collected;
 pub use error::{Error, Result, Stage};
+pub use machines::{Found, Problem};
 pub use options::Options;
 pub use progress::{Event, OnProgress};
 pub use quota::report::{QuotaLog, QuotaStatus, QuotaWindow};
+pub use service::machine::Machine;
 pub use service::model::{ActionStatus, MachineAction};
 pub use status::Status;
 pub use token::{ProvidedToken, TokenProvider};

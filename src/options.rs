@@ -47,6 +47,8 @@ pub struct Options {
     pub(crate) connect_timeout: Millis<10_000>,
     pub(crate) idle_timeout: Millis<60_000>,
     pub(crate) timeout: Millis<300_000>,
+    pub(crate) wait_timeout: Millis<3_600_000>,
+    pub(crate) poll_interval: Millis<15_000>,
     pub(crate) max_retries: Option<u32>,
     pub(crate) on_duplicate: OnDuplicate,
     pub(crate) quota: OnFullQuota,
@@ -91,6 +93,11 @@ pub(crate) struct Millis<const DEFAULT: u64>(Option<Duration>);
 impl<const DEFAULT: u64> Millis<DEFAULT> {
     pub(crate) fn get(self) -> Duration {
         self.0.unwrap_or(Duration::from_millis(DEFAULT))
+    }
+
+    /// The same where 0 stands for no limit.
+    pub(crate) fn limit(self) -> Option<Duration> {
+        Some(self.get()).filter(|limit| !limit.is_zero())
     }
 }
 

@@ -1,7 +1,8 @@
 //! The C ABI: checks pointers, copies inputs, calls one method of the core, encodes the outcome.
 //!
-//! This is the only part of the crate with unsafe code. One file per C object, and three for what they
-//! share: `guard` (panics and results), `ptr` (pointers in), `strings` (strings out).
+//! This is the only part of the crate with unsafe code. One file per C object, and four for what they
+//! share: `guard` (panics and results), `operation` (the calls of a client), `ptr` (pointers in), `strings`
+//! (strings out).
 
 #![allow(unsafe_code, non_camel_case_types)]
 #![expect(
@@ -13,10 +14,13 @@ mod guard;
 mod ptr;
 mod strings;
 
+pub mod action;
 pub mod cancel;
 pub mod client;
 pub mod library;
 pub mod log;
+pub mod machine;
+mod operation;
 pub mod options;
 pub mod package;
 pub(crate) mod process;

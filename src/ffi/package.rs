@@ -4,9 +4,10 @@ use std::ffi::c_char;
 
 use super::cancel::mde_cancel;
 use super::client::mde_client;
-use super::{guard, ptr};
+use super::operation::operation;
+use super::ptr;
 use crate::service::model::document;
-use crate::{Cancel, Client, MachineAction, Result};
+use crate::{Cancel, Client, MachineAction};
 
 /// Asks the service to collect an investigation package from a device: the main job.
 ///
@@ -113,25 +114,4 @@ pub unsafe extern "C" fn mde_quota_status(
     let body = |client: &Client, _: Option<&Cancel>| Ok(client.quota()?.to_json());
     // SAFETY: the caller's promise, passed on.
     unsafe { operation(client, std::ptr::null(), out_json, body) }
-}
-
-/// What all operations share: the guard, the client and the cancel handle.
-///
-/// # Safety
-/// The pointers are as the header demands.
-unsafe fn operation(
-    client: *const mde_client,
-    cancel: *const mde_cancel,
-    out_json: *mut *mut c_char,
-    body: impl FnOnce(&Client, Option<&Cancel>) -> Result<String>,
-) -> i32 {
-    let whole = || {
-        // SAFETY: the caller's promise.
-        let client = unsafe { ptr::handle(client, "client") }?;
-        // SAFETY: the caller's promise.
-        let cancel = unsafe { ptr::optional(cancel) };
-        body(&client.0, cancel.map(|cancel| &cancel.0))
-    };
-    // SAFETY: the caller's promise about out_json.
-    unsafe { guard::document(out_json, whole) }
 }

@@ -193,8 +193,25 @@ pub(crate) const TABLE: &[Spec] = &[
         "timeout_ms",
         "0 to 86400000; 0 for no limit",
         "300000",
-        "How long a whole operation may take, quota waits and retries included.",
+        "How long a whole operation may take, quota waits and retries included; in the operations that \
+         wait_timeout_ms is for, a single request.",
         |o, v| millis(v, 0).map(|v| o.timeout = Millis(Some(v))),
+    ),
+    number(
+        "wait_timeout_ms",
+        "0 to 86400000; 0 for no limit",
+        "3600000",
+        "How long mde_wait_action, mde_download_package and mde_fetch_package may take. Calling them again \
+         carries on.",
+        |o, v| millis(v, 0).map(|v| o.wait_timeout = Millis(Some(v))),
+    ),
+    number(
+        "poll_interval_ms",
+        "100 to 86400000",
+        "15000",
+        "The shortest time between two looks at an action that is waited for. An action that takes long is \
+         looked at less often, down to once a minute.",
+        |o, v| millis(v, 100).map(|v| o.poll_interval = Millis(Some(v))),
     ),
     number(
         "max_retries",

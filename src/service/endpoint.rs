@@ -1,7 +1,7 @@
 //! The operations of the service this library calls: method, path, body, and which quota each spends.
 //!
 //! Sources: "Collect investigation package API", "Get machineAction API", "List machineActions API",
-//! "Get machine by ID API".
+//! "Get machine by ID API", "Cancel machine action API", "List machines API", "Find devices by internal IP API".
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -113,9 +113,9 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Whether sending it twice does what sending it once does.
+    /// Whether sending it twice does what sending it once does: an action can be cancelled only once.
     pub(crate) fn repeatable(&self) -> bool {
-        self.method == Method::Get
+        self.method == Method::Get || self.quota == Quota::Cancel
     }
 }
 
@@ -201,6 +201,31 @@ pub(crate) fn machine(id_or_name: &str) -> Request {
         ONE_RECORD,
         "look up the device",
     )
+}
+
+/// `POST /api/machineactions/{id}/cancel`
+pub(crate) fn cancel(action_id: &str, comment: &str) -> Request {
+    Request {
+        method: Method::Post,
+        target: format!("/api/machineactions/{}/cancel", escape(action_id)),
+        body: Some(serde_json::json!({ "Comment": comment }).to_string()),
+        quota: Quota::Cancel,
+        max_reply: ONE_RECORD,
+        purpose: "cancel a machine action",
+    }
+}
+
+/// `GET /api/machines`, filtered and limited.
+pub(crate) fn machines(filter: &str, top: usize) -> Request {
+    let target = format!("/api/machines?$filter={}&$top={top}", escape(filter));
+    get(target, Quota::Machines, ONE_PAGE, "find devices")
+}
+
+/// `GET /api/machines/findbyip(ip='…',timestamp=…)`; both come checked.
+pub(crate) fn machines_by_ip(ip: &str, timestamp: &str) -> Request {
+    let target =
+        format!("/api/machines/findbyip(ip='{}',timestamp={})", escape(ip), escape(timestamp));
+    get(target, Quota::Machines, ONE_PAGE, "find devices by IP address")
 }
 
 fn get(target: String, quota: Quota, max_reply: usize, purpose: &'static str) -> Request {

@@ -149,7 +149,7 @@ impl MachineAction {
 }
 
 /// A member that is a string, or not known.
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     deserializer.deserialize_any(TextOrNot)
 }
 
@@ -258,16 +258,6 @@ pub(crate) fn document<'a>(
     }
     document.push_str(after);
     document
-}
-
-/// The `id` of a machine record: the 40-digit device id.
-pub(crate) fn machine_id(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Machine {
-        #[serde(default, deserialize_with = "text")]
-        id: Option<String>,
-    }
-    serde_json::from_slice::<Machine>(body).ok()?.id.filter(|id| !id.is_empty())
 }
 
 #[cfg(test)]

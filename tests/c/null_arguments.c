@@ -210,6 +210,26 @@ static int32_t list_actions(int null_at, char **json) {
     return mde_list_actions(UNLESS(0, client), UNLESS(1, ""), UNLESS(2, cancel), json);
 }
 
+static int32_t ignore_event(void *user_data, const char *event_json) {
+    (void)user_data;
+    (void)event_json;
+    return 0;
+}
+
+static int32_t wait_action(int null_at, char **json) {
+    return mde_wait_action(UNLESS(0, client), UNLESS(1, ACTION), UNLESS(2, ignore_event),
+                           UNLESS(3, &garbage), UNLESS(4, cancel), json);
+}
+
+static int32_t cancel_action(int null_at, char **json) {
+    return mde_cancel_action(UNLESS(0, client), UNLESS(1, ACTION), UNLESS(2, "why"),
+                             UNLESS(3, cancel), json);
+}
+
+static int32_t find_machines(int null_at, char **json) {
+    return mde_find_machines(UNLESS(0, client), UNLESS(1, MACHINE), UNLESS(2, cancel), json);
+}
+
 static int32_t quota_status(int null_at, char **json) {
     return mde_quota_status(UNLESS(0, client), json);
 }
@@ -264,6 +284,19 @@ static const struct row {
      {{"client", MDE_ERR_NULL}, {"action_id", MDE_ERR_NULL}, {"cancel", MDE_ERR_CONNECT}}},
     {"mde_list_actions", list_actions, DOCUMENT, MDE_ERR_CONNECT,
      {{"client", MDE_ERR_NULL}, {"odata_filter", MDE_ERR_NULL}, {"cancel", MDE_ERR_CONNECT}}},
+    {"mde_wait_action", wait_action, DOCUMENT, MDE_ERR_CONNECT,
+     {{"client", MDE_ERR_NULL},
+      {"action_id", MDE_ERR_NULL},
+      {"progress", MDE_ERR_CONNECT},
+      {"user_data", MDE_ERR_CONNECT},
+      {"cancel", MDE_ERR_CONNECT}}},
+    {"mde_cancel_action", cancel_action, DOCUMENT, MDE_ERR_CONNECT,
+     {{"client", MDE_ERR_NULL},
+      {"action_id", MDE_ERR_NULL},
+      {"comment", MDE_ERR_NULL},
+      {"cancel", MDE_ERR_CONNECT}}},
+    {"mde_find_machines", find_machines, DOCUMENT, MDE_ERR_CONNECT,
+     {{"client", MDE_ERR_NULL}, {"query", MDE_ERR_NULL}, {"cancel", MDE_ERR_CONNECT}}},
     {"mde_quota_status", quota_status, DOCUMENT, MDE_OK, {{"client", MDE_ERR_NULL}}},
 };
 

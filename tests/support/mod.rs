@@ -4,14 +4,16 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use mde::ffi::action::{mde_cancel_action, mde_wait_action};
 use mde::ffi::cancel::{mde_cancel, mde_cancel_free, mde_cancel_new, mde_cancel_trigger};
 use mde::ffi::client::{mde_client, mde_client_free, mde_client_new, mde_client_shutdown};
 use mde::ffi::library::mde_string_free;
+use mde::ffi::machine::mde_find_machines;
 use mde::ffi::options::{mde_options_free, mde_options_new, mde_options_set};
 use mde::ffi::package::{mde_collect_package, mde_get_action, mde_list_actions, mde_quota_status};
 use mde_simulator::{Config, Simulator};
@@ -104,6 +106,26 @@ impl Drop for Cancel {
     }
 }
 
+/// Takes the events of a long operation; `false` asks it to stop.
+pub type Progress<'a> = &'a mut dyn FnMut(Value) -> bool;
+
+type ProgressFn = unsafe extern "C" fn(*mut c_void, *const c_char) -> i32;
+
+/// The callback and its user data, as C passes them.
+fn callback(progress: &mut Option<Progress<'_>>) -> (Option<ProgressFn>, *mut c_void) {
+    unsafe extern "C" fn pass_on(user_data: *mut c_void, event: *const c_char) -> i32 {
+        // SAFETY: what `callback` gave out, for the length of the call.
+        let progress = unsafe { &mut *user_data.cast::<Option<Progress<'_>>>() };
+        // SAFETY: the library promises a string for the length of this call.
+        let event = unsafe { CStr::from_ptr(event) }.to_str().expect("events are UTF-8");
+        let event = serde_json::from_str(event).expect("events are JSON");
+        let go_on = progress.as_mut().expect("a callback without progress")(event);
+        i32::from(!go_on)
+    }
+    let wanted = progress.is_some();
+    (wanted.then_some(pass_on as ProgressFn), (&raw mut *progress).cast())
+}
+
 /// A client.
 pub struct Client(*mut mde_client);
 
@@ -172,6 +194,51 @@ impl Client {
         let mut json = null_mut();
         // SAFETY: all pointers are valid for the call.
         let status = unsafe { mde_list_actions(self.0, filter.as_ptr(), null(), &raw mut json) };
+        take(status, json)
+    }
+
+    pub fn wait(&self, id: &str) -> Outcome {
+        self.wait_until(id, None, None)
+    }
+
+    /// `progress` gets the events and says whether to go on.
+    pub fn wait_until(
+        &self,
+        id: &str,
+        mut progress: Option<Progress<'_>>,
+        cancel: Option<&Cancel>,
+    ) -> Outcome {
+        let id = c(id);
+        let cancel = cancel.map_or(null(), |cancel| cancel.0.cast_const());
+        let (callback, user_data) = callback(&mut progress);
+        let mut json = null_mut();
+        // SAFETY: all pointers are valid for the call.
+        let status = unsafe {
+            mde_wait_action(self.0, id.as_ptr(), callback, user_data, cancel, &raw mut json)
+        };
+        take(status, json)
+    }
+
+    pub fn cancel(&self, id: &str, comment: &str) -> Outcome {
+        self.cancel_until(id, comment, None)
+    }
+
+    pub fn cancel_until(&self, id: &str, comment: &str, cancel: Option<&Cancel>) -> Outcome {
+        let (id, comment) = (c(id), c(comment));
+        let cancel = cancel.map_or(null(), |cancel| cancel.0.cast_const());
+        let mut json = null_mut();
+        // SAFETY: all pointers are valid for the call.
+        let status = unsafe {
+            mde_cancel_action(self.0, id.as_ptr(), comment.as_ptr(), cancel, &raw mut json)
+        };
+        take(status, json)
+    }
+
+    pub fn find(&self, query: &str) -> Outcome {
+        let query = c(query);
+        let mut json = null_mut();
+        // SAFETY: all pointers are valid for the call.
+        let status = unsafe { mde_find_machines(self.0, query.as_ptr(), null(), &raw mut json) };
         take(status, json)
     }
 

@@ -1,0 +1,49 @@
+//! State that belongs to one process.
+
+use once_cell::race::OnceBox;
+
+use crate::ffi::process;
+
+/// One `T` for each process. A forked child gets its own: the parent's locks may have been held by threads that do
+/// not exist in the child. For that reason the nodes are linked without locks.
+pub(crate) struct PerProcess<T>(OnceBox<Node<T>>);
+
+struct Node<T> {
+    pid: u32,
+    value: T,
+    next: OnceBox<Node<T>>,
+}
+
+impl<T: Default> PerProcess<T> {
+    pub(crate) const fn new() -> PerProcess<T> {
+        PerProcess(OnceBox::new())
+    }
+
+    /// This process's own.
+    pub(crate) fn get(&self) -> &T {
+        self.of(process::id())
+    }
+
+    fn of(&self, pid: u32) -> &T {
+        let new = || Box::new(Node { pid, value: T::default(), next: OnceBox::new() });
+        let mut node = self.0.get_or_init(new);
+        while node.pid != pid {
+            node = node.next.get_or_init(new);
+        }
+        &node.value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forked_child_has_its_own() {
+        let all: PerProcess<std::sync::Mutex<u32>> = PerProcess::new();
+        let (parent, child) = (all.of(1), all.of(2));
+        assert!(!std::ptr::eq(parent, child));
+        assert!(std::ptr::eq(parent, all.of(1)));
+        assert!(std::ptr::eq(child, all.of(2)));
+    }
+}

@@ -1,0 +1,292 @@
+//! Who waits for which action under one identity, and who of them looks for all.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::Mutex;
+
+use super::{look, pace};
+use crate::Error;
+use crate::call::Signal;
+use crate::per_process::PerProcess;
+use crate::quota::registry::Key;
+use crate::service::model::{ActionStatus, MachineAction};
+
+/// All waits of the process under one identity.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    places: BTreeMap<u64, Entry>,
+    last_number: u64,
+    /// Who looks next, or is looking.
+    looker: Option<u64>,
+    last_list: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    action_id: String,
+    signal: Arc<Signal>,
+    interval: Duration,
+    /// When it wants to be looked at.
+    due: Instant,
+    /// Since when the action has been in its state, for all that was seen.
+    since: Instant,
+    state: Option<ActionStatus>,
+    created: Option<SystemTime>,
+    news: Option<News>,
+}
+
+/// An action that somebody waits for.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub number: u64,
+    pub action_id: String,
+    pub created: Option<SystemTime>,
+}
+
+/// What a look at an action has shown.
+#[derive(Debug)]
+pub(super) enum News {
+    Seen(MachineAction),
+    /// The service does not know it.
+    Missing(Error),
+    Failed(Error),
+}
+
+/// What a waiting call does next.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Take this in; the next look is due then.
+    News(News, Instant),
+    /// Look at all of these, now.
+    Look(Vec<Wanted>),
+    /// Until then, or until woken.
+    Sleep(Option<Instant>),
+}
+
+static BOARDS: PerProcess<Mutex<BTreeMap<Key, Weak<Board>>>> = PerProcess::new();
+
+impl Board {
+    /// The board of an identity.
+    pub(super) fn of(key: &Key) -> Arc<Board> {
+        let mut boards = BOARDS.get().lock();
+        if let Some(board) = boards.get(key).and_then(Weak::upgrade) {
+            return board;
+        }
+        boards.retain(|_, board| board.strong_count() > 0);
+        let board = Arc::new(Board::default());
+        boards.insert(key.clone(), Arc::downgrade(&board));
+        board
+    }
+
+    /// Takes a place, which ends with the result. What nobody has seen yet is looked at soon.
+    pub(super) fn join<'a>(
+        self: &'a Arc<Board>,
+        action_id: &str,
+        signal: &Arc<Signal>,
+        interval: Duration,
+        seen: Option<&MachineAction>,
+    ) -> Place<'a> {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        state.last_number += 1;
+        let number = state.last_number;
+        let entry = Entry {
+            action_id: action_id.to_ascii_lowercase(),
+            signal: Arc::clone(signal),
+            interval,
+            due: if seen.is_some() { now + interval } else { now },
+            since: now,
+            state: seen.map(|action| action.status().clone()),
+            created: seen.and_then(look::created),
+            news: None,
+        };
+        state.places.insert(number, entry);
+        state.wake_looker();
+        Place { board: self, number }
+    }
+}
+
+/// A call's place on the board.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    board: &'a Board,
+    number: u64,
+}
+
+impl Place<'_> {
+    pub(super) fn turn(&self, now: Instant) -> Turn {
+        let mut state = self.board.state.lock();
+        if let Some(entry) = state.places.get_mut(&self.number) {
+            if let Some(news) = entry.news.take() {
+                return Turn::News(news, entry.due);
+            }
+        }
+        if *state.looker.get_or_insert(self.number) != self.number {
+            return Turn::Sleep(None);
+        }
+        let due = state.due();
+        if due.is_some_and(|due| now < due) {
+            return Turn::Sleep(due);
+        }
+        if state.places.len() > 1 {
+            state.last_list = Some(now);
+        }
+        let wanted = state.places.iter().map(|(number, entry)| Wanted {
+            number: *number,
+            action_id: entry.action_id.clone(),
+            created: entry.created,
+        });
+        Turn::Look(wanted.collect())
+    }
+
+    /// Gives everybody what was seen of theirs.
+    pub(super) fn looked(&self, wanted: Vec<Wanted>, seen: Vec<(u64, News)>) {
+        let now = Instant::now();
+        let mut state = self.board.state.lock();
+        for one in wanted {
+            if let Some(entry) = state.places.get_mut(&one.number) {
+                entry.postpone(now);
+            }
+        }
+        for (number, news) in seen {
+            let Some(entry) = state.places.get_mut(&number) else { continue };
+            if let News::Seen(action) = &news {
+                if entry.state.as_ref() != Some(action.status()) {
+                    entry.state = Some(action.status().clone());
+                    entry.since = now;
+                    entry.postpone(now);
+                }
+                entry.created = look::created(action).or(entry.created);
+            }
+            entry.news = Some(news);
+            if number != self.number {
+                entry.signal.wake();
+            }
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut state = self.board.state.lock();
+        state.places.remove(&self.number);
+        if state.looker == Some(self.number) {
+            state.looker = state.places.keys().next().copied();
+            state.wake_looker();
+        }
+    }
+}
+
+impl State {
+    /// When the next look is due. Who joins shortly after a list waits for the next one, so that there is at
+    /// most one per interval however they come.
+    fn due(&self) -> Option<Instant> {
+        let due = self.places.values().map(|entry| entry.due).min()?;
+        if self.places.len() < 2 {
+            return Some(due);
+        }
+        let interval = self.places.values().map(|entry| entry.interval).min()?;
+        Some(self.last_list.map_or(due, |last| due.max(last + interval)))
+    }
+
+    fn wake_looker(&self) {
+        if let Some(entry) = self.looker.and_then(|looker| self.places.get(&looker)) {
+            entry.signal.wake();
+        }
+    }
+}
+
+impl Entry {
+    fn postpone(&mut self, now: Instant) {
+        let age = now.saturating_duration_since(self.since);
+        self.due = now + pace::pause(age, self.interval);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(15);
+
+    fn action(id: &str, status: &str) -> MachineAction {
+        let json = format!(
+            r#"{{"id":"{id}","status":"{status}","creationDateTimeUtc":"2026-01-24T22:17:02.36Z"}}"#
+        );
+        MachineAction::from_json(&json).unwrap()
+    }
+
+    fn place<'a>(board: &'a Arc<Board>, id: &str) -> Place<'a> {
+        board.join(id, &Arc::default(), INTERVAL, None)
+    }
+
+    fn ids(turn: Turn) -> Vec<String> {
+        match turn {
+            Turn::Look(wanted) => wanted.into_iter().map(|one| one.action_id).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn one_looks_for_all_and_passes_it_on() {
+        let board = Arc::new(Board::default());
+        let (first, second) = (place(&board, "A"), place(&board, "b"));
+        let now = Instant::now();
+        let Turn::Look(wanted) = first.turn(now) else { panic!() };
+        assert_eq!(wanted.len(), 2);
+        assert!(matches!(second.turn(now), Turn::Sleep(None)));
+        let numbers: Vec<u64> = wanted.iter().map(|one| one.number).collect();
+        let seen = numbers.iter().map(|n| (*n, News::Seen(action("x", "Pending")))).collect();
+        first.looked(wanted, seen);
+        for place in [&first, &second] {
+            assert!(matches!(place.turn(now), Turn::News(News::Seen(_), _)));
+        }
+        assert!(matches!(first.turn(now), Turn::Sleep(Some(_))));
+        drop(first);
+        assert!(matches!(second.turn(now), Turn::Sleep(Some(_))));
+        assert_eq!(ids(second.turn(now + 2 * INTERVAL)), ["b"]);
+    }
+
+    #[test]
+    fn newcomers_wait_for_the_next_list() {
+        let board = Arc::new(Board::default());
+        let (first, _second) = (place(&board, "a"), place(&board, "b"));
+        let now = Instant::now();
+        let Turn::Look(wanted) = first.turn(now) else { panic!() };
+        let _third = place(&board, "c");
+        first.looked(wanted, Vec::new());
+        assert!(
+            matches!(first.turn(now + INTERVAL / 2), Turn::Sleep(Some(at)) if at == now + INTERVAL)
+        );
+        assert_eq!(ids(first.turn(now + INTERVAL)), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_look_that_showed_nothing_is_not_repeated_at_once() {
+        let board = Arc::new(Board::default());
+        let only = place(&board, "a");
+        let Turn::Look(wanted) = only.turn(Instant::now()) else { panic!() };
+        only.looked(wanted, Vec::new());
+        assert!(matches!(only.turn(Instant::now()), Turn::Sleep(Some(_))));
+    }
+
+    #[test]
+    fn a_looker_who_leaves_in_the_middle_leaves_nobody_stuck() {
+        let board = Arc::new(Board::default());
+        let (first, second) = (place(&board, "a"), place(&board, "b"));
+        let now = Instant::now();
+        assert!(matches!(first.turn(now), Turn::Look(_)));
+        drop(first);
+        assert_eq!(ids(second.turn(now + INTERVAL)), ["b"]);
+        drop(second);
+        assert!(board.state.lock().places.is_empty());
+        assert_eq!(board.state.lock().looker, None);
+    }
+}
