@@ -1,6 +1,5 @@
 //! Finding devices, and what stands in the way of collecting from them.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -109,13 +108,12 @@ pub struct Found {
 
 impl Found {
     fn new(machines: Vec<Machine>, more: bool) -> Found {
-        let mut names: HashMap<String, usize> = HashMap::new();
-        for name in machines.iter().filter_map(Machine::name) {
-            *names.entry(name.to_ascii_lowercase()).or_default() += 1;
-        }
         let is_shared = |machine: &Machine| {
-            let name = machine.name().map(str::to_ascii_lowercase);
-            name.and_then(|name| names.get(&name)).is_some_and(|count| *count > 1)
+            let same = |other: &&Machine| {
+                let names = machine.name().zip(other.name());
+                names.is_some_and(|(one, other)| one.eq_ignore_ascii_case(other))
+            };
+            machines.iter().filter(same).nth(1).is_some()
         };
         let problems = machines.iter().map(|one| problems_of(one, is_shared(one))).collect();
         Found { machines, problems, more }

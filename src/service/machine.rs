@@ -3,31 +3,27 @@
 //! Source: "Machine resource type", and the service's own `$metadata`.
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny};
+use serde_json::Value;
 use serde_json::value::RawValue;
-
-use super::model::text;
 
 /// One device: the service's own JSON, and the members the library looks at.
 #[derive(Clone, Debug)]
 pub struct Machine {
     json: Box<str>,
     id: String,
-    view: View,
+    record: Value,
 }
 
 impl Machine {
     fn from_json(json: &str) -> Result<Machine, &'static str> {
         let json = json.trim_ascii();
-        // A derived reader would also take an array for a record.
-        if !json.starts_with('{') {
-            return Err("is not a JSON object");
+        let record: Value = serde_json::from_str(json).map_err(|_| "is not a usable record")?;
+        match record.get("id").and_then(Value::as_str) {
+            Some(id) if !id.is_empty() => {
+                Ok(Machine { json: json.into(), id: id.to_owned(), record })
+            }
+            _ => Err("has no device id"),
         }
-        let mut view: View = serde_json::from_str(json).map_err(|_| "is not a usable record")?;
-        let Some(id) = view.id.take().filter(|id| !id.is_empty()) else {
-            return Err("has no device id");
-        };
-        Ok(Machine { json: json.into(), id, view })
     }
 
     /// The record exactly as the service sent it, unknown members included: a JSON object.
@@ -42,69 +38,47 @@ impl Machine {
 
     /// The DNS name. Several devices may have the same.
     pub fn name(&self) -> Option<&str> {
-        self.view.name.as_deref().filter(|name| !name.is_empty())
+        self.text("computerDnsName")
     }
 
     /// The operating system, for example `Windows11`, `macOS` or `Linux`; the set grows.
     pub fn os_platform(&self) -> Option<&str> {
-        self.view.os_platform.as_deref()
+        self.text("osPlatform")
     }
 
     /// `Active`, `Inactive`, `ImpairedCommunication`, `NoSensorData`, …
     pub fn health_status(&self) -> Option<&str> {
-        self.view.health_status.as_deref()
+        self.text("healthStatus")
     }
 
     /// `Onboarded`, `CanBeOnboarded`, `Unsupported` or `InsufficientInfo`.
     pub fn onboarding_status(&self) -> Option<&str> {
-        self.view.onboarding_status.as_deref()
+        self.text("onboardingStatus")
     }
 
     /// Whether the service takes this record for a possible duplicate of another.
     pub fn is_potential_duplicate(&self) -> bool {
-        self.view.is_potential_duplicate
+        self.is_true("isPotentialDuplication")
     }
 
     /// Whether the record was merged into another.
     pub fn is_merged(&self) -> bool {
-        self.view.merged_into.as_ref().is_some_and(|id| !id.is_empty())
+        self.text("mergedIntoMachineId").is_some()
     }
 
     /// Whether the device was excluded from the service's views.
     pub fn is_excluded(&self) -> bool {
-        self.view.is_excluded
+        self.is_true("isExcluded")
     }
-}
 
-#[derive(Clone, Debug, Deserialize)]
-struct View {
-    #[serde(default, deserialize_with = "text")]
-    id: Option<String>,
-    #[serde(default, rename = "computerDnsName", deserialize_with = "text")]
-    name: Option<String>,
-    #[serde(default, rename = "osPlatform", deserialize_with = "text")]
-    os_platform: Option<String>,
-    #[serde(default, rename = "healthStatus", deserialize_with = "text")]
-    health_status: Option<String>,
-    #[serde(default, rename = "onboardingStatus", deserialize_with = "text")]
-    onboarding_status: Option<String>,
-    #[serde(default, rename = "mergedIntoMachineId", deserialize_with = "text")]
-    merged_into: Option<String>,
-    #[serde(default, rename = "isPotentialDuplication", deserialize_with = "is_true")]
-    is_potential_duplicate: bool,
-    #[serde(default, rename = "isExcluded", deserialize_with = "is_true")]
-    is_excluded: bool,
-}
-
-/// A member that is `true`; anything else is not.
-fn is_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Lenient {
-        Bool(bool),
-        Other(IgnoredAny),
+    /// A member that is missing, null, empty or of another type is not known.
+    fn text(&self, member: &str) -> Option<&str> {
+        self.record.get(member).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
-    Ok(matches!(Lenient::deserialize(deserializer)?, Lenient::Bool(true)))
+
+    fn is_true(&self, member: &str) -> bool {
+        self.record.get(member) == Some(&Value::Bool(true))
+    }
 }
 
 /// The record in a reply's body; the error completes "the reply …".

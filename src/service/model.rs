@@ -149,7 +149,7 @@ impl MachineAction {
 }
 
 /// A member that is a string, or not known.
-pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     deserializer.deserialize_any(TextOrNot)
 }
 

@@ -21,7 +21,8 @@ pub(super) struct Board {
 
 #[derive(Debug, Default)]
 struct State {
-    places: BTreeMap<u64, Entry>,
+    /// In the order of their numbers, which is that of their coming.
+    places: Vec<Entry>,
     last_number: u64,
     /// Who looks next, or is looking.
     looker: Option<u64>,
@@ -30,6 +31,7 @@ struct State {
 
 #[derive(Debug)]
 struct Entry {
+    number: u64,
     action_id: String,
     signal: Arc<Signal>,
     interval: Duration,
@@ -97,7 +99,8 @@ impl Board {
         let mut state = self.state.lock();
         state.last_number += 1;
         let number = state.last_number;
-        let entry = Entry {
+        state.places.push(Entry {
+            number,
             action_id: action_id.to_ascii_lowercase(),
             signal: Arc::clone(signal),
             interval,
@@ -106,8 +109,7 @@ impl Board {
             state: seen.map(|action| action.status().clone()),
             created: seen.and_then(look::created),
             news: None,
-        };
-        state.places.insert(number, entry);
+        });
         state.wake_looker();
         Place { board: self, number }
     }
@@ -123,7 +125,7 @@ pub(super) struct Place<'a> {
 impl Place<'_> {
     pub(super) fn turn(&self, now: Instant) -> Turn {
         let mut state = self.board.state.lock();
-        if let Some(entry) = state.places.get_mut(&self.number) {
+        if let Some(entry) = state.place(self.number) {
             if let Some(news) = entry.news.take() {
                 return Turn::News(news, entry.due);
             }
@@ -138,8 +140,8 @@ impl Place<'_> {
         if state.places.len() > 1 {
             state.last_list = Some(now);
         }
-        let wanted = state.places.iter().map(|(number, entry)| Wanted {
-            number: *number,
+        let wanted = state.places.iter().map(|entry| Wanted {
+            number: entry.number,
             action_id: entry.action_id.clone(),
             created: entry.created,
         });
@@ -151,12 +153,12 @@ impl Place<'_> {
         let now = Instant::now();
         let mut state = self.board.state.lock();
         for one in wanted {
-            if let Some(entry) = state.places.get_mut(&one.number) {
+            if let Some(entry) = state.place(one.number) {
                 entry.postpone(now);
             }
         }
         for (number, news) in seen {
-            let Some(entry) = state.places.get_mut(&number) else { continue };
+            let Some(entry) = state.place(number) else { continue };
             if let News::Seen(action) = &news {
                 if entry.state.as_ref() != Some(action.status()) {
                     entry.state = Some(action.status().clone());
@@ -176,9 +178,11 @@ impl Place<'_> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut state = self.board.state.lock();
-        state.places.remove(&self.number);
+        if let Ok(at) = state.position(self.number) {
+            state.places.remove(at);
+        }
         if state.looker == Some(self.number) {
-            state.looker = state.places.keys().next().copied();
+            state.looker = state.places.first().map(|entry| entry.number);
             state.wake_looker();
         }
     }
@@ -188,18 +192,27 @@ impl State {
     /// When the next look is due. Who joins shortly after a list waits for the next one, so that there is at
     /// most one per interval however they come.
     fn due(&self) -> Option<Instant> {
-        let due = self.places.values().map(|entry| entry.due).min()?;
+        let due = self.places.iter().map(|entry| entry.due).min()?;
         if self.places.len() < 2 {
             return Some(due);
         }
-        let interval = self.places.values().map(|entry| entry.interval).min()?;
+        let interval = self.places.iter().map(|entry| entry.interval).min()?;
         Some(self.last_list.map_or(due, |last| due.max(last + interval)))
     }
 
-    fn wake_looker(&self) {
-        if let Some(entry) = self.looker.and_then(|looker| self.places.get(&looker)) {
+    fn wake_looker(&mut self) {
+        if let Some(entry) = self.looker.and_then(|looker| self.place(looker)) {
             entry.signal.wake();
         }
+    }
+
+    fn place(&mut self, number: u64) -> Option<&mut Entry> {
+        let at = self.position(number).ok()?;
+        self.places.get_mut(at)
+    }
+
+    fn position(&self, number: u64) -> Result<usize, usize> {
+        self.places.binary_search_by_key(&number, |entry| entry.number)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Looking at actions: one is read, several are listed.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -57,15 +56,15 @@ fn list(account: &Account, call: &Arc<Call>, wanted: &[Wanted]) -> Result<Vec<(u
     let since = humantime::format_rfc3339_seconds(since);
     let filter = format!("type eq '{KIND}' and creationDateTimeUtc ge {since}");
     let listed = actions::recent(account, call, &filter, PAGE)?;
-    let mut listed: HashMap<String, MachineAction> =
-        listed.actions.into_iter().map(|a| (a.id().to_ascii_lowercase(), a)).collect();
+    let mut listed = listed.actions;
+    listed.sort_unstable_by_key(|action| action.id().to_ascii_lowercase());
     let mut news = Vec::with_capacity(wanted.len());
     let mut reads = 0;
     for one in wanted {
         // Several may wait for the same action.
-        let seen = listed.get(&one.action_id).cloned();
-        let seen = match seen {
-            Some(action) => News::Seen(action),
+        let at = listed.binary_search_by_key(&one.action_id, |a| a.id().to_ascii_lowercase());
+        let seen = match at.ok().and_then(|at| listed.get(at)) {
+            Some(action) => News::Seen(action.clone()),
             // Too new for the list, too old for it, or another kind of action.
             None if reads < MOST_READS => {
                 reads += 1;
@@ -73,9 +72,6 @@ fn list(account: &Account, call: &Arc<Call>, wanted: &[Wanted]) -> Result<Vec<(u
             }
             None => continue,
         };
-        if let News::Seen(action) = &seen {
-            listed.entry(one.action_id.clone()).or_insert_with(|| action.clone());
-        }
         news.push((one.number, seen));
     }
     Ok(news)
