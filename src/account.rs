@@ -1,10 +1,12 @@
 //! One identity at one service: what every request of a client needs, made from its options.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 use zeroize::Zeroizing;
 
+use crate::call::Call;
 use crate::net::agent::{Http, Settings};
 use crate::net::tls;
 use crate::options::{OnDuplicate, OnFullQuota, Options};
@@ -15,6 +17,7 @@ use crate::quota::registry::{self, Key};
 use crate::quota::{Rules, file};
 use crate::service::base_url::BaseUrl;
 use crate::service::cloud;
+use crate::service::hosts::Hosts;
 use crate::token::cache::Cache;
 use crate::token::{Token, choice, claims};
 use crate::{Error, Result, Status};
@@ -29,6 +32,11 @@ pub(crate) struct Account {
     pub on_full_quota: OnFullQuota,
     pub on_duplicate: OnDuplicate,
     pub max_retries: u32,
+    /// Hosts that a package link may lead to.
+    pub download_hosts: Hosts,
+    pub max_package_bytes: u64,
+    /// How long one request may be under way, once it has its slot in the quota.
+    request_timeout: Option<Duration>,
     /// Known from the first token on.
     pub limiter: OnceCell<Arc<Limiter>>,
     quota_file: Option<String>,
@@ -42,6 +50,7 @@ pub(crate) struct Account {
 }
 
 const DEFAULT_RETRIES: u32 = 4;
+const DEFAULT_MAX_PACKAGE: u64 = 16 << 30;
 
 impl Account {
     pub(crate) fn new(options: &Options) -> Result<Account> {
@@ -100,6 +109,11 @@ impl Account {
             on_full_quota: options.quota,
             on_duplicate: options.on_duplicate,
             max_retries,
+            download_hosts: options.download_hosts.clone().unwrap_or_default().and(&api),
+            max_package_bytes: options
+                .max_package_bytes
+                .map_or(DEFAULT_MAX_PACKAGE, |limit| if limit == 0 { u64::MAX } else { limit }),
+            request_timeout: Some(options.timeout.get()).filter(|limit| !limit.is_zero()),
             limiter: OnceCell::new(),
             quota_file: options.quota_file.clone(),
             #[cfg(feature = "redis")]
@@ -139,6 +153,14 @@ impl Account {
             registry::limiter(&key)
         };
         Arc::clone(self.limiter.get_or_init(learn))
+    }
+
+    /// The call as one request of it sees it: an operation may last longer than any single request.
+    pub(crate) fn request_of(&self, call: &Arc<Call>) -> Arc<Call> {
+        match self.request_timeout {
+            Some(limit) if call.has_time_for(limit) => Arc::new(call.part(limit)),
+            _ => Arc::clone(call),
+        }
     }
 
     /// Takes known secrets out of a text that others had a hand in.

@@ -8,9 +8,12 @@ use crate::actions;
 use crate::arguments;
 use crate::call::{self, Call, Cancel, Running};
 use crate::collect::{self, Collected};
+use crate::download::{self, Package};
 use crate::ffi::process;
+use crate::link::{self, PackageUri};
 use crate::log::{self, Level};
 use crate::options::Options;
+use crate::progress::{OnProgress, Reporter};
 use crate::quota::report::{QuotaStatus, report};
 use crate::service::model::MachineAction;
 use crate::{Error, Result, Status};
@@ -22,6 +25,7 @@ pub struct Client {
     process: u32,
     account: Account,
     timeout: Option<Duration>,
+    wait_timeout: Option<Duration>,
     running: Arc<Running>,
 }
 
@@ -32,7 +36,8 @@ impl Client {
         Ok(Client {
             process: process::id(),
             account: Account::new(options)?,
-            timeout: Some(options.timeout.get()).filter(|timeout| !timeout.is_zero()),
+            timeout: limit(options.timeout.get()),
+            wait_timeout: limit(options.wait_timeout.get()),
             running: Arc::default(),
         })
     }
@@ -74,6 +79,34 @@ impl Client {
         self.run("list_actions", cancel, |call| actions::list(&self.account, call, filter))
     }
 
+    /// Gets the link under which the package of a finished collection can be fetched, for about a minute.
+    /// `action_id`: the GUID of the collection. The link is a secret: whoever has it can fetch the package.
+    /// Source: "Get package SAS URI API".
+    pub fn package_uri(&self, action_id: &str, cancel: Option<&Cancel>) -> Result<PackageUri> {
+        let action_id = arguments::action_id(action_id)?;
+        self.run("get_package_uri", cancel, |call| link::get(&self.account, call, action_id))
+    }
+
+    /// Downloads the package of a finished collection to a file, checks it, and gives it its name only then.
+    ///
+    /// `path`: the file to make, which must not exist, or a folder, in which it becomes
+    /// `<computer>_<action id>.zip`. While it is fetched it is `<file>.part`; a call that ended early is
+    /// carried on by the same call.
+    pub fn download_package(
+        &self,
+        action_id: &str,
+        path: &str,
+        progress: Option<&mut OnProgress<'_>>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Package> {
+        let action_id = arguments::action_id(action_id)?;
+        let path = arguments::path(path)?;
+        let mut reporter = Reporter::new(progress);
+        self.run_for("download_package", self.wait_timeout, cancel, |call| {
+            download::download(&self.account, call, action_id, path, &mut reporter)
+        })
+    }
+
     /// How much of each quota is used, when the next call could go out, and where the log of calls lives.
     pub fn quota(&self) -> Result<QuotaStatus> {
         self.run("quota_status", None, |_| {
@@ -103,8 +136,19 @@ impl Client {
         cancel: Option<&Cancel>,
         operation: impl FnOnce(&Arc<Call>) -> Result<T>,
     ) -> Result<T> {
+        self.run_for(name, self.timeout, cancel, operation)
+    }
+
+    /// The same with a deadline of the operation's own.
+    fn run_for<T>(
+        &self,
+        name: &str,
+        timeout: Option<Duration>,
+        cancel: Option<&Cancel>,
+        operation: impl FnOnce(&Arc<Call>) -> Result<T>,
+    ) -> Result<T> {
         self.check_process()?;
-        let call = Arc::new(Call::begin(&self.running, self.timeout, cancel));
+        let call = Arc::new(Call::begin(&self.running, timeout, cancel));
         let _aftermath = Aftermath { account: &self.account, call: &call };
         let result =
             call.check_at(call.began()).map_err(Error::from).and_then(|()| operation(&call));
@@ -135,6 +179,11 @@ impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Client({})", self.account.api.as_str())
     }
+}
+
+/// Zero stands for no limit.
+fn limit(timeout: Duration) -> Option<Duration> {
+    Some(timeout).filter(|timeout| !timeout.is_zero())
 }
 
 /// Tidies up when a panic unwinds through a call, while the call still keeps the client alive.

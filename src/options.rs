@@ -19,6 +19,7 @@ use crate::quota::limits::Limits;
 use crate::quota::redis::{Fallback, Target};
 use crate::service::base_url::BaseUrl;
 use crate::service::cloud::Cloud;
+use crate::service::hosts::Hosts;
 use crate::token::TokenProvider;
 use crate::{Error, Result, Status};
 
@@ -47,6 +48,7 @@ pub struct Options {
     pub(crate) connect_timeout: Millis<10_000>,
     pub(crate) idle_timeout: Millis<60_000>,
     pub(crate) timeout: Millis<300_000>,
+    pub(crate) wait_timeout: Millis<3_600_000>,
     pub(crate) max_retries: Option<u32>,
     pub(crate) on_duplicate: OnDuplicate,
     pub(crate) quota: OnFullQuota,
@@ -57,6 +59,8 @@ pub struct Options {
     pub(crate) quota_redis: Option<Target>,
     #[cfg(feature = "redis")]
     pub(crate) quota_redis_fallback: Fallback,
+    pub(crate) download_hosts: Option<Hosts>,
+    pub(crate) max_package_bytes: Option<u64>,
     pub(crate) user_agent: Option<String>,
 }
 

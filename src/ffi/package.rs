@@ -119,7 +119,7 @@ pub unsafe extern "C" fn mde_quota_status(
 ///
 /// # Safety
 /// The pointers are as the header demands.
-unsafe fn operation(
+pub(super) unsafe fn operation(
     client: *const mde_client,
     cancel: *const mde_cancel,
     out_json: *mut *mut c_char,

@@ -4,4 +4,5 @@ pub(crate) mod base_url;
 pub(crate) mod cloud;
 pub(crate) mod endpoint;
 pub(crate) mod fault;
+pub(crate) mod hosts;
 pub(crate) mod model;
