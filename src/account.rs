@@ -6,6 +6,7 @@ use std::time::Duration;
 use once_cell::sync::OnceCell;
 use zeroize::Zeroizing;
 
+use crate::call::Call;
 use crate::net::agent::{Http, Settings};
 use crate::net::tls;
 use crate::options::{OnDuplicate, OnFullQuota, Options};
@@ -16,6 +17,7 @@ use crate::quota::registry::{self, Key};
 use crate::quota::{Rules, file};
 use crate::service::base_url::BaseUrl;
 use crate::service::cloud;
+use crate::service::hosts::Hosts;
 use crate::token::cache::Cache;
 use crate::token::{Token, choice, claims};
 use crate::{Error, Result, Status};
@@ -33,6 +35,9 @@ pub(crate) struct Account {
     /// How long an operation of one request may take; `None`: as long as it likes.
     pub timeout: Option<Duration>,
     pub poll_interval: Duration,
+    /// Hosts that a package link may lead to.
+    pub download_hosts: Hosts,
+    pub max_package_bytes: u64,
     /// Known from the first token on.
     pub limiter: OnceCell<Arc<Limiter>>,
     quota_file: Option<String>,
@@ -46,6 +51,7 @@ pub(crate) struct Account {
 }
 
 const DEFAULT_RETRIES: u32 = 4;
+const DEFAULT_MAX_PACKAGE: u64 = 16 << 30;
 
 impl Account {
     pub(crate) fn new(options: &Options) -> Result<Account> {
@@ -106,6 +112,10 @@ impl Account {
             max_retries,
             timeout: options.timeout.limit(),
             poll_interval: options.poll_interval.get(),
+            download_hosts: options.download_hosts.clone().unwrap_or_default().and(&api),
+            max_package_bytes: options
+                .max_package_bytes
+                .map_or(DEFAULT_MAX_PACKAGE, |limit| if limit == 0 { u64::MAX } else { limit }),
             limiter: OnceCell::new(),
             quota_file: options.quota_file.clone(),
             #[cfg(feature = "redis")]
@@ -150,6 +160,14 @@ impl Account {
             tenant.as_deref().unwrap_or("unknown"),
             application.as_deref().unwrap_or("unknown"),
         )
+    }
+
+    /// The call as one request of it sees it: an operation may last longer than any single request.
+    pub(crate) fn request_of(&self, call: &Arc<Call>) -> Arc<Call> {
+        match self.timeout {
+            Some(limit) if call.has_time_for(limit) => Arc::new(call.part(limit)),
+            _ => Arc::clone(call),
+        }
     }
 
     /// Takes known secrets out of a text that others had a hand in.

@@ -46,6 +46,15 @@ pub(crate) fn action_id(id: &str) -> Result<&str> {
     }
 }
 
+pub(crate) fn path(path: &str) -> Result<&str> {
+    let problem = match path {
+        "" => "is empty",
+        path if path.contains('\0') => "has a NUL character",
+        path => return Ok(path),
+    };
+    Err(Error::argument("path", problem, "the path of a new file, or of a folder that exists"))
+}
+
 pub(crate) fn odata_filter(filter: &str) -> Result<&str> {
     match filter.len() <= 8_192 {
         true => Ok(filter.trim()),

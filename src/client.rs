@@ -9,7 +9,9 @@ use crate::arguments;
 use crate::call::{self, Call, Cancel, Running};
 use crate::cancellation::{self, Ended};
 use crate::collect::{self, Collected};
+use crate::download::{self, Package};
 use crate::ffi::process;
+use crate::link::{self, PackageUri};
 use crate::log::{self, Level};
 use crate::machines::{self, Found};
 use crate::options::Options;
@@ -117,6 +119,34 @@ impl Client {
     pub fn find_machines(&self, query: &str, cancel: Option<&Cancel>) -> Result<Found> {
         let query = machines::Query::parse(query)?;
         self.run("find_machines", cancel, |call| machines::find(&self.account, call, &query))
+    }
+
+    /// Gets the link under which the package of a finished collection can be fetched, for about a minute.
+    /// `action_id`: the GUID of the collection. The link is a secret: whoever has it can fetch the package.
+    /// Source: "Get package SAS URI API".
+    pub fn package_uri(&self, action_id: &str, cancel: Option<&Cancel>) -> Result<PackageUri> {
+        let action_id = arguments::action_id(action_id)?;
+        self.run("get_package_uri", cancel, |call| link::get(&self.account, call, action_id))
+    }
+
+    /// Downloads the package of a finished collection to a file, checks it, and gives it its name only then.
+    ///
+    /// `path`: the file to make, which must not exist, or a folder, in which it becomes
+    /// `<computer>_<action id>.zip`. While it is fetched it is `<file>.part`; a call that ended early is
+    /// carried on by the same call.
+    pub fn download_package(
+        &self,
+        action_id: &str,
+        path: &str,
+        progress: Option<&mut OnProgress<'_>>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Package> {
+        let action_id = arguments::action_id(action_id)?;
+        let path = arguments::path(path)?;
+        let mut reporter = Reporter::new(progress);
+        self.run_for("download_package", self.wait_timeout, cancel, |call| {
+            download::download(&self.account, call, action_id, path, &mut reporter)
+        })
     }
 
     /// How much of each quota is used, when the next call could go out, and where the log of calls lives.

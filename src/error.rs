@@ -118,6 +118,15 @@ impl Error {
         self
     }
 
+    /// Sets the stage of a request that is a step of a larger operation; what token and quota have to say
+    /// stays theirs.
+    pub(crate) fn within(mut self, stage: Stage) -> Error {
+        if !matches!(self.0.stage, Some(Stage::Token | Stage::Quota)) {
+            self.0.stage = Some(stage);
+        }
+        self
+    }
+
     pub(crate) fn http(mut self, status: u16) -> Error {
         self.0.http_status = Some(status);
         self
@@ -147,6 +156,15 @@ impl Error {
     pub(crate) fn action(mut self, id: &str, action: Option<&str>) -> Error {
         self.0.action_id = Some(id.to_owned());
         self.0.action = action.map(Box::from);
+        self
+    }
+
+    /// Notes the action this is about, unless it is known already; `action` as last seen.
+    pub(crate) fn about(mut self, id: &str, action: Option<&str>) -> Error {
+        self.0.action_id.get_or_insert_with(|| id.to_owned());
+        if self.0.action.is_none() {
+            self.0.action = action.map(Box::from);
+        }
         self
     }
 

@@ -25,9 +25,10 @@ impl Account {
         loop {
             attempt += 1;
             let (token, permit) = self.admit(call, request.quota)?;
-            call.set_keeper(permit.keeper());
-            let sent = self.send(call, request, &url, &token);
-            call.set_keeper(None);
+            let part = self.request_of(call);
+            part.set_keeper(permit.keeper());
+            let sent = self.send(call, &part, request, &url, &token);
+            part.set_keeper(None);
             let (error, next) = match sent {
                 Ok(mut reply) => {
                     (reply.attempts, reply.purpose) = (attempt, request.purpose);
@@ -98,7 +99,8 @@ impl Account {
     /// Sends a request once. What changes something is unsettled until it is known that it did or did not.
     fn send(
         &self,
-        call: &Arc<Call>,
+        call: &Call,
+        part: &Arc<Call>,
         request: &Request,
         url: &str,
         token: &Token,
@@ -117,7 +119,7 @@ impl Account {
             body: request.body.as_deref().unwrap_or_default(),
             max_reply: request.max_reply,
         };
-        let outcome = self.http.send(call, &outgoing);
+        let outcome = self.http.send(part, &outgoing);
         let nothing_done = match &outcome {
             Ok(reply) => (300..500).contains(&reply.status),
             Err(failure) => !failure.may_have_been_received(),

@@ -19,6 +19,7 @@ use crate::quota::limits::Limits;
 use crate::quota::redis::{Fallback, Target};
 use crate::service::base_url::BaseUrl;
 use crate::service::cloud::Cloud;
+use crate::service::hosts::Hosts;
 use crate::token::TokenProvider;
 use crate::{Error, Result, Status};
 
@@ -59,6 +60,8 @@ pub struct Options {
     pub(crate) quota_redis: Option<Target>,
     #[cfg(feature = "redis")]
     pub(crate) quota_redis_fallback: Fallback,
+    pub(crate) download_hosts: Option<Hosts>,
+    pub(crate) max_package_bytes: Option<u64>,
     pub(crate) user_agent: Option<String>,
 }
 

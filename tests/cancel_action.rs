@@ -71,8 +71,10 @@ fn a_lost_reply_is_asked_for_again() {
     let sim = simulator();
     let client = client(&sim, &[("max_retries", "2")]);
     let id = running(&sim, &client);
-    sim.script(json!({"match": {"path_contains": "/cancel"}, "process": true, "close": "before_reply"}))
-        .unwrap();
+    sim.script(
+        json!({"match": {"path_contains": "/cancel"}, "process": true, "close": "before_reply"}),
+    )
+    .unwrap();
     // The second request finds the action cancelled and is refused.
     assert_eq!(client.cancel(&id, "x").ok()["cancelled"], true);
 }

@@ -17,6 +17,7 @@ mod strings;
 pub mod action;
 pub mod cancel;
 pub mod client;
+pub mod download;
 pub mod library;
 pub mod log;
 pub mod machine;

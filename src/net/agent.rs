@@ -12,11 +12,12 @@ use ureq::http;
 
 use super::dial::Dialer;
 use super::failure::Failure;
+use super::incoming::Incoming;
 use super::proxy::{Choice, Proxies};
 use super::reply::Reply;
 use super::resolve::OnConnect;
 use super::socket::{Exchange, Head};
-use super::tls;
+use super::tls::Trust;
 use crate::call::Call;
 use crate::service::endpoint::Method;
 use crate::token::Token;
@@ -25,7 +26,8 @@ use crate::{Result, Status};
 /// What is known before the first connection.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// Whether anything is reached over TLS; else no certificate store is needed.
+    /// Whether it is known that something is reached over TLS: then a certificate store must be there now, and
+    /// else when it turns out.
     pub secure: bool,
     pub extra_roots: Vec<CertificateDer<'static>>,
     pub proxy: Choice,
@@ -51,8 +53,9 @@ pub(crate) struct Http {
     agent: RwLock<Agent>,
     config: Config,
     dialer: Dialer,
-    /// The header lines that every request carries.
+    /// The header lines that every request carries, to the service and to others.
     lines: Arc<str>,
+    plain_lines: Arc<str>,
     connect_timeout: Duration,
     idle_timeout: Duration,
 }
@@ -75,7 +78,7 @@ impl Http {
             .max_idle_age(Duration::from_secs(30))
             .build();
         let dialer = Dialer {
-            tls: settings.secure.then(|| tls::config(&settings.extra_roots)).transpose()?,
+            tls: Arc::new(Trust::new(settings.extra_roots, settings.secure)?),
             proxies: Arc::new(Proxies::new(&settings.proxy, settings.no_proxy.as_deref())?),
             lookups: Arc::default(),
         };
@@ -86,6 +89,11 @@ impl Http {
             // The service compresses if it is offered; its replies are too small to gain from it.
             lines: format!(
                 "user-agent: {}\r\naccept: application/json\r\naccept-encoding: identity\r\n",
+                settings.user_agent
+            )
+            .into(),
+            plain_lines: format!(
+                "user-agent: {}\r\naccept: */*\r\naccept-encoding: identity\r\n",
                 settings.user_agent
             )
             .into(),
@@ -122,6 +130,28 @@ impl Http {
         // A clone shares the connections; the lock is not held while the request is under way.
         let agent = self.agent.read().clone();
         exchange_once(&agent, request).map_err(|failure| failure.sent(exchange.was_sent()))
+    }
+
+    /// Asks any host for something large, without a token: head now, body as the caller reads it.
+    pub(crate) fn fetch(
+        &self,
+        call: &Arc<Call>,
+        uri: &http::Uri,
+        headers: &[(&'static str, String)],
+    ) -> std::result::Result<Incoming, Failure> {
+        let mut builder = http::Request::get(uri);
+        for (name, value) in headers {
+            builder = builder.header(*name, value);
+        }
+        let unbuildable = |_| Failure::new(Status::Internal, "the request could not be built");
+        let request = builder.body(()).map_err(unbuildable)?;
+        let head = Head { lines: Arc::clone(&self.plain_lines), token: None };
+        let exchange = Exchange::enter(call, self.connect_timeout, self.idle_timeout, head);
+        let agent = self.agent.read().clone();
+        match agent.run(request) {
+            Ok(response) => Ok(Incoming::new(response, exchange)),
+            Err(error) => Err(Failure::unwrap(error).sent(exchange.was_sent())),
+        }
     }
 }
 

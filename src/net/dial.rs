@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustls::client::ClientConfig;
 use ureq::unversioned::transport::{ConnectionDetails, Connector};
 
 use super::failure::Failure;
@@ -11,14 +10,14 @@ use super::link::{Link, Stream};
 use super::proxy::{Proxies, Proxy};
 use super::resolve::Lookups;
 use super::socket::{Exchange, Socket};
-use super::{tls, tunnel};
-use crate::Status;
+use super::tls::{self, Trust};
+use super::tunnel;
+use crate::{Error, Status};
 
 /// Opens the connections of one client.
 #[derive(Clone, Debug)]
 pub(crate) struct Dialer {
-    /// Absent when nothing is reached over TLS.
-    pub tls: Option<Arc<ClientConfig>>,
+    pub tls: Arc<Trust>,
     pub proxies: Arc<Proxies>,
     pub lookups: Arc<Lookups>,
 }
@@ -48,9 +47,10 @@ impl Dialer {
             };
             Ok(match secure {
                 true => {
-                    let no_store = || Failure::new(Status::Internal, "no certificate store");
-                    let tls = self.tls.as_ref().ok_or_else(no_store)?;
-                    Stream::Tls(Box::new(tls::handshake(tls, host, socket)?))
+                    let unusable =
+                        |error: Error| Failure::new(error.status(), error.message().to_owned());
+                    let tls = self.tls.config().map_err(unusable)?;
+                    Stream::Tls(Box::new(tls::handshake(&tls, host, socket)?))
                 }
                 false => Stream::Plain(socket),
             })

@@ -4,6 +4,7 @@ pub(crate) mod agent;
 mod crypto;
 pub(crate) mod dial;
 pub(crate) mod failure;
+pub(crate) mod incoming;
 pub(crate) mod link;
 pub(crate) mod proxy;
 pub(crate) mod redact;

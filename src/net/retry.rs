@@ -49,6 +49,14 @@ pub(crate) fn after_error(error: &Error, repeatable: bool, attempt: u32, retries
     }
 }
 
+/// After a step of a larger operation failed, which can be taken again if its error says so.
+pub(crate) fn after_step(error: &Error, attempt: u32, retries: u32) -> Next {
+    match error.is_retryable() && !error.is_stop() && attempt <= retries {
+        true => Next::Again(pause(attempt, error.retry_after())),
+        false => Next::GiveUp,
+    }
+}
+
 /// Full jitter: anything from nothing to the bound, so that many clients do not return together.
 fn pause(attempt: u32, at_least: Option<Duration>) -> Duration {
     let doublings = attempt.saturating_sub(1).min(16);

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 
+use once_cell::sync::OnceCell;
 use rustls::client::ClientConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::{CertificateError, ClientConnection, StreamOwned};
@@ -17,8 +18,30 @@ use crate::{Error, Result, Status};
 /// A TLS stream over one of our sockets.
 pub(crate) type TlsStream = StreamOwned<ClientConnection, Socket>;
 
+/// Whom to trust, found out when it is first needed.
+#[derive(Debug)]
+pub(crate) struct Trust {
+    extra_roots: Vec<CertificateDer<'static>>,
+    config: OnceCell<Arc<ClientConfig>>,
+}
+
+impl Trust {
+    /// `now`: look for a certificate store at once, so that a client without one is not made.
+    pub(crate) fn new(extra_roots: Vec<CertificateDer<'static>>, now: bool) -> Result<Trust> {
+        let trust = Trust { extra_roots, config: OnceCell::new() };
+        if now {
+            trust.config()?;
+        }
+        Ok(trust)
+    }
+
+    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>> {
+        self.config.get_or_try_init(|| config(&self.extra_roots)).cloned()
+    }
+}
+
 /// TLS 1.2 and 1.3, ring, the system's trust. There is no way to switch verification off.
-pub(crate) fn config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>> {
+fn config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>> {
     let unusable = |error: rustls::Error| {
         let why = match error {
             rustls::Error::General(why) => why,

@@ -10,6 +10,7 @@ use crate::net::proxy::{self, Choice, Proxy};
 use crate::quota::limits::{self, Limits};
 use crate::service::base_url;
 use crate::service::cloud;
+use crate::service::hosts::{self, Hosts};
 
 /// The value's problem, to complete "option `x` …".
 pub(super) type Checked = std::result::Result<(), String>;
@@ -267,6 +268,21 @@ pub(crate) const TABLE: &[Spec] = &[
     redis::QUOTA_REDIS,
     #[cfg(any(feature = "redis", test))]
     redis::QUOTA_REDIS_FALLBACK,
+    text(
+        "download_hosts",
+        hosts::ACCEPTED,
+        hosts::DEFAULT,
+        "Hosts that a package link may lead to, with all names below them; besides, always the host of \
+         `api_url`. A link to any other host is refused, so that a forged one fetches nothing.",
+        |o, v| Hosts::parse(v).map(|v| o.download_hosts = Some(v)),
+    ),
+    number(
+        "max_package_bytes",
+        "0 to 18446744073709551615; 0 for no limit",
+        "17179869184",
+        "The largest package that mde_download_package and mde_fetch_package take: 16 GiB by default.",
+        |o, v| whole(v, 0, u64::MAX).map(|v| o.max_package_bytes = Some(v)),
+    ),
     text(
         "user_agent",
         "1 to 256 visible ASCII characters and spaces",

@@ -1,7 +1,8 @@
 //! The operations of the service this library calls: method, path, body, and which quota each spends.
 //!
 //! Sources: "Collect investigation package API", "Get machineAction API", "List machineActions API",
-//! "Get machine by ID API", "Cancel machine action API", "List machines API", "Find devices by internal IP API".
+//! "Get machine by ID API", "Get package SAS URI API", "Cancel machine action API", "List machines API", "Find
+//! devices by internal IP API".
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -191,6 +192,16 @@ pub(crate) fn actions(filter: &str, top: Option<usize>, skip: usize) -> Request 
 /// A further page, at the target that the service's `@odata.nextLink` named.
 pub(crate) fn actions_at(target: String) -> Request {
     get(target, Quota::List, ONE_PAGE, "list machine actions")
+}
+
+/// `GET /api/machineactions/{id}/getPackageUri`
+pub(crate) fn package_uri(action_id: &str) -> Request {
+    get(
+        format!("/api/machineactions/{}/getPackageUri", escape(action_id)),
+        Quota::Link,
+        ONE_RECORD,
+        "get the link to the package",
+    )
 }
 
 /// `GET /api/machines/{id}`, where id may also be a computer name.

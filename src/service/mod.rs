@@ -4,5 +4,6 @@ pub(crate) mod base_url;
 pub(crate) mod cloud;
 pub(crate) mod endpoint;
 pub(crate) mod fault;
+pub(crate) mod hosts;
 pub(crate) mod machine;
 pub(crate) mod model;

@@ -79,6 +79,7 @@ pub struct MachineAction {
     status: ActionStatus,
     kind: Option<String>,
     machine_id: Option<String>,
+    computer_name: Option<String>,
     comment: Option<String>,
     created: Option<String>,
 }
@@ -102,6 +103,7 @@ impl MachineAction {
             status: ActionStatus::from_name(view.status.as_deref().unwrap_or_default()),
             kind: view.kind,
             machine_id: view.machine_id,
+            computer_name: view.computer_name.filter(|name| !name.is_empty()),
             comment: view.comment,
             created: view.created,
         })
@@ -135,6 +137,11 @@ impl MachineAction {
     /// The device's id, 40 hexadecimal digits.
     pub fn machine_id(&self) -> Option<&str> {
         self.machine_id.as_deref()
+    }
+
+    /// The device's DNS name; unknown to the service in an action's first moments.
+    pub fn computer_name(&self) -> Option<&str> {
+        self.computer_name.as_deref()
     }
 
     /// The comment given when the action was requested.
@@ -208,6 +215,8 @@ struct View {
     kind: Option<String>,
     #[serde(default, rename = "machineId", deserialize_with = "text")]
     machine_id: Option<String>,
+    #[serde(default, rename = "computerDnsName", deserialize_with = "text")]
+    computer_name: Option<String>,
     #[serde(default, rename = "requestorComment", deserialize_with = "text")]
     comment: Option<String>,
     #[serde(default, rename = "creationDateTimeUtc", deserialize_with = "text")]

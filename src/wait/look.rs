@@ -24,11 +24,9 @@ const MOST_READS: usize = 10;
 /// Looks at every wanted action once, as far as that can be done with one list and a few reads. What it could
 /// not look at is not in the result.
 pub(super) fn look(account: &Account, call: &Arc<Call>, wanted: &[Wanted]) -> Vec<(u64, News)> {
-    // A reply that hangs must not hold up all others.
-    let part = Arc::new(call.part(account.timeout.unwrap_or(Duration::MAX)));
     match wanted {
-        [one] => vec![(one.number, read(account, &part, &one.action_id))],
-        several => match list(account, &part, several) {
+        [one] => vec![(one.number, read(account, call, &one.action_id))],
+        several => match list(account, call, several) {
             Ok(news) => news,
             Err(error) => {
                 several.iter().map(|one| (one.number, News::Failed(error.clone()))).collect()

@@ -120,9 +120,9 @@ impl Watch<'_> {
         let action = self.seen.as_ref()?;
         let error = match action.status() {
             ActionStatus::Succeeded => return Some(Ok(action.clone())),
-            state => end_error(state)?,
+            state => bad_end(state)?,
         };
-        Some(Err(error.action(action.id(), Some(action.json()))))
+        Some(Err(error.at(Stage::Wait).action(action.id(), Some(action.json()))))
     }
 
     fn unknown_for_too_long(&mut self, now: Instant) -> Option<Error> {
@@ -176,22 +176,23 @@ impl Watch<'_> {
 }
 
 /// The error that a bad end is; `None` for every other state.
-pub(crate) fn end_error(state: &ActionStatus) -> Option<Error> {
+pub(crate) fn bad_end(state: &ActionStatus) -> Option<Error> {
     let (status, message) = match state {
         ActionStatus::Failed => (
             Status::ActionFailed,
-            "the device could not carry out the action; see errorHResult and the device's own log, and start \
-             another one",
+            "the device could not carry out the action, so there is no package; start another one",
         ),
         ActionStatus::TimeOut => (
             Status::ActionTimedOut,
             "the device did not take up or finish the action in time; it may be offline, so start another one \
              when it is back",
         ),
-        ActionStatus::Cancelled => (Status::ActionCancelled, "the action was cancelled"),
+        ActionStatus::Cancelled => {
+            (Status::ActionCancelled, "the action was cancelled; start another one if it is needed")
+        }
         _ => return None,
     };
-    Some(Error::new(status, message).at(Stage::Wait))
+    Some(Error::new(status, message))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
  */
 #include "support.h"
 
-enum { NOWHERE = -1, MAX_ARGUMENTS = 5 };
+enum { NOWHERE = -1, MAX_ARGUMENTS = 6 };
 
 /* NULL in place `at`, something valid in the others. */
 #define UNLESS(at, value) (null_at == (at) ? NULL : (value))
@@ -210,6 +210,10 @@ static int32_t list_actions(int null_at, char **json) {
     return mde_list_actions(UNLESS(0, client), UNLESS(1, ""), UNLESS(2, cancel), json);
 }
 
+static int32_t get_package_uri(int null_at, char **json) {
+    return mde_get_package_uri(UNLESS(0, client), UNLESS(1, ACTION), UNLESS(2, cancel), json);
+}
+
 static int32_t ignore_event(void *user_data, const char *event_json) {
     (void)user_data;
     (void)event_json;
@@ -228,6 +232,11 @@ static int32_t cancel_action(int null_at, char **json) {
 
 static int32_t find_machines(int null_at, char **json) {
     return mde_find_machines(UNLESS(0, client), UNLESS(1, MACHINE), UNLESS(2, cancel), json);
+}
+
+static int32_t download_package(int null_at, char **json) {
+    return mde_download_package(UNLESS(0, client), UNLESS(1, ACTION), UNLESS(2, "."),
+                                UNLESS(3, ignore_event), UNLESS(4, &garbage), UNLESS(5, cancel), json);
 }
 
 static int32_t quota_status(int null_at, char **json) {
@@ -297,6 +306,15 @@ static const struct row {
       {"cancel", MDE_ERR_CONNECT}}},
     {"mde_find_machines", find_machines, DOCUMENT, MDE_ERR_CONNECT,
      {{"client", MDE_ERR_NULL}, {"query", MDE_ERR_NULL}, {"cancel", MDE_ERR_CONNECT}}},
+    {"mde_get_package_uri", get_package_uri, DOCUMENT, MDE_ERR_CONNECT,
+     {{"client", MDE_ERR_NULL}, {"action_id", MDE_ERR_NULL}, {"cancel", MDE_ERR_CONNECT}}},
+    {"mde_download_package", download_package, DOCUMENT, MDE_ERR_CONNECT,
+     {{"client", MDE_ERR_NULL},
+      {"action_id", MDE_ERR_NULL},
+      {"path", MDE_ERR_NULL},
+      {"progress", MDE_ERR_CONNECT},
+      {"user_data", MDE_ERR_CONNECT},
+      {"cancel", MDE_ERR_CONNECT}}},
     {"mde_quota_status", quota_status, DOCUMENT, MDE_OK, {{"client", MDE_ERR_NULL}}},
 };
 

@@ -1,0 +1,211 @@
+//! From a finished collection to a checked file: under its final name there is only ever a whole package.
+//!
+//! Beside the file to be, `<file>.part` grows, and `<file>.part.json` notes what it is a part of, so that a call
+//! that ended early, even with its process, is carried on by the next one.
+
+mod blob;
+mod check;
+mod notes;
+mod part;
+mod place;
+mod rate;
+mod reply;
+#[cfg(unix)]
+#[path = "system_unix.rs"]
+mod system;
+#[cfg(windows)]
+#[path = "system_windows.rs"]
+mod system;
+mod transfer;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::account::Account;
+use crate::actions;
+use crate::call::Call;
+use crate::link;
+use crate::log::{self, Level};
+use crate::progress::{Event, Reporter};
+use crate::service::model::MachineAction;
+use crate::{Error, Result, Stage, Status};
+
+use part::Part;
+use place::Place;
+
+/// A package on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Package {
+    /// Where it is.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// The SHA-256 of the file, in lower-case hexadecimal digits.
+    pub sha256: String,
+    /// How many entries the zip has.
+    pub entries: u64,
+    /// The action that collected it.
+    pub action_id: String,
+    /// The device it is from, where the action tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine_id: Option<String>,
+    /// The name of that device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub computer_name: Option<String>,
+    /// It had been downloaded by an earlier call, and this one only checked that it still is what it was.
+    pub existing: bool,
+}
+
+impl Package {
+    /// `{"package":{"path":"…","bytes":…,"sha256":"…","entries":…,"action_id":"…",…}}`
+    pub fn to_json(&self) -> String {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            package: &'a Package,
+        }
+        // Strings and numbers always serialise.
+        serde_json::to_string(&Document { package: self }).unwrap_or_default()
+    }
+}
+
+/// Downloads the package of an action to `path`.
+pub(crate) fn download(
+    account: &Account,
+    call: &Arc<Call>,
+    action_id: &str,
+    path: &str,
+    reporter: &mut Reporter<'_, '_>,
+) -> Result<Package> {
+    let about = |error: Error| error.about(action_id, None);
+    let spot = place::look(path).map_err(about)?;
+    // Costs a cheap request and may save one of the two links that can be had in a minute.
+    let action = actions::read(account, call, action_id)
+        .map_err(|error| about(error.within(Stage::Download)))?;
+    link::has_succeeded(&action).map_err(|error| error.at(Stage::Download))?;
+    let place = spot.place(&action);
+    Job { account, call, action: &action, action_id, place }
+        .run(reporter)
+        .map_err(|error| error.about(action_id, Some(action.json())))
+}
+
+struct Job<'a> {
+    account: &'a Account,
+    call: &'a Arc<Call>,
+    action: &'a MachineAction,
+    action_id: &'a str,
+    place: Place,
+}
+
+impl Job<'_> {
+    /// What can go wrong without the network goes wrong before a link is asked for.
+    fn run(&self, reporter: &mut Reporter<'_, '_>) -> Result<Package> {
+        if let Some(package) = self.existing(reporter)? {
+            return Ok(package);
+        }
+        let lock = self.place.lock()?;
+        // Somebody else may have finished it meanwhile.
+        if let Some(package) = self.existing(reporter)? {
+            return Ok(package);
+        }
+        let mut part = Part::resume(&self.place, lock, self.action_id, |file, length| {
+            check::hash(file, length, &mut self.watch(reporter))
+        })?;
+        let entries = self.complete(&mut part, reporter)?;
+        let (bytes, sha256) = (part.length(), part.sha256());
+        part.seal(&sha256)?;
+        Ok(self.package(bytes, sha256, entries, false))
+    }
+
+    /// Fetches what is missing and checks the whole; a second time if the first came about in pieces, of which
+    /// one may not have belonged to the rest.
+    fn complete(&self, part: &mut Part<'_>, reporter: &mut Reporter<'_, '_>) -> Result<u64> {
+        loop {
+            let Job { account, call, action_id, .. } = *self;
+            transfer::run(account, call, action_id, part, reporter)?;
+            let checked = check::verify(part.file(), part.length(), &mut self.watch(reporter));
+            match checked {
+                Ok(entries) => return Ok(entries),
+                Err(error) if error.status() != Status::Integrity => return Err(error),
+                Err(error) if part.is_pieced() => {
+                    log::line(Level::Warn, || format!("{}: starting over", error.message()));
+                    part.restart()?;
+                }
+                Err(error) => {
+                    part.discard();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// The package, if an earlier call got as far as giving it its name.
+    fn existing(&self, reporter: &mut Reporter<'_, '_>) -> Result<Option<Package>> {
+        let Some(file) = self.place.open_final()? else {
+            return Ok(None);
+        };
+        let Some(receipt) = file.receipt(self.action_id) else {
+            return Err(self.place.taken());
+        };
+        let digest = check::hash(file.file(), receipt.bytes, &mut self.watch(reporter))?;
+        if check::hex(digest.finish().as_ref()) != receipt.sha256 {
+            return Err(self.place.taken());
+        }
+        let entries = check::verify(file.file(), receipt.bytes, &mut self.watch(reporter))?;
+        file.tidy(&receipt);
+        Ok(Some(self.package(receipt.bytes, receipt.sha256, entries, true)))
+    }
+
+    fn package(&self, bytes: u64, sha256: String, entries: u64, existing: bool) -> Package {
+        Package {
+            path: self.place.shown().to_owned(),
+            bytes,
+            sha256,
+            entries,
+            action_id: self.action_id.to_owned(),
+            machine_id: self.action.machine_id().map(str::to_owned),
+            computer_name: self.action.computer_name().map(str::to_owned),
+            existing,
+        }
+    }
+
+    /// Tells how far a check has come, and whether it may go on.
+    fn watch<'a>(
+        &'a self,
+        reporter: &'a mut Reporter<'_, '_>,
+    ) -> impl FnMut(u64, u64) -> Result<()> + 'a {
+        move |bytes, total| {
+            let now = std::time::Instant::now();
+            self.call.check_at(now).map_err(|stop| Error::from(stop).at(Stage::Verify))?;
+            reporter.steady(now, || Event::Verifying { action_id: self.action_id, bytes, total })
+        }
+    }
+}
+
+/// A local file that could not be used; says which, and what was to be done with it.
+fn file_error(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Error {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    let path = shown(path);
+    match error.kind() {
+        StorageFull | QuotaExceeded => Error::new(
+            Status::DiskFull,
+            format!(
+                "cannot {doing} `{path}`: the disk is full; make room and repeat the call, which carries on \
+                 where this one stopped"
+            ),
+        )
+        .retryable(true),
+        _ => {
+            let why = crate::net::failure::reason(error);
+            Error::new(Status::File, format!("cannot {doing} `{path}`: {why}"))
+        }
+    }
+    .at(Stage::Download)
+}
+
+/// A path on one line.
+fn shown(path: &std::path::Path) -> String {
+    let text = path.to_string_lossy();
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}

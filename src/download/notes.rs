@@ -1,0 +1,107 @@
+//! What is noted beside a part, and about a whole.
+
+use serde::{Deserialize, Serialize};
+
+/// What a part is a part of: `<file>.part.json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Notes {
+    pub action_id: String,
+    /// The host's names for this version of the package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<String>,
+    /// The length of the whole, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// The whole was fetched and checked, and has this hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+impl Notes {
+    pub(super) fn of(action_id: &str) -> Notes {
+        Notes { action_id: action_id.to_owned(), ..Notes::default() }
+    }
+
+    /// Whether another version than the one noted is being offered.
+    pub(super) fn differs(&self, etag: Option<&str>, modified: Option<&str>) -> bool {
+        match (self.etag.as_deref(), etag) {
+            (Some(ours), Some(theirs)) => opaque(ours) != opaque(theirs),
+            _ => match (self.last_modified.as_deref(), modified) {
+                (Some(ours), Some(theirs)) => ours != theirs,
+                _ => false,
+            },
+        }
+    }
+
+    /// What to put into `If-Range`. A weak tag does not vouch for bytes, and is not allowed there.
+    pub(super) fn if_range(&self) -> Option<&str> {
+        match self.etag.as_deref() {
+            Some(etag) if !etag.starts_with("W/") => Some(etag),
+            _ => self.last_modified.as_deref(),
+        }
+    }
+}
+
+fn opaque(etag: &str) -> &str {
+    etag.strip_prefix("W/").unwrap_or(etag)
+}
+
+/// That a file is the checked package of an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Receipt {
+    pub action_id: String,
+    pub bytes: u64,
+    pub sha256: String,
+}
+
+impl Receipt {
+    /// One line, for an attribute of the file.
+    pub(super) fn to_line(&self) -> String {
+        format!("1 {} {} {}", self.action_id, self.bytes, self.sha256)
+    }
+
+    pub(super) fn from_line(line: &str) -> Option<Receipt> {
+        let mut words = line.split(' ');
+        let (version, action_id) = (words.next()?, words.next()?.to_owned());
+        let (bytes, sha256) = (words.next()?.parse().ok()?, words.next()?.to_owned());
+        (version == "1" && words.next().is_none()).then_some(Receipt { action_id, bytes, sha256 })
+    }
+
+    pub(super) fn from_notes(notes: Notes) -> Option<Receipt> {
+        let Notes { action_id, total: Some(bytes), sha256: Some(sha256), .. } = notes else {
+            return None;
+        };
+        Some(Receipt { action_id, bytes, sha256 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receipts_come_back() {
+        let receipt = Receipt { action_id: "a-1".into(), bytes: 7, sha256: "ff".into() };
+        assert_eq!(Receipt::from_line(&receipt.to_line()), Some(receipt));
+        for bad in ["", "1", "2 a 7 ff", "1 a x ff", "1 a 7", "1 a 7 ff more"] {
+            assert_eq!(Receipt::from_line(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn versions_are_told_apart_by_the_best_name_they_share() {
+        let mut notes = Notes::of("a");
+        assert!(!notes.differs(Some("\"1\""), None));
+        notes.last_modified = Some("Mon".into());
+        assert!(notes.differs(None, Some("Tue")));
+        assert_eq!(notes.if_range(), Some("Mon"));
+        notes.etag = Some("W/\"1\"".into());
+        assert!(!notes.differs(Some("\"1\""), Some("Tue")));
+        assert!(notes.differs(Some("\"2\""), Some("Mon")));
+        assert_eq!(notes.if_range(), Some("Mon"));
+        notes.etag = Some("\"1\"".into());
+        assert_eq!(notes.if_range(), Some("\"1\""));
+    }
+}

@@ -1,0 +1,421 @@
+//! Fetching what is missing: over links that expire, connections that break and packages that change.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ureq::http::Uri;
+use ureq::http::uri::Parts;
+
+use super::blob;
+use super::notes::Notes;
+use super::part::Part;
+use super::rate::Rate;
+use super::reply::{self, Meaning};
+use crate::account::Account;
+use crate::call::Call;
+use crate::link::{self, PackageUri};
+use crate::log::{self, Level};
+use crate::net::failure::Failure;
+use crate::net::incoming::Incoming;
+use crate::net::retry::{self, Next};
+use crate::progress::{Event, Reporter};
+use crate::{Error, Result, Stage, Status};
+
+/// What is written at once. Large writes are cheap writes.
+const BLOCK: usize = 512 * 1024;
+/// What has arrived is written at least so often, and told.
+const PACE: Duration = Duration::from_millis(200);
+/// An attempt that brought less than this was as good as none.
+const PROGRESS: u64 = 64 * 1024;
+/// How often a package may change under our hands.
+const MAX_CHANGES: u32 = 3;
+const MAX_REDIRECTS: u32 = 3;
+
+/// Fetches until the part is whole.
+pub(super) fn run(
+    account: &Account,
+    call: &Arc<Call>,
+    action_id: &str,
+    part: &mut Part<'_>,
+    reporter: &mut Reporter<'_, '_>,
+) -> Result<()> {
+    let mut transfer = Transfer {
+        account,
+        call,
+        action_id,
+        rate: Rate::new(Instant::now(), part.length()),
+        furthest: part.length(),
+        part,
+        reporter,
+        link: None,
+        buffer: vec![0; BLOCK],
+        ranges: true,
+        failures: 0,
+        changes: 0,
+        requests: 0,
+    };
+    while !transfer.part.is_whole() {
+        transfer.round()?;
+    }
+    transfer.tell()
+}
+
+struct Transfer<'a, 'p, 'r, 's> {
+    account: &'a Account,
+    call: &'a Arc<Call>,
+    action_id: &'a str,
+    part: &'a mut Part<'p>,
+    reporter: &'a mut Reporter<'r, 's>,
+    link: Option<Link>,
+    buffer: Vec<u8>,
+    rate: Rate,
+    /// Whether the host is asked for ranges; not any more once it got them wrong.
+    ranges: bool,
+    /// Attempts in a row that brought nothing.
+    failures: u32,
+    changes: u32,
+    requests: u32,
+    furthest: u64,
+}
+
+struct Link {
+    uri: PackageUri,
+    /// It has led to the package before.
+    proven: bool,
+}
+
+/// How an attempt ended without an end of the package.
+enum Ended {
+    /// The link leads nowhere, or nowhere any more.
+    LinkRefused(Error),
+    Changed,
+    WrongRange,
+    /// May go better next time, if the error says so.
+    Failed(Error),
+    /// Nothing more to try.
+    Final(Error),
+}
+
+impl Transfer<'_, '_, '_, '_> {
+    /// One attempt, and what to do about how it ended.
+    fn round(&mut self) -> Result<()> {
+        let mut link = match self.link.take() {
+            Some(link) => link,
+            None => {
+                Link { uri: link::get(self.account, self.call, self.action_id)?, proven: false }
+            }
+        };
+        let outcome = self.attempt(&mut link);
+        if self.part.length() >= self.furthest.saturating_add(PROGRESS) {
+            self.failures = 0;
+        }
+        self.furthest = self.furthest.max(self.part.length());
+        match outcome {
+            Ok(()) => {
+                self.link = Some(link);
+                Ok(())
+            }
+            // Links live about a minute: that this one has had its time is no failure.
+            Err(Ended::LinkRefused(error)) if link.proven => {
+                log::line(Level::Info, || format!("asking for a new link: {}", error.message()));
+                Ok(())
+            }
+            Err(Ended::LinkRefused(error)) => self.again(error),
+            Err(Ended::Failed(error)) => {
+                self.link = Some(link);
+                self.again(error)
+            }
+            Err(Ended::WrongRange) if self.ranges => {
+                self.ranges = false;
+                self.link = Some(link);
+                self.part.restart()
+            }
+            Err(Ended::WrongRange) => {
+                Err(self.dressed(protocol("the host sent another range than was asked for")))
+            }
+            Err(Ended::Changed) => {
+                self.link = Some(link);
+                self.changed()
+            }
+            Err(Ended::Final(error)) => Err(self.dressed(error)),
+        }
+    }
+
+    fn changed(&mut self) -> Result<()> {
+        self.changes += 1;
+        if self.changes > MAX_CHANGES {
+            let message = "the package keeps changing while it is downloaded; try again later";
+            let error = Error::new(Status::Integrity, message).retryable(true);
+            return Err(self.dressed(error));
+        }
+        log::line(Level::Warn, || "the package has changed: starting over".to_owned());
+        self.part.restart()
+    }
+
+    /// Pauses before the next attempt, if there is to be one.
+    fn again(&mut self, error: Error) -> Result<()> {
+        self.failures += 1;
+        match retry::after_step(&error, self.failures, self.account.max_retries) {
+            Next::Again(pause) if self.call.has_time_for(pause) => {
+                log::line(Level::Warn, || {
+                    format!("{}: trying again in {} ms", error.message(), pause.as_millis())
+                });
+                self.call.pause(pause).map_err(|stop| self.dressed(Error::from(stop)))
+            }
+            _ => Err(self.dressed(error)),
+        }
+    }
+
+    fn dressed(&self, error: Error) -> Error {
+        let error = error.within(Stage::Download);
+        if self.requests > 0 { error.attempts(self.requests) } else { error }
+    }
+
+    /// Asks once and takes what comes.
+    fn attempt(&mut self, link: &mut Link) -> std::result::Result<(), Ended> {
+        let (mut incoming, host) = self.open(link.uri.uri())?;
+        let header = |name| incoming.header(name);
+        let (etag, modified) = (header("etag"), header("last-modified"));
+        let head = reply::Head {
+            status: incoming.status,
+            length: incoming.length(),
+            range: header("content-range"),
+            etag,
+            modified,
+            encoding: header("content-encoding"),
+        };
+        let notes = Notes {
+            etag: etag.map(str::to_owned),
+            last_modified: modified.map(str::to_owned),
+            total: head.length,
+            ..Notes::of(self.action_id)
+        };
+        match reply::meaning(&head, self.part.length(), self.part.notes()) {
+            Meaning::Whole => {
+                link.proven = true;
+                let expected = notes.total;
+                self.part.restart().map_err(Ended::Final)?;
+                self.expect(notes)?;
+                self.absorb(&mut incoming, expected)
+            }
+            Meaning::Rest { end, total } => {
+                link.proven = true;
+                let known = self.part.notes().clone();
+                let total = total.or(known.total);
+                self.expect(Notes { total, ..merged(known, notes) })?;
+                self.absorb(&mut incoming, Some(end))
+            }
+            Meaning::Complete => self.part.is_complete().map_err(Ended::Final),
+            Meaning::Changed => Err(Ended::Changed),
+            Meaning::WrongRange => Err(Ended::WrongRange),
+            Meaning::Encoded => {
+                Err(Ended::Final(protocol("the host sent the package in an encoding")))
+            }
+            Meaning::Empty => Err(Ended::LinkRefused(empty(incoming.status))),
+            Meaning::Refused => Err(refused(&mut incoming, &host)),
+        }
+    }
+
+    /// Sends the request, following a few redirects to hosts that are allowed. No token goes with it.
+    fn open(&mut self, uri: &Uri) -> std::result::Result<(Incoming, String), Ended> {
+        let mut headers = Vec::new();
+        let have = self.part.length();
+        if have > 0 && self.ranges {
+            headers.push(("range", format!("bytes={have}-")));
+            let version = self.part.notes().if_range().map(str::to_owned);
+            headers.extend(version.map(|version| ("if-range", version)));
+        }
+        let mut uri = uri.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            self.requests += 1;
+            let incoming = self.account.http.fetch(self.call, &uri, &headers).map_err(lost)?;
+            let host = uri.host().unwrap_or_default().to_owned();
+            log::line(Level::Debug, || {
+                format!("GET the package from {host}, from byte {have}: HTTP {}", incoming.status)
+            });
+            if !matches!(incoming.status, 301 | 302 | 303 | 307 | 308) {
+                return Ok((incoming, host));
+            }
+            let led = |problem: String| Ended::Final(protocol(&format!("a redirect {problem}")));
+            let target = incoming.header("location").and_then(|to| resolve(&uri, to));
+            uri = target.ok_or_else(|| led("leads nowhere".to_owned()))?;
+            self.account.download_hosts.check(&uri).map_err(led)?;
+        }
+        Err(Ended::Final(protocol("the host redirects without end")))
+    }
+
+    fn expect(&mut self, notes: Notes) -> std::result::Result<(), Ended> {
+        self.check_size(notes.total.unwrap_or_default())?;
+        self.part.expect(notes).map_err(Ended::Final)?;
+        self.tell().map_err(Ended::Final)
+    }
+
+    fn check_size(&mut self, bytes: u64) -> std::result::Result<(), Ended> {
+        let limit = self.account.max_package_bytes;
+        if bytes <= limit {
+            return Ok(());
+        }
+        self.part.discard();
+        let message =
+            format!("the package is larger than the {limit} bytes of `max_package_bytes`");
+        Err(Ended::Final(Error::new(Status::Integrity, message)))
+    }
+
+    /// Takes a body to its end, which is at `expected` if that is known.
+    fn absorb(
+        &mut self,
+        incoming: &mut Incoming,
+        expected: Option<u64>,
+    ) -> std::result::Result<(), Ended> {
+        let mut told = Instant::now();
+        loop {
+            let mut filled = 0;
+            let end = loop {
+                let space = self.buffer.get_mut(filled..).unwrap_or_default();
+                match incoming.read(space) {
+                    Ok(0) => break Some(Ok(())),
+                    Ok(got) => filled += got,
+                    Err(failure) => break Some(Err(failure)),
+                }
+                if filled == BLOCK || told.elapsed() >= PACE {
+                    break None;
+                }
+            };
+            self.check_size(self.part.length().saturating_add(filled as u64))?;
+            let block = self.buffer.get(..filled).unwrap_or_default();
+            self.part.append(block).map_err(Ended::Final)?;
+            told = Instant::now();
+            let bytes = self.part.length();
+            let bytes_per_second = self.rate.at(told, bytes);
+            let (action_id, total) = (self.action_id, self.part.notes().total);
+            self.reporter
+                .steady(told, || Event::Downloading { action_id, bytes, total, bytes_per_second })
+                .map_err(Ended::Final)?;
+            match end {
+                None => {}
+                Some(Err(failure)) => return Err(lost(failure)),
+                Some(Ok(())) => return self.ended(incoming, expected),
+            }
+        }
+    }
+
+    /// The body has ended as HTTP has it; whether that is the end of the package is another question.
+    fn ended(
+        &mut self,
+        incoming: &Incoming,
+        expected: Option<u64>,
+    ) -> std::result::Result<(), Ended> {
+        let have = self.part.length();
+        match expected {
+            Some(expected) if have < expected => {
+                let message = format!(
+                    "the connection ended after {have} of {expected} bytes of the package; try again"
+                );
+                Err(Ended::Failed(Error::new(Status::Broken, message)))
+            }
+            Some(expected) if have > expected => Err(Ended::WrongRange),
+            Some(_) => Ok(()),
+            None if have == 0 => Err(Ended::LinkRefused(empty(incoming.status))),
+            None => {
+                if incoming.ends_with_the_connection() {
+                    // Without TLS an early end looks like the end.
+                    self.part.set_pieced();
+                }
+                self.part.is_complete().map_err(Ended::Final)
+            }
+        }
+    }
+
+    /// A step on the way: told whatever the pace.
+    fn tell(&mut self) -> Result<()> {
+        let bytes = self.part.length();
+        let bytes_per_second = self.rate.at(Instant::now(), bytes);
+        let (action_id, total) = (self.action_id, self.part.notes().total);
+        self.reporter.step(&Event::Downloading { action_id, bytes, total, bytes_per_second })
+    }
+}
+
+/// What the host says now, and what it said before where it says nothing now.
+fn merged(known: Notes, now: Notes) -> Notes {
+    Notes {
+        etag: now.etag.or(known.etag),
+        last_modified: now.last_modified.or(known.last_modified),
+        ..known
+    }
+}
+
+fn protocol(message: &str) -> Error {
+    let advice = "check what lies between here and the download host";
+    Error::new(Status::Protocol, format!("cannot download the package: {message}; {advice}"))
+}
+
+fn empty(http_status: u16) -> Error {
+    let message =
+        "the download host sent nothing, as it may when a link is no longer good; try again";
+    Error::new(Status::Broken, message).http(http_status)
+}
+
+fn lost(failure: Failure) -> Ended {
+    let error = Error::from(failure).within(Stage::Download);
+    if error.is_stop() { Ended::Final(error) } else { Ended::Failed(error) }
+}
+
+/// An error reply: about the link, or about the host.
+fn refused(incoming: &mut Incoming, host: &str) -> Ended {
+    let status = incoming.status;
+    let body = match incoming.read_beginning(blob::MAX_DOCUMENT) {
+        Ok(body) => body,
+        Err(failure) => {
+            let stopped = lost(failure);
+            if matches!(stopped, Ended::Final(_)) {
+                return stopped;
+            }
+            Vec::new()
+        }
+    };
+    let head = blob::Head {
+        status,
+        host,
+        code: incoming.header("x-ms-error-code"),
+        request_id: incoming.header("x-ms-request-id"),
+        retry_after: incoming.header("retry-after"),
+        date: incoming.header("date"),
+    };
+    let error = blob::error(&head, &body);
+    match status {
+        401 | 403 | 404 | 410 => Ended::LinkRefused(error),
+        _ => Ended::Failed(error),
+    }
+}
+
+/// Where a redirect leads: to an address, or to another path of the same host.
+fn resolve(from: &Uri, to: &str) -> Option<Uri> {
+    if !to.starts_with('/') || to.starts_with("//") {
+        return to.parse().ok();
+    }
+    let mut parts = Parts::default();
+    parts.scheme = from.scheme().cloned();
+    parts.authority = from.authority().cloned();
+    parts.path_and_query = to.parse().ok();
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_are_resolved() {
+        let from: Uri = "https://a.example:8443/x?token=1".parse().unwrap();
+        for (to, expected) in [
+            ("/y?z=%2f", Some("https://a.example:8443/y?z=%2f")),
+            ("https://b.example/y", Some("https://b.example/y")),
+            ("http://[", None),
+        ] {
+            let resolved = resolve(&from, to).map(|uri| uri.to_string());
+            assert_eq!(resolved.as_deref(), expected, "{to}");
+        }
+        // Parsed, but without a scheme, so the check of the host refuses it.
+        assert!(resolve(&from, "//c.example/y").is_none_or(|uri| uri.scheme().is_none()));
+    }
+}
