@@ -15,6 +15,7 @@ mod system;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;
+mod transaction;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,7 +25,8 @@ use parking_lot::{Mutex, MutexGuard};
 pub(super) use self::layout::{Entry, Gate};
 use self::standing::nanos;
 pub(super) use self::standing::{Decision, Standing, memory};
-use self::store::{Store, Transaction, Trouble};
+use self::store::Store;
+use self::transaction::{Pause, Transaction, Trouble};
 use super::ledger::{
     self, Answer, BETWEEN_WARNINGS, FIRST_RETRY, LAST_RETRY, Ledger, Outcome, Slot, View, lease,
 };
@@ -85,8 +87,8 @@ impl FileLedger {
     fn transact(
         &self,
         state: &mut State,
-        pause: store::Pause<'_>,
-        act: &mut dyn FnMut(&Transaction<'_>) -> Result<(), Trouble>,
+        pause: Pause<'_>,
+        act: &mut dyn FnMut(&Transaction) -> Result<(), Trouble>,
     ) -> Result<(), Refusal> {
         if state.trouble.as_ref().is_some_and(|(_, retry_at)| Instant::now() < *retry_at) {
             return Ok(());
@@ -143,7 +145,7 @@ impl FileLedger {
     fn briefly(
         &self,
         patience: Duration,
-        act: &mut dyn FnMut(&Transaction<'_>) -> Result<(), Trouble>,
+        act: &mut dyn FnMut(&Transaction) -> Result<(), Trouble>,
     ) {
         let until = Instant::now() + patience;
         let Some(mut state) = self.state.try_lock_until(until) else {

@@ -1,6 +1,6 @@
 //! What the quota file needs of a Unix system.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -28,13 +28,10 @@ pub(super) fn unlock(file: &File) {
     let _ = flock(file, FlockOperation::Unlock);
 }
 
-/// Whether others who open the path get the same file.
-pub(super) fn is_still_at(file: &File, path: &Path) -> bool {
-    let id = |meta: &std::fs::Metadata| (meta.dev(), meta.ino());
-    match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(ours), Ok(theirs)) => id(&ours) == id(&theirs),
-        _ => false,
-    }
+/// Whether others who open the path get the file that is open.
+pub(super) fn is_still_at(open: &Metadata, path: &Path) -> bool {
+    let id = |meta: &Metadata| (meta.dev(), meta.ino());
+    std::fs::metadata(path).is_ok_and(|there| id(&there) == id(open))
 }
 
 pub(super) fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {

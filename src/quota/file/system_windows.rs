@@ -1,6 +1,6 @@
 //! What the quota file needs of Windows.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::windows::fs::FileExt;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub(super) fn unlock(file: &File) {
 }
 
 /// A file that is open cannot be taken away here.
-pub(super) fn is_still_at(_: &File, path: &Path) -> bool {
+pub(super) fn is_still_at(_: &Metadata, path: &Path) -> bool {
     path.exists()
 }
 

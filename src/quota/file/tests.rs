@@ -352,7 +352,9 @@ fn who_waits_for_the_lock_can_be_stopped_and_a_holder_that_hangs_is_not_waited_f
     let began = Instant::now();
     let answer = ledger.begin(COLLECT, limits.of(COLLECT), &self::call());
     assert!(matches!(answer, Ok(Answer::Unavailable)), "{answer:?}");
-    assert!(began.elapsed() >= store::PATIENCE && began.elapsed() < store::PATIENCE * 2);
+    assert!(
+        began.elapsed() >= transaction::PATIENCE && began.elapsed() < transaction::PATIENCE * 2
+    );
     other.flush().unwrap();
 }
 
