@@ -15,15 +15,15 @@ pub(super) struct Scripts {
 }
 
 macro_rules! script {
-    ($file:literal) => {
-        Script::new(concat!(include_str!("lua/log.lua"), include_str!($file)))
+    ($($file:literal),+) => {
+        Script::new(concat!(include_str!("lua/log.lua"), $(include_str!($file)),+))
     };
 }
 
 impl Scripts {
     pub(super) fn new() -> Scripts {
         Scripts {
-            begin: script!("lua/begin.lua"),
+            begin: script!("lua/server.lua", "lua/begin.lua"),
             settle: script!("lua/settle.lua"),
             renew: script!("lua/renew.lua"),
             close: script!("lua/close.lua"),

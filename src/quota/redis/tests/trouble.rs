@@ -50,6 +50,23 @@ fn the_rights_that_the_documentation_names_are_enough() {
 }
 
 #[test]
+fn a_server_that_denies_info_is_used_only_where_nothing_is_promised() {
+    let rights = "on >secret ~mde:quota:* +evalsha +script|load +time +pttl +pexpire +@sortedset";
+    let user = [&["--user", "agent"][..], &rights.split(' ').collect::<Vec<_>>()].concat();
+    let server = RedisServer::with(&user);
+    let url = format!("redis://agent:secret@127.0.0.1:{}", server.port);
+    let windows = windows("5/0.1");
+    let strict = ledger_at(&url, Fallback::Fail);
+    // Long enough for a log that knows when its server started.
+    std::thread::sleep(Duration::from_millis(3_500));
+    let Err(Refusal::Failed(error)) = begin(&strict, &windows) else { panic!("let out") };
+    for text in [error.message().to_owned(), strict.trouble().unwrap()] {
+        assert!(text.contains("INFO") && text.contains("+info"), "{text}");
+    }
+    take(&ledger_at(&url, Fallback::Local(100)), &windows);
+}
+
+#[test]
 fn without_a_server_it_goes_on_alone_or_not_at_all() {
     let mut server = RedisServer::start();
     let (local, strict) = (ledger(&server), ledger_at(&server.url(), Fallback::Fail));
