@@ -196,7 +196,11 @@ impl Ledger for FileLedger {
         let mut answer = Answer::Unavailable;
         let done = self.transact(&mut state, &mut pause, &mut |transaction| {
             let now = nanos(boot::now());
-            let mut gate = transaction.gate(quota);
+            let known = transaction.gate(quota);
+            let gate = known.claimed(windows, now);
+            if gate != known {
+                transaction.write_gate(quota, gate)?;
+            }
             let standing = Standing::of(&transaction.entries(quota)?, windows, now);
             let place = match standing.decide(gate, windows) {
                 Decision::Take(place) => place,
@@ -205,10 +209,6 @@ impl Ledger for FileLedger {
                     return Ok(());
                 }
             };
-            if gate.memory < memory(windows) {
-                gate.memory = memory(windows);
-                transaction.write_gate(quota, gate)?;
-            }
             let owner = ledger::new_owner();
             let stamp = now.saturating_add(nanos(lease(windows)));
             transaction.write(quota, place, Entry { stamp, owner })?;

@@ -257,8 +257,7 @@ fn another_identity_is_told_to_use_another_file() {
 #[test]
 fn a_restart_of_the_machine_makes_everything_count_from_its_start() {
     let folder = Folder::new();
-    let (ledger, limits) =
-        open(&folder.file(), "collect=500/60,500/31536000".replace("31536000", "86400").as_str());
+    let (ledger, limits) = open(&folder.file(), "collect=300/60,500/86400");
     for _ in 0..3 {
         let slot = taken(&ledger, &limits);
         ledger.settle(COLLECT, slot, Outcome::Replied, limits.of(COLLECT));
@@ -269,12 +268,12 @@ fn a_restart_of_the_machine_makes_everything_count_from_its_start() {
     let session = layout::session_to_bytes(&[9; 16]);
     bytes[128..128 + session.len()].copy_from_slice(&session);
     fs::write(folder.file(), &bytes).unwrap();
-    let (ledger, _) = open(&folder.file(), "collect=500/60,500/86400");
+    let (ledger, _) = open(&folder.file(), "collect=300/60,500/86400");
     let view = ledger.view(COLLECT, limits.of(COLLECT)).unwrap();
     let since_boot = boot::now();
     if since_boot < Duration::from_secs(86_000) {
-        // The three, and what half a minute may have held that never reached the disk.
-        assert_eq!(view.windows[1].used, 103);
+        // The three, and what a minute may have held that never reached the disk.
+        assert_eq!(view.windows[1].used, 303);
         let expected = Duration::from_secs(30 + 86_400) - since_boot;
         let last = *view.windows[1].free_in.last().unwrap();
         assert!(last.abs_diff(expected) < Duration::from_secs(90), "{last:?} {expected:?}");
@@ -291,7 +290,7 @@ fn a_clock_that_was_set_back_blocks_nobody_for_long() {
     let slot = taken(&ledger, &limits);
     let far = Entry { stamp: nanos(boot::now()) * 2 + 3_600_000_000_000, owner: slot.owner };
     let mut bytes = fs::read(folder.file()).unwrap();
-    bytes[384..408].copy_from_slice(&far.to_bytes(COLLECT, 0));
+    bytes[432..456].copy_from_slice(&far.to_bytes(COLLECT, 0));
     fs::write(folder.file(), &bytes).unwrap();
     let wait = wait(&ledger, &limits);
     assert!(wait < Duration::from_millis(210), "{wait:?}");
@@ -406,12 +405,40 @@ fn a_table_full_of_what_matters_to_a_wider_window_is_waited_for_without_haste() 
 }
 
 #[test]
+fn when_the_windows_get_narrower_the_wide_ones_are_forgotten_after_a_while() {
+    let folder = Folder::new();
+    let (wide, limits) = open(&folder.file(), "collect=2/1");
+    for _ in 0..2 {
+        let slot = taken(&wide, &limits);
+        wide.settle(COLLECT, slot, Outcome::Replied, limits.of(COLLECT));
+    }
+    let (narrow, limits) = open(&folder.file(), "collect=2/0.1");
+    let began = Instant::now();
+    // At any time one of the two entries is younger than the wide window.
+    let mut longest = Duration::ZERO;
+    for _ in 0..16 {
+        let asked = Instant::now();
+        let slot = loop {
+            match narrow.begin(COLLECT, limits.of(COLLECT), &call()) {
+                Ok(Answer::Taken(slot)) => break slot,
+                Ok(Answer::Wait(wait)) => std::thread::sleep(wait),
+                other => panic!("{other:?}"),
+            }
+        };
+        longest = asked.elapsed();
+        narrow.settle(COLLECT, slot, Outcome::Replied, limits.of(COLLECT));
+    }
+    assert!(longest < Duration::from_millis(300), "{longest:?}");
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+#[test]
 fn a_file_whose_beginning_is_gone_is_damaged_and_not_new() {
     let folder = Folder::new();
     let (ledger, limits) = open(&folder.file(), "collect=2/60");
     taken(&ledger, &limits);
     let mut bytes = fs::read(folder.file()).unwrap();
-    bytes[..384].fill(0);
+    bytes[..432].fill(0);
     fs::write(folder.file(), &bytes).unwrap();
     let (ledger, _) = open(&folder.file(), "collect=2/60");
     assert_eq!(used(&ledger, &limits), 2);

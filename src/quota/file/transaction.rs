@@ -153,17 +153,21 @@ impl Transaction {
 
     /// The machine was restarted, so the clock began anew. Every call of before was made before its start; its
     /// bytes may have been under way for a while. What had not reached the disk when the machine stopped is
-    /// not known: at most the calls of half a minute.
+    /// not known: at most the calls of a minute, under the limits that were in force.
     pub(super) fn begin_session(&self, session: &boot::Session) -> Result<()> {
         const UNDER_WAY: u64 = 30_000_000_000;
         for quota in Quota::ALL {
             let gate = self.gate(quota);
             let remaining = gate.closed_until.saturating_sub(gate.closed_at);
-            self.write_gate(quota, Gate { closed_until: remaining, closed_at: 0, ..gate })?;
-            let entries = self.entries(quota)?;
-            let (per_minute, _) = quota.documented();
-            let mut unknown = if entries.contains(&Entry::FREE) { per_minute } else { 0 };
-            for (place, entry) in entries.into_iter().enumerate() {
+            let gate = Gate {
+                closed_until: remaining,
+                closed_at: 0,
+                memory_until: UNDER_WAY.saturating_add(gate.memory),
+                ..gate
+            };
+            self.write_gate(quota, gate)?;
+            let mut unknown = gate.burst;
+            for (place, entry) in self.entries(quota)?.into_iter().enumerate() {
                 if entry == Entry::FREE {
                     if unknown == 0 {
                         continue;
