@@ -37,7 +37,7 @@ pub(crate) trait Ledger: Debug + Send + Sync {
     /// What kind of log it is, and where it lives.
     fn place(&self) -> (&'static str, String);
 
-    /// Why it is not used at present, to complete "the log …".
+    /// Why it is not used at present, or by others not, to complete "the log …".
     fn trouble(&self) -> Option<String>;
 }
 

@@ -93,7 +93,12 @@ impl FileLedger {
         if state.trouble.as_ref().is_some_and(|(_, retry_at)| Instant::now() < *retry_at) {
             return Ok(());
         }
+        let rights_lost = state.store.rights_lost().is_some();
         let done = state.store.lock(&state.slots, pause).and_then(|transaction| act(&transaction));
+        if let Some(what) = state.store.rights_lost().filter(|_| !rights_lost) {
+            let line = format!("quota_file {} {}", self.path, replaced(what));
+            state.lines.push(line);
+        }
         if let Some(aside) = state.store.take_set_aside() {
             state.lines.push(format!(
                 "quota_file {} was damaged; it was moved to {}, and the new one starts as if the whole quota \
@@ -305,8 +310,13 @@ impl Ledger for FileLedger {
 
     fn trouble(&self) -> Option<String> {
         let state = self.state.try_lock_for(SETTLING)?;
-        state.trouble.as_ref().map(|(trouble, _)| trouble.clone())
+        let trouble = state.trouble.as_ref().map(|(trouble, _)| trouble.clone());
+        trouble.or_else(|| state.store.rights_lost().map(replaced))
     }
+}
+
+fn replaced(rights_lost: &str) -> String {
+    format!("was replaced, and the new file {rights_lost}: others may not be able to use it")
 }
 
 fn most(windows: &[Window]) -> u32 {

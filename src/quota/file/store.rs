@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::boot;
 use super::layout::{self, Entry, Gate, HEAD, Head};
-use super::system::{is_still_at, open, read_at, write_at};
+use super::system::{Rights, is_still_at, keep_rights, open, read_at, rights, write_at};
 use super::transaction::{
     Locked, Pause, Result, Transaction, Trouble, failed, write_entry, write_gate,
 };
@@ -17,15 +17,23 @@ pub(super) struct Store {
     identity: [u8; 32],
     /// A file that was damaged, and moved out of the way, since this was asked last.
     set_aside: Option<PathBuf>,
+    /// What a file that was replaced last has not of the one before, to complete "the new file …"; until somebody
+    /// gives it other rights than these.
+    rights_lost: Option<(String, Rights)>,
 }
 
 impl Store {
     pub(super) fn new(path: &str, identity: [u8; 32]) -> Store {
-        Store { path: PathBuf::from(path), identity, set_aside: None }
+        Store { path: PathBuf::from(path), identity, set_aside: None, rights_lost: None }
     }
 
     pub(super) fn take_set_aside(&mut self) -> Option<PathBuf> {
         self.set_aside.take()
+    }
+
+    /// Why others may not be able to use the file that was put in place of theirs.
+    pub(super) fn rights_lost(&self) -> Option<&str> {
+        self.rights_lost.as_ref().map(|(what, _)| what.as_str())
     }
 
     /// Begins a transaction on a usable file with at least `slots`, whatever has to be done for that.
@@ -37,6 +45,7 @@ impl Store {
             if !is_still_at(&metadata, &self.path) {
                 continue;
             }
+            self.rights_lost.take_if(|(_, then)| *then != rights(&metadata));
             if let Some(transaction) = self.look_at(file, &metadata, slots)? {
                 return Ok(transaction);
             }
@@ -62,8 +71,7 @@ impl Store {
         let length = metadata.len();
         if length == 0 {
             let head = Head { slots: slots.clone(), identity: self.identity };
-            let new =
-                self.make_beside(&self.path, |new| fill(new, &head, &session, Entry::FREE))?;
+            let new = self.make_beside(|new| fill(new, &head, &session, Entry::FREE))?;
             std::fs::rename(new, &self.path).map_err(failed("replaced"))?;
             return Ok(None);
         }
@@ -92,7 +100,7 @@ impl Store {
     fn set_aside(&mut self, slots: &PerQuota<u32>, session: &boot::Session) -> Result<()> {
         let aside = with_suffix(&self.path, ".damaged");
         let head = Head { slots: slots.clone(), identity: self.identity };
-        let new = self.make_beside(&self.path, |file| {
+        let new = self.make_beside(|file| {
             let now = u64::try_from(boot::now().as_nanos()).unwrap_or(u64::MAX);
             fill(file, &head, session, Entry { stamp: now, owner: 0 })
         })?;
@@ -108,7 +116,7 @@ impl Store {
 
     /// Replaces the file by one with larger tables and the same entries.
     fn grow(
-        &self,
+        &mut self,
         old: &Transaction,
         slots: &PerQuota<u32>,
         session: &boot::Session,
@@ -118,7 +126,7 @@ impl Store {
             let room = head.slots.of_mut(quota);
             *room = (*room).max(*slots.of(quota));
         }
-        let new = self.make_beside(&self.path, |file| {
+        let new = self.make_beside(|file| {
             fill(file, &head, session, Entry::FREE)?;
             for quota in Quota::ALL {
                 write_gate(file, quota, old.gate(quota))?;
@@ -131,14 +139,14 @@ impl Store {
         std::fs::rename(new, &self.path).map_err(failed("replaced"))
     }
 
-    /// Makes a file that is to take the place of another, with the same permissions.
-    fn make_beside(&self, path: &Path, make: impl FnOnce(&File) -> Result<()>) -> Result<PathBuf> {
-        let beside = with_suffix(path, ".new");
+    /// Makes a file that is to take the place of another, with the same rights.
+    fn make_beside(&mut self, make: impl FnOnce(&File) -> Result<()>) -> Result<PathBuf> {
+        let beside = with_suffix(&self.path, ".new");
         let _ = std::fs::remove_file(&beside);
         let file = open(&beside).map_err(failed("replaced"))?;
-        if let Ok(old) = std::fs::metadata(path) {
-            let _ = file.set_permissions(old.permissions());
-        }
+        let kept = std::fs::metadata(&self.path).map_or(Ok(()), |old| keep_rights(&file, &old));
+        let has = file.metadata().map_err(failed("replaced"))?;
+        self.rights_lost = kept.err().map(|what| (what, rights(&has)));
         // On the disk before it takes the other's place: a power cut must not leave an empty one there.
         let made = make(&file).and_then(|()| file.sync_all().map_err(failed("filled")));
         match made {

@@ -6,6 +6,8 @@ use super::*;
 use crate::call::Cancel;
 use crate::quota::ledger::{Held, Keeper};
 
+mod rights;
+
 const COLLECT: Quota = Quota::Collect;
 
 /// A folder of its own for each test.
