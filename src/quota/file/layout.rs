@@ -15,6 +15,7 @@
 //! that the call is under way. Every part has its own checksum, which also covers where it stands, so a
 //! part that was torn or moved is recognised by itself and the others stay good.
 
+use super::MOST_CALLS;
 use crate::service::endpoint::{PerQuota, Quota};
 
 const MAGIC: &[u8; 8] = b"MDEQUOTA";
@@ -61,6 +62,10 @@ impl Head {
             at += 4;
             slots
         });
+        // Nobody makes such a table; it would be read into memory with each call.
+        if slots.iter().any(|slots| *slots > MOST_CALLS) {
+            return None;
+        }
         let identity = content.get(36..68)?.try_into().ok()?;
         Some(Head { slots, identity })
     }
@@ -228,6 +233,17 @@ mod tests {
             let mut other = bytes.clone();
             other[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(Head::read(&other), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_table_larger_than_any_is_damage() {
+        for (slots, fine) in
+            [(0, true), (MOST_CALLS, true), (MOST_CALLS + 1, false), (u32::MAX, false)]
+        {
+            let mut head = head();
+            *head.slots.of_mut(Quota::Link) = slots;
+            assert_eq!(Head::read(&head.to_bytes()).is_some(), fine, "{slots}");
         }
     }
 

@@ -28,7 +28,8 @@ pub(super) use self::standing::{Decision, Standing, memory};
 use self::store::Store;
 use self::transaction::{Pause, Transaction, Trouble};
 use super::ledger::{
-    self, Answer, BETWEEN_WARNINGS, FIRST_RETRY, LAST_RETRY, Ledger, Outcome, Slot, View, lease,
+    self, Answer, BETWEEN_WARNINGS, FIRST_RETRY, LAST_RETRY, Ledger, Outcome, Renewal, Slot, View,
+    lease,
 };
 use super::limiter::Refusal;
 use super::limits::Limits;
@@ -235,52 +236,50 @@ impl Ledger for FileLedger {
                     Entry { stamp: now.saturating_add(nanos(straggling(windows))), owner: 0 }
                 }
             };
-            let kept = transaction.entry(quota, slot.place)?;
-            if kept.is_some_and(|kept| kept.owner == slot.owner) {
-                return transaction.write(quota, slot.place, entry);
-            }
-            if entry == Entry::FREE {
-                return Ok(());
-            }
-            // It outlived its lease, and its place was given away.
-            let entries = transaction.entries(quota)?;
-            let standing = Standing::of(&entries, windows, now);
-            match standing.reusable(transaction.gate(quota).memory.max(memory(windows))) {
-                Some(place) => transaction.write(quota, place, entry),
-                None => Ok(()),
-            }
+            put(transaction, quota, slot, entry, windows)
         });
     }
 
-    fn renew(&self, quota: Quota, slot: Slot, windows: &[Window]) -> bool {
-        // Without the file nobody counts with it; and whoever had no time tries again.
-        let mut kept_on = true;
+    fn renew(&self, quota: Quota, slot: Slot, windows: &[Window]) -> Renewal {
+        let mut renewal = Renewal::Unknown;
         self.briefly(RENEWING, &mut |transaction| {
             let now = nanos(boot::now());
+            let stamp = now.saturating_add(nanos(lease(windows)));
             let kept = transaction.entry(quota, slot.place)?;
-            match kept.filter(|kept| kept.owner == slot.owner && kept.stamp > now) {
-                None => kept_on = false,
-                Some(kept) => {
-                    let stamp = now.saturating_add(nanos(lease(windows)));
-                    transaction.write(quota, slot.place, Entry { stamp, ..kept })?;
-                }
-            }
+            let in_time = kept.is_some_and(|kept| kept.owner == slot.owner && kept.stamp > now);
+            // Also if it was lost: its call may be under way.
+            put(transaction, quota, slot, Entry { stamp, owner: slot.owner }, windows)?;
+            renewal = if in_time { Renewal::Kept } else { Renewal::Lost };
             Ok(())
         });
-        kept_on
+        renewal
     }
 
-    fn close(&self, quota: Quota, wait: Duration) {
+    fn throttled(
+        &self,
+        quota: Quota,
+        slot: Option<Slot>,
+        wait: Duration,
+        windows: &[Window],
+    ) -> Option<Vec<usize>> {
+        let mut used = None;
         // This process keeps it closed in any case.
         self.briefly(SETTLING, &mut |transaction| {
             let now = nanos(boot::now());
             let gate = transaction.gate(quota);
             let until = now.saturating_add(nanos(wait));
-            if until <= gate.closed_until {
-                return Ok(());
+            if until > gate.closed_until {
+                let gate = Gate { closed_until: until, closed_at: now, ..gate };
+                transaction.write_gate(quota, gate)?;
             }
-            transaction.write_gate(quota, Gate { closed_until: until, closed_at: now, ..gate })
+            if let Some(slot) = slot {
+                put(transaction, quota, slot, Entry { stamp: now, owner: 0 }, windows)?;
+            }
+            let standing = Standing::of(&transaction.entries(quota)?, windows, now);
+            used = Some(windows.iter().map(|window| standing.snapshot(*window).used).collect());
+            Ok(())
         });
+        used
     }
 
     fn view(&self, quota: Quota, windows: &[Window]) -> Option<View> {
@@ -317,6 +316,31 @@ impl Ledger for FileLedger {
 
 fn replaced(rights_lost: &str) -> String {
     format!("was replaced, and the new file {rights_lost}: others may not be able to use it")
+}
+
+/// Writes what is to become of a slot, where it is.
+fn put(
+    transaction: &Transaction,
+    quota: Quota,
+    slot: Slot,
+    entry: Entry,
+    windows: &[Window],
+) -> Result<(), Trouble> {
+    let kept = transaction.entry(quota, slot.place)?;
+    if kept.is_some_and(|kept| kept.owner == slot.owner) {
+        return transaction.write(quota, slot.place, entry);
+    }
+    // It outlived its lease, and its place was given away; maybe it has found another one.
+    let entries = transaction.entries(quota)?;
+    let elsewhere = entries.iter().position(|kept| kept.owner == slot.owner).map(|at| at as u64);
+    let free = || {
+        let memory = transaction.gate(quota).memory.max(memory(windows));
+        Standing::of(&entries, windows, nanos(boot::now())).reusable(memory)
+    };
+    match elsewhere.or_else(|| free().filter(|_| entry != Entry::FREE)) {
+        Some(place) => transaction.write(quota, place, entry),
+        None => Ok(()),
+    }
 }
 
 fn most(windows: &[Window]) -> u32 {

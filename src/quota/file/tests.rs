@@ -125,9 +125,32 @@ fn a_holder_that_died_blocks_nothing_but_its_own_slot_and_not_for_ever() {
     assert!(began.elapsed() >= Duration::from_millis(1_100), "{:?}", began.elapsed());
     assert!(began.elapsed() < Duration::from_millis(1_500), "{:?}", began.elapsed());
     // Should it live after all, it learns that its slot is gone, and takes nobody else's away.
-    assert!(!ledger.renew(COLLECT, dead, limits.of(COLLECT)));
+    assert_eq!(ledger.renew(COLLECT, dead, limits.of(COLLECT)), Renewal::Lost);
     ledger.settle(COLLECT, dead, Outcome::NotSent, limits.of(COLLECT));
     assert_eq!(ledger.view(COLLECT, limits.of(COLLECT)).unwrap().in_flight, 1);
+}
+
+#[test]
+fn a_slot_that_was_lost_is_told_so_and_counts_again_while_its_call_is_under_way() {
+    let folder = Folder::new();
+    let (ledger, limits) = open(&folder.file(), "collect=1/0.1,3/0.1");
+    let windows = limits.of(COLLECT);
+    let in_flight = || ledger.view(COLLECT, windows).unwrap().in_flight;
+    let slot = taken(&ledger, &limits);
+    std::thread::sleep(Duration::from_millis(1_010));
+    assert_eq!(in_flight(), 0);
+    assert_eq!(ledger.renew(COLLECT, slot, windows), Renewal::Lost);
+    assert_eq!(in_flight(), 1);
+    // Its place is given away.
+    std::thread::sleep(Duration::from_millis(1_150));
+    let other = taken(&ledger, &limits);
+    assert_eq!(other.place, slot.place);
+    for _ in 0..3 {
+        ledger.renew(COLLECT, slot, windows);
+        assert_eq!(in_flight(), 2);
+    }
+    ledger.settle(COLLECT, slot, Outcome::NotSent, windows);
+    assert_eq!(used(&ledger, &limits), 1);
 }
 
 #[test]
@@ -137,7 +160,7 @@ fn a_slot_that_is_renewed_stays() {
     let slot = taken(&ledger, &limits);
     for _ in 0..8 {
         std::thread::sleep(Duration::from_millis(200));
-        assert!(ledger.renew(COLLECT, slot, limits.of(COLLECT)));
+        assert_eq!(ledger.renew(COLLECT, slot, limits.of(COLLECT)), Renewal::Kept);
         wait(&ledger, &limits);
     }
 }
@@ -147,8 +170,8 @@ fn a_closed_endpoint_is_closed_for_all_and_the_others_are_not() {
     let folder = Folder::new();
     let (one, limits) = open(&folder.file(), "collect=9/60");
     let (two, _) = open(&folder.file(), "collect=9/60");
-    one.close(COLLECT, Duration::from_secs(20));
-    one.close(COLLECT, Duration::from_secs(10));
+    one.throttled(COLLECT, None, Duration::from_secs(20), &[]);
+    one.throttled(COLLECT, None, Duration::from_secs(10), &[]);
     let closed = wait(&two, &limits);
     assert!(closed > Duration::from_secs(19) && closed <= Duration::from_secs(20), "{closed:?}");
     assert!(two.view(COLLECT, limits.of(COLLECT)).unwrap().closed_for.is_some());
@@ -212,7 +235,7 @@ fn larger_limits_make_a_larger_file_and_forget_nothing() {
     let folder = Folder::new();
     let (small, small_limits) = open(&folder.file(), "collect=2/60;read=2/60;list=2/60");
     taken(&small, &small_limits);
-    small.close(Quota::List, Duration::from_secs(30));
+    small.throttled(Quota::List, None, Duration::from_secs(30), &[]);
     fs::set_permissions(folder.file(), fs::Permissions::from_mode(0o606)).unwrap();
     let before = fs::metadata(folder.file()).unwrap().len();
     let (large, limits) = open(&folder.file(), "collect=50/60;read=2/60;list=2/60");
@@ -264,7 +287,7 @@ fn a_restart_of_the_machine_makes_everything_count_from_its_start() {
         let slot = taken(&ledger, &limits);
         ledger.settle(COLLECT, slot, Outcome::Replied, limits.of(COLLECT));
     }
-    ledger.close(Quota::List, Duration::from_secs(7_200));
+    ledger.throttled(Quota::List, None, Duration::from_secs(7_200), &[]);
     // Another boot: as if the times belonged to a clock that has begun anew since.
     let mut bytes = fs::read(folder.file()).unwrap();
     let session = layout::session_to_bytes(&[9; 16]);

@@ -152,7 +152,7 @@ fn a_closed_endpoint_opens_for_everybody() {
             }
             scope.spawn(|| {
                 let wait = Duration::from_millis(dice(5).into());
-                world.limiter.close(QUOTA, &world.rules, wait);
+                world.limiter.close(QUOTA, &world.rules, wait, None);
             });
         });
         assert_eq!(world.served.lock().len(), 3);

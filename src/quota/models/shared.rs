@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::dice;
 use crate::call::{Call, Signal, Stop};
-use crate::quota::ledger::{Answer, Ledger, Outcome, Slot, View};
+use crate::quota::ledger::{Answer, Ledger, Outcome, Renewal, Slot, View};
 use crate::quota::limiter::Refusal;
 use crate::quota::window::Window;
 use crate::service::endpoint::Quota;
@@ -79,11 +79,20 @@ impl Ledger for Moody {
         state.taken.swap_remove(at.expect("a slot is settled once"));
     }
 
-    fn renew(&self, _: Quota, _: Slot, _: &[Window]) -> bool {
-        true
+    fn renew(&self, _: Quota, _: Slot, _: &[Window]) -> Renewal {
+        Renewal::Kept
     }
 
-    fn close(&self, _: Quota, _: Duration) {}
+    fn throttled(
+        &self,
+        quota: Quota,
+        slot: Option<Slot>,
+        _: Duration,
+        windows: &[Window],
+    ) -> Option<Vec<usize>> {
+        self.settle(quota, slot?, Outcome::Replied, windows);
+        None
+    }
 
     fn view(&self, _: Quota, _: &[Window]) -> Option<View> {
         None

@@ -10,7 +10,7 @@ pub(super) struct Scripts {
     pub begin: Script,
     pub settle: Script,
     pub renew: Script,
-    pub close: Script,
+    pub throttled: Script,
     pub view: Script,
 }
 
@@ -26,7 +26,7 @@ impl Scripts {
             begin: script!("lua/server.lua", "lua/begin.lua"),
             settle: script!("lua/settle.lua"),
             renew: script!("lua/renew.lua"),
-            close: script!("lua/close.lua"),
+            throttled: script!("lua/throttled.lua"),
             view: script!("lua/view.lua"),
         }
     }

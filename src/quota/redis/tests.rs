@@ -165,15 +165,15 @@ fn a_renewed_slot_stays_taken_and_a_late_renewal_is_told() {
     // Lease 1 s.
     for _ in 0..5 {
         std::thread::sleep(Duration::from_millis(400));
-        assert!(ledger.renew(COLLECT, slot, &windows));
+        assert_eq!(ledger.renew(COLLECT, slot, &windows), Renewal::Kept);
         assert!(matches!(begin(&ledger, &windows), Ok(Answer::Wait(_))));
     }
     std::thread::sleep(Duration::from_millis(1_050));
-    assert!(!ledger.renew(COLLECT, slot, &windows));
+    assert_eq!(ledger.renew(COLLECT, slot, &windows), Renewal::Lost);
     assert!(matches!(begin(&ledger, &windows), Ok(Answer::Wait(_))), "it still counts");
     std::thread::sleep(Duration::from_millis(1_250));
     take(&ledger, &windows);
-    assert!(!ledger.renew(COLLECT, slot, &windows), "its place was given away");
+    assert_eq!(ledger.renew(COLLECT, slot, &windows), Renewal::Lost, "its place was given away");
 }
 
 #[test]
@@ -181,8 +181,8 @@ fn a_closed_endpoint_is_closed_for_everybody_and_never_for_shorter() {
     let server = RedisServer::start();
     let (one, two) = (ledger(&server), ledger(&server));
     let windows = windows("5/1");
-    one.close(COLLECT, Duration::from_secs(2));
-    one.close(COLLECT, Duration::from_millis(100));
+    one.throttled(COLLECT, None, Duration::from_secs(2), &windows);
+    one.throttled(COLLECT, None, Duration::from_millis(100), &windows);
     about(wait(&two, &windows), 2_000);
     assert!(two.view(COLLECT, &windows).unwrap().closed_for.is_some());
     std::thread::sleep(Duration::from_millis(2_001));
@@ -225,7 +225,7 @@ fn a_log_that_was_deleted_is_missed_by_those_who_used_it() {
     let slot = take(&old, &windows);
     server.command(&["FLUSHALL"]);
     // Its own call is put back as soon as it is heard of.
-    assert!(old.renew(COLLECT, slot, &windows));
+    assert_eq!(old.renew(COLLECT, slot, &windows), Renewal::Kept);
     assert!(matches!(begin(&new, &windows), Ok(Answer::Wait(_))));
     old.settle(COLLECT, slot, Outcome::Replied, &windows);
     let left = wait(&old, &windows);

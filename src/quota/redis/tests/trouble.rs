@@ -39,9 +39,9 @@ fn the_rights_that_the_documentation_names_are_enough() {
     let ledger = ledger_at(&url, Fallback::Local(100));
     let windows = windows("1/0.1");
     let slot = take(&ledger, &windows);
-    assert!(ledger.renew(COLLECT, slot, &windows));
+    assert_eq!(ledger.renew(COLLECT, slot, &windows), Renewal::Kept);
     ledger.settle(COLLECT, slot, Outcome::Replied, &windows);
-    ledger.close(COLLECT, Duration::from_secs(1));
+    ledger.throttled(COLLECT, None, Duration::from_secs(1), &windows);
     assert!(ledger.view(COLLECT, &windows).unwrap().closed_for.is_some());
     assert!(wait(&ledger, &windows) > Duration::from_millis(500));
     assert!(ledger.trouble().is_none());
@@ -114,7 +114,7 @@ fn a_server_that_hangs_delays_nobody_who_is_stopped() {
     assert!(matches!(answer, Err(Refusal::Stopped(Stop::Deadline))), "{answer:?}");
     assert!(started.elapsed() < Duration::from_millis(300));
     let started = Instant::now();
-    assert!(ledger.renew(COLLECT, slot, &windows), "nobody knows, so it is tried again");
+    assert_eq!(ledger.renew(COLLECT, slot, &windows), Renewal::Unknown);
     assert!(started.elapsed() < Duration::from_millis(400));
     // Nobody in a hurry has spoiled it for the others; who has time waits for two seconds.
     assert!(ledger.trouble().is_none());
