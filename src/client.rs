@@ -19,7 +19,7 @@ use crate::{Error, Result, Status};
 ///
 /// A client belongs to the process that made it: in a forked child every call returns `forked`.
 pub struct Client {
-    process: u32,
+    process: u64,
     account: Account,
     timeout: Option<Duration>,
     running: Arc<Running>,
@@ -30,7 +30,7 @@ impl Client {
     /// opens no connection.
     pub fn new(options: &Options) -> Result<Client> {
         Ok(Client {
-            process: process::id(),
+            process: process::incarnation(),
             account: Account::new(options)?,
             timeout: Some(options.timeout.get()).filter(|timeout| !timeout.is_zero()),
             running: Arc::default(),
@@ -121,7 +121,7 @@ impl Client {
 
     /// First of all: a lock of the parent may be held by a thread that does not exist here.
     fn check_process(&self) -> Result<()> {
-        if self.process == process::id() {
+        if self.process == process::incarnation() {
             return Ok(());
         }
         Err(Error::new(
