@@ -54,10 +54,7 @@ pub(crate) enum Answer {
     Taken(Slot),
     /// No room; worth asking again after this time.
     Wait(Duration),
-    /// The log cannot be used, and the caller is to go on without it.
-    Unavailable,
-    /// The same, with this percentage of the limits.
-    #[cfg(feature = "redis")]
+    /// The log cannot be used, and the caller is to go on without it, with this percentage of the limits.
     Alone(u32),
 }
 

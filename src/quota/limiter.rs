@@ -218,8 +218,6 @@ impl Limiter {
                 permit.held = Some(Held::new(ledger, quota, slot, asked_at));
                 Ok(Ok(permit))
             }
-            Ok(Answer::Unavailable) => Ok(Ok(permit)),
-            #[cfg(feature = "redis")]
             Ok(Answer::Alone(percent)) => match self.too_many_alone(quota, &room, percent) {
                 None => Ok(Ok(permit)),
                 Some(until) => {
@@ -240,7 +238,6 @@ impl Limiter {
 
     /// Without the shared log, and with a part of the limits only: until when the slot that was taken here does
     /// not fit in.
-    #[cfg(feature = "redis")]
     fn too_many_alone(&self, quota: Quota, windows: &[Window], percent: u32) -> Option<Time> {
         // This call is among those under way already.
         let with_this = |window: &Window| {

@@ -331,7 +331,7 @@ fn without_its_file_a_process_goes_on_alone_and_comes_back() {
     let (ledger, limits) = open(&file, "collect=2/60");
     for _ in 0..3 {
         let answer = ledger.begin(COLLECT, limits.of(COLLECT), &call());
-        assert!(matches!(answer, Ok(Answer::Unavailable)), "{answer:?}");
+        assert!(matches!(answer, Ok(Answer::Alone(100))), "{answer:?}");
     }
     assert_eq!(ledger.trouble().as_deref(), Some("cannot be opened (entity not found)"));
     fs::create_dir(&missing).unwrap();
@@ -344,13 +344,13 @@ fn without_its_file_a_process_goes_on_alone_and_comes_back() {
 fn a_full_disk_or_a_folder_without_rights_is_said_and_survived() {
     // A device that is always full; as any user.
     let (full, limits) = open("/dev/full", "collect=2/60");
-    assert!(matches!(full.begin(COLLECT, limits.of(COLLECT), &call()), Ok(Answer::Unavailable)));
+    assert!(matches!(full.begin(COLLECT, limits.of(COLLECT), &call()), Ok(Answer::Alone(100))));
     assert!(full.trouble().is_some());
     if is_root() {
         // Root may write anywhere; what the kernel offers under /proc it may not.
         let (read_only, _) = open("/proc/version", "collect=2/60");
         let answer = read_only.begin(COLLECT, limits.of(COLLECT), &call());
-        assert!(matches!(answer, Ok(Answer::Unavailable)), "{answer:?}");
+        assert!(matches!(answer, Ok(Answer::Alone(100))), "{answer:?}");
         assert!(read_only.trouble().is_some());
     }
 }
@@ -375,7 +375,7 @@ fn who_waits_for_the_lock_can_be_stopped_and_a_holder_that_hangs_is_not_waited_f
     });
     let began = Instant::now();
     let answer = ledger.begin(COLLECT, limits.of(COLLECT), &self::call());
-    assert!(matches!(answer, Ok(Answer::Unavailable)), "{answer:?}");
+    assert!(matches!(answer, Ok(Answer::Alone(100))), "{answer:?}");
     assert!(
         began.elapsed() >= transaction::PATIENCE && began.elapsed() < transaction::PATIENCE * 2
     );
@@ -413,7 +413,7 @@ fn a_callback_that_uses_the_log_while_it_is_told_of_it_is_not_in_its_own_way() {
     assert_eq!(state.lines.len(), 1);
     tell(state);
     assert!(ledger.state.try_lock().is_some_and(|state| state.lines.is_empty()));
-    assert!(matches!(ledger.begin(COLLECT, limits.of(COLLECT), &call()), Ok(Answer::Unavailable)));
+    assert!(matches!(ledger.begin(COLLECT, limits.of(COLLECT), &call()), Ok(Answer::Alone(100))));
 }
 
 #[test]
