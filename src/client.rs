@@ -25,7 +25,7 @@ use crate::{Error, Result, Status};
 ///
 /// A client belongs to the process that made it: in a forked child every call returns `forked`.
 pub struct Client {
-    process: u32,
+    process: u64,
     account: Account,
     wait_timeout: Option<Duration>,
     running: Arc<Running>,
@@ -36,7 +36,7 @@ impl Client {
     /// opens no connection.
     pub fn new(options: &Options) -> Result<Client> {
         Ok(Client {
-            process: process::id(),
+            process: process::incarnation(),
             account: Account::new(options)?,
             wait_timeout: options.wait_timeout.limit(),
             running: Arc::default(),
@@ -207,7 +207,7 @@ impl Client {
 
     /// First of all: a lock of the parent may be held by a thread that does not exist here.
     fn check_process(&self) -> Result<()> {
-        if self.process == process::id() {
+        if self.process == process::incarnation() {
             return Ok(());
         }
         Err(Error::new(

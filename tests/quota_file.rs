@@ -10,6 +10,7 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -52,6 +53,11 @@ struct Reader(Child);
 
 impl Reader {
     fn start(sim: &Simulator, file: &str, action: &str, threads: usize) -> Reader {
+        let mut command = Reader::command(sim, file, action, threads);
+        Reader(command.stdout(Stdio::null()).spawn().unwrap())
+    }
+
+    fn command(sim: &Simulator, file: &str, action: &str, threads: usize) -> Command {
         let settings = serde_json::Map::from_iter(
             options(sim)
                 .into_iter()
@@ -61,15 +67,13 @@ impl Reader {
                 ])
                 .map(|(name, value)| (name.to_owned(), value.into())),
         );
-        let child = Command::new(std::env::current_exe().unwrap())
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
             .args(["child", "--exact", "--nocapture", "--test-threads=1"])
             .env("MDE_TEST_OPTIONS", serde_json::Value::from(settings).to_string())
             .env("MDE_TEST_ACTION", action)
-            .env("MDE_TEST_THREADS", threads.to_string())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        Reader(child)
+            .env("MDE_TEST_THREADS", threads.to_string());
+        command
     }
 
     fn kill(&mut self) {
@@ -97,6 +101,15 @@ fn child() {
     let settings: Vec<_> =
         settings.iter().map(|(k, v)| (k.as_str(), v.as_str().unwrap())).collect();
     let client = Client::with(&settings).unwrap_or_else(|outcome| panic!("{}", outcome.text));
+    if std::env::var_os("MDE_TEST_FORK").is_some() {
+        client.action(&action).ok();
+        leave_a_child_behind();
+        println!("forked");
+        // Nothing but transactions, each of them short.
+        loop {
+            client.quota().ok();
+        }
+    }
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -106,6 +119,24 @@ fn child() {
             });
         }
     });
+}
+
+unsafe extern "C" {
+    fn fork() -> i32;
+    fn read(descriptor: i32, buffer: *mut u8, length: usize) -> isize;
+    fn _exit(code: i32) -> !;
+}
+
+/// A forked child that has everything its parent has open, and lives until the test closes its standard input.
+fn leave_a_child_behind() {
+    // SAFETY: the child does nothing but two system calls.
+    if unsafe { fork() } == 0 {
+        let mut byte = 0;
+        // SAFETY: there is room for one byte.
+        let _ = unsafe { read(0, &raw mut byte, 1) };
+        // SAFETY: it ends the process and runs nothing of it.
+        unsafe { _exit(0) }
+    }
 }
 
 fn scaled(mode: QuotaMode) -> Simulator {
@@ -229,6 +260,34 @@ fn one_file_is_for_one_identity() {
     );
     let error = other.collect(&sim.machine_id(1), "x").error("config");
     assert!(error["message"].as_str().unwrap().contains("quota_file"), "{error}");
+}
+
+#[test]
+fn a_process_that_is_killed_leaves_no_lock_with_its_forked_children() {
+    let (sim, folder) = (simulator(), Folder::new());
+    let (id, file) = (action_of(&sim), folder.file());
+    let here = client(&sim, &[("quota_file", file.as_str())]);
+    // Most of them are killed inside a transaction.
+    for round in 0..10 {
+        let mut command = Reader::command(&sim, &file, &id, 1);
+        let mut reader = command
+            .env("MDE_TEST_FORK", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = reader.stdin.take();
+        let said = BufReader::new(reader.stdout.take().unwrap());
+        said.lines().find(|line| line.as_ref().unwrap().contains("forked")).unwrap().unwrap();
+        std::thread::sleep(Duration::from_millis(20 + round));
+        Reader(reader).kill();
+        let started = Instant::now();
+        here.action(&id).ok();
+        let trouble = here.quota().ok()["log"]["trouble"].clone();
+        assert_eq!(trouble, serde_json::Value::Null, "round {round}");
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+        drop(stdin);
+    }
 }
 
 #[test]

@@ -1,44 +1,69 @@
 //! Which process this is, without a system call each time it is asked.
 
-#[cfg(not(target_os = "linux"))]
-pub(crate) use std::process::id;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{AcqRel, Acquire};
 
-/// The id of this process. Kept in a page that the kernel empties in a forked child, which makes the child
-/// ask again.
-#[cfg(target_os = "linux")]
+/// The id of this process.
 pub(crate) fn id() -> u32 {
-    use std::sync::atomic::Ordering::Relaxed;
+    id_of(incarnation())
+}
 
-    let Some(kept) = page::get() else {
-        return std::process::id();
-    };
-    match kept.load(Relaxed) {
-        0 => {
-            let id = std::process::id();
-            kept.store(id, Relaxed);
-            id
-        }
-        id => id,
+/// Names this process among itself and those it was forked from. An id does not: that of an ancestor which has
+/// ended may be given to a child, who has the ancestor's memory, with locks that nobody will ever open.
+///
+/// On Linux it is kept in a page that the kernel empties in a forked child, which makes the child draw another.
+/// Elsewhere, and where there is no such page, it is drawn when the id changes: a process that never asked for
+/// it is not noticed between two with one id.
+pub(crate) fn incarnation() -> u64 {
+    #[cfg(target_os = "linux")]
+    if let Some(kept) = page::get() {
+        return match kept.load(Acquire) {
+            0 => {
+                let new = draw(std::process::id());
+                // Another thread may have been faster.
+                kept.compare_exchange(0, new, AcqRel, Acquire).map_or_else(|first| first, |_| new)
+            }
+            known => known,
+        };
     }
+    let id = std::process::id();
+    match LAST.load(Acquire) {
+        last if id_of(last) == id => last,
+        _ => draw(id),
+    }
+}
+
+/// The one that was drawn last, in this process or the nearest ancestor that has drawn one: a number that goes up
+/// from each to its children, and the id of the process below.
+static LAST: AtomicU64 = AtomicU64::new(0);
+
+fn draw(id: u32) -> u64 {
+    let next = |last: u64| ((last >> 32).wrapping_add(1) << 32) | u64::from(id);
+    let before = LAST.fetch_update(AcqRel, Acquire, |last| Some(next(last)));
+    before.map_or_else(next, next)
+}
+
+fn id_of(incarnation: u64) -> u32 {
+    u32::try_from(incarnation & u64::from(u32::MAX)).unwrap_or_default()
 }
 
 #[cfg(target_os = "linux")]
 mod page {
     use std::ptr;
     use std::sync::atomic::Ordering::{Acquire, Release};
-    use std::sync::atomic::{AtomicPtr, AtomicU32};
+    use std::sync::atomic::{AtomicPtr, AtomicU64};
 
     use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
     const SIZE: usize = 4096;
 
-    static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
+    static PAGE: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
 
     /// Stands for a page that cannot be had: old kernels and some sandboxes refuse it.
-    static NONE: AtomicU32 = AtomicU32::new(0);
+    static NONE: AtomicU64 = AtomicU64::new(0);
 
     /// The page, made at the first call and kept for the life of the process.
-    pub(super) fn get() -> Option<&'static AtomicU32> {
+    pub(super) fn get() -> Option<&'static AtomicU64> {
         let mut page = PAGE.load(Acquire);
         if page.is_null() {
             let new = map().unwrap_or(ptr::from_ref(&NONE).cast_mut());
@@ -55,16 +80,16 @@ mod page {
             return None;
         }
         // SAFETY: not NULL and not NONE, so a whole mapped page, which is never unmapped once it is in PAGE;
-        // fresh pages are zero, which is a valid AtomicU32.
+        // fresh pages are zero, which is a valid AtomicU64.
         Some(unsafe { &*page })
     }
 
-    fn map() -> Option<*mut AtomicU32> {
+    fn map() -> Option<*mut AtomicU64> {
         let access = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new private mapping wherever the kernel likes touches no memory of anybody.
         let page =
             unsafe { mmap_anonymous(ptr::null_mut(), SIZE, access, MapFlags::PRIVATE) }.ok()?;
-        let page = page.cast::<AtomicU32>();
+        let page = page.cast::<AtomicU64>();
         // SAFETY: exactly the page that was just mapped.
         if unsafe { madvise(page.cast(), SIZE, Advice::LinuxWipeOnFork) }.is_err() {
             unmap(page);
@@ -73,10 +98,70 @@ mod page {
         Some(page)
     }
 
-    fn unmap(page: *mut AtomicU32) {
+    fn unmap(page: *mut AtomicU64) {
         if !ptr::eq(page, &NONE) {
             // SAFETY: mapped by `map`, and nobody else has seen it.
             let _ = unsafe { munmap(page.cast(), SIZE) };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_the_same_as_long_as_the_process_is() {
+        assert_eq!(id(), std::process::id());
+        assert_eq!(incarnation(), incarnation());
+    }
+
+    /// Not elsewhere: it would rename this process.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn an_id_that_is_given_again_names_another_process() {
+        let (one, two) = (draw(7), draw(7));
+        assert_eq!((id_of(one), id_of(two)), (7, 7));
+        assert_ne!(one, two);
+    }
+
+    #[cfg(target_os = "linux")]
+    unsafe extern "C" {
+        fn fork() -> i32;
+        fn waitpid(pid: i32, status: *mut i32, options: i32) -> i32;
+        fn _exit(code: i32) -> !;
+    }
+
+    /// Runs `then` in a forked child. Whether it said yes.
+    #[cfg(target_os = "linux")]
+    fn in_a_child(then: impl FnOnce() -> bool) -> bool {
+        // SAFETY: the child takes no lock that another thread may hold, and leaves by _exit.
+        let child = unsafe { fork() };
+        if child == 0 {
+            let code = i32::from(!then());
+            // SAFETY: it ends the process and runs nothing of it.
+            unsafe { _exit(code) }
+        }
+        let mut status = -1;
+        // SAFETY: the pointer is valid for the call.
+        let waited = unsafe { waitpid(child, &raw mut status, 0) };
+        (waited, status) == (child, 0)
+    }
+
+    /// Compared without their ids, as if those had been given again.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_forked_child_is_none_of_its_ancestors() {
+        let number = || incarnation() >> 32;
+        let parent = number();
+        assert!(in_a_child(|| {
+            let child = number();
+            child != parent
+                && id() == std::process::id()
+                && in_a_child(|| ![parent, child].contains(&number()))
+        }));
+        // Not even one whose own parent never asked.
+        assert!(in_a_child(|| in_a_child(|| number() != parent)));
+        assert_eq!(number(), parent);
     }
 }

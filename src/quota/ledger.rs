@@ -22,11 +22,19 @@ pub(crate) trait Ledger: Debug + Send + Sync {
     /// Says how a call ended.
     fn settle(&self, quota: Quota, slot: Slot, outcome: Outcome, windows: &[Window]);
 
-    /// Keeps a slot for another [`lease`]. `false`: it was lost, because it was not kept in time.
-    fn renew(&self, quota: Quota, slot: Slot, windows: &[Window]) -> bool;
+    /// Keeps a slot for another [`lease`].
+    fn renew(&self, quota: Quota, slot: Slot, windows: &[Window]) -> Renewal;
 
-    /// The service said 429: nothing goes out on this endpoint for `wait`.
-    fn close(&self, quota: Quota, wait: Duration);
+    /// The service said 429, to the call in this slot: nothing goes out on this endpoint for `wait`, and the slot
+    /// is given back, in one step, because whoever made the call may be out of time. How many calls each window
+    /// holds; `None`: not to be learned at present.
+    fn throttled(
+        &self,
+        quota: Quota,
+        slot: Option<Slot>,
+        wait: Duration,
+        windows: &[Window],
+    ) -> Option<Vec<usize>>;
 
     /// How an endpoint stands; `None`: not to be learned at present.
     fn view(&self, quota: Quota, windows: &[Window]) -> Option<View>;
@@ -37,7 +45,7 @@ pub(crate) trait Ledger: Debug + Send + Sync {
     /// What kind of log it is, and where it lives.
     fn place(&self) -> (&'static str, String);
 
-    /// Why it is not used at present, to complete "the log …".
+    /// Why it is not used at present, or by others not, to complete "the log …".
     fn trouble(&self) -> Option<String>;
 }
 
@@ -46,10 +54,7 @@ pub(crate) enum Answer {
     Taken(Slot),
     /// No room; worth asking again after this time.
     Wait(Duration),
-    /// The log cannot be used, and the caller is to go on without it.
-    Unavailable,
-    /// The same, with this percentage of the limits.
-    #[cfg(feature = "redis")]
+    /// The log cannot be used, and the caller is to go on without it, with this percentage of the limits.
     Alone(u32),
 }
 
@@ -65,6 +70,16 @@ pub(crate) const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 pub(crate) struct Slot {
     pub place: u64,
     pub owner: u64,
+}
+
+/// What became of the wish to keep a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    Kept,
+    /// It was not kept in time, and others may have gone in its place.
+    Lost,
+    /// The log could not be asked.
+    Unknown,
 }
 
 /// What became of a call.
@@ -142,6 +157,10 @@ impl Held {
         Held { ledger: Arc::clone(ledger), quota, slot, taken_at: asked_at }
     }
 
+    pub(crate) fn slot(&self) -> Slot {
+        self.slot
+    }
+
     pub(crate) fn settle(&self, outcome: Outcome, windows: &[Window]) {
         self.ledger.settle(self.quota, self.slot, outcome, windows);
     }
@@ -154,27 +173,52 @@ pub(crate) struct Keeper {
     windows: Vec<Window>,
     /// On the log's own clock.
     renew_at: Duration,
+    /// The log counts the slot for us until then, whatever happens.
+    kept_until: Duration,
+    lost: bool,
 }
 
 impl Keeper {
     pub(crate) fn new(held: &Held, windows: &[Window]) -> Keeper {
-        let renew_at = held.taken_at + lease(windows) / 4;
-        Keeper { held: held.clone(), windows: windows.to_vec(), renew_at }
+        let lease = lease(windows);
+        Keeper {
+            held: held.clone(),
+            windows: windows.to_vec(),
+            renew_at: held.taken_at + lease / 4,
+            kept_until: held.taken_at + lease,
+            lost: false,
+        }
     }
 
-    /// Renews the slot if it is time. `false`: it was lost, because it was not renewed in time.
+    /// Renews the slot if it is time. `false`: it was lost, because it was not renewed in time, or nobody can say
+    /// that it was. A lost slot is renewed all the same: its call may be under way, and is to be counted.
     pub(crate) fn keep(&mut self) -> bool {
         let Held { ledger, quota, slot, .. } = &self.held;
         let now = ledger.now();
-        if now < self.renew_at {
-            return true;
+        if now >= self.renew_at {
+            let lease = lease(&self.windows);
+            // Whoever comes after the end of the lease has lost the slot, whatever the log can say about it.
+            self.lost |= now >= self.kept_until;
+            let pause = match ledger.renew(*quota, *slot, &self.windows) {
+                Renewal::Kept => {
+                    self.kept_until = now + lease;
+                    lease / 4
+                }
+                Renewal::Lost => {
+                    self.lost = true;
+                    lease / 4
+                }
+                // Several more attempts before the lease is over.
+                Renewal::Unknown => lease / 8,
+            };
+            self.renew_at = now + pause;
         }
-        // Whoever comes after the end of the lease has lost the slot, whatever the log can say about it.
-        let in_time = now < self.renew_at + lease(&self.windows) * 3 / 4;
-        let kept = ledger.renew(*quota, *slot, &self.windows) && in_time;
-        if kept {
-            self.renew_at = now + lease(&self.windows) / 4;
-        }
-        kept
+        // Asking may have taken long.
+        self.lost |= ledger.now() >= self.kept_until;
+        !self.lost
     }
 }
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

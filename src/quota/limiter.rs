@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Rules;
 use super::clock::{Clock, Time};
 use super::foreign::{self, Foreign};
-use super::ledger::{Answer, Held, Keeper, Outcome};
+use super::ledger::{Answer, Held, Keeper, Outcome, Slot};
 use super::window::{Admission, Log, Window};
 use crate::Error;
 use crate::call::{Call, Signal, Stop};
@@ -218,8 +218,6 @@ impl Limiter {
                 permit.held = Some(Held::new(ledger, quota, slot, asked_at));
                 Ok(Ok(permit))
             }
-            Ok(Answer::Unavailable) => Ok(Ok(permit)),
-            #[cfg(feature = "redis")]
             Ok(Answer::Alone(percent)) => match self.too_many_alone(quota, &room, percent) {
                 None => Ok(Ok(permit)),
                 Some(until) => {
@@ -240,7 +238,6 @@ impl Limiter {
 
     /// Without the shared log, and with a part of the limits only: until when the slot that was taken here does
     /// not fit in.
-    #[cfg(feature = "redis")]
     fn too_many_alone(&self, quota: Quota, windows: &[Window], percent: u32) -> Option<Time> {
         // This call is among those under way already.
         let with_this = |window: &Window| {
@@ -257,18 +254,20 @@ impl Limiter {
     }
 
     /// The service answered 429: nobody goes out on this endpoint for `wait`. We keep its limits, so somebody
-    /// else must have spent the rest: that much is left to them for a while.
-    pub(crate) fn close(&self, quota: Quota, rules: &Rules, wait: Duration) {
+    /// else must have spent the rest: that much is left to them for a while. `slot` of the refused call in the
+    /// shared log is given back there.
+    pub(crate) fn close(&self, quota: Quota, rules: &Rules, wait: Duration, slot: Option<Slot>) {
         let windows = rules.limits.of(quota);
-        let shared = rules.ledger.get().and_then(|ledger| {
-            ledger.close(quota, wait);
-            ledger.view(quota, windows)
-        });
-        let lesson = self.with(quota, |budget, now| {
+        // Here at once, whatever time the shared log takes.
+        self.with(quota, |budget, now| {
             budget.closed_until = budget.closed_until.max(Some(now.plus(wait)));
+        });
+        let ledger = rules.ledger.get();
+        let shared = ledger.and_then(|ledger| ledger.throttled(quota, slot, wait, windows));
+        let lesson = self.with(quota, |budget, now| {
             let used = windows.iter().enumerate().map(|(at, window)| {
                 let here = budget.log.used(*window, now);
-                let all = shared.as_ref().and_then(|view| view.windows.get(at)).map(|w| w.used);
+                let all = shared.as_ref().and_then(|used| used.get(at)).copied();
                 all.unwrap_or_default().max(here)
             });
             budget.foreign.learn(windows, used, now)
@@ -361,7 +360,8 @@ impl Permit<'_> {
     /// The reply was a 429. The endpoint is closed before the slot is given back, so that nobody slips out in
     /// between.
     pub(crate) fn throttled(mut self, rules: &Rules, wait: Duration) {
-        self.limiter.close(self.quota, rules, wait);
+        let slot = self.held.take().map(|held| held.slot());
+        self.limiter.close(self.quota, rules, wait, slot);
         self.refused = true;
         self.settle(Outcome::Replied);
     }

@@ -7,7 +7,7 @@ use once_cell::sync::OnceCell;
 use super::*;
 use crate::call::Cancel;
 use crate::quota::clock::fake::FakeClock;
-use crate::quota::ledger::{Ledger, Slot, View};
+use crate::quota::ledger::{Ledger, Renewal, Slot, View};
 use crate::quota::limits::Limits;
 
 fn rules(limits: &str) -> Rules {
@@ -121,8 +121,8 @@ fn a_cancelled_waiter_leaves_at_once_and_the_next_moves_up() {
 fn a_429_closes_the_endpoint_for_everybody() {
     let (limiter, clock) = limiter();
     let limits = Rules { limits: Limits::default(), ledger: OnceCell::new() };
-    limiter.close(COLLECT, &limits, Duration::from_secs(8));
-    limiter.close(COLLECT, &limits, Duration::from_secs(3));
+    limiter.close(COLLECT, &limits, Duration::from_secs(8), None);
+    limiter.close(COLLECT, &limits, Duration::from_secs(3), None);
     assert_eq!(
         room_in(limiter.acquire(COLLECT, &limits, &call(None), false).err()),
         Some(Duration::from_secs(8))
@@ -244,11 +244,22 @@ impl Ledger for RefusesTheFirst {
 
     fn settle(&self, _: Quota, _: Slot, _: Outcome, _: &[Window]) {}
 
-    fn renew(&self, _: Quota, _: Slot, _: &[Window]) -> bool {
-        true
+    fn renew(&self, _: Quota, _: Slot, _: &[Window]) -> Renewal {
+        Renewal::Kept
     }
 
-    fn close(&self, _: Quota, _: Duration) {}
+    fn throttled(
+        &self,
+        _: Quota,
+        slot: Option<Slot>,
+        _: Duration,
+        windows: &[Window],
+    ) -> Option<Vec<usize>> {
+        // Slow, and not before the test has looked.
+        assert!(slot.is_some());
+        self.others_have_come.wait();
+        Some(windows.iter().map(|_| 7).collect())
+    }
 
     fn view(&self, _: Quota, _: &[Window]) -> Option<View> {
         None
@@ -291,4 +302,29 @@ fn a_shared_log_that_refuses_does_not_take_the_callers_turn() {
     let by = |call: &Call| asked.iter().map(|s| Arc::ptr_eq(s, call.signal())).collect::<Vec<_>>();
     assert_eq!(by(&first), [true, true, false]);
     assert_eq!(by(&second), [false, false, true]);
+}
+
+#[test]
+fn a_429_closes_the_endpoint_here_before_the_shared_log_has_answered_its_one_question() {
+    let (limiter, _clock) = limiter();
+    let shared = Arc::new(RefusesTheFirst {
+        others_have_come: Barrier::new(2),
+        // Not the first any more.
+        asked: Mutex::new(vec![Arc::default()]),
+    });
+    let ledger = Arc::clone(&shared) as Arc<dyn Ledger>;
+    let rules =
+        Rules { limits: rules("collect=20/60").limits, ledger: OnceCell::with_value(ledger) };
+    let refused = limiter.acquire(COLLECT, &rules, &call(None), true).unwrap();
+    let wait = std::thread::scope(|scope| {
+        scope.spawn(|| refused.throttled(&rules, Duration::from_secs(9)));
+        std::thread::sleep(Duration::from_millis(100));
+        let another = limiter.acquire(COLLECT, &rules, &call(None), false);
+        shared.others_have_come.wait();
+        room_in(another.err())
+    });
+    assert_eq!(wait, Some(Duration::from_secs(9)));
+    let window = &limiter.snapshot(COLLECT, &rules).windows[0];
+    assert_eq!((window.used, window.foreign), (1, 12));
+    assert_eq!(shared.asked.lock().len(), 2);
 }

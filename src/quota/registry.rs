@@ -49,7 +49,8 @@ impl Key {
 /// held by a thread that does not exist in the child. Nodes are linked without locks for that reason.
 #[derive(Default)]
 struct Node {
-    pid: u32,
+    /// Not its id: that of an ancestor, whose node is here, may have been given again.
+    process: u64,
     /// Not a hash map: leak checkers of hosts take its interior pointers for lost memory.
     limiters: Mutex<BTreeMap<Key, Arc<Limiter>>>,
     /// By where they live.
@@ -59,10 +60,10 @@ struct Node {
 
 static FIRST: OnceBox<Node> = OnceBox::new();
 
-fn node(pid: u32) -> &'static Node {
-    let new = || Box::new(Node { pid, ..Node::default() });
+fn node(process: u64) -> &'static Node {
+    let new = || Box::new(Node { process, ..Node::default() });
     let mut node = FIRST.get_or_init(new);
-    while node.pid != pid {
+    while node.process != process {
         node = node.next.get_or_init(new);
     }
     node
@@ -70,7 +71,7 @@ fn node(pid: u32) -> &'static Node {
 
 /// The limiter for `key`, shared with every client of this process that has the same key.
 pub(crate) fn limiter(key: &Key) -> Arc<Limiter> {
-    let mut limiters = node(process::id()).limiters.lock();
+    let mut limiters = node(process::incarnation()).limiters.lock();
     if let Some(limiter) = limiters.get(key) {
         return Arc::clone(limiter);
     }
@@ -87,7 +88,7 @@ pub(crate) fn ledger(
     key: &Key,
     make: impl FnOnce() -> Arc<dyn Ledger>,
 ) -> Arc<dyn Ledger> {
-    let mut ledgers = node(process::id()).ledgers.lock();
+    let mut ledgers = node(process::incarnation()).ledgers.lock();
     ledgers.retain(|_, ledger| ledger.strong_count() > 0);
     let name = (place.to_owned(), key.clone());
     if let Some(ledger) = ledgers.get(&name).and_then(Weak::upgrade) {

@@ -27,7 +27,8 @@ pub struct QuotaLog {
     pub kind: &'static str,
     /// The file's path or the server's address.
     pub place: Option<String>,
-    /// Why the shared log is not used at present; this process then counts only its own calls.
+    /// Why the shared log is not used at present, and this process counts only its own calls; or why others may not
+    /// be able to use it.
     pub trouble: Option<String>,
 }
 

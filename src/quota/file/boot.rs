@@ -26,8 +26,14 @@ pub(crate) fn now() -> Duration {
 /// `None`: the machine does not say, so a restart cannot be told from a long pause.
 #[cfg(target_os = "linux")]
 pub(super) fn session() -> Option<Session> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let digits = text.trim().replace('-', "");
+    use std::io::Read;
+
+    // One read, in each transaction: it has 36 characters and a line's end. Not kept, because a process
+    // can be moved to another machine while it runs.
+    let mut text = [0; 64];
+    let length =
+        std::fs::File::open("/proc/sys/kernel/random/boot_id").ok()?.read(&mut text).ok()?;
+    let digits = std::str::from_utf8(text.get(..length)?).ok()?.trim().replace('-', "");
     u128::from_str_radix(&digits, 16).ok().map(u128::to_be_bytes)
 }
 

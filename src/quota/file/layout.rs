@@ -8,13 +8,14 @@
 //! | 36 | 32 | SHA-256 of whose quota this is |
 //! | 68 | 4 | CRC-32 of the 68 bytes before |
 //! | 128 | 16 + 4 | session of the machine that the times belong to, CRC-32 |
-//! | 192 | 6 × 32 | per endpoint: closed until, closed at, how long entries matter, CRC-32, 4 bytes of nothing |
-//! | 384 | n × 24 | the tables, one after the other: time, owner, CRC-32, 4 bytes of nothing |
+//! | 192 | 6 × 40 | per endpoint: closed until, closed at, how long entries matter, until when, calls in a minute (4), CRC-32 |
+//! | 432 | n × 24 | the tables, one after the other: time, owner, CRC-32, 4 bytes of nothing |
 //!
 //! Times are nanoseconds of the session's clock. A slot of zeros is free; an owner that is not zero means
 //! that the call is under way. Every part has its own checksum, which also covers where it stands, so a
 //! part that was torn or moved is recognised by itself and the others stay good.
 
+use super::MOST_CALLS;
 use crate::service::endpoint::{PerQuota, Quota};
 
 const MAGIC: &[u8; 8] = b"MDEQUOTA";
@@ -22,10 +23,10 @@ const VERSION: u32 = 1;
 
 pub(super) const SESSION_AT: u64 = 128;
 const GATES_AT: u64 = 192;
-const GATE: usize = 32;
+const GATE: usize = 40;
 pub(super) const SLOT: usize = 24;
 /// Everything before the tables.
-pub(super) const HEAD: usize = 384;
+pub(super) const HEAD: usize = 432;
 
 /// The part that is written once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +62,10 @@ impl Head {
             at += 4;
             slots
         });
+        // Nobody makes such a table; it would be read into memory with each call.
+        if slots.iter().any(|slots| *slots > MOST_CALLS) {
+            return None;
+        }
         let identity = content.get(36..68)?.try_into().ok()?;
         Some(Head { slots, identity })
     }
@@ -98,6 +103,10 @@ pub(crate) struct Gate {
     pub closed_at: u64,
     /// How long an entry matters to whoever has the widest window.
     pub memory: u64,
+    /// Until when that is so, unless somebody with such a window comes before.
+    pub memory_until: u64,
+    /// The most calls that anybody's windows let out in a minute.
+    pub burst: u32,
 }
 
 impl Gate {
@@ -113,11 +122,12 @@ impl Gate {
 
     pub(super) fn to_bytes(self, quota: Quota) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(GATE);
-        for number in [self.closed_until, self.closed_at, self.memory] {
+        for number in [self.closed_until, self.closed_at, self.memory, self.memory_until] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
+        bytes.extend_from_slice(&self.burst.to_le_bytes());
         let sum = sum(quota, u64::MAX, &bytes);
-        bytes.extend_from_slice(&u64::from(sum).to_le_bytes());
+        bytes.extend_from_slice(&sum.to_le_bytes());
         bytes
     }
 
@@ -128,11 +138,13 @@ impl Gate {
         if bytes.iter().all(|byte| *byte == 0) {
             return Some(Gate::default());
         }
-        let intact = u32_at(bytes, 24)? == sum(quota, u64::MAX, bytes.get(..24)?);
+        let intact = u32_at(bytes, 36)? == sum(quota, u64::MAX, bytes.get(..36)?);
         let gate = Gate {
             closed_until: u64_at(bytes, 0)?,
             closed_at: u64_at(bytes, 8)?,
             memory: u64_at(bytes, 16)?,
+            memory_until: u64_at(bytes, 24)?,
+            burst: u32_at(bytes, 32)?,
         };
         intact.then_some(gate)
     }
@@ -210,9 +222,9 @@ mod tests {
     fn heads_survive_and_every_flipped_bit_is_noticed() {
         let head = head();
         let bytes = head.to_bytes();
-        assert_eq!(head.length(), 384 + 210 * 24);
-        assert_eq!(head.table(Quota::Collect), 384);
-        assert_eq!(head.table(Quota::List), 384 + 30 * 24);
+        assert_eq!(head.length(), 432 + 210 * 24);
+        assert_eq!(head.table(Quota::Collect), 432);
+        assert_eq!(head.table(Quota::List), 432 + 30 * 24);
         assert_eq!(Head::read(&bytes).as_ref(), Some(&head));
         assert_eq!(Head::read(&[0; 100]), None);
         assert_eq!(Head::read(&[]), None);
@@ -221,6 +233,17 @@ mod tests {
             let mut other = bytes.clone();
             other[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(Head::read(&other), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_table_larger_than_any_is_damage() {
+        for (slots, fine) in
+            [(0, true), (MOST_CALLS, true), (MOST_CALLS + 1, false), (u32::MAX, false)]
+        {
+            let mut head = head();
+            *head.slots.of_mut(Quota::Link) = slots;
+            assert_eq!(Head::read(&head.to_bytes()).is_some(), fine, "{slots}");
         }
     }
 
@@ -243,14 +266,17 @@ mod tests {
 
     #[test]
     fn gates_and_sessions_survive() {
-        let gate = Gate { closed_until: 9, closed_at: 8, memory: 7 };
+        let gate = Gate { closed_until: 9, closed_at: 8, memory: 7, memory_until: 6, burst: 5 };
         let mut head = vec![0; HEAD];
         assert_eq!(Gate::read(&head, Quota::Link), Some(Gate::default()));
         let at = usize::try_from(Gate::at(Quota::Link)).unwrap();
         head[at..at + GATE].copy_from_slice(&gate.to_bytes(Quota::Link));
         assert_eq!(Gate::read(&head, Quota::Link), Some(gate));
-        head[at] ^= 1;
-        assert_eq!(Gate::read(&head, Quota::Link), None);
+        for bit in 0..GATE * 8 {
+            let mut other = head.clone();
+            other[at + bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Gate::read(&other, Quota::Link), None, "bit {bit}");
+        }
         assert_eq!(session(&head), None);
         let bytes = session_to_bytes(&[3; 16]);
         head[128..128 + bytes.len()].copy_from_slice(&bytes);

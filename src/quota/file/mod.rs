@@ -15,6 +15,7 @@ mod system;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;
+mod transaction;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,9 +25,11 @@ use parking_lot::{Mutex, MutexGuard};
 pub(super) use self::layout::{Entry, Gate};
 use self::standing::nanos;
 pub(super) use self::standing::{Decision, Standing, memory};
-use self::store::{Store, Transaction, Trouble};
+use self::store::Store;
+use self::transaction::{Pause, Transaction, Trouble};
 use super::ledger::{
-    self, Answer, BETWEEN_WARNINGS, FIRST_RETRY, LAST_RETRY, Ledger, Outcome, Slot, View, lease,
+    self, Answer, BETWEEN_WARNINGS, FIRST_RETRY, LAST_RETRY, Ledger, Outcome, Renewal, Slot, View,
+    lease,
 };
 use super::limiter::Refusal;
 use super::limits::Limits;
@@ -57,6 +60,9 @@ struct State {
 /// The most calls that a window may have: all of them are read for each decision.
 pub(crate) const MOST_CALLS: u32 = 50_000;
 
+/// Without the file: this percentage of the limits.
+const ALL: u32 = 100;
+
 /// How long the end of a call may wait for the file before it is left to the lease.
 const SETTLING: Duration = Duration::from_millis(200);
 
@@ -85,13 +91,18 @@ impl FileLedger {
     fn transact(
         &self,
         state: &mut State,
-        pause: store::Pause<'_>,
-        act: &mut dyn FnMut(&Transaction<'_>) -> Result<(), Trouble>,
+        pause: Pause<'_>,
+        act: &mut dyn FnMut(&Transaction) -> Result<(), Trouble>,
     ) -> Result<(), Refusal> {
         if state.trouble.as_ref().is_some_and(|(_, retry_at)| Instant::now() < *retry_at) {
             return Ok(());
         }
+        let rights_lost = state.store.rights_lost().is_some();
         let done = state.store.lock(&state.slots, pause).and_then(|transaction| act(&transaction));
+        if let Some(what) = state.store.rights_lost().filter(|_| !rights_lost) {
+            let line = format!("quota_file {} {}", self.path, replaced(what));
+            state.lines.push(line);
+        }
         if let Some(aside) = state.store.take_set_aside() {
             state.lines.push(format!(
                 "quota_file {} was damaged; it was moved to {}, and the new one starts as if the whole quota \
@@ -143,7 +154,7 @@ impl FileLedger {
     fn briefly(
         &self,
         patience: Duration,
-        act: &mut dyn FnMut(&Transaction<'_>) -> Result<(), Trouble>,
+        act: &mut dyn FnMut(&Transaction) -> Result<(), Trouble>,
     ) {
         let until = Instant::now() + patience;
         let Some(mut state) = self.state.try_lock_until(until) else {
@@ -191,10 +202,14 @@ impl Ledger for FileLedger {
             std::thread::sleep(nap);
             call.check()
         };
-        let mut answer = Answer::Unavailable;
+        let mut answer = Answer::Alone(ALL);
         let done = self.transact(&mut state, &mut pause, &mut |transaction| {
             let now = nanos(boot::now());
-            let mut gate = transaction.gate(quota);
+            let known = transaction.gate(quota);
+            let gate = known.claimed(windows, now);
+            if gate != known {
+                transaction.write_gate(quota, gate)?;
+            }
             let standing = Standing::of(&transaction.entries(quota)?, windows, now);
             let place = match standing.decide(gate, windows) {
                 Decision::Take(place) => place,
@@ -203,10 +218,6 @@ impl Ledger for FileLedger {
                     return Ok(());
                 }
             };
-            if gate.memory < memory(windows) {
-                gate.memory = memory(windows);
-                transaction.write_gate(quota, gate)?;
-            }
             let owner = ledger::new_owner();
             let stamp = now.saturating_add(nanos(lease(windows)));
             transaction.write(quota, place, Entry { stamp, owner })?;
@@ -228,52 +239,50 @@ impl Ledger for FileLedger {
                     Entry { stamp: now.saturating_add(nanos(straggling(windows))), owner: 0 }
                 }
             };
-            let kept = transaction.entry(quota, slot.place)?;
-            if kept.is_some_and(|kept| kept.owner == slot.owner) {
-                return transaction.write(quota, slot.place, entry);
-            }
-            if entry == Entry::FREE {
-                return Ok(());
-            }
-            // It outlived its lease, and its place was given away.
-            let entries = transaction.entries(quota)?;
-            let standing = Standing::of(&entries, windows, now);
-            match standing.reusable(transaction.gate(quota).memory.max(memory(windows))) {
-                Some(place) => transaction.write(quota, place, entry),
-                None => Ok(()),
-            }
+            put(transaction, quota, slot, entry, windows)
         });
     }
 
-    fn renew(&self, quota: Quota, slot: Slot, windows: &[Window]) -> bool {
-        // Without the file nobody counts with it; and whoever had no time tries again.
-        let mut kept_on = true;
+    fn renew(&self, quota: Quota, slot: Slot, windows: &[Window]) -> Renewal {
+        let mut renewal = Renewal::Unknown;
         self.briefly(RENEWING, &mut |transaction| {
             let now = nanos(boot::now());
+            let stamp = now.saturating_add(nanos(lease(windows)));
             let kept = transaction.entry(quota, slot.place)?;
-            match kept.filter(|kept| kept.owner == slot.owner && kept.stamp > now) {
-                None => kept_on = false,
-                Some(kept) => {
-                    let stamp = now.saturating_add(nanos(lease(windows)));
-                    transaction.write(quota, slot.place, Entry { stamp, ..kept })?;
-                }
-            }
+            let in_time = kept.is_some_and(|kept| kept.owner == slot.owner && kept.stamp > now);
+            // Also if it was lost: its call may be under way.
+            put(transaction, quota, slot, Entry { stamp, owner: slot.owner }, windows)?;
+            renewal = if in_time { Renewal::Kept } else { Renewal::Lost };
             Ok(())
         });
-        kept_on
+        renewal
     }
 
-    fn close(&self, quota: Quota, wait: Duration) {
+    fn throttled(
+        &self,
+        quota: Quota,
+        slot: Option<Slot>,
+        wait: Duration,
+        windows: &[Window],
+    ) -> Option<Vec<usize>> {
+        let mut used = None;
         // This process keeps it closed in any case.
         self.briefly(SETTLING, &mut |transaction| {
             let now = nanos(boot::now());
             let gate = transaction.gate(quota);
             let until = now.saturating_add(nanos(wait));
-            if until <= gate.closed_until {
-                return Ok(());
+            if until > gate.closed_until {
+                let gate = Gate { closed_until: until, closed_at: now, ..gate };
+                transaction.write_gate(quota, gate)?;
             }
-            transaction.write_gate(quota, Gate { closed_until: until, closed_at: now, ..gate })
+            if let Some(slot) = slot {
+                put(transaction, quota, slot, Entry { stamp: now, owner: 0 }, windows)?;
+            }
+            let standing = Standing::of(&transaction.entries(quota)?, windows, now);
+            used = Some(windows.iter().map(|window| standing.snapshot(*window).used).collect());
+            Ok(())
         });
+        used
     }
 
     fn view(&self, quota: Quota, windows: &[Window]) -> Option<View> {
@@ -303,7 +312,37 @@ impl Ledger for FileLedger {
 
     fn trouble(&self) -> Option<String> {
         let state = self.state.try_lock_for(SETTLING)?;
-        state.trouble.as_ref().map(|(trouble, _)| trouble.clone())
+        let trouble = state.trouble.as_ref().map(|(trouble, _)| trouble.clone());
+        trouble.or_else(|| state.store.rights_lost().map(replaced))
+    }
+}
+
+fn replaced(rights_lost: &str) -> String {
+    format!("was replaced, and the new file {rights_lost}: others may not be able to use it")
+}
+
+/// Writes what is to become of a slot, where it is.
+fn put(
+    transaction: &Transaction,
+    quota: Quota,
+    slot: Slot,
+    entry: Entry,
+    windows: &[Window],
+) -> Result<(), Trouble> {
+    let kept = transaction.entry(quota, slot.place)?;
+    if kept.is_some_and(|kept| kept.owner == slot.owner) {
+        return transaction.write(quota, slot.place, entry);
+    }
+    // It outlived its lease, and its place was given away; maybe it has found another one.
+    let entries = transaction.entries(quota)?;
+    let elsewhere = entries.iter().position(|kept| kept.owner == slot.owner).map(|at| at as u64);
+    let free = || {
+        let memory = transaction.gate(quota).memory.max(memory(windows));
+        Standing::of(&entries, windows, nanos(boot::now())).reusable(memory)
+    };
+    match elsewhere.or_else(|| free().filter(|_| entry != Entry::FREE)) {
+        Some(place) => transaction.write(quota, place, entry),
+        None => Ok(()),
     }
 }
 

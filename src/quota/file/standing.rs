@@ -86,3 +86,75 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
 pub(crate) fn memory(windows: &[Window]) -> u64 {
     nanos(longest_hold(windows))
 }
+
+/// The most calls that these windows let out in a minute: any such stretch lies in so many of each.
+fn burst(windows: &[Window]) -> u32 {
+    const MINUTE: u128 = 60_000_000_000;
+    let most = |window: &Window| {
+        let windows = MINUTE.div_ceil(window.length.as_nanos().max(1));
+        u32::try_from(windows).unwrap_or(u32::MAX).saturating_mul(window.limit)
+    };
+    windows.iter().map(most).min().unwrap_or_default()
+}
+
+impl Gate {
+    /// What is known once somebody with these windows has come. The widest window counts until nobody has come
+    /// with it for as long as it lasts, so that others do not wait for entries that matter to nobody any more.
+    pub(crate) fn claimed(self, windows: &[Window], now: u64) -> Gate {
+        let mine = memory(windows);
+        // Renewed a few times in a window, not with each call.
+        let until = |memory: u64| now.saturating_add(memory).saturating_add(memory / 4);
+        // Should the clock have been set back, it counts from now.
+        let kept_until = self.memory_until.min(until(self.memory));
+        let mut next =
+            Gate { memory_until: kept_until, burst: self.burst.max(burst(windows)), ..self };
+        let is_widest = mine >= self.memory || kept_until <= now;
+        if is_widest && (mine != self.memory || kept_until < now.saturating_add(mine)) {
+            (next.memory, next.memory_until) = (mine, until(mine));
+        }
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(limit: u32, seconds: f64) -> Window {
+        Window { limit, length: Duration::from_secs_f64(seconds) }
+    }
+
+    #[test]
+    fn the_calls_of_a_minute_are_those_of_the_strictest_window() {
+        assert_eq!(burst(&[window(100, 60.0), window(1_500, 3_600.0)]), 100);
+        assert_eq!(burst(&[window(1_000, 60.0), window(300, 3_600.0)]), 300);
+        assert_eq!(burst(&[window(10, 1.0)]), 600);
+        assert_eq!(burst(&[window(10, 59.0)]), 20);
+        assert_eq!(burst(&[window(1_000_000, 0.001)]), u32::MAX);
+    }
+
+    #[test]
+    fn the_widest_window_counts_as_long_as_somebody_comes_with_it_and_one_window_longer() {
+        const SECOND: u64 = 1_000_000_000;
+        let (wide, narrow) = ([window(9, 100.0)], [window(9, 1.0)]);
+        let mut gate = Gate::default().claimed(&narrow, 5 * SECOND).claimed(&wide, 10 * SECOND);
+        assert_eq!(gate.memory, memory(&wide));
+        let mut written = 0;
+        for second in 10..500 {
+            let next = gate.claimed(&wide, second * SECOND).claimed(&narrow, second * SECOND);
+            assert_eq!(next.memory, memory(&wide));
+            written += u32::from(next != gate);
+            gate = next;
+        }
+        assert!(written < 25, "{written}");
+        for second in 500..600 {
+            assert_eq!(gate.claimed(&narrow, second * SECOND), gate, "{second}");
+        }
+        gate = gate.claimed(&narrow, 626 * SECOND);
+        assert_eq!(gate.memory, memory(&narrow));
+        // A clock that was set back.
+        let ahead = Gate::default().claimed(&wide, 1_000 * SECOND).claimed(&narrow, SECOND);
+        assert_eq!(ahead.memory, memory(&wide));
+        assert_eq!(ahead.claimed(&narrow, 127 * SECOND).memory, memory(&narrow));
+    }
+}

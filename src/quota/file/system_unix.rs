@@ -1,8 +1,8 @@
 //! What the quota file needs of a Unix system.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
@@ -28,12 +28,44 @@ pub(super) fn unlock(file: &File) {
     let _ = flock(file, FlockOperation::Unlock);
 }
 
-/// Whether others who open the path get the same file.
-pub(super) fn is_still_at(file: &File, path: &Path) -> bool {
-    let id = |meta: &std::fs::Metadata| (meta.dev(), meta.ino());
-    match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(ours), Ok(theirs)) => id(&ours) == id(&theirs),
-        _ => false,
+/// Whether others who open the path get the file that is open.
+pub(super) fn is_still_at(open: &Metadata, path: &Path) -> bool {
+    let id = |meta: &Metadata| (meta.dev(), meta.ino());
+    std::fs::metadata(path).is_ok_and(|there| id(&there) == id(open))
+}
+
+/// Who may use a file: user, group, mode.
+pub(super) type Rights = (u32, u32, u32);
+
+pub(super) fn rights(file: &Metadata) -> Rights {
+    (file.uid(), file.gid(), file.mode())
+}
+
+/// Gives a new file the rights of the one that it is to replace. `Err`: what it does not have, to complete "the
+/// new file …".
+pub(super) fn keep_rights(new: &File, old: &Metadata) -> Result<(), String> {
+    let mine = |new: &File| new.metadata().map(|meta| (meta.uid(), meta.gid())).ok();
+    let (uid, gid) = (old.uid(), old.gid());
+    if mine(new) != Some((uid, gid)) {
+        // Only root gives a file to others; but a member of its group may keep that.
+        let _ = fchown(new, Some(uid), Some(gid)).or_else(|_| fchown(new, None, Some(gid)));
+    }
+    let now = mine(new);
+    let same_group = now.is_some_and(|(_, now)| now == gid);
+    let mut mode = old.mode() & 0o777;
+    if !same_group {
+        // What its group might do is not for another one, which had the rights of all the others.
+        mode = (mode & !0o070) | ((mode & 0o007) << 3);
+    }
+    let same_mode = new.set_permissions(Permissions::from_mode(mode)).is_ok();
+    // Root does not need a file to be its own.
+    let same_owner = uid == 0 || now.is_some_and(|(now, _)| now == uid);
+    match (same_owner, same_group, same_mode) {
+        (true, true, true) => Ok(()),
+        (true, true, false) => Err(format!("has not its mode {mode:o}")),
+        (false, true, _) => Err(format!("does not belong to user {uid}")),
+        (true, false, _) => Err(format!("does not belong to group {gid}")),
+        (false, false, _) => Err(format!("does not belong to user {uid} and group {gid}")),
     }
 }
 

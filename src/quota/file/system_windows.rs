@@ -1,6 +1,6 @@
 //! What the quota file needs of Windows.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::windows::fs::FileExt;
 use std::path::Path;
@@ -22,8 +22,18 @@ pub(super) fn unlock(file: &File) {
 }
 
 /// A file that is open cannot be taken away here.
-pub(super) fn is_still_at(_: &File, path: &Path) -> bool {
+pub(super) fn is_still_at(_: &Metadata, path: &Path) -> bool {
     path.exists()
+}
+
+/// Not to be told from a file's metadata.
+pub(super) type Rights = ();
+
+pub(super) fn rights(_: &Metadata) -> Rights {}
+
+/// New files have the rights that their folder gives them.
+pub(super) fn keep_rights(new: &File, old: &Metadata) -> Result<(), String> {
+    new.set_permissions(old.permissions()).map_err(|_| "is not read-only as it was".to_owned())
 }
 
 pub(super) fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {

@@ -6,6 +6,8 @@ use super::*;
 use crate::call::Cancel;
 use crate::quota::ledger::{Held, Keeper};
 
+mod rights;
+
 const COLLECT: Quota = Quota::Collect;
 
 /// A folder of its own for each test.
@@ -123,9 +125,32 @@ fn a_holder_that_died_blocks_nothing_but_its_own_slot_and_not_for_ever() {
     assert!(began.elapsed() >= Duration::from_millis(1_100), "{:?}", began.elapsed());
     assert!(began.elapsed() < Duration::from_millis(1_500), "{:?}", began.elapsed());
     // Should it live after all, it learns that its slot is gone, and takes nobody else's away.
-    assert!(!ledger.renew(COLLECT, dead, limits.of(COLLECT)));
+    assert_eq!(ledger.renew(COLLECT, dead, limits.of(COLLECT)), Renewal::Lost);
     ledger.settle(COLLECT, dead, Outcome::NotSent, limits.of(COLLECT));
     assert_eq!(ledger.view(COLLECT, limits.of(COLLECT)).unwrap().in_flight, 1);
+}
+
+#[test]
+fn a_slot_that_was_lost_is_told_so_and_counts_again_while_its_call_is_under_way() {
+    let folder = Folder::new();
+    let (ledger, limits) = open(&folder.file(), "collect=1/0.1,3/0.1");
+    let windows = limits.of(COLLECT);
+    let in_flight = || ledger.view(COLLECT, windows).unwrap().in_flight;
+    let slot = taken(&ledger, &limits);
+    std::thread::sleep(Duration::from_millis(1_010));
+    assert_eq!(in_flight(), 0);
+    assert_eq!(ledger.renew(COLLECT, slot, windows), Renewal::Lost);
+    assert_eq!(in_flight(), 1);
+    // Its place is given away.
+    std::thread::sleep(Duration::from_millis(1_150));
+    let other = taken(&ledger, &limits);
+    assert_eq!(other.place, slot.place);
+    for _ in 0..3 {
+        ledger.renew(COLLECT, slot, windows);
+        assert_eq!(in_flight(), 2);
+    }
+    ledger.settle(COLLECT, slot, Outcome::NotSent, windows);
+    assert_eq!(used(&ledger, &limits), 1);
 }
 
 #[test]
@@ -135,7 +160,7 @@ fn a_slot_that_is_renewed_stays() {
     let slot = taken(&ledger, &limits);
     for _ in 0..8 {
         std::thread::sleep(Duration::from_millis(200));
-        assert!(ledger.renew(COLLECT, slot, limits.of(COLLECT)));
+        assert_eq!(ledger.renew(COLLECT, slot, limits.of(COLLECT)), Renewal::Kept);
         wait(&ledger, &limits);
     }
 }
@@ -145,8 +170,8 @@ fn a_closed_endpoint_is_closed_for_all_and_the_others_are_not() {
     let folder = Folder::new();
     let (one, limits) = open(&folder.file(), "collect=9/60");
     let (two, _) = open(&folder.file(), "collect=9/60");
-    one.close(COLLECT, Duration::from_secs(20));
-    one.close(COLLECT, Duration::from_secs(10));
+    one.throttled(COLLECT, None, Duration::from_secs(20), &[]);
+    one.throttled(COLLECT, None, Duration::from_secs(10), &[]);
     let closed = wait(&two, &limits);
     assert!(closed > Duration::from_secs(19) && closed <= Duration::from_secs(20), "{closed:?}");
     assert!(two.view(COLLECT, limits.of(COLLECT)).unwrap().closed_for.is_some());
@@ -210,7 +235,7 @@ fn larger_limits_make_a_larger_file_and_forget_nothing() {
     let folder = Folder::new();
     let (small, small_limits) = open(&folder.file(), "collect=2/60;read=2/60;list=2/60");
     taken(&small, &small_limits);
-    small.close(Quota::List, Duration::from_secs(30));
+    small.throttled(Quota::List, None, Duration::from_secs(30), &[]);
     fs::set_permissions(folder.file(), fs::Permissions::from_mode(0o606)).unwrap();
     let before = fs::metadata(folder.file()).unwrap().len();
     let (large, limits) = open(&folder.file(), "collect=50/60;read=2/60;list=2/60");
@@ -257,24 +282,23 @@ fn another_identity_is_told_to_use_another_file() {
 #[test]
 fn a_restart_of_the_machine_makes_everything_count_from_its_start() {
     let folder = Folder::new();
-    let (ledger, limits) =
-        open(&folder.file(), "collect=500/60,500/31536000".replace("31536000", "86400").as_str());
+    let (ledger, limits) = open(&folder.file(), "collect=300/60,500/86400");
     for _ in 0..3 {
         let slot = taken(&ledger, &limits);
         ledger.settle(COLLECT, slot, Outcome::Replied, limits.of(COLLECT));
     }
-    ledger.close(Quota::List, Duration::from_secs(7_200));
+    ledger.throttled(Quota::List, None, Duration::from_secs(7_200), &[]);
     // Another boot: as if the times belonged to a clock that has begun anew since.
     let mut bytes = fs::read(folder.file()).unwrap();
     let session = layout::session_to_bytes(&[9; 16]);
     bytes[128..128 + session.len()].copy_from_slice(&session);
     fs::write(folder.file(), &bytes).unwrap();
-    let (ledger, _) = open(&folder.file(), "collect=500/60,500/86400");
+    let (ledger, _) = open(&folder.file(), "collect=300/60,500/86400");
     let view = ledger.view(COLLECT, limits.of(COLLECT)).unwrap();
     let since_boot = boot::now();
     if since_boot < Duration::from_secs(86_000) {
-        // The three, and what half a minute may have held that never reached the disk.
-        assert_eq!(view.windows[1].used, 103);
+        // The three, and what a minute may have held that never reached the disk.
+        assert_eq!(view.windows[1].used, 303);
         let expected = Duration::from_secs(30 + 86_400) - since_boot;
         let last = *view.windows[1].free_in.last().unwrap();
         assert!(last.abs_diff(expected) < Duration::from_secs(90), "{last:?} {expected:?}");
@@ -291,7 +315,7 @@ fn a_clock_that_was_set_back_blocks_nobody_for_long() {
     let slot = taken(&ledger, &limits);
     let far = Entry { stamp: nanos(boot::now()) * 2 + 3_600_000_000_000, owner: slot.owner };
     let mut bytes = fs::read(folder.file()).unwrap();
-    bytes[384..408].copy_from_slice(&far.to_bytes(COLLECT, 0));
+    bytes[432..456].copy_from_slice(&far.to_bytes(COLLECT, 0));
     fs::write(folder.file(), &bytes).unwrap();
     let wait = wait(&ledger, &limits);
     assert!(wait < Duration::from_millis(210), "{wait:?}");
@@ -307,7 +331,7 @@ fn without_its_file_a_process_goes_on_alone_and_comes_back() {
     let (ledger, limits) = open(&file, "collect=2/60");
     for _ in 0..3 {
         let answer = ledger.begin(COLLECT, limits.of(COLLECT), &call());
-        assert!(matches!(answer, Ok(Answer::Unavailable)), "{answer:?}");
+        assert!(matches!(answer, Ok(Answer::Alone(100))), "{answer:?}");
     }
     assert_eq!(ledger.trouble().as_deref(), Some("cannot be opened (entity not found)"));
     fs::create_dir(&missing).unwrap();
@@ -320,13 +344,13 @@ fn without_its_file_a_process_goes_on_alone_and_comes_back() {
 fn a_full_disk_or_a_folder_without_rights_is_said_and_survived() {
     // A device that is always full; as any user.
     let (full, limits) = open("/dev/full", "collect=2/60");
-    assert!(matches!(full.begin(COLLECT, limits.of(COLLECT), &call()), Ok(Answer::Unavailable)));
+    assert!(matches!(full.begin(COLLECT, limits.of(COLLECT), &call()), Ok(Answer::Alone(100))));
     assert!(full.trouble().is_some());
     if is_root() {
         // Root may write anywhere; what the kernel offers under /proc it may not.
         let (read_only, _) = open("/proc/version", "collect=2/60");
         let answer = read_only.begin(COLLECT, limits.of(COLLECT), &call());
-        assert!(matches!(answer, Ok(Answer::Unavailable)), "{answer:?}");
+        assert!(matches!(answer, Ok(Answer::Alone(100))), "{answer:?}");
         assert!(read_only.trouble().is_some());
     }
 }
@@ -351,8 +375,10 @@ fn who_waits_for_the_lock_can_be_stopped_and_a_holder_that_hangs_is_not_waited_f
     });
     let began = Instant::now();
     let answer = ledger.begin(COLLECT, limits.of(COLLECT), &self::call());
-    assert!(matches!(answer, Ok(Answer::Unavailable)), "{answer:?}");
-    assert!(began.elapsed() >= store::PATIENCE && began.elapsed() < store::PATIENCE * 2);
+    assert!(matches!(answer, Ok(Answer::Alone(100))), "{answer:?}");
+    assert!(
+        began.elapsed() >= transaction::PATIENCE && began.elapsed() < transaction::PATIENCE * 2
+    );
     other.flush().unwrap();
 }
 
@@ -387,7 +413,7 @@ fn a_callback_that_uses_the_log_while_it_is_told_of_it_is_not_in_its_own_way() {
     assert_eq!(state.lines.len(), 1);
     tell(state);
     assert!(ledger.state.try_lock().is_some_and(|state| state.lines.is_empty()));
-    assert!(matches!(ledger.begin(COLLECT, limits.of(COLLECT), &call()), Ok(Answer::Unavailable)));
+    assert!(matches!(ledger.begin(COLLECT, limits.of(COLLECT), &call()), Ok(Answer::Alone(100))));
 }
 
 #[test]
@@ -404,12 +430,40 @@ fn a_table_full_of_what_matters_to_a_wider_window_is_waited_for_without_haste() 
 }
 
 #[test]
+fn when_the_windows_get_narrower_the_wide_ones_are_forgotten_after_a_while() {
+    let folder = Folder::new();
+    let (wide, limits) = open(&folder.file(), "collect=2/1");
+    for _ in 0..2 {
+        let slot = taken(&wide, &limits);
+        wide.settle(COLLECT, slot, Outcome::Replied, limits.of(COLLECT));
+    }
+    let (narrow, limits) = open(&folder.file(), "collect=2/0.1");
+    let began = Instant::now();
+    // At any time one of the two entries is younger than the wide window.
+    let mut longest = Duration::ZERO;
+    for _ in 0..16 {
+        let asked = Instant::now();
+        let slot = loop {
+            match narrow.begin(COLLECT, limits.of(COLLECT), &call()) {
+                Ok(Answer::Taken(slot)) => break slot,
+                Ok(Answer::Wait(wait)) => std::thread::sleep(wait),
+                other => panic!("{other:?}"),
+            }
+        };
+        longest = asked.elapsed();
+        narrow.settle(COLLECT, slot, Outcome::Replied, limits.of(COLLECT));
+    }
+    assert!(longest < Duration::from_millis(300), "{longest:?}");
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+#[test]
 fn a_file_whose_beginning_is_gone_is_damaged_and_not_new() {
     let folder = Folder::new();
     let (ledger, limits) = open(&folder.file(), "collect=2/60");
     taken(&ledger, &limits);
     let mut bytes = fs::read(folder.file()).unwrap();
-    bytes[..384].fill(0);
+    bytes[..432].fill(0);
     fs::write(folder.file(), &bytes).unwrap();
     let (ledger, _) = open(&folder.file(), "collect=2/60");
     assert_eq!(used(&ledger, &limits), 2);

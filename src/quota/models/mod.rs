@@ -10,6 +10,7 @@ mod time;
 mod world;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use shuttle::rand::Rng;
@@ -34,6 +35,12 @@ fn runs() -> usize {
 fn check(story: fn()) {
     shuttle::check_random(story, runs());
     shuttle::check_pct(story, runs(), 3);
+}
+
+/// For stories in which somebody looks again now and then, which goes on for ever if the others never have their
+/// turn, as with PCT: in random orders alone.
+fn check_fairly(story: fn()) {
+    shuttle::check_random(story, runs());
 }
 
 /// Tells a story without dice in every order there is, of which there must be fewer than `most`.
@@ -152,7 +159,7 @@ fn a_closed_endpoint_opens_for_everybody() {
             }
             scope.spawn(|| {
                 let wait = Duration::from_millis(dice(5).into());
-                world.limiter.close(QUOTA, &world.rules, wait);
+                world.limiter.close(QUOTA, &world.rules, wait, None);
             });
         });
         assert_eq!(world.served.lock().len(), 3);
@@ -198,6 +205,51 @@ fn moody(world: &World) {
 fn a_shared_log_that_refuses_takes_nobodys_turn() {
     check(|| moody(&world(1).with_moods()));
     check(|| moody(&world(2).with_moods()));
+}
+
+/// The log is away: of four at once, only as many as its percentage allows go on alone, and everybody comes
+/// through, also if it is back in the middle of it.
+fn alone(percent: u32, at_once: usize) {
+    let world = &world(4).with_moods();
+    world.shared.set_away(Some(percent));
+    let busy = &AtomicUsize::new(0);
+    world.tell(|scope| {
+        for _ in 0..3 {
+            scope.spawn(move || {
+                let permit = world.enter(&call(None)).unwrap();
+                let others = busy.fetch_add(1, Ordering::Relaxed);
+                assert!(others < at_once, "{others} others");
+                shuttle::thread::yield_now();
+                busy.fetch_sub(1, Ordering::Relaxed);
+                world.leave(permit);
+            });
+        }
+    });
+}
+
+#[test]
+fn without_the_shared_log_everybody_comes_through_with_a_part_of_the_limits() {
+    check_fairly(|| alone(25, 1));
+    check_fairly(|| alone(50, 2));
+}
+
+#[test]
+fn a_shared_log_that_goes_and_comes_takes_nobodys_turn() {
+    check_fairly(|| {
+        let world = &world(2).with_moods();
+        let cancel = &Cancel::new(None);
+        world.tell(|scope| {
+            for who in 0..3 {
+                scope.spawn(move || world.visit(who, &call((who == 0).then_some(cancel))));
+            }
+            scope.spawn(|| {
+                world.shared.set_away(Some(50));
+                shuttle::thread::yield_now();
+                world.shared.set_away(None);
+            });
+            scope.spawn(|| cancel.trigger());
+        });
+    });
 }
 
 /// All there is to a sleep: whoever is woken wakes, also if that was just before.

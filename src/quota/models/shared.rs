@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::dice;
 use crate::call::{Call, Signal, Stop};
-use crate::quota::ledger::{Answer, Ledger, Outcome, Slot, View};
+use crate::quota::ledger::{Answer, Ledger, Outcome, Renewal, Slot, View};
 use crate::quota::limiter::Refusal;
 use crate::quota::window::Window;
 use crate::service::endpoint::Quota;
@@ -25,6 +25,8 @@ struct State {
     taken: Vec<Slot>,
     /// Who was told to wait, and must be the next to ask: as long as only one at a time may ask.
     turn: Option<Arc<Signal>>,
+    /// It is away, and everybody goes on alone, with this percentage of the limits.
+    away: Option<u32>,
     /// Who may leave at any time, and then cannot take its turn.
     excused: Vec<Arc<Signal>>,
 }
@@ -40,6 +42,11 @@ impl Moody {
         state.turn = state.turn.take().filter(|turn| !Arc::ptr_eq(turn, call.signal()));
     }
 
+    /// The log goes away, or comes back.
+    pub(super) fn set_away(&self, away: Option<u32>) {
+        self.state.lock().away = away;
+    }
+
     /// Whether every slot was given back.
     pub(super) fn is_empty(&self) -> bool {
         self.state.lock().taken.is_empty()
@@ -50,6 +57,9 @@ impl Ledger for Moody {
     fn begin(&self, _: Quota, windows: &[Window], call: &Call) -> Result<Answer, Refusal> {
         let mut state = self.state.lock();
         let me = call.signal();
+        if let Some(percent) = state.away {
+            return Ok(Answer::Alone(percent));
+        }
         let one_at_a_time = windows.iter().all(|window| window.limit == 1);
         if let Some(turn) = state.turn.take().filter(|_| one_at_a_time) {
             assert!(Arc::ptr_eq(&turn, me), "somebody lost its turn");
@@ -63,7 +73,7 @@ impl Ledger for Moody {
         match dice(8) {
             0 => Err(Refusal::Failed(Error::new(Status::Internal, "the log is broken"))),
             1 => Err(Refusal::Stopped(Stop::Deadline)),
-            2 => Ok(Answer::Unavailable),
+            2 => Ok(Answer::Alone(100)),
             _ => {
                 state.given += 1;
                 let slot = Slot { place: state.given, owner: 1 };
@@ -79,11 +89,20 @@ impl Ledger for Moody {
         state.taken.swap_remove(at.expect("a slot is settled once"));
     }
 
-    fn renew(&self, _: Quota, _: Slot, _: &[Window]) -> bool {
-        true
+    fn renew(&self, _: Quota, _: Slot, _: &[Window]) -> Renewal {
+        Renewal::Kept
     }
 
-    fn close(&self, _: Quota, _: Duration) {}
+    fn throttled(
+        &self,
+        quota: Quota,
+        slot: Option<Slot>,
+        _: Duration,
+        windows: &[Window],
+    ) -> Option<Vec<usize>> {
+        self.settle(quota, slot?, Outcome::Replied, windows);
+        None
+    }
 
     fn view(&self, _: Quota, _: &[Window]) -> Option<View> {
         None

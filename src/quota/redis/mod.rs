@@ -24,7 +24,7 @@ use self::link::{Link, Missed};
 use self::scripts::{Run, Scripts, micros};
 pub(crate) use self::target::Target;
 use super::file::boot;
-use super::ledger::{self, Answer, Ledger, Outcome, Slot, View, between_looks, lease};
+use super::ledger::{self, Answer, Ledger, Outcome, Renewal, Slot, View, between_looks, lease};
 use super::limiter::{Refusal, WindowSnapshot};
 use super::registry::{self, Key};
 use super::window::{Window, longest_hold, straggling};
@@ -228,20 +228,34 @@ impl Ledger for RedisLedger {
         let _ = self.briefly(SETTLING, &run);
     }
 
-    fn renew(&self, quota: Quota, slot: Slot, windows: &[Window]) -> bool {
+    fn renew(&self, quota: Quota, slot: Slot, windows: &[Window]) -> Renewal {
         let run = Run::new(&self.scripts.renew, self.keys.of(quota))
             .with(slot.place)
             .with(slot.owner)
             .with(micros(lease(windows)))
             .windows(windows);
-        // Whoever could not ask tries again before the lease is over.
-        self.briefly(RENEWING, &run).is_none_or(|answer| answer.first() != Some(&0))
+        match self.briefly(RENEWING, &run).as_deref() {
+            Some([1]) => Renewal::Kept,
+            Some([0]) => Renewal::Lost,
+            _ => Renewal::Unknown,
+        }
     }
 
-    fn close(&self, quota: Quota, wait: Duration) {
-        let run = Run::new(&self.scripts.close, self.keys.of(quota)).with(micros(wait));
+    fn throttled(
+        &self,
+        quota: Quota,
+        slot: Option<Slot>,
+        wait: Duration,
+        windows: &[Window],
+    ) -> Option<Vec<usize>> {
+        let member = slot.map(|slot| format!("{}:{}", slot.place, slot.owner));
+        let run = Run::new(&self.scripts.throttled, self.keys.of(quota))
+            .with(micros(wait))
+            .with(member.unwrap_or_default())
+            .windows(windows);
         // This process keeps it closed in any case.
-        let _ = self.briefly(SETTLING, &run);
+        let used = self.briefly(SETTLING, &run)?;
+        used.into_iter().map(|used| usize::try_from(used).ok()).collect()
     }
 
     fn view(&self, quota: Quota, windows: &[Window]) -> Option<View> {

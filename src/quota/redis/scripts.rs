@@ -10,23 +10,23 @@ pub(super) struct Scripts {
     pub begin: Script,
     pub settle: Script,
     pub renew: Script,
-    pub close: Script,
+    pub throttled: Script,
     pub view: Script,
 }
 
 macro_rules! script {
-    ($file:literal) => {
-        Script::new(concat!(include_str!("lua/log.lua"), include_str!($file)))
+    ($($file:literal),+) => {
+        Script::new(concat!(include_str!("lua/log.lua"), $(include_str!($file)),+))
     };
 }
 
 impl Scripts {
     pub(super) fn new() -> Scripts {
         Scripts {
-            begin: script!("lua/begin.lua"),
+            begin: script!("lua/server.lua", "lua/begin.lua"),
             settle: script!("lua/settle.lua"),
             renew: script!("lua/renew.lua"),
-            close: script!("lua/close.lua"),
+            throttled: script!("lua/throttled.lua"),
             view: script!("lua/view.lua"),
         }
     }

@@ -7,10 +7,11 @@ local owner, lease, strict, look = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', t
 local used, used_until = tonumber(ARGV[5]), tonumber(ARGV[6])
 local windows, widest = read_windows(7)
 local FURTHEST = 600 * 1000000
-local answer = redis.pcall('INFO', 'server')
-local server = type(answer) == 'string' and answer or ''
-local this_run = string.match(server, 'run_id:(%w+)') or 'unknown'
-local uptime = tonumber(string.match(server, 'uptime_in_seconds:(%d+)') or '-1')
+local this_run, known_back_to = read_server()
+if strict and not this_run then
+    return redis.error_reply('NOINFO this login may not run INFO, without which a lost log is not noticed: allow '
+        .. '+info, or set quota_redis_fallback=local')
+end
 
 if widest > (facts.hold or 0) then
     note('hold', widest)
@@ -19,22 +20,18 @@ widest = facts.hold
 
 -- Calls whose entries were lost may be counted until the lease that they had has passed.
 if not facts.made then
-    local lost = now
-    if now >= used_until and uptime >= 0 then
-        -- Nobody misses anything, so at worst what was here before the server started was lost. (It counts
-        -- from one whole second to another.)
-        lost = now - math.max(uptime - 1, 0) * 1000000
-    end
+    -- If nobody misses anything, at worst what was here before the server began was lost.
+    local lost = now < used_until and now or known_back_to
     note('made', now)
     note('since', lost + lease)
-elseif run ~= this_run then
-    -- The server was restarted or replaced, and may have come back without the last moments.
+elseif this_run and not is_same_run(run, this_run) then
+    -- The server was restarted, replaced or promoted, and may have come back without the last moments.
     note('since', now + lease)
 elseif used ~= 0 and used ~= facts.made and now < used_until then
     -- What the caller has used should still be here, so it was lost before this log was made.
     note('since', math.max(facts.since, facts.made + lease))
 end
-if run ~= this_run then
+if this_run and run ~= this_run then
     if run then
         redis.call('ZREM', key, 'run ' .. run)
     end

@@ -6,7 +6,7 @@
 --   since  from when on no call can be counted that this set does not hold
 --   hold   how long a call matters to the widest window that anybody has kept here
 --   closed until when nothing goes out, because the service said 429
---   run …  which run of the server last wrote here
+--   run …  which run of the server, and which time of it as a master, last wrote here
 
 local key = KEYS[1]
 local clock = redis.call('TIME')
@@ -32,11 +32,13 @@ local function note(name, value)
     redis.call('ZADD', key, text(-value), name)
 end
 
--- Keeps the set for this long, and some; returns until when.
+-- Keeps the set for this long, and some; returns until when. In fact for a day at least, since what it knows of
+-- itself is hard to come by again; but nobody needs to miss it for as long.
 local function keep(span)
     local ms = math.ceil(span / 1000) + 60000
-    if redis.call('PTTL', key) < ms then
-        redis.call('PEXPIRE', key, text(ms))
+    local kept = math.max(ms, 86400000)
+    if redis.call('PTTL', key) < kept then
+        redis.call('PEXPIRE', key, text(kept))
     end
     return now + ms * 1000
 end

@@ -39,14 +39,31 @@ fn the_rights_that_the_documentation_names_are_enough() {
     let ledger = ledger_at(&url, Fallback::Local(100));
     let windows = windows("1/0.1");
     let slot = take(&ledger, &windows);
-    assert!(ledger.renew(COLLECT, slot, &windows));
+    assert_eq!(ledger.renew(COLLECT, slot, &windows), Renewal::Kept);
     ledger.settle(COLLECT, slot, Outcome::Replied, &windows);
-    ledger.close(COLLECT, Duration::from_secs(1));
+    ledger.throttled(COLLECT, None, Duration::from_secs(1), &windows);
     assert!(ledger.view(COLLECT, &windows).unwrap().closed_for.is_some());
     assert!(wait(&ledger, &windows) > Duration::from_millis(500));
     assert!(ledger.trouble().is_none());
     let denied = server.commands(&[&["AUTH", "agent", "secret"], &["KEYS", "*"]]);
     assert!(denied.starts_with("-NOPERM"), "{denied}");
+}
+
+#[test]
+fn a_server_that_denies_info_is_used_only_where_nothing_is_promised() {
+    let rights = "on >secret ~mde:quota:* +evalsha +script|load +time +pttl +pexpire +@sortedset";
+    let user = [&["--user", "agent"][..], &rights.split(' ').collect::<Vec<_>>()].concat();
+    let server = RedisServer::with(&user);
+    let url = format!("redis://agent:secret@127.0.0.1:{}", server.port);
+    let windows = windows("5/0.1");
+    let strict = ledger_at(&url, Fallback::Fail);
+    // Long enough for a log that knows when its server started.
+    std::thread::sleep(Duration::from_millis(3_500));
+    let Err(Refusal::Failed(error)) = begin(&strict, &windows) else { panic!("let out") };
+    for text in [error.message().to_owned(), strict.trouble().unwrap()] {
+        assert!(text.contains("INFO") && text.contains("+info"), "{text}");
+    }
+    take(&ledger_at(&url, Fallback::Local(100)), &windows);
 }
 
 #[test]
@@ -97,7 +114,7 @@ fn a_server_that_hangs_delays_nobody_who_is_stopped() {
     assert!(matches!(answer, Err(Refusal::Stopped(Stop::Deadline))), "{answer:?}");
     assert!(started.elapsed() < Duration::from_millis(300));
     let started = Instant::now();
-    assert!(ledger.renew(COLLECT, slot, &windows), "nobody knows, so it is tried again");
+    assert_eq!(ledger.renew(COLLECT, slot, &windows), Renewal::Unknown);
     assert!(started.elapsed() < Duration::from_millis(400));
     // Nobody in a hurry has spoiled it for the others; who has time waits for two seconds.
     assert!(ledger.trouble().is_none());
