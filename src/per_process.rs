@@ -9,7 +9,8 @@ use crate::ffi::process;
 pub(crate) struct PerProcess<T>(OnceBox<Node<T>>);
 
 struct Node<T> {
-    pid: u32,
+    /// Not its id: that of an ancestor, whose node is here, may have been given again.
+    process: u64,
     value: T,
     next: OnceBox<Node<T>>,
 }
@@ -21,13 +22,13 @@ impl<T: Default> PerProcess<T> {
 
     /// This process's own.
     pub(crate) fn get(&self) -> &T {
-        self.of(process::id())
+        self.of(process::incarnation())
     }
 
-    fn of(&self, pid: u32) -> &T {
-        let new = || Box::new(Node { pid, value: T::default(), next: OnceBox::new() });
+    fn of(&self, process: u64) -> &T {
+        let new = || Box::new(Node { process, value: T::default(), next: OnceBox::new() });
         let mut node = self.0.get_or_init(new);
-        while node.pid != pid {
+        while node.process != process {
             node = node.next.get_or_init(new);
         }
         &node.value

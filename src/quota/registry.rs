@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-use once_cell::race::OnceBox;
 use parking_lot::Mutex;
 use ring::digest::{Context, SHA256};
 
 use super::clock::SystemClock;
 use super::ledger::Ledger;
 use super::limiter::Limiter;
-use crate::ffi::process;
+use crate::per_process::PerProcess;
 
 /// What the service counts by: destination, tenant and application.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,33 +44,20 @@ impl Key {
     }
 }
 
-/// The limiters of one process. A forked child gets a node of its own: the parent's mutex may have been
-/// held by a thread that does not exist in the child. Nodes are linked without locks for that reason.
+/// What the clients of one process share.
 #[derive(Default)]
-struct Node {
-    /// Not its id: that of an ancestor, whose node is here, may have been given again.
-    process: u64,
+struct Shared {
     /// Not a hash map: leak checkers of hosts take its interior pointers for lost memory.
     limiters: Mutex<BTreeMap<Key, Arc<Limiter>>>,
     /// By where they live.
     ledgers: Mutex<BTreeMap<(String, Key), Weak<dyn Ledger>>>,
-    next: OnceBox<Node>,
 }
 
-static FIRST: OnceBox<Node> = OnceBox::new();
-
-fn node(process: u64) -> &'static Node {
-    let new = || Box::new(Node { process, ..Node::default() });
-    let mut node = FIRST.get_or_init(new);
-    while node.process != process {
-        node = node.next.get_or_init(new);
-    }
-    node
-}
+static SHARED: PerProcess<Shared> = PerProcess::new();
 
 /// The limiter for `key`, shared with every client of this process that has the same key.
 pub(crate) fn limiter(key: &Key) -> Arc<Limiter> {
-    let mut limiters = node(process::incarnation()).limiters.lock();
+    let mut limiters = SHARED.get().limiters.lock();
     if let Some(limiter) = limiters.get(key) {
         return Arc::clone(limiter);
     }
@@ -88,7 +74,7 @@ pub(crate) fn ledger(
     key: &Key,
     make: impl FnOnce() -> Arc<dyn Ledger>,
 ) -> Arc<dyn Ledger> {
-    let mut ledgers = node(process::incarnation()).ledgers.lock();
+    let mut ledgers = SHARED.get().ledgers.lock();
     ledgers.retain(|_, ledger| ledger.strong_count() > 0);
     let name = (place.to_owned(), key.clone());
     if let Some(ledger) = ledgers.get(&name).and_then(Weak::upgrade) {
@@ -110,13 +96,5 @@ mod tests {
         let other = limiter(&Key::new("test-registry", "t", "other"));
         assert!(Arc::ptr_eq(&a, &b));
         assert!(!Arc::ptr_eq(&a, &other));
-    }
-
-    #[test]
-    fn a_forked_child_has_its_own() {
-        let (parent, child) = (node(1), node(2));
-        assert!(!std::ptr::eq(parent, child));
-        assert!(std::ptr::eq(parent, node(1)));
-        assert!(std::ptr::eq(child, node(2)));
     }
 }
