@@ -10,6 +10,7 @@ use crate::call::{self, Call, Cancel, Running};
 use crate::cancellation::{self, Ended};
 use crate::collect::{self, Collected};
 use crate::download::{self, Package};
+use crate::fetch::{self, Fetched};
 use crate::ffi::process;
 use crate::link::{self, PackageUri};
 use crate::log::{self, Level};
@@ -109,6 +110,28 @@ impl Client {
         let comment = arguments::comment(comment)?;
         self.run("cancel_action", cancel, |call| {
             cancellation::cancel(&self.account, call, action_id, comment)
+        })
+    }
+
+    /// Collects a package from a device, waits for it, and downloads it: [`Client::collect_package`],
+    /// [`Client::wait_action`] and [`Client::download_package`] under one deadline, `wait_timeout_ms`.
+    ///
+    /// A call that ended early, even with its process, is carried on by the same call: a note beside `path` says how
+    /// far it had come, and no second collection is started.
+    pub fn fetch_package(
+        &self,
+        machine_id: &str,
+        comment: &str,
+        path: &str,
+        progress: Option<&mut OnProgress<'_>>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Fetched> {
+        let machine_id = arguments::machine_id(machine_id)?;
+        let comment = arguments::comment(comment)?;
+        let path = arguments::path(path)?;
+        self.run_for("fetch_package", self.wait_timeout, cancel, |call| {
+            let mut reporter = Reporter::new(progress);
+            fetch::fetch(&self.account, call, machine_id, comment, path, &mut reporter)
         })
     }
 

@@ -71,6 +71,17 @@ pub(crate) fn collect(
     }
 }
 
+/// The collection that a request with this comment, sent at `began` or later, has started.
+pub(crate) fn started_since(
+    account: &Account,
+    call: &Arc<Call>,
+    machine_id: &str,
+    comment: &str,
+    began: SystemTime,
+) -> Result<Option<MachineAction>> {
+    Job { account, call, machine_id, comment, began: (Instant::now(), began) }.look()
+}
+
 impl Job<'_> {
     fn send(&self) -> Result<Collected> {
         let request = endpoint::collect(self.machine_id, self.comment);

@@ -33,6 +33,7 @@ use crate::{Error, Result, Stage, Status};
 
 use part::Part;
 use place::Place;
+pub(crate) use place::{Spot, look};
 
 /// A package on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -61,12 +62,12 @@ pub struct Package {
 impl Package {
     /// `{"package":{"path":"…","bytes":…,"sha256":"…","entries":…,"action_id":"…",…}}`
     pub fn to_json(&self) -> String {
-        #[derive(Serialize)]
-        struct Document<'a> {
-            package: &'a Package,
-        }
+        format!("{{\"package\":{}}}", self.json())
+    }
+
+    pub(crate) fn json(&self) -> String {
         // Strings and numbers always serialise.
-        serde_json::to_string(&Document { package: self }).unwrap_or_default()
+        serde_json::to_string(self).unwrap_or_default()
     }
 }
 
@@ -79,15 +80,26 @@ pub(crate) fn download(
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Package> {
     let about = |error: Error| error.about(action_id, None);
-    let spot = place::look(path).map_err(about)?;
+    let spot = look(path).map_err(about)?;
     // Costs a cheap request and may save one of the two links that can be had in a minute.
     let action = actions::read(account, call, action_id)
         .map_err(|error| about(error.within(Stage::Download)))?;
     link::has_succeeded(&action).map_err(|error| error.at(Stage::Download))?;
-    let place = spot.place(&action);
-    Job { account, call, action: &action, action_id, place }
+    download_to(account, call, &action, spot, reporter)
+}
+
+/// Downloads the package of an action that has succeeded.
+pub(crate) fn download_to(
+    account: &Account,
+    call: &Arc<Call>,
+    action: &MachineAction,
+    spot: Spot,
+    reporter: &mut Reporter<'_, '_>,
+) -> Result<Package> {
+    let place = spot.place(action);
+    Job { account, call, action, action_id: action.id(), place }
         .run(reporter)
-        .map_err(|error| error.about(action_id, Some(action.json())))
+        .map_err(|error| error.about(action.id(), Some(action.json())))
 }
 
 struct Job<'a> {
@@ -184,7 +196,7 @@ impl Job<'_> {
 }
 
 /// A local file that could not be used; says which, and what was to be done with it.
-fn file_error(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Error {
+pub(crate) fn file_error(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Error {
     use std::io::ErrorKind::{QuotaExceeded, StorageFull};
     let path = shown(path);
     match error.kind() {
@@ -205,7 +217,7 @@ fn file_error(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Er
 }
 
 /// A path on one line.
-fn shown(path: &std::path::Path) -> String {
+pub(crate) fn shown(path: &std::path::Path) -> String {
     let text = path.to_string_lossy();
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }

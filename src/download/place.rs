@@ -11,14 +11,14 @@ use crate::service::model::MachineAction;
 use crate::{Error, Result, Stage, Status};
 
 /// What the caller's path is.
-pub(super) struct Spot {
+pub(crate) struct Spot {
     given: String,
     path: PathBuf,
     is_folder: bool,
 }
 
 /// Looks at the caller's path, and whether a file can be there at all.
-pub(super) fn look(given: &str) -> Result<Spot> {
+pub(crate) fn look(given: &str) -> Result<Spot> {
     let refused = |message: String| Err(Error::new(Status::File, message).at(Stage::Download));
     // The host may change its working directory meanwhile.
     let path =
@@ -45,6 +45,33 @@ pub(super) fn look(given: &str) -> Result<Spot> {
 }
 
 impl Spot {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn is_folder(&self) -> bool {
+        self.is_folder
+    }
+
+    /// The action whose package is said to have this name already; whether that is so, a download checks.
+    pub(crate) fn action_here(&self) -> Option<String> {
+        let file = system::open_final(&self.path).ok()?;
+        let receipt = system::receipt(&file).and_then(|line| Receipt::from_line(&line));
+        let noted = || {
+            let notes = journal::suffixed(&journal::suffixed(&self.path, ".part"), ".json");
+            journal::read::<Notes>(&notes).and_then(Receipt::from_notes)
+        };
+        receipt.or_else(noted).map(|receipt| receipt.action_id)
+    }
+
+    /// Whether a new package can get this name; in a folder, whose names are all different, always.
+    pub(crate) fn is_free(&self) -> Result<()> {
+        match fs::symlink_metadata(&self.path) {
+            Ok(_) if !self.is_folder => Err(taken(&self.path)),
+            _ => Ok(()),
+        }
+    }
+
     /// The file to be. In a folder it is named after device and action.
     pub(super) fn place(self, action: &MachineAction) -> Place {
         let (shown, path) = match self.is_folder {
@@ -104,11 +131,7 @@ impl Place {
 
     /// The error for a final name that is in use.
     pub(super) fn taken(&self) -> Error {
-        let message = format!(
-            "`{}` exists, and a download replaces no file; move it away or choose another path",
-            shown(&self.path)
-        );
-        Error::new(Status::File, message).at(Stage::Download)
+        taken(&self.path)
     }
 
     /// What has the final name, if anything has.
@@ -152,6 +175,14 @@ impl Place {
         );
         Err(Error::new(Status::File, message).retryable(true).at(Stage::Download))
     }
+}
+
+fn taken(path: &Path) -> Error {
+    let message = format!(
+        "`{}` exists, and a download replaces no file; move it away or choose another path",
+        shown(path)
+    );
+    Error::new(Status::File, message).at(Stage::Download)
 }
 
 /// The part, for us alone.

@@ -18,6 +18,7 @@ pub mod action;
 pub mod cancel;
 pub mod client;
 pub mod download;
+pub mod fetch;
 pub mod library;
 pub mod log;
 pub mod machine;

@@ -6,7 +6,7 @@
  */
 #include "support.h"
 
-enum { NOWHERE = -1, MAX_ARGUMENTS = 6 };
+enum { NOWHERE = -1, MAX_ARGUMENTS = 7 };
 
 /* NULL in place `at`, something valid in the others. */
 #define UNLESS(at, value) (null_at == (at) ? NULL : (value))
@@ -239,6 +239,11 @@ static int32_t download_package(int null_at, char **json) {
                                 UNLESS(3, ignore_event), UNLESS(4, &garbage), UNLESS(5, cancel), json);
 }
 
+static int32_t fetch_package(int null_at, char **json) {
+    return mde_fetch_package(UNLESS(0, client), UNLESS(1, MACHINE), UNLESS(2, "why"), UNLESS(3, "."),
+                             UNLESS(4, ignore_event), UNLESS(5, &garbage), UNLESS(6, cancel), json);
+}
+
 static int32_t quota_status(int null_at, char **json) {
     return mde_quota_status(UNLESS(0, client), json);
 }
@@ -311,6 +316,14 @@ static const struct row {
     {"mde_download_package", download_package, DOCUMENT, MDE_ERR_CONNECT,
      {{"client", MDE_ERR_NULL},
       {"action_id", MDE_ERR_NULL},
+      {"path", MDE_ERR_NULL},
+      {"progress", MDE_ERR_CONNECT},
+      {"user_data", MDE_ERR_CONNECT},
+      {"cancel", MDE_ERR_CONNECT}}},
+    {"mde_fetch_package", fetch_package, DOCUMENT, MDE_ERR_CONNECT,
+     {{"client", MDE_ERR_NULL},
+      {"machine_id", MDE_ERR_NULL},
+      {"comment", MDE_ERR_NULL},
       {"path", MDE_ERR_NULL},
       {"progress", MDE_ERR_CONNECT},
       {"user_data", MDE_ERR_CONNECT},

@@ -12,6 +12,7 @@ use std::time::Duration;
 use mde::ffi::action::{mde_cancel_action, mde_wait_action};
 use mde::ffi::cancel::{mde_cancel, mde_cancel_free, mde_cancel_new, mde_cancel_trigger};
 use mde::ffi::client::{mde_client, mde_client_free, mde_client_new, mde_client_shutdown};
+use mde::ffi::fetch::mde_fetch_package;
 use mde::ffi::library::mde_string_free;
 use mde::ffi::machine::mde_find_machines;
 use mde::ffi::options::{mde_options_free, mde_options_new, mde_options_set};
@@ -230,6 +231,38 @@ impl Client {
         // SAFETY: all pointers are valid for the call.
         let status = unsafe {
             mde_cancel_action(self.0, id.as_ptr(), comment.as_ptr(), cancel, &raw mut json)
+        };
+        take(status, json)
+    }
+
+    pub fn fetch(&self, machine: &str, comment: &str, path: &str) -> Outcome {
+        self.fetch_until(machine, comment, path, None, None)
+    }
+
+    pub fn fetch_until(
+        &self,
+        machine: &str,
+        comment: &str,
+        path: &str,
+        mut progress: Option<Progress<'_>>,
+        cancel: Option<&Cancel>,
+    ) -> Outcome {
+        let (machine, comment, path) = (c(machine), c(comment), c(path));
+        let cancel = cancel.map_or(null(), |cancel| cancel.0.cast_const());
+        let (callback, user_data) = callback(&mut progress);
+        let mut json = null_mut();
+        // SAFETY: all pointers are valid for the call.
+        let status = unsafe {
+            mde_fetch_package(
+                self.0,
+                machine.as_ptr(),
+                comment.as_ptr(),
+                path.as_ptr(),
+                callback,
+                user_data,
+                cancel,
+                &raw mut json,
+            )
         };
         take(status, json)
     }

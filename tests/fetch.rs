@@ -1,0 +1,364 @@
+//! From a device to a file in one call, and again from wherever it was interrupted.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use mde_simulator::{Config, Endpoint, Limit, Outcome, Simulator};
+use serde_json::{Value, json};
+use support::{Cancel, Client, client, try_client};
+
+/// The second link of a minute, and those behind it, would be waited for.
+const OPTIONS: [(&str, &str); 2] =
+    [("poll_interval_ms", "100"), ("quota_limits", "link=100000/60;collect=100000/60")];
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("fetch-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn file(&self) -> String {
+        self.0.join("package.zip").to_str().unwrap().to_owned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.0).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Collections take a fifth of a second here, and there is room for everybody.
+fn quick() -> Simulator {
+    let mut config = Config::default();
+    for endpoint in [Endpoint::Collect, Endpoint::Link] {
+        config.quota_limits.insert(endpoint, vec![Limit { calls: 100_000, seconds: 60 }]);
+    }
+    config.machines = 1_000;
+    let sim = Simulator::start(config).unwrap();
+    sim.set(|b| (b.pending_s, b.in_progress_s) = (0.1, 0.1));
+    sim
+}
+
+fn posts(sim: &Simulator) -> usize {
+    sim.requests().iter().filter(|r| r.path.contains("collectInvestigationPackage")).count()
+}
+
+fn sha256(path: &str) -> String {
+    let bytes = std::fs::read(path).unwrap();
+    let digest = ring::digest::digest(&ring::digest::SHA256, &bytes);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn one_call_from_a_device_to_a_checked_file() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    let mut stages: Vec<String> = Vec::new();
+    let mut progress = |event: Value| {
+        let stage = event["stage"].as_str().unwrap().to_owned();
+        assert!(event["action_id"].is_string(), "{event}");
+        if stages.last() != Some(&stage) {
+            stages.push(stage);
+        }
+        true
+    };
+    let fetched = client
+        .fetch_until(&sim.machine_id(0), "case 4711", &folder.file(), Some(&mut progress), None)
+        .ok();
+    assert_eq!(fetched["adopted"], false);
+    assert_eq!(fetched["action"]["status"], "Succeeded");
+    assert_eq!(fetched["action"]["requestorComment"], "case 4711");
+    assert_eq!(fetched["package"]["path"], folder.file().as_str());
+    assert_eq!(fetched["package"]["sha256"], sha256(&folder.file()).as_str());
+    assert_eq!(fetched["package"]["action_id"], fetched["action"]["id"]);
+    assert_eq!(folder.names(), ["package.zip"], "nothing else stays");
+    assert_eq!(stages[..2], ["collect", "wait"], "{stages:?}");
+    assert!(stages.iter().any(|stage| stage == "download"), "{stages:?}");
+
+    // Again: the same answer, and nothing new is started.
+    let again = client.fetch(&sim.machine_id(0), "case 4711", &folder.file()).ok();
+    assert_eq!((&again["adopted"], &again["package"]["existing"]), (&json!(true), &json!(true)));
+    assert_eq!(again["package"]["sha256"], fetched["package"]["sha256"]);
+    assert_eq!(posts(&sim), 1);
+}
+
+#[test]
+fn a_folder_gets_a_new_file_each_time() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    let path = folder.0.to_str().unwrap();
+    let first = client.fetch(&sim.machine_id(3), "x", path).ok();
+    let second = client.fetch(&sim.machine_id(3), "x", path).ok();
+    assert_eq!((folder.names().len(), posts(&sim)), (2, 2));
+    for fetched in [first, second] {
+        let (name, id) =
+            (fetched["action"]["computerDnsName"].as_str().unwrap(), &fetched["action"]["id"]);
+        let expected = folder.0.join(format!("{name}_{}.zip", id.as_str().unwrap()));
+        assert_eq!(fetched["package"]["path"], expected.to_str().unwrap());
+    }
+}
+
+#[test]
+fn what_is_in_the_way_is_noticed_before_the_device_is_asked() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    std::fs::write(folder.file(), "mine").unwrap();
+    let error = client.fetch(&sim.machine_id(0), "x", &folder.file()).error("file");
+    assert!(error["message"].as_str().unwrap().contains("package.zip"), "{error}");
+    let missing = folder.0.join("no/such/package.zip");
+    client.fetch(&sim.machine_id(0), "x", missing.to_str().unwrap()).error("file");
+    assert_eq!(
+        (posts(&sim), std::fs::read_to_string(folder.file()).unwrap()),
+        (0, "mine".to_owned())
+    );
+}
+
+#[test]
+fn a_note_of_another_device_is_not_mixed_up() {
+    let (sim, folder) = (quick(), Folder::new());
+    sim.set(|b| b.in_progress_s = 60.0);
+    let client = client(&sim, &OPTIONS);
+    client
+        .fetch_until(&sim.machine_id(0), "x", &folder.file(), None, Some(&Cancel::new(300)))
+        .error("deadline");
+    let error = client.fetch(&sim.machine_id(1), "x", &folder.file()).error("file");
+    assert!(error["message"].as_str().unwrap().contains("another device"), "{error}");
+    assert_eq!(posts(&sim), 1);
+}
+
+#[test]
+fn an_interrupted_call_is_carried_on() {
+    let (sim, folder) = (quick(), Folder::new());
+    sim.set(|b| b.in_progress_s = 1.0);
+    let client = client(&sim, &OPTIONS);
+    let machine = sim.machine_id(0);
+    let mut last = Value::Null;
+    for _ in 0..100 {
+        let outcome =
+            client.fetch_until(&machine, "x", &folder.file(), None, Some(&Cancel::new(120)));
+        last = outcome.document;
+        if outcome.status == 0 {
+            break;
+        }
+        assert_eq!(last["error"]["name"], "deadline", "{last}");
+    }
+    assert_eq!((&last["adopted"], posts(&sim)), (&json!(true), 1));
+    assert_eq!(folder.names(), ["package.zip"]);
+}
+
+#[test]
+fn a_bad_end_is_told_and_the_next_call_starts_anew() {
+    for (outcome, name) in
+        [(Outcome::Failed, "action_failed"), (Outcome::TimeOut, "action_timed_out")]
+    {
+        let (sim, folder) = (quick(), Folder::new());
+        sim.set(|b| b.outcome = outcome);
+        let client = client(&sim, &OPTIONS);
+        let error = client.fetch(&sim.machine_id(0), "x", &folder.file()).error(name);
+        assert!(error["action"]["id"].is_string());
+        assert!(folder.names().is_empty());
+        sim.set(|b| b.outcome = Outcome::Succeeded);
+        assert_eq!(client.fetch(&sim.machine_id(0), "x", &folder.file()).ok()["adopted"], false);
+        assert_eq!(posts(&sim), 2);
+    }
+}
+
+#[test]
+fn a_collection_that_runs_is_adopted_or_refused() {
+    let (sim, folder) = (quick(), Folder::new());
+    let strict = client(&sim, &[&OPTIONS[..], &[("on_duplicate", "error")]].concat());
+    sim.set(|b| b.in_progress_s = 0.6);
+    strict.collect(&sim.machine_id(0), "somebody else").ok();
+    strict.fetch(&sim.machine_id(0), "x", &folder.file()).error("already_running");
+    assert!(folder.names().is_empty());
+    let adopting = client(&sim, &OPTIONS);
+    let fetched = adopting.fetch(&sim.machine_id(0), "x", &folder.file()).ok();
+    assert_eq!(
+        (&fetched["adopted"], &fetched["action"]["requestorComment"]),
+        (&json!(true), &json!("somebody else"))
+    );
+}
+
+#[test]
+fn a_collection_whose_reply_was_lost_is_found_by_the_next_call() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    for rule in [
+        json!({"match": {"path_contains": "collectInvestigationPackage"}, "process": true, "close": "before_reply"}),
+        json!({"match": {"path_contains": "/api/machineactions?"}, "times": 3, "reply": {"status": 503}}),
+    ] {
+        sim.script(rule).unwrap();
+    }
+    let error = client.fetch(&sim.machine_id(0), "x", &folder.file()).error("outcome_unknown");
+    assert_eq!((&error["outcome"], &error["retryable"]), (&json!("unknown"), &json!(true)));
+    sim.clear_script();
+    let fetched = client.fetch(&sim.machine_id(0), "another comment", &folder.file()).ok();
+    assert_eq!((&fetched["adopted"], posts(&sim)), (&json!(true), 1));
+}
+
+#[test]
+fn nothing_is_noted_when_nothing_can_have_been_started() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    sim.script(json!({"match": {"path_contains": "collect"}, "reply": {"status": 403}})).unwrap();
+    client.fetch(&sim.machine_id(0), "x", &folder.file()).error("forbidden");
+    assert!(folder.names().is_empty(), "{:?}", folder.names());
+    let unknown = sim.machine_id(5_000);
+    client.fetch(&unknown, "x", &folder.file()).error("not_found");
+    assert!(folder.names().is_empty(), "{:?}", folder.names());
+}
+
+/// Not a test of its own: the process that is killed.
+#[test]
+fn child() {
+    let Ok(task) = std::env::var("MDE_TEST_CHILD") else { return };
+    let task: Value = serde_json::from_str(&task).unwrap();
+    let text = |name: &str| task[name].as_str().unwrap().to_owned();
+    let options: Vec<(String, String)> = serde_json::from_value(task["options"].clone()).unwrap();
+    let options: Vec<(&str, &str)> =
+        options.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let client = Client::with(&options).unwrap_or_else(|outcome| panic!("{}", outcome.text));
+    let outcome = client.fetch(&text("machine"), "killed now and then", &text("path"));
+    println!("\nresult {}", outcome.text);
+}
+
+struct Child<'a> {
+    sim: &'a Simulator,
+    machine: String,
+    path: String,
+}
+
+impl Child<'_> {
+    fn command(&self) -> Command {
+        let options: Vec<(String, String)> = support::options(self.sim)
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .chain(OPTIONS.map(|(name, value)| (name.to_owned(), value.to_owned())))
+            .collect();
+        let task = json!({"options": options, "machine": self.machine, "path": self.path});
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["child", "--exact", "--nocapture", "--test-threads=1"])
+            .env("MDE_TEST_CHILD", task.to_string());
+        command
+    }
+
+    /// Runs to the end; the document it got.
+    fn finish(&self) -> Value {
+        let done = self.command().output().unwrap();
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        let result = said.lines().find_map(|line| line.strip_prefix("result "));
+        serde_json::from_str(result.unwrap_or_else(|| panic!("{said}"))).unwrap()
+    }
+
+    /// Kills it after so long; whether it was still at work.
+    fn kill_after(&self, delay: Duration) -> bool {
+        let mut child = self.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(delay);
+        let at_work = child.try_wait().unwrap().is_none();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        at_work
+    }
+}
+
+/// Kills a fetch at random moments and calls again: always one collection, always the right file, and never
+/// anything but a whole one under the final name.
+fn killed(rounds: usize) {
+    let sim = quick();
+    sim.set(|b| b.package_bytes = 3_000_000);
+    let folder = Folder::new();
+    let child = |n: usize| Child {
+        sim: &sim,
+        machine: sim.machine_id(n),
+        path: folder.0.join(format!("{n}.zip")).to_str().unwrap().to_owned(),
+    };
+    let began = Instant::now();
+    child(0).finish();
+    let usual = began.elapsed();
+    let reference = try_client(&sim, &OPTIONS).unwrap_or_else(|outcome| panic!("{}", outcome.text));
+    let next = AtomicUsize::new(1);
+    let kills = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for seed in 0..3 {
+            let (child, next, kills, sim, folder, reference) =
+                (&child, &next, &kills, &sim, &folder, &reference);
+            scope.spawn(move || {
+                let mut random = fastrand::Rng::with_seed(seed);
+                while kills.load(Ordering::Relaxed) < rounds {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    let child = child(n);
+                    // Now and then it is killed more than once on its way.
+                    while random.u8(..4) > 0 {
+                        let delay = usual.mul_f64(random.f64() * 1.2);
+                        if child.kill_after(delay) {
+                            kills.fetch_add(1, Ordering::Relaxed);
+                        }
+                        if Path::new(&child.path).exists() {
+                            mde::inspect_package(&child.path)
+                                .expect("never a part under the final name");
+                        }
+                    }
+                    let fetched = child.finish();
+                    let id =
+                        fetched["action"]["id"].as_str().unwrap_or_else(|| panic!("{fetched}"));
+                    let actions = sim.actions();
+                    let of_it: Vec<_> = actions
+                        .iter()
+                        .filter(|a| a["machineId"] == child.machine.as_str())
+                        .collect();
+                    assert_eq!(of_it.len(), 1, "{of_it:?}");
+                    assert_eq!(of_it[0]["id"], id);
+                    let other = folder.0.join(format!("{n}.again.zip"));
+                    let other = other.to_str().unwrap();
+                    let whole = reference.download(id, Path::new(other)).ok();
+                    assert_eq!(sha256(&child.path), whole["package"]["sha256"].as_str().unwrap());
+                    assert_eq!(fetched["package"]["sha256"], whole["package"]["sha256"]);
+                    std::fs::remove_file(other).unwrap();
+                }
+            });
+        }
+    });
+    let left: Vec<String> = folder.names().into_iter().filter(|n| !n.ends_with(".zip")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert!(kills.load(Ordering::Relaxed) >= rounds);
+}
+
+#[test]
+fn a_killed_fetch_is_carried_on() {
+    killed(20);
+}
+
+mod full {
+    #[test]
+    fn a_fetch_killed_two_hundred_times_is_carried_on() {
+        super::killed(200);
+    }
+}
