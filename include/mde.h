@@ -56,7 +56,7 @@
  *      "outcome":"unknown","action_id":"...","action":{...}}}
  *
  * status, name, message and retryable are always there, the others where they apply: stage is token,
- * quota, send or reply; request_id is what the service's support asks for; attempts counts the requests
+ * quota, send, reply or verify; request_id is what the service's support asks for; attempts counts the requests
  * sent; outcome is there, and "unknown", when a request that changes something may have been carried out
  * although the call failed, whatever its status: look before repeating it. Readers must ignore members
  * they do not know. mde_json_get() reads documents without a JSON
@@ -206,13 +206,13 @@
 /** The operation was cancelled. */
 #define MDE_ERR_CANCELLED 83
 
-/** A local file could not be read or written. (No function of this version returns it.) */
+/** A local file could not be read or written, or is not a regular file. */
 #define MDE_ERR_FILE 100
 
 /** The disk is full. (No function of this version returns it.) */
 #define MDE_ERR_DISK_FULL 101
 
-/** Data did not pass its integrity check. (No function of this version returns it.) */
+/** A package is damaged or cut short, or made to do harm where it is unpacked. The message names the entry. */
 #define MDE_ERR_INTEGRITY 102
 
 /** A defect in the library was contained. The client remains usable; please report it. */
@@ -480,6 +480,28 @@ int32_t mde_list_actions(const mde_client *client,
 MDE_API
 int32_t mde_quota_status(const mde_client *client,
                          char **out_json);
+
+/**
+ * Checks an investigation package on disk and lists what is in it, without unpacking it. No request is sent,
+ * and nothing is written.
+ *
+ * `path`: a regular file, UTF-8. Every entry is decompressed and compared with its checksum, and all that the
+ * zip says about itself with the rest of what it says; memory does not grow with its size, time does.
+ * On MDE_OK: {"package":{"path":"...","bytes":123456,"sha256":"<64 hex digits>","entries":42,
+ * "bytes_uncompressed":654321,"device":"windows","missing":["Prefetch files"],"bytes_unlisted":0,
+ * "same_but_for_case":0,"files":[{"name":"Autoruns/HKLM_Run.txt","bytes":78,"compressed":60,"crc32":"0123abcd",
+ * "modified":"2026-01-31T23:59:58"},...]}}. `device` is "windows", "macos" or "linux", and absent where the zip does
+ * not look like an investigation package; `missing` names what packages of such devices are documented to hold
+ * and this one lacks. `files` has one element per entry, folders included, whose names end in a slash; at most
+ * 100,000. `modified` is in the device's own time and absent where it is not known.
+ * MDE_ERR_INTEGRITY: the zip is damaged or cut short, uses what packages do not (encryption, other methods than
+ * stored and deflated), or would do harm where it is unpacked (paths that lead out of the folder, symbolic links, two
+ * entries in one place, more than 64 GiB, or more than 1 GiB in a 200th of the space); the message names the entry.
+ * MDE_ERR_FILE: there is no such file, it cannot be read, or is a folder, device or pipe.
+ */
+MDE_API
+int32_t mde_inspect_package(const char *path,
+                            char **out_json);
 
 #ifdef __cplusplus
 }  // extern "C"

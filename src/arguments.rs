@@ -46,6 +46,13 @@ pub(crate) fn action_id(id: &str) -> Result<&str> {
     }
 }
 
+pub(crate) fn path(path: &str) -> Result<&std::path::Path> {
+    match path.is_empty() {
+        false => Ok(path.as_ref()),
+        true => Err(Error::argument("path", "is empty", "the path of a file")),
+    }
+}
+
 pub(crate) fn odata_filter(filter: &str) -> Result<&str> {
     match filter.len() <= 8_192 {
         true => Ok(filter.trim()),

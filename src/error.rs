@@ -20,6 +20,8 @@ pub enum Stage {
     Send,
     /// After the request was sent: waiting for, or reading, the reply.
     Reply,
+    /// Checking a package on disk.
+    Verify,
 }
 
 impl Stage {
@@ -30,6 +32,7 @@ impl Stage {
             Stage::Quota => "quota",
             Stage::Send => "send",
             Stage::Reply => "reply",
+            Stage::Verify => "verify",
         }
     }
 }

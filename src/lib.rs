@@ -12,6 +12,7 @@
 
 mod account;
 mod actions;
+mod archive;
 mod arguments;
 #[cfg(feature = "test-hooks")]
 #[doc(hidden)]
@@ -35,6 +36,7 @@ mod status;
 mod sync;
 mod token;
 
+pub use archive::{Contents, DeviceKind, Entry, InspectedPackage, inspect_package};
 pub use call::Cancel;
 pub use client::Client;
 pub use collect::Collected;

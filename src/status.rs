@@ -87,9 +87,9 @@ statuses! {
     Deadline = 82, "deadline", "The deadline passed before the operation was complete.";
     Cancelled = 83, "cancelled", "The operation was cancelled.";
 
-    File = 100, "file", "A local file could not be read or written. (No function of this version returns it.)";
+    File = 100, "file", "A local file could not be read or written, or is not a regular file.";
     DiskFull = 101, "disk_full", "The disk is full. (No function of this version returns it.)";
-    Integrity = 102, "integrity", "Data did not pass its integrity check. (No function of this version returns it.)";
+    Integrity = 102, "integrity", "A package is damaged or cut short, or made to do harm where it is unpacked. The message names the entry.";
 
     Internal = 900, "internal", "A defect in the library was contained. The client remains usable; please report it.";
 }

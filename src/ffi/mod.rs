@@ -15,6 +15,7 @@ mod strings;
 
 pub mod cancel;
 pub mod client;
+pub mod inspect;
 pub mod library;
 pub mod log;
 pub mod options;

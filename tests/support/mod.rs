@@ -61,7 +61,8 @@ impl Outcome {
     }
 }
 
-fn take(status: i32, json: *mut c_char) -> Outcome {
+/// Takes a result apart and frees it.
+pub fn take(status: i32, json: *mut c_char) -> Outcome {
     assert!(!json.is_null(), "status {status} without a document");
     // SAFETY: the library gave this string out, and it is freed once.
     let text = unsafe { CStr::from_ptr(json) }.to_str().expect("documents are UTF-8").to_owned();
