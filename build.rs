@@ -45,7 +45,7 @@ fn header() -> Result<(), Box<dyn Error>> {
     let mut builder = cbindgen::Builder::new().with_config(config);
     for name in [
         "library", "log", "token", "options", "client", "cancel", "progress", "package", "action",
-        "machine", "download", "fetch",
+        "machine", "download", "fetch", "inspect",
     ] {
         builder = builder.with_src(root.join(format!("src/ffi/{name}.rs")));
     }

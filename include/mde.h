@@ -206,13 +206,13 @@
 /** The operation was cancelled. */
 #define MDE_ERR_CANCELLED 83
 
-/** A local file could not be read or written. The message names it. */
+/** A local file could not be read or written, or is not a regular file. The message names it. */
 #define MDE_ERR_FILE 100
 
 /** The disk is full. What was fetched so far is kept; the same call carries on when there is room. */
 #define MDE_ERR_DISK_FULL 101
 
-/** A package did not pass its checks, so it was not put in its place. */
+/** A package is damaged or cut short, or made to do harm where it is unpacked. The message names the entry. */
 #define MDE_ERR_INTEGRITY 102
 
 /** A defect in the library was contained. The client remains usable; please report it. */
@@ -588,8 +588,9 @@ int32_t mde_get_package_uri(const mde_client *client,
  * `action_id`: the GUID of the collection. `path`: the file to make, in a folder that exists; or a folder, in
  * which the file is named <computer>_<action id>.zip. A file that exists is never replaced.
  * `progress`: told how far it is, or NULL. On MDE_OK:
- * {"package":{"path":"…","bytes":7340032,"sha256":"…","entries":31,"action_id":"…","machine_id":"…",
- * "computer_name":"…","existing":false}}. `sha256` is that of the file.
+ * {"package":{"path":"…","bytes":7340032,"sha256":"…","action_id":"…","machine_id":"…","computer_name":"…",
+ * "existing":false,"entries":31,…}}. `sha256` is that of the file; the other members are as from
+ * mde_inspect_package, without `files`.
  *
  * On its way the package is <path>.part, which only its owner can read, with <path>.part.json beside it. Both stay
  * when the call ends early, whether by an error, its deadline, mde_cancel_trigger() or the end of the process: the
@@ -644,6 +645,28 @@ int32_t mde_fetch_package(const mde_client *client,
                           void *user_data,
                           const mde_cancel *cancel,
                           char **out_json);
+
+/**
+ * Checks an investigation package on disk and lists what is in it, without unpacking it. No request is sent,
+ * and nothing is written.
+ *
+ * `path`: a regular file, UTF-8. Every entry is decompressed and compared with its checksum, and all that the
+ * zip says about itself with the rest of what it says; memory does not grow with its size, time does.
+ * On MDE_OK: {"package":{"path":"...","bytes":123456,"sha256":"<64 hex digits>","entries":42,
+ * "bytes_uncompressed":654321,"device":"windows","missing":["Prefetch files"],"bytes_unlisted":0,
+ * "same_but_for_case":0,"files":[{"name":"Autoruns/HKLM_Run.txt","bytes":78,"compressed":60,"crc32":"0123abcd",
+ * "modified":"2026-01-31T23:59:58"},...]}}. `device` is "windows", "macos" or "linux", and absent where the zip does
+ * not look like an investigation package; `missing` names what packages of such devices are documented to hold
+ * and this one lacks. `files` has one element per entry, folders included, whose names end in a slash; at most
+ * 100,000. `modified` is in the device's own time and absent where it is not known.
+ * MDE_ERR_INTEGRITY: the zip is damaged or cut short, uses what packages do not (encryption, other methods than
+ * stored and deflated), or would do harm where it is unpacked (paths that lead out of the folder, symbolic links, two
+ * entries in one place, more than 64 GiB, or more than 1 GiB in a 200th of the space); the message names the entry.
+ * MDE_ERR_FILE: there is no such file, it cannot be read, or is a folder, device or pipe.
+ */
+MDE_API
+int32_t mde_inspect_package(const char *path,
+                            char **out_json);
 
 #ifdef __cplusplus
 }  // extern "C"

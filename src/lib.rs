@@ -12,6 +12,7 @@
 
 mod account;
 mod actions;
+mod archive;
 mod arguments;
 #[cfg(feature = "test-hooks")]
 #[doc(hidden)]
@@ -44,6 +45,7 @@ mod sync;
 mod token;
 mod wait;
 
+pub use archive::{Contents, DeviceKind, Entry, InspectedPackage, inspect_package};
 pub use call::Cancel;
 pub use cancellation::Ended;
 pub use client::Client;

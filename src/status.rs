@@ -87,9 +87,9 @@ statuses! {
     Deadline = 82, "deadline", "The deadline passed before the operation was complete.";
     Cancelled = 83, "cancelled", "The operation was cancelled.";
 
-    File = 100, "file", "A local file could not be read or written. The message names it.";
+    File = 100, "file", "A local file could not be read or written, or is not a regular file. The message names it.";
     DiskFull = 101, "disk_full", "The disk is full. What was fetched so far is kept; the same call carries on when there is room.";
-    Integrity = 102, "integrity", "A package did not pass its checks, so it was not put in its place.";
+    Integrity = 102, "integrity", "A package is damaged or cut short, or made to do harm where it is unpacked. The message names the entry.";
 
     Internal = 900, "internal", "A defect in the library was contained. The client remains usable; please report it.";
 }

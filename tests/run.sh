@@ -31,7 +31,8 @@ step() {
 # Each tool with the Debian package that has it.
 tools() {
     local missing=() pair
-    for pair in cc:gcc c++:g++ nm:binutils curl:curl kill:procps openssl:openssl strace:strace tinyproxy:tinyproxy-bin; do
+    for pair in cc:gcc c++:g++ nm:binutils curl:curl kill:procps openssl:openssl strace:strace tinyproxy:tinyproxy-bin \
+        zip:zip python3:python3; do
         type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
     [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)

@@ -1,11 +1,13 @@
 //! Reading a file through: its hash, and whether it is a package.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io;
 
 use ring::digest::{Context, SHA256};
 
 use super::system;
+use crate::archive::{self, Contents};
 use crate::{Error, Result, Stage, Status};
 
 /// Told how much has been read of how much; an error ends the reading.
@@ -38,56 +40,8 @@ fn unreadable(error: &io::Error) -> Error {
         .at(Stage::Download)
 }
 
-/// In lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// The end record of a zip: signature, numbers of disks and entries, size and place of the directory, and the
-/// length of a comment that follows.
-const END: usize = 22;
-const LONGEST_COMMENT: usize = 65_535;
-
-/// Whether the file is a whole zip; returns how many entries it has.
-pub(super) fn verify(file: &File, length: u64, watch: Watch<'_>) -> Result<u64> {
-    watch(0, length)?;
-    let refused = |problem: &str| {
-        let message = format!("what was downloaded is no package: {problem}");
-        Err(Error::new(Status::Integrity, message).at(Stage::Verify))
-    };
-    let mut start = [0; 4];
-    let got = read_full(file, &mut start, 0)?;
-    if got < 4 || !matches!(&start, b"PK\x03\x04" | b"PK\x05\x06") {
-        return refused("it does not begin as a zip");
-    }
-    let tail = usize::try_from(length).unwrap_or(usize::MAX).min(END + LONGEST_COMMENT);
-    let mut bytes = vec![0; tail];
-    let got = read_full(file, &mut bytes, length - tail as u64)?;
-    bytes.truncate(got);
-    let end = bytes.windows(END).rev().find(|window| window.starts_with(b"PK\x05\x06"));
-    let entries = end.and_then(|end| Some(u16::from_le_bytes([*end.get(10)?, *end.get(11)?])));
-    match entries {
-        Some(entries) => {
-            watch(length, length)?;
-            Ok(u64::from(entries))
-        }
-        None => refused("it ends before the zip does"),
-    }
-}
-
-fn read_full(file: &File, buffer: &mut [u8], at: u64) -> Result<usize> {
-    let mut done = 0;
-    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match system::read_at(file, rest, at + done as u64) {
-            Ok(0) => break,
-            Ok(got) => done += got,
-            Err(error) => return Err(unreadable(&error)),
-        }
-    }
-    Ok(done)
+/// Whether the file is a whole package, and what it holds.
+pub(super) fn verify(file: &File, length: u64, watch: Watch<'_>) -> Result<Contents> {
+    let watch = RefCell::new(watch);
+    archive::verify(file, &|at| (*watch.borrow_mut())(at, length))
 }

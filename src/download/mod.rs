@@ -20,10 +20,11 @@ mod transfer;
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::account::Account;
 use crate::actions;
+use crate::archive::{Contents, hex};
 use crate::call::Call;
 use crate::link;
 use crate::log::{self, Level};
@@ -36,7 +37,7 @@ use place::Place;
 pub(crate) use place::{Spot, look};
 
 /// A package on disk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Package {
     /// Where it is.
@@ -45,22 +46,20 @@ pub struct Package {
     pub bytes: u64,
     /// The SHA-256 of the file, in lower-case hexadecimal digits.
     pub sha256: String,
-    /// How many entries the zip has.
-    pub entries: u64,
+    /// What is in it.
+    pub contents: Contents,
     /// The action that collected it.
     pub action_id: String,
     /// The device it is from, where the action tells.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub machine_id: Option<String>,
     /// The name of that device.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub computer_name: Option<String>,
     /// It had been downloaded by an earlier call, and this one only checked that it still is what it was.
     pub existing: bool,
 }
 
 impl Package {
-    /// `{"package":{"path":"…","bytes":…,"sha256":"…","entries":…,"action_id":"…",…}}`
+    /// `{"package":{"path":"…","bytes":…,"sha256":"…","action_id":"…",…,"entries":…,…}}`
     pub fn to_json(&self) -> String {
         format!("{{\"package\":{}}}", self.json())
     }
@@ -68,6 +67,25 @@ impl Package {
     pub(crate) fn json(&self) -> String {
         // Strings and numbers always serialise.
         serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl Serialize for Package {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("path", &self.path)?;
+        map.serialize_entry("bytes", &self.bytes)?;
+        map.serialize_entry("sha256", &self.sha256)?;
+        map.serialize_entry("action_id", &self.action_id)?;
+        if let Some(id) = &self.machine_id {
+            map.serialize_entry("machine_id", id)?;
+        }
+        if let Some(name) = &self.computer_name {
+            map.serialize_entry("computer_name", name)?;
+        }
+        map.serialize_entry("existing", &self.existing)?;
+        self.contents.members(&mut map)?;
+        map.end()
     }
 }
 
@@ -124,21 +142,21 @@ impl Job<'_> {
         let mut part = Part::resume(&self.place, lock, self.action_id, |file, length| {
             check::hash(file, length, &mut self.watch(reporter))
         })?;
-        let entries = self.complete(&mut part, reporter)?;
+        let contents = self.complete(&mut part, reporter)?;
         let (bytes, sha256) = (part.length(), part.sha256());
         part.seal(&sha256)?;
-        Ok(self.package(bytes, sha256, entries, false))
+        Ok(self.package(bytes, sha256, contents, false))
     }
 
     /// Fetches what is missing and checks the whole; a second time if the first came about in pieces, of which
     /// one may not have belonged to the rest.
-    fn complete(&self, part: &mut Part<'_>, reporter: &mut Reporter<'_, '_>) -> Result<u64> {
+    fn complete(&self, part: &mut Part<'_>, reporter: &mut Reporter<'_, '_>) -> Result<Contents> {
         loop {
             let Job { account, call, action_id, .. } = *self;
             transfer::run(account, call, action_id, part, reporter)?;
             let checked = check::verify(part.file(), part.length(), &mut self.watch(reporter));
             match checked {
-                Ok(entries) => return Ok(entries),
+                Ok(contents) => return Ok(contents),
                 Err(error) if error.status() != Status::Integrity => return Err(error),
                 Err(error) if part.is_pieced() => {
                     log::line(Level::Warn, || format!("{}: starting over", error.message()));
@@ -161,20 +179,20 @@ impl Job<'_> {
             return Err(self.place.taken());
         };
         let digest = check::hash(file.file(), receipt.bytes, &mut self.watch(reporter))?;
-        if check::hex(digest.finish().as_ref()) != receipt.sha256 {
+        if hex(digest.finish().as_ref()) != receipt.sha256 {
             return Err(self.place.taken());
         }
-        let entries = check::verify(file.file(), receipt.bytes, &mut self.watch(reporter))?;
+        let contents = check::verify(file.file(), receipt.bytes, &mut self.watch(reporter))?;
         file.tidy(&receipt);
-        Ok(Some(self.package(receipt.bytes, receipt.sha256, entries, true)))
+        Ok(Some(self.package(receipt.bytes, receipt.sha256, contents, true)))
     }
 
-    fn package(&self, bytes: u64, sha256: String, entries: u64, existing: bool) -> Package {
+    fn package(&self, bytes: u64, sha256: String, contents: Contents, existing: bool) -> Package {
         Package {
             path: self.place.shown().to_owned(),
             bytes,
             sha256,
-            entries,
+            contents,
             action_id: self.action_id.to_owned(),
             machine_id: self.action.machine_id().map(str::to_owned),
             computer_name: self.action.computer_name().map(str::to_owned),

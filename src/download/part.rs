@@ -4,11 +4,11 @@ use std::fs::File;
 
 use ring::digest::{Context, SHA256};
 
-use super::check::hex;
 use super::file_error;
 use super::notes::{Notes, Receipt};
 use super::place::{Lock, Place};
 use super::system;
+use crate::archive::hex;
 use crate::{Error, Result, Stage, Status};
 
 pub(super) struct Part<'a> {

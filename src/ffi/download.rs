@@ -43,8 +43,9 @@ pub unsafe extern "C" fn mde_get_package_uri(
 /// `action_id`: the GUID of the collection. `path`: the file to make, in a folder that exists; or a folder, in
 /// which the file is named <computer>_<action id>.zip. A file that exists is never replaced.
 /// `progress`: told how far it is, or NULL. On MDE_OK:
-/// {"package":{"path":"…","bytes":7340032,"sha256":"…","entries":31,"action_id":"…","machine_id":"…",
-/// "computer_name":"…","existing":false}}. `sha256` is that of the file.
+/// {"package":{"path":"…","bytes":7340032,"sha256":"…","action_id":"…","machine_id":"…","computer_name":"…",
+/// "existing":false,"entries":31,…}}. `sha256` is that of the file; the other members are as from
+/// mde_inspect_package, without `files`.
 ///
 /// On its way the package is <path>.part, which only its owner can read, with <path>.part.json beside it. Both stay
 /// when the call ends early, whether by an error, its deadline, mde_cancel_trigger() or the end of the process: the

@@ -19,6 +19,7 @@ pub mod cancel;
 pub mod client;
 pub mod download;
 pub mod fetch;
+pub mod inspect;
 pub mod library;
 pub mod log;
 pub mod machine;

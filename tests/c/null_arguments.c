@@ -248,6 +248,11 @@ static int32_t quota_status(int null_at, char **json) {
     return mde_quota_status(UNLESS(0, client), json);
 }
 
+/* A folder is no package, so the call gets as far as the file system. */
+static int32_t inspect_package(int null_at, char **json) {
+    return mde_inspect_package(UNLESS(0, "/"), json);
+}
+
 /* ---- the table --------------------------------------------------------------------------------- */
 
 /* Whether the function has an out_json, where it explains itself. */
@@ -329,6 +334,7 @@ static const struct row {
       {"user_data", MDE_ERR_CONNECT},
       {"cancel", MDE_ERR_CONNECT}}},
     {"mde_quota_status", quota_status, DOCUMENT, MDE_OK, {{"client", MDE_ERR_NULL}}},
+    {"mde_inspect_package", inspect_package, DOCUMENT, MDE_ERR_FILE, {{"path", MDE_ERR_NULL}}},
 };
 
 enum { ROWS = sizeof TABLE / sizeof TABLE[0] };

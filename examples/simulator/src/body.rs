@@ -12,17 +12,27 @@ use hyper::body::{Bytes, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use crate::package::Package;
+
 const BLOCK: usize = 64 * 1024;
 
-/// A text, perhaps repeated, perhaps slow, perhaps cut off.
+/// A text, perhaps repeated, or a package, perhaps slow, perhaps cut off.
 #[derive(Debug)]
 pub struct Body {
-    block: Bytes,
+    source: Source,
     position: u64,
     total: u64,
     chunked: bool,
     drip: Option<Drip>,
     cut: Option<(u64, Cut)>,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// One block, over and over.
+    Block(Bytes),
+    /// A package, from this position on.
+    Package(Arc<Package>, u64),
 }
 
 /// So many bytes at a time, so far apart.
@@ -36,7 +46,13 @@ pub struct Drip {
 impl Body {
     pub fn whole(bytes: Bytes, chunked: bool) -> Self {
         let total = bytes.len() as u64;
-        Body { block: bytes, position: 0, total, chunked, drip: None, cut: None }
+        Body { source: Source::Block(bytes), position: 0, total, chunked, drip: None, cut: None }
+    }
+
+    /// `total` bytes of a package, from `first` on.
+    pub fn package(package: Arc<Package>, first: u64, total: u64, chunked: bool) -> Self {
+        let source = Source::Package(package, first);
+        Body { source, position: 0, total, chunked, drip: None, cut: None }
     }
 
     /// `pattern`, `count` times over, without holding all of it.
@@ -64,15 +80,20 @@ impl Body {
     }
 
     fn next_chunk(&mut self) -> Bytes {
-        let length = self.block.len() as u64;
-        let offset = self.position.checked_rem(length).unwrap_or(0);
-        let most = self.drip.as_ref().map_or(BLOCK, |drip| drip.bytes) as u64;
-        let size = most.min(length - offset).min(self.end() - self.position);
-        self.position += size;
-        // Both lie within the block, whose length is a usize.
-        let offset = usize::try_from(offset).unwrap_or(0);
-        let size = usize::try_from(size).unwrap_or(0);
-        self.block.slice(offset..offset + size)
+        let most = self.drip.as_ref().map_or(BLOCK, |drip| drip.bytes);
+        let left = usize::try_from(self.end() - self.position).unwrap_or(usize::MAX);
+        let most = most.min(left);
+        let chunk = match &self.source {
+            Source::Package(package, first) => package.part(first + self.position, most),
+            Source::Block(block) => {
+                let offset = self.position.checked_rem(block.len() as u64).unwrap_or(0);
+                // It lies within the block, whose length is a usize.
+                let offset = usize::try_from(offset).unwrap_or(0);
+                block.slice(offset..offset + most.min(block.len() - offset))
+            }
+        };
+        self.position += chunk.len() as u64;
+        chunk
     }
 }
 

@@ -176,6 +176,7 @@ pub fn link(state: &State, id: &str) -> Reply {
         issued: now,
         issued_at: Timestamp::now(),
         lifetime: seconds(world.behaviour.link_lifetime_s),
+        uses: 0,
     };
     let token = world.links.issue(link);
     let url = format!("{}/safedownload/{}?token={token}", state.base(), download::FILE);

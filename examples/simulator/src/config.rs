@@ -215,7 +215,24 @@ pub struct Behaviour {
     /// Whether the download host answers `Range`; if not, it sends the whole package with 200.
     pub ranges: bool,
     /// Size of an incompressible file added to each package, in bytes, for downloads of any length.
+    /// It is made while it is sent and takes no memory.
     pub package_bytes: u64,
+    /// Changes the content, and so the `ETag`, of every package: as if it had been collected again.
+    pub package_edition: u32,
+    /// What is wrong with every package.
+    pub package_fault: PackageFault,
+    /// How many downloads a link is good for, parts of a package counted singly; 0 for any number. A
+    /// request that gets an error does not count.
+    pub link_uses: u32,
+    /// Whether a link that is no longer good gets 200 with an empty body, as users of blob storage
+    /// have seen, instead of 403.
+    pub empty_when_expired: bool,
+    /// Whether downloads come in chunks, without a length.
+    pub chunked_downloads: bool,
+    /// How many bytes of a body go out before its connection is cut; 0 for all.
+    pub cut_downloads_after: u64,
+    /// Greatest speed of a download in bytes per real second; 0 for no limit.
+    pub download_rate: u64,
 }
 
 impl Default for Behaviour {
@@ -232,8 +249,28 @@ impl Default for Behaviour {
             duplicate_code: "ActiveRequestAlreadyExists".to_owned(),
             ranges: true,
             package_bytes: 0,
+            package_edition: 0,
+            package_fault: PackageFault::None,
+            link_uses: 0,
+            empty_when_expired: false,
+            chunked_downloads: false,
+            cut_downloads_after: 0,
+            download_rate: 0,
         }
     }
+}
+
+/// What is wrong with a package, although it is served like any other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PackageFault {
+    /// Nothing.
+    None,
+    /// One file has another content than its checksum says.
+    Checksum,
+    /// The host has only the first three quarters of the zip.
+    Truncated,
+    /// It is a web page, as a filtering proxy puts in place of a download.
+    Html,
 }
 
 /// The final status of an action that nobody cancels.

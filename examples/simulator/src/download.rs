@@ -3,21 +3,27 @@
 //!
 //! <https://learn.microsoft.com/rest/api/storageservices/specifying-the-range-header-for-blob-service-operations>
 
+use std::sync::Arc;
+
 use hyper::body::Bytes;
 use hyper::header::{HeaderMap, HeaderName};
-use hyper::{StatusCode, header};
+use hyper::{Method, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::{http_date, stamp};
+use crate::config::Behaviour;
 use crate::ids;
-use crate::reply::Reply;
+use crate::package::{Device, Order, Package};
+use crate::reply::{Download, Reply};
+use crate::routes::Asked;
 use crate::state::{State, World};
 
 /// Name of the file in every link.
 pub const FILE: &str = "WDATP_Investigation_Package.zip";
 
 /// Answers `GET /safedownload/WDATP_Investigation_Package.zip?token=…`.
-pub fn answer(state: &State, query: &str, headers: &HeaderMap) -> Reply {
+pub fn answer(state: &State, asked: &Asked) -> Reply {
+    let (query, headers) = (&asked.query, &asked.headers);
     if headers.contains_key(header::AUTHORIZATION) {
         // The link carries its own right; a token of the API must not be shown to this host.
         return refused(
@@ -29,9 +35,13 @@ pub fn answer(state: &State, query: &str, headers: &HeaderMap) -> Reply {
         );
     }
     let mut world = state.world();
+    let World { actions, behaviour, packages, links, .. } = &mut *world;
+    let denied = |detail: &str| match behaviour.empty_when_expired {
+        true => Reply::sized(StatusCode::OK, "application/zip", Bytes::new()),
+        false => denied(detail),
+    };
     let token = query.split('&').find_map(|pair| pair.strip_prefix("token=")).unwrap_or_default();
-    let link = world.links.find(token).cloned();
-    let Some(link) = link else {
+    let Some(link) = links.find(token) else {
         return denied("Signature did not match.");
     };
     if link.is_expired(state.clock.now()) {
@@ -45,21 +55,38 @@ pub fn answer(state: &State, query: &str, headers: &HeaderMap) -> Reply {
             http_date(Timestamp::now())
         ));
     }
-    let World { actions, behaviour, packages, .. } = &mut *world;
+    if behaviour.link_uses > 0 && link.uses >= behaviour.link_uses {
+        return denied("Signature was used before.");
+    }
     let Some(action) = actions.find(&link.action) else {
         return denied("Signature did not match.");
     };
-    let name = action.machine_name();
-    let package = packages.of(action.id(), action.machine_id(), name, behaviour.package_bytes);
-    match package {
-        Ok(bytes) => serve(&bytes, headers, behaviour.ranges),
+    let machine = state.machines.by_id(action.machine_id());
+    let platform = machine.and_then(|machine| machine.get("osPlatform")?.as_str());
+    let order = Order {
+        action: action.id().to_owned(),
+        device: Device::new(
+            platform.unwrap_or_default(),
+            action.machine_id(),
+            action.machine_name(),
+        ),
+        filler: behaviour.package_bytes,
+        edition: behaviour.package_edition,
+        fault: behaviour.package_fault,
+    };
+    let reply = match packages.of(&order) {
+        Ok(package) => serve(package, headers, behaviour),
         Err(why) => refused(
             StatusCode::INTERNAL_SERVER_ERROR,
             "InternalError",
             &format!("The package could not be built: {why}"),
             "",
         ),
+    };
+    if reply.status.is_success() && asked.method == Method::GET {
+        link.uses = link.uses.saturating_add(1);
     }
+    reply
 }
 
 fn denied(detail: &str) -> Reply {
@@ -89,16 +116,9 @@ fn refused(status: StatusCode, code: &str, message: &str, detail: &str) -> Reply
 }
 
 /// The whole package or the part of it that was asked for.
-fn serve(package: &Bytes, headers: &HeaderMap, ranges: bool) -> Reply {
-    let tag = tag(package);
+fn serve(package: Arc<Package>, headers: &HeaderMap, behaviour: &Behaviour) -> Reply {
+    let (size, tag, ranges) = (package.len(), package.tag().to_owned(), behaviour.ranges);
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let dressed = |reply: Reply| {
-        let reply = reply
-            .with("etag", &tag)
-            .with("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT")
-            .with("content-disposition", &format!("attachment; filename={FILE}"));
-        if ranges { reply.with("accept-ranges", "bytes") } else { reply }
-    };
     let names_it = |value: &str| value == "*" || value.split(',').any(|t| t.trim() == tag);
     if text(header::IF_MATCH).is_some_and(|value| !names_it(value)) {
         return refused(
@@ -108,16 +128,30 @@ fn serve(package: &Bytes, headers: &HeaderMap, ranges: bool) -> Reply {
             "",
         );
     }
+    let sent = |status: StatusCode, first: u64, bytes: u64| {
+        let reply = Reply {
+            chunked: behaviour.chunked_downloads,
+            download: Some(Download {
+                package: Arc::clone(&package),
+                first,
+                bytes,
+                cut_after: Some(behaviour.cut_downloads_after).filter(|bytes| *bytes > 0),
+                rate: Some(behaviour.download_rate).filter(|rate| *rate > 0),
+            }),
+            ..Reply::sized(status, package.content_type, Bytes::new())
+        };
+        let reply = reply
+            .with("etag", &tag)
+            .with("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT")
+            .with("content-disposition", &format!("attachment; filename={FILE}"));
+        if ranges { reply.with("accept-ranges", "bytes") } else { reply }
+    };
     let same = text(header::IF_RANGE).is_none_or(|value| value.trim() == tag);
-    let size = package.len();
     let range = text(header::RANGE).filter(|_| ranges && same).and_then(|r| parse(r, size));
     match range {
-        None => dressed(Reply::sized(StatusCode::OK, "application/zip", package.clone())),
-        Some(Some((first, last))) => {
-            let part = package.slice(first..last + 1);
-            dressed(Reply::sized(StatusCode::PARTIAL_CONTENT, "application/zip", part))
-                .with("content-range", &format!("bytes {first}-{last}/{size}"))
-        }
+        None => sent(StatusCode::OK, 0, size),
+        Some(Some((first, last))) => sent(StatusCode::PARTIAL_CONTENT, first, last + 1 - first)
+            .with("content-range", &format!("bytes {first}-{last}/{size}")),
         Some(None) => refused(
             StatusCode::RANGE_NOT_SATISFIABLE,
             "InvalidRange",
@@ -130,28 +164,20 @@ fn serve(package: &Bytes, headers: &HeaderMap, ranges: bool) -> Reply {
 
 /// `None` for what is not one range of bytes, which is then ignored; `Some(None)` for one that lies
 /// outside; else the first and the last position.
-fn parse(range: &str, size: usize) -> Option<Option<(usize, usize)>> {
+fn parse(range: &str, size: u64) -> Option<Option<(u64, u64)>> {
     let (first, last) = range.trim().strip_prefix("bytes=")?.split_once('-')?;
     let (first, last) = (first.trim(), last.trim());
     let end = size.checked_sub(1);
     if first.is_empty() {
-        let length: usize = last.parse().ok()?;
+        let length: u64 = last.parse().ok()?;
         return Some(end.filter(|_| length > 0).map(|end| (size.saturating_sub(length), end)));
     }
-    let first: usize = first.parse().ok()?;
-    let last = if last.is_empty() { usize::MAX } else { last.parse().ok()? };
+    let first: u64 = first.parse().ok()?;
+    let last = if last.is_empty() { u64::MAX } else { last.parse().ok()? };
     if last < first {
         return None;
     }
     Some(end.filter(|end| first <= *end).map(|end| (first, last.min(end))))
-}
-
-/// Changes with the content (FNV-1a).
-fn tag(bytes: &[u8]) -> String {
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("\"0x{hash:016X}\"")
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use mde_simulator::{
-    Application, Behaviour, Config, CountAt, Duplicate, Endpoint, Limit, Outcome, QuotaMode,
+    Application, Behaviour, Config, CountAt, Duplicate, Endpoint, Limit, Outcome, PackageFault,
+    QuotaMode,
 };
 
 const SESSION: &str = r#"Example session (one simulated minute passes in a second):
@@ -129,6 +130,36 @@ pub struct Flags {
     /// Size of an incompressible file added to each package, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     package_bytes: u64,
+    /// Another content and ETag for each package, as if it had been collected again
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    package_edition: u32,
+    /// What is wrong with each package: nothing, a file's checksum, its last quarter is missing, or
+    /// it is a web page
+    #[arg(long, value_enum, default_value = "none")]
+    package_fault: Fault,
+    /// How many downloads, or parts of one, a link is good for; 0 for any number
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    link_uses: u32,
+    /// Answer links that are no longer good with 200 and an empty body instead of 403
+    #[arg(long)]
+    empty_when_expired: bool,
+    /// Send downloads in chunks, without a length
+    #[arg(long)]
+    chunked_downloads: bool,
+    /// Cut the connection of a download after so many bytes of its body; 0 for never
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    cut_downloads_after: u64,
+    /// Greatest speed of a download, in bytes per real second; 0 for no limit
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    download_rate: u64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Fault {
+    None,
+    Checksum,
+    Truncated,
+    Html,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -254,6 +285,18 @@ impl From<Flags> for Config {
                 duplicate_code: flags.duplicate_code,
                 ranges: !flags.no_ranges,
                 package_bytes: flags.package_bytes,
+                package_edition: flags.package_edition,
+                package_fault: match flags.package_fault {
+                    Fault::None => PackageFault::None,
+                    Fault::Checksum => PackageFault::Checksum,
+                    Fault::Truncated => PackageFault::Truncated,
+                    Fault::Html => PackageFault::Html,
+                },
+                link_uses: flags.link_uses,
+                empty_when_expired: flags.empty_when_expired,
+                chunked_downloads: flags.chunked_downloads,
+                cut_downloads_after: flags.cut_downloads_after,
+                download_rate: flags.download_rate,
             },
             ..Config::default()
         };

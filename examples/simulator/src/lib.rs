@@ -50,7 +50,7 @@ use tokio::sync::oneshot;
 
 pub use config::{
     Application, Behaviour, Config, CountAt, DEFAULT_CLIENT, DEFAULT_NAME, DEFAULT_SECRET,
-    DEFAULT_TENANT, Duplicate, Endpoint, Limit, Outcome, QuotaMode,
+    DEFAULT_TENANT, Duplicate, Endpoint, Limit, Outcome, PackageFault, QuotaMode,
 };
 pub use log::LoggedRequest;
 

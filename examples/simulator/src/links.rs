@@ -16,6 +16,8 @@ pub struct Link {
     pub issued: Duration,
     pub issued_at: Timestamp,
     pub lifetime: Duration,
+    /// How many downloads it has served.
+    pub uses: u32,
 }
 
 impl Link {
@@ -47,8 +49,8 @@ impl Links {
         token
     }
 
-    pub fn find(&self, token: &str) -> Option<&Link> {
-        self.0.get(token)
+    pub fn find(&mut self, token: &str) -> Option<&mut Link> {
+        self.0.get_mut(token)
     }
 }
 
@@ -63,6 +65,7 @@ mod tests {
             issued: Duration::from_secs(10),
             issued_at: Timestamp::UNIX_EPOCH,
             lifetime: Duration::from_secs(60),
+            uses: 0,
         };
         assert!(!link.is_expired(Duration::from_millis(69_999)));
         assert!(link.is_expired(Duration::from_secs(70)));

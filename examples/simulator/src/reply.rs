@@ -1,6 +1,8 @@
 //! A reply before it is sent, with the headers that the service puts on each kind.
 
 use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
 
 use flate2::{Compression, write::ZlibEncoder};
 use hyper::body::Bytes;
@@ -8,8 +10,9 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode, header};
 use serde_json::Value;
 
-use crate::body::Body;
+use crate::body::{Body, Cut};
 use crate::ids;
+use crate::package::Package;
 
 /// Status, headers and body.
 #[derive(Debug)]
@@ -20,7 +23,24 @@ pub struct Reply {
     pub body: Bytes,
     /// Sent in chunks, without a length, as all JSON of the service is.
     pub chunked: bool,
+    /// Sent in place of `body`.
+    pub download: Option<Download>,
 }
+
+/// A part of a package, and how it goes out.
+#[derive(Debug)]
+pub struct Download {
+    pub package: Arc<Package>,
+    pub first: u64,
+    pub bytes: u64,
+    /// Cut the connection after so many bytes.
+    pub cut_after: Option<u64>,
+    /// Most bytes per second.
+    pub rate: Option<u64>,
+}
+
+/// How often a limited download sends a piece.
+const PIECES_PER_SECOND: u32 = 50;
 
 const MINIMAL: &str =
     "application/json; odata.metadata=minimal; odata.streaming=true; charset=utf-8";
@@ -28,13 +48,19 @@ const MINIMAL: &str =
 impl Reply {
     /// No body, and a length of zero that says so: what an unknown route gets.
     pub fn empty(status: StatusCode) -> Self {
-        Reply { status, headers: Box::default(), body: Bytes::new(), chunked: false }
-            .with("strict-transport-security", "max-age=15724800; includeSubDomains")
+        Reply {
+            status,
+            headers: Box::default(),
+            body: Bytes::new(),
+            chunked: false,
+            download: None,
+        }
+        .with("strict-transport-security", "max-age=15724800; includeSubDomains")
     }
 
     /// A body of a known length.
     pub fn sized(status: StatusCode, content_type: &str, body: impl Into<Bytes>) -> Self {
-        Reply { status, headers: Box::default(), body: body.into(), chunked: false }
+        Reply { status, headers: Box::default(), body: body.into(), chunked: false, download: None }
             .with("content-type", content_type)
     }
 
@@ -90,12 +116,30 @@ impl Reply {
         self
     }
 
-    /// The reply as hyper sends it.
-    pub fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(Body::whole(self.body, self.chunked));
+    /// The reply as hyper sends it; `cut` belongs to the connection it goes out on.
+    pub fn into_response(self, cut: Cut) -> Response<Body> {
+        let body = match self.download {
+            None => Body::whole(self.body, self.chunked),
+            Some(part) => part.into_body(self.chunked, cut),
+        };
+        let mut response = Response::new(body);
         *response.status_mut() = self.status;
         *response.headers_mut() = *self.headers;
         response
+    }
+}
+
+impl Download {
+    fn into_body(self, chunked: bool, cut: Cut) -> Body {
+        let mut body = Body::package(self.package, self.first, self.bytes, chunked);
+        if let Some(rate) = self.rate {
+            let piece = usize::try_from(rate / u64::from(PIECES_PER_SECOND)).unwrap_or(usize::MAX);
+            body = body.dripping(piece, Duration::from_secs(1) / PIECES_PER_SECOND);
+        }
+        match self.cut_after {
+            Some(bytes) if bytes < self.bytes => body.cut_after(bytes, cut),
+            _ => body,
+        }
     }
 }
 

@@ -140,7 +140,7 @@ pub fn answer(state: &State, asked: &Asked) -> Answer {
         }
         ["safedownload", file] if file.eq_ignore_ascii_case(download::FILE) => {
             let reply = if matches!(asked.method, Method::GET | Method::HEAD) {
-                download::answer(state, &asked.query, &asked.headers)
+                download::answer(state, asked)
             } else {
                 wrong_method("GET, HEAD")
             };

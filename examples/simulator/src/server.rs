@@ -83,7 +83,7 @@ async fn handle(
         body: String::from_utf8_lossy(&body).into_owned(),
     };
     if asked.path.starts_with(control::PREFIX) {
-        return Ok(control::answer(&state, &asked).into_response());
+        return Ok(control::answer(&state, &asked).into_response(cut));
     }
     let number = state.log.arrived(entry(&asked, arrived));
     let act = state.world().script.take(&script::Asked {
@@ -98,7 +98,7 @@ async fn handle(
     let Some(act) = act else {
         let answer = perform(&state, &asked).await;
         settle(answer.reply.status, answer.refused_by_quota, answer.endpoint);
-        return Ok(answer.reply.into_response());
+        return Ok(answer.reply.into_response(cut));
     };
 
     let real = matches!(act.outcome, Outcome::Real);
@@ -117,7 +117,7 @@ async fn handle(
         }
         (Outcome::Real, Some(answer)) => {
             settle(answer.reply.status, refused, endpoint);
-            Ok(answer.reply.into_response())
+            Ok(answer.reply.into_response(cut))
         }
         (Outcome::Stall, _) => {
             settled(&state, number, 0, refused, endpoint);

@@ -1,6 +1,6 @@
 use std::io::{Cursor, Read};
 
-use mde_simulator::{Config, QuotaMode, Simulator};
+use mde_simulator::{Config, PackageFault, QuotaMode, Simulator};
 
 use crate::http::{Caller, Got, send};
 use crate::instant;
@@ -131,4 +131,97 @@ fn links_expire_in_simulated_time() {
     assert!(text.contains("<Code>AuthenticationFailed</Code>"), "{text}");
     assert!(text.contains("Signature not valid in the specified key time frame: Key start ["));
     assert_eq!(fetch(&caller, &caller.link(&id), &[]).status, 200, "a new link works");
+}
+
+#[test]
+fn every_kind_of_device_has_its_own_package() {
+    let sim = instant();
+    let caller = Caller::new(&sim);
+    // The machines take turns: Windows 11, Windows 10, Windows Server, macOS, Linux.
+    for (machine, has, lacks) in [
+        (2, "Prefetch files/PrefetchFilesList.txt", "History/shell_history.txt"),
+        (3, "History/shell_history.txt", "Autoruns/HKLM_Run.txt"),
+        (4, "Services and scheduled tasks/cpu_details.txt", "History/shell_history.txt"),
+    ] {
+        let got = fetch(&caller, &caller.link(&caller.collected(machine)), &[]);
+        let zip = zip::ZipArchive::new(Cursor::new(got.body)).unwrap();
+        assert!(zip.index_for_name(has).is_some(), "{has}");
+        assert!(zip.index_for_name(lacks).is_none(), "{lacks}");
+    }
+}
+
+#[test]
+fn a_long_package_can_be_fetched_from_its_end() {
+    let sim = instant();
+    let caller = Caller::new(&sim);
+    sim.set(|b| b.package_bytes = 5 << 30);
+    let link = caller.link(&caller.collected(0));
+    let end = fetch(&caller, &link, &[("Range", "bytes=-100000")]);
+    assert_eq!((end.status, end.body.len(), end.complete), (206, 100_000, true));
+    let eocd = end.body.windows(4).rposition(|w| w == b"PK\x05\x06").unwrap();
+    assert_eq!(end.body.len() - eocd, 22);
+    let again = fetch(&caller, &link, &[("Range", "bytes=3000000000-3000000099")]);
+    assert_eq!((again.status, again.body.len()), (206, 100));
+    assert_eq!(again.header("etag"), end.header("etag"));
+}
+
+#[test]
+fn a_link_may_be_good_for_one_download() {
+    let sim = instant();
+    let caller = Caller::new(&sim);
+    sim.set(|b| b.link_uses = 1);
+    let id = caller.collected(0);
+    let link = caller.link(&id);
+    assert_eq!(send(&caller.origin, "HEAD", &link, &[], None).unwrap().status, 200);
+    assert_eq!(fetch(&caller, &link, &[("If-Match", "\"other\"")]).status, 412, "does not count");
+    assert_eq!(fetch(&caller, &link, &[("Range", "bytes=0-9")]).status, 206);
+    let got = fetch(&caller, &link, &[("Range", "bytes=10-19")]);
+    assert_eq!(got.status, 403);
+    assert!(got.text().contains("<Code>AuthenticationFailed</Code>"));
+    sim.set(|b| b.empty_when_expired = true);
+    let got = fetch(&caller, &link, &[]);
+    assert_eq!((got.status, got.body.len(), got.complete), (200, 0, true));
+    assert_eq!(fetch(&caller, &caller.link(&id), &[]).status, 200, "a new link works");
+}
+
+#[test]
+fn downloads_can_be_cut_chunked_slow_and_wrong() {
+    let sim = instant();
+    let caller = Caller::new(&sim);
+    let id = caller.collected(0);
+    let whole = fetch(&caller, &caller.link(&id), &[]);
+    sim.set(|b| b.cut_downloads_after = 1000);
+    let cut = fetch(&caller, &caller.link(&id), &[]);
+    assert_eq!((cut.status, cut.complete), (200, false));
+    assert_eq!(cut.body.as_slice(), &whole.body[..1000]);
+    let size = whole.body.len().to_string();
+    assert_eq!(cut.header("content-length"), Some(size.as_str()));
+    sim.set(|b| b.chunked_downloads = true);
+    let cut = fetch(&caller, &caller.link(&id), &[]);
+    assert!(cut.header("content-length").is_none() && !cut.complete);
+    sim.set(|b| b.cut_downloads_after = 0);
+    let chunked = fetch(&caller, &caller.link(&id), &[]);
+    assert!(chunked.header("content-length").is_none() && chunked.complete);
+    assert_eq!(chunked.body, whole.body);
+    sim.set(|b| {
+        b.chunked_downloads = false;
+        b.download_rate = whole.body.len() as u64 * 4;
+    });
+    let start = std::time::Instant::now();
+    let slow = fetch(&caller, &caller.link(&id), &[]);
+    let took = start.elapsed().as_millis();
+    assert!(slow.complete && slow.body == whole.body && (150..5000).contains(&took), "{took} ms");
+    sim.set(|b| {
+        b.download_rate = 0;
+        b.package_edition = 1;
+    });
+    let other = fetch(&caller, &caller.link(&id), &[]);
+    assert_ne!(other.header("etag"), whole.header("etag"));
+    assert_ne!(other.body, whole.body);
+    sim.set(|b| b.package_fault = PackageFault::Html);
+    let html = fetch(&caller, &caller.link(&id), &[]);
+    assert_eq!((html.status, html.header("content-type")), (200, Some("text/html")));
+    sim.set(|b| b.package_fault = PackageFault::Truncated);
+    let short = fetch(&caller, &caller.link(&id), &[]);
+    assert!(short.complete && zip::ZipArchive::new(Cursor::new(short.body)).is_err());
 }

@@ -89,6 +89,7 @@ fn flags_are_explained_and_checked() {
         &["--application", "a:b"],
         &["--ca-out", "x"],
         &["--machine-outcome", "x=Perhaps"],
+        &["--package-fault", "unknown"],
     ] {
         let out = Command::new(PROGRAM).args(wrong).output().unwrap();
         assert_eq!(out.status.code(), Some(2), "{wrong:?}");
@@ -113,6 +114,31 @@ fn flags_reach_the_service() {
     assert_eq!(text.matches("\"computerDnsName\"").count(), 3);
     let (_, text) = curl(&["-H", &header, &machines]);
     assert!(text.contains("Maximum allowed 1 per 00:01:00"), "{text}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn flags_reach_the_downloads() {
+    let flags = [
+        "--package-bytes 5 --package-edition 3 --package-fault truncated --link-uses 1",
+        "--empty-when-expired --chunked-downloads --cut-downloads-after 7 --download-rate 9",
+    ];
+    let flags: Vec<&str> = flags.iter().flat_map(|flags| flags.split(' ')).collect();
+    let (mut child, _out, url) = start(&flags);
+    let (_, text) = curl(&[&format!("{url}/_control/behaviour")]);
+    for member in [
+        r#""package_bytes":5"#,
+        r#""package_edition":3"#,
+        r#""package_fault":"Truncated""#,
+        r#""link_uses":1"#,
+        r#""empty_when_expired":true"#,
+        r#""chunked_downloads":true"#,
+        r#""cut_downloads_after":7"#,
+        r#""download_rate":9"#,
+    ] {
+        assert!(text.contains(member), "{member}: {text}");
+    }
     child.kill().unwrap();
     child.wait().unwrap();
 }

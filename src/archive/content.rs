@@ -1,0 +1,109 @@
+//! The content of an entry: unpacked into nothing but a checksum and a count.
+
+use crc32fast::Hasher;
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_HAS_MORE_INPUT;
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+
+use super::directory::Member;
+use super::file::Source;
+use super::{Checked, local};
+
+pub(super) const STORED: u16 = 0;
+pub(super) const DEFLATED: u16 = 8;
+
+/// Deflate looks back over 32 KiB. Twice that is unpacked at a time, which still fits the processor's cache.
+const RING: usize = 64 * 1024;
+
+/// What the check of one entry after the other needs.
+pub(super) struct Checker {
+    inflater: Box<DecompressorOxide>,
+    ring: Box<[u8]>,
+}
+
+/// What was unpacked.
+struct Unpacked {
+    crc32: u32,
+    /// `None`: more than was declared; the rest was not looked at.
+    bytes: Option<u64>,
+    /// Packed bytes that came after the end of the content.
+    left: u64,
+}
+
+impl Checker {
+    pub(super) fn new() -> Checker {
+        Checker { inflater: Box::default(), ring: vec![0; RING].into_boxed_slice() }
+    }
+
+    /// Checks one entry, all of which must lie before `limit`; returns where it ends.
+    pub(super) fn check(
+        &mut self,
+        source: &mut Source<'_>,
+        member: &Member,
+        limit: u64,
+    ) -> Checked<u64> {
+        let start = local::header(source, member)?;
+        let end = start.checked_add(member.compressed).filter(|end| *end <= limit);
+        let end = end.ok_or("reaches into the directory: a part of the file is missing")?;
+        let unpacked = match member.method {
+            // Some packers declare an empty file deflated and then write nothing.
+            DEFLATED if member.compressed > 0 => self.inflate(source, member, start)?,
+            _ => stored(source, member, start)?,
+        };
+        if unpacked.left > 0 || unpacked.bytes != Some(member.bytes) {
+            return Err("has another length than it declares".into());
+        }
+        if unpacked.crc32 != member.crc32 {
+            return Err("has another content than its checksum says".into());
+        }
+        let end = local::descriptor(source, member, end, limit)?;
+        Ok(end)
+    }
+
+    fn inflate(
+        &mut self,
+        source: &mut Source<'_>,
+        member: &Member,
+        start: u64,
+    ) -> Checked<Unpacked> {
+        self.inflater.init();
+        let mut crc32 = Hasher::new();
+        let (mut left, mut bytes, mut place) = (member.compressed, 0_u64, 0);
+        loop {
+            source.pause()?;
+            let packed = match left {
+                0 => &[],
+                _ => source.some(start + (member.compressed - left), left)?,
+            };
+            let more = (packed.len() as u64) < left;
+            let flags = if more { TINFL_FLAG_HAS_MORE_INPUT } else { 0 };
+            let (status, used, made) =
+                decompress(&mut self.inflater, packed, &mut self.ring, place, flags);
+            crc32.update(self.ring.get(place..place + made).unwrap_or_default());
+            left = left.saturating_sub(used as u64);
+            bytes += made as u64;
+            place = (place + made) % RING;
+            if bytes > member.bytes {
+                return Ok(Unpacked { crc32: 0, bytes: None, left });
+            }
+            match status {
+                TINFLStatus::Done => {
+                    return Ok(Unpacked { crc32: crc32.finalize(), bytes: Some(bytes), left });
+                }
+                TINFLStatus::HasMoreOutput | TINFLStatus::NeedsMoreInput if used + made > 0 => {}
+                _ => return Err("cannot be decompressed".into()),
+            }
+        }
+    }
+}
+
+fn stored(source: &mut Source<'_>, member: &Member, start: u64) -> Checked<Unpacked> {
+    let mut crc32 = Hasher::new();
+    let mut left = member.compressed;
+    while left > 0 {
+        let part = source.some(start + (member.compressed - left), left)?;
+        crc32.update(part);
+        left -= part.len() as u64;
+    }
+    Ok(Unpacked { crc32: crc32.finalize(), bytes: Some(member.compressed), left })
+}

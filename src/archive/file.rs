@@ -1,0 +1,135 @@
+//! The file under check: opened without waiting, read at any position through one buffer.
+
+use std::fs::{File, Metadata};
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use super::{Checked, Pause};
+use crate::net::redact;
+use crate::{Error, Result, Stage, Status};
+
+/// The largest record (a central entry with name, extra field and comment) fits.
+const BUFFER: usize = 256 * 1024;
+
+/// Opens a regular file. Anything else is refused without being opened: a FIFO would wait for its other end.
+pub(super) fn open(path: &Path) -> Result<File> {
+    let failed = |error: io::Error| unusable(path, "cannot be opened", &error);
+    regular(path, &std::fs::metadata(path).map_err(failed)?)?;
+    let file = open_now(path).map_err(failed)?;
+    // Once more, in case the path has become another since.
+    regular(path, &file.metadata().map_err(failed)?)?;
+    Ok(file)
+}
+
+fn regular(path: &Path, meta: &Metadata) -> Result<()> {
+    if meta.is_file() {
+        return Ok(());
+    }
+    let what = if meta.is_dir() { "is a folder" } else { "is a device, pipe or socket" };
+    let message = format!("`{}` {what}; expected the path of a zip file", shown(path));
+    Err(Error::new(Status::File, message).at(Stage::Verify))
+}
+
+fn unusable(path: &Path, what: &str, error: &io::Error) -> Error {
+    let message = format!("`{}` {what}: {error}", shown(path));
+    Error::new(Status::File, message).at(Stage::Verify)
+}
+
+fn shown(path: &Path) -> String {
+    redact::clean(&path.to_string_lossy(), 1000)
+}
+
+#[cfg(unix)]
+fn open_now(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use rustix::fs::OFlags;
+
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).custom_flags(flags.bits().cast_signed());
+    Ok(crate::descriptor::above_standard(options.open(path)?.into())?.into())
+}
+
+#[cfg(windows)]
+fn open_now(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
+fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::read_at(file, bytes, at);
+    #[cfg(windows)]
+    return std::os::windows::fs::FileExt::seek_read(file, bytes, at);
+}
+
+/// One file, whose bytes are asked for by position.
+pub(super) struct Source<'a> {
+    file: &'a File,
+    len: u64,
+    buffer: Box<[u8]>,
+    /// What the buffer holds.
+    start: u64,
+    filled: usize,
+    pause: Pause<'a>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(file: &'a File, pause: Pause<'a>) -> Checked<Source<'a>> {
+        let len = file.metadata().map_err(unreadable)?.len();
+        let buffer = vec![0; BUFFER].into_boxed_slice();
+        Ok(Source { file, len, buffer, start: 0, filled: 0, pause })
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub(super) fn pause(&self) -> Checked<()> {
+        Ok((self.pause)(self.start)?)
+    }
+
+    /// Exactly `count` bytes, at most as many as the buffer has.
+    pub(super) fn exact(&mut self, at: u64, count: usize) -> Checked<&[u8]> {
+        if self.held(at).len() < count {
+            self.load(at)?;
+        }
+        self.held(at).get(..count).ok_or("reaches beyond the end of the file".into())
+    }
+
+    /// At least one byte, at most `most`.
+    pub(super) fn some(&mut self, at: u64, most: u64) -> Checked<&[u8]> {
+        if self.held(at).is_empty() {
+            self.load(at)?;
+        }
+        let held = self.held(at);
+        if held.is_empty() {
+            return Err("reaches beyond the end of the file".into());
+        }
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(held.len());
+        Ok(held.get(..most).unwrap_or_default())
+    }
+
+    fn held(&self, at: u64) -> &[u8] {
+        let offset = at.checked_sub(self.start).and_then(|offset| usize::try_from(offset).ok());
+        offset.and_then(|offset| self.buffer.get(offset..self.filled)).unwrap_or_default()
+    }
+
+    fn load(&mut self, at: u64) -> Checked<()> {
+        (self.start, self.filled) = (at, 0);
+        self.pause()?;
+        while let Some(rest) = self.buffer.get_mut(self.filled..).filter(|rest| !rest.is_empty()) {
+            match read_at(self.file, rest, at.saturating_add(self.filled as u64)) {
+                Ok(0) => break,
+                Ok(count) => self.filled += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(unreadable(error).into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unreadable(error: io::Error) -> Error {
+    Error::new(Status::File, format!("the file could not be read: {error}")).at(Stage::Verify)
+}
