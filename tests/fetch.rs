@@ -19,9 +19,11 @@ use mde_simulator::{Config, Endpoint, Limit, Outcome, Simulator};
 use serde_json::{Value, json};
 use support::{Cancel, Client, client, try_client};
 
-/// The second link of a minute, and those behind it, would be waited for.
-const OPTIONS: [(&str, &str); 2] =
-    [("poll_interval_ms", "100"), ("quota_limits", "link=100000/60;collect=100000/60")];
+/// Room for everybody: the second link of a minute would be waited for, and processes that are killed share no log.
+const OPTIONS: [(&str, &str); 2] = [
+    ("poll_interval_ms", "100"),
+    ("quota_limits", "link=100000/60;collect=100000/60;read=100000/60;list=100000/60"),
+];
 
 struct Folder(PathBuf);
 
@@ -57,7 +59,7 @@ impl Drop for Folder {
 /// Collections take a fifth of a second here, and there is room for everybody.
 fn quick() -> Simulator {
     let mut config = Config::default();
-    for endpoint in [Endpoint::Collect, Endpoint::Link] {
+    for endpoint in [Endpoint::Collect, Endpoint::Link, Endpoint::Read, Endpoint::List] {
         config.quota_limits.insert(endpoint, vec![Limit { calls: 100_000, seconds: 60 }]);
     }
     config.machines = 1_000;
@@ -212,7 +214,7 @@ fn a_collection_whose_reply_was_lost_is_found_by_the_next_call() {
     let client = client(&sim, &OPTIONS);
     for rule in [
         json!({"match": {"path_contains": "collectInvestigationPackage"}, "process": true, "close": "before_reply"}),
-        json!({"match": {"path_contains": "/api/machineactions?"}, "times": 3, "reply": {"status": 503}}),
+        json!({"match": {"path_contains": "/api/machineactions"}, "times": 3, "reply": {"status": 503}}),
     ] {
         sim.script(rule).unwrap();
     }
