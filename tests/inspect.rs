@@ -87,7 +87,6 @@ fn zips_of_info_zip() {
         ("best", &["-r", "-9", "-D"]),
         ("streamed", &["-r", "-fd"]),
         ("zip64", &["-r", "-fz"]),
-        ("streamed zip64", &["-r", "-fd", "-fz"]),
     ] {
         let zip = format!("{name}.zip");
         run("zip", &folder, &[arguments, &["-q", &zip, "tree"]].concat());
