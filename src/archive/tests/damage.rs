@@ -29,15 +29,8 @@ fn no_flipped_byte_changes_the_content() {
                     Err(error) => assert_eq!(error.status(), Status::Integrity),
                     Ok(contents) => {
                         unnoticed += 1;
-                        // The name in the extra field is said once; without it, the other one shows.
-                        let mut found = facts(&contents);
-                        found.iter_mut().filter(|f| f.0 == "raw").for_each(|f| f.0 = "né".into());
-                        assert_eq!(
-                            found,
-                            expected,
-                            "byte {at} ^ {flip:#x} of {}",
-                            bytes.len()
-                        );
+                        let found = facts(&contents);
+                        assert_eq!(found, expected, "byte {at} ^ {flip:#x} of {}", bytes.len());
                     }
                 }
             }
