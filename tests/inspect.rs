@@ -1,4 +1,11 @@
 //! `mde_inspect_package`: zips that other programs made, the simulator's packages, and what is no zip at all.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 mod support;
 

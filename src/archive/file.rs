@@ -47,7 +47,7 @@ fn open_now(path: &Path) -> io::Result<File> {
 
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut options = std::fs::OpenOptions::new();
-    options.read(true).custom_flags(flags.bits().cast_signed());
+    options.read(true).custom_flags(flags.bits() as i32);
     Ok(crate::descriptor::above_standard(options.open(path)?.into())?.into())
 }
 
