@@ -9,8 +9,8 @@ use super::directory::Member;
 use super::file::Source;
 use super::{Checked, local};
 
-pub(super) const STORED: u16 = 0;
-pub(super) const DEFLATED: u16 = 8;
+pub(super) const STORED: u64 = 0;
+pub(super) const DEFLATED: u64 = 8;
 
 /// Deflate looks back over 32 KiB. Twice that is unpacked at a time, which still fits the processor's cache.
 const RING: usize = 64 * 1024;
@@ -53,11 +53,10 @@ impl Checker {
         if unpacked.left > 0 || unpacked.bytes != Some(member.bytes) {
             return Err("has another length than it declares".into());
         }
-        if unpacked.crc32 != member.crc32 {
+        if u64::from(unpacked.crc32) != member.crc32 {
             return Err("has another content than its checksum says".into());
         }
-        let end = local::descriptor(source, member, end, limit)?;
-        Ok(end)
+        local::descriptor(source, member, end, limit)
     }
 
     fn inflate(

@@ -138,16 +138,24 @@ fn compare(parts: &'static str, entries: &[Entry]) -> Found {
 fn is_there(names: &str, entries: &[Entry]) -> bool {
     entries.iter().any(|entry| {
         let mut parts = entry.name().split(['/', '\\']).take(DEPTH);
-        parts.any(|part| names.split('|').any(|name| letters(stem(part)).eq(letters(stem(name)))))
+        parts.any(|part| names.split('|').any(|name| alike(part, name)))
     })
 }
 
-fn stem(name: &str) -> &str {
-    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
-}
-
-fn letters(name: &str) -> impl Iterator<Item = u8> {
-    name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase())
+fn alike(one: &str, other: &str) -> bool {
+    let stem =
+        |name| -> &[u8] { str::rsplit_once(name, '.').map_or(name, |(stem, _)| stem).as_bytes() };
+    let (mut one, mut other) = (stem(one), stem(other));
+    loop {
+        match (one, other) {
+            ([a, rest @ ..], _) if !a.is_ascii_alphanumeric() => one = rest,
+            (_, [b, rest @ ..]) if !b.is_ascii_alphanumeric() => other = rest,
+            ([a, rest_a @ ..], [b, rest_b @ ..]) if a.eq_ignore_ascii_case(b) => {
+                (one, other) = (rest_a, rest_b);
+            }
+            _ => return one.is_empty() && other.is_empty(),
+        }
+    }
 }
 
 #[cfg(test)]

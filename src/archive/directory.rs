@@ -1,6 +1,6 @@
 //! The end of a zip: the end record, and the central directory that it leads to.
 
-use super::fields::{Fields, extra};
+use super::fields::{extra, length, lengthen, number};
 use super::file::Source;
 use super::{Checked, MAX_DIRECTORY, MAX_ENTRIES, Problem, names};
 use crate::Result;
@@ -8,17 +8,16 @@ use crate::Result;
 const END: &[u8] = b"PK\x05\x06";
 const END_LENGTH: usize = 22;
 const LOCATOR: &[u8] = b"PK\x06\x07";
-const LOCATOR_LENGTH: u64 = 20;
+const LOCATOR_LENGTH: usize = 20;
 const END_64: &[u8] = b"PK\x06\x06";
 const END_64_LENGTH: usize = 56;
 const CENTRAL: &[u8] = b"PK\x01\x02";
 const CENTRAL_LENGTH: usize = 46;
-/// Extra fields: 64-bit sizes, and Info-ZIP's name in UTF-8.
-const ZIP64: u16 = 0x0001;
-const UNICODE_PATH: u16 = 0x7075;
+/// The extra field with Info-ZIP's name in UTF-8.
+const UNICODE_PATH: u64 = 0x7075;
 
 /// Encrypted, patched, strongly encrypted, directory encrypted.
-const UNREADABLE: u16 = 0x2061;
+const UNREADABLE: u64 = 0x2061;
 
 /// What the central directory says.
 pub(super) struct Directory {
@@ -35,12 +34,11 @@ pub(super) struct Member {
     pub(super) raw: Box<[u8]>,
     /// The same, fit to show.
     pub(super) name: String,
-    pub(super) flags: u16,
-    pub(super) method: u16,
-    /// Time and date as MS-DOS writes them.
-    pub(super) time: u16,
-    pub(super) date: u16,
-    pub(super) crc32: u32,
+    pub(super) flags: u64,
+    pub(super) method: u64,
+    /// Time and, in the upper half, date as MS-DOS writes them.
+    pub(super) modified: u64,
+    pub(super) crc32: u64,
     pub(super) compressed: u64,
     pub(super) bytes: u64,
     /// Where its local header lies.
@@ -102,8 +100,7 @@ fn end(source: &mut Source<'_>) -> Checked<End> {
     let fits = |at: &usize| {
         let rest = bytes.get(*at..).unwrap_or_default();
         let Some((record, comment)) = rest.split_at_checked(END_LENGTH) else { return false };
-        let length = record.get(END_LENGTH - 2..).and_then(|field| Fields(field).u16());
-        record.starts_with(END) && length.map(usize::from) == Some(comment.len())
+        record.starts_with(END) && length(record, END_LENGTH - 2) == comment.len()
     };
     let mut found = (0..bytes.len()).filter(fits);
     let (first, second) = (found.next(), found.next());
@@ -118,56 +115,45 @@ fn end(source: &mut Source<'_>) -> Checked<End> {
     if second.is_some() {
         return Err("has two end records, so that programs differ in what they see in it".into());
     }
-    let mut fields = Fields(bytes.get(at + END.len()..).unwrap_or_default());
-    let record = read_end(&mut fields, before + at as u64).ok_or("has a short end record")?;
-    end_64(source, record)
+    let record = bytes.get(at..).unwrap_or_default();
+    let (disk, start_disk) = (number(record, 4, 2), number(record, 6, 2));
+    let (here, entries) = (number(record, 8, 2), number(record, 10, 2));
+    if disk != start_disk || !matches!(disk, 0 | 0xffff) || here != entries {
+        return Err(SEVERAL.into());
+    }
+    let (size, offset) = (number(record, 12, 4), number(record, 16, 4));
+    end_64(source, End { entries, size, offset, at: before + at as u64 })
 }
 
-/// Numbers of disks are read as one that tells whether there are several.
-fn read_end(fields: &mut Fields<'_>, at: u64) -> Option<(End, bool)> {
-    let (disk, start_disk) = (fields.u16()?, fields.u16()?);
-    let (here, entries) = (fields.u16()?, fields.u16()?);
-    let (size, offset) = (fields.u32()?, fields.u32()?);
-    let split = disk != start_disk || (disk != 0 && disk != u16::MAX) || here != entries;
-    Some((End { entries: entries.into(), size: size.into(), offset: offset.into(), at }, split))
-}
+const SEVERAL: &str = "is one part of an archive of several";
 
 /// Follows the locator in front of the end record to the one with longer numbers, if there is one.
-fn end_64(source: &mut Source<'_>, (end, split): (End, bool)) -> Checked<End> {
-    let several = "is one part of an archive of several";
-    if split {
-        return Err(several.into());
-    }
-    let Some(locator) = end.at.checked_sub(LOCATOR_LENGTH) else { return Ok(end) };
-    let mut fields = Fields(source.exact(locator, LOCATOR_LENGTH as usize)?);
-    if fields.take(LOCATOR.len()) != Some(LOCATOR) {
+fn end_64(source: &mut Source<'_>, end: End) -> Checked<End> {
+    let Some(locator_at) = end.at.checked_sub(LOCATOR_LENGTH as u64) else { return Ok(end) };
+    let locator = source.exact(locator_at, LOCATOR_LENGTH)?;
+    if !locator.starts_with(LOCATOR) {
         return Ok(end);
     }
-    let short = "has a short end record";
-    let disk = fields.u32().ok_or(short)?;
-    let at = fields.u64().ok_or(short)?;
-    let disks = fields.u32().ok_or(short)?;
-    if disk != 0 || disks > 1 {
-        return Err(several.into());
+    let at = number(locator, 8, 8);
+    if number(locator, 4, 4) != 0 || number(locator, 16, 4) > 1 {
+        return Err(SEVERAL.into());
     }
-    let mut fields = Fields(source.exact(at, END_64_LENGTH)?);
-    if fields.take(END_64.len()) != Some(END_64) {
+    let record = source.exact(at, END_64_LENGTH)?;
+    if !record.starts_with(END_64) {
         return Err("has no long end record where its locator says".into());
     }
-    let length = fields.u64().ok_or(short)?;
-    // Itself without signature and length; it may have grown at its end.
-    if at.checked_add(12).and_then(|start| start.checked_add(length)) != Some(locator)
+    // Its length leaves out the signature and itself; it may have grown at its end.
+    let length = number(record, 4, 8);
+    if at.checked_add(12).and_then(|start| start.checked_add(length)) != Some(locator_at)
         || length < (END_64_LENGTH - 12) as u64
     {
         return Err("has a long end record of another length than it says".into());
     }
-    fields.take(4).ok_or(short)?;
-    let (disk, start_disk) = (fields.u32().ok_or(short)?, fields.u32().ok_or(short)?);
-    let mut next = || fields.u64().ok_or(short);
-    let (here, entries, size, offset) = (next()?, next()?, next()?, next()?);
-    if disk != 0 || start_disk != 0 || here != entries {
-        return Err(several.into());
+    let (here, entries) = (number(record, 24, 8), number(record, 32, 8));
+    if number(record, 16, 8) != 0 || here != entries {
+        return Err(SEVERAL.into());
     }
+    let (size, offset) = (number(record, 40, 8), number(record, 48, 8));
     // The short record repeats what fits into it.
     let differs = |long: u64, short: u64, most: u64| short != most && short != long;
     if differs(entries, end.entries, u16::MAX.into())
@@ -187,73 +173,53 @@ fn member(
     shown: &mut Option<String>,
 ) -> Checked<Member> {
     let head = source.exact(*at, CENTRAL_LENGTH)?;
-    let mut fields = Fields(head);
-    if fields.take(CENTRAL.len()) != Some(CENTRAL) {
+    if !head.starts_with(CENTRAL) {
         return Err("has something else in its directory where an entry should be".into());
     }
-    let (mut member, lengths, mode) = read_member(&mut fields).ok_or("has a short directory")?;
-    let [name, extra_length, comment] = lengths.map(usize::from);
-    let variable = source.exact(*at + CENTRAL_LENGTH as u64, name + extra_length + comment)?;
+    let lengths = [28, 30, 32].map(|at| length(head, at));
+    let mode = number(head, 40, 2);
+    // In the order of the 64-bit extra field.
+    let mut long = [number(head, 24, 4), number(head, 20, 4), number(head, 42, 4)];
+    let mut member = Member {
+        raw: Box::default(),
+        name: String::new(),
+        flags: number(head, 8, 2),
+        method: number(head, 10, 2),
+        modified: number(head, 12, 4),
+        crc32: number(head, 16, 4),
+        compressed: 0,
+        bytes: 0,
+        offset: 0,
+    };
+    let variable = source.exact(*at + CENTRAL_LENGTH as u64, lengths.iter().sum())?;
     *at += (CENTRAL_LENGTH + variable.len()) as u64;
     if *at > past {
         return Err("has a directory entry that reaches beyond the directory".into());
     }
+    let [name, extra_length, _] = lengths;
     let (raw, rest) = variable.split_at(name);
     let extras = rest.get(..extra_length).unwrap_or_default();
     member.raw = raw.into();
     member.name = String::from_utf8_lossy(raw).into_owned();
     *shown = Some(member.name.clone());
     names::safe(raw)?;
-    if let Some(unicode) = unicode_name(raw, extra(extras, UNICODE_PATH)?) {
-        names::safe(unicode.as_bytes())?;
-        member.name = unicode.to_owned();
+    // Info-ZIP's second name, which some unpackers use: version, checksum of the first name, text.
+    if let Some((_, unicode)) = extra(extras, UNICODE_PATH)?.split_at_checked(5) {
+        names::safe(unicode)?;
     }
-    long_sizes(&mut member, extra(extras, ZIP64)?)?;
+    lengthen(&mut long, extras)?;
+    [member.bytes, member.compressed, member.offset] = long;
     readable(&member, mode)?;
     Ok(member)
 }
 
-/// The lengths are those of name, extra field and comment.
-fn read_member(fields: &mut Fields<'_>) -> Option<(Member, [u16; 3], u32)> {
-    fields.take(4)?;
-    let (flags, method, time, date) = (fields.u16()?, fields.u16()?, fields.u16()?, fields.u16()?);
-    let (crc32, compressed, bytes) = (fields.u32()?, fields.u32()?.into(), fields.u32()?.into());
-    let lengths = [fields.u16()?, fields.u16()?, fields.u16()?];
-    fields.take(4)?;
-    let mode = fields.u32()? >> 16;
-    let offset = fields.u32()?.into();
-    let (raw, name) = (Box::default(), String::new());
-    let member = Member { raw, name, flags, method, time, date, crc32, compressed, bytes, offset };
-    Some((member, lengths, mode))
-}
-
-/// Takes the numbers that were too long for the entry from its extra field, in the order of the format.
-fn long_sizes(member: &mut Member, zip64: Option<&[u8]>) -> Checked<()> {
-    let mut fields = Fields(zip64.unwrap_or_default());
-    for number in [&mut member.bytes, &mut member.compressed, &mut member.offset] {
-        if *number == u64::from(u32::MAX) {
-            *number = fields.u64().ok_or("lacks its 64-bit sizes")?;
-        }
-    }
-    Ok(())
-}
-
-/// The name that Info-ZIP adds when the system's own character set is not UTF-8, if it belongs to this one.
-fn unicode_name<'a>(raw: &[u8], field: Option<&'a [u8]>) -> Option<&'a str> {
-    let mut fields = Fields(field?);
-    let version = fields.take(1)?;
-    let crc = fields.u32()?;
-    let belongs = version == [1] && crc == crc32fast::hash(raw);
-    std::str::from_utf8(fields.0).ok().filter(|_| belongs)
-}
-
 /// Refuses what cannot be checked, and what is no plain file.
-fn readable(member: &Member, mode: u32) -> Checked<()> {
+fn readable(member: &Member, mode: u64) -> Checked<()> {
     /// The kinds of file in a Unix mode, and the two that a package may have; 0 where the packer does not say.
-    const KIND: u32 = 0xf000;
-    const FOLDER: u32 = 0x4000;
-    const FILE: u32 = 0x8000;
-    const LINK: u32 = 0xa000;
+    const KIND: u64 = 0xf000;
+    const FOLDER: u64 = 0x4000;
+    const FILE: u64 = 0x8000;
+    const LINK: u64 = 0xa000;
     if member.flags & UNREADABLE != 0 {
         return Err("is encrypted, and packages are not".into());
     }

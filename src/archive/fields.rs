@@ -1,37 +1,38 @@
-//! Little-endian numbers, one after the other.
+//! Little-endian numbers in records.
 
-/// What is left of a record.
-pub(super) struct Fields<'a>(pub(super) &'a [u8]);
-
-impl<'a> Fields<'a> {
-    pub(super) fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    pub(super) fn u16(&mut self) -> Option<u16> {
-        self.take(2)?.try_into().ok().map(u16::from_le_bytes)
-    }
-
-    pub(super) fn u32(&mut self) -> Option<u32> {
-        self.take(4)?.try_into().ok().map(u32::from_le_bytes)
-    }
-
-    pub(super) fn u64(&mut self) -> Option<u64> {
-        self.take(8)?.try_into().ok().map(u64::from_le_bytes)
-    }
+/// The number of `size` bytes at `at`. What lies beyond the record counts as zero: records are read whole before.
+#[inline(never)]
+pub(super) fn number(record: &[u8], at: usize, size: usize) -> u64 {
+    let bytes = record.iter().skip(at).take(size);
+    bytes.rev().fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
-/// The body of one extra field. `Err`: there are two of it. What does not divide into fields at the end is padding.
-pub(super) fn extra(bytes: &[u8], wanted: u16) -> Result<Option<&[u8]>, &'static str> {
-    let mut fields = Fields(bytes);
+/// Such a number where a length is wanted; those of records have at most two bytes.
+pub(super) fn length(record: &[u8], at: usize) -> usize {
+    usize::try_from(number(record, at, 2)).unwrap_or(0)
+}
+
+/// The body of one extra field, empty if there is none. What does not divide into fields at the end is padding.
+pub(super) fn extra(mut bytes: &[u8], wanted: u64) -> Result<&[u8], &'static str> {
     let mut found = None;
-    while let (Some(kind), Some(length)) = (fields.u16(), fields.u16()) {
-        let Some(body) = fields.take(usize::from(length)) else { break };
-        if kind == wanted && found.replace(body).is_some() {
+    while let Some((head, rest)) = bytes.split_at_checked(4) {
+        let Some((body, rest)) = rest.split_at_checked(length(head, 2)) else { break };
+        if number(head, 0, 2) == wanted && found.replace(body).is_some() {
             return Err("has one extra field twice");
         }
+        bytes = rest;
     }
-    Ok(found)
+    Ok(found.unwrap_or_default())
+}
+
+/// Replaces numbers too long for their record by those of the 64-bit extra field, which has them in this order.
+pub(super) fn lengthen(numbers: &mut [u64], extras: &[u8]) -> Result<(), &'static str> {
+    const ZIP64: u64 = 0x0001;
+    let mut field = extra(extras, ZIP64)?;
+    for short in numbers.iter_mut().filter(|short| **short == u64::from(u32::MAX)) {
+        let (long, rest) = field.split_at_checked(8).ok_or("lacks its 64-bit sizes")?;
+        *short = number(long, 0, 8);
+        field = rest;
+    }
+    Ok(())
 }

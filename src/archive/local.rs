@@ -2,51 +2,42 @@
 
 use super::Checked;
 use super::directory::Member;
-use super::fields::{Fields, extra};
+use super::fields::{length, lengthen, number};
 use super::file::Source;
 
 const LOCAL: &[u8] = b"PK\x03\x04";
 const LOCAL_LENGTH: usize = 30;
 const DESCRIPTOR: &[u8] = b"PK\x07\x08";
-const ZIP64: u16 = 0x0001;
 
 /// The sizes and the checksum follow the content.
-const HAS_DESCRIPTOR: u16 = 0x0008;
+const HAS_DESCRIPTOR: u64 = 0x0008;
 /// Flags that change what is read: encryption, descriptor, character set of the name.
-const MEANING: u16 = 0x0809;
+const MEANING: u64 = 0x0809;
 
 /// Compares the header with the directory; returns where the content begins.
 pub(super) fn header(source: &mut Source<'_>, member: &Member) -> Checked<u64> {
-    let short = "has a short header";
-    let mut fields = Fields(source.exact(member.offset, LOCAL_LENGTH)?);
-    if fields.take(LOCAL.len()) != Some(LOCAL) {
+    let head = source.exact(member.offset, LOCAL_LENGTH)?;
+    if !head.starts_with(LOCAL) {
         return Err("is not where the directory says".into());
     }
-    let header = read(&mut fields).ok_or(short)?;
-    let lengths = [header.name, header.extra].map(usize::from);
+    let (flags, method, crc32) = (number(head, 6, 2), number(head, 8, 2), number(head, 14, 4));
+    // In the order of the 64-bit extra field.
+    let mut sizes = [number(head, 22, 4), number(head, 18, 4)];
+    let (name, all) = (length(head, 26), length(head, 26) + length(head, 28));
     let start = member.offset + LOCAL_LENGTH as u64;
-    let variable = source.exact(start, lengths.iter().sum())?;
-    let mut rest = Fields(variable);
-    let [name, extras] = lengths.map(|length| rest.take(length).unwrap_or_default());
+    let (name, extras) = source.exact(start, all)?.split_at(name);
     if *name != *member.raw {
         return Err("has another name in its header than in the directory".into());
     }
-    if header.method != member.method || (header.flags ^ member.flags) & MEANING != 0 {
+    if method != member.method || (flags ^ member.flags) & MEANING != 0 {
         return Err("is described otherwise in its header than in the directory".into());
     }
-    let (mut bytes, mut compressed) = (u64::from(header.bytes), u64::from(header.compressed));
-    if let Some(zip64) = extra(extras, ZIP64)? {
-        let mut fields = Fields(zip64);
-        for number in [&mut bytes, &mut compressed] {
-            if *number == u64::from(u32::MAX) {
-                *number = fields.u64().ok_or("lacks its 64-bit sizes")?;
-            }
-        }
-    }
+    lengthen(&mut sizes, extras)?;
+    let [bytes, compressed] = sizes;
     // Written before the content was known, they may be zero.
     let later = member.flags & HAS_DESCRIPTOR != 0;
     let agrees = |here: u64, there: u64| here == there || (later && here == 0);
-    if !agrees(header.crc32.into(), member.crc32.into())
+    if !agrees(crc32, member.crc32)
         || !agrees(compressed, member.compressed)
         || !agrees(bytes, member.bytes)
     {
@@ -54,33 +45,7 @@ pub(super) fn header(source: &mut Source<'_>, member: &Member) -> Checked<u64> {
             "has other sizes or another checksum in its header than in the directory".into()
         );
     }
-    Ok(start + variable.len() as u64)
-}
-
-struct Header {
-    flags: u16,
-    method: u16,
-    crc32: u32,
-    compressed: u32,
-    bytes: u32,
-    name: u16,
-    extra: u16,
-}
-
-fn read(fields: &mut Fields<'_>) -> Option<Header> {
-    fields.take(2)?;
-    let (flags, method) = (fields.u16()?, fields.u16()?);
-    fields.take(4)?;
-    let (crc32, compressed, bytes) = (fields.u32()?, fields.u32()?, fields.u32()?);
-    Some(Header {
-        flags,
-        method,
-        crc32,
-        compressed,
-        bytes,
-        name: fields.u16()?,
-        extra: fields.u16()?,
-    })
+    Ok(start + all as u64)
 }
 
 /// Checks the descriptor at `at`, if there has to be one; returns where the entry ends.
@@ -98,18 +63,16 @@ pub(super) fn descriptor(
     }
     let most = usize::try_from(limit.saturating_sub(at)).unwrap_or(usize::MAX).min(24);
     let bytes = source.exact(at, most)?;
-    for skipped in [DESCRIPTOR.len(), 0] {
-        for wide in [true, false] {
-            let mut fields = Fields(bytes);
-            let signed = fields.take(skipped).is_some_and(|taken| DESCRIPTOR.starts_with(taken));
-            let crc32 = fields.u32();
-            let mut number = || if wide { fields.u64() } else { fields.u32().map(u64::from) };
-            let sizes = (number(), number());
-            if signed
-                && crc32 == Some(member.crc32)
-                && sizes == (Some(member.compressed), Some(member.bytes))
+    let signed = if bytes.starts_with(DESCRIPTOR) { DESCRIPTOR.len() } else { 0 };
+    for skipped in [signed, 0] {
+        for size in [8, 4] {
+            let end = skipped + 4 + 2 * size;
+            if bytes.len() >= end
+                && number(bytes, skipped, 4) == member.crc32
+                && number(bytes, skipped + 4, size) == member.compressed
+                && number(bytes, skipped + 4 + size, size) == member.bytes
             {
-                return Ok(at + (bytes.len() - fields.0.len()) as u64);
+                return Ok(at + end as u64);
             }
         }
     }

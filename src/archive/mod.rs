@@ -96,7 +96,7 @@ pub(crate) fn verify(file: &File, pause: Pause<'_>) -> Result<Contents> {
 
     let mut checker = Checker::new();
     let (mut end, mut unlisted) = (0, directory.unlisted);
-    for (_, number) in names::sorted(&directory.members, |member| member.offset) {
+    for (_, number) in names::sorted(&directory.members, &mut |member| member.offset) {
         let Some(member) = directory.members.get(number as usize) else { continue };
         let about = |problem: Problem| problem.into_error(Some(&member.name));
         if member.offset < end {

@@ -34,7 +34,7 @@ pub(super) fn check(members: &[Member]) -> Result<u64> {
     let state = RandomState::new();
     let hashes = |lower: bool| {
         let mut name = Vec::new();
-        sorted(members, |member| {
+        sorted(members, &mut |member| {
             canonical(member, lower, &mut name);
             state.hash_one(&name)
         })
@@ -66,7 +66,7 @@ fn canonical(member: &Member, lower: bool, out: &mut Vec<u8>) {
 }
 
 /// The entries' numbers in the order of a key. By a heap, which is less code than the sorting of slices.
-pub(super) fn sorted(members: &[Member], key: impl FnMut(&Member) -> u64) -> Vec<(u64, u32)> {
+pub(super) fn sorted(members: &[Member], key: &mut dyn FnMut(&Member) -> u64) -> Vec<(u64, u32)> {
     BinaryHeap::from_iter(members.iter().map(key).zip(0..)).into_sorted_vec()
 }
 

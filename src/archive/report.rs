@@ -18,8 +18,7 @@ pub struct Entry {
     bytes: u64,
     compressed: u64,
     crc32: u32,
-    time: u16,
-    date: u16,
+    modified: u32,
 }
 
 impl Entry {
@@ -46,7 +45,7 @@ impl Entry {
     /// When the file was last changed, as `2026-01-31T23:59:58`: by the device's own clock and time zone, in steps of
     /// two seconds. `None`: the package does not say.
     pub fn modified(&self) -> Option<String> {
-        let (date, time) = (self.date, self.time);
+        let (date, time) = (self.modified >> 16, self.modified & 0xffff);
         let (month, day) = (date >> 5 & 15, date & 31);
         let (hour, minute, second) = (time >> 11, time >> 5 & 63, (time & 31) * 2);
         let valid = matches!(month, 1..=12) && day > 0 && hour < 24 && minute < 60 && second < 60;
@@ -56,7 +55,7 @@ impl Entry {
 
     #[cfg(test)]
     pub(super) fn named(name: &str) -> Entry {
-        Entry { name: name.into(), bytes: 0, compressed: 0, crc32: 0, time: 0, date: 0 }
+        Entry { name: name.into(), bytes: 0, compressed: 0, crc32: 0, modified: 0 }
     }
 }
 
@@ -99,9 +98,8 @@ impl Contents {
             name: member.name.into(),
             bytes: member.bytes,
             compressed: member.compressed,
-            crc32: member.crc32,
-            time: member.time,
-            date: member.date,
+            crc32: u32::try_from(member.crc32).unwrap_or(0),
+            modified: u32::try_from(member.modified).unwrap_or(0),
         };
         let entries: Vec<Entry> = members.into_iter().map(entry).collect();
         let bytes_uncompressed = entries.iter().map(Entry::bytes).sum();
@@ -165,8 +163,7 @@ impl Serialize for InspectedPackage {
 
 /// Bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// Checks a package on disk and lists what is in it, without unpacking it. Reads every byte twice: for the SHA-256 of

@@ -29,12 +29,8 @@ fn no_flipped_byte_changes_the_content() {
                     Err(error) => assert_eq!(error.status(), Status::Integrity),
                     Ok(contents) => {
                         unnoticed += 1;
-                        assert_eq!(
-                            facts(&contents),
-                            expected,
-                            "byte {at} ^ {flip:#x} of {}",
-                            bytes.len()
-                        );
+                        let found = facts(&contents);
+                        assert_eq!(found, expected, "byte {at} ^ {flip:#x} of {}", bytes.len());
                     }
                 }
             }

@@ -33,12 +33,8 @@ fn names() {
         refused(&[stored(name, b"")], words);
     }
     // The name that some unpackers use instead.
-    let field = |crc: u32| {
-        let body = [&[1][..], &crc.to_le_bytes(), b"../y"].concat();
-        vec![Item { extra: field(0x7075, &body), ..stored("y", b"") }]
-    };
-    refused(&field(crc32fast::hash(b"y")), "leaves the folder");
-    assert!(check(&zip(&field(1))).is_ok(), "it belongs to another name");
+    let body = [&[1][..], &crc32fast::hash(b"y").to_le_bytes(), b"../y"].concat();
+    refused(&[Item { extra: field(0x7075, &body), ..stored("y", b"") }], "leaves the folder");
     for (one, other) in [("a", "a"), ("a/b", "a\\b"), ("a", "a/")] {
         refused(&[stored(one, b""), stored(other, b"")], "is there twice");
     }
