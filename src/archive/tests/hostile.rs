@@ -149,7 +149,7 @@ fn bombs() {
     lies.bytes = 100;
     let file = file(&zip(&[lies]));
     let asked = Cell::new(0);
-    let count = || {
+    let count = |_| {
         asked.set(asked.get() + 1);
         Ok(())
     };
