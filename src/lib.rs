@@ -27,6 +27,7 @@ pub mod ffi;
 pub mod log;
 mod net;
 mod options;
+mod per_process;
 mod quota;
 #[cfg(test)]
 mod reference;

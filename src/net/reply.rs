@@ -5,6 +5,9 @@ use std::time::{Duration, SystemTime};
 /// The longest wait that is believed.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
 
+/// How far clocks may be apart: Entra tolerates five minutes.
+const TOLERATED_SKEW: Duration = Duration::from_secs(300);
+
 /// Status, the headers that matter, and the whole body.
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
@@ -12,6 +15,8 @@ pub(crate) struct Reply {
     pub content_type: Option<String>,
     pub retry_after: Option<String>,
     pub date: Option<String>,
+    /// How to prove oneself, in a 401.
+    pub challenge: Option<String>,
     pub body: Vec<u8>,
     /// How many requests it took, and what for: "list machine actions".
     pub attempts: u32,
@@ -43,6 +48,19 @@ impl Reply {
         httpdate::parse_http_date(self.date.as_deref()?).ok()
     }
 
+    /// What is to be said of this host's clock, if it differs from the peer's by more than is tolerated.
+    pub(crate) fn clock_note(&self) -> Option<String> {
+        let (theirs, ours) = (self.date()?, SystemTime::now());
+        let (off, way) = match ours.duration_since(theirs) {
+            Ok(ahead) => (ahead, "ahead of"),
+            Err(behind) => (behind.duration(), "behind"),
+        };
+        (off > TOLERATED_SKEW).then(|| {
+            let off = humantime::format_duration(Duration::from_secs(off.as_secs()));
+            format!("this host's clock is {off} {way} the service's: set it right")
+        })
+    }
+
     /// Type and length of the body, for messages about bodies that make no sense.
     pub(crate) fn describe_content(&self) -> String {
         let kind = match self.content_type.as_deref() {
@@ -50,5 +68,23 @@ impl Reply {
             None => "no content type".to_owned(),
         };
         format!("{kind}, {} bytes", self.body.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_that_differ_are_noted() {
+        let note = |date: SystemTime| {
+            Reply { date: Some(httpdate::fmt_http_date(date)), ..Reply::default() }.clock_note()
+        };
+        let now = SystemTime::now();
+        let ahead = note(now - Duration::from_secs(7_260)).unwrap();
+        assert!(ahead.contains("clock is 2h 1m") && ahead.contains("ahead of"), "{ahead}");
+        assert!(note(now + Duration::from_secs(700)).unwrap().contains("behind"));
+        assert_eq!(note(now + Duration::from_secs(280)), None);
+        assert_eq!(Reply::default().clock_note(), None);
     }
 }

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-use once_cell::race::OnceBox;
 use parking_lot::Mutex;
 use ring::digest::{Context, SHA256};
 
 use super::clock::SystemClock;
 use super::ledger::Ledger;
 use super::limiter::Limiter;
-use crate::ffi::process;
+use crate::per_process::PerProcess;
 
 /// What the service counts by: destination, tenant and application.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,32 +44,20 @@ impl Key {
     }
 }
 
-/// The limiters of one process. A forked child gets a node of its own: the parent's mutex may have been
-/// held by a thread that does not exist in the child. Nodes are linked without locks for that reason.
+/// The limiters of one process.
 #[derive(Default)]
 struct Node {
-    pid: u32,
     /// Not a hash map: leak checkers of hosts take its interior pointers for lost memory.
     limiters: Mutex<BTreeMap<Key, Arc<Limiter>>>,
     /// By where they live.
     ledgers: Mutex<BTreeMap<(String, Key), Weak<dyn Ledger>>>,
-    next: OnceBox<Node>,
 }
 
-static FIRST: OnceBox<Node> = OnceBox::new();
-
-fn node(pid: u32) -> &'static Node {
-    let new = || Box::new(Node { pid, ..Node::default() });
-    let mut node = FIRST.get_or_init(new);
-    while node.pid != pid {
-        node = node.next.get_or_init(new);
-    }
-    node
-}
+static NODE: PerProcess<Node> = PerProcess::new();
 
 /// The limiter for `key`, shared with every client of this process that has the same key.
 pub(crate) fn limiter(key: &Key) -> Arc<Limiter> {
-    let mut limiters = node(process::id()).limiters.lock();
+    let mut limiters = NODE.get().limiters.lock();
     if let Some(limiter) = limiters.get(key) {
         return Arc::clone(limiter);
     }
@@ -87,7 +74,7 @@ pub(crate) fn ledger(
     key: &Key,
     make: impl FnOnce() -> Arc<dyn Ledger>,
 ) -> Arc<dyn Ledger> {
-    let mut ledgers = node(process::id()).ledgers.lock();
+    let mut ledgers = NODE.get().ledgers.lock();
     ledgers.retain(|_, ledger| ledger.strong_count() > 0);
     let name = (place.to_owned(), key.clone());
     if let Some(ledger) = ledgers.get(&name).and_then(Weak::upgrade) {
@@ -109,13 +96,5 @@ mod tests {
         let other = limiter(&Key::new("test-registry", "t", "other"));
         assert!(Arc::ptr_eq(&a, &b));
         assert!(!Arc::ptr_eq(&a, &other));
-    }
-
-    #[test]
-    fn a_forked_child_has_its_own() {
-        let (parent, child) = (node(1), node(2));
-        assert!(!std::ptr::eq(parent, child));
-        assert!(std::ptr::eq(parent, node(1)));
-        assert!(std::ptr::eq(child, node(2)));
     }
 }
