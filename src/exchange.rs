@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use ureq::http::header::CONTENT_TYPE;
+
 use crate::account::Account;
 use crate::call::{Call, Stop};
 use crate::log::{self, Level};
@@ -112,7 +114,7 @@ impl Account {
         let outgoing = Outgoing {
             method: request.method,
             url,
-            header: request.body.as_ref().map(|_| ("content-type", "application/json")),
+            header: request.body.as_ref().map(|_| (CONTENT_TYPE, "application/json")),
             secret: Some(token.header()),
             body: request.body.as_deref().unwrap_or_default(),
             max_reply: request.max_reply,

@@ -9,6 +9,7 @@ use rustls_pki_types::CertificateDer;
 use ureq::Agent;
 use ureq::config::{AutoHeaderValue, Config};
 use ureq::http;
+use ureq::http::header::{HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
 use super::dial::Dialer;
@@ -41,7 +42,7 @@ pub(crate) struct Outgoing<'a> {
     pub method: Method,
     pub url: &'a str,
     /// A header that anybody may see.
-    pub header: Option<(&'static str, &'static str)>,
+    pub header: Option<(HeaderName, &'static str)>,
     /// One that nobody may see.
     pub secret: Option<&'a SecretLine>,
     pub body: &'a str,
@@ -191,8 +192,8 @@ impl Http {
 
 fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<Reply, Failure> {
     let mut builder = http::Request::builder().method(request.method.as_str()).uri(request.url);
-    if let Some((name, value)) = request.header {
-        builder = builder.header(name, value);
+    if let Some((name, value)) = &request.header {
+        builder = builder.header(name, HeaderValue::from_static(value));
     }
     let unbuildable = |_| Failure::new(Status::Internal, "the request could not be built");
     let response = match request.method {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use percent_encoding::utf8_percent_encode;
+use ureq::http::header::CONTENT_TYPE;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::certificate::Certificate;
@@ -125,7 +126,7 @@ impl Authority {
             let request = Outgoing {
                 method: Method::Post,
                 url: &self.url,
-                header: Some(("content-type", "application/x-www-form-urlencoded")),
+                header: Some((CONTENT_TYPE, "application/x-www-form-urlencoded")),
                 secret: None,
                 body: &form.0,
                 max_reply: grant::MAX_REPLY,

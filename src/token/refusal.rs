@@ -4,7 +4,6 @@
 //! that page says, so only words depend on them, and whether to ask again; what kind of failure it is follows
 //! from the HTTP status and the OAuth error.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::net::redact;
@@ -79,28 +78,21 @@ struct Refused {
 
 impl Refused {
     fn read(body: &[u8]) -> Refused {
-        #[derive(Default, Deserialize)]
-        #[serde(default)]
-        struct Document {
-            error: Value,
-            error_description: Value,
-            error_codes: Value,
-            message: Value,
-            trace_id: Value,
-            correlation_id: Value,
-        }
-        let document: Document = serde_json::from_slice(body).unwrap_or_default();
-        let text = |value: &Value, most| redact::clean(value.as_str().unwrap_or_default(), most);
-        let described = document.error_description.as_str().or(document.message.as_str());
+        let document: Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default();
+        let described = match text("error_description") {
+            "" => text("message"),
+            text => text,
+        };
         // The first line; the ids in the others are members of their own.
-        let line = described.and_then(|text| text.lines().next()).unwrap_or_default();
-        let number = document.error_codes.get(0).and_then(Value::as_u64);
+        let line = described.lines().next().unwrap_or_default();
+        let numbers = document.get("error_codes");
         Refused {
-            error: text(&document.error, 64),
+            error: redact::clean(text("error"), 64),
             description: redact::clean(line, 400),
-            number: number.or_else(|| number_in(line)),
-            trace: text(&document.trace_id, 64),
-            correlation: text(&document.correlation_id, 64),
+            number: numbers.and_then(|all| all.get(0)?.as_u64()).or_else(|| number_in(line)),
+            trace: redact::clean(text("trace_id"), 64),
+            correlation: redact::clean(text("correlation_id"), 64),
         }
     }
 }

@@ -10,7 +10,7 @@ use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::rsa::KeyPair;
 use ring::signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256};
-use serde_json::json;
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::{Error, Result, Status};
@@ -28,6 +28,34 @@ pub(crate) enum Algorithm {
 /// The documented advice is five to ten minutes.
 const LIFE: u64 = 600;
 
+#[derive(Serialize)]
+struct Header {
+    alg: &'static str,
+    typ: &'static str,
+    #[serde(rename = "x5t#S256", skip_serializing_if = "Option::is_none")]
+    x5t_s256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    x5t: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    x5c: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    aud: &'a str,
+    iss: &'a str,
+    sub: &'a str,
+    jti: String,
+    nbf: u64,
+    iat: u64,
+    exp: u64,
+}
+
+/// A part of a JWT. Strings and numbers always become JSON.
+fn encode(part: &impl Serialize) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::to_string(part).unwrap_or_default())
+}
+
 /// A key, and the header of what it signs.
 pub(super) struct Signer {
     key: KeyPair,
@@ -44,21 +72,13 @@ impl Signer {
         chain: &[&[u8]],
     ) -> Signer {
         let thumbprint = |hash| URL_SAFE_NO_PAD.encode(digest(hash, certificate));
-        let mut header = match algorithm {
-            Algorithm::Ps256 => {
-                json!({"alg": "PS256", "typ": "JWT", "x5t#S256": thumbprint(&SHA256)})
-            }
-            Algorithm::Rs256 => {
-                json!({"alg": "RS256", "typ": "JWT", "x5t": thumbprint(&SHA1_FOR_LEGACY_USE_ONLY)})
-            }
+        let (alg, x5t_s256, x5t) = match algorithm {
+            Algorithm::Ps256 => ("PS256", Some(thumbprint(&SHA256)), None),
+            Algorithm::Rs256 => ("RS256", None, Some(thumbprint(&SHA1_FOR_LEGACY_USE_ONLY))),
         };
-        if !chain.is_empty() {
-            let chain: Vec<_> = chain.iter().map(|der| STANDARD.encode(der)).collect();
-            if let Some(header) = header.as_object_mut() {
-                header.insert("x5c".to_owned(), chain.into());
-            }
-        }
-        Signer { key, algorithm, header: URL_SAFE_NO_PAD.encode(header.to_string()) }
+        let x5c = chain.iter().map(|der| STANDARD.encode(der)).collect();
+        let header = encode(&Header { alg, typ: "JWT", x5t_s256, x5t, x5c });
+        Signer { key, algorithm, header }
     }
 
     /// What every assertion begins with.
@@ -75,16 +95,15 @@ impl Signer {
         let mut unique = [0; 16];
         random.fill(&mut unique).map_err(unable)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-        let claims = json!({
-            "aud": audience,
-            "iss": client_id,
-            "sub": client_id,
-            "jti": guid(unique),
-            "nbf": now,
-            "iat": now,
-            "exp": now + LIFE,
+        let claims = encode(&Claims {
+            aud: audience,
+            iss: client_id,
+            sub: client_id,
+            jti: guid(unique),
+            nbf: now,
+            iat: now,
+            exp: now + LIFE,
         });
-        let claims = URL_SAFE_NO_PAD.encode(claims.to_string());
         let mut signature = vec![0; self.key.public().modulus_len()];
         // In one piece: a string that grows leaves copies behind.
         let length = self.header.len() + claims.len() + 2 + 2 * signature.len();

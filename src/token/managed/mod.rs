@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::http::Uri;
+use ureq::http::header::HeaderName;
 use zeroize::Zeroize;
 
 use super::identity::Identity;
@@ -202,7 +203,8 @@ impl Managed {
         let request = Outgoing {
             method: Method::Get,
             url: &self.url,
-            header: matches!(self.kind, Kind::Imds | Kind::Arc).then_some(("metadata", "true")),
+            header: matches!(self.kind, Kind::Imds | Kind::Arc)
+                .then_some((HeaderName::from_static("metadata"), "true")),
             secret,
             body: "",
             max_reply: grant::MAX_REPLY,
