@@ -89,11 +89,6 @@ fn client_secret() {
     );
     let unknown = provider.client("nobody", &[("client_secret", secret)]);
     assert_eq!(unknown.list("").error("token")["service_code"], "invalid_client");
-    let scope = [("client_secret", secret), ("scope", "https://other.example/.default")];
-    assert_eq!(
-        provider.client("by-secret", &scope).list("").error("token")["service_code"],
-        "invalid_scope"
-    );
 }
 
 #[test]

@@ -7,6 +7,8 @@
 mod app_service;
 mod arc;
 mod imds;
+#[cfg(test)]
+mod tests;
 
 use std::env;
 use std::net::IpAddr;
@@ -279,76 +281,5 @@ fn check(address: &str) -> std::result::Result<String, &'static str> {
     match is_loopback(host) || link_local {
         true => Ok(authority.to_string()),
         false => Err("would send tokens unencrypted through a network"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_schedule_is_the_documented_one() {
-        let never = Instant::now();
-        let pause = |status, attempt| match next(status, attempt, 20, None, never) {
-            Next::Again(pause) => Some(pause.as_secs_f64()),
-            Next::GiveUp => None,
-        };
-        for status in [404, 429, 500, 503] {
-            for (attempt, at_least) in (1..).zip([0.0, 2.0, 6.0, 14.0, 30.0, 30.0]) {
-                let pause = pause(status, attempt).unwrap();
-                assert!(
-                    (at_least..=at_least * 1.1).contains(&pause),
-                    "{status} {attempt}: {pause}"
-                );
-            }
-        }
-        assert_eq!(pause(400, 1), None);
-        assert_eq!(pause(410, 1), None, "for long enough");
-        assert_eq!(next(503, 3, 2, None, never), Next::GiveUp);
-        let named = Duration::from_secs(9);
-        assert_eq!(next(429, 2, 2, Some(named), never), Next::Again(named));
-    }
-
-    #[test]
-    fn a_renewal_is_waited_for_by_time() {
-        let until = Instant::now() + RENEWAL;
-        let Next::Again(pause) = next(410, 1, 1, None, until) else { panic!("gave up") };
-        assert_eq!(pause, Duration::from_secs(1));
-        let Next::Again(pause) = next(410, 50, 1, None, until) else { panic!("gave up") };
-        assert_eq!(pause, Duration::from_secs(16));
-        assert_eq!(next(410, 1, 0, None, until), Next::GiveUp);
-    }
-
-    #[test]
-    fn addresses_that_stay_here() {
-        for good in [
-            "http://127.0.0.1:1/x",
-            "http://localhost/x",
-            "http://169.254.169.254/x",
-            "http://[::1]:2",
-        ] {
-            assert!(check(good).is_ok(), "{good}");
-        }
-        for bad in [
-            "http://10.0.0.1/x",
-            "https://127.0.0.1/x",
-            "http://169.254.evil.example/x",
-            "http://u:p@127.0.0.1",
-            "http://127.0.0.1/x?y",
-            "x",
-            "",
-        ] {
-            assert!(check(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn which_identity() {
-        assert_eq!(Which::parse("system"), Ok(Which::System));
-        assert_eq!(Which::parse("client_id:x"), Ok(Which::ClientId("x".to_owned())));
-        assert_eq!(Which::parse("resource_id:/a/b:c"), Ok(Which::ResourceId("/a/b:c".to_owned())));
-        for bad in ["", "x", "client_id:", "client_id:a b", "name:x"] {
-            assert!(Which::parse(bad).is_err(), "{bad}");
-        }
     }
 }
