@@ -33,7 +33,7 @@ impl Account {
             let (error, next) = match sent {
                 Ok(mut reply) => {
                     (reply.attempts, reply.purpose) = (attempt, request.purpose);
-                    let error = (!reply.is_success()).then(|| explain(request, &token, &reply));
+                    let error = (!reply.is_success()).then(|| explain(request, &token, &mut reply));
                     match error.as_ref().filter(|error| error.status() == Status::Throttled) {
                         Some(error) => {
                             permit.throttled(&self.rules, error.retry_after().unwrap_or_default());
@@ -191,7 +191,8 @@ impl Account {
 }
 
 /// The error of a reply; of a refusal for want of permissions with what the token has.
-fn explain(request: &Request, token: &Token, reply: &Reply) -> Error {
+fn explain(request: &Request, token: &Token, reply: &mut Reply) -> Error {
+    reply.mask(token.text());
     let error = fault::error(reply);
     if error.status() != Status::Forbidden {
         return error;

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::redact;
+
 /// The longest wait that is believed.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
 
@@ -26,6 +28,19 @@ pub(crate) struct Reply {
 impl Reply {
     pub(crate) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+
+    /// Takes a known secret out, whole, before anything of the text is cut off.
+    pub(crate) fn mask(&mut self, secret: &str) {
+        if let Some(kind) = &mut self.content_type {
+            redact::mask(kind, secret);
+        }
+        let body = String::from_utf8_lossy(&self.body);
+        if !secret.is_empty() && body.contains(secret) {
+            let mut text = body.into_owned();
+            redact::mask(&mut text, secret);
+            self.body = text.into_bytes();
+        }
     }
 
     /// `Retry-After`, as seconds or as a date; believed up to a day. A date is compared with the service's
@@ -56,15 +71,15 @@ impl Reply {
             Err(behind) => (behind.duration(), "behind"),
         };
         (off > TOLERATED_SKEW).then(|| {
-            let off = humantime::format_duration(Duration::from_secs(off.as_secs()));
-            format!("this host's clock is {off} {way} the service's: set it right")
+            let minutes = off.as_secs() / 60;
+            format!("this host's clock is {minutes} minutes {way} the service's: set it right")
         })
     }
 
     /// Type and length of the body, for messages about bodies that make no sense.
     pub(crate) fn describe_content(&self) -> String {
         let kind = match self.content_type.as_deref() {
-            Some(kind) => super::redact::clean(kind, 64),
+            Some(kind) => redact::clean(kind, 64),
             None => "no content type".to_owned(),
         };
         format!("{kind}, {} bytes", self.body.len())
@@ -82,7 +97,7 @@ mod tests {
         };
         let now = SystemTime::now();
         let ahead = note(now - Duration::from_secs(7_260)).unwrap();
-        assert!(ahead.contains("clock is 2h 1m") && ahead.contains("ahead of"), "{ahead}");
+        assert!(ahead.contains("clock is 121 minutes") && ahead.contains("ahead of"), "{ahead}");
         assert!(note(now + Duration::from_secs(700)).unwrap().contains("behind"));
         assert_eq!(note(now + Duration::from_secs(280)), None);
         assert_eq!(Reply::default().clock_note(), None);

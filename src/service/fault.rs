@@ -277,7 +277,7 @@ mod tests {
         let date = SystemTime::now() - Duration::from_secs(900);
         let mut late = reply(401, "");
         late.date = Some(httpdate::fmt_http_date(date));
-        assert!(error(&late).message().contains("clock is 15m"), "{}", error(&late));
+        assert!(error(&late).message().contains("clock is 15 minutes"), "{}", error(&late));
         late.status = 404;
         assert!(!error(&late).message().contains("clock"));
     }

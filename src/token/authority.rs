@@ -16,14 +16,14 @@ use super::{Token, grant, patience, refusal};
 use crate::call::Call;
 use crate::log::{self, Level};
 use crate::net::agent::{Http, Outgoing};
-use crate::net::redact;
 use crate::net::reply::Reply;
 use crate::net::retry;
 use crate::service::base_url::BaseUrl;
 use crate::service::endpoint::{COMPONENT, Method, escape};
 use crate::{Error, Result};
 
-const CHECK: &str = "`tenant_id`, `client_id`, `cloud` and what the application signs in with";
+const CHECK: &str =
+    "check `tenant_id`, `client_id`, `cloud` and what the application signs in with";
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -138,11 +138,9 @@ impl Authority {
             log::line(Level::Debug, || {
                 format!("POST of a token request: HTTP {} (attempt {attempt})", reply.status)
             });
-            let read = self.read(&reply);
+            let read = self.read(&mut reply, &proof);
             reply.body.zeroize();
             read.map_err(|error| {
-                // Whatever was sent may be repeated in the reply.
-                let error = error.mask(|text| redact::mask(text, &proof));
                 let next = retry::after_error(&error, true, attempt, retries);
                 (error, next)
             })
@@ -169,7 +167,7 @@ impl Authority {
         Ok((form, proof))
     }
 
-    fn read(&self, reply: &Reply) -> Result<Token> {
+    fn read(&self, reply: &mut Reply, proof: &str) -> Result<Token> {
         if reply.is_success() {
             return grant::read(
                 reply,
@@ -177,7 +175,11 @@ impl Authority {
                 "`login_url` and what lies in between",
             );
         }
-        let error = refusal::error(reply, "the sign-in service", &format!("check {CHECK}"));
+        // Whatever was sent may be repeated in the reply.
+        let escaped = Zeroizing::new(escape(proof));
+        let secrets = [proof, escaped.as_str()];
+        secrets.iter().for_each(|secret| reply.mask(secret));
+        let error = refusal::error(reply, "the sign-in service", CHECK, &secrets);
         Err(match &self.proof {
             Proof::Certificate(certificate) => match certificate.validity_note() {
                 Some(note) => error.with_note(&note),

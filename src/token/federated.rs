@@ -3,14 +3,12 @@
 //!
 //! Source: "Workload identity federation", "Microsoft Entra Workload ID on AKS" (the file rotates).
 
-use std::fs::File;
-use std::io::Read;
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use crate::net::agent::SecretLine;
-use crate::net::failure::reason;
-use crate::{Error, Result, Status};
+use crate::{Error, Result, Status, small_file};
 
 /// Tokens of Kubernetes have a few KiB.
 const MAX_FILE: u64 = 64 * 1024;
@@ -34,27 +32,16 @@ impl TokenFile {
 
     /// The token that lies there now.
     pub(super) fn read(&self) -> Result<Zeroizing<String>> {
-        let refused = |problem: String| {
-            let message = format!(
-                "the file that {} names {problem}; expected one token, which its issuer keeps up to date",
-                self.named_by
-            );
-            Error::new(Status::Token, message)
+        let token = small_file::read_word(Path::new(&self.path), MAX_FILE);
+        let problem = match token {
+            Ok(token) if SecretLine::can_carry(&token) => return Ok(token),
+            Ok(_) => "is empty, or holds more than one token".to_owned(),
+            Err(problem) => problem,
         };
-        let unreadable = |error| refused(format!("is not readable: {}", reason(&error)));
-        // Looked at before it is opened: opening a pipe may block.
-        let metadata = std::fs::metadata(&self.path).map_err(unreadable)?;
-        if !metadata.is_file() || metadata.len() > MAX_FILE {
-            return Err(refused(format!("is not a file of up to {MAX_FILE} bytes")));
-        }
-        // As large as it may become, since a buffer that grows leaves copies behind.
-        let mut text = Zeroizing::new(String::with_capacity(MAX_FILE as usize + 1));
-        let file = File::open(&self.path).map_err(unreadable)?;
-        file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(unreadable)?;
-        let token = text.trim_ascii();
-        match SecretLine::can_carry(token) && text.len() as u64 <= MAX_FILE {
-            true => Ok(Zeroizing::new(token.to_owned())),
-            false => Err(refused("is empty, or holds more than one token".to_owned())),
-        }
+        let message = format!(
+            "the file that {} names {problem}; expected one token, which its issuer keeps up to date",
+            self.named_by
+        );
+        Err(Error::new(Status::Token, message))
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use zeroize::Zeroize;
 
 use super::{Token, claims};
@@ -23,10 +23,10 @@ pub(super) fn read(reply: &Reply, from: &str, check: &str) -> Result<Token> {
     struct Granted<'a> {
         #[serde(borrow)]
         access_token: Cow<'a, str>,
-        #[serde(default)]
-        expires_in: Value,
-        #[serde(default)]
-        expires_on: Value,
+        #[serde(borrow, default)]
+        expires_in: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        expires_on: Option<&'a RawValue>,
     }
     let mut granted: Granted<'_> = serde_json::from_slice(&reply.body).map_err(|_| {
         let message = format!("the reply of {from} has no access token; check {check}");
@@ -38,9 +38,9 @@ pub(super) fn read(reply: &Reply, from: &str, check: &str) -> Result<Token> {
         let at = UNIX_EPOCH.checked_add(Duration::from_secs(at))?;
         Some(at.duration_since(now).unwrap_or_default())
     };
-    let life = number(&granted.expires_in)
+    let life = number(text(granted.expires_in))
         .map(Duration::from_secs)
-        .or_else(|| instant(&granted.expires_on).and_then(until))
+        .or_else(|| instant(text(granted.expires_on)).and_then(until))
         .or_else(|| claims::read(&granted.access_token).expires_at.and_then(until))
         .unwrap_or(USUAL_LIFE);
     let token = Token::new(&granted.access_token, Some(life));
@@ -51,26 +51,27 @@ pub(super) fn read(reply: &Reply, from: &str, check: &str) -> Result<Token> {
     token
 }
 
-/// A number, or a number as text, as older endpoints and some gateways have it.
-fn number(value: &Value) -> Option<u64> {
-    match value {
-        Value::Number(number) => number.as_u64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    }
+fn text(value: Option<&RawValue>) -> &str {
+    value.map_or("", |value| value.get().trim_matches('"').trim())
 }
 
-/// Seconds since 1970, as number or text, or App Service's older dates in UTC: `06/20/2019 02:57:58 +00:00` on
-/// Linux, `9/14/2017 12:00:00 PM +00:00` on Windows.
-fn instant(value: &Value) -> Option<u64> {
-    if let Some(seconds) = number(value) {
+/// A number, which older endpoints and some gateways have between quotation marks.
+fn number(text: &str) -> Option<u64> {
+    text.parse().ok()
+}
+
+/// Seconds since 1970, or App Service's older dates in UTC: `06/20/2019 02:57:58 +00:00` on Linux,
+/// `9/14/2017 12:00:00 PM +00:00` on Windows.
+fn instant(text: &str) -> Option<u64> {
+    if let Some(seconds) = number(text) {
         return Some(seconds);
     }
-    let mut words = value.as_str()?.split_ascii_whitespace();
+    let mut words = text.split_ascii_whitespace();
     let (date, time) = (words.next()?, words.next()?);
     let three = |text: &str, by: char| -> Option<[u64; 3]> {
-        let numbers: Option<Vec<u64>> = text.split(by).map(|part| part.parse().ok()).collect();
-        numbers?.try_into().ok()
+        let mut parts = text.split(by).map(|part| part.parse().ok());
+        let three = [parts.next()??, parts.next()??, parts.next()??];
+        parts.next().is_none().then_some(three)
     };
     let [month, day, year] = three(date, '/')?;
     let [hour, minute, second] = three(time, ':')?;
@@ -135,7 +136,7 @@ mod tests {
 
     #[test]
     fn hours_before_and_after_noon() {
-        let at = |text: &str| instant(&Value::from(text));
+        let at = instant;
         assert_eq!(at("9/14/2017 12:00:00 AM +00:00"), at("09/14/2017 00:00:00 +00:00"));
         assert_eq!(at("9/14/2017 00:00:00 PM +00:00"), at("09/14/2017 12:00:00 +00:00"));
         assert_eq!(at("9/14/2017 1:02:03 PM +00:00"), Some(1_505_394_123));

@@ -1,7 +1,6 @@
 //! Which clients may share a token: those with the same identity, the same proof of it, and the same way to reach
 //! whoever gives out the tokens.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -38,20 +37,22 @@ impl Identity {
         };
         let mut caches = CACHES.get().by_identity.lock();
         // A cache goes with its last client.
-        caches.retain(|_, cache| cache.strong_count() > 0);
-        let digest = context.sign().as_ref().to_vec();
-        if let Some(cache) = caches.get(&digest).and_then(Weak::upgrade) {
+        caches.retain(|(_, cache)| cache.strong_count() > 0);
+        let digest = context.sign();
+        let known = caches.iter().find(|(known, _)| known.as_ref() == digest.as_ref());
+        if let Some(cache) = known.and_then(|(_, cache)| cache.upgrade()) {
             return cache;
         }
         let cache = Arc::new(make());
-        caches.insert(digest, Arc::downgrade(&cache));
+        caches.push((digest, Arc::downgrade(&cache)));
         cache
     }
 }
 
 struct Caches {
     key: Option<hmac::Key>,
-    by_identity: Mutex<BTreeMap<Vec<u8>, Weak<Shared>>>,
+    /// There are few.
+    by_identity: Mutex<Vec<(hmac::Tag, Weak<Shared>)>>,
 }
 
 impl Default for Caches {
@@ -98,9 +99,9 @@ mod tests {
                 .get()
                 .by_identity
                 .lock()
-                .values()
-                .any(|kept| kept.ptr_eq(&Arc::downgrade(&again)))
+                .iter()
+                .any(|(_, kept)| kept.ptr_eq(&Arc::downgrade(&again)))
         );
-        assert!(!CACHES.get().by_identity.lock().values().any(|kept| kept.ptr_eq(&weak)));
+        assert!(!CACHES.get().by_identity.lock().iter().any(|(_, kept)| kept.ptr_eq(&weak)));
     }
 }

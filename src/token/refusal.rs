@@ -77,22 +77,28 @@ struct Refused {
 }
 
 impl Refused {
-    fn read(body: &[u8]) -> Refused {
+    fn read(body: &[u8], secrets: &[&str]) -> Refused {
         let document: Value = serde_json::from_slice(body).unwrap_or_default();
-        let text = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default();
-        let described = match text("error_description") {
-            "" => text("message"),
-            text => text,
+        // Masked as a whole: what is cut off later would not be recognised any more.
+        let text = |name: &str| {
+            let mut text =
+                document.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            secrets.iter().for_each(|secret| redact::mask(&mut text, secret));
+            text
         };
+        let mut described = text("error_description");
+        if described.is_empty() {
+            described = text("message");
+        }
         // The first line; the ids in the others are members of their own.
         let line = described.lines().next().unwrap_or_default();
         let numbers = document.get("error_codes");
         Refused {
-            error: redact::clean(text("error"), 64),
+            error: redact::clean(&text("error"), 64),
             description: redact::clean(line, 400),
             number: numbers.and_then(|all| all.get(0)?.as_u64()).or_else(|| number_in(line)),
-            trace: redact::clean(text("trace_id"), 64),
-            correlation: redact::clean(text("correlation_id"), 64),
+            trace: redact::clean(&text("trace_id"), 64),
+            correlation: redact::clean(&text("correlation_id"), 64),
         }
     }
 }
@@ -105,9 +111,9 @@ fn number_in(line: &str) -> Option<u64> {
 }
 
 /// The error for a reply that refuses. `who`: who answered; `otherwise`: what to check when the cause is not
-/// known.
-pub(super) fn error(reply: &Reply, who: &str, otherwise: &str) -> Error {
-    let refused = Refused::read(&reply.body);
+/// known; `secrets`: what was sent, and may be repeated.
+pub(super) fn error(reply: &Reply, who: &str, otherwise: &str, secrets: &[&str]) -> Error {
+    let refused = Refused::read(&reply.body, secrets);
     let mut message = format!("{who} answered HTTP {}", reply.status);
     let said: Vec<&str> = [refused.error.as_str(), refused.description.trim_end_matches('.')]
         .into_iter()
@@ -161,7 +167,7 @@ mod tests {
 
     fn refusal(status: u16, body: &str) -> Error {
         let reply = Reply { status, body: body.into(), ..Reply::default() };
-        error(&reply, "the sign-in service", "check everything")
+        error(&reply, "the sign-in service", "check everything", &[])
     }
 
     fn numbered(number: u64) -> String {
@@ -215,6 +221,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_is_masked_even_where_the_text_is_cut_off() {
+        for before in 380..400 {
+            let said = format!("{} the-secret-itself and more", "x ".repeat(before / 2));
+            let body = serde_json::json!({"error": "the-secret-itself", "error_description": said})
+                .to_string();
+            let reply = Reply { status: 400, body: body.into(), ..Reply::default() };
+            let error = error(&reply, "x", "y", &["the-secret-itself"]);
+            assert!(!error.to_json().contains("the-s"), "{error}");
+        }
+    }
+
+    #[test]
     fn other_forms() {
         assert!(
             refusal(400, r#"{"statusCode":400,"message":"No identity."}"#)
@@ -238,7 +256,10 @@ mod tests {
             date: Some(httpdate::fmt_http_date(date)),
             ..Reply::default()
         };
-        let message = error(&reply, "x", "y").message().to_owned();
-        assert!(message.contains("AADSTS700024") && message.contains("clock is 1h"), "{message}");
+        let message = error(&reply, "x", "y", &[]).message().to_owned();
+        assert!(
+            message.contains("AADSTS700024") && message.contains("clock is 60 minutes"),
+            "{message}"
+        );
     }
 }

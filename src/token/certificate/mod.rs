@@ -14,8 +14,7 @@ mod pkcs12;
 mod tests;
 mod x509;
 
-use std::fs::File;
-use std::io::Read;
+use std::path::Path;
 use std::time::SystemTime;
 
 use ring::rsa::KeyPair;
@@ -25,19 +24,18 @@ pub(crate) use self::assertion::Algorithm;
 use self::assertion::Signer;
 use self::key::Encoded;
 use self::pbe::Work;
-use self::x509::X509;
+use self::x509::{Moment, X509};
 use super::identity::Identity;
-use crate::net::failure::reason;
 use crate::options::Options;
-use crate::{Error, Result, Status};
+use crate::{Error, Result, Status, small_file};
 
 /// A certificate with its key, ready to sign.
 pub(crate) struct Certificate {
     signer: Signer,
     /// The certificate itself, which stands for its key too: they belong together.
     der: Vec<u8>,
-    not_before: SystemTime,
-    not_after: SystemTime,
+    not_before: Moment,
+    not_after: Moment,
 }
 
 /// Why certificate or key cannot be used.
@@ -105,13 +103,13 @@ impl Certificate {
             let problem = format!("has no certificate that belongs to the key of `{key_option}`");
             return Err(refused(CERTIFICATE, &problem));
         };
-        let chain = options.certificate_chain.then(|| ordered(*own, &chain));
+        let chain = options.certificate_chain.then(|| ordered(own, &chain));
         let algorithm = options.certificate_algorithm.unwrap_or_default();
         Ok(Certificate {
             signer: Signer::new(key, algorithm, own.der, chain.as_deref().unwrap_or_default()),
             der: own.der.to_vec(),
-            not_before: own.not_before,
-            not_after: own.not_after,
+            not_before: own.not_before.clone(),
+            not_after: own.not_after.clone(),
         })
     }
 
@@ -127,11 +125,10 @@ impl Certificate {
     /// What is to be said of the certificate itself when it is refused.
     pub(super) fn validity_note(&self) -> Option<String> {
         let now = SystemTime::now();
-        let date = |at| humantime::format_rfc3339_seconds(at);
-        if now > self.not_after {
-            Some(format!("the certificate expired at {}: make a new one", date(self.not_after)))
-        } else if now < self.not_before {
-            let from = date(self.not_before);
+        if now > self.not_after.at {
+            Some(format!("the certificate expired at {}: make a new one", self.not_after.text))
+        } else if now < self.not_before.at {
+            let from = &self.not_before.text;
             Some(format!("the certificate is valid only from {from} on; check this host's clock"))
         } else {
             None
@@ -152,7 +149,7 @@ fn key_of(key: &KeyPair) -> &[u8] {
 
 /// The chain from the own certificate on, each followed by its issuer, as far as they are there. The root is left
 /// out: who trusts it has it.
-fn ordered<'a>(own: X509<'a>, all: &[X509<'a>]) -> Vec<&'a [u8]> {
+fn ordered<'a>(own: &X509<'a>, all: &[X509<'a>]) -> Vec<&'a [u8]> {
     let mut chain = vec![own.der];
     let mut last = own;
     while let Some(issuer) = all.iter().find(|one| one.subject == last.issuer) {
@@ -160,7 +157,7 @@ fn ordered<'a>(own: X509<'a>, all: &[X509<'a>]) -> Vec<&'a [u8]> {
             break;
         }
         chain.push(issuer.der);
-        last = *issuer;
+        last = issuer;
     }
     chain
 }
@@ -170,22 +167,10 @@ fn content(option: &str, value: &str) -> Result<Zeroizing<Vec<u8>>> {
     if pem::is_pem(value.as_bytes()) {
         return Ok(Zeroizing::new(value.as_bytes().to_vec()));
     }
-    let refused = |problem: String| {
+    small_file::read(Path::new(value), MAX_FILE).map_err(|problem| {
         let accepted = "the path of a PEM or PKCS#12 file, or the text of one in PEM";
         Error::new(Status::Config, format!("option `{option}` {problem}; expected {accepted}"))
-    };
-    let unreadable = |error| refused(format!("is not readable: {}", reason(&error)));
-    // Looked at before it is opened: opening a pipe may block.
-    let metadata = std::fs::metadata(value).map_err(unreadable)?;
-    if !metadata.is_file() || metadata.len() > MAX_FILE {
-        return Err(refused(format!("is not a file of up to {MAX_FILE} bytes")));
-    }
-    // All at once, since a buffer that grows leaves copies behind.
-    let length = usize::try_from(metadata.len()).unwrap_or_default();
-    let mut bytes = Zeroizing::new(Vec::with_capacity(length + 1));
-    let file = File::open(value).map_err(unreadable)?;
-    file.take(metadata.len()).read_to_end(&mut bytes).map_err(unreadable)?;
-    Ok(bytes)
+    })
 }
 
 impl Material {

@@ -3,8 +3,7 @@
 //! Source: "Authenticate against Azure resources with Azure Arc-enabled servers".
 
 use std::env;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -13,11 +12,14 @@ use super::Which;
 use crate::net::agent::SecretLine;
 use crate::net::failure::reason;
 use crate::net::reply::Reply;
-use crate::{Error, Result, Status};
+use crate::{Error, Result, Status, small_file};
 
 pub(super) const ENDPOINT: &str = "http://127.0.0.1:40342/metadata/identity/oauth2/token";
 
 const MAX_FILE: u64 = 4_096;
+
+pub(super) const HEADER: &str = "authorization";
+pub(super) const SCHEME: &str = "Basic ";
 
 /// Where the agent puts its files.
 pub(super) fn folder() -> Option<PathBuf> {
@@ -67,7 +69,7 @@ pub(super) fn answer(reply: &Reply, folder: Option<&Path>) -> Result<SecretLine>
     let folder = folder.ok_or_else(|| refused("names a file, and ProgramData is not set"))?;
     let key = read(Path::new(path), folder).map_err(|problem| refused(&problem))?;
     // As it is: what the agent wrote is not encoded again.
-    Ok(SecretLine::new("authorization", &Zeroizing::new(format!("Basic {}", key.as_str()))))
+    Ok(SecretLine::new(HEADER, &Zeroizing::new([SCHEME, key.as_str()].concat())))
 }
 
 /// Reads a key file of `folder`. Whoever poses as the agent must not get at other files: so the folder, the ending
@@ -87,14 +89,8 @@ fn read(path: &Path, folder: &Path) -> std::result::Result<Zeroizing<String>, St
     if real.parent() != Some(&folder) || real.extension().is_none_or(|ending| ending != "key") {
         return Err("names a file outside of the agent's folder".to_owned());
     }
-    let metadata = fs::metadata(&real).map_err(unreadable)?;
-    if !metadata.is_file() || metadata.len() > MAX_FILE {
-        return Err(format!("names something that is no file of up to {MAX_FILE} bytes"));
-    }
-    let mut key = Zeroizing::new(String::with_capacity(MAX_FILE as usize + 1));
-    let file = File::open(&real).map_err(unreadable)?;
-    file.take(MAX_FILE + 1).read_to_string(&mut key).map_err(unreadable)?;
-    let key = Zeroizing::new(key.trim_ascii().to_owned());
+    let key =
+        small_file::read_word(&real, MAX_FILE).map_err(|why| format!("names a file that {why}"))?;
     match SecretLine::can_carry(&key) {
         true => Ok(key),
         false => Err("names a file that holds no key".to_owned()),

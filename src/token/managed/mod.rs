@@ -25,7 +25,6 @@ use super::{Token, grant, patience, refusal};
 use crate::call::Call;
 use crate::log::{self, Level};
 use crate::net::agent::{Http, Outgoing, SecretLine};
-use crate::net::redact;
 use crate::net::reply::Reply;
 use crate::net::retry::{self, Next};
 use crate::service::base_url::is_loopback;
@@ -181,7 +180,7 @@ impl Managed {
                     reply.status
                 )
             });
-            let read = self.read(&reply);
+            let read = self.read(&mut reply);
             reply.body.zeroize();
             read.map_err(|error| {
                 let next = next(reply.status, attempt, retries, error.retry_after(), renewed_by);
@@ -195,7 +194,12 @@ impl Managed {
         match (self.kind, reply.status) {
             (Kind::Arc, 401) => {
                 let key = arc::answer(&reply, self.folder.as_deref())?;
-                self.send(http, call, Some(&key))
+                let mut reply = self.send(http, call, Some(&key))?;
+                if !reply.is_success() {
+                    // It may be repeated there.
+                    reply.mask(key.value(arc::HEADER, arc::SCHEME));
+                }
+                Ok(reply)
             }
             _ => Ok(reply),
         }
@@ -223,23 +227,21 @@ impl Managed {
         })
     }
 
-    fn read(&self, reply: &Reply) -> Result<Token> {
+    fn read(&self, reply: &mut Reply) -> Result<Token> {
         let who = "the managed identity's endpoint";
         if reply.is_success() {
             return grant::read(reply, who, "that this is a machine of Azure's");
         }
-        let error = refusal::error(
-            reply,
-            who,
-            "assign the identity to this machine, and check `managed_identity`",
-        );
+        let secret = self.secret().unwrap_or_default();
+        reply.mask(secret);
+        let check = "assign the identity to this machine, and check `managed_identity`";
+        let error = refusal::error(reply, who, check, &[secret]);
         Err(match reply.status {
             404 => {
                 error.with_note("there may be no managed identity here; assign one to this machine")
             }
             _ => error,
-        }
-        .mask(|text| redact::mask(text, self.secret().unwrap_or_default())))
+        })
     }
 }
 

@@ -31,7 +31,7 @@ impl Agent {
         fs::write(folder.join("deeper/other.key"), "x").unwrap();
         fs::write(folder.join("file.txt"), "x").unwrap();
         fs::write(folder.join("large.key"), "x".repeat(4_097)).unwrap();
-        fs::write(folder.join("full.key"), "x".repeat(4_096)).unwrap();
+        fs::write(folder.join("full.key"), format!("canary{}", " ".repeat(4_090))).unwrap();
         fs::write(folder.join("lines.key"), "a\nb").unwrap();
         fs::create_dir(folder.join("folder.key")).unwrap();
         fs::write(root.join("outside.key"), "canary").unwrap();
@@ -55,12 +55,18 @@ impl Agent {
                     .collect();
                 let head = head.join("\n");
                 kept.lock().unwrap().push(head.clone());
+                let echo =
+                    head.lines().find(|line| line.starts_with("authorization")).unwrap_or_default();
+                let said = format!(r#"{{"error":"unauthorized","error_description":"{echo}"}}"#);
                 let body = r#"{"access_token":"of-the-server","expires_in":"3599"}"#;
                 let reply = match head.contains("authorization: Basic the-key-of-the-agent") {
                     true => {
                         format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
                     }
-                    false => format!("HTTP/1.1 401 X\r\n{challenge}\r\nContent-Length: 0\r\n\r\n"),
+                    false => format!(
+                        "HTTP/1.1 401 X\r\n{challenge}\r\nContent-Length: {}\r\n\r\n{said}",
+                        said.len()
+                    ),
                 };
                 let mut peer = &peer;
                 peer.write_all(
@@ -139,8 +145,8 @@ fn files_that_are_not_the_agents_are_not_read() {
         ("passwd.key", "outside of the agent's folder"),
         ("file.txt", "no .key"),
         ("../passwd", "no .key"),
-        ("large.key", "no file of up to 4096 bytes"),
-        ("folder.key", "no file of up to 4096 bytes"),
+        ("large.key", "not a file of up to 4096 bytes"),
+        ("folder.key", "not a file of up to 4096 bytes"),
         ("lines.key", "holds no key"),
         ("absent.key", "not readable"),
     ] {
@@ -156,7 +162,12 @@ fn files_that_are_not_the_agents_are_not_read() {
     }
     // As large as allowed, but not the one that the agent knows: its second refusal stands.
     let agent = Agent::start(|folder| realm(&folder.join("full.key")));
-    assert_eq!(agent.fetch().unwrap_err().http_status(), Some(401));
+    let error = agent.fetch().unwrap_err();
+    assert_eq!(error.http_status(), Some(401));
+    assert!(
+        error.message().contains("Basic ***") && !error.message().contains("canary"),
+        "{error}"
+    );
     assert_eq!(agent.asked().len(), 2);
 }
 
