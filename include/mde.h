@@ -60,8 +60,9 @@
  * quota, send or reply; request_id and correlation_id are what the service's support asks for; attempts
  * counts the requests sent; outcome is there, and "unknown", when a request that changes something may have
  * been carried out although the call failed, whatever its status: look before repeating it. Readers must
- * ignore members they do not know. mde_json_get() reads documents without a JSON library. Functions without out_json (mde_log_set, mde_token_set, mde_options_set_token_provider,
- * mde_client_shutdown, mde_json_get) return the status alone.
+ * ignore members they do not know. mde_json_get() reads documents without a JSON library. Functions without
+ * out_json (mde_log_set, mde_token_set, mde_options_set_token_provider, mde_client_shutdown, mde_json_get)
+ * return the status alone.
  *
  * Memory. If the process cannot get any, it is aborted, as Rust programs are; that is the one case in which
  * this library ends its host. Replies and lists are bounded before they are stored.
