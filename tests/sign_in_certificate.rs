@@ -181,7 +181,8 @@ fn pkcs12_as_openssl_and_windows_write_it() {
         let path = keys.path(&name);
         let options = [("client_certificate", path.as_str()), ("certificate_password", password)];
         keys.verify(&assertion(&options));
-        if at != 6 && at != 7 {
+        // Without a seal only the padding tells, and not always.
+        if at != 7 {
             let said = refused(&[options[0], ("certificate_password", "another")]);
             assert!(said.starts_with("option `certificate_password` is wrong"), "{how}: {said}");
             let said = refused(&options[..1]);

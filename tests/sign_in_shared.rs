@@ -170,7 +170,8 @@ fn only_the_same_proof_in_the_same_way_gets_the_same_token() {
     assert_eq!(server.token_requests().len(), 1, "one identity, however its ids are written");
     client(&server, &[("client_secret", "a-secret-of-another")]).list("").error("token");
     client(&server, &[("client_secret", "a-secret-of-the-applicatio")]).list("").error("token");
-    client(&server, &[("proxy", "http://127.0.0.1:1")]).list("").error("proxy");
+    let elsewhere = client(&server, &[("proxy", "http://127.0.0.1:1")]).list("").error("proxy");
+    assert_eq!(elsewhere["stage"], "token", "who reaches the authority in another way asks there");
     assert_eq!(server.token_requests().len(), 3);
     client(&server, &[("scope", "https://other.example/.default")]).list("").ok();
     client(&server, &[("client_id", "another")]).list("").ok();
