@@ -33,7 +33,8 @@
  * once. mde_options is used by one thread at a time. No handle may be freed while another thread is
  * inside a call that uses it: end the calls first, with mde_client_shutdown() or mde_cancel_trigger().
  * The only state of the process is the rate limiter (clients with the same tenant and application share
- * one) and the log callback. A host name that must be looked up is looked up on a short-lived thread,
+ * one), the tokens (clients that sign in alike share one, which goes with the last of them) and the log
+ * callback. A host name that must be looked up is looked up on a short-lived thread,
  * because the system's resolver cannot be interrupted; there is at most one per client and name, and it
  * ends by itself. A thread that calls needs 128 KiB of stack.
  *
@@ -52,16 +53,16 @@
  * NULL on entry and to one JSON document at the end, on success and on failure. A failure document:
  *
  *     {"error":{"status":80,"name":"rate_limited","message":"...","stage":"quota","http_status":429,
- *      "service_code":"429","request_id":"...","retryable":true,"retry_after_ms":8000,"attempts":3,
- *      "outcome":"unknown","action_id":"...","action":{...}}}
+ *      "service_code":"429","request_id":"...","correlation_id":"...","retryable":true,
+ *      "retry_after_ms":8000,"attempts":3,"outcome":"unknown","action_id":"...","action":{...}}}
  *
  * status, name, message and retryable are always there, the others where they apply: stage is token, quota,
- * send, reply, wait, link, download or verify; request_id is what the service's support asks for; attempts
- * counts the requests sent; outcome is there, and "unknown", when a request that changes something may have been carried out
- * although the call failed, whatever its status: look before repeating it. Readers must ignore members
- * they do not know. mde_json_get() reads documents without a JSON
- * library. Functions without out_json (mde_log_set, mde_token_set, mde_options_set_token_provider,
- * mde_client_shutdown, mde_json_get) return the status alone.
+ * send, reply, wait, link, download or verify; request_id and correlation_id are what the service's support
+ * asks for; attempts counts the requests sent; outcome is there, and "unknown", when a request that changes
+ * something may have been carried out although the call failed, whatever its status: look before repeating
+ * it. Readers must ignore members they do not know. mde_json_get() reads documents without a JSON library.
+ * Functions without out_json (mde_log_set, mde_token_set, mde_options_set_token_provider, mde_client_shutdown,
+ * mde_json_get) return the status alone.
  *
  * Memory. If the process cannot get any, it is aborted, as Rust programs are; that is the one case in which
  * this library ends its host. Replies and lists are bounded before they are stored.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use once_cell::sync::OnceCell;
-use zeroize::Zeroizing;
 
 use crate::call::Call;
 use crate::net::agent::{Http, Settings};
+use crate::net::redact;
 use crate::net::tls;
 use crate::options::{OnDuplicate, OnFullQuota, Options};
 use crate::quota::limiter::Limiter;
@@ -19,7 +19,8 @@ use crate::service::base_url::BaseUrl;
 use crate::service::cloud;
 use crate::service::hosts::Hosts;
 use crate::token::cache::Cache;
-use crate::token::{Token, choice, claims};
+use crate::token::choice::{self, SignIn};
+use crate::token::{Token, claims};
 use crate::{Error, Result, Status};
 
 /// Connections, tokens and quota of one identity, and how it wants them used.
@@ -47,7 +48,6 @@ pub(crate) struct Account {
     quota_redis_fallback: redis::Fallback,
     tenant_id: Option<String>,
     client_id: Option<String>,
-    client_secret: Option<Zeroizing<String>>,
 }
 
 const DEFAULT_RETRIES: u32 = 4;
@@ -66,29 +66,36 @@ impl Account {
             return Err(Error::new(Status::Config, message));
         }
         let api = BaseUrl::or_default(options.api_url.as_ref(), cloud.api_url)?;
+        let sign_in = choice::sign_in(options, cloud)?;
+        // With the way to the authority: who reaches it in another way may reach another one.
+        let mut identity = sign_in.identity();
         let max_retries = options.max_retries.unwrap_or(DEFAULT_RETRIES);
         let user_agent = match &options.user_agent {
             Some(host) => format!("{host} mde/{}", env!("CARGO_PKG_VERSION")),
             None => concat!("mde/", env!("CARGO_PKG_VERSION")).to_owned(),
         };
-        // The sign-in service is only met by those who sign in there.
-        let login = options.login_url.as_ref().map_or(cloud.login_url, BaseUrl::as_str);
-        let login = options.client_secret.as_ref().map(|_| login);
-        let is_secure = |url: &str| url.starts_with("https");
+        let SignIn { source, tenant_id, client_id } = sign_in;
+        let extra_roots =
+            options.ca_file.as_deref().map_or_else(|| Ok(Vec::new()), tls::read_roots)?;
+        if let Some(identity) = &mut identity {
+            extra_roots.iter().for_each(|root| {
+                identity.part(root);
+            });
+        }
         let http = Http::new(Settings {
-            secure: is_secure(api.as_str())
-                || login.is_some_and(is_secure)
+            secure: api.as_str().starts_with("https")
+                || source.is_secure()
                 || options.quota_redis_is_secure(),
-            extra_roots: options
-                .ca_file
-                .as_deref()
-                .map_or_else(|| Ok(Vec::new()), tls::read_roots)?,
+            extra_roots,
             proxy: options.proxy.clone(),
             no_proxy: options.no_proxy.clone(),
             connect_timeout: options.connect_timeout.get(),
             idle_timeout: options.idle_timeout.get(),
             user_agent,
         })?;
+        if let Some(identity) = &mut identity {
+            http.identify(identity);
+        }
         let limits = options.quota_limits.clone().unwrap_or_default();
         if options.quota_file.is_some() && limits.most() > file::MOST_CALLS {
             return Err(Error::new(
@@ -102,7 +109,7 @@ impl Account {
         }
         Ok(Account {
             http,
-            tokens: Cache::new(choice::source(options, cloud, max_retries)?),
+            tokens: Cache::new(source, identity, max_retries),
             rules: Rules {
                 limits: limits.share(options.quota_share.unwrap_or(100)),
                 ledger: OnceCell::new(),
@@ -122,9 +129,8 @@ impl Account {
             quota_redis: options.quota_redis.clone(),
             #[cfg(feature = "redis")]
             quota_redis_fallback: options.quota_redis_fallback,
-            tenant_id: options.tenant_id.clone(),
-            client_id: options.client_id.clone(),
-            client_secret: options.client_secret.clone(),
+            tenant_id,
+            client_id,
             api,
         })
     }
@@ -139,7 +145,8 @@ impl Account {
             #[cfg(feature = "redis")]
             if let Some(target) = &self.quota_redis {
                 let fallback = self.quota_redis_fallback;
-                let ledger = redis::ledger(target, fallback, &self.http.direct(), &key);
+                let ledger =
+                    redis::ledger(target, fallback, &self.http.dialer_without_proxy(), &key);
                 let _ = self.rules.ledger.set(ledger);
             }
             registry::limiter(&key)
@@ -172,16 +179,12 @@ impl Account {
 
     /// Takes known secrets out of a text that others had a hand in.
     pub(crate) fn mask(&self, text: &mut String) {
-        let secret = self.client_secret.as_ref().map(|secret| secret.as_str());
         let token = self.tokens.current();
-        let known = [secret, token.as_ref().map(Token::text), self.http.proxy_login()];
+        let token = token.as_ref().map(Token::text);
+        let known = [self.tokens.secret(), token, self.http.proxy_login()];
         #[cfg(feature = "redis")]
         let known =
             known.into_iter().chain([self.quota_redis.as_ref().map(redis::Target::password)]);
-        for secret in known.into_iter().flatten().filter(|secret| secret.len() >= 6) {
-            if text.contains(secret) {
-                *text = text.replace(secret, "***");
-            }
-        }
+        known.into_iter().flatten().for_each(|secret| redact::mask(text, secret));
     }
 }

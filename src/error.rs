@@ -58,12 +58,14 @@ struct Details {
     http_status: Option<u16>,
     service_code: Option<String>,
     request_id: Option<String>,
+    correlation_id: Option<String>,
     retryable: bool,
     retry_after: Option<Duration>,
     attempts: Option<u32>,
     action_id: Option<String>,
     action: Option<Box<str>>,
     outcome_unknown: bool,
+    hurried: bool,
 }
 
 /// The result of every fallible operation of this crate.
@@ -79,6 +81,7 @@ impl Error {
             http_status: None,
             service_code: None,
             request_id: None,
+            correlation_id: None,
             retryable: matches!(
                 status,
                 Status::Resolve
@@ -95,6 +98,7 @@ impl Error {
             action_id: None,
             action: None,
             outcome_unknown: false,
+            hurried: false,
         }))
     }
 
@@ -135,6 +139,26 @@ impl Error {
     pub(crate) fn service(mut self, code: Option<String>, request_id: Option<String>) -> Error {
         self.0.service_code = code.filter(|c| !c.is_empty());
         self.0.request_id = request_id.filter(|r| !r.is_empty());
+        self
+    }
+
+    pub(crate) fn correlation(mut self, id: Option<String>) -> Error {
+        self.0.correlation_id = id.filter(|id| !id.is_empty());
+        self
+    }
+
+    /// Completes the message.
+    pub(crate) fn with_note(mut self, note: &str) -> Error {
+        if !note.is_empty() {
+            self.0.message.push_str("; ");
+            self.0.message.push_str(note);
+        }
+        self
+    }
+
+    /// Notes that it was not tried again only because this caller had no time left for it.
+    pub(crate) fn hurried(mut self) -> Error {
+        self.0.hurried = true;
         self
     }
 
@@ -186,7 +210,8 @@ impl Error {
     /// Replaces known secrets wherever somebody may have repeated them.
     pub(crate) fn mask(mut self, mask: impl Fn(&mut String)) -> Error {
         mask(&mut self.0.message);
-        self.0.service_code.iter_mut().chain(self.0.request_id.iter_mut()).for_each(mask);
+        let Details { service_code, request_id, correlation_id, .. } = &mut *self.0;
+        [service_code, request_id, correlation_id].into_iter().flatten().for_each(mask);
         self
     }
 
@@ -220,9 +245,19 @@ impl Error {
         self.0.request_id.as_deref()
     }
 
+    /// The sign-in service's id for everything that belongs to one request, also for its support.
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.0.correlation_id.as_deref()
+    }
+
     /// Whether the caller ended the call: by its deadline, by cancelling, or by shutting the client down.
     pub(crate) fn is_stop(&self) -> bool {
         matches!(self.0.status, Status::Deadline | Status::Cancelled | Status::Closed)
+    }
+
+    /// Whether it is this caller's own affair, and says nothing to others who want the same.
+    pub(crate) fn is_own_affair(&self) -> bool {
+        self.0.hurried || self.is_stop()
     }
 
     /// Whether the same call may succeed later without any change.
@@ -285,6 +320,9 @@ impl Serialize for Error {
         }
         if let Some(id) = &e.request_id {
             map.serialize_entry("request_id", id)?;
+        }
+        if let Some(id) = &e.correlation_id {
+            map.serialize_entry("correlation_id", id)?;
         }
         map.serialize_entry("retryable", &e.retryable)?;
         if let Some(wait) = e.retry_after {

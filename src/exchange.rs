@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use ureq::http::header::CONTENT_TYPE;
+
 use crate::account::Account;
 use crate::call::{Call, Stop};
 use crate::log::{self, Level};
@@ -13,7 +15,7 @@ use crate::options::OnFullQuota;
 use crate::quota::limiter::{Limiter, Permit, Refusal};
 use crate::service::endpoint::{Quota, Request};
 use crate::service::fault;
-use crate::token::Token;
+use crate::token::{Token, claims};
 use crate::{Error, Result, Stage, Status};
 
 impl Account {
@@ -32,7 +34,7 @@ impl Account {
             let (error, next) = match sent {
                 Ok(mut reply) => {
                     (reply.attempts, reply.purpose) = (attempt, request.purpose);
-                    let error = (!reply.is_success()).then(|| fault::error(&reply));
+                    let error = (!reply.is_success()).then(|| explain(request, &token, &mut reply));
                     match error.as_ref().filter(|error| error.status() == Status::Throttled) {
                         Some(error) => {
                             permit.throttled(&self.rules, error.retry_after().unwrap_or_default());
@@ -43,9 +45,9 @@ impl Account {
                     let Some(error) = error else {
                         return Ok(reply);
                     };
-                    // Once: a licence or account that is refused is not cured by any token.
-                    if error.status() == Status::Unauthorized
-                        && !renewed
+                    // Once: what the next token does not cure, none does.
+                    if !renewed
+                        && fault::may_be_cured_by_a_token(&reply)
                         && self.tokens.reject(&token)
                     {
                         renewed = true;
@@ -114,8 +116,8 @@ impl Account {
         let outgoing = Outgoing {
             method: request.method,
             url,
-            content_type: request.body.as_ref().map(|_| "application/json"),
-            token: Some(token),
+            header: request.body.as_ref().map(|_| (CONTENT_TYPE, "application/json")),
+            secret: Some(token.header()),
             body: request.body.as_deref().unwrap_or_default(),
             max_reply: request.max_reply,
         };
@@ -187,6 +189,19 @@ impl Account {
             .at(Stage::Quota)
             .after(wait),
         })
+    }
+}
+
+/// The error of a reply; of a refusal for want of permissions with what the token has.
+fn explain(request: &Request, token: &Token, reply: &mut Reply) -> Error {
+    reply.mask(token.text());
+    let error = fault::error(reply);
+    if error.status() != Status::Forbidden {
+        return error;
+    }
+    match claims::read(token.text()).roles {
+        Some(held) => error.with_note(&fault::permissions_note(request.quota.permissions(), &held)),
+        None => error,
     }
 }
 

@@ -40,6 +40,7 @@ mod quota;
 #[cfg(test)]
 mod reference;
 mod service;
+mod small_file;
 mod status;
 mod sync;
 mod token;

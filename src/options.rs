@@ -21,6 +21,8 @@ use crate::service::base_url::BaseUrl;
 use crate::service::cloud::Cloud;
 use crate::service::hosts::Hosts;
 use crate::token::TokenProvider;
+use crate::token::certificate::Algorithm;
+use crate::token::managed::Which;
 use crate::{Error, Result, Status};
 
 use table::Spec;
@@ -35,6 +37,13 @@ pub struct Options {
     pub(crate) tenant_id: Option<String>,
     pub(crate) client_id: Option<String>,
     pub(crate) client_secret: Option<Zeroizing<String>>,
+    pub(crate) client_certificate: Option<Zeroizing<String>>,
+    pub(crate) client_key: Option<Zeroizing<String>>,
+    pub(crate) certificate_password: Option<Zeroizing<String>>,
+    pub(crate) certificate_algorithm: Option<Algorithm>,
+    pub(crate) certificate_chain: bool,
+    pub(crate) federated_token_file: Option<String>,
+    pub(crate) managed_identity: Option<Which>,
     pub(crate) access_token: Option<Zeroizing<String>>,
     pub(crate) token_provider: Option<Arc<dyn TokenProvider>>,
     pub(crate) auth: Option<Auth>,
@@ -71,6 +80,10 @@ pub(crate) enum Auth {
     AccessToken,
     TokenProvider,
     ClientSecret,
+    Certificate,
+    Federated,
+    WorkloadIdentity,
+    ManagedIdentity,
 }
 
 /// What to do when a collection already runs on the device.

@@ -31,8 +31,8 @@ step() {
 # Each tool with the Debian package that has it.
 tools() {
     local missing=() pair
-    for pair in cc:gcc c++:g++ nm:binutils curl:curl kill:procps openssl:openssl strace:strace tinyproxy:tinyproxy-bin \
-        zip:zip python3:python3; do
+    for pair in cc:gcc c++:g++ nm:binutils curl:curl kill:procps node:nodejs npm:npm openssl:openssl strace:strace \
+        tinyproxy:tinyproxy-bin zip:zip python3:python3; do
         type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
     [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
@@ -60,11 +60,18 @@ toolchain() {
     rustup component add rustfmt clippy
 }
 
+# An authority that others wrote, for the tests of signing in.
+provider() {
+    [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 18 ] || die 'node is too old; install version 18 or newer'
+    npm ci --prefix tests/oidc --no-audit --no-fund
+}
+
 command -v cargo >/dev/null ||
     die 'cargo is missing; install Rust from https://rustup.rs and start a new shell'
 
 step 'Debian packages' tools
 step 'Rust toolchain' toolchain
+step 'OpenID provider' provider
 step 'Formatting' cargo fmt --all --check
 step 'Lints' cargo clippy --workspace --all-targets -- -D warnings
 # Always by this command: with the other crate types beside it, the library would not get its link-time

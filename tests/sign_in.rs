@@ -48,7 +48,7 @@ fn a_wrong_secret_says_so_and_does_not_repeat_it() {
         (&json!("token"), &json!("invalid_client"))
     );
     assert!(error["message"].as_str().unwrap().contains("AADSTS7000215"));
-    assert!(error["request_id"].is_string());
+    assert!(error["request_id"].is_string() && error["correlation_id"].is_string());
     assert_eq!(token_requests(&sim), 1, "a wrong secret does not become right by repetition");
     assert_eq!(client.quota().ok()["quotas"][0]["used"], 0, "nothing was spent");
 }
@@ -74,16 +74,33 @@ fn a_revoked_token_is_renewed_once() {
 }
 
 #[test]
-fn a_401_that_no_token_cures_ends_after_one_renewal() {
+fn a_401_that_a_fresh_token_does_not_cure_ends_after_one_renewal() {
     let sim = simulator();
-    let licence = json!({"error": {"code": "Unauthorized", "message": "Unauthorized request - reason of failure: No Tvm license"}});
-    sim.script(json!({"match": {"path_contains": "/api/"}, "times": 0, "reply": {"status": 401, "json": licence}})).unwrap();
+    let why = json!({"error": {"code": "Unauthorized", "message": "Unauthorized request - reason of failure: nobody knows"}});
+    sim.script(json!({"match": {"path_contains": "/api/"}, "times": 0, "reply": {"status": 401, "json": why}})).unwrap();
     let error = client(&sim, &[("max_retries", "4")])
         .collect(&sim.machine_id(0), "x")
         .error("unauthorized");
-    assert!(error["message"].as_str().unwrap().contains("No Tvm license"));
+    assert!(error["message"].as_str().unwrap().contains("nobody knows"));
     assert_eq!(error["attempts"], 2);
     assert_eq!(token_requests(&sim), 2);
+}
+
+#[test]
+fn no_token_is_fetched_for_a_licence_that_is_missing() {
+    for why in ["No Tvm license", "Account mode is inactive"] {
+        let sim = simulator();
+        let said = format!("Unauthorized request - reason of failure: {why}");
+        let licence = json!({"error": {"code": "Unauthorized", "message": said}});
+        sim.script(json!({"match": {"path_contains": "/api/"}, "times": 0, "reply": {"status": 401, "json": licence}})).unwrap();
+        let error = client(&sim, &[("max_retries", "4")])
+            .collect(&sim.machine_id(0), "x")
+            .error("unauthorized");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(why) && message.contains("no token cures"), "{message}");
+        assert_eq!((&error["attempts"], &error["retryable"]), (&json!(1), &json!(false)));
+        assert_eq!(token_requests(&sim), 1);
+    }
 }
 
 #[test]
@@ -131,7 +148,9 @@ fn a_missing_permission_names_what_to_grant() {
     let error = client(&sim, &[]).collect(&sim.machine_id(0), "x").error("forbidden");
     let message = error["message"].as_str().unwrap();
     assert!(
-        message.contains("Machine.CollectForensics") && message.contains("Machine.Isolate"),
+        message.contains(
+            "this call needs Machine.CollectForensics, and the token has Machine.Isolate"
+        ),
         "{message}"
     );
 }

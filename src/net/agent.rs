@@ -9,6 +9,8 @@ use rustls_pki_types::CertificateDer;
 use ureq::Agent;
 use ureq::config::{AutoHeaderValue, Config};
 use ureq::http;
+use ureq::http::header::{HeaderName, HeaderValue};
+use zeroize::Zeroizing;
 
 use super::dial::Dialer;
 use super::failure::Failure;
@@ -20,7 +22,7 @@ use super::socket::{Exchange, Head};
 use super::tls::Trust;
 use crate::call::Call;
 use crate::service::endpoint::Method;
-use crate::token::Token;
+use crate::token::identity::Identity;
 use crate::{Result, Status};
 
 /// What is known before the first connection.
@@ -41,10 +43,56 @@ pub(crate) struct Settings {
 pub(crate) struct Outgoing<'a> {
     pub method: Method,
     pub url: &'a str,
-    pub content_type: Option<&'a str>,
-    pub token: Option<&'a Token>,
+    /// A header that anybody may see.
+    pub header: Option<(HeaderName, &'static str)>,
+    /// One that nobody may see.
+    pub secret: Option<&'a SecretLine>,
     pub body: &'a str,
     pub max_reply: usize,
+}
+
+/// A whole line of a request's head that grants access, with the end of the line; wiped from memory when the
+/// last user lets go of it.
+#[derive(Clone)]
+pub(crate) struct SecretLine(Arc<Zeroizing<String>>);
+
+impl SecretLine {
+    /// `name: value`; the value is the caller's to check.
+    pub(crate) fn new(name: &str, value: &str) -> SecretLine {
+        // In one piece: a string that grows leaves copies behind.
+        let parts = [name, ": ", value, END_OF_LINE];
+        let mut line = String::with_capacity(parts.iter().map(|part| part.len()).sum());
+        line.extend(parts);
+        SecretLine(Arc::new(Zeroizing::new(line)))
+    }
+
+    /// Whether a header can carry this value.
+    pub(crate) fn can_carry(value: &str) -> bool {
+        !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What follows `name: ` and, in it, `prefix`.
+    pub(crate) fn value(&self, name: &str, prefix: &str) -> &str {
+        let rest = self.0.strip_prefix(name).and_then(|rest| rest.strip_prefix(": "));
+        let value = rest.and_then(|rest| rest.strip_prefix(prefix)?.strip_suffix(END_OF_LINE));
+        value.unwrap_or_default()
+    }
+
+    pub(crate) fn is_same(&self, other: &SecretLine) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+const END_OF_LINE: &str = "\r\n";
+
+impl std::fmt::Debug for SecretLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretLine(***)")
+    }
 }
 
 /// Sends requests over connections that are kept open between calls.
@@ -109,9 +157,27 @@ impl Http {
     }
 
     /// What opens connections to others than the service: with the same trust, and never through an HTTP proxy.
-    #[cfg(feature = "redis")]
-    pub(crate) fn direct(&self) -> Dialer {
+    pub(crate) fn dialer_without_proxy(&self) -> Dialer {
         Dialer { proxies: Arc::default(), ..self.dialer.clone() }
+    }
+
+    /// The same without a proxy, with connections of its own, and with at most this much time for each of them.
+    pub(crate) fn direct(&self, connect_timeout: Duration) -> Http {
+        let dialer = self.dialer_without_proxy();
+        Http {
+            agent: RwLock::new(Agent::with_parts(self.config.clone(), dialer.clone(), OnConnect)),
+            config: self.config.clone(),
+            dialer,
+            lines: Arc::clone(&self.lines),
+            plain_lines: Arc::clone(&self.plain_lines),
+            connect_timeout: connect_timeout.min(self.connect_timeout),
+            idle_timeout: self.idle_timeout,
+        }
+    }
+
+    /// How hosts are reached, for who must reach the same one in the same way.
+    pub(crate) fn identify(&self, identity: &mut Identity) {
+        self.dialer.proxies.identify(identity);
     }
 
     /// The login of the proxy, which nobody may see.
@@ -125,7 +191,7 @@ impl Http {
         call: &Arc<Call>,
         request: &Outgoing<'_>,
     ) -> std::result::Result<Reply, Failure> {
-        let head = Head { lines: Arc::clone(&self.lines), token: request.token.cloned() };
+        let head = Head { lines: Arc::clone(&self.lines), secret: request.secret.cloned() };
         let exchange = Exchange::enter(call, self.connect_timeout, self.idle_timeout, head);
         // A clone shares the connections; the lock is not held while the request is under way.
         let agent = self.agent.read().clone();
@@ -145,7 +211,7 @@ impl Http {
         }
         let unbuildable = |_| Failure::new(Status::Internal, "the request could not be built");
         let request = builder.body(()).map_err(unbuildable)?;
-        let head = Head { lines: Arc::clone(&self.plain_lines), token: None };
+        let head = Head { lines: Arc::clone(&self.plain_lines), secret: None };
         let exchange = Exchange::enter(call, self.connect_timeout, self.idle_timeout, head);
         let agent = self.agent.read().clone();
         match agent.run(request) {
@@ -157,8 +223,8 @@ impl Http {
 
 fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<Reply, Failure> {
     let mut builder = http::Request::builder().method(request.method.as_str()).uri(request.url);
-    if let Some(content_type) = request.content_type {
-        builder = builder.header(http::header::CONTENT_TYPE, content_type);
+    if let Some((name, value)) = &request.header {
+        builder = builder.header(name, HeaderValue::from_static(value));
     }
     let unbuildable = |_| Failure::new(Status::Internal, "the request could not be built");
     let response = match request.method {
@@ -176,6 +242,10 @@ fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<R
         content_type: header(http::header::CONTENT_TYPE),
         retry_after: header(http::header::RETRY_AFTER),
         date: header(http::header::DATE),
+        challenge: match response.status().as_u16() {
+            401 => header(http::header::WWW_AUTHENTICATE),
+            _ => None,
+        },
         ..Reply::default()
     };
     let limit = request.max_reply;

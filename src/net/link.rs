@@ -9,11 +9,11 @@ use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport}
 
 use zeroize::Zeroize;
 
+use super::agent::SecretLine;
 use super::failure::Failure;
 use super::socket::{Exchange, Socket};
 use super::tls::{self, TlsStream};
 use crate::Status;
-use crate::token::Token;
 
 /// The largest head of a request: a token, an escaped filter, and some.
 const OUTPUT: usize = 64 * 1024;
@@ -114,8 +114,8 @@ impl Transport for Link {
                     let message = "the first line of the request is not whole";
                     Failure::new(Status::Internal, message).wrap()
                 })?;
-                let token = head.token.as_ref().map_or("", Token::header);
-                append(&mut self.pending, &[line, head.lines.as_bytes(), token.as_bytes(), rest]);
+                let secret = head.secret.as_ref().map_or("", SecretLine::as_str);
+                append(&mut self.pending, &[line, head.lines.as_bytes(), secret.as_bytes(), rest]);
             }
         }
         if self.pending.len() < OUTPUT {

@@ -11,6 +11,7 @@ use ureq::http::Uri;
 use zeroize::Zeroizing;
 
 use crate::service::base_url::is_loopback;
+use crate::token::identity::Identity;
 use crate::{Error, Result, Status};
 
 /// What option `proxy` accepts, for messages.
@@ -119,6 +120,14 @@ impl Proxies {
                 },
                 loopback_direct: true,
             }),
+        }
+    }
+
+    /// Everything that decides how a host is reached.
+    pub(crate) fn identify(&self, identity: &mut Identity) {
+        if let Some(proxy) = &self.proxy {
+            identity.part(proxy.authority()).part(self.login().unwrap_or_default());
+            identity.part(format!("{:?} {}", self.except, self.loopback_direct));
         }
     }
 

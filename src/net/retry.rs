@@ -61,10 +61,14 @@ pub(crate) fn after_step(error: &Error, attempt: u32, retries: u32) -> Next {
 fn pause(attempt: u32, at_least: Option<Duration>) -> Duration {
     let doublings = attempt.saturating_sub(1).min(16);
     let bound = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
+    at_least.unwrap_or_default().saturating_add(bound.mul_f64(random()))
+}
+
+/// Anything from 0 to 1.
+pub(crate) fn random() -> f64 {
     // Seeded each time: the crate's own generator keeps memory for every thread that ever used it.
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64);
-    let jitter = fastrand::Rng::with_seed(seed).f64();
-    at_least.unwrap_or_default().saturating_add(bound.mul_f64(jitter))
+    fastrand::Rng::with_seed(seed).f64()
 }
 
 #[cfg(test)]

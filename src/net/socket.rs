@@ -15,12 +15,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SocketType, recv};
 
+use super::agent::SecretLine;
 use super::failure::{Failure, reason};
 use crate::Status;
 use crate::call::Call;
 #[cfg(unix)]
 use crate::descriptor::above_standard;
-use crate::token::Token;
 
 /// The longest a stop can go unnoticed.
 const SLICE: Duration = Duration::from_millis(20);
@@ -34,7 +34,7 @@ thread_local! {
 #[derive(Debug)]
 pub(crate) struct Head {
     pub lines: Arc<str>,
-    pub token: Option<Token>,
+    pub secret: Option<SecretLine>,
 }
 
 /// One request being carried out on this thread.

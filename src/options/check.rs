@@ -36,6 +36,22 @@ pub(super) fn secret(value: &str) -> Result<Zeroizing<String>> {
     not_empty(value).map(Zeroizing::new)
 }
 
+/// A path, absolute or not.
+pub(super) fn path(value: &str) -> Result<String> {
+    match value.contains(char::is_control) {
+        true => Err("has a line break or another control character".to_owned()),
+        false => not_empty(value),
+    }
+}
+
+/// A path, or the text of a file itself.
+pub(super) fn path_or_text(value: &str) -> Result<Zeroizing<String>> {
+    match value.contains('\0') {
+        true => Err("has a U+0000".to_owned()),
+        false => not_empty(value).map(Zeroizing::new),
+    }
+}
+
 pub(super) fn token(value: &str) -> Result<Zeroizing<String>> {
     match Token::is_usable(value) {
         true => Ok(Zeroizing::new(value.to_owned())),

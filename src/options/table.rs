@@ -1,7 +1,8 @@
 //! The table of options: name, meaning, default, check.
 
 use super::check::{
-    absolute, agent, millis, name, not_empty, one_of, secret, token, url, visible, whole,
+    absolute, agent, millis, name, not_empty, one_of, path, path_or_text, secret, token, url,
+    visible, whole,
 };
 #[cfg(any(feature = "redis", test))]
 use super::redis;
@@ -11,6 +12,8 @@ use crate::quota::limits::{self, Limits};
 use crate::service::base_url;
 use crate::service::cloud;
 use crate::service::hosts::{self, Hosts};
+use crate::token::certificate::Algorithm;
+use crate::token::managed::{self, Which};
 
 /// The value's problem, to complete "option `x` …".
 pub(super) type Checked = std::result::Result<(), String>;
@@ -29,6 +32,8 @@ pub(crate) struct Spec {
 }
 
 const URL: &str = base_url::ACCEPTED;
+
+const CERTIFICATE: &str = "the path of a PEM or PKCS#12 file, or the text of one in PEM";
 
 pub(super) const fn text(
     name: &'static str,
@@ -61,7 +66,8 @@ pub(crate) const TABLE: &[Spec] = &[
         "tenant_id",
         "the tenant's GUID or a domain name of it",
         "",
-        "The Entra tenant. Needed for `client_secret`; with a token it tells whose quota is spent.",
+        "The Entra tenant. Needed for a secret, a certificate and a federated token; with a token it tells whose \
+         quota is spent.",
         |o, v| name(v).map(|v| o.tenant_id = Some(v)),
     ),
     text(
@@ -79,6 +85,64 @@ pub(crate) const TABLE: &[Spec] = &[
         |o, v| secret(v).map(|v| o.client_secret = Some(v)),
     ),
     text(
+        "client_certificate",
+        CERTIFICATE,
+        "",
+        "A certificate of the application, with its key or with `client_key`, to sign in with instead of a secret: RSA, \
+         2048 to 4096 bits. Read when the client is made.",
+        |o, v| path_or_text(v).map(|v| o.client_certificate = Some(v)),
+    ),
+    text(
+        "client_key",
+        "the path of a PEM or DER file (PKCS#8 or PKCS#1), or the text of one in PEM",
+        "in the file of `client_certificate`",
+        "The certificate's private key. Wiped from memory with the options, but for what the signing code keeps.",
+        |o, v| path_or_text(v).map(|v| o.client_key = Some(v)),
+    ),
+    text(
+        "certificate_password",
+        "the password of the PKCS#12 file or of the encrypted key",
+        "",
+        "What opens the certificate's key. Wiped from memory with the options.",
+        |o, v| secret(v).map(|v| o.certificate_password = Some(v)),
+    ),
+    text(
+        "certificate_algorithm",
+        "PS256 or RS256",
+        "PS256",
+        "How the certificate's key signs: RSA-PSS naming the certificate by its SHA-256 (`x5t#S256`), or the older \
+         PKCS#1 v1.5 naming it by its SHA-1 (`x5t`).",
+        |o, v| {
+            one_of(v, &[("PS256", Algorithm::Ps256), ("RS256", Algorithm::Rs256)])
+                .map(|v| o.certificate_algorithm = Some(v))
+        },
+    ),
+    text(
+        "certificate_chain",
+        "yes or no",
+        "no",
+        "Whether the certificate and those of its issuers in the same file are sent along (`x5c`), for applications \
+         that trust a subject name and an issuer instead of one certificate.",
+        |o, v| one_of(v, &[("yes", true), ("no", false)]).map(|v| o.certificate_chain = v),
+    ),
+    text(
+        "federated_token_file",
+        "the path of a file that holds one token",
+        "with auth=workload_identity: AZURE_FEDERATED_TOKEN_FILE",
+        "A token of another issuer that the application trusts (workload identity federation). Read again for every \
+         request, since its issuer replaces it.",
+        |o, v| path(v).map(|v| o.federated_token_file = Some(v)),
+    ),
+    text(
+        "managed_identity",
+        managed::ACCEPTED,
+        "with auth=managed_identity: system",
+        "The identity that Azure gave this virtual machine, app or Arc-enabled server: its own, or one assigned to it. \
+         Where to ask follows from IDENTITY_ENDPOINT, IDENTITY_HEADER, MSI_ENDPOINT, MSI_SECRET and \
+         AZURE_POD_IDENTITY_AUTHORITY_HOST when the client is made; never through a proxy.",
+        |o, v| Which::parse(v).map(|v| o.managed_identity = Some(v)),
+    ),
+    text(
         "access_token",
         "a bearer token, without the word Bearer",
         "",
@@ -87,9 +151,10 @@ pub(crate) const TABLE: &[Spec] = &[
     ),
     text(
         "auth",
-        "access_token, token_provider or client_secret",
+        "access_token, token_provider, client_secret, certificate, federated, workload_identity or managed_identity",
         "inferred from what is set",
-        "How to sign in; needed only when several ways are set.",
+        "How to sign in; needed only when several ways are set, and for `workload_identity`: federated, with what is \
+         not set taken from AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_AUTHORITY_HOST.",
         |o, v| {
             one_of(
                 v,
@@ -97,6 +162,10 @@ pub(crate) const TABLE: &[Spec] = &[
                     ("access_token", Auth::AccessToken),
                     ("token_provider", Auth::TokenProvider),
                     ("client_secret", Auth::ClientSecret),
+                    ("certificate", Auth::Certificate),
+                    ("federated", Auth::Federated),
+                    ("workload_identity", Auth::WorkloadIdentity),
+                    ("managed_identity", Auth::ManagedIdentity),
                 ],
             )
             .map(|v| o.auth = Some(v))

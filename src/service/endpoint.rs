@@ -34,6 +34,16 @@ impl Quota {
         }
     }
 
+    /// The application permissions any one of which suffices, each API's page says.
+    pub(crate) const fn permissions(self) -> &'static [&'static str] {
+        match self {
+            Quota::Collect | Quota::Cancel => &["Machine.CollectForensics"],
+            Quota::Read | Quota::List | Quota::Link | Quota::Machines => {
+                &["Machine.Read.All", "Machine.ReadWrite.All"]
+            }
+        }
+    }
+
     /// Its place among [`Quota::ALL`].
     pub(crate) const fn number(self) -> usize {
         match self {
@@ -143,7 +153,8 @@ const ONE_RECORD: usize = 1 << 20;
 const ONE_PAGE: usize = 32 << 20;
 
 /// Everything but RFC 3986 "unreserved" is escaped.
-const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(crate) const COMPONENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 pub(crate) fn escape(text: &str) -> String {
     utf8_percent_encode(text, COMPONENT).to_string()

@@ -67,8 +67,35 @@ impl Fault {
             || self.message.to_ascii_lowercase().contains("already in progress")
     }
 
+    /// A 401 that is about the tenant's licence or account, which no token cures: "Unauthorized request - reason of
+    /// failure: Account mode is inactive", "…: No Tvm license".
+    fn is_licence(&self) -> bool {
+        let message = self.message.to_ascii_lowercase();
+        ["licen", "account mode"].iter().any(|word| message.contains(word))
+    }
+
     fn is_unsupported_device(&self) -> bool {
         matches!(self.code.as_str(), "OsPlatformNotSupported" | "ClientVersionNotSupported")
+    }
+}
+
+/// Whether another token may help after this reply.
+pub(crate) fn may_be_cured_by_a_token(reply: &Reply) -> bool {
+    reply.status == 401 && !Fault::read(&reply.body).is_licence()
+}
+
+/// What a 403 means to a token with these permissions, of which any one of `needed` would do.
+pub(crate) fn permissions_note(needed: &[&str], held: &[String]) -> String {
+    let needs = needed.join(" or ");
+    let has = match held {
+        [] => "has no application permission at all".to_owned(),
+        held => format!("has {}", redact::clean(&held.join(", "), 400)),
+    };
+    match needed.iter().any(|name| held.iter().any(|held| held == name)) {
+        true => format!(
+            "the token has {needs}, so check that `cloud` and `scope` fit the tenant, and what the service says"
+        ),
+        false => format!("this call needs {needs}, and the token {has}"),
     }
 }
 
@@ -95,11 +122,13 @@ pub(crate) fn error(reply: &Reply) -> Error {
         message.push_str("; ");
         message.push_str(advice);
     }
+    let clock = reply.clock_note().filter(|_| status == Status::Unauthorized);
     let wait = match status {
         Status::Throttled => Some(throttle(reply, &fault.message)),
         _ => reply.retry_after(),
     };
     Error::new(status, message)
+        .with_note(clock.as_deref().unwrap_or_default())
         .at(Stage::Reply)
         .http(reply.status)
         .service(Some(fault.code), Some(fault.target))
@@ -119,7 +148,15 @@ fn classify(http_status: u16, fault: &Fault) -> (Status, &'static str) {
         400 if fault.is_unsupported_device() => {
             (Status::UnsupportedDevice, "this device cannot do it; do not repeat the request")
         }
-        401 => (Status::Unauthorized, "check the application's registration and licence"),
+        401 if fault.is_licence() => (
+            Status::Unauthorized,
+            "this is about the tenant's licence or account, which no token cures: check that Defender for Endpoint is \
+             licensed and active there",
+        ),
+        401 => (
+            Status::Unauthorized,
+            "check the application's registration, and that `cloud` and `scope` fit the tenant",
+        ),
         403 => (
             Status::Forbidden,
             "grant the application Machine.CollectForensics and Machine.Read.All with admin consent, \
@@ -203,6 +240,46 @@ mod tests {
         ] {
             assert_eq!(status_of(http, &body), status, "{http} {body}");
         }
+    }
+
+    #[test]
+    fn licences_are_told_from_tokens() {
+        let of = |why: &str| {
+            reply(
+                401,
+                &format!(
+                    r#"{{"error":{{"code":"Unauthorized","message":"Unauthorized request - reason of failure: {why}"}}}}"#
+                ),
+            )
+        };
+        for why in ["Account mode is inactive", "No Tvm license"] {
+            assert!(!may_be_cured_by_a_token(&of(why)), "{why}");
+            assert!(error(&of(why)).message().contains("no token cures"));
+        }
+        assert!(may_be_cured_by_a_token(&of("token expired")));
+        assert!(may_be_cured_by_a_token(&reply(401, "")));
+    }
+
+    #[test]
+    fn permissions_are_compared() {
+        let held = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let note = |names: &[&str]| permissions_note(&["A.Read", "A.Write"], &held(names));
+        assert_eq!(
+            note(&["B.Read"]),
+            "this call needs A.Read or A.Write, and the token has B.Read"
+        );
+        assert!(note(&[]).contains("no application permission at all"));
+        assert!(note(&["A.Write"]).contains("`scope`"));
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_noted() {
+        let date = SystemTime::now() - Duration::from_secs(900);
+        let mut late = reply(401, "");
+        late.date = Some(httpdate::fmt_http_date(date));
+        assert!(error(&late).message().contains("clock is 15 minutes"), "{}", error(&late));
+        late.status = 404;
+        assert!(!error(&late).message().contains("clock"));
     }
 
     #[test]

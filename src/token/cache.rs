@@ -1,4 +1,5 @@
-//! One token for all threads of a client: fetched by one of them, renewed before it expires.
+//! One token for all threads of all clients with the same identity: fetched by one of them, renewed before it
+//! expires.
 
 use std::cell::Cell;
 use std::num::NonZeroU64;
@@ -8,14 +9,23 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::identity::Identity;
 use super::{Source, Token};
 use crate::call::{Call, Signal};
 use crate::net::agent::Http;
 use crate::{Error, Result, Stage, Status};
 
-/// The current token and who is getting the next one.
+/// A client's way to its token.
 #[derive(Debug)]
 pub(crate) struct Cache {
+    shared: Arc<Shared>,
+    /// How often this client asks again after a passing failure.
+    retries: u32,
+}
+
+/// The current token and who is getting the next one: one for each identity, see [`super::identity`].
+#[derive(Debug)]
+pub(crate) struct Shared {
     source: Source,
     state: Mutex<State>,
 }
@@ -28,9 +38,16 @@ struct State {
     waiting: Vec<Arc<Signal>>,
     /// How many fetches have ended, and how the last one failed, if it did.
     fetches: u64,
-    failure: Option<Error>,
+    failure: Option<Failure>,
     /// When an early renewal that failed is tried again.
     renew_again_at: Option<Instant>,
+}
+
+#[derive(Clone, Debug)]
+struct Failure {
+    error: Error,
+    /// How often it was to be tried again: it says little to who would have tried harder.
+    retries: u32,
 }
 
 enum Turn {
@@ -44,15 +61,32 @@ enum Turn {
     Failed(Error),
 }
 
+impl Shared {
+    pub(super) fn new(source: Source) -> Shared {
+        Shared { source, state: Mutex::default() }
+    }
+}
+
 impl Cache {
-    pub(crate) fn new(source: Source) -> Cache {
-        Cache { source, state: Mutex::default() }
+    /// The cache of this source; with an identity, the one that all clients with the same identity share.
+    pub(crate) fn new(source: Source, identity: Option<Identity>, retries: u32) -> Cache {
+        let make = || Shared::new(source);
+        let shared = match identity {
+            Some(identity) => identity.cache(make),
+            None => Arc::new(make()),
+        };
+        Cache { shared, retries }
+    }
+
+    /// What proves the identity, which nobody may see.
+    pub(crate) fn secret(&self) -> Option<&str> {
+        self.shared.source.secret()
     }
 
     /// A token that is valid now. Callers wait for the one that fetches; a valid token is used while
     /// its successor is being fetched.
     pub(crate) fn get(&self, http: &Http, call: &Arc<Call>) -> Result<Token> {
-        if let Source::Fixed(token) = &self.source {
+        if let Source::Fixed(token) = &self.shared.source {
             return Ok(token.clone());
         }
         let mut awaited = None;
@@ -63,15 +97,16 @@ impl Cache {
                 Turn::Wait(fetches) => {
                     awaited = Some(fetches);
                     let waited = call.wait(None);
-                    self.state.lock().waiting.retain(|s| !Arc::ptr_eq(s, call.signal()));
+                    self.shared.state.lock().waiting.retain(|s| !Arc::ptr_eq(s, call.signal()));
                     waited.map_err(|stop| Error::from(stop).at(Stage::Token))?;
                 }
                 Turn::Fetch { fallback } => {
-                    let turn = FetchTurn(self);
+                    let turn = FetchTurn(&self.shared);
                     // An early renewal is tried once, and not again for a while: the caller has work to
                     // do, and a token to do it with.
-                    let fetched = self.source.fetch(http, call, fallback.is_none());
-                    turn.ended(&fetched, fallback.as_ref());
+                    let retries = if fallback.is_some() { 0 } else { self.retries };
+                    let fetched = self.shared.source.fetch(http, call, retries);
+                    turn.ended(&fetched, fallback.as_ref(), retries);
                     return match (fetched, fallback) {
                         (Ok(token), _) => Ok(token),
                         // An early renewal that fails is no failure: the old token still serves.
@@ -85,7 +120,7 @@ impl Cache {
 
     fn turn(&self, call: &Call, awaited: Option<u64>) -> Result<Turn> {
         let now = Instant::now();
-        let mut state = self.state.lock();
+        let mut state = self.shared.state.lock();
         let token = state.token.clone().filter(|token| token.is_valid(now));
         let me = thread_number();
         Ok(match token {
@@ -106,9 +141,11 @@ impl Cache {
             }
             fallback if state.fetching.is_none() => {
                 // Who waited for a fetch that failed shares the failure instead of repeating it.
-                match state.failure.clone().filter(|_| awaited.is_some_and(|n| n <= state.fetches))
-                {
-                    Some(error) => Turn::Failed(error),
+                let shares = |failure: &Failure| {
+                    failure.retries >= self.retries && awaited.is_some_and(|n| n <= state.fetches)
+                };
+                match state.failure.clone().filter(shares) {
+                    Some(failure) => Turn::Failed(failure.error),
                     None => {
                         state.fetching = Some(me);
                         Turn::Fetch { fallback }
@@ -124,18 +161,18 @@ impl Cache {
 
     /// The service refused this token. `true`: asking again may give a better one.
     pub(crate) fn reject(&self, token: &Token) -> bool {
-        let mut state = self.state.lock();
+        let mut state = self.shared.state.lock();
         if state.token.as_ref().is_some_and(|current| current.is_same(token)) {
             state.token = None;
         }
-        self.source.renews()
+        self.shared.source.renews()
     }
 
     /// The current token, without fetching one.
     pub(crate) fn current(&self) -> Option<Token> {
-        match &self.source {
+        match &self.shared.source {
             Source::Fixed(token) => Some(token.clone()),
-            _ => self.state.lock().token.clone(),
+            _ => self.shared.state.lock().token.clone(),
         }
     }
 }
@@ -158,10 +195,10 @@ fn thread_number() -> NonZeroU64 {
 }
 
 /// The right to fetch; given back, and everybody woken, whichever way the fetch ends.
-struct FetchTurn<'a>(&'a Cache);
+struct FetchTurn<'a>(&'a Shared);
 
 impl FetchTurn<'_> {
-    fn ended(&self, fetched: &Result<Token>, fallback: Option<&Token>) {
+    fn ended(&self, fetched: &Result<Token>, fallback: Option<&Token>, retries: u32) {
         let mut state = self.0.state.lock();
         state.fetches += 1;
         state.failure = None;
@@ -170,9 +207,9 @@ impl FetchTurn<'_> {
             // A token of unknown life serves the call that fetched it, and no other.
             Ok(token) if token.times.is_none() => {}
             Ok(token) => state.token = Some(token.clone()),
-            // That one caller was stopped says nothing to the others.
-            Err(error) if error.is_stop() => {}
-            Err(error) => state.failure = Some(error.clone()),
+            // That one caller was stopped, or had no time left, says nothing to the others.
+            Err(error) if error.is_own_affair() => {}
+            Err(error) => state.failure = Some(Failure { error: error.clone(), retries }),
         }
     }
 }

@@ -1,31 +1,39 @@
-//! The few claims of an access token that tell whose quota it spends. Read, never trusted.
+//! The few claims of an access token that tell whose quota it spends, what it permits and until when. Read,
+//! never trusted.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
+use serde_json::Value;
+use zeroize::Zeroizing;
 
-/// Tenant and application of a token, as far as it is readable.
+/// Tenant, application, permissions and end of a token, as far as it is readable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Claims {
     pub tenant: Option<String>,
     pub application: Option<String>,
+    /// The application permissions. `None`: the token is not readable.
+    pub roles: Option<Vec<String>>,
+    /// Seconds since 1970.
+    pub expires_at: Option<u64>,
 }
 
 /// Reads a JWT's payload; anything else gives no claims.
 pub(crate) fn read(token: &str) -> Claims {
-    #[derive(Deserialize)]
-    struct Payload {
-        tid: Option<String>,
-        appid: Option<String>,
-        azp: Option<String>,
-    }
     let payload = token.split('.').nth(1).unwrap_or_default();
-    let Ok(json) = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')) else {
+    let Ok(json) = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).map(Zeroizing::new) else {
         return Claims::default();
     };
-    match serde_json::from_slice::<Payload>(&json) {
-        Ok(payload) => Claims { tenant: payload.tid, application: payload.appid.or(payload.azp) },
-        Err(_) => Claims::default(),
+    let Ok(Value::Object(payload)) = serde_json::from_slice(&json) else {
+        return Claims::default();
+    };
+    let text = |name: &str| Some(payload.get(name)?.as_str()?.to_owned());
+    let roles = payload.get("roles").and_then(Value::as_array);
+    let roles = roles.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+    Claims {
+        tenant: text("tid"),
+        application: text("appid").or_else(|| text("azp")),
+        roles: Some(roles.collect()),
+        expires_at: payload.get("exp").and_then(Value::as_u64),
     }
 }
 
@@ -33,20 +41,33 @@ pub(crate) fn read(token: &str) -> Claims {
 mod tests {
     use super::*;
 
+    fn token(payload: &str) -> String {
+        format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(payload))
+    }
+
     #[test]
     fn both_versions_of_the_application_claim() {
-        let token = |payload: &str| format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(payload));
-        let claims = |application: &str| Claims {
-            tenant: Some("t".into()),
-            application: Some(application.into()),
-        };
-        assert_eq!(read(&token(r#"{"tid":"t","appid":"a"}"#)), claims("a"));
-        assert_eq!(read(&token(r#"{"tid":"t","azp":"b","ver":"2.0"}"#)), claims("b"));
+        for (payload, application) in
+            [(r#"{"tid":"t","appid":"a"}"#, "a"), (r#"{"tid":"t","azp":"b","ver":"2.0"}"#, "b")]
+        {
+            let claims = read(&token(payload));
+            assert_eq!(claims.tenant.as_deref(), Some("t"));
+            assert_eq!(claims.application.as_deref(), Some(application));
+        }
+    }
+
+    #[test]
+    fn permissions_and_end() {
+        let claims = read(&token(r#"{"roles":["Machine.Read.All",5],"exp":1700000000}"#));
+        assert_eq!(claims.roles, Some(vec!["Machine.Read.All".to_owned()]));
+        assert_eq!(claims.expires_at, Some(1_700_000_000));
+        let odd = read(&token(r#"{"roles":"x","exp":"soon"}"#));
+        assert_eq!((odd.roles, odd.expires_at), (Some(Vec::new()), None));
     }
 
     #[test]
     fn anything_else_has_no_claims() {
-        for text in ["", "opaque", "a.b.c", "..", "a.e30.c", "a.WzFd.c"] {
+        for text in ["", "opaque", "a.b.c", "..", "a.WzFd.c", "a.bnVsbA.c"] {
             assert_eq!(read(text), Claims::default(), "{text}");
         }
     }

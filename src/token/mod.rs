@@ -1,20 +1,28 @@
-//! Signing in: one file per way to get a token, and the cache in front of them.
+//! Signing in: one file per way to prove who one is, and the cache in front of them.
 //!
-//! A further way to sign in is a further variant of [`Source`] with a file of its own.
+//! What Entra's token endpoint is asked with a secret, a certificate or somebody else's token is one request
+//! ([`authority`]) with another proof in it; managed identities ([`managed`]) ask their host instead. Both read
+//! the same replies ([`grant`], [`refusal`]) and are tried again by one rule ([`patience`]).
 
+pub(crate) mod authority;
 pub(crate) mod cache;
+pub(crate) mod certificate;
 pub(crate) mod choice;
 pub(crate) mod claims;
-pub(crate) mod client_secret;
+mod federated;
+mod grant;
+pub(crate) mod identity;
+pub(crate) mod managed;
+mod patience;
 pub(crate) mod provider;
+mod refusal;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use zeroize::Zeroizing;
-
 use crate::call::Call;
-use crate::net::agent::Http;
+use crate::net::agent::{Http, SecretLine};
+use crate::net::retry;
 use crate::{Error, Result, Stage, Status};
 
 pub use provider::{ProvidedToken, TokenProvider};
@@ -26,17 +34,20 @@ pub(crate) enum Source {
     Fixed(Token),
     /// The host's own callback.
     Provider(provider::Callback),
-    /// `client_id` and `client_secret` against the v2.0 token endpoint.
-    ClientSecret(client_secret::ClientSecret),
+    /// Entra's token endpoint.
+    Authority(authority::Authority),
+    /// The identity that Azure gave this machine.
+    Managed(managed::Managed),
 }
 
 impl Source {
-    /// A fresh token; `persist`: through passing failures, as far as the options allow.
-    fn fetch(&self, http: &Http, call: &Arc<Call>, persist: bool) -> Result<Token> {
+    /// A fresh token; passing failures are tried again up to so many times.
+    fn fetch(&self, http: &Http, call: &Arc<Call>, retries: u32) -> Result<Token> {
         match self {
             Source::Fixed(token) => Ok(token.clone()),
             Source::Provider(callback) => callback.fetch(),
-            Source::ClientSecret(secret) => secret.fetch(http, call, persist),
+            Source::Authority(authority) => authority.fetch(http, call, retries),
+            Source::Managed(managed) => managed.fetch(http, call, retries),
         }
     }
 
@@ -44,13 +55,27 @@ impl Source {
     fn renews(&self) -> bool {
         !matches!(self, Source::Fixed(_))
     }
+
+    /// Whether it is reached over TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        matches!(self, Source::Authority(authority) if authority.is_secure())
+    }
+
+    /// What nobody may see, as far as it is kept.
+    pub(crate) fn secret(&self) -> Option<&str> {
+        match self {
+            Source::Authority(authority) => authority.secret(),
+            Source::Managed(managed) => managed.secret(),
+            Source::Fixed(_) | Source::Provider(_) => None,
+        }
+    }
 }
 
 /// An access token, wiped from memory when the last user lets go of it.
 #[derive(Clone)]
 pub(crate) struct Token {
     /// A whole line of a request's head, made once.
-    header: Arc<Zeroizing<String>>,
+    header: SecretLine,
     times: Option<Times>,
 }
 
@@ -63,19 +88,22 @@ struct Times {
 /// How long before its end a token is renewed, unless its whole life is short.
 const EARLY: Duration = Duration::from_secs(300);
 
+/// Up to so much of that time is added to it, so that a fleet that was started together does not renew together.
+const JITTER: f64 = 0.2;
+
 /// No token is believed to live longer than this.
 const LONGEST_LIFE: Duration = Duration::from_secs(30 * 86_400);
 
 /// Header lines longer than this are refused by common servers and gateways.
 const MAX_TOKEN: usize = 32 * 1024;
 
-const BEFORE: &str = "authorization: Bearer ";
-const AFTER: &str = "\r\n";
+const HEADER: &str = "authorization";
+const SCHEME: &str = "Bearer ";
 
 impl Token {
     /// Whether a header can carry it.
     pub(crate) fn is_usable(text: &str) -> bool {
-        (1..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+        text.len() <= MAX_TOKEN && SecretLine::can_carry(text)
     }
 
     /// A token as it was given, valid for `life` from now (`None`: not known).
@@ -93,25 +121,24 @@ impl Token {
         let now = Instant::now();
         let times = life.and_then(|life| {
             let life = life.min(LONGEST_LIFE);
-            let early = EARLY.min(life / 2);
+            let early = EARLY.min(life / 2).mul_f64(1.0 + JITTER * retry::random());
             Some(Times {
-                renew_at: now.checked_add(life - early)?,
+                renew_at: now.checked_add(life.saturating_sub(early))?,
                 expires_at: now.checked_add(life)?,
             })
         });
-        let header = format!("{BEFORE}{text}{AFTER}");
-        Ok(Token { header: Arc::new(Zeroizing::new(header)), times })
+        let value = zeroize::Zeroizing::new([SCHEME, text].concat());
+        Ok(Token { header: SecretLine::new(HEADER, &value), times })
     }
 
-    /// The `Authorization` header, with the end of its line.
-    pub(crate) fn header(&self) -> &str {
+    /// The `Authorization` header.
+    pub(crate) fn header(&self) -> &SecretLine {
         &self.header
     }
 
     /// The token itself.
     pub(crate) fn text(&self) -> &str {
-        let text = self.header.strip_prefix(BEFORE).and_then(|text| text.strip_suffix(AFTER));
-        text.unwrap_or_default()
+        self.header.value(HEADER, SCHEME)
     }
 
     /// Whether its known life is over.
@@ -120,7 +147,7 @@ impl Token {
     }
 
     fn is_same(&self, other: &Token) -> bool {
-        Arc::ptr_eq(&self.header, &other.header)
+        self.header.is_same(&other.header)
     }
 }
 
@@ -146,5 +173,19 @@ mod tests {
     #[test]
     fn debug_output_shows_nothing() {
         assert_eq!(format!("{:?}", Token::new("canary", None).unwrap()), "Token(***)");
+    }
+
+    #[test]
+    fn a_fleet_does_not_renew_together() {
+        let renewals: Vec<_> = (0..50)
+            .map(|_| {
+                let times =
+                    Token::new("x", Some(Duration::from_secs(3_600))).unwrap().times.unwrap();
+                let early = times.expires_at - times.renew_at;
+                assert!((300.0..=360.0).contains(&early.as_secs_f64()), "{early:?}");
+                early.as_millis()
+            })
+            .collect();
+        assert!(renewals.iter().max().unwrap() - renewals.iter().min().unwrap() > 10_000);
     }
 }

@@ -1,0 +1,91 @@
+//! Private keys: RSA in PKCS#8, encrypted PKCS#8 or PKCS#1.
+//!
+//! Sources: RFC 5958, RFC 8017.
+
+use ring::rsa::KeyPair;
+use zeroize::Zeroizing;
+
+use super::der::Fields;
+use super::pbe::{self, Work};
+use super::{Trouble, oid};
+
+/// A private key as a file has it.
+pub(super) enum Encoded {
+    Pkcs1(Zeroizing<Vec<u8>>),
+    Pkcs8(Zeroizing<Vec<u8>>),
+    /// PKCS#8 under a password.
+    Encrypted(Zeroizing<Vec<u8>>),
+    /// A key of another kind, by its name.
+    Other(&'static str),
+}
+
+impl Encoded {
+    /// A block of PEM, if it is a private key.
+    pub(super) fn from_pem(label: &str, content: Zeroizing<Vec<u8>>) -> Option<Encoded> {
+        Some(match label {
+            "RSA PRIVATE KEY" => Encoded::Pkcs1(content),
+            "PRIVATE KEY" => Encoded::Pkcs8(content),
+            "ENCRYPTED PRIVATE KEY" => Encoded::Encrypted(content),
+            "EC PRIVATE KEY" => Encoded::Other("an EC key"),
+            label if label.ends_with("PRIVATE KEY") => Encoded::Other("a key of another kind"),
+            _ => return None,
+        })
+    }
+
+    /// DER of which only the content tells what it is: a key under a password begins with how it was encrypted, the
+    /// others with a version, after which PKCS#8 has the algorithm and PKCS#1 a number.
+    pub(super) fn from_der(content: Zeroizing<Vec<u8>>) -> Result<Encoded, Trouble> {
+        let mut fields = Fields::of_sequence(&content)?;
+        if fields.next_is_sequence() {
+            return Ok(Encoded::Encrypted(content));
+        }
+        fields.number()?;
+        Ok(match fields.next_is_sequence() {
+            true => Encoded::Pkcs8(content),
+            false => Encoded::Pkcs1(content),
+        })
+    }
+
+    /// The key to sign with. What ring keeps of it cannot be wiped.
+    pub(super) fn open(&self, password: Option<&str>, work: &mut Work) -> Result<KeyPair, Trouble> {
+        match self {
+            Encoded::Pkcs1(key) => rsa(key),
+            Encoded::Pkcs8(key) => pkcs8(key),
+            Encoded::Other(kind) => Err(Trouble::WrongKind(kind)),
+            Encoded::Encrypted(key) => {
+                let mut fields = Fields::of_sequence(key)?;
+                let algorithm = fields.sequence()?;
+                let data = fields.octets()?;
+                let password = password.ok_or(Trouble::NoPassword)?;
+                let key = pbe::decrypt(algorithm, data, password, work)?;
+                // Nothing but the result tells a wrong password: by chance, the padding may be right.
+                match pkcs8(&key) {
+                    Err(Trouble::Damaged) => Err(Trouble::WrongPassword),
+                    other => other,
+                }
+            }
+        }
+    }
+}
+
+fn pkcs8(der: &[u8]) -> Result<KeyPair, Trouble> {
+    let mut fields = Fields::of_sequence(der)?;
+    fields.number()?; // version
+    let algorithm = fields.sequence()?.oid()?;
+    let key = fields.octets()?;
+    match algorithm {
+        oid::RSA => rsa(key),
+        oid::EC => Err(Trouble::WrongKind("an EC key")),
+        _ => Err(Trouble::WrongKind("a key of another kind")),
+    }
+}
+
+fn rsa(der: &[u8]) -> Result<KeyPair, Trouble> {
+    // So that damage and a key that ring does not take are told apart.
+    Fields::of_sequence(der)?.number()?;
+    KeyPair::from_der(der).map_err(|rejected| match rejected.to_string().as_str() {
+        "TooSmall" => Trouble::WrongKind("an RSA key of less than 2048 bits"),
+        "TooLarge" => Trouble::WrongKind("an RSA key of more than 4096 bits"),
+        _ => Trouble::Damaged,
+    })
+}

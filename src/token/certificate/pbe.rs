@@ -1,0 +1,226 @@
+//! Encryption under a password: what keys and PKCS#12 files are protected with.
+//!
+//! Sources: RFC 8018 (PBES2), RFC 7292 appendix B and C (PKCS#12's own derivation and schemes).
+
+use std::num::NonZeroU32;
+
+use aes::cipher::{BlockCipherDecrypt, KeyInit};
+use aes::{Aes128, Aes256};
+use des::TdesEde3;
+use rc2::Rc2;
+use ring::{digest, pbkdf2};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::der::Fields;
+use super::{Trouble, oid};
+
+/// How much deriving keys may cost. The numbers stand in the file, and a damaged or hostile one must not keep the
+/// host busy: this is some seconds. Usual files have some thousands, careful ones a million.
+pub(super) struct Work(u32);
+
+impl Work {
+    pub(super) fn new() -> Work {
+        Work(10_000_000)
+    }
+
+    /// Takes what this many iterations cost, if it is there.
+    pub(super) fn spend(&mut self, iterations: u32) -> Result<NonZeroU32, Trouble> {
+        self.0 = self.0.checked_sub(iterations).ok_or(Trouble::TooMuchWork)?;
+        NonZeroU32::new(iterations).ok_or(Trouble::Damaged)
+    }
+}
+
+/// Decrypts `data` by the algorithm that these fields (of an AlgorithmIdentifier) name.
+pub(super) fn decrypt(
+    mut algorithm: Fields<'_>,
+    data: &[u8],
+    password: &str,
+    work: &mut Work,
+) -> Result<Zeroizing<Vec<u8>>, Trouble> {
+    match algorithm.oid()? {
+        oid::PBES2 => pbes2(algorithm.sequence()?, data, password, work),
+        oid::PKCS12_3DES => {
+            let mut key = Zeroizing::new([0; 24]);
+            let iv = pkcs12(algorithm, password, work, &mut *key)?;
+            cbc(8, &block_of(TdesEde3::new((&*key).into())), &iv, data)
+        }
+        oid::PKCS12_RC2_40 => {
+            let mut key = Zeroizing::new([0; 5]);
+            let iv = pkcs12(algorithm, password, work, &mut *key)?;
+            cbc(8, &block_of(Rc2::new_with_eff_key_len(&*key, 40)), &iv, data)
+        }
+        oid::PKCS12_RC2_128 => {
+            let mut key = Zeroizing::new([0; 16]);
+            let iv = pkcs12(algorithm, password, work, &mut *key)?;
+            cbc(8, &block_of(Rc2::new_with_eff_key_len(&*key, 128)), &iv, data)
+        }
+        _ => Err(Trouble::Unsupported("an encryption that is not known here")),
+    }
+}
+
+fn pbes2(
+    mut parameters: Fields<'_>,
+    data: &[u8],
+    password: &str,
+    work: &mut Work,
+) -> Result<Zeroizing<Vec<u8>>, Trouble> {
+    let mut derivation = parameters.sequence()?;
+    match derivation.oid()? {
+        oid::PBKDF2 => {}
+        oid::SCRYPT => return Err(Trouble::Unsupported("scrypt")),
+        _ => return Err(Trouble::Unsupported("a key derivation that is not known here")),
+    }
+    let mut derivation = derivation.sequence()?;
+    let salt = derivation.octets()?;
+    let iterations = derivation.number()?;
+    derivation.optional_number()?; // length of the key
+    let hash = match derivation.is_empty() {
+        true => pbkdf2::PBKDF2_HMAC_SHA1,
+        false => match derivation.sequence()?.oid()? {
+            oid::HMAC_SHA1 => pbkdf2::PBKDF2_HMAC_SHA1,
+            oid::HMAC_SHA256 => pbkdf2::PBKDF2_HMAC_SHA256,
+            oid::HMAC_SHA384 => pbkdf2::PBKDF2_HMAC_SHA384,
+            oid::HMAC_SHA512 => pbkdf2::PBKDF2_HMAC_SHA512,
+            _ => return Err(Trouble::Unsupported("a hash that is not known here")),
+        },
+    };
+    let mut cipher = parameters.sequence()?;
+    let kind = cipher.oid()?;
+    let iv = cipher.octets()?;
+    // Each block of the derived key costs all iterations again.
+    let blocks = if hash == pbkdf2::PBKDF2_HMAC_SHA1 { 2 } else { 1 };
+    work.spend(iterations.saturating_mul(blocks))?;
+    let iterations = NonZeroU32::new(iterations).ok_or(Trouble::Damaged)?;
+    let derive = |key: &mut [u8]| pbkdf2::derive(hash, iterations, salt, password.as_bytes(), key);
+    match kind {
+        oid::AES_128_CBC => {
+            let mut key = Zeroizing::new([0; 16]);
+            derive(&mut *key);
+            cbc(16, &block_of(Aes128::new((&*key).into())), iv, data)
+        }
+        oid::AES_256_CBC => {
+            let mut key = Zeroizing::new([0; 32]);
+            derive(&mut *key);
+            cbc(16, &block_of(Aes256::new((&*key).into())), iv, data)
+        }
+        oid::DES_EDE3_CBC => {
+            let mut key = Zeroizing::new([0; 24]);
+            derive(&mut *key);
+            cbc(8, &block_of(TdesEde3::new((&*key).into())), iv, data)
+        }
+        _ => Err(Trouble::Unsupported("a cipher that is not known here")),
+    }
+}
+
+/// Key and initial vector of PKCS#12's schemes, whose ciphers have blocks of 8 bytes.
+fn pkcs12(
+    mut algorithm: Fields<'_>,
+    password: &str,
+    work: &mut Work,
+    key: &mut [u8],
+) -> Result<[u8; 8], Trouble> {
+    let mut parameters = algorithm.sequence()?;
+    let salt = parameters.octets()?;
+    let iterations = parameters.number()?;
+    // Once for each block of the key, once for the vector.
+    work.spend(iterations.saturating_mul(3))?;
+    let iterations = NonZeroU32::new(iterations).ok_or(Trouble::Damaged)?;
+    let password = utf16(password);
+    let hash = &digest::SHA1_FOR_LEGACY_USE_ONLY;
+    let mut iv = [0; 8];
+    derive(hash, Purpose::Key, &password, salt, iterations, key);
+    derive(hash, Purpose::Iv, &password, salt, iterations, &mut iv);
+    Ok(iv)
+}
+
+/// Cipher block chaining: each block of plain text is added to the block of cipher text before it, the first one to
+/// the vector. A wrong key shows in padding that is none (PKCS#7).
+///
+/// `decrypt` takes one block. Written out, since one function for all ciphers is a third of four that the crate for
+/// it makes.
+fn cbc(
+    block: usize,
+    decrypt: &dyn Fn(&mut [u8]),
+    iv: &[u8],
+    data: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, Trouble> {
+    if iv.len() != block || data.is_empty() || data.len() % block != 0 {
+        return Err(Trouble::Damaged);
+    }
+    let mut plain = Zeroizing::new(data.to_vec());
+    let before = std::iter::once(iv).chain(data.chunks(block));
+    for (part, before) in plain.chunks_mut(block).zip(before) {
+        decrypt(part);
+        part.iter_mut().zip(before).for_each(|(byte, add)| *byte ^= *add);
+    }
+    let padding = plain.last().copied().unwrap_or_default();
+    let end = plain.len().saturating_sub(usize::from(padding));
+    let is_padding = (1..=block).contains(&usize::from(padding))
+        && plain.iter().skip(end).all(|byte| *byte == padding);
+    match is_padding {
+        true => plain.truncate(end),
+        false => return Err(Trouble::WrongPassword),
+    }
+    Ok(plain)
+}
+
+/// A cipher as a function of one block.
+fn block_of<C: BlockCipherDecrypt>(cipher: C) -> impl Fn(&mut [u8]) {
+    move |block| {
+        if let Ok(block) = block.try_into() {
+            cipher.decrypt_block(block);
+        }
+    }
+}
+
+/// A password as PKCS#12 has it: two bytes for each unit, and two more at the end.
+pub(super) fn utf16(password: &str) -> Zeroizing<Vec<u8>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * password.len() + 2));
+    bytes.extend(password.encode_utf16().chain([0]).flat_map(u16::to_be_bytes));
+    bytes
+}
+
+/// What PKCS#12's derivation is for.
+#[derive(Clone, Copy)]
+pub(super) enum Purpose {
+    Key = 1,
+    Iv = 2,
+    Mac = 3,
+}
+
+/// PKCS#12's own key derivation, RFC 7292 appendix B.2; the names are those of its steps.
+pub(super) fn derive(
+    hash: &'static digest::Algorithm,
+    purpose: Purpose,
+    password: &[u8],
+    salt: &[u8],
+    iterations: NonZeroU32,
+    out: &mut [u8],
+) {
+    let v = hash.block_len();
+    let repeated = |text: &[u8]| text.len().div_ceil(v) * v;
+    let mut i = Zeroizing::new(Vec::with_capacity(repeated(salt) + repeated(password)));
+    i.extend(salt.iter().cycle().take(repeated(salt)));
+    i.extend(password.iter().cycle().take(repeated(password)));
+    for part in out.chunks_mut(hash.output_len()) {
+        let mut context = digest::Context::new(hash);
+        context.update(&vec![purpose as u8; v]);
+        context.update(&i);
+        let mut a = context.finish();
+        for _ in 1..iterations.get() {
+            a = digest::digest(hash, a.as_ref());
+        }
+        part.iter_mut().zip(a.as_ref()).for_each(|(to, from)| *to = *from);
+        // Each block of `i` grows by `a`, repeated to its length, and one.
+        let mut b: Vec<u8> = a.as_ref().iter().copied().cycle().take(v).collect();
+        for block in i.chunks_mut(v) {
+            let mut carry = 1;
+            for (byte, add) in block.iter_mut().zip(&b).rev() {
+                carry += u16::from(*byte) + u16::from(*add);
+                *byte = carry as u8;
+                carry >>= 8;
+            }
+        }
+        b.zeroize();
+    }
+}
