@@ -254,6 +254,22 @@ typedef void (*mde_log_fn)(void *user_data, int32_t level, const char *message);
  */
 typedef int32_t (*mde_token_fn)(void *user_data, const char *scope, mde_token *sink);
 
+/**
+ * Receives one event of a long operation: a JSON object, valid during the call only. Called on the thread that
+ * called the operation, at most ten times a second. Any other result than 0 ends the operation with
+ * MDE_ERR_CANCELLED. It may use this library, other than to free or shut down the client. It must not throw
+ * or longjmp. `stage` says what the event is about, and which members it has:
+ *
+ *     {"stage":"collect","action_id":"…","adopted":false}
+ *     {"stage":"wait","action_id":"…","status":"InProgress","elapsed_ms":61000,"next_poll_ms":15000}
+ *     {"stage":"download","action_id":"…","bytes":1048576,"total":7340032,"bytes_per_second":524288}
+ *     {"stage":"verify","action_id":"…","bytes":1048576,"total":7340032}
+ *
+ * `status` is absent while the service does not show the action yet, `total` when the host did not tell it.
+ * Readers must ignore members and stages they do not know.
+ */
+typedef int32_t (*mde_progress_fn)(void *user_data, const char *event_json);
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -480,6 +496,58 @@ int32_t mde_list_actions(const mde_client *client,
 MDE_API
 int32_t mde_quota_status(const mde_client *client,
                          char **out_json);
+
+/**
+ * Gets the link under which the package of a finished collection can be fetched, for use with another
+ * downloader; mde_download_package gets its own.
+ *
+ * `action_id`: the GUID of the collection. On MDE_OK: {"uri":"https://…"}. The link is good for about a minute
+ * and needs no token: whoever has it can fetch the package, so keep it out of logs, send no Authorization
+ * header with it, and use its bytes as they are. MDE_ERR_NOT_READY: the action is not finished.
+ * MDE_ERR_ACTION_FAILED, MDE_ERR_ACTION_TIMED_OUT, MDE_ERR_ACTION_CANCELLED: it ended without a package.
+ * These carry the `action` as last seen. MDE_ERR_NOT_FOUND: there is no such action. MDE_ERR_BAD_REQUEST: it
+ * is no collection. MDE_ERR_PROTOCOL: the link leads to a host that is not among download_hosts.
+ * Spends the quota "link", 2 calls in a minute and 120 in an hour, and "read" where there is no link. Needs the
+ * permission Machine.Read.All.
+ * Source: Microsoft Defender for Endpoint, "Get package SAS URI API".
+ */
+MDE_API
+int32_t mde_get_package_uri(const mde_client *client,
+                            const char *action_id,
+                            const mde_cancel *cancel,
+                            char **out_json);
+
+/**
+ * Downloads the package of a finished collection, checks it, and only then gives it its name.
+ *
+ * `action_id`: the GUID of the collection. `path`: the file to make, in a folder that exists; or a folder, in
+ * which the file is named <computer>_<action id>.zip. A file that exists is never replaced.
+ * `progress`: told how far it is, or NULL. On MDE_OK:
+ * {"package":{"path":"…","bytes":7340032,"sha256":"…","entries":31,"action_id":"…","machine_id":"…",
+ * "computer_name":"…","existing":false}}. `sha256` is that of the file.
+ *
+ * On its way the package is <path>.part, which only its owner can read, with <path>.part.json beside it. Both stay
+ * when the call ends early, whether by an error, its deadline, mde_cancel_trigger() or the end of the process: the
+ * same call then fetches only what is missing, if the package is still the same one. Repeating a call that had
+ * succeeded, or had been interrupted after the last step, gives the same answer with "existing":true as long as
+ * the file is what it was. (A file is known by an attribute, user.mde.package; on a file system without attributes
+ * <path>.part.json stays.) One call at a time works on a path; others get MDE_ERR_FILE.
+ *
+ * MDE_ERR_NOT_READY and MDE_ERR_ACTION_…: as for mde_get_package_uri; no link is asked for. MDE_ERR_FILE: the
+ * message names the path and the reason. MDE_ERR_DISK_FULL: make room and call again. MDE_ERR_INTEGRITY: what
+ * came is not a whole package, or larger than max_package_bytes; nothing has the final name. The whole call may
+ * take wait_timeout_ms. Links expire within a minute: as many as are needed are asked for, as the quota allows.
+ * Spends the quotas "read" and "link". Needs the permission Machine.Read.All.
+ * Source: Microsoft Defender for Endpoint, "Get package SAS URI API".
+ */
+MDE_API
+int32_t mde_download_package(const mde_client *client,
+                             const char *action_id,
+                             const char *path,
+                             mde_progress_fn progress,
+                             void *user_data,
+                             const mde_cancel *cancel,
+                             char **out_json);
 
 #ifdef __cplusplus
 }  // extern "C"

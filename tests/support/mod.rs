@@ -4,13 +4,15 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::path::Path;
 use std::ptr::{null, null_mut};
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use mde::ffi::cancel::{mde_cancel, mde_cancel_free, mde_cancel_new, mde_cancel_trigger};
 use mde::ffi::client::{mde_client, mde_client_free, mde_client_new, mde_client_shutdown};
+use mde::ffi::download::{mde_download_package, mde_get_package_uri};
 use mde::ffi::library::mde_string_free;
 use mde::ffi::options::{mde_options_free, mde_options_new, mde_options_set};
 use mde::ffi::package::{mde_collect_package, mde_get_action, mde_list_actions, mde_quota_status};
@@ -172,6 +174,54 @@ impl Client {
         let mut json = null_mut();
         // SAFETY: all pointers are valid for the call.
         let status = unsafe { mde_list_actions(self.0, filter.as_ptr(), null(), &raw mut json) };
+        take(status, json)
+    }
+
+    pub fn package_uri(&self, id: &str) -> Outcome {
+        let id = c(id);
+        let mut json = null_mut();
+        // SAFETY: all pointers are valid for the call.
+        let status = unsafe { mde_get_package_uri(self.0, id.as_ptr(), null(), &raw mut json) };
+        take(status, json)
+    }
+
+    pub fn download(&self, id: &str, path: &Path) -> Outcome {
+        self.download_until(id, path, None, |_| 0)
+    }
+
+    /// `progress` is given every event, checked to be JSON; what it returns goes to the library.
+    pub fn download_until<F: FnMut(Value) -> i32>(
+        &self,
+        id: &str,
+        path: &Path,
+        cancel: Option<&Cancel>,
+        mut progress: F,
+    ) -> Outcome {
+        unsafe extern "C" fn tell<F: FnMut(Value) -> i32>(
+            user_data: *mut c_void,
+            event: *const c_char,
+        ) -> i32 {
+            // SAFETY: what is handed over below, and used by one thread.
+            let progress = unsafe { &mut *user_data.cast::<F>() };
+            // SAFETY: the library's promise.
+            let event = unsafe { CStr::from_ptr(event) }.to_str().unwrap();
+            progress(serde_json::from_str(event).unwrap())
+        }
+        let (id, path) = (c(id), c(path.to_str().unwrap()));
+        let cancel = cancel.map_or(null(), |cancel| cancel.0.cast_const());
+        let mut json = null_mut();
+        // SAFETY: all pointers are valid for the call.
+        let status = unsafe {
+            mde_download_package(
+                self.0,
+                id.as_ptr(),
+                path.as_ptr(),
+                Some(tell::<F>),
+                (&raw mut progress).cast(),
+                cancel,
+                &raw mut json,
+            )
+        };
         take(status, json)
     }
 
