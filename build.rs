@@ -43,7 +43,9 @@ fn header() -> Result<(), Box<dyn Error>> {
     config.after_includes = Some(constants()?);
     // The files in the order in which the header presents them.
     let mut builder = cbindgen::Builder::new().with_config(config);
-    for name in ["library", "log", "token", "options", "client", "cancel", "progress", "package", "download"] {
+    for name in [
+        "library", "log", "token", "options", "client", "cancel", "progress", "package", "download",
+    ] {
         builder = builder.with_src(root.join(format!("src/ffi/{name}.rs")));
     }
     let mut text = Vec::new();

@@ -137,7 +137,9 @@ pub(crate) fn has_succeeded(action: &MachineAction) -> Result<()> {
         ActionStatus::Succeeded => return Ok(()),
         ActionStatus::Failed => (
             Status::ActionFailed,
-            format!("the action {id} failed on the device, so there is no package; collect a new one"),
+            format!(
+                "the action {id} failed on the device, so there is no package; collect a new one"
+            ),
         ),
         ActionStatus::TimeOut => (
             Status::ActionTimedOut,

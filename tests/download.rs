@@ -16,104 +16,15 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use file_host::{FileHost, first_byte, header, reset, send, send_file};
-use mde_simulator::{Config, QuotaMode, Simulator};
-use serde_json::{Value, json};
-use support::{Cancel, Client, Outcome, client};
-
-/// A folder of one's own, gone when dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Folder {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("download-{}-{number}", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    fn file(&self) -> PathBuf {
-        self.0.join("package.zip")
-    }
-
-    fn names(&self) -> Vec<String> {
-        let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
-        let mut names: Vec<_> = fs::read_dir(&self.0).unwrap().map(|e| name(e.unwrap())).collect();
-        names.sort();
-        names
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A service without quotas, and an action in a state.
-fn service(status: &str) -> (Simulator, String) {
-    let sim = Simulator::start(Config { quota_mode: QuotaMode::Off, ..Config::default() }).unwrap();
-    let action = sim.add_action(json!({"status": status})).unwrap();
-    let id = action["id"].as_str().unwrap().to_owned();
-    (sim, id)
-}
-
-/// Links of this service lead there from now on.
-fn lead_to(sim: &Simulator, link: &str) {
-    sim.script(json!({"match": {"path_contains": "getPackageUri"}, "times": 0,
-        "reply": {"status": 200, "json": {"value": link}}}))
-        .unwrap();
-}
-
-/// A client that does not wait for the quota of links.
-fn patient(sim: &Simulator, more: &[(&str, &str)]) -> Client {
-    let mut options = vec![("quota_limits", "link=10000/60"), ("max_retries", "3")];
-    options.extend_from_slice(more);
-    client(sim, &options)
-}
-
-fn links_asked_for(sim: &Simulator) -> usize {
-    sim.requests().iter().filter(|request| request.path.ends_with("getPackageUri")).count()
-}
-
-/// A zip of one entry, stored: enough to be taken for a package.
-fn package(size: usize, seed: u64) -> Vec<u8> {
-    let mut content = vec![0; size];
-    fastrand::Rng::with_seed(seed).fill(&mut content);
-    let (crc, len) = (crc32fast::hash(&content).to_le_bytes(), (size as u32).to_le_bytes());
-    let name = b"Processes/Processes.csv";
-    let mut common = vec![20, 0, 0, 0, 0, 0, 0, 0, 33, 0];
-    common.extend([crc, len, len].concat());
-    common.extend([name.len() as u8, 0, 0, 0]);
-    let mut zip = [b"PK\x03\x04".to_vec(), common.clone(), name.to_vec(), content].concat();
-    let directory = [b"PK\x01\x02\x14\x00".to_vec(), common, vec![0; 14], name.to_vec()].concat();
-    let (at, size) = ((zip.len() as u32).to_le_bytes(), (directory.len() as u32).to_le_bytes());
-    zip.extend(directory);
-    zip.extend([b"PK\x05\x06\0\0\0\0\x01\0\x01\0".to_vec(), size.to_vec(), at.to_vec()].concat());
-    zip.extend([0, 0]);
-    zip
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The package is there, whole, and nothing else is.
-#[track_caller]
-fn arrived(outcome: Outcome, folder: &Folder, content: &[u8]) -> Value {
-    let package = outcome.ok()["package"].clone();
-    assert!(fs::read(folder.file()).unwrap() == content, "other content");
-    assert_eq!(package["sha256"], sha256(content));
-    assert_eq!(package["bytes"], content.len());
-    assert_eq!(folder.names(), ["package.zip"]);
-    package
-}
+use mde_simulator::Simulator;
+use serde_json::json;
+use support::packages::{
+    Folder, arrived, lead_to, links_asked_for, package, patient, service, sha256,
+};
+use support::{Cancel, Outcome};
 
 /// A whole set-up in which the links lead to a host of the test's own.
 struct Scene {
@@ -166,10 +77,9 @@ fn a_link_to_a_strange_host_is_refused_and_not_shown() {
         sim.clear_script();
         lead_to(&sim, link);
         let folder = Folder::new();
-        for outcome in [
-            patient(&sim, &[]).package_uri(&id),
-            patient(&sim, &[]).download(&id, &folder.file()),
-        ] {
+        for outcome in
+            [patient(&sim, &[]).package_uri(&id), patient(&sim, &[]).download(&id, &folder.file())]
+        {
             assert!(!outcome.text.contains("SECRET"), "{}", outcome.text);
             let error = outcome.error("protocol");
             assert_eq!(error["stage"], "link");
@@ -211,9 +121,14 @@ fn every_state_has_its_answer_and_only_success_costs_a_link() {
             };
             assert_eq!(links_asked_for(&sim), usize::from(stage == "link"), "{state}");
             let error = outcome.error(name);
-            assert_eq!((&error["stage"], &error["action"]["status"]), (&json!(stage), &json!(state)));
-            assert_eq!((&error["action_id"], &error["retryable"]),
-                (&json!(id), &json!(name == "not_ready")));
+            assert_eq!(
+                (&error["stage"], &error["action"]["status"]),
+                (&json!(stage), &json!(state))
+            );
+            assert_eq!(
+                (&error["action_id"], &error["retryable"]),
+                (&json!(id), &json!(name == "not_ready"))
+            );
         }
         assert!(folder.names().is_empty());
     }
@@ -228,20 +143,30 @@ fn unknown_actions_and_other_kinds_of_action_say_so() {
     client.download(unknown, &Folder::new().file()).error("not_found");
     let scan = sim.add_action(json!({"type": "RunAntiVirusScan"})).unwrap();
     let error = client.package_uri(scan["id"].as_str().unwrap()).error("bad_request");
-    assert_eq!((&error["service_code"], &error["http_status"]), (&json!("InvalidInput"), &json!(400)));
-    assert!(error["message"].as_str().unwrap().contains("only the action of a collection"), "{error}");
+    assert_eq!(
+        (&error["service_code"], &error["http_status"]),
+        (&json!("InvalidInput"), &json!(400))
+    );
+    assert!(
+        error["message"].as_str().unwrap().contains("only the action of a collection"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_link_that_follows_success_after_a_moment_is_waited_for() {
     let (sim, id) = service("Succeeded");
-    sim.script(json!({"match": {"path_contains": "getPackageUri"}, "times": 2, "reply": {"status": 404}}))
-        .unwrap();
+    sim.script(
+        json!({"match": {"path_contains": "getPackageUri"}, "times": 2, "reply": {"status": 404}}),
+    )
+    .unwrap();
     patient(&sim, &[]).package_uri(&id).ok();
     assert_eq!(links_asked_for(&sim), 3);
     // But not for ever.
-    sim.script(json!({"match": {"path_contains": "getPackageUri"}, "times": 0, "reply": {"status": 404}}))
-        .unwrap();
+    sim.script(
+        json!({"match": {"path_contains": "getPackageUri"}, "times": 0, "reply": {"status": 404}}),
+    )
+    .unwrap();
     let error = patient(&sim, &[("timeout_ms", "3000")]).package_uri(&id).error("not_ready");
     assert_eq!(error["action"]["status"], "Succeeded");
 }
@@ -268,12 +193,15 @@ fn a_package_arrives_whole_under_its_name_only() {
     assert_eq!(package["bytes"], content.len());
     assert_eq!((&package["action_id"], &package["existing"]), (&json!(id), &json!(false)));
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    let of = |stage: &str| events.iter().filter(|e| e["stage"] == stage).cloned().collect::<Vec<_>>();
+    let of =
+        |stage: &str| events.iter().filter(|e| e["stage"] == stage).cloned().collect::<Vec<_>>();
     let (downloading, verifying) = (of("download"), of("verify"));
     assert!(verifying.len() <= 10 && !downloading.is_empty(), "{events:?}");
     assert_eq!(downloading[0]["bytes"], 0);
     assert_eq!(downloading.last().unwrap()["bytes"], content.len());
-    assert!(downloading.iter().all(|e| e["total"] == content.len() && e["action_id"] == id.as_str()));
+    assert!(
+        downloading.iter().all(|e| e["total"] == content.len() && e["action_id"] == id.as_str())
+    );
     // No token went along.
     let requests = sim.requests();
     let download = requests.iter().find(|r| r.path.contains("safedownload")).unwrap();
@@ -337,7 +265,8 @@ fn nothing_that_exists_is_replaced_even_if_it_appears_meanwhile() {
     arrived(client.download(&scene.id, &folder.file()), &folder, &content);
     assert_eq!(scene.host.heads().len(), 1);
     // Whatever else has the name.
-    for make in [|p: &Path| fs::create_dir(p).unwrap(), |p: &Path| symlink("/nowhere", p).unwrap()] {
+    for make in [|p: &Path| fs::create_dir(p).unwrap(), |p: &Path| symlink("/nowhere", p).unwrap()]
+    {
         let folder = Folder::new();
         make(&folder.file());
         let outcome = client.download(&scene.id, &folder.file());
@@ -480,11 +409,13 @@ fn hosts_that_get_ranges_wrong_do_no_harm() {
             send(peer, "206 Partial Content", "", file.len() - 300_000, &file[300_000..]);
         }),
         ("a range that is off by one", |peer, file| {
-            let range = format!("content-range: bytes 300001-{}/{}\r\n", file.len() - 1, file.len());
+            let range =
+                format!("content-range: bytes 300001-{}/{}\r\n", file.len() - 1, file.len());
             send(peer, "206 Partial Content", &range, file.len() - 300_001, &file[300_001..]);
         }),
         ("a range that does not fit its length", |peer, file| {
-            let range = format!("content-range: bytes 300000-{}/{}\r\n", file.len() - 1, file.len());
+            let range =
+                format!("content-range: bytes 300000-{}/{}\r\n", file.len() - 1, file.len());
             send(peer, "206 Partial Content", &range, 10, &file[300_000..300_010]);
         }),
         ("416 without reason", |peer, _| send(peer, "416 Range Not Satisfiable", "", 0, b"")),
@@ -592,7 +523,9 @@ fn an_expired_link_is_followed_by_a_new_one() {
         |peer| send(peer, "403 Forbidden", "x-ms-request-id: r-1\r\n", XML.len(), XML.as_bytes()),
         |peer| send(peer, "410 Gone", "", 0, b""),
         |peer| send(peer, "200 OK", "", 0, b""),
-        |peer| drop(peer.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")),
+        |peer| {
+            drop(peer.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"))
+        },
         |peer| drop(peer.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")),
     ];
     for expired in cases {
@@ -608,7 +541,9 @@ fn an_expired_link_is_followed_by_a_new_one() {
         assert_eq!(first_byte(&scene.host.heads()[2]), Some(300_000));
     }
     // Links that never lead anywhere are given up after the usual number of attempts.
-    for (status, name) in [("403 Forbidden", "forbidden"), ("200 OK", "broken"), ("404 Gone", "not_found")] {
+    for (status, name) in
+        [("403 Forbidden", "forbidden"), ("200 OK", "broken"), ("404 Gone", "not_found")]
+    {
         let body = if status.starts_with("200") { "" } else { XML };
         let scene = Scene::new(move |_, _, peer| {
             send(peer, status, "x-ms-request-id: r-1\r\n", body.len(), body.as_bytes());
@@ -620,8 +555,10 @@ fn an_expired_link_is_followed_by_a_new_one() {
         assert_eq!((&error["attempts"], links_asked_for(&scene.sim)), (&json!(attempts), attempts));
         assert_eq!(error["stage"], "download");
         if name == "forbidden" {
-            assert_eq!((&error["service_code"], &error["request_id"]),
-                (&json!("AuthenticationFailed"), &json!("r-1")));
+            assert_eq!(
+                (&error["service_code"], &error["request_id"]),
+                (&json!("AuthenticationFailed"), &json!("r-1"))
+            );
         }
         assert!(scene.folder.names().is_empty());
     }
@@ -742,7 +679,8 @@ fn an_encoded_body_is_not_taken_for_the_file() {
 fn redirects_are_followed_to_allowed_hosts_and_take_no_token_along() {
     let content = package(100_000, 15);
     let served = content.clone();
-    let end = FileHost::start(move |_, head, peer| send_file(peer, head, &served, "\"1\"", served.len()));
+    let end =
+        FileHost::start(move |_, head, peer| send_file(peer, head, &served, "\"1\"", served.len()));
     let (absolute, port) = (format!("location: {}\r\n", end.link()), end.port);
     let scene = Scene::new(move |number, _, peer| match number {
         0 => send(peer, "307 Temporary Redirect", "location: /else?where=%2f\r\n", 0, b""),
@@ -807,7 +745,9 @@ fn a_stop_in_the_middle_keeps_what_is_there() {
         ("deadline", &|| scene.run(&[("wait_timeout_ms", "700")])),
         ("cancelled", &|| {
             client.download_until(&scene.id, &scene.folder.file(), None, |event| {
-                i32::from(event["stage"] == "download" && event["bytes"].as_u64() >= Some(1_000_000))
+                i32::from(
+                    event["stage"] == "download" && event["bytes"].as_u64() >= Some(1_000_000),
+                )
             })
         }),
     ];
@@ -820,7 +760,8 @@ fn a_stop_in_the_middle_keeps_what_is_there() {
         assert_eq!(kept, [500_000, 1_000_000, 1_000_000][nth], "{name}");
     }
     let served = content.clone();
-    let whole = FileHost::start(move |_, head, peer| send_file(peer, head, &served, "\"1\"", served.len()));
+    let whole =
+        FileHost::start(move |_, head, peer| send_file(peer, head, &served, "\"1\"", served.len()));
     scene.sim.clear_script();
     lead_to(&scene.sim, &whole.link());
     arrived(scene.run(&[]), &scene.folder, &content);

