@@ -7,9 +7,11 @@
 #     benches/run.sh cold           first answer, new connections, new clients
 #     benches/run.sh overshoot      how late a stop ends a call
 #     benches/run.sh limiter        what the rate limiter costs and keeps, against the crate governor
+#     benches/run.sh download       a large package to disk, from nginx and Azurite, against curl
 #     benches/run.sh all            everything
 #
-# MDE_LIB_DIR names a directory with a libmde.so to measure; without it, one is built. CALLS, ROUNDS and
+# MDE_LIB_DIR names a directory with a libmde.so to measure; without it, one is built. MIB and TARGET change the size of
+# the package, 1,024, and the folder it goes to. CALLS, ROUNDS and
 # TRIALS change the 10,000 calls per run, the 9 rounds of alternating runs and the 200 stops per phase. LIMITER_WITH
 # is put before the program of the part limiter, for example 'chrt -f 5' on a machine that has other work.
 set -euo pipefail
@@ -376,12 +378,29 @@ limiter_part() {
     ${LIMITER_WITH:-} "$program" waiting "$work" "$redis"
 }
 
-usage='usage: benches/run.sh [calls|instructions|memory|cold|overshoot|limiter|all]'
+download_part() {
+    local azurite=$here/../tests/azurite missing=() pair
+    for pair in curl:curl node:nodejs npm:npm; do
+        type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+    done
+    [ ${#missing[@]} -eq 0 ] || die "missing tools; as root:
+    apt-get install -y --no-install-recommends ${missing[*]}"
+    [ -d "$azurite/node_modules" ] || npm ci --prefix "$azurite" --ignore-scripts --no-audit --no-fund >"$work/npm.log"
+    gcc -std=c99 -O2 -Wall -Wextra -Werror -I "$here/../include" -o "$work/download" "$here/download/download.c" \
+        "-L$work" -lmde "-Wl,-rpath,$work"
+    printf '\n%s MiB to disk. Seconds and MiB: medians of 7 rounds; ratio of the wall times to curl alone.\n\n' "${MIB:-1024}"
+    echo '| from | program | wall s | CPU s | peak MiB | wall ratio |'
+    echo '|---|---|---|---|---|---|'
+    python3 "$here/download/measure.py" --rounds 7 --mib "${MIB:-1024}" --azurite \
+        "$work" "$work/download" "$azurite/blobs.mjs" "${TARGET:-$work/target}"
+}
+
+usage='usage: benches/run.sh [calls|instructions|memory|cold|overshoot|limiter|download|all]'
 part=${1:-all}
 [ $# -le 1 ] || die "$usage"
 case $part in
-    calls | instructions | memory | cold | overshoot | limiter) parts=("$part") ;;
-    all) parts=(calls instructions memory cold overshoot limiter) ;;
+    calls | instructions | memory | cold | overshoot | limiter | download) parts=("$part") ;;
+    all) parts=(calls instructions memory cold overshoot limiter download) ;;
     *) die "$usage" ;;
 esac
 

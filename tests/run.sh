@@ -31,8 +31,9 @@ step() {
 # Each tool with the Debian package that has it.
 tools() {
     local missing=() pair
-    for pair in cc:gcc c++:g++ nm:binutils curl:curl kill:procps openssl:openssl strace:strace tinyproxy:tinyproxy-bin; do
-        type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+    for pair in cc:gcc c++:g++ nm:binutils curl:curl kill:procps nginx:nginx-light node:nodejs npm:npm openssl:openssl strace:strace \
+        tinyproxy:tinyproxy-bin unshare:util-linux; do
+        PATH=$PATH:/usr/sbin type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
     [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
     if [ "$mode" = full ]; then
@@ -50,6 +51,14 @@ tools() {
     DEBIAN_FRONTEND=noninteractive "${install[@]}"
 }
 
+# Microsoft's storage emulator and client, as tests/azurite/package-lock.json has them.
+azurite() {
+    local here=tests/azurite
+    cmp -s $here/package-lock.json $here/node_modules/.installed && return
+    npm ci --prefix $here --ignore-scripts --no-audit --no-fund
+    cp $here/package-lock.json $here/node_modules/.installed
+}
+
 # rustup installs components of a toolchain that has none, such as a minimal one.
 toolchain() {
     cargo --version
@@ -64,6 +73,7 @@ command -v cargo >/dev/null ||
 
 step 'Debian packages' tools
 step 'Rust toolchain' toolchain
+step 'Azurite' azurite
 step 'Formatting' cargo fmt --all --check
 step 'Lints' cargo clippy --workspace --all-targets -- -D warnings
 # Always by this command: with the other crate types beside it, the library would not get its link-time
