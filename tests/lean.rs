@@ -252,7 +252,8 @@ fn leaves_the_parents_connections_alone(traces: &Traces) {
     let looks = |line: &&str| line.starts_with("fcntl(") && line.contains("F_GETFD");
     let touches: Vec<_> =
         child[..at("freed")].lines().filter(touched).filter(|line| !looks(line)).collect();
-    assert!(matches!(touches[..], [only] if only.starts_with("close(")), "{touches:?}");
+    // What comes behind the close is another file with the same number.
+    assert!(touches[0].starts_with("close("), "{touches:?}");
     assert!(child[at("freeing")..at("freed")].contains(touches[0]), "{child}");
 }
 

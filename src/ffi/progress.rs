@@ -10,12 +10,10 @@ use crate::Event;
 /// called the operation, at most ten times a second. Any other result than 0 ends the operation with
 /// MDE_ERR_CANCELLED. It may use this library, other than to free or shut down the client. It must not throw
 /// or longjmp. `stage` says what the event is about, and which members it has:
-///
-///     {"stage":"collect","action_id":"…","adopted":false}
-///     {"stage":"wait","action_id":"…","status":"InProgress","elapsed_ms":61000,"next_poll_ms":15000}
-///     {"stage":"download","action_id":"…","bytes":1048576,"total":7340032,"bytes_per_second":524288}
-///     {"stage":"verify","action_id":"…","bytes":1048576,"total":7340032}
-///
+/// {"stage":"collect","action_id":"…","adopted":false};
+/// {"stage":"wait","action_id":"…","status":"InProgress","elapsed_ms":61000,"next_poll_ms":15000};
+/// {"stage":"download","action_id":"…","bytes":1048576,"total":7340032,"bytes_per_second":524288};
+/// {"stage":"verify","action_id":"…","bytes":1048576,"total":7340032}.
 /// `status` is absent while the service does not show the action yet, `total` when the host did not tell it.
 /// Readers must ignore members and stages they do not know.
 pub type mde_progress_fn =
