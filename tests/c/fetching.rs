@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use mde_simulator::{Config, Outcome, PackageFault};
+use mde_simulator::{Config, Outcome, PackageFault, QuotaMode};
 use serde_json::{Value, json};
 
 use crate::harness::{How, Scratch, run, run_with, start, tool};
@@ -30,7 +30,9 @@ struct Fetch {
 impl Fetch {
     #[track_caller]
     fn new(how: How) -> Fetch {
-        let example = Example::of("examples/c/fetch.c", how, Config::default());
+        // Two links a minute would make the third fetch of a test wait.
+        let config = Config { quota_mode: QuotaMode::Off, ..Config::default() };
+        let example = Example::of("examples/c/fetch.c", how, config);
         example.service.sim.set(|b| (b.pending_s, b.in_progress_s) = (0.1, 0.1));
         Fetch { example, folder: Scratch::new("fetch") }
     }
