@@ -269,7 +269,7 @@ pub fn draws_on_a_terminal(how: How) {
     std::fs::remove_file(fetch.file()).unwrap();
     fetch.example.service.sim.set(|b| b.chunked_downloads = true);
     let shown = on_a_terminal(&fetch.command(1));
-    has(&shown, "\rdownloading  2.0 MB, ");
+    has(&shown, "\rdownloading  0.0 kB\u{1b}[K\r");
     // At the end it is known.
     let bars: Vec<_> = shown.split("downloading  [").skip(1).collect();
     assert!(bars.iter().all(|bar| bar.starts_with("########################]")), "{shown}");
