@@ -7,9 +7,12 @@
 #     benches/run.sh cold           first answer, new connections, new clients
 #     benches/run.sh overshoot      how late a stop ends a call
 #     benches/run.sh limiter        what the rate limiter costs and keeps, against the crate governor
+#     benches/run.sh download       a large package to disk, from nginx and Azurite, against curl
+#     benches/run.sh waits          a thousand threads that wait, against reading each action at an interval
 #     benches/run.sh all            everything
 #
-# MDE_LIB_DIR names a directory with a libmde.so to measure; without it, one is built. CALLS, ROUNDS and
+# MDE_LIB_DIR names a directory with a libmde.so to measure; without it, one is built. MIB and TARGET change the size of
+# the package, 1,024, and the folder it goes to. CALLS, ROUNDS and
 # TRIALS change the 10,000 calls per run, the 9 rounds of alternating runs and the 200 stops per phase. LIMITER_WITH
 # is put before the program of the part limiter, for example 'chrt -f 5' on a machine that has other work.
 set -euo pipefail
@@ -376,21 +379,87 @@ limiter_part() {
     ${LIMITER_WITH:-} "$program" waiting "$work" "$redis"
 }
 
-usage='usage: benches/run.sh [calls|instructions|memory|cold|overshoot|limiter|all]'
+download_part() {
+    local azurite=$here/../tests/azurite missing=() pair
+    for pair in curl:curl node:nodejs npm:npm; do
+        type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+    done
+    [ ${#missing[@]} -eq 0 ] || die "missing tools; as root:
+    apt-get install -y --no-install-recommends ${missing[*]}"
+    [ -d "$azurite/node_modules" ] || npm ci --prefix "$azurite" --ignore-scripts --no-audit --no-fund >"$work/npm.log"
+    gcc -std=c99 -O2 -Wall -Wextra -Werror -I "$here/../include" -o "$work/download" "$here/download/download.c" \
+        "-L$work" -lmde "-Wl,-rpath,$work"
+    printf '\n%s MiB to disk. Seconds and MiB: medians of 7 rounds; ratio of the wall times to curl alone.\n\n' "${MIB:-1024}"
+    echo '| from | program | wall s | CPU s | peak MiB | wall ratio |'
+    echo '|---|---|---|---|---|---|'
+    python3 "$here/download/measure.py" --rounds 7 --mib "${MIB:-1024}" --azurite \
+        "$work" "$work/download" "$azurite/blobs.mjs" "${TARGET:-$work/target}"
+}
+
+# waits_case HOW INTERVAL LABEL: everything goes ten times as fast as it would.
+waits_case() {
+    local before after late
+    before=$(polls)
+    late=$("$work/waits" "$1" $(($2 * 100)) "$waiters" "$simulator_url")
+    after=$(polls)
+    set -- $late "$3" $((after - before))
+    printf '| %s | %s | %s | %.1f | %.1f | %.1f | %s |\n' "$5" "$6" \
+        "$(python3 -c "print(f'{$6 / $waiters:.3f}')")" \
+        "$(python3 -c "print($1 / 100)")" "$(python3 -c "print($2 / 100)")" "$(python3 -c "print($3 / 100)")" "$4"
+}
+
+# How many actions were read or listed so far.
+polls() {
+    curl -sS "$simulator_url/_control/stats" | python3 -c '
+import json, sys
+by = json.load(sys.stdin)["by_endpoint"]
+of = lambda name: by.get(name, 0) if isinstance(by.get(name, 0), int) else by[name].get("requests", 0)
+print(of("read") + of("list"))'
+}
+
+waits_part() {
+    local waiters=${WAITERS:-1000} target program
+    command -v cargo >/dev/null || die 'cargo is missing; install Rust from https://rustup.rs'
+    (cd "$here/.." && cargo build -q --release -p mde-simulator)
+    target=$(cd "$here/.." && cargo metadata --format-version 1 --no-deps |
+        sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+    gcc -std=c99 -O2 -Wall -Wextra -Werror -pthread -I "$here/../include" -o "$work/waits" "$here/waits/waits.c" \
+        "-L$work" -lmde "-Wl,-rpath,$work"
+    printf '\n%s threads, each on a collection of its own that takes a minute and a half; seconds between an end and its notice.\n\n' "$waiters"
+    echo '| how | requests | per package | median | 99 % | largest | CPU ms |'
+    echo '|---|---|---|---|---|---|---|'
+    for program in 'wait 15 mde_wait_action' 'poll 5 read every 5 s' 'poll 15 read every 15 s' 'poll 30 read every 30 s'; do
+        set -- $program
+        # One each, so that all devices are free.
+        "$target/release/mde-simulator" --quiet --listen 127.0.0.1:0 --port-file "$work/simulator.port" \
+            --machines "$waiters" --quota-mode off --pending 3 --in-progress 6 >"$work/simulator.log" 2>&1 &
+        simulator_pid=$!
+        for _ in $(seq 100); do [ -s "$work/simulator.port" ] && break; sleep 0.1; done
+        simulator_url=http://127.0.0.1:$(tr -d '[:space:]' <"$work/simulator.port")
+        waits_case "$1" "$2" "${*:3}"
+        kill "$simulator_pid"
+        wait "$simulator_pid" || true
+        simulator_pid=
+        rm -f "$work/simulator.port"
+    done
+}
+
+usage='usage: benches/run.sh [calls|instructions|memory|cold|overshoot|limiter|download|waits|all]'
 part=${1:-all}
 [ $# -le 1 ] || die "$usage"
 case $part in
-    calls | instructions | memory | cold | overshoot | limiter) parts=("$part") ;;
-    all) parts=(calls instructions memory cold overshoot limiter) ;;
+    calls | instructions | memory | cold | overshoot | limiter | download | waits) parts=("$part") ;;
+    all) parts=(calls instructions memory cold overshoot limiter download waits) ;;
     *) die "$usage" ;;
 esac
 
 server=
 redis_pid=
+simulator_pid=
 work=$(mktemp -d)
 end() {
     local pid
-    for pid in $server $redis_pid; do
+    for pid in $server $redis_pid $simulator_pid; do
         kill "$pid" || true
         wait "$pid" || true
     done

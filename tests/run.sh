@@ -31,9 +31,9 @@ step() {
 # Each tool with the Debian package that has it.
 tools() {
     local missing=() pair
-    for pair in cc:gcc c++:g++ nm:binutils curl:curl kill:procps node:nodejs npm:npm openssl:openssl strace:strace \
-        tinyproxy:tinyproxy-bin zip:zip python3:python3; do
-        type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+    for pair in cc:gcc c++:g++ nm:binutils curl:curl kill:procps nginx:nginx-light node:nodejs npm:npm openssl:openssl \
+        python3:python3 strace:strace tinyproxy:tinyproxy-bin unshare:util-linux zip:zip; do
+        PATH=$PATH:/usr/sbin type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
     [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
     if [ "$mode" = full ]; then
@@ -60,10 +60,15 @@ toolchain() {
     rustup component add rustfmt clippy
 }
 
-# An authority that others wrote, for the tests of signing in.
-provider() {
+# What others wrote: an authority for the tests of signing in, a blob storage for those of downloads.
+peers() {
     [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 18 ] || die 'node is too old; install version 18 or newer'
-    npm ci --prefix tests/oidc --no-audit --no-fund
+    local folder
+    for folder in tests/oidc tests/azurite; do
+        cmp -s $folder/package-lock.json $folder/node_modules/.installed && continue
+        npm ci --prefix $folder --ignore-scripts --no-audit --no-fund
+        cp $folder/package-lock.json $folder/node_modules/.installed
+    done
 }
 
 command -v cargo >/dev/null ||
@@ -71,7 +76,7 @@ command -v cargo >/dev/null ||
 
 step 'Debian packages' tools
 step 'Rust toolchain' toolchain
-step 'OpenID provider' provider
+step 'OpenID provider and blob storage' peers
 step 'Formatting' cargo fmt --all --check
 step 'Lints' cargo clippy --workspace --all-targets -- -D warnings
 # Always by this command: with the other crate types beside it, the library would not get its link-time

@@ -151,6 +151,7 @@ impl Job<'_> {
     /// Fetches what is missing and checks the whole; a second time if the first came about in pieces, of which
     /// one may not have belonged to the rest.
     fn complete(&self, part: &mut Part<'_>, reporter: &mut Reporter<'_, '_>) -> Result<Contents> {
+        let mut again = false;
         loop {
             let Job { account, call, action_id, .. } = *self;
             transfer::run(account, call, action_id, part, reporter)?;
@@ -158,7 +159,8 @@ impl Job<'_> {
             match checked {
                 Ok(contents) => return Ok(contents),
                 Err(error) if error.status() != Status::Integrity => return Err(error),
-                Err(error) if part.is_pieced() => {
+                Err(error) if part.is_pieced() && !again => {
+                    again = true;
                     log::line(Level::Warn, || format!("{}: starting over", error.message()));
                     part.restart()?;
                 }

@@ -267,7 +267,7 @@ mod tests {
         for (computer, expected) in [
             ("desktop-39g9tgl.contoso.example", "desktop-39g9tgl.contoso.example"),
             ("../../etc/passwd", "_.._etc_passwd"),
-            ("a b\u{0}\n\\c:d", "a_b____c_d"),
+            ("a b\u{0}\n\\c:d", "a_b___c_d"),
             ("...", "device"),
             ("ünïcode", "_n_code"),
             ("", "m"),

@@ -192,18 +192,23 @@ impl Transfer<'_, '_, '_, '_> {
         };
         match reply::meaning(&head, self.part.length(), self.part.notes()) {
             Meaning::Whole => {
-                link.proven = true;
                 let expected = notes.total;
+                // Before what is here is given up for it.
+                let first = incoming.read(&mut self.buffer).map_err(lost)?;
+                if first == 0 {
+                    return Err(Ended::LinkRefused(empty(incoming.status)));
+                }
+                link.proven = true;
                 self.part.restart().map_err(Ended::Final)?;
                 self.expect(notes)?;
-                self.absorb(&mut incoming, expected)
+                self.absorb(&mut incoming, first, expected)
             }
             Meaning::Rest { end, total } => {
                 link.proven = true;
                 let known = self.part.notes().clone();
                 let total = total.or(known.total);
                 self.expect(Notes { total, ..merged(known, notes) })?;
-                self.absorb(&mut incoming, Some(end))
+                self.absorb(&mut incoming, 0, Some(end))
             }
             Meaning::Complete => self.part.is_complete().map_err(Ended::Final),
             Meaning::Changed => Err(Ended::Changed),
@@ -261,29 +266,30 @@ impl Transfer<'_, '_, '_, '_> {
         Err(Ended::Final(Error::new(Status::Integrity, message)))
     }
 
-    /// Takes a body to its end, which is at `expected` if that is known.
+    /// Takes a body, of which there is `filled` in the buffer, to its end, which is at `expected` if that is known.
     fn absorb(
         &mut self,
         incoming: &mut Incoming,
+        mut filled: usize,
         expected: Option<u64>,
     ) -> std::result::Result<(), Ended> {
         let mut told = Instant::now();
         loop {
-            let mut filled = 0;
             let end = loop {
+                if filled == BLOCK || (filled > 0 && told.elapsed() >= PACE) {
+                    break None;
+                }
                 let space = self.buffer.get_mut(filled..).unwrap_or_default();
                 match incoming.read(space) {
                     Ok(0) => break Some(Ok(())),
                     Ok(got) => filled += got,
                     Err(failure) => break Some(Err(failure)),
                 }
-                if filled == BLOCK || told.elapsed() >= PACE {
-                    break None;
-                }
             };
             self.check_size(self.part.length().saturating_add(filled as u64))?;
             let block = self.buffer.get(..filled).unwrap_or_default();
             self.part.append(block).map_err(Ended::Final)?;
+            filled = 0;
             told = Instant::now();
             let bytes = self.part.length();
             let bytes_per_second = self.rate.at(told, bytes);
@@ -315,7 +321,6 @@ impl Transfer<'_, '_, '_, '_> {
             }
             Some(expected) if have > expected => Err(Ended::WrongRange),
             Some(_) => Ok(()),
-            None if have == 0 => Err(Ended::LinkRefused(empty(incoming.status))),
             None => {
                 if incoming.ends_with_the_connection() {
                     // Without TLS an early end looks like the end.

@@ -191,7 +191,8 @@ impl Http {
         call: &Arc<Call>,
         request: &Outgoing<'_>,
     ) -> std::result::Result<Reply, Failure> {
-        let head = Head { lines: Arc::clone(&self.lines), secret: request.secret.cloned() };
+        let head =
+            Head { lines: Arc::clone(&self.lines), secret: request.secret.cloned(), bulk: false };
         let exchange = Exchange::enter(call, self.connect_timeout, self.idle_timeout, head);
         // A clone shares the connections; the lock is not held while the request is under way.
         let agent = self.agent.read().clone();
@@ -211,7 +212,7 @@ impl Http {
         }
         let unbuildable = |_| Failure::new(Status::Internal, "the request could not be built");
         let request = builder.body(()).map_err(unbuildable)?;
-        let head = Head { lines: Arc::clone(&self.plain_lines), secret: None };
+        let head = Head { lines: Arc::clone(&self.plain_lines), secret: None, bulk: true };
         let exchange = Exchange::enter(call, self.connect_timeout, self.idle_timeout, head);
         let agent = self.agent.read().clone();
         match agent.run(request) {

@@ -20,6 +20,9 @@ const OUTPUT: usize = 64 * 1024;
 /// The largest head of a reply; bodies are read piece by piece.
 const INPUT: usize = 64 * 1024;
 
+/// The same where much is to be read: fewer system calls, and fewer moments at which both sides wait.
+pub(super) const BULK: usize = 256 * 1024;
+
 /// What nearly every request fits into.
 const ONE_REQUEST: usize = 8 * 1024;
 
@@ -65,7 +68,7 @@ impl Link {
     pub(crate) fn new(stream: Stream) -> Link {
         Link {
             stream,
-            buffers: LazyBuffers::new(INPUT, OUTPUT),
+            buffers: LazyBuffers::new(if Exchange::is_bulk() { BULK } else { INPUT }, OUTPUT),
             pending: Vec::with_capacity(ONE_REQUEST),
             fresh: false,
         }

@@ -35,6 +35,8 @@ thread_local! {
 pub(crate) struct Head {
     pub lines: Arc<str>,
     pub secret: Option<SecretLine>,
+    /// Much is to be read: a connection that is opened for it gets large buffers.
+    pub bulk: bool,
 }
 
 /// One request being carried out on this thread.
@@ -81,6 +83,14 @@ impl Exchange {
     /// What is still missing in the head of the request at hand, to whoever asks first.
     pub(crate) fn take_head() -> Option<Head> {
         CURRENT.with_borrow(|stack| stack.last()?.head.borrow_mut().take())
+    }
+
+    /// Whether the request at hand, not sent yet, is for something large.
+    pub(crate) fn is_bulk() -> bool {
+        CURRENT.with_borrow(|stack| {
+            let head = stack.last().map(|exchange| exchange.head.borrow());
+            head.is_some_and(|head| head.as_ref().is_some_and(|head| head.bulk))
+        })
     }
 
     /// Runs `open` under `connect_timeout_ms`; it is told when it must be done.

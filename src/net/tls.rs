@@ -1,6 +1,7 @@
 //! Whom to trust: the operating system's verifier, plus the certificates of `ca_file`.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::ops::Range;
 use std::sync::Arc;
 
 use once_cell::sync::OnceCell;
@@ -12,11 +13,62 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::Verifier;
 
 use super::failure::{Failure, reason};
-use super::socket::Socket;
+use super::link::BULK;
+use super::socket::{Exchange, Socket};
 use crate::{Error, Result, Status};
 
 /// A TLS stream over one of our sockets.
-pub(crate) type TlsStream = StreamOwned<ClientConnection, Socket>;
+pub(crate) type TlsStream = StreamOwned<ClientConnection, ReadAhead>;
+
+/// A socket below TLS. The TLS library reads 4 KiB at a time, which is plenty for small replies; where much is to
+/// be read, this reads more than it is asked for.
+#[derive(Debug)]
+pub(crate) struct ReadAhead {
+    socket: Socket,
+    /// Without room: nothing is read ahead.
+    buffer: Vec<u8>,
+    unread: Range<usize>,
+}
+
+impl ReadAhead {
+    fn new(socket: Socket) -> ReadAhead {
+        let room = if Exchange::is_bulk() { BULK } else { 0 };
+        ReadAhead { socket, buffer: vec![0; room], unread: 0..0 }
+    }
+
+    /// Whether the peer neither closed the connection nor sent anything unasked.
+    pub(crate) fn is_idle_and_open(&self) -> bool {
+        self.unread.is_empty() && self.socket.is_idle_and_open()
+    }
+}
+
+impl Read for ReadAhead {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.buffer.is_empty() {
+            return self.socket.read(out);
+        }
+        if self.unread.is_empty() {
+            self.unread = 0..self.socket.read(&mut self.buffer)?;
+        }
+        let got = self.buffer.get(self.unread.clone()).unwrap_or_default();
+        let amount = got.len().min(out.len());
+        if let (Some(to), Some(from)) = (out.get_mut(..amount), got.get(..amount)) {
+            to.copy_from_slice(from);
+        }
+        self.unread.start += amount;
+        Ok(amount)
+    }
+}
+
+impl Write for ReadAhead {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
 
 /// Whom to trust, found out when it is first needed.
 #[derive(Debug)]
@@ -107,7 +159,7 @@ pub(crate) fn read_roots(path: &str) -> Result<Vec<CertificateDer<'static>>> {
 pub(crate) fn handshake(
     config: &Arc<ClientConfig>,
     host: &str,
-    mut socket: Socket,
+    socket: Socket,
 ) -> std::result::Result<TlsStream, Failure> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let refused =
@@ -116,6 +168,7 @@ pub(crate) fn handshake(
         .map_err(|_| refused("the host is not a valid name".to_owned()))?;
     let mut connection = ClientConnection::new(Arc::clone(config), name)
         .map_err(|error| refused(explain(&error)))?;
+    let mut socket = ReadAhead::new(socket);
     while connection.is_handshaking() {
         if let Err(error) = connection.complete_io(&mut socket) {
             return Err(match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {

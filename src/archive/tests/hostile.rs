@@ -110,7 +110,7 @@ fn content_and_declaration_disagree() {
 fn entries_over_each_other() {
     // Two names for one content: the way to a bomb without a high ratio.
     let (one, two) = (stored("x", b"shared"), stored("x", b"shared"));
-    let length = (zip(&[one.clone()]).len() - 22 - 47) as i64;
+    let length = (zip(std::slice::from_ref(&one)).len() - 22 - 47) as i64;
     let mut other = Item { shift: -length, ..two };
     other.name = b"y".to_vec();
     refused(&[one, other], "overlaps");

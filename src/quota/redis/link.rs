@@ -83,7 +83,7 @@ impl Link {
     ) -> Result<Vec<i64>, Missed> {
         self.may_try()?;
         let part = Arc::new(call.part(patience));
-        let head = Head { lines: Arc::default(), secret: None };
+        let head = Head { lines: Arc::default(), secret: None, bulk: false };
         let _exchange =
             Exchange::enter(&part, CONNECTING.min(patience), ANSWERING.min(patience), head);
         let why = match self.attempt(run, part.began()) {

@@ -14,7 +14,8 @@ use server::RedisServer;
 const COLLECT: Quota = Quota::Collect;
 
 fn ledger_at(url: &str, fallback: Fallback) -> RedisLedger {
-    let dialer = Dialer { tls: None, proxies: Arc::default(), lookups: Arc::default() };
+    let tls = Arc::new(crate::net::tls::Trust::new(Vec::new(), false).unwrap());
+    let dialer = Dialer { tls, proxies: Arc::default(), lookups: Arc::default() };
     let key = Key::new("127.0.0.1:8080", "Tenant", "app/1");
     RedisLedger::new(Target::parse(url).unwrap(), fallback, dialer, &key)
 }

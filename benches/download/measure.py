@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""Downloads one large package with libmde and with curl, in turn, and compares what it costs.
+
+    measure.py [--rounds N] [--mib N] [--azurite] WORK PROGRAM BLOBS TARGET
+
+WORK holds server.pem, server.key and ca.pem; PROGRAM is the one from download.c; BLOBS makes blobs and links
+(tests/azurite/blobs.mjs); TARGET is a folder for what is downloaded. Wall is that of the whole process, CPU its user
+and system time and that of its children, memory its peak. Ratios to `curl -o` are taken within a round: their median,
+smallest and largest.
+"""
+import argparse
+import atexit
+import json
+import os
+import pathlib
+import shutil
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import time
+import zlib
+
+ACTION = "5382f7ea-7557-4ab7-9782-d50480024a4%d"
+
+NGINX = """
+%(user)s daemon off; master_process off; pid download.pid; error_log error.log;
+events { worker_connections 64; }
+http {
+    access_log off; root www; default_type application/json; sendfile on; tcp_nopush on;
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    ssl_certificate server.pem; ssl_certificate_key server.key; ssl_protocols TLSv1.2 TLSv1.3;
+    server {
+        listen 127.0.0.1:%(http)d; listen 127.0.0.1:%(https)d ssl;
+        location ~ ^/api/machineactions/[^/]*$ { try_files $uri/record.json =404; }
+    }
+}
+"""
+
+
+def ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    found = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return found
+
+
+def start(words, port, **more):
+    process = subprocess.Popen(words, **more)
+    atexit.register(lambda: (process.terminate(), process.wait()))
+    for _ in range(600):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return process
+        except OSError:
+            time.sleep(0.1)
+    sys.exit(f"measure.py: {words[0]} does not listen")
+
+
+def package(path, size):
+    """A zip with one stored entry of random bytes."""
+    name, crc = b"Security event log/Security.evtx", 0
+    with open(path, "wb") as out:
+        out.write(bytes(30 + len(name)))
+        left = size
+        while left:
+            block = os.urandom(min(left, 1 << 20))
+            crc = zlib.crc32(block, crc)
+            out.write(block)
+            left -= len(block)
+        at = out.tell()
+        common = struct.pack("<HHHHHIIIHH", 20, 0, 0, 0, 33, crc, size, size, len(name), 0)
+        out.write(b"PK\1\2\x14\0" + common + bytes(14) + name)
+        length = out.tell() - at
+        out.write(b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 1, 1, length, at, 0))
+        out.seek(0)
+        out.write(b"PK\3\4" + common + name)
+
+
+def run(command, target):
+    for left in target.iterdir():
+        left.unlink()
+    # What the run before wrote is not to be written while this one runs.
+    os.sync()
+    start = time.monotonic()
+    pid = os.spawnv(os.P_NOWAIT, command[0], command)
+    _, status, usage = os.wait4(pid, 0)
+    wall = time.monotonic() - start
+    if status:
+        sys.exit(f"measure.py: failed: {command}")
+    return wall, usage.ru_utime + usage.ru_stime
+
+
+def peak(command, target):
+    """In a run of its own. What wait4() tells would be this program's own memory, which its child begins with."""
+    for left in target.iterdir():
+        left.unlink()
+    found = 0
+    with subprocess.Popen(command) as process:
+        while process.poll() is None:
+            try:
+                status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+            except OSError:
+                break
+            found = max([found, *(int(l.split()[1]) for l in status.splitlines() if l.startswith("VmHWM"))])
+            time.sleep(0.005)
+    return found
+
+
+def compare(label, programs, target, rounds):
+    names = list(programs)
+    took = {name: [] for name in names}
+    for name in names:
+        run(programs[name], target)
+    for number in range(rounds):
+        for name in names if number % 2 else reversed(names):
+            took[name].append(run(programs[name], target))
+    for name in names:
+        wall, cpu = (statistics.median(one[at] for one in took[name]) for at in range(2))
+        ratio = [ours[0] / theirs[0] for ours, theirs in zip(took[name], took["curl -o"])]
+        shown = f"{statistics.median(ratio):.2f} ({min(ratio):.2f} to {max(ratio):.2f})"
+        shown = "1" if name == "curl -o" else shown
+        memory = f"{peak(programs[name], target) / 1024:.1f}" if "&&" not in name else ""
+        print(f"| {label} | {name} | {wall:.2f} | {cpu:.2f} | {memory} | {shown} |", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--mib", type=int, default=1024)
+    parser.add_argument("--azurite", action="store_true")
+    for name in ("work", "program", "blobs", "target"):
+        parser.add_argument(name, type=pathlib.Path)
+    given = parser.parse_args()
+    work, target = given.work.resolve(), given.target.resolve()
+    target.mkdir(exist_ok=True)
+    http, https, blob_http, blob_https = ports(4)
+    user = "user root;" if os.geteuid() == 0 else ""
+    (work / "nginx-download.conf").write_text(NGINX % {"user": user, "http": http, "https": https})
+    actions = work / "www/api/machineactions"
+    actions.mkdir(parents=True, exist_ok=True)
+    package(work / "www/package.zip", given.mib << 20)
+    nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+    start([nginx, "-p", str(work), "-c", "nginx-download.conf", "-e", "error.log"], http, stderr=subprocess.DEVNULL)
+    links = [f"http://127.0.0.1:{http}/package.zip", f"https://127.0.0.1:{https}/package.zip"]
+    labels = ["nginx, HTTP", "nginx, TLS"]
+    if given.azurite:
+        main_js = given.blobs.parent / "node_modules/azurite/dist/src/blob/main.js"
+        options = ["--silent", "--disableTelemetry", "--skipApiVersionCheck", "--blobHost", "127.0.0.1"]
+        tls = ["--cert", str(work / "server.pem"), "--key", str(work / "server.key")]
+        environment = dict(os.environ, NODE_EXTRA_CA_CERTS=str(work / "ca.pem"))
+        for port, more, scheme in ((blob_http, [], "http"), (blob_https, tls, "https")):
+            place = ["--location", str(work / f"azurite-{scheme}"), "--blobPort", str(port)]
+            start(["node", str(main_js), *options, *place, *more], port, stdout=subprocess.DEVNULL)
+            blobs = ["node", str(given.blobs), f"{scheme}://127.0.0.1:{port}"]
+            subprocess.run([*blobs, "put", "c", "b", str(work / "www/package.zip")], check=True, env=environment)
+            link = subprocess.run([*blobs, "link", "c", "b", "36000"], check=True, capture_output=True, env=environment)
+            links.append(link.stdout.decode().strip())
+            labels.append(f"Azurite, {'TLS' if scheme == 'https' else 'HTTP'}")
+    curl, shell = shutil.which("curl"), shutil.which("sh")
+    for number, (label, link) in enumerate(zip(labels, links)):
+        action = ACTION % number
+        (actions / action).mkdir(exist_ok=True)
+        record = {"id": action, "type": "CollectInvestigationPackage", "status": "Succeeded"}
+        (actions / action / "record.json").write_text(json.dumps(record))
+        (actions / action / "getPackageUri").write_text(json.dumps({"value": link}))
+        fetch = f"{curl} -sS --cacert {work}/ca.pem -o {target}/f '{link}'"
+        compare(label, {
+            "mde": [str(given.program), f"http://127.0.0.1:{http}", action, f"{target}/f", f"{work}/ca.pem"],
+            "curl -o": [curl, "-sS", "--cacert", f"{work}/ca.pem", "-o", f"{target}/f", link],
+            "curl -o && openssl dgst": [shell, "-c", f"{fetch} && openssl dgst -sha256 {target}/f >{target}/hash"],
+        }, target, given.rounds)
+
+
+main()

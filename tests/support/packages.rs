@@ -1,0 +1,103 @@
+//! What the tests of downloads share: folders, packages, and a service whose links lead where a test wants.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mde_simulator::{Config, QuotaMode, Simulator};
+use serde_json::{Value, json};
+
+use super::{Client, Outcome, client};
+
+/// A folder of one's own, gone when dropped.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new() -> Folder {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("download-{}-{number}", std::process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    pub fn file(&self) -> PathBuf {
+        self.0.join("package.zip")
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
+        let mut names: Vec<_> = fs::read_dir(&self.0).unwrap().map(|e| name(e.unwrap())).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A service without quotas, and an action in a state.
+pub fn service(status: &str) -> (Simulator, String) {
+    let sim = Simulator::start(Config { quota_mode: QuotaMode::Off, ..Config::default() }).unwrap();
+    let action = sim.add_action(json!({"status": status})).unwrap();
+    let id = action["id"].as_str().unwrap().to_owned();
+    (sim, id)
+}
+
+/// Links of this service lead there from now on.
+pub fn lead_to(sim: &Simulator, link: &str) {
+    sim.script(json!({"match": {"path_contains": "getPackageUri"}, "times": 0,
+        "reply": {"status": 200, "json": {"value": link}}}))
+        .unwrap();
+}
+
+/// A client that does not wait for the quota of links.
+pub fn patient(sim: &Simulator, more: &[(&str, &str)]) -> Client {
+    let mut options = vec![("quota_limits", "link=10000/60"), ("max_retries", "3")];
+    options.extend_from_slice(more);
+    client(sim, &options)
+}
+
+pub fn links_asked_for(sim: &Simulator) -> usize {
+    sim.requests().iter().filter(|request| request.path.ends_with("getPackageUri")).count()
+}
+
+/// A zip of one entry, stored: enough to be taken for a package.
+pub fn package(size: usize, seed: u64) -> Vec<u8> {
+    let mut content = vec![0; size];
+    fastrand::Rng::with_seed(seed).fill(&mut content);
+    let (crc, len) = (crc32fast::hash(&content).to_le_bytes(), (size as u32).to_le_bytes());
+    let name = b"Processes/Processes.csv";
+    let mut common = vec![20, 0, 0, 0, 0, 0, 0, 0, 33, 0];
+    common.extend([crc, len, len].concat());
+    common.extend([name.len() as u8, 0, 0, 0]);
+    let mut zip = [b"PK\x03\x04".to_vec(), common.clone(), name.to_vec(), content].concat();
+    let directory = [b"PK\x01\x02\x14\x00".to_vec(), common, vec![0; 14], name.to_vec()].concat();
+    let (at, size) = ((zip.len() as u32).to_le_bytes(), (directory.len() as u32).to_le_bytes());
+    zip.extend(directory);
+    zip.extend([b"PK\x05\x06\0\0\0\0\x01\0\x01\0".to_vec(), size.to_vec(), at.to_vec()].concat());
+    zip.extend([0, 0]);
+    zip
+}
+
+pub fn sha256(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The package is there, whole, and nothing else is.
+#[track_caller]
+pub fn arrived(outcome: Outcome, folder: &Folder, content: &[u8]) -> Value {
+    let package = outcome.ok()["package"].clone();
+    assert!(fs::read(folder.file()).unwrap() == content, "other content");
+    assert_eq!(package["sha256"], sha256(content));
+    assert_eq!(package["bytes"], content.len());
+    assert_eq!(folder.names(), ["package.zip"]);
+    package
+}
