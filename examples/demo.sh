@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Collects an investigation package with the C example, from a fresh clone and from any directory.
+# Takes an investigation package from a device to a checked file with the C examples, from a fresh clone and
+# from any directory.
 #
 # Without credentials it runs against the simulator in examples/simulator, which it builds and starts.
 # With these variables set it runs against the real service instead, and starts a real collection:
 #   MDE_TENANT_ID, MDE_CLIENT_ID, MDE_CLIENT_SECRET, MDE_MACHINE_ID   (optional: MDE_CLOUD, MDE_COMMENT)
+# The package then stays in the folder (or file) that MDE_OUT names, or else in the current one.
 set -euo pipefail
 
 case ${1:-} in
@@ -12,6 +14,7 @@ case ${1:-} in
     *) echo "demo.sh: takes no arguments; see --help" >&2; exit 2 ;;
 esac
 
+here=$PWD
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cc=${CC:-cc}
 
@@ -22,6 +25,7 @@ command -v cargo >/dev/null ||
     die 'cargo is missing. Install Rust from https://rustup.rs, then start a new shell.'
 command -v "$cc" >/dev/null ||
     die "the C compiler $cc is missing. On Debian: apt-get install gcc libc6-dev"
+command -v sha256sum >/dev/null || die 'sha256sum is missing. On Debian: apt-get install coreutils'
 
 real=
 for name in MDE_TENANT_ID MDE_CLIENT_ID MDE_CLIENT_SECRET MDE_MACHINE_ID; do
@@ -57,20 +61,26 @@ cargo rustc --quiet -p mde --release --lib --crate-type cdylib
 ln -s "$target/release/libmde.so" "$work/libmde.so"
 ln -s libmde.so "$work/libmde.so.0"
 
-say 'Compiling examples/c/collect.c'
-"$cc" -std=c99 -O2 -Wall -Wextra -I include examples/c/collect.c -L "$work" -lmde -pthread \
-    -Wl,-rpath,"$work" -o "$work/collect"
+say 'Compiling examples/c/collect.c and examples/c/fetch.c'
+for program in collect fetch; do
+    "$cc" -std=c99 -O2 -Wall -Wextra -I include "examples/c/$program.c" examples/c/tool.c -L "$work" -lmde -pthread \
+        -Wl,-rpath,"$work" -o "$work/$program"
+done
 
 if [ -n "$real" ]; then
+    # The one call that does everything: after an interruption this script may be started again, and carries on.
     export MDE_COMMENT=${MDE_COMMENT:-"examples/demo.sh of mde"}
-    say "Collecting from $MDE_MACHINE_ID through Defender for Endpoint"
-    "$work/collect" --log debug
+    say "Fetching an investigation package of $MDE_MACHINE_ID through Defender for Endpoint"
+    cd "$here"
+    "$work/fetch" --out "${MDE_OUT:-.}"
     exit
 fi
 
 say 'Building and starting the simulator'
 cargo build --quiet -p mde-simulator
-"$target/debug/mde-simulator" --listen 127.0.0.1:0 --port-file "$work/port" >"$work/simulator.log" 2>&1 &
+# A collection of about a minute in a few seconds, and a package that takes a few more.
+"$target/debug/mde-simulator" --listen 127.0.0.1:0 --port-file "$work/port" --time-scale 10 \
+    --package-bytes 24000000 --download-rate 8000000 >"$work/simulator.log" 2>&1 &
 simulator=$!
 for _ in $(seq 100); do
     [ -s "$work/port" ] && break
@@ -83,13 +93,22 @@ echo "listening on $url"
 
 # The first of the simulator's machines, device-0001.contoso.example; the same at every start.
 machine=b9ecb316f7bbc6a1b745800a82ea6c0d4f8f8d17
-
-say "Collecting an investigation package from $machine"
 # The simulator's own tenant, application and secret: see examples/simulator/README.md.
-MDE_CLIENT_SECRET='sim8Q~not+a/real=secret&100%' "$work/collect" \
-    --tenant 9d4b7c1e-2f60-4a85-8c3d-51e0a7b6f924 \
-    --client 3a8f5d02-6b7c-4e19-9f48-c2d1708be563 \
-    --option api_url="$url" --option login_url="$url" \
-    --machine "$machine" \
-    --comment "${MDE_COMMENT:-suspicious sign-ins, case 4711}" \
-    --log debug
+export MDE_CLIENT_SECRET='sim8Q~not+a/real=secret&100%'
+service=(
+    --tenant 9d4b7c1e-2f60-4a85-8c3d-51e0a7b6f924
+    --client 3a8f5d02-6b7c-4e19-9f48-c2d1708be563
+    --option api_url="$url" --option login_url="$url"
+    --machine "$machine"
+    --comment "${MDE_COMMENT:-suspicious sign-ins, case 4711}"
+)
+
+say "collect: asking for an investigation package of $machine"
+"$work/collect" "${service[@]}" --log debug
+
+# It finds that collection and starts no other. Alone it would have asked for one itself.
+say 'fetch: waiting for that collection, downloading and checking its package'
+"$work/fetch" "${service[@]}" --out "$work/case-4711.zip" --option poll_interval_ms=1000
+
+say 'What sha256sum says about the file'
+(cd "$work" && sha256sum case-4711.zip)

@@ -1,12 +1,21 @@
 /*
- * mde.h: collect investigation packages through Microsoft Defender for Endpoint.
+ * mde.h: fetch investigation packages through Microsoft Defender for Endpoint.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  *
  * What it is. A library for security agents and tools that must collect forensic evidence through
- * Defender for Endpoint. mde_collect_package() asks the service to collect an investigation package from a
- * device. Every function blocks the calling thread and can be interrupted from any other. There is no
- * daemon, no background thread, no configuration file, no signal handler, and nothing is printed.
+ * Defender for Endpoint. One call, mde_fetch_package(), asks the service for an investigation package of a
+ * device, waits for it, downloads it and checks it; interrupted, by whatever it was, the same call carries
+ * on. The steps of a package's life are there one by one, too:
+ *
+ *     mde_find_machines()     which device it is, and what may keep it from answering
+ *     mde_collect_package()   asks for a package; mde_cancel_action() takes that back
+ *     mde_wait_action()       waits for it; mde_get_action() and mde_list_actions() look once
+ *     mde_download_package()  brings it to disk, whole and checked, or not at all
+ *     mde_inspect_package()   checks a package on disk again, and lists what is in it
+ *
+ * Every function blocks the calling thread and can be interrupted from any other. There is no daemon, no
+ * background thread, no configuration file, no signal handler, and nothing is printed.
  *
  *     mde_options *options = mde_options_new();
  *     mde_client *client = NULL;
@@ -16,7 +25,8 @@
  *     mde_options_set(options, "client_secret", secret, NULL);
  *     if (mde_client_new(options, &client, &json) == MDE_OK) {
  *         mde_string_free(json);
- *         int32_t status = mde_collect_package(client, machine, "case 4711", NULL, &json);
+ *         int32_t status = mde_fetch_package(client, machine, "case 4711", "4711.zip",
+ *                                            NULL, NULL, NULL, &json);
  *         printf("%d %s\n", (int)status, json);
  *     }
  *     mde_string_free(json);
@@ -33,10 +43,15 @@
  * once. mde_options is used by one thread at a time. No handle may be freed while another thread is
  * inside a call that uses it: end the calls first, with mde_client_shutdown() or mde_cancel_trigger().
  * The only state of the process is the rate limiter (clients with the same tenant and application share
- * one), the tokens (clients that sign in alike share one, which goes with the last of them) and the log
- * callback. A host name that must be looked up is looked up on a short-lived thread,
- * because the system's resolver cannot be interrupted; there is at most one per client and name, and it
- * ends by itself. A thread that calls needs 128 KiB of stack.
+ * one), the tokens (clients that sign in alike share one, which goes with the last of them), the list of who
+ * waits for which action, and the log callback. A host name that must be looked up is looked up on a
+ * short-lived thread, because the system's resolver cannot be interrupted; there is at most one per client
+ * and name, and it ends by itself. A thread that calls needs 128 KiB of stack.
+ *
+ * Stopping. Every wait ends, wherever the call is: by mde_cancel_trigger(), by the deadline of the cancel
+ * handle, by mde_client_shutdown(), and by the option timeout_ms, or wait_timeout_ms in the calls that last
+ * (mde_wait_action, mde_download_package, mde_fetch_package). These last ones also end when their progress
+ * callback says so. None of them ends the collection itself: mde_cancel_action() does.
  *
  * Ownership. What a function whose name ends in _new gives out is freed with the _free of the same
  * object; strings are freed with mde_string_free(), never with free(). Freeing NULL does nothing. Inputs
@@ -45,6 +60,11 @@
  *
  * Pointers. Every pointer is checked for NULL; a required one that is NULL gives MDE_ERR_NULL and a message
  * that names the argument. cancel and out_json may always be NULL. All other pointers must be valid.
+ *
+ * Files. mde_download_package() and mde_fetch_package() write to their `path` and, until they are through,
+ * to files beside it that begin with its name (in a folder, also with the device's id) and that only their
+ * owner can read. The option quota_file names another one. Nothing else is written, and a file that is
+ * there already is never replaced.
  *
  * Encoding. Strings are NUL-terminated UTF-8, paths included, on every system. Invalid UTF-8 gives
  * MDE_ERR_UTF8.
@@ -72,11 +92,13 @@
  * the sign-in request inside the HTTP library are out of reach; access tokens do not pass through it.
  *
  * Environment. Variables are looked at while a client is made, and only there: for a proxy (used with
- * proxy=env alone), and on Linux for the certificate store (SSL_CERT_FILE, SSL_CERT_DIR).
+ * proxy=env alone), on Linux for the certificate store (SSL_CERT_FILE, SSL_CERT_DIR), and for
+ * auth=workload_identity and managed identities (docs/options.md names them).
  *
  * Fork. A client belongs to the process that made it: in a forked child its calls return MDE_ERR_FORKED at
- * once, without touching the parent's connections; make a new client, and new cancel handles, there. The limiter of a child starts
- * empty, so parent and child together may exceed the quota, unless they share a quota_file.
+ * once, without touching the parent's connections; make a new client, and new cancel handles, there. The
+ * limiter of a child starts empty, so parent and child together may exceed the quota, unless they share a
+ * quota_file.
  *
  * Unload. The library stays loaded once it is loaded (-z nodelete; on Windows do not call FreeLibrary).
  *
@@ -260,11 +282,18 @@ typedef int32_t (*mde_token_fn)(void *user_data, const char *scope, mde_token *s
  * called the operation, at most ten times a second. Any other result than 0 ends the operation with
  * MDE_ERR_CANCELLED. It may use this library, other than to free or shut down the client. It must not throw
  * or longjmp. `stage` says what the event is about, and which members it has:
- * {"stage":"collect","action_id":"…","adopted":false};
- * {"stage":"wait","action_id":"…","status":"InProgress","elapsed_ms":61000,"next_poll_ms":15000};
- * {"stage":"download","action_id":"…","bytes":1048576,"total":7340032,"bytes_per_second":524288};
- * {"stage":"verify","action_id":"…","bytes":1048576,"total":7340032}.
- * `status` is absent while the service does not show the action yet, `total` when the host did not tell it.
+ *
+ *  {"stage":"collect","action_id":"…","adopted":false}
+ *  {"stage":"wait","action_id":"…","status":"InProgress","elapsed_ms":61000,"next_poll_ms":15000}
+ *  {"stage":"download","action_id":"…","bytes":1048576,"total":7340032,"bytes_per_second":524288}
+ *  {"stage":"verify","action_id":"…","bytes":1048576,"total":7340032}
+ *
+ * "collect" comes once, from mde_fetch_package alone; `adopted` is as in its document. "wait" comes at each look:
+ * `elapsed_ms` is the time since this call began to wait, `next_poll_ms` that until the next look, 0 after the
+ * last; `status` is absent while the service does not show the action yet. `bytes` of "download" is what is on
+ * disk, what an earlier call left there included; `total` is absent when the host did not tell it;
+ * `bytes_per_second` is the rate of late. "verify" comes whenever a file is read through: the package at the
+ * end, and what an earlier call left at the beginning.
  * Readers must ignore members and stages they do not know.
  */
 typedef int32_t (*mde_progress_fn)(void *user_data, const char *event_json);
@@ -421,7 +450,7 @@ MDE_API void mde_cancel_trigger(const mde_cancel *cancel);
 MDE_API void mde_cancel_free(mde_cancel *cancel);
 
 /**
- * Asks the service to collect an investigation package from a device: the main job.
+ * Asks the service to collect an investigation package from a device, and returns as soon as it has agreed.
  *
  * `machine_id`: the device id, 40 hexadecimal digits. Other ids that the service takes in its place, such
  * as the Entra device id, are passed on.
@@ -450,9 +479,9 @@ int32_t mde_collect_package(const mde_client *client,
  * Reads one machine action.
  *
  * `action_id`: its GUID. On MDE_OK: {"action":{…}}. /action/status is "Pending" or "InProgress" and, in the
- * end, "Succeeded", "Failed", "TimeOut" or "Cancelled"; an action that ended badly is still MDE_OK here. A
- * collection takes minutes, so ask every half minute or so: each time spends quota. MDE_ERR_NOT_FOUND: there is no such action (or, in
- * the first moments after its creation, not yet).
+ * end, "Succeeded", "Failed", "TimeOut" or "Cancelled"; an action that ended badly is still MDE_OK here. To
+ * learn of the end call mde_wait_action, which looks as seldom as it can: each look spends quota.
+ * MDE_ERR_NOT_FOUND: there is no such action (or, in the first moments after its creation, not yet).
  * Spends the quota "read". Needs the permission Machine.Read.All.
  * Source: Microsoft Defender for Endpoint, "Get machineAction API".
  */
@@ -615,19 +644,20 @@ int32_t mde_download_package(const mde_client *client,
                              char **out_json);
 
 /**
- * Collects a package from a device, waits for it, and downloads it: mde_collect_package, mde_wait_action and
- * mde_download_package under one deadline (wait_timeout_ms), one cancel handle and one stream of events.
+ * Collects a package from a device, waits for it, downloads and checks it: mde_collect_package, mde_wait_action
+ * and mde_download_package under one deadline (wait_timeout_ms), one cancel handle and one stream of events.
  *
  * `machine_id`, `comment`: as for mde_collect_package. `path`: as for mde_download_package. On MDE_OK:
  * {"package":{…},"action":{…},"adopted":false}, with `package` as from mde_download_package. `adopted` is true
  * when this call did not start the collection: one was running already, or an earlier call had started it.
  *
  * Wherever it was interrupted, by an error, its deadline, mde_cancel_trigger() or the end of the process, the same
- * call carries on from there and starts no second collection: a note beside the file, <path>.fetch.json (in a folder
- * <machine_id>.fetch.json), says how far the call before had come. It is removed at the end, and when the action
- * itself has failed, timed out or been cancelled, so that the next call starts another one. Once the file is
- * there, the same call gives the same answer again; choose another path for another package. (A folder gets a
- * new file each time, so only with the path of a file can a caller that missed the answer ask for it again.)
+ * call (the same device and path) carries on from there and starts no second collection: a note beside the file,
+ * <path>.fetch.json (in a folder <machine_id>.fetch.json), says how far the call before had come. It is removed
+ * at the end, and when the action itself has failed, timed out or been cancelled, so that the next call starts
+ * another one. Once the file is there, the same call gives the same answer again, with "existing":true; choose
+ * another path for another package. (A folder gets a new file each time, so only with the path of a file can a
+ * caller that missed the answer ask for it again.)
  *
  * Errors are those of the three; /error/stage says where it stopped. With "outcome":"unknown" it is not known
  * whether the collection was started; other than with mde_collect_package the same call may be repeated at once,

@@ -1,6 +1,8 @@
-//! The library as C programs meet it: the programs of `tests/c` and the example, against the release
+//! The library as C programs meet it: the programs of `tests/c` and the examples, against the release
 //! library. `tests/c_full.rs` runs them again under valgrind, with sanitizers, and statically linked.
 
+#[path = "c/fetching.rs"]
+mod fetching;
 #[path = "c/harness.rs"]
 mod harness;
 #[path = "c/scenarios.rs"]
@@ -87,4 +89,29 @@ fn the_example_explains_its_usage() {
 #[test]
 fn the_example_can_be_interrupted() {
     scenarios::example_can_be_interrupted(How::Plain);
+}
+
+#[test]
+fn the_example_fetches() {
+    fetching::succeeds(How::Plain);
+}
+
+#[test]
+fn the_example_fails_helpfully_to_fetch() {
+    fetching::fails_helpfully(How::Plain);
+}
+
+#[test]
+fn the_example_carries_on_with_a_fetch() {
+    fetching::carries_on(How::Plain);
+}
+
+#[test]
+fn the_example_explains_how_to_fetch() {
+    fetching::explains_its_usage(How::Plain);
+}
+
+#[test]
+fn the_example_draws_on_a_terminal() {
+    fetching::draws_on_a_terminal(How::Plain);
 }

@@ -1,6 +1,8 @@
 //! The C programs again, in the slow ways. All tests are in one module, so that `tests/run.sh core` can
 //! leave them out with `--skip full::`; a plain `cargo test` runs them.
 
+#[path = "c/fetching.rs"]
+mod fetching;
 #[path = "c/harness.rs"]
 mod harness;
 #[path = "c/scenarios.rs"]
@@ -10,7 +12,7 @@ mod full {
     /// Forked children are left out: valgrind would judge the parent's memory twice.
     mod valgrind {
         use crate::harness::How::{Valgrind, ValgrindForTls};
-        use crate::scenarios;
+        use crate::{fetching, scenarios};
 
         #[test]
         fn null_arguments() {
@@ -35,11 +37,19 @@ mod full {
             scenarios::example_explains_its_usage(Valgrind);
             scenarios::example_can_be_interrupted(Valgrind);
         }
+
+        #[test]
+        fn the_example_that_fetches() {
+            fetching::succeeds(Valgrind);
+            fetching::fails_helpfully(Valgrind);
+            fetching::carries_on(Valgrind);
+            fetching::explains_its_usage(Valgrind);
+        }
     }
 
     mod sanitizers {
         use crate::harness::How::Sanitized;
-        use crate::scenarios;
+        use crate::{fetching, scenarios};
 
         #[test]
         fn null_arguments() {
@@ -63,6 +73,14 @@ mod full {
             scenarios::example_fails_helpfully(Sanitized);
             scenarios::example_explains_its_usage(Sanitized);
             scenarios::example_can_be_interrupted(Sanitized);
+        }
+
+        #[test]
+        fn the_example_that_fetches() {
+            fetching::succeeds(Sanitized);
+            fetching::fails_helpfully(Sanitized);
+            fetching::carries_on(Sanitized);
+            fetching::explains_its_usage(Sanitized);
         }
     }
 

@@ -9,19 +9,20 @@ use super::progress::{mde_progress_fn, sink};
 use super::ptr;
 use crate::{Cancel, Client, OnProgress};
 
-/// Collects a package from a device, waits for it, and downloads it: mde_collect_package, mde_wait_action and
-/// mde_download_package under one deadline (wait_timeout_ms), one cancel handle and one stream of events.
+/// Collects a package from a device, waits for it, downloads and checks it: mde_collect_package, mde_wait_action
+/// and mde_download_package under one deadline (wait_timeout_ms), one cancel handle and one stream of events.
 ///
 /// `machine_id`, `comment`: as for mde_collect_package. `path`: as for mde_download_package. On MDE_OK:
 /// {"package":{…},"action":{…},"adopted":false}, with `package` as from mde_download_package. `adopted` is true
 /// when this call did not start the collection: one was running already, or an earlier call had started it.
 ///
 /// Wherever it was interrupted, by an error, its deadline, mde_cancel_trigger() or the end of the process, the same
-/// call carries on from there and starts no second collection: a note beside the file, <path>.fetch.json (in a folder
-/// <machine_id>.fetch.json), says how far the call before had come. It is removed at the end, and when the action
-/// itself has failed, timed out or been cancelled, so that the next call starts another one. Once the file is
-/// there, the same call gives the same answer again; choose another path for another package. (A folder gets a
-/// new file each time, so only with the path of a file can a caller that missed the answer ask for it again.)
+/// call (the same device and path) carries on from there and starts no second collection: a note beside the file,
+/// <path>.fetch.json (in a folder <machine_id>.fetch.json), says how far the call before had come. It is removed
+/// at the end, and when the action itself has failed, timed out or been cancelled, so that the next call starts
+/// another one. Once the file is there, the same call gives the same answer again, with "existing":true; choose
+/// another path for another package. (A folder gets a new file each time, so only with the path of a file can a
+/// caller that missed the answer ask for it again.)
 ///
 /// Errors are those of the three; /error/stage says where it stopped. With "outcome":"unknown" it is not known
 /// whether the collection was started; other than with mde_collect_package the same call may be repeated at once,

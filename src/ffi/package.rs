@@ -9,7 +9,7 @@ use super::ptr;
 use crate::service::model::document;
 use crate::{Cancel, Client, MachineAction};
 
-/// Asks the service to collect an investigation package from a device: the main job.
+/// Asks the service to collect an investigation package from a device, and returns as soon as it has agreed.
 ///
 /// `machine_id`: the device id, 40 hexadecimal digits. Other ids that the service takes in its place, such
 /// as the Entra device id, are passed on.
@@ -48,9 +48,9 @@ pub unsafe extern "C" fn mde_collect_package(
 /// Reads one machine action.
 ///
 /// `action_id`: its GUID. On MDE_OK: {"action":{…}}. /action/status is "Pending" or "InProgress" and, in the
-/// end, "Succeeded", "Failed", "TimeOut" or "Cancelled"; an action that ended badly is still MDE_OK here. A
-/// collection takes minutes, so ask every half minute or so: each time spends quota. MDE_ERR_NOT_FOUND: there is no such action (or, in
-/// the first moments after its creation, not yet).
+/// end, "Succeeded", "Failed", "TimeOut" or "Cancelled"; an action that ended badly is still MDE_OK here. To
+/// learn of the end call mde_wait_action, which looks as seldom as it can: each look spends quota.
+/// MDE_ERR_NOT_FOUND: there is no such action (or, in the first moments after its creation, not yet).
 /// Spends the quota "read". Needs the permission Machine.Read.All.
 /// Source: Microsoft Defender for Endpoint, "Get machineAction API".
 #[unsafe(no_mangle)]

@@ -10,11 +10,18 @@ use crate::Event;
 /// called the operation, at most ten times a second. Any other result than 0 ends the operation with
 /// MDE_ERR_CANCELLED. It may use this library, other than to free or shut down the client. It must not throw
 /// or longjmp. `stage` says what the event is about, and which members it has:
-/// {"stage":"collect","action_id":"…","adopted":false};
-/// {"stage":"wait","action_id":"…","status":"InProgress","elapsed_ms":61000,"next_poll_ms":15000};
-/// {"stage":"download","action_id":"…","bytes":1048576,"total":7340032,"bytes_per_second":524288};
-/// {"stage":"verify","action_id":"…","bytes":1048576,"total":7340032}.
-/// `status` is absent while the service does not show the action yet, `total` when the host did not tell it.
+///
+///  {"stage":"collect","action_id":"…","adopted":false}
+///  {"stage":"wait","action_id":"…","status":"InProgress","elapsed_ms":61000,"next_poll_ms":15000}
+///  {"stage":"download","action_id":"…","bytes":1048576,"total":7340032,"bytes_per_second":524288}
+///  {"stage":"verify","action_id":"…","bytes":1048576,"total":7340032}
+///
+/// "collect" comes once, from mde_fetch_package alone; `adopted` is as in its document. "wait" comes at each look:
+/// `elapsed_ms` is the time since this call began to wait, `next_poll_ms` that until the next look, 0 after the
+/// last; `status` is absent while the service does not show the action yet. `bytes` of "download" is what is on
+/// disk, what an earlier call left there included; `total` is absent when the host did not tell it;
+/// `bytes_per_second` is the rate of late. "verify" comes whenever a file is read through: the package at the
+/// end, and what an earlier call left at the beginning.
 /// Readers must ignore members and stages they do not know.
 pub type mde_progress_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, event_json: *const c_char) -> i32>;

@@ -73,24 +73,27 @@ pub fn panics() {
     passes(finished);
 }
 
-/// `examples/c/collect.c`, and how to call it.
-struct Example {
-    program: Program,
-    how: How,
-    service: Service,
+/// A program of `examples/c`, and how to call it.
+pub struct Example {
+    pub program: Program,
+    pub how: How,
+    pub service: Service,
 }
 
 impl Example {
-    fn new(how: How, config: Config) -> Example {
-        Example {
-            program: compile(&["examples/c/collect.c"], how),
-            how,
-            service: Service::start(config),
-        }
+    #[track_caller]
+    pub fn new(how: How, config: Config) -> Example {
+        Example::of("examples/c/collect.c", how, config)
+    }
+
+    #[track_caller]
+    pub fn of(source: &str, how: How, config: Config) -> Example {
+        let program = compile(&[source, "examples/c/tool.c"], how);
+        Example { program, how, service: Service::start(config) }
     }
 
     /// Everything but the device, with the secret in the environment.
-    fn command(&self) -> Command {
+    pub fn command(&self) -> Command {
         let mut command = start(&self.program, self.how);
         let url = self.service.sim.api_url();
         command
@@ -99,20 +102,21 @@ impl Example {
             .args(["--option", &format!("login_url={url}")])
             .args(["--comment", "case 4711"])
             .env("MDE_CLIENT_SECRET", DEFAULT_SECRET);
-        for name in ["MDE_TENANT_ID", "MDE_CLIENT_ID", "MDE_MACHINE_ID", "MDE_COMMENT", "MDE_CLOUD"]
-        {
-            command.env_remove(name);
+        let settings = ["TENANT_ID", "CLIENT_ID", "MACHINE_ID", "COMMENT", "CLOUD", "OUT"];
+        for name in settings {
+            command.env_remove(format!("MDE_{name}"));
         }
         command
     }
 
-    fn machine(&self, n: usize) -> String {
+    pub fn machine(&self, n: usize) -> String {
         self.service.sim.machine_id(n)
     }
 }
 
+/// Fails with the whole text when it lacks a part.
 #[track_caller]
-fn has(text: &str, part: &str) {
+pub fn has(text: &str, part: &str) {
     assert!(text.contains(part), "no `{part}` in\n{text}");
 }
 
@@ -201,10 +205,11 @@ pub fn example_fails_helpfully(how: How) {
 #[track_caller]
 pub fn example_explains_its_usage(how: How) {
     let example = Example::new(how, Config::default());
-    let wrong: [(&[&str], &str); 10] = [
+    let wrong: [(&[&str], &str); 11] = [
         (&[], "no device: give --machine or set MDE_MACHINE_ID"),
         (&["--machine"], "a value must follow --machine"),
         (&["--nonsense", "x"], "unknown argument: --nonsense"),
+        (&["--machine", "m", "--out", "x"], "unknown argument: --out"),
         (&["--machine", "m", "--log", "loud"], "error, warn, info or debug, not loud"),
         (&["--machine", "m", "--option", "timeout_ms"], "wants NAME=VALUE"),
         (&["--machine", "m", "--option", "nonsense=1"], "option `nonsense` is unknown"),
@@ -225,25 +230,26 @@ pub fn example_explains_its_usage(how: How) {
     has(&version.stdout, concat!("mde ", env!("CARGO_PKG_VERSION"), " (ABI "));
 }
 
+/// Ctrl-C, as soon as something is the case.
+#[track_caller]
+pub fn interrupt(pid: u32, when: impl Fn() -> bool) {
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !when() && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    run(Command::new("sh").args(["-c", &format!("kill -INT {pid}")])).expect(0);
+}
+
 /// Ctrl-C ends a call that the service never answers.
 #[track_caller]
 pub fn example_can_be_interrupted(how: How) {
     let example = Example::new(how, Config::default());
     let machine = example.service.stalled_machine();
     let mut command = example.command();
-    let interrupt = |pid: u32| {
-        let patience = Instant::now() + Duration::from_secs(60);
-        let under_way = || {
-            let requests = example.service.sim.requests();
-            requests.iter().any(|request| request.path.contains(&machine))
-        };
-        while !under_way() && Instant::now() < patience {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        run(Command::new("sh").args(["-c", &format!("kill -INT {pid}")])).expect(0);
-    };
+    let under_way = || example.service.sim.requests().iter().any(|it| it.path.contains(&machine));
     let limit = Duration::from_secs(30);
-    let finished = run_with(command.args(["--machine", &machine]), limit, interrupt).expect(1);
+    let command = command.args(["--machine", &machine]);
+    let finished = run_with(command, limit, |pid| interrupt(pid, under_way)).expect(1);
     has(&finished.stderr, "collect: collecting: cancelled (83): ");
     has(&finished.stderr, "before trying again");
 }

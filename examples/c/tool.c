@@ -1,0 +1,340 @@
+/*
+ * tool.c: settings, text on a terminal, Ctrl-C. See tool.h.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "tool.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_SECRET 4096
+
+/* ---- the command line ------------------------------------------------------------------------- */
+
+static int usage_error(const struct settings *s, const char *problem, const char *what) {
+    fprintf(stderr, "%s: %s%s (see %s --help)\n", s->program, problem, what, s->program);
+    return EXIT_USAGE;
+}
+
+/* Empty variables count as not set, as in most tools. */
+static const char *from_environment(const char *name) {
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+/* Finds the setting that `--name` fills; NULL when there is no such option. */
+static const char **setting(struct settings *s, const char *name, size_t length) {
+    const struct {
+        const char *name;
+        const char **place;
+    } known[] = {
+        {"--tenant", &s->tenant},   {"--client", &s->client},   {"--secret-file", &s->secret_file},
+        {"--cloud", &s->cloud},     {"--machine", &s->machine}, {"--comment", &s->comment},
+        {"--log", &s->log},         {"--option", s->options + s->option_count},
+        {"--out", s->out != NULL ? &s->out : NULL},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strlen(known[i].name) == length && strncmp(name, known[i].name, length) == 0) {
+            return known[i].place;
+        }
+    }
+    return NULL;
+}
+
+/* Accepts `--name value` and `--name=value`. Returns an exit code, or -1 to go on. */
+static int parse(struct settings *s, int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        const char *argument = argv[i];
+        if (strcmp(argument, "--help") == 0) {
+            fputs(s->usage, stdout);
+            return EXIT_DONE;
+        }
+        if (strcmp(argument, "--version") == 0) {
+            printf("mde %s (ABI %u)\n", mde_version(), (unsigned)mde_abi_version());
+            return EXIT_DONE;
+        }
+        if (strcmp(argument, "--json") == 0) {
+            s->json = 1;
+            continue;
+        }
+        size_t length = strcspn(argument, "=");
+        int is_option = length == strlen("--option") && strncmp(argument, "--option", length) == 0;
+        if (is_option && s->option_count == MAX_OPTIONS) {
+            return usage_error(s, "too many of --option", "");
+        }
+        const char **place = setting(s, argument, length);
+        if (place == NULL) {
+            return usage_error(s, "unknown argument: ", argument);
+        }
+        if (argument[length] == '=') {
+            *place = argument + length + 1;
+        } else if (i + 1 < argc) {
+            *place = argv[++i];
+        } else {
+            return usage_error(s, "a value must follow ", argument);
+        }
+        s->option_count += is_option ? 1 : 0;
+    }
+    if (s->machine == NULL) {
+        return usage_error(s, "no device: give --machine or set MDE_MACHINE_ID", "");
+    }
+    if (s->comment == NULL) {
+        return usage_error(s, "no reason: give --comment or set MDE_COMMENT", "");
+    }
+    return -1;
+}
+
+/* The MDE_LOG_ number of a level's name; -1 when there is none. */
+static int32_t log_level(const char *name) {
+    static const char *const names[] = {"off", "error", "warn", "info", "debug"};
+    for (int32_t level = MDE_LOG_OFF; level <= MDE_LOG_DEBUG; level++) {
+        if (strcmp(name, names[level]) == 0) {
+            return level;
+        }
+    }
+    return -1;
+}
+
+static void log_line(void *user_data, int32_t level, const char *message) {
+    static const char *const names[] = {"", "error", "warn", "info", "debug"};
+    (void)user_data;
+    int known = level >= MDE_LOG_ERROR && level <= MDE_LOG_DEBUG;
+    fprintf(stderr, "%-5s %s\n", known ? names[level] : "log", message);
+}
+
+int settings_read(struct settings *s, int argc, char **argv) {
+    /* With a library of another ABI no further function may be called. */
+    if (mde_abi_version() != MDE_ABI_VERSION) {
+        fprintf(stderr, "%s: built for ABI %d of libmde, but found ABI %u (version %s)\n", s->program,
+                MDE_ABI_VERSION, (unsigned)mde_abi_version(), mde_version());
+        return EXIT_FAILED;
+    }
+    s->tenant = from_environment("MDE_TENANT_ID");
+    s->client = from_environment("MDE_CLIENT_ID");
+    s->cloud = from_environment("MDE_CLOUD");
+    s->machine = from_environment("MDE_MACHINE_ID");
+    s->comment = from_environment("MDE_COMMENT");
+    int code = parse(s, argc, argv);
+    if (code >= 0 || s->log == NULL) {
+        return code;
+    }
+    int32_t level = log_level(s->log);
+    if (level < 0) {
+        return usage_error(s, "--log wants error, warn, info or debug, not ", s->log);
+    }
+    mde_log_set(log_line, NULL, level);
+    return -1;
+}
+
+/* ---- options ---------------------------------------------------------------------------------- */
+
+/* Sets one option. Returns an exit code after saying what is wrong, or -1 to go on. */
+static int set_option(const struct settings *s, mde_options *options, const char *name, const char *value) {
+    char *json = NULL;
+    int code = -1;
+    int32_t status = mde_options_set(options, name, value, &json);
+    if (status != MDE_OK) {
+        report(s, "reading the options", status, json);
+        code = EXIT_USAGE;
+    }
+    mde_string_free(json);
+    return code;
+}
+
+/* `--option name=value`, split. Secrets are refused here for the reason that --help gives. */
+static int set_pair(const struct settings *s, mde_options *options, const char *pair) {
+    static const char *const secret[] = {"client_secret", "access_token", "certificate_password"};
+    char name[64];
+    size_t length = strcspn(pair, "=");
+    if (pair[length] != '=' || length >= sizeof name) {
+        return usage_error(s, "--option wants NAME=VALUE, not ", pair);
+    }
+    memcpy(name, pair, length);
+    name[length] = '\0';
+    for (size_t i = 0; i < sizeof secret / sizeof secret[0]; i++) {
+        if (strcmp(name, secret[i]) == 0) {
+            return usage_error(s, "secrets do not belong on a command line: ", name);
+        }
+    }
+    return set_option(s, options, name, pair + length + 1);
+}
+
+/* A plain memset before the end of a buffer's life may be removed by the compiler. */
+static void wipe(char *buffer, size_t size) {
+    volatile char *at = buffer;
+    while (size-- > 0) {
+        *at++ = 0;
+    }
+}
+
+/* The secret from a file: its first line. */
+static int set_secret_from_file(const struct settings *s, mde_options *options) {
+    char secret[MAX_SECRET];
+    FILE *file = fopen(s->secret_file, "r");
+    if (file == NULL) {
+        return usage_error(s, "cannot open the file of --secret-file: ", s->secret_file);
+    }
+    /* Unbuffered, so that no copy of the secret stays behind in the stream's buffer. */
+    setvbuf(file, NULL, _IONBF, 0);
+    int code;
+    if (fgets(secret, sizeof secret, file) == NULL) {
+        code = usage_error(s, "the file of --secret-file is empty or cannot be read: ", s->secret_file);
+    } else {
+        secret[strcspn(secret, "\r\n")] = '\0';
+        code = set_option(s, options, "client_secret", secret);
+    }
+    wipe(secret, sizeof secret);
+    fclose(file);
+    return code;
+}
+
+static int set_all(const struct settings *s, mde_options *options) {
+    const struct {
+        const char *name;
+        const char *value;
+    } plain[] = {
+        {"tenant_id", s->tenant},
+        {"client_id", s->client},
+        {"cloud", s->cloud},
+        {"client_secret", s->secret_file == NULL ? from_environment("MDE_CLIENT_SECRET") : NULL},
+    };
+    int code = -1;
+    for (size_t i = 0; code < 0 && i < sizeof plain / sizeof plain[0]; i++) {
+        if (plain[i].value != NULL) {
+            code = set_option(s, options, plain[i].name, plain[i].value);
+        }
+    }
+    if (code < 0 && s->secret_file != NULL) {
+        code = set_secret_from_file(s, options);
+    }
+    for (size_t i = 0; code < 0 && i < s->option_count; i++) {
+        code = set_pair(s, options, s->options[i]);
+    }
+    return code;
+}
+
+int settings_client(const struct settings *s, mde_client **client) {
+    char *json = NULL;
+    mde_options *options = mde_options_new();
+    int code = set_all(s, options);
+    if (code < 0) {
+        int32_t status = mde_client_new(options, client, &json);
+        if (status != MDE_OK) {
+            report(s, "checking the options", status, json);
+            code = EXIT_USAGE;
+        }
+    }
+    mde_string_free(json);
+    mde_options_free(options);
+    return code;
+}
+
+/* ---- documents and text ----------------------------------------------------------------------- */
+
+char *json_text(const char *json, const char *pointer) {
+    char *value = NULL;
+    mde_json_get(json, pointer, &value);
+    return value;
+}
+
+uint64_t json_number(const char *json, const char *pointer, uint64_t otherwise) {
+    char *text = json_text(json, pointer);
+    uint64_t number = text != NULL ? strtoull(text, NULL, 10) : otherwise;
+    mde_string_free(text);
+    return number;
+}
+
+int json_is_true(const char *json, const char *pointer) {
+    char *text = json_text(json, pointer);
+    int yes = text != NULL && strcmp(text, "true") == 0;
+    mde_string_free(text);
+    return yes;
+}
+
+void print_safely(FILE *out, const char *text) {
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+        if (*at == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f) {
+            /* The same once more, from U+0080 to U+009F: some terminals obey them, too. */
+            at++;
+            fputc(' ', out);
+        } else {
+            fputc(*at < 0x20 || *at == 0x7f ? ' ' : *at, out);
+        }
+    }
+}
+
+void print_value(FILE *out, const char *label, const char *json, const char *pointer) {
+    char *value = json_text(json, pointer);
+    if (value != NULL) {
+        fprintf(out, "%-12s ", label);
+        print_safely(out, value);
+        fputc('\n', out);
+    }
+    mde_string_free(value);
+}
+
+int report(const struct settings *s, const char *doing, int32_t status, const char *json) {
+    if (json == NULL) {
+        fprintf(stderr, "%s: %s: %s (%d)\n", s->program, doing, mde_status_name(status), (int)status);
+        return EXIT_FAILED;
+    }
+    char *message = json_text(json, "/error/message");
+    fprintf(stderr, "%s: %s: %s (%d): ", s->program, doing, mde_status_name(status), (int)status);
+    print_safely(stderr, message != NULL ? message : "no details");
+    fputc('\n', stderr);
+    mde_string_free(message);
+    print_value(stderr, "  request id", json, "/error/request_id");
+    print_value(stderr, "  action", json, "/error/action_id");
+    uint64_t wait = json_number(json, "/error/retry_after_ms", 0);
+    if (wait > 0) {
+        fprintf(stderr, "%-12s %.1f s\n", "  retry after", (double)wait / 1000.0);
+    }
+    return json_is_true(json, "/error/retryable") ? EXIT_LATER : EXIT_FAILED;
+}
+
+/* ---- Ctrl-C ----------------------------------------------------------------------------------- */
+
+/*
+ * mde_cancel_trigger() may not be called from a signal handler: it takes locks. So the signals are blocked
+ * everywhere, and one thread waits for them and triggers the handle like any other thread could.
+ */
+static struct {
+    sigset_t signals;
+    sigset_t mask_before;
+    const mde_cancel *cancel;
+    pthread_t thread;
+} interrupts;
+
+static void *wait_for_signals(void *unused) {
+    int number = 0;
+    while (sigwait(&interrupts.signals, &number) == 0 && number != SIGUSR1) {
+        mde_cancel_trigger(interrupts.cancel);
+    }
+    return unused;
+}
+
+int interrupts_start(const mde_cancel *cancel) {
+    interrupts.cancel = cancel;
+    sigemptyset(&interrupts.signals);
+    sigaddset(&interrupts.signals, SIGINT);
+    sigaddset(&interrupts.signals, SIGTERM);
+    /* Ours: ends the thread. */
+    sigaddset(&interrupts.signals, SIGUSR1);
+    if (pthread_sigmask(SIG_BLOCK, &interrupts.signals, &interrupts.mask_before) != 0) {
+        return -1;
+    }
+    if (pthread_create(&interrupts.thread, NULL, wait_for_signals, NULL) != 0) {
+        pthread_sigmask(SIG_SETMASK, &interrupts.mask_before, NULL);
+        return -1;
+    }
+    return 0;
+}
+
+void interrupts_stop(void) {
+    pthread_kill(interrupts.thread, SIGUSR1);
+    pthread_join(interrupts.thread, NULL);
+    pthread_sigmask(SIG_SETMASK, &interrupts.mask_before, NULL);
+}
