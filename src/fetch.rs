@@ -211,7 +211,8 @@ impl Spot {
         let path: &Path = self.path();
         match self.is_folder() {
             true => {
-                path.join(format!("{}.fetch.json", machine_id.get(..LONGEST).unwrap_or(machine_id)))
+                let id = machine_id.get(..LONGEST).unwrap_or(machine_id).to_ascii_lowercase();
+                path.join(format!("{id}.fetch.json"))
             }
             false => journal::suffixed(path, ".fetch.json"),
         }

@@ -17,8 +17,8 @@ use harness::{How, ROOT, Scratch, compile_with, release, run, start, tool};
 
 const HEADER: &str = include_str!("../include/mde.h");
 
-/// The longest the library may become: it goes into every host process. A seventh of it is the standard library's code to
-/// print backtraces, which nothing here ever calls and only a standard library of one's own build leaves out.
+/// The longest the library may become: it goes into every host process. An eighth of it is what the
+/// standard library brings along to print backtraces and to be fast, which only one's own build of it leaves out.
 const MAX_BYTES: u64 = 2_320_000;
 
 #[test]
