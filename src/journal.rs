@@ -26,12 +26,10 @@ pub(crate) fn write<T: Serialize>(path: &Path, note: &T) -> io::Result<()> {
         file.write_all(&text)?;
         file.sync_all()
     });
-    let replaced = written.and_then(|()| fs::rename(&beside, path)).and_then(|()| {
-        sync_folder_of(path);
-        Ok(())
-    });
-    if replaced.is_err() {
-        let _ = fs::remove_file(&beside);
+    let replaced = written.and_then(|()| fs::rename(&beside, path));
+    match replaced {
+        Ok(()) => sync_folder_of(path),
+        Err(_) => drop(fs::remove_file(&beside)),
     }
     replaced
 }
@@ -84,7 +82,7 @@ fn open(path: &Path) -> io::Result<File> {
     {
         use rustix::fs::OFlags;
         use std::os::unix::fs::OpenOptionsExt;
-        options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+        options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32);
     }
     above_standard(options.open(path)?)
 }

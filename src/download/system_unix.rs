@@ -39,7 +39,7 @@ pub(super) fn open_final(path: &Path) -> io::Result<File> {
 
 fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = options.custom_flags(flags.bits().cast_signed()).open(path);
+    let file = options.custom_flags(flags.bits() as i32).open(path);
     let file = file.map_err(|error| match rustix::io::Errno::from_io_error(&error) {
         Some(rustix::io::Errno::LOOP) => {
             io::Error::new(ErrorKind::InvalidInput, "it is a symbolic link")
