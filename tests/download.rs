@@ -185,7 +185,7 @@ fn a_package_arrives_whole_under_its_name_only() {
     });
     let package = outcome.ok()["package"].clone();
     let name = format!("{}_{id}.zip", package["computer_name"].as_str().unwrap());
-    assert_eq!(folder.names(), std::slice::from_ref(&name));
+    assert_eq!(folder.names(), [name.as_str()]);
     let path = folder.0.join(name);
     let content = fs::read(&path).unwrap();
     assert_eq!(package["path"], path.to_str().unwrap());

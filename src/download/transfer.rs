@@ -291,12 +291,13 @@ impl Transfer<'_, '_, '_, '_> {
             self.part.append(block).map_err(Ended::Final)?;
             filled = 0;
             told = Instant::now();
-            let bytes = self.part.length();
-            let bytes_per_second = self.rate.at(told, bytes);
-            let (action_id, total) = (self.action_id, self.part.notes().total);
-            self.reporter
-                .steady(told, || Event::Downloading { action_id, bytes, total, bytes_per_second })
-                .map_err(Ended::Final)?;
+            if self.reporter.is_wanted() {
+                let bytes = self.part.length();
+                let bytes_per_second = self.rate.at(told, bytes);
+                let (action_id, total) = (self.action_id, self.part.notes().total);
+                let event = || Event::Downloading { action_id, bytes, total, bytes_per_second };
+                self.reporter.steady(told, event).map_err(Ended::Final)?;
+            }
             match end {
                 None => {}
                 Some(Err(failure)) => return Err(lost(failure)),
