@@ -122,6 +122,11 @@ impl<'a, 'b> Reporter<'a, 'b> {
         Reporter { sink, last: None }
     }
 
+    /// Whether anybody listens.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.sink.is_some()
+    }
+
     /// A step: told always.
     pub(crate) fn step(&mut self, event: &Event<'_>) -> Result<()> {
         self.tell(Instant::now(), event)
