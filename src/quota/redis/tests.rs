@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::*;
+use crate::net::tls::Trust;
 use crate::quota::limits::Limits;
 
 #[path = "../../../tests/peers/redis_server.rs"]
@@ -14,7 +15,8 @@ use server::RedisServer;
 const COLLECT: Quota = Quota::Collect;
 
 fn ledger_at(url: &str, fallback: Fallback) -> RedisLedger {
-    let dialer = Dialer { tls: None, proxies: Arc::default(), lookups: Arc::default() };
+    let tls = Arc::new(Trust::new(Vec::new(), false).unwrap());
+    let dialer = Dialer { tls, proxies: Arc::default(), lookups: Arc::default() };
     let key = Key::new("127.0.0.1:8080", "Tenant", "app/1");
     RedisLedger::new(Target::parse(url).unwrap(), fallback, dialer, &key)
 }
