@@ -1,7 +1,31 @@
-/* Downloads one package: download API-URL ACTION-ID PATH CA-FILE */
+/*
+ * Downloads one package: download API-URL ACTION-ID PATH CA-FILE
+ *
+ * Prints how many seconds it took from the last byte on: checking the zip, flushing it to the disk, and its name.
+ */
+#define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
+#include <string.h>
+#include <time.h>
 
 #include "mde.h"
+
+static double now(void)
+{
+    struct timespec at;
+
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
+}
+
+static int32_t on_progress(void *user_data, const char *event_json)
+{
+    double *arrived = user_data;
+
+    if (*arrived == 0 && strstr(event_json, "\"stage\":\"verify\"") != NULL)
+        *arrived = now();
+    return 0;
+}
 
 static int failed(char *json)
 {
@@ -17,6 +41,7 @@ int main(int argc, char **argv)
     mde_options *options = mde_options_new();
     mde_client *client = NULL;
     char *json = NULL;
+    double arrived = 0;
     size_t i;
     int32_t status;
 
@@ -30,9 +55,10 @@ int main(int argc, char **argv)
     if (mde_client_new(options, &client, &json) != MDE_OK)
         return failed(json);
     mde_string_free(json);
-    status = mde_download_package(client, argv[2], argv[3], NULL, NULL, NULL, &json);
+    status = mde_download_package(client, argv[2], argv[3], on_progress, &arrived, NULL, &json);
     if (status != MDE_OK)
         return failed(json);
+    printf("%.3f\n", now() - arrived);
     mde_string_free(json);
     mde_client_free(client);
     mde_options_free(options);

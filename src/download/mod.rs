@@ -155,6 +155,7 @@ impl Job<'_> {
         loop {
             let Job { account, call, action_id, .. } = *self;
             transfer::run(account, call, action_id, part, reporter)?;
+            reporter.step(&Event::Verifying { action_id, bytes: 0, total: part.length() })?;
             let checked = check::verify(part.file(), part.length(), &mut self.watch(reporter));
             match checked {
                 Ok(contents) => return Ok(contents),
