@@ -1,12 +1,13 @@
-//! Collect investigation packages from devices through Microsoft Defender for Endpoint.
+//! Fetch investigation packages from devices through Microsoft Defender for Endpoint.
 //!
 //! The product is the C library (`libmde.so`, `mde.dll`, `include/mde.h`); this crate is what it is made
 //! of, and offers the same operations to Rust through [`Client`]. It blocks the calling thread, can be
 //! interrupted from any other, starts no background work, and keeps the service's quota exactly.
 //!
-//! One request is one straight line: `ffi` checks and copies → `client` → the step (`collect`,
-//! `actions`) → `service::endpoint` describes the request → `exchange` takes it through `token` (who asks),
-//! `quota` (whether it may go) and `net` (the wire) → `service::fault` or `service::model` reads the reply → JSON.
+//! One request is one straight line: `ffi` checks and copies → `client` → the step (`collect`, `wait`,
+//! `download` and the others; `fetch` strings them together) → `service::endpoint` describes the request →
+//! `exchange` takes it through `token` (who asks), `quota` (whether it may go) and `net` (the wire) →
+//! `service::fault` or `service::model` reads the reply → JSON.
 
 #![deny(unsafe_code)]
 

@@ -32,7 +32,7 @@ step() {
 tools() {
     local missing=() pair
     for pair in cc:gcc c++:g++ nm:binutils curl:curl kill:procps nginx:nginx-light node:nodejs npm:npm openssl:openssl \
-        python3:python3 strace:strace tinyproxy:tinyproxy-bin unshare:util-linux zip:zip; do
+        python3:python3 script:bsdutils strace:strace tinyproxy:tinyproxy-bin unshare:util-linux zip:zip; do
         PATH=$PATH:/usr/sbin type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
     [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)

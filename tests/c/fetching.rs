@@ -161,7 +161,9 @@ pub fn fails_helpfully(how: How) {
     assert!(!fetch.file().exists());
     sim.set(|b| b.package_fault = PackageFault::None);
 
-    let finished = run(fetch.command(0).args(["--out", "/nonexistent/package.zip"])).expect(1);
+    let mut command = fetch.example.command();
+    command.args(["--machine", &fetch.example.machine(0)]);
+    let finished = run(command.env("MDE_OUT", "/nonexistent/package.zip")).expect(1);
     has(&finished.stderr, "fetch: fetching: file (100): ");
     has(&finished.stderr, "/nonexistent");
 }
