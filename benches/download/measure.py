@@ -166,8 +166,8 @@ def main():
             place = ["--location", str(work / f"azurite-{scheme}"), "--blobPort", str(port)]
             start(["node", str(main_js), *options, *place, *more], port, stdout=subprocess.DEVNULL)
             blobs = ["node", str(given.blobs), f"{scheme}://127.0.0.1:{port}"]
-            subprocess.run([*blobs, "put", "c", "b", str(work / "www/package.zip")], check=True, env=environment)
-            link = subprocess.run([*blobs, "link", "c", "b", "36000"], check=True, capture_output=True, env=environment)
+            subprocess.run([*blobs, "put", "packages", "b", str(work / "www/package.zip")], check=True, env=environment)
+            link = subprocess.run([*blobs, "link", "packages", "b", "36000"], check=True, capture_output=True, env=environment)
             links.append(link.stdout.decode().strip())
             labels.append(f"Azurite, {'TLS' if scheme == 'https' else 'HTTP'}")
     curl, shell = shutil.which("curl"), shutil.which("sh")
