@@ -255,6 +255,82 @@ fn other_kinds_of_actions_are_waited_for_among_collections() {
     waiting.join().unwrap();
 }
 
+#[test]
+fn a_progress_callback_may_wait_itself_and_holds_up_nobody() {
+    let sim = taking(0.0, 2.0);
+    let client = Arc::new(client(&sim, &[QUICK]));
+    let (id, ended) = (started(&sim, &client), brought_in(&sim, "Succeeded"));
+    let (told, blocked) = std::sync::mpsc::channel();
+    let first = {
+        let (client, ended) = (Arc::clone(&client), ended.clone());
+        std::thread::spawn(move || {
+            let inner = Arc::clone(&client);
+            let mut nested = None;
+            let mut progress = |_| {
+                nested.get_or_insert_with(|| {
+                    let began = Instant::now();
+                    inner.wait(&ended).ok();
+                    told.send(()).unwrap();
+                    // Others do not wait for this.
+                    std::thread::sleep(Duration::from_millis(1_000));
+                    began.elapsed()
+                });
+                true
+            };
+            client.wait_until(&id, Some(&mut progress), None).ok();
+            nested.unwrap()
+        })
+    };
+    blocked.recv().unwrap();
+    let began = Instant::now();
+    client.wait(&ended).ok();
+    assert!(began.elapsed() < Duration::from_millis(700), "{:?}", began.elapsed());
+    let nested = first.join().unwrap();
+    assert!(nested < Duration::from_millis(1_700), "{nested:?}");
+}
+
+#[test]
+fn many_actions_of_other_kinds_do_not_hide_one() {
+    let sim = simulator();
+    let isolate = |status: &str| {
+        let action = sim.add_action(json!({"type": "Isolate", "status": status})).unwrap();
+        action["id"].as_str().unwrap().to_owned()
+    };
+    let client = Arc::new(client(&sim, &[QUICK, ("wait_timeout_ms", "4000")]));
+    let pending: Vec<_> = (0..14)
+        .map(|_| {
+            let (client, id) = (Arc::clone(&client), isolate("Pending"));
+            std::thread::spawn(move || client.wait(&id).error("deadline"))
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(300));
+    client.wait(&isolate("Succeeded")).ok();
+    for thread in pending {
+        assert_eq!(thread.join().unwrap()["action"]["status"], "Pending", "each was looked at");
+    }
+}
+
+#[test]
+fn one_clients_full_quota_is_not_the_others() {
+    let sim = taking(0.0, 1.0);
+    let options = [QUICK, ("quota_limits", "list=1/60")];
+    let hasty = Arc::new(client(&sim, &[&options[..], &[("quota", "fail")]].concat()));
+    let patient = client(&sim, &[QUICK]);
+    let ids: Vec<String> = (0..2)
+        .map(|n| {
+            let document = patient.collect(&sim.machine_id(n), "x").ok();
+            document["action"]["id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    hasty.list("").ok();
+    let (one, id) = (Arc::clone(&hasty), ids[0].clone());
+    let first = std::thread::spawn(move || one.wait(&id));
+    std::thread::sleep(Duration::from_millis(50));
+    patient.wait(&ids[1]).ok();
+    // That one has seen its action before the other came, so it may go on as well.
+    let _ = first.join().unwrap();
+}
+
 /// A thousand threads on a thousand actions: one list in an interval, and all learn the end in time.
 #[test]
 fn many_waiters_cost_one_request() {

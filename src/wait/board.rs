@@ -1,4 +1,7 @@
 //! Who waits for which action under one identity, and who of them looks for all.
+//!
+//! Whoever takes in news passes the looking on first: what the host does in its callback, and for how long, is
+//! nobody else's concern, and the callback itself may wait for an action.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -8,9 +11,9 @@ use parking_lot::Mutex;
 
 use super::{look, pace};
 use crate::Error;
+use crate::account::Account;
 use crate::call::Signal;
 use crate::per_process::PerProcess;
-use crate::quota::registry::Key;
 use crate::service::model::{ActionStatus, MachineAction};
 
 /// All waits of the process under one identity.
@@ -32,6 +35,8 @@ struct State {
 #[derive(Debug)]
 struct Entry {
     number: u64,
+    /// Whose call it is. What keeps one client from looking may not keep others from it.
+    client: usize,
     action_id: String,
     signal: Arc<Signal>,
     interval: Duration,
@@ -41,7 +46,11 @@ struct Entry {
     since: Instant,
     state: Option<ActionStatus>,
     created: Option<SystemTime>,
+    /// When it was last read alone, because the list does not show it.
+    read: Option<Instant>,
     news: Option<News>,
+    /// It takes in its news, which may call back into the host and last: it cannot look meanwhile.
+    is_busy: bool,
 }
 
 /// An action that somebody waits for.
@@ -50,6 +59,18 @@ pub(super) struct Wanted {
     pub number: u64,
     pub action_id: String,
     pub created: Option<SystemTime>,
+    /// Whether it is time to look at this one, and not only at others.
+    pub is_due: bool,
+    pub read: Option<Instant>,
+}
+
+/// What a look has shown of one of them.
+#[derive(Debug)]
+pub(super) struct Sight {
+    pub number: u64,
+    pub news: News,
+    /// The list did not show it.
+    pub was_read: bool,
 }
 
 /// What a look at an action has shown.
@@ -72,24 +93,29 @@ pub(super) enum Turn {
     Sleep(Option<Instant>),
 }
 
-static BOARDS: PerProcess<Mutex<BTreeMap<Key, Weak<Board>>>> = PerProcess::new();
+/// By token cache, which stands for the identity and the way to the authority, and address of the service.
+type Boards = BTreeMap<(usize, String), Weak<Board>>;
+
+static BOARDS: PerProcess<Mutex<Boards>> = PerProcess::new();
 
 impl Board {
-    /// The board of an identity.
-    pub(super) fn of(key: &Key) -> Arc<Board> {
+    /// The board of those who ask the same service as the same identity.
+    pub(super) fn of(account: &Account) -> Arc<Board> {
+        let key = (account.tokens.number(), account.api.as_str().to_owned());
         let mut boards = BOARDS.get().lock();
-        if let Some(board) = boards.get(key).and_then(Weak::upgrade) {
+        if let Some(board) = boards.get(&key).and_then(Weak::upgrade) {
             return board;
         }
         boards.retain(|_, board| board.strong_count() > 0);
         let board = Arc::new(Board::default());
-        boards.insert(key.clone(), Arc::downgrade(&board));
+        boards.insert(key, Arc::downgrade(&board));
         board
     }
 
     /// Takes a place, which ends with the result. What nobody has seen yet is looked at soon.
     pub(super) fn join<'a>(
         self: &'a Arc<Board>,
+        client: usize,
         action_id: &str,
         signal: &Arc<Signal>,
         interval: Duration,
@@ -101,6 +127,7 @@ impl Board {
         let number = state.last_number;
         state.places.push(Entry {
             number,
+            client,
             action_id: action_id.to_ascii_lowercase(),
             signal: Arc::clone(signal),
             interval,
@@ -108,7 +135,9 @@ impl Board {
             since: now,
             state: seen.map(|action| action.status().clone()),
             created: seen.and_then(look::created),
+            read: None,
             news: None,
+            is_busy: false,
         });
         state.wake_looker();
         Place { board: self, number }
@@ -126,8 +155,11 @@ impl Place<'_> {
     pub(super) fn turn(&self, now: Instant) -> Turn {
         let mut state = self.board.state.lock();
         if let Some(entry) = state.place(self.number) {
+            entry.is_busy = entry.news.is_some();
             if let Some(news) = entry.news.take() {
-                return Turn::News(news, entry.due);
+                let due = entry.due;
+                state.pass_on(self.number, None);
+                return Turn::News(news, due);
             }
         }
         if *state.looker.get_or_insert(self.number) != self.number {
@@ -144,33 +176,49 @@ impl Place<'_> {
             number: entry.number,
             action_id: entry.action_id.clone(),
             created: entry.created,
+            is_due: entry.due <= now,
+            read: entry.read,
         });
         Turn::Look(wanted.collect())
     }
 
-    /// Gives everybody what was seen of theirs.
-    pub(super) fn looked(&self, wanted: Vec<Wanted>, seen: Vec<(u64, News)>) {
+    /// Gives everybody what was seen of theirs. That nothing was seen is for the clients alone whose look it was.
+    pub(super) fn looked(&self, seen: Vec<Sight>) {
         let now = Instant::now();
         let mut state = self.board.state.lock();
-        for one in wanted {
-            if let Some(entry) = state.place(one.number) {
-                entry.postpone(now);
-            }
-        }
-        for (number, news) in seen {
+        let Some(client) = state.place(self.number).map(|entry| entry.client) else { return };
+        let mut in_vain = false;
+        for Sight { number, news, was_read } in seen {
             let Some(entry) = state.place(number) else { continue };
-            if let News::Seen(action) = &news {
-                if entry.state.as_ref() != Some(action.status()) {
-                    entry.state = Some(action.status().clone());
-                    entry.since = now;
-                    entry.postpone(now);
-                }
-                entry.created = look::created(action).or(entry.created);
+            if was_read {
+                entry.read = Some(now);
             }
-            entry.news = Some(news);
+            match &news {
+                News::Seen(action) => {
+                    if entry.state.as_ref() != Some(action.status()) {
+                        entry.state = Some(action.status().clone());
+                        entry.since = now;
+                    }
+                    entry.created = look::created(action).or(entry.created);
+                }
+                News::Missing(_) | News::Failed(_) if entry.client != client => {
+                    in_vain = true;
+                    continue;
+                }
+                News::Missing(_) | News::Failed(_) => {}
+            }
+            entry.postpone(now);
+            // What has ended has ended, whatever was seen since.
+            let keeps = matches!(&entry.news, Some(News::Seen(last)) if last.status().is_final());
+            if !keeps {
+                entry.news = Some(news);
+            }
             if number != self.number {
                 entry.signal.wake();
             }
+        }
+        if in_vain {
+            state.pass_on(self.number, Some(client));
         }
     }
 }
@@ -181,14 +229,23 @@ impl Drop for Place<'_> {
         if let Ok(at) = state.position(self.number) {
             state.places.remove(at);
         }
-        if state.looker == Some(self.number) {
-            state.looker = state.places.first().map(|entry| entry.number);
-            state.wake_looker();
-        }
+        state.pass_on(self.number, None);
     }
 }
 
 impl State {
+    /// Has somebody else look from now on, who is free to: if that can be, not the client `but`. When nobody is,
+    /// whoever comes first does.
+    fn pass_on(&mut self, from: u64, but: Option<usize>) {
+        if self.looker != Some(from) {
+            return;
+        }
+        let free = || self.places.iter().filter(|entry| !entry.is_busy && entry.number != from);
+        let other = free().find(|entry| Some(entry.client) != but).or_else(|| free().next());
+        self.looker = other.map(|entry| entry.number);
+        self.wake_looker();
+    }
+
     /// When the next look is due. Who joins shortly after a list waits for the next one, so that there is at
     /// most one per interval however they come.
     fn due(&self) -> Option<Instant> {
@@ -237,7 +294,20 @@ mod tests {
     }
 
     fn place<'a>(board: &'a Arc<Board>, id: &str) -> Place<'a> {
-        board.join(id, &Arc::default(), INTERVAL, None)
+        board.join(1, id, &Arc::default(), INTERVAL, None)
+    }
+
+    fn sight(one: &Wanted, news: News) -> Sight {
+        Sight { number: one.number, news, was_read: false }
+    }
+
+    fn seen(wanted: &[Wanted]) -> Vec<Sight> {
+        wanted.iter().map(|one| sight(one, News::Seen(action("x", "Pending")))).collect()
+    }
+
+    fn failed(wanted: &[Wanted]) -> Vec<Sight> {
+        let error = || Error::new(crate::Status::Broken, "lost");
+        wanted.iter().map(|one| sight(one, News::Failed(error()))).collect()
     }
 
     fn ids(turn: Turn) -> Vec<String> {
@@ -255,16 +325,15 @@ mod tests {
         let Turn::Look(wanted) = first.turn(now) else { panic!() };
         assert_eq!(wanted.len(), 2);
         assert!(matches!(second.turn(now), Turn::Sleep(None)));
-        let numbers: Vec<u64> = wanted.iter().map(|one| one.number).collect();
-        let seen = numbers.iter().map(|n| (*n, News::Seen(action("x", "Pending")))).collect();
-        first.looked(wanted, seen);
-        for place in [&first, &second] {
-            assert!(matches!(place.turn(now), Turn::News(News::Seen(_), _)));
-        }
-        assert!(matches!(first.turn(now), Turn::Sleep(Some(_))));
-        drop(first);
+        first.looked(seen(&wanted));
+        // Who takes in news passes the looking on.
+        assert!(matches!(first.turn(now), Turn::News(News::Seen(_), _)));
+        assert!(matches!(second.turn(now), Turn::News(News::Seen(_), _)));
         assert!(matches!(second.turn(now), Turn::Sleep(Some(_))));
-        assert_eq!(ids(second.turn(now + 2 * INTERVAL)), ["b"]);
+        assert!(matches!(first.turn(now), Turn::Sleep(None)));
+        drop(second);
+        assert!(matches!(first.turn(now), Turn::Sleep(Some(_))));
+        assert_eq!(ids(first.turn(now + 2 * INTERVAL)), ["a"]);
     }
 
     #[test]
@@ -272,9 +341,9 @@ mod tests {
         let board = Arc::new(Board::default());
         let (first, _second) = (place(&board, "a"), place(&board, "b"));
         let now = Instant::now();
-        let Turn::Look(wanted) = first.turn(now) else { panic!() };
+        assert!(matches!(first.turn(now), Turn::Look(_)));
         let _third = place(&board, "c");
-        first.looked(wanted, Vec::new());
+        first.looked(Vec::new());
         assert!(
             matches!(first.turn(now + INTERVAL / 2), Turn::Sleep(Some(at)) if at == now + INTERVAL)
         );
@@ -282,12 +351,42 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_showed_nothing_is_not_repeated_at_once() {
+    fn a_look_that_failed_is_not_repeated_at_once() {
         let board = Arc::new(Board::default());
         let only = place(&board, "a");
         let Turn::Look(wanted) = only.turn(Instant::now()) else { panic!() };
-        only.looked(wanted, Vec::new());
+        only.looked(failed(&wanted));
+        assert!(matches!(only.turn(Instant::now()), Turn::News(News::Failed(_), _)));
         assert!(matches!(only.turn(Instant::now()), Turn::Sleep(Some(_))));
+    }
+
+    #[test]
+    fn one_clients_trouble_is_its_own() {
+        let board = Arc::new(Board::default());
+        let first = place(&board, "a");
+        let same = place(&board, "b");
+        let other = board.join(2, "c", &Arc::default(), INTERVAL, None);
+        let now = Instant::now();
+        let Turn::Look(wanted) = first.turn(now) else { panic!() };
+        first.looked(failed(&wanted));
+        for place in [&first, &same] {
+            assert!(matches!(place.turn(now), Turn::News(News::Failed(_), _)));
+        }
+        // The other client looks for itself, and soon.
+        assert!(matches!(other.turn(now), Turn::Sleep(Some(at)) if at <= now + INTERVAL));
+        assert_eq!(ids(other.turn(now + INTERVAL)), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn an_end_that_was_seen_is_not_forgotten_for_a_failure() {
+        let board = Arc::new(Board::default());
+        let (first, second) = (place(&board, "a"), place(&board, "b"));
+        let now = Instant::now();
+        let Turn::Look(wanted) = first.turn(now) else { panic!() };
+        let end = |one: &Wanted| sight(one, News::Seen(action("x", "Succeeded")));
+        first.looked(wanted.iter().map(end).collect());
+        first.looked(failed(&wanted));
+        assert!(matches!(second.turn(now), Turn::News(News::Seen(_), _)));
     }
 
     #[test]

@@ -49,9 +49,10 @@ fn watch_over(
     watch: &mut Watch<'_>,
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<MachineAction> {
-    let token = account.tokens.get(&account.http, call)?;
-    let board = Board::of(&account.key_of(&token));
-    let place = board.join(watch.id, call.signal(), account.poll_interval, watch.seen.as_ref());
+    let board = Board::of(account);
+    let client = std::ptr::from_ref(account).addr();
+    let (signal, interval) = (call.signal(), account.poll_interval);
+    let place = board.join(client, watch.id, signal, interval, watch.seen.as_ref());
     loop {
         let now = Instant::now();
         match place.turn(now) {
@@ -66,7 +67,7 @@ fn watch_over(
                 let seen = look::look(account, call, &wanted);
                 // Who was stopped has seen nothing; somebody else looks.
                 call.check().map_err(|stop| Error::from(stop).at(Stage::Wait))?;
-                place.looked(wanted, seen);
+                place.looked(seen);
             }
             Turn::Sleep(until) => {
                 call.wait(until).map_err(|stop| Error::from(stop).at(Stage::Wait))?;
