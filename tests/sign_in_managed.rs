@@ -14,7 +14,10 @@ mod environment;
 mod responder;
 mod support;
 
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use environment::client_with;
@@ -159,6 +162,52 @@ fn what_passes_is_tried_again_by_the_documented_schedule() {
 }
 
 #[test]
+fn waiting_for_a_renewal_takes_no_retry() {
+    let count = AtomicUsize::new(0);
+    let server = Responder::start(move |asked| match asked.path().starts_with("/metadata/") {
+        true => match count.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => Answer::json(410, &json!({})),
+            2 => Answer::json(503, &json!({})),
+            _ => imds(asked),
+        },
+        false => imds(asked),
+    });
+    let url = server.url();
+    let variables = [("AZURE_POD_IDENTITY_AUTHORITY_HOST", url.as_str())];
+    client(&server, &variables, &[("max_retries", "1")]).list("").ok();
+    assert_eq!(server.token_requests().len(), 4);
+}
+
+#[test]
+fn a_connection_that_is_lost_or_refused_is_tried_again() {
+    let server = Responder::start(imds);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let url = format!("http://{address}");
+    let variables = [("AZURE_POD_IDENTITY_AUTHORITY_HOST", url.as_str())];
+    let upstream = server.port;
+    // One connection is lost, and for a while all are refused.
+    thread::spawn(move || {
+        let (mut lost, _) = listener.accept().unwrap();
+        lost.read(&mut [0; 64]).unwrap();
+        drop((lost, listener));
+        thread::sleep(Duration::from_millis(100));
+        for peer in TcpListener::bind(address).unwrap().incoming() {
+            let peer = peer.unwrap();
+            let far = TcpStream::connect(("127.0.0.1", upstream)).unwrap();
+            let (mut from, mut to) = (peer.try_clone().unwrap(), far.try_clone().unwrap());
+            thread::spawn(move || std::io::copy(&mut from, &mut to));
+            thread::spawn(move || std::io::copy(&mut &far, &mut &peer));
+        }
+    });
+    client(&server, &variables, &[("max_retries", "10")]).list("").ok();
+    assert_eq!(server.token_requests().len(), 1);
+    let nobody = [("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:2")];
+    let error = client(&server, &nobody, &[("max_retries", "2")]).list("").error("connect");
+    assert_eq!(error["attempts"], 3);
+}
+
+#[test]
 fn a_machine_that_is_not_azures_is_told_soon() {
     let server = Responder::start(api);
     let nobody = "http://127.0.0.1:1";
@@ -168,6 +217,7 @@ fn a_machine_that_is_not_azures_is_told_soon() {
         .error("connect");
     let message = error["message"].as_str().unwrap();
     assert!(message.contains("no managed identity answers at 127.0.0.1:1"), "{message}");
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     // An address at which nobody answers at all: a listener whose queue is full.
     let listener =
         socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
@@ -178,13 +228,15 @@ fn a_machine_that_is_not_azures_is_told_soon() {
         .map(|_| std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100)))
         .collect();
     let silent = format!("http://{address}");
+    let started = Instant::now();
     let error = client(&server, &[("AZURE_POD_IDENTITY_AUTHORITY_HOST", &silent)], &[])
         .list("")
         .error("connect");
     assert_eq!(error["stage"], "token");
     let message = error["message"].as_str().unwrap();
     assert!(message.contains("did not answer within") && message.contains("Azure's"), "{message}");
-    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert_eq!(error["attempts"], 1);
 }
 
 /// App Service: `version` 2019-08-01 or 2017-09-01.

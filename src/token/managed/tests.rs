@@ -206,10 +206,14 @@ fn addresses_that_stay_here() {
     for good in
         ["http://127.0.0.1:1/x", "http://localhost/x", "http://169.254.169.254/x", "http://[::1]:2"]
     {
-        assert!(check(good).is_ok(), "{good}");
+        assert!(check(Kind::Imds, good).is_ok(), "{good}");
     }
     for bad in [
         "http://10.0.0.1/x",
+        "http://100.63.255.255/x",
+        "http://100.128.0.0/x",
+        "https://100.64.100.2/x",
+        "http://100.64.100.2.example/x",
         "https://127.0.0.1/x",
         "http://169.254.evil.example/x",
         "http://u:p@127.0.0.1",
@@ -217,7 +221,19 @@ fn addresses_that_stay_here() {
         "x",
         "",
     ] {
-        assert!(check(bad).is_err(), "{bad}");
+        assert!(check(Kind::AppService, bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn addresses_of_containers_are_for_app_service() {
+    for address in ["http://100.64.100.2:41580/MSI/token/", "http://100.127.255.255/x"] {
+        for kind in [Kind::AppService, Kind::OldAppService] {
+            assert!(check(kind, address).is_ok(), "{kind:?} {address}");
+        }
+        for kind in [Kind::Imds, Kind::Arc] {
+            assert!(check(kind, address).is_err(), "{kind:?} {address}");
+        }
     }
 }
 
