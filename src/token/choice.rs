@@ -104,6 +104,12 @@ pub(crate) fn sign_in(options: &Options, cloud: &Cloud) -> Result<SignIn> {
             return Ok(SignIn { source: Source::Provider(callback), tenant_id, client_id });
         }
         Auth::ManagedIdentity => {
+            if client_id.is_some() && options.managed_identity.is_none() {
+                return Err(config(
+                    "option `client_id` does not choose a managed identity; set `managed_identity=client_id:…` for \
+                     one that was assigned to this machine, or `managed_identity=system`",
+                ));
+            }
             let which = options.managed_identity.as_ref().unwrap_or(&Which::System);
             let source = Source::Managed(Managed::find(which, scope)?);
             // The application is the identity's, which only its tokens name.

@@ -22,6 +22,7 @@ use zeroize::Zeroize;
 
 use super::identity::Identity;
 use super::{Token, grant, patience, refusal};
+use crate::arguments::is_guid;
 use crate::call::Call;
 use crate::log::{self, Level};
 use crate::net::agent::{Http, Outgoing, SecretLine};
@@ -47,6 +48,9 @@ pub(crate) enum Which {
 pub(crate) const ACCEPTED: &str =
     "system, client_id:GUID, object_id:GUID, or resource_id:/subscriptions/…";
 
+/// What every resource id begins with.
+const RESOURCES: &str = "/subscriptions/";
+
 impl Which {
     pub(crate) fn parse(text: &str) -> std::result::Result<Which, String> {
         if text == "system" {
@@ -57,12 +61,21 @@ impl Which {
         if id.is_empty() || id.len() > 1_024 || !id.bytes().all(|b| b.is_ascii_graphic()) {
             return Err("has an id that is empty, too long, or has other characters".to_owned());
         }
-        let id = id.to_owned();
-        match kind {
-            "client_id" => Ok(Which::ClientId(id)),
-            "object_id" => Ok(Which::ObjectId(id)),
-            "resource_id" => Ok(Which::ResourceId(id)),
-            _ => Err(unknown()),
+        let make = match kind {
+            "client_id" => Which::ClientId,
+            "object_id" => Which::ObjectId,
+            "resource_id" => {
+                let start = id.get(..RESOURCES.len()).unwrap_or_default();
+                return match start.eq_ignore_ascii_case(RESOURCES) {
+                    true => Ok(Which::ResourceId(id.to_owned())),
+                    false => Err(format!("has a resource id that does not begin with {RESOURCES}")),
+                };
+            }
+            _ => return Err(unknown()),
+        };
+        match is_guid(id) {
+            true => Ok(make(id.to_owned())),
+            false => Err("has an id that is no GUID".to_owned()),
         }
     }
 

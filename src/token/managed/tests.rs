@@ -240,9 +240,30 @@ fn addresses_of_containers_are_for_app_service() {
 #[test]
 fn which_identity() {
     assert_eq!(Which::parse("system"), Ok(Which::System));
-    assert_eq!(Which::parse("client_id:x"), Ok(Which::ClientId("x".to_owned())));
-    assert_eq!(Which::parse("resource_id:/a/b:c"), Ok(Which::ResourceId("/a/b:c".to_owned())));
-    for bad in ["", "x", "client_id:", "client_id:a b", "name:x"] {
+    let id = "5e29463d-71da-4fe0-8e69-999b57db23b0";
+    let resource = "/Subscriptions/a/b:c";
+    for (text, which) in [
+        (format!("client_id:{id}"), Which::ClientId(id.to_owned())),
+        (format!("object_id:{id}"), Which::ObjectId(id.to_owned())),
+        (format!("resource_id:{resource}"), Which::ResourceId(resource.to_owned())),
+    ] {
+        assert_eq!(Which::parse(&text), Ok(which));
+    }
+    for bad in [
+        "",
+        "x",
+        "client_id:",
+        "client_id:a b",
+        "client_id:my-identity",
+        &format!("client_id:{{{id}}}"),
+        &format!("object_id:{id}0"),
+        &format!("name:{id}"),
+        "resource_id:",
+        "resource_id:my-identity",
+        "resource_id:/subscriptions",
+        "resource_id:/subscriptions/a b",
+        &format!("resource_id:{id}"),
+    ] {
         assert!(Which::parse(bad).is_err(), "{bad}");
     }
 }
