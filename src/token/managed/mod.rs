@@ -10,7 +10,6 @@ mod imds;
 #[cfg(test)]
 mod tests;
 
-use std::env;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +19,7 @@ use ureq::http::Uri;
 use ureq::http::header::HeaderName;
 use zeroize::Zeroize;
 
+use super::choice::variable;
 use super::identity::Identity;
 use super::{Token, grant, patience, refusal};
 use crate::arguments::is_guid;
@@ -128,13 +128,12 @@ impl Managed {
     /// Finds the endpoint; `scope` is asked for as a resource.
     pub(crate) fn find(which: &Which, scope: &str) -> Result<Managed> {
         let resource = scope.strip_suffix("/.default").unwrap_or(scope);
-        let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-        let endpoint = variable("IDENTITY_ENDPOINT");
-        let header = variable("IDENTITY_HEADER");
-        let old = variable("MSI_ENDPOINT").zip(variable("MSI_SECRET"));
+        let endpoint = variable("IDENTITY_ENDPOINT")?;
+        let header = variable("IDENTITY_HEADER")?;
+        let old = variable("MSI_ENDPOINT")?.zip(variable("MSI_SECRET")?);
         let (kind, name, address, secret) = match (endpoint, header, old) {
             (Some(endpoint), Some(secret), _) => {
-                if variable("IDENTITY_SERVER_THUMBPRINT").is_some() {
+                if variable("IDENTITY_SERVER_THUMBPRINT")?.is_some() {
                     let message = "managed identities of Service Fabric are not supported; use a certificate or \
                         a token provider";
                     return Err(Error::new(Status::Config, message));
@@ -150,7 +149,7 @@ impl Managed {
             }
             (None, _, None) => {
                 let name = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
-                let host = variable(name).unwrap_or_else(|| imds::HOST.to_owned());
+                let host = variable(name)?.unwrap_or_else(|| imds::HOST.to_owned());
                 let host = host.trim_end_matches('/');
                 (Kind::Imds, name, format!("{host}{}", imds::PATH), None)
             }
