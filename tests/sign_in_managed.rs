@@ -193,7 +193,7 @@ fn a_connection_that_is_lost_or_refused_is_tried_again() {
     // One connection is lost, and for a while all are refused.
     thread::spawn(move || {
         let (mut lost, _) = listener.accept().unwrap();
-        lost.read(&mut [0; 64]).unwrap();
+        lost.read_exact(&mut [0; 64]).unwrap();
         drop((lost, listener));
         thread::sleep(Duration::from_millis(100));
         for peer in TcpListener::bind(address).unwrap().incoming() {
