@@ -30,13 +30,17 @@ pub(crate) fn comment(comment: &str) -> Result<&str> {
     Err(Error::argument("comment", problem, "1 to 32768 bytes of text that say why"))
 }
 
-pub(crate) fn action_id(id: &str) -> Result<&str> {
-    let is_guid = id.len() == 36
-        && id.bytes().enumerate().all(|(at, b)| match at {
+/// Whether this is a GUID in its usual form, without braces.
+pub(crate) fn is_guid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, b)| match at {
             8 | 13 | 18 | 23 => b == b'-',
             _ => b.is_ascii_hexdigit(),
-        });
-    match is_guid {
+        })
+}
+
+pub(crate) fn action_id(id: &str) -> Result<&str> {
+    match is_guid(id) {
         true => Ok(id),
         false => Err(Error::argument(
             "action_id",

@@ -115,7 +115,7 @@ fn a_token_is_renewed_before_it_expires_and_the_old_one_serves_if_that_fails() {
     assert_eq!(token_requests(&sim), 2, "past half its life it is due");
     client.collect(&sim.machine_id(2), "x").ok();
     assert_eq!(token_requests(&sim), 2, "and is not tried again at once");
-    std::thread::sleep(Duration::from_millis(600));
+    std::thread::sleep(Duration::from_millis(1_050));
     client.collect(&sim.machine_id(3), "x").ok();
     assert_eq!(token_requests(&sim), 3);
     assert!(sim.requests().iter().all(|r| r.status != 401));

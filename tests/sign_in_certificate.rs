@@ -152,6 +152,31 @@ fn keys_in_every_form() {
     keys.openssl("pkcs12 -export -in cert.pem -inkey key.pem -out x.p12 -passout pass:");
     keys.openssl("pkcs12 -in x.p12 -passin pass: -nodes -out words.pem");
     keys.verify(&assertion(&[("client_certificate", &keys.path("words.pem"))]));
+    // OpenSSL writes names as Latin-1.
+    keys.openssl(
+        "pkcs12 -export -in cert.pem -inkey key.pem -out x.p12 -passout pass: -name Schl\u{fc}ssel",
+    );
+    keys.openssl("pkcs12 -in x.p12 -passin pass: -nodes -out names.pem");
+    keys.verify(&assertion(&[("client_certificate", &keys.path("names.pem"))]));
+    keys.write(
+        "latin.pem",
+        [&b"  friendlyName: Schl\xfcssel\n"[..], &keys.bytes("words.pem")].concat(),
+    );
+    keys.verify(&assertion(&[("client_certificate", &keys.path("latin.pem"))]));
+}
+
+#[test]
+fn of_several_certificates_for_a_key_the_newest_is_used() {
+    let keys = Keys::new();
+    for (name, days) in [("old", 10), ("new", 900), ("middle", 90)] {
+        keys.openssl(&format!(
+            "req -x509 -key key.pem -out {name}.pem -days {days} -subj /CN={name}"
+        ));
+    }
+    keys.join("cert.pem", &["new.pem"]);
+    keys.join("all.pem", &["old.pem", "new.pem", "middle.pem", "key.pem"]);
+    let (header, _) = keys.verify(&assertion(&[("client_certificate", &keys.path("all.pem"))]));
+    assert_eq!(header["x5t#S256"], keys.thumbprint("new.pem", "sha256"));
 }
 
 #[test]
@@ -264,6 +289,11 @@ fn what_cannot_be_signed_with_is_refused_when_the_client_is_made() {
         "-subj",
         "/CN=x",
     ]);
+    for (name, option) in [("e3", "rsa_keygen_pubexp:3"), ("odd", "rsa_keygen_bits:2056")] {
+        keys.openssl(&format!("genpkey -algorithm RSA -pkeyopt {option} -out {name}.key"));
+        keys.openssl(&format!("req -x509 -key {name}.key -out {name}.pem -days 30 -subj /CN=x"));
+    }
+    keys.openssl("pkcs12 -export -in cert.pem -inkey key.pem -out both.p12 -passout pass:abcdef");
     keys.openssl("rsa -in key.pem -traditional -aes128 -passout pass:abcdef -out old.pem");
     keys.openssl("pkcs8 -topk8 -in key.pem -outform DER -out costly.der -v2prf hmacWithSHA1 -iter 100000 -passout pass:abcdef");
     let mut costly = keys.bytes("costly.der");
@@ -293,7 +323,13 @@ fn what_cannot_be_signed_with_is_refused_when_the_client_is_made() {
             "no certificate that belongs to the key of `client_key`",
         ),
         (with(&path("small.pem"), &path("small.key")), "less than 2048 bits"),
+        (with(&path("e3.pem"), &path("e3.key")), "a public exponent below 65537"),
+        (with(&path("odd.pem"), &path("odd.key")), "whose length is no multiple of 1024 bits"),
         (with(&path("ec.pem"), &path("ec.key")), "`client_key` names an EC key"),
+        (
+            with(&certificate, &path("both.p12")),
+            "`client_key` names a PKCS#12 file, which belongs in `client_certificate`",
+        ),
         (with(&certificate, &path("old.pem")), "Proc-Type"),
         (with(&certificate, &path("costly.der")), "too many iterations"),
         (with(&certificate, &path("scrypt.pem")), "scrypt"),

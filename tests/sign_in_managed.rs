@@ -14,7 +14,10 @@ mod environment;
 mod responder;
 mod support;
 
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use environment::client_with;
@@ -22,6 +25,10 @@ use responder::{Answer, Asked, Responder};
 use serde_json::{Value, json};
 use support::{Client, Outcome};
 
+/// An identity that the machine has, and one that it has not.
+const MINE: &str = "5e29463d-71da-4fe0-8e69-999b57db23b0";
+const MINE_BY_RESOURCE: &str = "/subscriptions/s/resourceGroups/g/mine";
+const OTHER: &str = "5E29463D-71DA-4FE0-8E69-999B57DB23B1";
 const RESOURCE: &str = "https://api.securitycenter.microsoft.com";
 
 fn try_client(
@@ -78,7 +85,7 @@ fn imds(asked: &Asked) -> Answer {
     }
     let known = ["client_id", "object_id", "msi_res_id"].iter().filter_map(|name| query.get(*name));
     match known.map(String::as_str).collect::<Vec<_>>()[..] {
-        [] | ["mine"] | ["/subscriptions/s/mine"] => granted(),
+        [] | [MINE] | [MINE_BY_RESOURCE] => granted(),
         _ => refused("invalid_request", "Identity not found"),
     }
 }
@@ -90,9 +97,9 @@ fn imds_by_every_kind_of_identity() {
     let place = [("AZURE_POD_IDENTITY_AUTHORITY_HOST", url.as_str())];
     for (which, member) in [
         ("system", None),
-        ("client_id:mine", Some("client_id")),
-        ("object_id:mine", Some("object_id")),
-        ("resource_id:/subscriptions/s/mine", Some("msi_res_id")),
+        (&format!("client_id:{MINE}"), Some("client_id")),
+        (&format!("object_id:{MINE}"), Some("object_id")),
+        (&format!("resource_id:{MINE_BY_RESOURCE}"), Some("msi_res_id")),
     ] {
         let before = server.token_requests().len();
         client(&server, &place, &[("managed_identity", which)]).list("").ok();
@@ -101,8 +108,8 @@ fn imds_by_every_kind_of_identity() {
         assert_eq!(asked[0].query().len(), 2 + usize::from(member.is_some()));
         assert!(member.is_none_or(|member| asked[0].query().contains_key(member)), "{which}");
     }
-    let error =
-        client(&server, &place, &[("managed_identity", "client_id:other")]).list("").error("token");
+    let other = format!("client_id:{OTHER}");
+    let error = client(&server, &place, &[("managed_identity", &other)]).list("").error("token");
     let message = error["message"].as_str().unwrap();
     assert!(
         message.contains("Identity not found") && message.contains("`managed_identity`"),
@@ -159,6 +166,52 @@ fn what_passes_is_tried_again_by_the_documented_schedule() {
 }
 
 #[test]
+fn waiting_for_a_renewal_takes_no_retry() {
+    let count = AtomicUsize::new(0);
+    let server = Responder::start(move |asked| match asked.path().starts_with("/metadata/") {
+        true => match count.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => Answer::json(410, &json!({})),
+            2 => Answer::json(503, &json!({})),
+            _ => imds(asked),
+        },
+        false => imds(asked),
+    });
+    let url = server.url();
+    let variables = [("AZURE_POD_IDENTITY_AUTHORITY_HOST", url.as_str())];
+    client(&server, &variables, &[("max_retries", "1")]).list("").ok();
+    assert_eq!(server.token_requests().len(), 4);
+}
+
+#[test]
+fn a_connection_that_is_lost_or_refused_is_tried_again() {
+    let server = Responder::start(imds);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let url = format!("http://{address}");
+    let variables = [("AZURE_POD_IDENTITY_AUTHORITY_HOST", url.as_str())];
+    let upstream = server.port;
+    // One connection is lost, and for a while all are refused.
+    thread::spawn(move || {
+        let (mut lost, _) = listener.accept().unwrap();
+        lost.read_exact(&mut [0; 64]).unwrap();
+        drop((lost, listener));
+        thread::sleep(Duration::from_millis(100));
+        for peer in TcpListener::bind(address).unwrap().incoming() {
+            let peer = peer.unwrap();
+            let far = TcpStream::connect(("127.0.0.1", upstream)).unwrap();
+            let (mut from, mut to) = (peer.try_clone().unwrap(), far.try_clone().unwrap());
+            thread::spawn(move || std::io::copy(&mut from, &mut to));
+            thread::spawn(move || std::io::copy(&mut &far, &mut &peer));
+        }
+    });
+    client(&server, &variables, &[("max_retries", "10")]).list("").ok();
+    assert_eq!(server.token_requests().len(), 1);
+    let nobody = [("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:2")];
+    let error = client(&server, &nobody, &[("max_retries", "2")]).list("").error("connect");
+    assert_eq!(error["attempts"], 3);
+}
+
+#[test]
 fn a_machine_that_is_not_azures_is_told_soon() {
     let server = Responder::start(api);
     let nobody = "http://127.0.0.1:1";
@@ -168,6 +221,7 @@ fn a_machine_that_is_not_azures_is_told_soon() {
         .error("connect");
     let message = error["message"].as_str().unwrap();
     assert!(message.contains("no managed identity answers at 127.0.0.1:1"), "{message}");
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     // An address at which nobody answers at all: a listener whose queue is full.
     let listener =
         socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
@@ -178,13 +232,15 @@ fn a_machine_that_is_not_azures_is_told_soon() {
         .map(|_| std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100)))
         .collect();
     let silent = format!("http://{address}");
+    let started = Instant::now();
     let error = client(&server, &[("AZURE_POD_IDENTITY_AUTHORITY_HOST", &silent)], &[])
         .list("")
         .error("connect");
     assert_eq!(error["stage"], "token");
     let message = error["message"].as_str().unwrap();
     assert!(message.contains("did not answer within") && message.contains("Azure's"), "{message}");
-    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert_eq!(error["attempts"], 1);
 }
 
 /// App Service: `version` 2019-08-01 or 2017-09-01.
@@ -213,7 +269,7 @@ fn app_service(asked: &Asked, version: &str) -> Answer {
         .collect();
     match wanted[..] {
         [] => {}
-        [one] if one == "mine" => {}
+        [one] if one == MINE || one == MINE_BY_RESOURCE => {}
         _ => {
             let said =
                 "No User Assigned or Delegated Managed Identity found for specified ClientId";
@@ -233,16 +289,21 @@ fn app_service_and_functions() {
     let endpoint = format!("{}/msi/token", server.url());
     let header = ("IDENTITY_HEADER", "853b9a84-5bfa-4b22-a3f3-0b9a43d9ad8a");
     let place = [("IDENTITY_ENDPOINT", endpoint.as_str()), header];
-    for which in ["system", "client_id:mine", "object_id:mine", "resource_id:mine"] {
-        let client = client(&server, &place, &[("managed_identity", which)]);
+    for which in [
+        "system".to_owned(),
+        format!("client_id:{MINE}"),
+        format!("object_id:{MINE}"),
+        format!("resource_id:{MINE_BY_RESOURCE}"),
+    ] {
+        let client = client(&server, &place, &[("managed_identity", &which)]);
         let before = server.token_requests().len();
         client.list("").ok();
         client.list("").ok();
         assert_eq!(server.token_requests().len(), before + 1, "it is known how long it lives");
         assert!(!server.token_requests()[before].headers.contains_key("metadata"));
     }
-    let error =
-        client(&server, &place, &[("managed_identity", "client_id:x")]).list("").error("token");
+    let other = format!("client_id:{OTHER}");
+    let error = client(&server, &place, &[("managed_identity", &other)]).list("").error("token");
     assert!(error["message"].as_str().unwrap().contains("No User Assigned"), "{error}");
     let wrong = [place[0], ("IDENTITY_HEADER", "canary-of-the-header")];
     let outcome = client(&server, &wrong, &[]).list("");
@@ -258,13 +319,14 @@ fn app_service_as_it_was() {
         ("MSI_ENDPOINT", endpoint.as_str()),
         ("MSI_SECRET", "853b9a84-5bfa-4b22-a3f3-0b9a43d9ad8a"),
     ];
-    for which in ["system", "client_id:mine"] {
-        let client = client(&server, &place, &[("managed_identity", which)]);
+    for which in ["system".to_owned(), format!("client_id:{MINE}")] {
+        let client = client(&server, &place, &[("managed_identity", &which)]);
         client.list("").ok();
         client.list("").ok();
     }
     assert_eq!(server.token_requests().len(), 2);
-    let refused = try_client(&server, &place, &[("managed_identity", "object_id:mine")]);
+    let refused =
+        try_client(&server, &place, &[("managed_identity", &format!("object_id:{MINE}"))]);
     let error = refused.err().unwrap().error("config");
     assert!(error["message"].as_str().unwrap().contains("only system or client_id"), "{error}");
 }
@@ -289,9 +351,19 @@ fn environments_that_make_no_sense_are_refused_by_name() {
     }
     let place = ("IDENTITY_ENDPOINT", "http://127.0.0.1:1/x");
     assert!(problem(&[place, ("IDENTITY_HEADER", "a b")], &[]).contains("IDENTITY_HEADER"));
+    // Where Windows containers have it.
+    let container = ("IDENTITY_ENDPOINT", "http://100.64.100.2:41580/MSI/token/");
+    assert!(try_client(&server, &[container, ("IDENTITY_HEADER", "ab")], &[]).is_ok());
+    assert!(problem(&[container], &[]).contains("IDENTITY_ENDPOINT would send"));
     let fabric = [place, ("IDENTITY_HEADER", "ab"), ("IDENTITY_SERVER_THUMBPRINT", "ab")];
     assert!(problem(&fabric, &[]).contains("Service Fabric"));
-    assert!(problem(&[place], &[("managed_identity", "client_id:x")]).contains("Azure Arc"));
+    let mine = format!("client_id:{MINE}");
+    assert!(problem(&[place], &[("managed_identity", &mine)]).contains("Azure Arc"));
+    // It would be passed over, and the token be that of another identity.
+    let said = problem(&[], &[("client_id", MINE)]);
+    assert!(said.contains("`managed_identity=client_id:…`"), "{said}");
+    let both = [("client_id", MINE), ("managed_identity", "system")];
+    assert!(try_client(&server, &[], &both).is_ok());
 }
 
 #[test]

@@ -214,6 +214,111 @@ fn who_would_try_harder_does_not_share_a_failure() {
     });
 }
 
+/// A token that lives so many seconds.
+fn short_lived(seconds: u32) -> Answer {
+    Answer::json(200, &json!({"access_token": "short-lived", "expires_in": seconds}))
+}
+
+#[test]
+fn a_renewal_that_stalls_holds_nobody_up() {
+    let server = server(|count, _| {
+        if count > 0 {
+            thread::sleep(Duration::from_secs(8));
+        }
+        short_lived(6)
+    });
+    let client = client(&server, &[("timeout_ms", "1500")]);
+    client.list("").ok();
+    // It is due at half of its life, or a little before.
+    thread::sleep(Duration::from_millis(3_100));
+    let started = Instant::now();
+    client.list("").ok();
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    client.list("").ok();
+    assert_eq!(server.token_requests().len(), 2, "it is not tried again at once");
+}
+
+#[test]
+fn a_token_that_ends_while_its_renewal_stalls_is_replaced() {
+    let server = server(|count, _| match count {
+        0 => short_lived(2),
+        1 => {
+            thread::sleep(Duration::from_secs(8));
+            short_lived(2)
+        }
+        _ => Answer::token("third"),
+    });
+    let client = client(&server, &[]);
+    client.list("").ok();
+    thread::sleep(Duration::from_millis(1_100));
+    let started = Instant::now();
+    client.list("").ok();
+    assert!(started.elapsed() < Duration::from_millis(5_500), "{:?}", started.elapsed());
+    assert_eq!(server.token_requests().len(), 3);
+}
+
+#[test]
+fn an_authority_that_names_a_wait_is_left_alone_by_all() {
+    for (status, name) in [(429, "throttled"), (503, "service")] {
+        let server =
+            server(move |_, _| Answer::json(status, &json!({})).with("Retry-After", "3600"));
+        let client = client(&server, &[("max_retries", "5")]);
+        let start = std::sync::Barrier::new(64);
+        thread::scope(|scope| {
+            for _ in 0..64 {
+                scope.spawn(|| {
+                    start.wait();
+                    let error = client.list("").error(name);
+                    assert_eq!(error["stage"], "token");
+                    let wait = error["retry_after_ms"].as_u64().unwrap();
+                    assert!((3_580_000..=3_600_000).contains(&wait), "{wait}");
+                });
+            }
+        });
+        client.list("").error(name);
+        assert_eq!(server.token_requests().len(), 1);
+    }
+}
+
+#[test]
+fn who_has_the_time_waits_until_the_authority_may_be_asked_again() {
+    let server = server(|count, _| match count {
+        0 => Answer::json(429, &json!({})).with("Retry-After", "2"),
+        _ => Answer::token("second"),
+    });
+    let (patient, hasty) = (client(&server, &[]), client(&server, &[("timeout_ms", "500")]));
+    let started = Instant::now();
+    hasty.list("").error("throttled");
+    hasty.list("").error("throttled");
+    assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| patient.list("").ok());
+        }
+    });
+    assert!(started.elapsed() >= Duration::from_secs(2), "{:?}", started.elapsed());
+    hasty.list("").ok();
+    assert_eq!(server.token_requests().len(), 2);
+}
+
+#[test]
+fn a_renewal_that_is_put_off_is_put_off_for_as_long_as_the_authority_says() {
+    let server = server(|count, _| match count {
+        1 => Answer::json(429, &json!({})).with("Retry-After", "2"),
+        _ => short_lived(6),
+    });
+    let client = client(&server, &[]);
+    client.list("").ok();
+    thread::sleep(Duration::from_millis(3_100));
+    for pause in [1_200, 1_000] {
+        client.list("").ok();
+        assert_eq!(server.token_requests().len(), 2);
+        thread::sleep(Duration::from_millis(pause));
+    }
+    client.list("").ok();
+    assert_eq!(server.token_requests().len(), 3);
+}
+
 #[test]
 fn a_token_of_sixteen_kib_is_carried() {
     let token: &'static str = Box::leak("x".repeat(16 * 1024).into_boxed_str());

@@ -134,7 +134,45 @@ fn a_workload_takes_what_is_not_set_from_the_environment() {
     let odd = [all[0], all[1], all[2], ("AZURE_AUTHORITY_HOST", "http://login.example")];
     let error = try_client(&server, &odd, &[workload]).err().unwrap().error("config");
     assert!(error["message"].as_str().unwrap().contains("AZURE_AUTHORITY_HOST"), "{error}");
+    // Empty is as good as absent.
+    for host in ["", "http://login.example"] {
+        let variables = [all[0], all[1], all[2], ("AZURE_AUTHORITY_HOST", host)];
+        client(&server, &variables, &[workload, ("login_url", &server.url())]).list("").ok();
+    }
+    let empty = [all[0], all[1], all[2], ("AZURE_AUTHORITY_HOST", "")];
+    assert!(try_client(&server, &empty, &[workload]).is_ok());
     // Without being told to, nobody looks there.
     let error = try_client(&server, &all, &[("auth", "federated")]).err().unwrap().error("config");
     assert!(error["message"].as_str().unwrap().contains("`federated_token_file` is not set"));
+}
+
+#[cfg(unix)]
+#[test]
+fn variables_that_are_no_text_are_refused_by_name() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let server = Responder::start(entra);
+    let odd = std::ffi::OsStr::from_bytes(b"canary\xff");
+    for (name, auth) in [
+        ("AZURE_AUTHORITY_HOST", "workload_identity"),
+        ("AZURE_TENANT_ID", "workload_identity"),
+        ("IDENTITY_ENDPOINT", "managed_identity"),
+    ] {
+        let rest: Vec<_> = [
+            ("AZURE_FEDERATED_TOKEN_FILE", "/t"),
+            ("AZURE_CLIENT_ID", "the-client"),
+            ("AZURE_TENANT_ID", "the-tenant"),
+        ]
+        .into_iter()
+        .filter(|(other, _)| *other != name)
+        .map(|(name, value)| (name, std::ffi::OsStr::new(value)))
+        .chain([(name, odd)])
+        .collect();
+        let url = server.url();
+        let made = client_with(&rest, &[("auth", auth), ("api_url", &url)]);
+        let error = made.err().unwrap().error("config");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(name) && message.contains("not Unicode"), "{message}");
+        assert!(!message.contains("canary"), "{message}");
+    }
 }

@@ -175,6 +175,11 @@ impl Http {
         }
     }
 
+    /// How long connecting may take.
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
     /// How hosts are reached, for who must reach the same one in the same way.
     pub(crate) fn identify(&self, identity: &mut Identity) {
         self.dialer.proxies.identify(identity);

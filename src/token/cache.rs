@@ -39,6 +39,8 @@ struct State {
     /// How many fetches have ended, and how the last one failed, if it did.
     fetches: u64,
     failure: Option<Failure>,
+    /// Until when whoever gives out the tokens wants not to be asked, and what it said.
+    not_before: Option<(Instant, Error)>,
     /// When an early renewal that failed is tried again.
     renew_again_at: Option<Instant>,
 }
@@ -57,6 +59,8 @@ enum Turn {
     },
     /// Until this many fetches have ended.
     Wait(u64),
+    /// Until whoever gives out the tokens may be asked again.
+    Pause(Instant),
     /// The fetch that this caller waited for has failed.
     Failed(Error),
 }
@@ -105,22 +109,42 @@ impl Cache {
                     self.shared.state.lock().waiting.retain(|s| !Arc::ptr_eq(s, call.signal()));
                     waited.map_err(|stop| Error::from(stop).at(Stage::Token))?;
                 }
-                Turn::Fetch { fallback } => {
-                    let turn = FetchTurn(&self.shared);
-                    // An early renewal is tried once, and not again for a while: the caller has work to
-                    // do, and a token to do it with.
-                    let retries = if fallback.is_some() { 0 } else { self.retries };
-                    let fetched = self.shared.source.fetch(http, call, retries);
-                    turn.ended(&fetched, fallback.as_ref(), retries);
-                    return match (fetched, fallback) {
-                        (Ok(token), _) => Ok(token),
+                Turn::Pause(until) => {
+                    call.wait(Some(until)).map_err(|stop| Error::from(stop).at(Stage::Token))?;
+                }
+                Turn::Fetch { fallback: None } => {
+                    return self.fetch(http, call, None, self.retries);
+                }
+                Turn::Fetch { fallback: Some(token) } => {
+                    // An early renewal is tried once, not for long, and not again for a while: the caller has
+                    // work to do, and a token to do it with.
+                    let part = Arc::new(call.part(renewal_limit(call)));
+                    let fetched = self.fetch(http, &part, Some(&token), 0);
+                    match fetched {
+                        Ok(token) => return Ok(token),
                         // An early renewal that fails is no failure: the old token still serves.
-                        (Err(_), Some(token)) if token.is_valid(Instant::now()) => Ok(token),
-                        (Err(error), _) => Err(error),
-                    };
+                        Err(_) if token.is_valid(Instant::now()) => return Ok(token),
+                        // It ended meanwhile, and the time that was up is not the caller's.
+                        Err(error) if error.is_own_affair() && call.check().is_ok() => {}
+                        Err(error) => return Err(error),
+                    }
                 }
             }
         }
+    }
+
+    /// Gets a token for everybody. `fallback`: what serves meanwhile.
+    fn fetch(
+        &self,
+        http: &Http,
+        call: &Arc<Call>,
+        fallback: Option<&Token>,
+        retries: u32,
+    ) -> Result<Token> {
+        let turn = FetchTurn(&self.shared);
+        let fetched = self.shared.source.fetch(http, call, retries);
+        turn.ended(&fetched, fallback, retries);
+        fetched
     }
 
     fn turn(&self, call: &Call, awaited: Option<u64>) -> Result<Turn> {
@@ -145,6 +169,14 @@ impl Cache {
                 .at(Stage::Token));
             }
             fallback if state.fetching.is_none() => {
+                if let Some((at, error)) = state.not_before.as_ref().filter(|(at, _)| now < *at) {
+                    let too_late = call.deadline().is_some_and(|deadline| deadline <= *at);
+                    return Ok(match fallback {
+                        Some(token) => Turn::Use(token),
+                        None if too_late => Turn::Failed(error.clone().after(Some(*at - now))),
+                        None => Turn::Pause(*at),
+                    });
+                }
                 // Who waited for a fetch that failed shares the failure instead of repeating it.
                 let shares = |failure: &Failure| {
                     failure.retries >= self.retries && awaited.is_some_and(|n| n <= state.fetches)
@@ -182,8 +214,18 @@ impl Cache {
     }
 }
 
-/// The longest pause before an early renewal that failed is tried again.
+/// The longest and the shortest pause before an early renewal that failed is tried again.
 const RENEW_AGAIN_AFTER: Duration = Duration::from_secs(30);
+const RENEW_AGAIN_AFTER_AT_LEAST: Duration = Duration::from_secs(1);
+
+/// The longest that an early renewal may keep the call that does it.
+const RENEWAL: Duration = Duration::from_secs(5);
+
+/// How long an early renewal may take: well below what this call has left.
+fn renewal_limit(call: &Call) -> Duration {
+    let left = call.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    left.map_or(RENEWAL, |left| RENEWAL.min(left / 4))
+}
 
 /// A number of this thread's own. The standard library's thread handles are reference-counted memory that
 /// a thread of the host would keep, and that leak checkers take for lost.
@@ -207,7 +249,14 @@ impl FetchTurn<'_> {
         let mut state = self.0.state.lock();
         state.fetches += 1;
         state.failure = None;
-        state.renew_again_at = fallback.and_then(|token| token.renew_again_at(Instant::now()));
+        let now = Instant::now();
+        // A refusal that stands is not cured by waiting, whatever it says.
+        let wait = fetched.as_ref().err().filter(|error| error.is_retryable());
+        let wait = wait.and_then(|error| Some((error.retry_after()?, error)));
+        state.not_before =
+            wait.and_then(|(wait, error)| Some((now.checked_add(wait)?, error.clone())));
+        let at_least = wait.map_or(Duration::ZERO, |(wait, _)| wait);
+        state.renew_again_at = fallback.and_then(|token| token.renew_again_at(now, at_least));
         match fetched {
             // A token of unknown life serves the call that fetched it, and no other.
             Ok(token) if token.times.is_none() => {}
@@ -234,10 +283,11 @@ impl Token {
         self.times.is_some_and(|times| now < times.expires_at)
     }
 
-    /// After a quarter of what is left, and half a minute at the most.
-    fn renew_again_at(&self, now: Instant) -> Option<Instant> {
+    /// After a quarter of what is left, and half a minute at the most, unless a longer wait was asked for.
+    fn renew_again_at(&self, now: Instant, at_least: Duration) -> Option<Instant> {
         let left = self.times?.expires_at.saturating_duration_since(now);
-        now.checked_add(RENEW_AGAIN_AFTER.min(left / 4))
+        let pause = RENEW_AGAIN_AFTER.min(left / 4).max(RENEW_AGAIN_AFTER_AT_LEAST);
+        now.checked_add(pause.max(at_least))
     }
 
     fn is_due(&self, now: Instant) -> bool {

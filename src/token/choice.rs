@@ -1,6 +1,6 @@
 //! How to sign in: inferred from the options that are set, or named by `auth`.
 
-use std::env;
+use std::env::{self, VarError};
 use std::sync::Arc;
 
 use super::authority::{Authority, Proof};
@@ -104,6 +104,12 @@ pub(crate) fn sign_in(options: &Options, cloud: &Cloud) -> Result<SignIn> {
             return Ok(SignIn { source: Source::Provider(callback), tenant_id, client_id });
         }
         Auth::ManagedIdentity => {
+            if client_id.is_some() && options.managed_identity.is_none() {
+                return Err(config(
+                    "option `client_id` does not choose a managed identity; set `managed_identity=client_id:…` for \
+                     one that was assigned to this machine, or `managed_identity=system`",
+                ));
+            }
             let which = options.managed_identity.as_ref().unwrap_or(&Which::System);
             let source = Source::Managed(Managed::find(which, scope)?);
             // The application is the identity's, which only its tokens name.
@@ -123,10 +129,12 @@ pub(crate) fn sign_in(options: &Options, cloud: &Cloud) -> Result<SignIn> {
         Auth::WorkloadIdentity => {
             tenant_id = from_environment(tenant_id, "tenant_id", "AZURE_TENANT_ID")?;
             client_id = from_environment(client_id, "client_id", "AZURE_CLIENT_ID")?;
-            if let (None, Ok(host)) = (&options.login_url, env::var("AZURE_AUTHORITY_HOST")) {
-                login = BaseUrl::parse(&host).map_err(|problem| {
-                    config(format!("the environment variable AZURE_AUTHORITY_HOST {problem}"))
-                })?;
+            if options.login_url.is_none() {
+                if let Some(host) = variable("AZURE_AUTHORITY_HOST")? {
+                    login = BaseUrl::parse(&host).map_err(|problem| {
+                        config(format!("the environment variable AZURE_AUTHORITY_HOST {problem}"))
+                    })?;
+                }
             }
             let file = options.federated_token_file.clone();
             let path =
@@ -144,21 +152,32 @@ pub(crate) fn sign_in(options: &Options, cloud: &Cloud) -> Result<SignIn> {
     Ok(SignIn { source, tenant_id, client_id })
 }
 
+/// A variable of the environment; an empty one is as good as none.
+pub(super) fn variable(name: &str) -> Result<Option<String>> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => {
+            Err(config(format!("the environment variable {name} is not Unicode")))
+        }
+    }
+}
+
 /// The option, else what Azure's webhook has put into the environment.
-fn from_environment(option: Option<String>, name: &str, variable: &str) -> Result<Option<String>> {
+fn from_environment(option: Option<String>, name: &str, from: &str) -> Result<Option<String>> {
     if option.is_some() {
         return Ok(option);
     }
-    match env::var(variable).ok().filter(|value| !value.is_empty()) {
+    match variable(from)? {
         None => Err(config(format!(
-            "neither option `{name}` nor the environment variable {variable} is set; \
+            "neither option `{name}` nor the environment variable {from} is set; \
              `auth=workload_identity` needs one of them"
         ))),
         // The same checks as for the option.
         Some(value) => match Options::new().set(name, &value) {
             Ok(()) => Ok(Some(value)),
             Err(error) => {
-                Err(config(format!("the environment variable {variable}: {}", error.message())))
+                Err(config(format!("the environment variable {from}: {}", error.message())))
             }
         },
     }

@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 pub(crate) struct Claims {
     pub tenant: Option<String>,
     pub application: Option<String>,
-    /// The application permissions. `None`: the token is not readable.
+    /// The application permissions. `None`: the token is not readable, or is a user's, who has permissions of another
+    /// kind (`scp`).
     pub roles: Option<Vec<String>>,
     /// Seconds since 1970.
     pub expires_at: Option<u64>,
@@ -27,12 +28,13 @@ pub(crate) fn read(token: &str) -> Claims {
         return Claims::default();
     };
     let text = |name: &str| Some(payload.get(name)?.as_str()?.to_owned());
+    let is_of_user = payload.contains_key("scp") && !payload.contains_key("roles");
     let roles = payload.get("roles").and_then(Value::as_array);
     let roles = roles.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
     Claims {
         tenant: text("tid"),
         application: text("appid").or_else(|| text("azp")),
-        roles: Some(roles.collect()),
+        roles: (!is_of_user).then(|| roles.collect()),
         expires_at: payload.get("exp").and_then(Value::as_u64),
     }
 }
@@ -63,6 +65,11 @@ mod tests {
         assert_eq!(claims.expires_at, Some(1_700_000_000));
         let odd = read(&token(r#"{"roles":"x","exp":"soon"}"#));
         assert_eq!((odd.roles, odd.expires_at), (Some(Vec::new()), None));
+        // The token of a user.
+        let delegated = read(&token(r#"{"scp":"Machine.Read Machine.CollectForensics"}"#));
+        assert_eq!(delegated.roles, None);
+        let both = read(&token(r#"{"scp":"Machine.Read","roles":["Alert.Read.All"]}"#));
+        assert_eq!(both.roles, Some(vec!["Alert.Read.All".to_owned()]));
     }
 
     #[test]

@@ -43,6 +43,10 @@ const KNOWN: &[(&[u64], &str)] = &[
          it has not expired, and that `client_key` is its key (with a trusted issuer instead: \
          `certificate_chain=yes`)",
     ),
+    (
+        &[700_023],
+        "the assertion is addressed to `login_url`: with a certificate, set it to the sign-in service's own address",
+    ),
     (&[5_002_738], "the algorithm is not accepted: set `certificate_algorithm`"),
     (
         &[70_021, 700_211, 700_212, 700_213, 7_002_138],

@@ -3,6 +3,7 @@
 //! It belongs to the whole process, so they are made one at a time, and a test binary that uses this looks up no
 //! host names meanwhile.
 
+use std::ffi::OsStr;
 use std::sync::Mutex;
 
 use crate::support::{Client, Outcome};
@@ -26,7 +27,7 @@ const NAMES: [&str; 12] = [
 
 /// Makes a client while the environment has exactly these variables of the ones that matter.
 pub fn client_with(
-    variables: &[(&str, &str)],
+    variables: &[(&str, impl AsRef<OsStr>)],
     options: &[(&str, &str)],
 ) -> Result<Client, Outcome> {
     let _one_at_a_time = ENVIRONMENT.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

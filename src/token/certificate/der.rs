@@ -86,7 +86,13 @@ impl<'a> Fields<'a> {
         Ok(u32::decode(&mut self.0)?)
     }
 
-    /// The same, if one follows.
+    /// The bytes of a whole number that is not negative and may be large, without zeros before them.
+    pub(super) fn unsigned(&mut self) -> Result<&'a [u8]> {
+        let bytes = self.content(Tag::Integer)?;
+        Ok(bytes.strip_prefix(&[0]).unwrap_or(bytes))
+    }
+
+    /// A small one, if one follows.
     pub(super) fn optional_number(&mut self) -> Result<Option<u32>> {
         match self.next_is(Tag::Integer) {
             true => self.number().map(Some),

@@ -57,7 +57,7 @@ impl Encoded {
                 let algorithm = fields.sequence()?;
                 let data = fields.octets()?;
                 let password = password.ok_or(Trouble::NoPassword)?;
-                let key = pbe::decrypt(algorithm, data, password, work)?;
+                let key = pbe::decrypt(algorithm, data, password.into(), work)?;
                 // Nothing but the result tells a wrong password: by chance, the padding may be right.
                 match pkcs8(&key) {
                     Err(Trouble::Damaged) => Err(Trouble::WrongPassword),
@@ -81,11 +81,20 @@ fn pkcs8(der: &[u8]) -> Result<KeyPair, Trouble> {
 }
 
 fn rsa(der: &[u8]) -> Result<KeyPair, Trouble> {
-    // So that damage and a key that ring does not take are told apart.
-    Fields::of_sequence(der)?.number()?;
+    // So that damage and a key that ring does not take are told apart. It says of modulus and exponent in the same
+    // words that they are too small or too large.
+    let mut fields = Fields::of_sequence(der)?;
+    fields.number()?; // version
+    let length = fields.unsigned()?.len();
     KeyPair::from_der(der).map_err(|rejected| match rejected.to_string().as_str() {
-        "TooSmall" => Trouble::WrongKind("an RSA key of less than 2048 bits"),
-        "TooLarge" => Trouble::WrongKind("an RSA key of more than 4096 bits"),
+        "TooSmall" if length < 2048 / 8 => Trouble::WrongKind("an RSA key of less than 2048 bits"),
+        "TooLarge" if length > 4096 / 8 => Trouble::WrongKind("an RSA key of more than 4096 bits"),
+        "TooSmall" => Trouble::WrongKind("an RSA key with a public exponent below 65537"),
+        "TooLarge" => Trouble::WrongKind("an RSA key with a public exponent of more than 33 bits"),
+        // Each of the two primes is to be one of 512.
+        "PrivateModulusLenNotMultipleOf512Bits" => {
+            Trouble::WrongKind("an RSA key whose length is no multiple of 1024 bits")
+        }
         _ => Trouble::Damaged,
     })
 }

@@ -48,6 +48,8 @@ enum Trouble {
     Unsupported(&'static str),
     /// A key that nobody can sign in with.
     WrongKind(&'static str),
+    /// Certificate and key where the key alone is expected.
+    NotKeyAlone,
     TooMuchWork,
 }
 
@@ -99,7 +101,9 @@ impl Certificate {
         if chain.is_empty() {
             return Err(refused(CERTIFICATE, "has no certificate"));
         }
-        let Some(own) = chain.iter().find(|one| one.public_key == key_of(&key)) else {
+        // A certificate that was renewed without a new key: the newest is the one that is in use.
+        let own = chain.iter().filter(|one| one.public_key == key_of(&key));
+        let Some(own) = own.max_by_key(|one| one.not_after.at) else {
             let problem = format!("has no certificate that belongs to the key of `{key_option}`");
             return Err(refused(CERTIFICATE, &problem));
         };
@@ -203,6 +207,9 @@ impl Material {
             let sections = pem::sections(bytes)?.into_iter();
             return Ok(sections.filter_map(|s| Encoded::from_pem(s.label, s.content)).collect());
         }
+        if pkcs12::is_pkcs12(bytes) {
+            return Err(Trouble::NotKeyAlone);
+        }
         Ok(vec![Encoded::from_der(Zeroizing::new(bytes.to_vec()))?])
     }
 }
@@ -225,7 +232,11 @@ impl Trouble {
                  pkcs12 -export, or openssl pkcs8 -topk8"
             ),
             Trouble::WrongKind(kind) => format!(
-                "option `{option}` names {kind}; the sign-in service takes RSA keys, of 2048 to 4096 bits"
+                "option `{option}` names {kind}; expected an RSA key of 2048, 3072 or 4096 bits, since the sign-in \
+                 service takes no other kind"
+            ),
+            Trouble::NotKeyAlone => format!(
+                "option `{option}` names a PKCS#12 file, which belongs in `{CERTIFICATE}`: it has certificate and key"
             ),
             Trouble::TooMuchWork => format!(
                 "option `{option}` names something whose password costs too many iterations; expected up to ten \

@@ -30,11 +30,44 @@ impl Work {
     }
 }
 
+/// A password, and how PKCS#12's own derivation takes it.
+#[derive(Clone, Copy)]
+pub(super) struct Password<'a> {
+    text: &'a str,
+    /// None at all, instead of an empty one.
+    is_null: bool,
+}
+
+impl<'a> Password<'a> {
+    /// The forms that this text may have had when a file was written, the usual one first.
+    pub(super) fn forms(text: &'a str) -> impl Iterator<Item = Password<'a>> {
+        let usual = Password::from(text);
+        let null = text.is_empty().then_some(Password { text, is_null: true });
+        std::iter::once(usual).chain(null)
+    }
+
+    /// As PKCS#12 has it: two bytes for each unit, and two more at the end; no password is two zero bytes to some
+    /// and nothing at all to others.
+    pub(super) fn units(self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(2 * self.text.len() + 2));
+        if !self.is_null {
+            bytes.extend(self.text.encode_utf16().chain([0]).flat_map(u16::to_be_bytes));
+        }
+        bytes
+    }
+}
+
+impl<'a> From<&'a str> for Password<'a> {
+    fn from(text: &'a str) -> Password<'a> {
+        Password { text, is_null: false }
+    }
+}
+
 /// Decrypts `data` by the algorithm that these fields (of an AlgorithmIdentifier) name.
 pub(super) fn decrypt(
     mut algorithm: Fields<'_>,
     data: &[u8],
-    password: &str,
+    password: Password<'_>,
     work: &mut Work,
 ) -> Result<Zeroizing<Vec<u8>>, Trouble> {
     match algorithm.oid()? {
@@ -61,7 +94,7 @@ pub(super) fn decrypt(
 fn pbes2(
     mut parameters: Fields<'_>,
     data: &[u8],
-    password: &str,
+    password: Password<'_>,
     work: &mut Work,
 ) -> Result<Zeroizing<Vec<u8>>, Trouble> {
     let mut derivation = parameters.sequence()?;
@@ -91,7 +124,8 @@ fn pbes2(
     let blocks = if hash == pbkdf2::PBKDF2_HMAC_SHA1 { 2 } else { 1 };
     work.spend(iterations.saturating_mul(blocks))?;
     let iterations = NonZeroU32::new(iterations).ok_or(Trouble::Damaged)?;
-    let derive = |key: &mut [u8]| pbkdf2::derive(hash, iterations, salt, password.as_bytes(), key);
+    let derive =
+        |key: &mut [u8]| pbkdf2::derive(hash, iterations, salt, password.text.as_bytes(), key);
     match kind {
         oid::AES_128_CBC => {
             let mut key = Zeroizing::new([0; 16]);
@@ -115,7 +149,7 @@ fn pbes2(
 /// Key and initial vector of PKCS#12's schemes, whose ciphers have blocks of 8 bytes.
 fn pkcs12(
     mut algorithm: Fields<'_>,
-    password: &str,
+    password: Password<'_>,
     work: &mut Work,
     key: &mut [u8],
 ) -> Result<[u8; 8], Trouble> {
@@ -125,7 +159,7 @@ fn pkcs12(
     // Once for each block of the key, once for the vector.
     work.spend(iterations.saturating_mul(3))?;
     let iterations = NonZeroU32::new(iterations).ok_or(Trouble::Damaged)?;
-    let password = utf16(password);
+    let password = password.units();
     let hash = &digest::SHA1_FOR_LEGACY_USE_ONLY;
     let mut iv = [0; 8];
     derive(hash, Purpose::Key, &password, salt, iterations, key);
@@ -171,13 +205,6 @@ fn block_of<C: BlockCipherDecrypt>(cipher: C) -> impl Fn(&mut [u8]) {
             cipher.decrypt_block(block);
         }
     }
-}
-
-/// A password as PKCS#12 has it: two bytes for each unit, and two more at the end.
-pub(super) fn utf16(password: &str) -> Zeroizing<Vec<u8>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * password.len() + 2));
-    bytes.extend(password.encode_utf16().chain([0]).flat_map(u16::to_be_bytes));
-    bytes
 }
 
 /// What PKCS#12's derivation is for.

@@ -27,26 +27,33 @@ pub(super) struct Section<'a> {
 
 /// Whether this is PEM at all.
 pub(super) fn is_pem(bytes: &[u8]) -> bool {
-    bytes.windows(BEGIN.len()).any(|window| window == BEGIN.as_bytes())
+    split(bytes, BEGIN).is_some()
 }
 
-/// All blocks, in order. What stands between them is a comment.
+/// What is before the first `mark`, and after it.
+fn split<'a>(bytes: &'a [u8], mark: &str) -> Option<(&'a [u8], &'a [u8])> {
+    let at = bytes.windows(mark.len()).position(|window| window == mark.as_bytes())?;
+    Some((bytes.get(..at)?, bytes.get(at + mark.len()..)?))
+}
+
+/// All blocks, in order. What stands between them is a comment, in any encoding.
 pub(super) fn sections(bytes: &[u8]) -> Result<Vec<Section<'_>>, Trouble> {
-    let mut rest = std::str::from_utf8(bytes).map_err(|_| Trouble::Damaged)?;
+    let mut rest = bytes;
     let mut sections = Vec::new();
-    while let Some((_, after)) = rest.split_once(BEGIN) {
-        let (label, after) = after.split_once(DASHES).ok_or(Trouble::Damaged)?;
-        let (body, after) = after.split_once(END).ok_or(Trouble::Damaged)?;
+    while let Some((_, after)) = split(rest, BEGIN) {
+        let (label, after) = split(after, DASHES).ok_or(Trouble::Damaged)?;
+        let (body, after) = split(after, END).ok_or(Trouble::Damaged)?;
         rest = after
             .strip_prefix(label)
-            .and_then(|after| after.strip_prefix(DASHES))
+            .and_then(|after| after.strip_prefix(DASHES.as_bytes()))
             .ok_or(Trouble::Damaged)?;
+        let label = std::str::from_utf8(label).map_err(|_| Trouble::Damaged)?;
         // The older way to encrypt a key: a digest of one pass, nothing that protects a password.
-        if body.contains("Proc-Type:") {
+        if split(body, "Proc-Type:").is_some() {
             return Err(Trouble::Unsupported("the older encryption of PEM (Proc-Type)"));
         }
         let mut text = Zeroizing::new(Vec::with_capacity(body.len()));
-        text.extend(body.bytes().filter(|b| !b.is_ascii_whitespace()));
+        text.extend(body.iter().filter(|b| !b.is_ascii_whitespace()));
         // In one piece: a vector that grows leaves copies behind.
         let mut content = Zeroizing::new(Vec::with_capacity(text.len()));
         BASE64.decode_vec(&*text, &mut content).map_err(|_| Trouble::Damaged)?;
@@ -68,6 +75,20 @@ mod tests {
         let found: Vec<_> = found.iter().map(|s| (s.label, s.content.to_vec())).collect();
         assert_eq!(found, [("A B", vec![1, 2, 3]), ("C", vec![4])]);
         assert!(sections(b"nothing").unwrap().is_empty());
+    }
+
+    #[test]
+    fn comments_in_any_encoding() {
+        let text =
+            b"friendlyName: Schl\xfcssel\n-----BEGIN A-----\nAQID\n-----END A-----\n\xff\xfe";
+        let found = sections(text).unwrap();
+        assert_eq!((found[0].label, found[0].content.as_slice()), ("A", &[1, 2, 3][..]));
+        for bad in [
+            &b"-----BEGIN \xfc-----\nAQID\n-----END \xfc-----"[..],
+            b"-----BEGIN A-----\nAQ\xfcID\n-----END A-----",
+        ] {
+            assert!(matches!(sections(bad), Err(Trouble::Damaged)));
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::der::Fields;
 use super::key::Encoded;
-use super::pbe::{self, Purpose, Work};
+use super::pbe::{self, Password, Purpose, Work};
 use super::{Material, Trouble, oid};
 
 /// The version that all files have.
@@ -35,14 +35,18 @@ pub(super) fn read(
     let content = content.explicit(0)?.octets()?;
     let text = password.unwrap_or_default();
     let verified = !file.is_empty();
-    if verified && !is_whole(file.sequence()?, content, text, work)? {
+    let form = match verified {
+        true => sealed_by(file.sequence()?, content, text, work)?,
+        false => Some(Password::from(text)),
+    };
+    let Some(form) = form else {
         // Without the right password nothing else can be told.
         return Err(if password.is_some() { Trouble::WrongPassword } else { Trouble::NoPassword });
-    }
+    };
     let mut material = Material::default();
     let mut parts = Fields::of_sequence(content)?;
     while !parts.is_empty() {
-        let result = safe(parts.sequence()?, text, work, &mut material);
+        let result = safe(parts.sequence()?, form, work, &mut material);
         result.map_err(|trouble| match trouble {
             Trouble::WrongPassword if verified => Trouble::Damaged,
             Trouble::WrongPassword if password.is_none() => Trouble::NoPassword,
@@ -52,13 +56,14 @@ pub(super) fn read(
     Ok(material)
 }
 
-/// Checks the seal of the file: it fits only with the right password and undamaged content.
-fn is_whole(
+/// Checks the seal of the file: it fits only with the right password and undamaged content. The form of the password
+/// with which it does is the one for the rest of the file.
+fn sealed_by<'a>(
     mut mac: Fields<'_>,
     content: &[u8],
-    password: &str,
+    password: &'a str,
     work: &mut Work,
-) -> Result<bool, Trouble> {
+) -> Result<Option<Password<'a>>, Trouble> {
     let mut seal = mac.sequence()?;
     let (hash, algorithm) = match seal.sequence()?.oid()? {
         oid::SHA1 => (&digest::SHA1_FOR_LEGACY_USE_ONLY, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
@@ -72,18 +77,16 @@ fn is_whole(
     let iterations = work.spend(mac.optional_number()?.unwrap_or(1))?;
     let mut key = Zeroizing::new([0; digest::MAX_OUTPUT_LEN]);
     let key = key.get_mut(..hash.output_len()).unwrap_or_default();
-    let mut fits = |password: &[u8]| {
-        pbe::derive(hash, Purpose::Mac, password, salt, iterations, key);
+    Ok(Password::forms(password).find(|form| {
+        pbe::derive(hash, Purpose::Mac, &form.units(), salt, iterations, key);
         hmac::verify(&hmac::Key::new(algorithm, key), content, seal).is_ok()
-    };
-    // No password is two zero bytes to some and nothing at all to others.
-    Ok(fits(&pbe::utf16(password)) || (password.is_empty() && fits(&[])))
+    }))
 }
 
 /// One part of the file: bags in the open or under the password.
 fn safe(
     mut part: Fields<'_>,
-    password: &str,
+    password: Password<'_>,
     work: &mut Work,
     material: &mut Material,
 ) -> Result<(), Trouble> {
@@ -104,7 +107,7 @@ fn safe(
 
 fn bags(
     content: &[u8],
-    password: &str,
+    password: Password<'_>,
     work: &mut Work,
     material: &mut Material,
 ) -> Result<(), Trouble> {

@@ -10,7 +10,6 @@ mod imds;
 #[cfg(test)]
 mod tests;
 
-use std::env;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,11 +19,14 @@ use ureq::http::Uri;
 use ureq::http::header::HeaderName;
 use zeroize::Zeroize;
 
+use super::choice::variable;
 use super::identity::Identity;
 use super::{Token, grant, patience, refusal};
+use crate::arguments::is_guid;
 use crate::call::Call;
 use crate::log::{self, Level};
 use crate::net::agent::{Http, Outgoing, SecretLine};
+use crate::net::failure::Failure;
 use crate::net::reply::Reply;
 use crate::net::retry::{self, Next};
 use crate::service::base_url::is_loopback;
@@ -46,6 +48,9 @@ pub(crate) enum Which {
 pub(crate) const ACCEPTED: &str =
     "system, client_id:GUID, object_id:GUID, or resource_id:/subscriptions/…";
 
+/// What every resource id begins with.
+const RESOURCES: &str = "/subscriptions/";
+
 impl Which {
     pub(crate) fn parse(text: &str) -> std::result::Result<Which, String> {
         if text == "system" {
@@ -56,12 +61,21 @@ impl Which {
         if id.is_empty() || id.len() > 1_024 || !id.bytes().all(|b| b.is_ascii_graphic()) {
             return Err("has an id that is empty, too long, or has other characters".to_owned());
         }
-        let id = id.to_owned();
-        match kind {
-            "client_id" => Ok(Which::ClientId(id)),
-            "object_id" => Ok(Which::ObjectId(id)),
-            "resource_id" => Ok(Which::ResourceId(id)),
-            _ => Err(unknown()),
+        let make = match kind {
+            "client_id" => Which::ClientId,
+            "object_id" => Which::ObjectId,
+            "resource_id" => {
+                let start = id.get(..RESOURCES.len()).unwrap_or_default();
+                return match start.eq_ignore_ascii_case(RESOURCES) {
+                    true => Ok(Which::ResourceId(id.to_owned())),
+                    false => Err(format!("has a resource id that does not begin with {RESOURCES}")),
+                };
+            }
+            _ => return Err(unknown()),
+        };
+        match is_guid(id) {
+            true => Ok(make(id.to_owned())),
+            false => Err("has an id that is no GUID".to_owned()),
         }
     }
 
@@ -103,6 +117,10 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// The documented pauses before the first retry, the second, and so on; the last one stands for all others.
 const PAUSES: [u64; 5] = [0, 2, 6, 14, 30];
 
+/// The longest pause after a connection that was refused or lost: what is on this machine is soon back, or was never
+/// there.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
 /// A 410 says that the endpoint is being renewed, which takes up to this long.
 const RENEWAL: Duration = Duration::from_secs(70);
 
@@ -110,13 +128,12 @@ impl Managed {
     /// Finds the endpoint; `scope` is asked for as a resource.
     pub(crate) fn find(which: &Which, scope: &str) -> Result<Managed> {
         let resource = scope.strip_suffix("/.default").unwrap_or(scope);
-        let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-        let endpoint = variable("IDENTITY_ENDPOINT");
-        let header = variable("IDENTITY_HEADER");
-        let old = variable("MSI_ENDPOINT").zip(variable("MSI_SECRET"));
+        let endpoint = variable("IDENTITY_ENDPOINT")?;
+        let header = variable("IDENTITY_HEADER")?;
+        let old = variable("MSI_ENDPOINT")?.zip(variable("MSI_SECRET")?);
         let (kind, name, address, secret) = match (endpoint, header, old) {
             (Some(endpoint), Some(secret), _) => {
-                if variable("IDENTITY_SERVER_THUMBPRINT").is_some() {
+                if variable("IDENTITY_SERVER_THUMBPRINT")?.is_some() {
                     let message = "managed identities of Service Fabric are not supported; use a certificate or \
                         a token provider";
                     return Err(Error::new(Status::Config, message));
@@ -132,15 +149,15 @@ impl Managed {
             }
             (None, _, None) => {
                 let name = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
-                let host = variable(name).unwrap_or_else(|| imds::HOST.to_owned());
+                let host = variable(name)?.unwrap_or_else(|| imds::HOST.to_owned());
                 let host = host.trim_end_matches('/');
                 (Kind::Imds, name, format!("{host}{}", imds::PATH), None)
             }
         };
-        let place = check(&address).map_err(|problem| {
+        let place = check(kind, &address).map_err(|problem| {
             let message = format!(
                 "the environment variable {name} {problem}; managed identities expect http:// with a loopback or \
-                 link-local address"
+                 link-local address, or one of 100.64.0.0/10 in App Service"
             );
             Error::new(Status::Config, message)
         })?;
@@ -172,8 +189,11 @@ impl Managed {
         // Connections of its own: it is asked about once an hour.
         let http = http.direct(CONNECT);
         let renewed_by = Instant::now() + RENEWAL;
+        let mut renewals = 0;
         patience::ask(call, |attempt| {
-            let mut reply = self.ask(&http, call).map_err(|error| (error, Next::GiveUp))?;
+            // Waiting for a renewal takes nothing from what there is for other refusals.
+            let others = attempt - renewals;
+            let mut reply = self.ask(&http, call, others, retries)?;
             log::line(Level::Debug, || {
                 format!(
                     "GET of a managed identity's token: HTTP {} (attempt {attempt})",
@@ -183,18 +203,50 @@ impl Managed {
             let read = self.read(&mut reply);
             reply.body.zeroize();
             read.map_err(|error| {
-                let next = next(reply.status, attempt, retries, error.retry_after(), renewed_by);
+                let of_its_kind = match reply.status {
+                    410 => {
+                        renewals += 1;
+                        renewals
+                    }
+                    _ => others,
+                };
+                let wait = error.retry_after();
+                let next = next(reply.status, of_its_kind, retries, wait, renewed_by);
                 (error, next)
             })
         })
     }
 
-    fn ask(&self, http: &Http, call: &Arc<Call>) -> Result<Reply> {
-        let reply = self.send(http, call, self.secret.as_ref())?;
+    /// One attempt. With an error goes what to do next.
+    fn ask(
+        &self,
+        http: &Http,
+        call: &Arc<Call>,
+        attempt: u32,
+        retries: u32,
+    ) -> std::result::Result<Reply, (Error, Next)> {
+        let send = |secret| {
+            let began = Instant::now();
+            self.send(http, call, secret).map_err(|failure| {
+                let next = retry::after_failure(&failure, true, attempt, retries);
+                let error = self.unreachable(failure);
+                let is_silence =
+                    error.status() == Status::Connect && began.elapsed() >= http.connect_timeout();
+                let next = match next {
+                    // Who does not even refuse the connection is not there.
+                    Next::Again(_) if is_silence => Next::GiveUp,
+                    Next::Again(pause) => Next::Again(pause.min(LONGEST_PAUSE)),
+                    Next::GiveUp => Next::GiveUp,
+                };
+                (error, next)
+            })
+        };
+        let reply = send(self.secret.as_ref())?;
         match (self.kind, reply.status) {
             (Kind::Arc, 401) => {
-                let key = arc::answer(&reply, self.folder.as_deref())?;
-                let mut reply = self.send(http, call, Some(&key))?;
+                let key = arc::answer(&reply, self.folder.as_deref())
+                    .map_err(|error| (error, Next::GiveUp))?;
+                let mut reply = send(Some(&key))?;
                 if !reply.is_success() {
                     // It may be repeated there.
                     reply.mask(key.value(arc::HEADER, arc::SCHEME));
@@ -205,7 +257,12 @@ impl Managed {
         }
     }
 
-    fn send(&self, http: &Http, call: &Arc<Call>, secret: Option<&SecretLine>) -> Result<Reply> {
+    fn send(
+        &self,
+        http: &Http,
+        call: &Arc<Call>,
+        secret: Option<&SecretLine>,
+    ) -> std::result::Result<Reply, Failure> {
         let request = Outgoing {
             method: Method::Get,
             url: &self.url,
@@ -215,16 +272,18 @@ impl Managed {
             body: "",
             max_reply: grant::MAX_REPLY,
         };
-        http.send(call, &request).map_err(|failure| {
-            let error = Error::from(failure);
-            match error.status() {
-                Status::Connect | Status::Broken => error.with_note(&format!(
-                    "no managed identity answers at {}: this may be no machine of Azure's",
-                    self.place
-                )),
-                _ => error,
-            }
-        })
+        http.send(call, &request)
+    }
+
+    fn unreachable(&self, failure: Failure) -> Error {
+        let error = Error::from(failure);
+        match error.status() {
+            Status::Connect | Status::Broken => error.with_note(&format!(
+                "no managed identity answers at {}: this may be no machine of Azure's",
+                self.place
+            )),
+            _ => error,
+        }
     }
 
     fn read(&self, reply: &mut Reply) -> Result<Token> {
@@ -245,7 +304,7 @@ impl Managed {
     }
 }
 
-/// What to do after a refusal. A 404 passes too: the identity may just have been assigned.
+/// What to do after a refusal: `attempt` counts those of its kind, a 410 or another one. A 404 passes too: the identity may just have been assigned.
 fn next(
     status: u16,
     attempt: u32,
@@ -268,7 +327,7 @@ fn next(
 }
 
 /// Host and port of an address that is on this machine or on its own network segment.
-fn check(address: &str) -> std::result::Result<String, &'static str> {
+fn check(kind: Kind, address: &str) -> std::result::Result<String, &'static str> {
     let uri: Uri = address.parse().map_err(|_| "is not a URL")?;
     let authority = uri.authority().ok_or("has no host")?;
     if uri.scheme_str() != Some("http") {
@@ -279,8 +338,18 @@ fn check(address: &str) -> std::result::Result<String, &'static str> {
     }
     let host = uri.host().unwrap_or_default();
     // App Service on Linux hands out tokens at such an address too, and never the same one.
-    let link_local = matches!(host.parse(), Ok(IpAddr::V4(address)) if address.is_link_local());
-    match is_loopback(host) || link_local {
+    let is_near = match host.parse() {
+        Ok(IpAddr::V4(address)) => {
+            // Windows containers have it at one of the addresses that no network routes (RFC 6598).
+            let [first, second, ..] = address.octets();
+            let is_in_container = matches!(kind, Kind::AppService | Kind::OldAppService)
+                && first == 100
+                && (64..128).contains(&second);
+            address.is_link_local() || is_in_container
+        }
+        _ => false,
+    };
+    match is_loopback(host) || is_near {
         true => Ok(authority.to_string()),
         false => Err("would send tokens unencrypted through a network"),
     }

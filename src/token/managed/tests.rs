@@ -206,10 +206,14 @@ fn addresses_that_stay_here() {
     for good in
         ["http://127.0.0.1:1/x", "http://localhost/x", "http://169.254.169.254/x", "http://[::1]:2"]
     {
-        assert!(check(good).is_ok(), "{good}");
+        assert!(check(Kind::Imds, good).is_ok(), "{good}");
     }
     for bad in [
         "http://10.0.0.1/x",
+        "http://100.63.255.255/x",
+        "http://100.128.0.0/x",
+        "https://100.64.100.2/x",
+        "http://100.64.100.2.example/x",
         "https://127.0.0.1/x",
         "http://169.254.evil.example/x",
         "http://u:p@127.0.0.1",
@@ -217,16 +221,49 @@ fn addresses_that_stay_here() {
         "x",
         "",
     ] {
-        assert!(check(bad).is_err(), "{bad}");
+        assert!(check(Kind::AppService, bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn addresses_of_containers_are_for_app_service() {
+    for address in ["http://100.64.100.2:41580/MSI/token/", "http://100.127.255.255/x"] {
+        for kind in [Kind::AppService, Kind::OldAppService] {
+            assert!(check(kind, address).is_ok(), "{kind:?} {address}");
+        }
+        for kind in [Kind::Imds, Kind::Arc] {
+            assert!(check(kind, address).is_err(), "{kind:?} {address}");
+        }
     }
 }
 
 #[test]
 fn which_identity() {
     assert_eq!(Which::parse("system"), Ok(Which::System));
-    assert_eq!(Which::parse("client_id:x"), Ok(Which::ClientId("x".to_owned())));
-    assert_eq!(Which::parse("resource_id:/a/b:c"), Ok(Which::ResourceId("/a/b:c".to_owned())));
-    for bad in ["", "x", "client_id:", "client_id:a b", "name:x"] {
+    let id = "5e29463d-71da-4fe0-8e69-999b57db23b0";
+    let resource = "/Subscriptions/a/b:c";
+    for (text, which) in [
+        (format!("client_id:{id}"), Which::ClientId(id.to_owned())),
+        (format!("object_id:{id}"), Which::ObjectId(id.to_owned())),
+        (format!("resource_id:{resource}"), Which::ResourceId(resource.to_owned())),
+    ] {
+        assert_eq!(Which::parse(&text), Ok(which));
+    }
+    for bad in [
+        "",
+        "x",
+        "client_id:",
+        "client_id:a b",
+        "client_id:my-identity",
+        &format!("client_id:{{{id}}}"),
+        &format!("object_id:{id}0"),
+        &format!("name:{id}"),
+        "resource_id:",
+        "resource_id:my-identity",
+        "resource_id:/subscriptions",
+        "resource_id:/subscriptions/a b",
+        &format!("resource_id:{id}"),
+    ] {
         assert!(Which::parse(bad).is_err(), "{bad}");
     }
 }
