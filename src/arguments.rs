@@ -30,13 +30,16 @@ pub(crate) fn comment(comment: &str) -> Result<&str> {
     Err(Error::argument("comment", problem, "1 to 32768 bytes of text that say why"))
 }
 
-pub(crate) fn action_id(id: &str) -> Result<&str> {
-    let is_guid = id.len() == 36
+pub(crate) fn is_guid(id: &str) -> bool {
+    id.len() == 36
         && id.bytes().enumerate().all(|(at, b)| match at {
             8 | 13 | 18 | 23 => b == b'-',
             _ => b.is_ascii_hexdigit(),
-        });
-    match is_guid {
+        })
+}
+
+pub(crate) fn action_id(id: &str) -> Result<&str> {
+    match is_guid(id) {
         true => Ok(id),
         false => Err(Error::argument(
             "action_id",
