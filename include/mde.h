@@ -217,7 +217,7 @@
 /** The service failed (5xx). */
 #define MDE_ERR_SERVICE 69
 
-/** The quota has no room now and the caller chose not to wait. See retry_after_ms. */
+/** The quota has no room now, and the caller chose not to wait or has no time for it. See retry_after_ms; without it, calls under way or waiting have to end first. */
 #define MDE_ERR_RATE_LIMITED 80
 
 /** The service kept answering 429. See retry_after_ms. */
@@ -512,14 +512,15 @@ int32_t mde_list_actions(const mde_client *client,
  * On MDE_OK: {"quotas":[{"endpoint":"collect","limit":100,"window_s":60,"used":3,"in_flight":1,
  * "queued":0,"available_in_ms":0,"free_in_ms":[57013,58992]},…],"log":{"kind":"process"}}, one entry per
  * endpoint and window. `available_in_ms` counts all windows of the endpoint together; it is absent while it
- * depends on the reply to a call in flight. `free_in_ms`: when slots in use fall free, soonest first, at most
- * 100: the n-th call from now, behind those queued, goes out at once in a window with limit - used >= n +
- * queued, and else when enough of them have fallen free. `closed_ms`, with `closed_by`, while the service
+ * depends on calls in flight. `free_in_ms`: when slots in use, no longer in flight, fall free, soonest first, at
+ * most 100. The n-th call from now, behind those queued, goes out at once in a window where k = n + queued +
+ * used - max(1, limit - left_to_others) is at most 0, and else after element k (from 1) of free_in_ms; if there is
+ * none, nobody knows yet. Not before `closed_ms`, which is there, with `closed_by`, while the service
  * keeps the endpoint closed after a 429. `left_to_others`: calls that are left out because a 429 showed
  * that somebody else spends the same quota; they come back with time and with successful calls. `log`: "process", or
- * "file" or "redis" with its `place` (options quota_file, quota_redis) and, while it cannot be used, the `trouble`. Where the log is
- * shared the figures are those of all who share it, `queued` apart. Until a client's first call has shown
- * whose quota is spent, everything is zero.
+ * "file" or "redis" with its `place` (options quota_file, quota_redis) and, while something is wrong with it, the
+ * `trouble`. Where the log is shared the figures are those of all who share it, `queued` apart. With "known":false,
+ * only before the first call, nothing tells yet whose quota will be spent, and all figures but the limits are absent.
  */
 MDE_API
 int32_t mde_quota_status(const mde_client *client,

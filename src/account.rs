@@ -1,19 +1,23 @@
 //! One identity at one service: what every request of a client needs, made from its options.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
+use crate::arguments::is_guid;
 use crate::call::Call;
 use crate::net::agent::{Http, Settings};
 use crate::net::redact;
 use crate::net::tls;
 use crate::options::{OnDuplicate, OnFullQuota, Options};
+use crate::quota::ledger::Ledger;
 use crate::quota::limiter::Limiter;
 #[cfg(feature = "redis")]
 use crate::quota::redis;
 use crate::quota::registry::{self, Key};
+use crate::quota::report::{QuotaStatus, report, unknown};
 use crate::quota::{Rules, file};
 use crate::service::base_url::BaseUrl;
 use crate::service::cloud;
@@ -107,6 +111,13 @@ impl Account {
                 ),
             ));
         }
+        if let Some(path) = &options.quota_file {
+            let folder = Path::new(path).parent().filter(|folder| folder.is_dir());
+            folder.ok_or_else(|| {
+                let problem = "is in a folder that is not there; make the folder first";
+                Error::new(Status::Config, format!("option `quota_file`: {path} {problem}"))
+            })?;
+        }
         Ok(Account {
             http,
             tokens: Cache::new(source, identity, max_retries),
@@ -139,19 +150,57 @@ impl Account {
     pub(crate) fn limiter_of(&self, token: &Token) -> Arc<Limiter> {
         let learn = || {
             let key = self.key_of(token);
-            if let Some(path) = &self.quota_file {
-                let _ = self.rules.ledger.set(file::ledger(path, &key, &self.rules.limits));
-            }
-            #[cfg(feature = "redis")]
-            if let Some(target) = &self.quota_redis {
-                let fallback = self.quota_redis_fallback;
-                let ledger =
-                    redis::ledger(target, fallback, &self.http.dialer_without_proxy(), &key);
+            if let Some(ledger) = self.ledger(&key) {
                 let _ = self.rules.ledger.set(ledger);
             }
             registry::limiter(&key)
         };
         Arc::clone(self.limiter.get_or_init(learn))
+    }
+
+    /// Where the quota of this identity is shared with other processes.
+    fn ledger(&self, key: &Key) -> Option<Arc<dyn Ledger>> {
+        #[cfg(feature = "redis")]
+        if let Some(target) = &self.quota_redis {
+            let dialer = self.http.dialer_without_proxy();
+            return Some(redis::ledger(target, self.quota_redis_fallback, &dialer, key));
+        }
+        let path = self.quota_file.as_ref()?;
+        Some(file::ledger(path, key, &self.rules.limits))
+    }
+
+    /// How the quota stands; no request is sent for it.
+    pub(crate) fn quota_status(&self) -> QuotaStatus {
+        if let Some(limiter) = self.limiter.get() {
+            return report(limiter, &self.rules);
+        }
+        // Before the first call: as its token will say, if that is known.
+        let key = match self.tokens.current() {
+            Some(token) => Some(self.key_of(&token)),
+            None => self.key_of_options(),
+        };
+        let Some(key) = key else {
+            return unknown(&self.rules, self.shared_place());
+        };
+        let ledger = self.ledger(&key).map(OnceCell::with_value).unwrap_or_default();
+        let rules = Rules { limits: self.rules.limits.clone(), ledger };
+        report(&registry::limiter(&key), &rules)
+    }
+
+    /// The kind of the log that is shared, and where it lives.
+    fn shared_place(&self) -> Option<(&'static str, String)> {
+        #[cfg(feature = "redis")]
+        if let Some(target) = &self.quota_redis {
+            return Some((redis::KIND, target.shown()));
+        }
+        Some((file::KIND, self.quota_file.clone()?))
+    }
+
+    /// Whose quota the tokens of the sign-in service will spend, where the options name it as those do.
+    fn key_of_options(&self) -> Option<Key> {
+        let tenant = self.tenant_id.as_deref().filter(|id| is_guid(id))?;
+        let application = self.client_id.as_deref().filter(|_| self.tokens.is_for_options())?;
+        Some(Key::new(&cloud::family(self.api.authority()), tenant, application))
     }
 
     /// Whose quota a token spends. The service counts by the ids in the token; the options may name the same

@@ -17,7 +17,7 @@ use crate::log::{self, Level};
 use crate::machines::{self, Found};
 use crate::options::Options;
 use crate::progress::{OnProgress, Reporter};
-use crate::quota::report::{QuotaStatus, report};
+use crate::quota::report::QuotaStatus;
 use crate::service::model::MachineAction;
 use crate::wait;
 use crate::{Error, Result, Status};
@@ -174,10 +174,7 @@ impl Client {
 
     /// How much of each quota is used, when the next call could go out, and where the log of calls lives.
     pub fn quota(&self) -> Result<QuotaStatus> {
-        self.run("quota_status", None, |_| {
-            let Account { limiter, rules, .. } = &self.account;
-            Ok(report(limiter.get().map(AsRef::as_ref), rules))
-        })
+        self.run("quota_status", None, |_| Ok(self.account.quota_status()))
     }
 
     /// Refuses new calls, ends running ones with `closed`, and waits for them.

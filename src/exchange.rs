@@ -69,7 +69,12 @@ impl Account {
                         attempt,
                         self.max_retries,
                     );
-                    (Error::from(failure), next)
+                    let lost = failure.may_have_been_received() && !request.repeatable();
+                    let error = Error::from(failure);
+                    if lost {
+                        log_lost(request, &error);
+                    }
+                    (error, next)
                 }
             };
             let error = error.attempts(attempt);
@@ -143,6 +148,11 @@ impl Account {
             return Err(None);
         };
         let throttled = error.status() == Status::Throttled;
+        // The limiter knows how long the endpoint is closed, and whose turn it is then.
+        let pause = match throttled {
+            true => error.retry_after().unwrap_or_default(),
+            false => pause,
+        };
         if throttled && self.on_full_quota == OnFullQuota::Fail {
             return Err(None);
         }
@@ -153,41 +163,52 @@ impl Account {
         log::line(Level::Warn, || {
             format!("{}: trying again in {} ms", error.status().name(), pause.as_millis())
         });
-        // The limiter knows how long the endpoint is closed, and whose turn it is then.
         if throttled { Ok(()) } else { call.pause(pause).map_err(Some) }
     }
 
     fn slot(&self, limiter: &Arc<Limiter>, call: &Call, quota: Quota) -> Result<Permit<'_>> {
         let wait = self.on_full_quota == OnFullQuota::Wait;
+        let trouble = || {
+            let ledger = self.rules.ledger.get();
+            let trouble = ledger.and_then(|ledger| Some((ledger.place().1, ledger.trouble()?)));
+            trouble.map_or_else(String::new, |(place, what)| format!("the log {place} {what}"))
+        };
         limiter.acquire(quota, &self.rules, call, wait).map_err(|refusal| match refusal {
             Refusal::Stopped(stop) => {
                 let error = Error::from(stop).at(Stage::Quota);
                 // Only who ran out of time is helped by knowing when to come back.
                 match stop {
                     Stop::Deadline => {
-                        let wait = limiter.snapshot(quota, &self.rules).available_in;
-                        error.after(wait.filter(|wait| !wait.is_zero()))
+                        let now = limiter.snapshot(quota, &self.rules);
+                        let wait = now.available_in.filter(|_| now.queued == 0);
+                        error.after(wait.filter(|wait| !wait.is_zero())).with_note(&trouble())
                     }
                     _ => error,
                 }
             }
             Refusal::Failed(error) => error,
-            Refusal::NoRoom(wait) => {
+            Refusal::NoRoom(free_in) => {
                 let endpoint = quota.name();
-                let when = match wait {
+                let why = match limiter.is_closed(quota) {
+                    true => "was closed by the service (429)",
+                    false => "has no room now",
+                };
+                let when = match free_in {
                     Some(_) => "after retry_after_ms",
                     None => "when calls that are under way or waiting have ended",
                 };
-                Error::new(
-                    Status::RateLimited,
-                    format!(
-                        "the quota of endpoint `{endpoint}` has no room now; call again {when}, or \
-                         set `quota=wait`"
-                    ),
-                )
+                let (limit, or) = match wait {
+                    true => (", and none within this call's time", "give it more time"),
+                    false => ("", "set `quota=wait`"),
+                };
+                let message = format!(
+                    "the quota of endpoint `{endpoint}` {why}{limit}; call again {when}, or {or}"
+                );
+                Error::new(Status::RateLimited, message)
+                    .with_note(&trouble())
+                    .at(Stage::Quota)
+                    .after(free_in)
             }
-            .at(Stage::Quota)
-            .after(wait),
         })
     }
 }
@@ -203,6 +224,13 @@ fn explain(request: &Request, token: &Token, reply: &mut Reply) -> Error {
         Some(held) => error.with_note(&fault::permissions_note(request.quota.permissions(), &held)),
         None => error,
     }
+}
+
+/// Whether the service did what it was asked is not known now, and a host that ends here should find a trace of it.
+fn log_lost(request: &Request, error: &Error) {
+    log::line(Level::Warn, || {
+        format!("{} {}: the reply was lost ({error})", request.method.as_str(), request.target)
+    });
 }
 
 fn log_reply(request: &Request, attempt: u32, reply: &Reply) {

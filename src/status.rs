@@ -82,7 +82,7 @@ statuses! {
     OutcomeUnknown = 68, "outcome_unknown", "The request may have been carried out, but its reply was lost. Look before repeating it.";
     Service = 69, "service", "The service failed (5xx).";
 
-    RateLimited = 80, "rate_limited", "The quota has no room now and the caller chose not to wait. See retry_after_ms.";
+    RateLimited = 80, "rate_limited", "The quota has no room now, and the caller chose not to wait or has no time for it. See retry_after_ms; without it, calls under way or waiting have to end first.";
     Throttled = 81, "throttled", "The service kept answering 429. See retry_after_ms.";
     Deadline = 82, "deadline", "The deadline passed before the operation was complete.";
     Cancelled = 83, "cancelled", "The operation was cancelled.";

@@ -215,6 +215,57 @@ fn a_429_without_any_wait_is_a_minute_and_a_caller_without_time_learns_it_at_onc
 }
 
 #[test]
+fn a_wait_that_cannot_succeed_ends_at_once_and_says_why() {
+    let sim = simulator();
+    let client = client(
+        &sim,
+        &[("quota_limits", "collect=1/60"), ("timeout_ms", "20000"), ("max_retries", "0")],
+    );
+    client.collect(&sim.machine_id(0), "x").ok();
+    let started = Instant::now();
+    // The log is full for longer than the call may take.
+    let error = client.collect(&sim.machine_id(1), "x").error("rate_limited");
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains("`collect` has no room now, and none within this call's time"),
+        "{message}"
+    );
+    let wait = error["retry_after_ms"].as_u64().unwrap();
+    assert!((50_000..=60_061).contains(&wait), "{wait}");
+    // The service closed the endpoint for as long.
+    sim.script(json!({"match": {"path_contains": "machineactions"}, "reply": {"status": 429,
+        "headers": {"Retry-After": "40"}}}))
+        .unwrap();
+    client.list("").error("throttled");
+    let error = client.list("").error("rate_limited");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("`list` was closed by the service (429)"), "{message}");
+    let wait = error["retry_after_ms"].as_u64().unwrap();
+    assert!((30_000..=40_000).contains(&wait), "{wait}");
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert_eq!(
+        sim.requests().iter().filter(|request| request.path.contains("machineactions")).count(),
+        1
+    );
+}
+
+#[test]
+fn before_the_first_call_the_status_tells_what_is_known_and_nothing_else() {
+    let sim = simulator();
+    client(&sim, &[]).collect(&sim.machine_id(0), "x").ok();
+    // The options, or the token, say whose quota it is: that of the other client.
+    assert_eq!(row(&client(&sim, &[]).quota().ok(), "collect", 60)["used"], 1);
+    // Nobody can say whose token it will be.
+    let more =
+        [("tenant_id", "contoso.example"), ("quota_file", "/nonexistent-folder-is-not-looked-at")];
+    let document = client(&sim, &more).quota().ok();
+    let log = json!({"kind": "file", "place": "/nonexistent-folder-is-not-looked-at"});
+    assert_eq!((&document["known"], &document["log"]), (&json!(false), &log));
+    let minute = json!({"endpoint": "collect", "limit": 100, "window_s": 60});
+    assert_eq!(row(&document, "collect", 60), &minute);
+}
+
+#[test]
 fn a_call_that_never_left_costs_nothing() {
     let sim = simulator();
     let client = client(&sim, &[("api_url", "http://127.0.0.1:1")]);

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mde_simulator::{Config, CountAt, QuotaMode, Simulator};
+use serde_json::json;
 use support::{Client, client, options, simulator};
 
 /// A minute in a fifth of a second, an hour in 12 s.
@@ -197,6 +198,41 @@ fn clients_of_two_processes_share_one_quota() {
 }
 
 #[test]
+fn a_call_of_another_process_under_way_gives_no_figure() {
+    let (sim, folder) = (simulator(), Folder::new());
+    let (id, file) = (action_of(&sim), folder.file());
+    let stalled = json!({"match": {"path_contains": &id}, "times": 1, "stall": true});
+    sim.script(stalled).unwrap();
+    let _other = Reader::start(&sim, &file, &id, 1);
+    let limits = [("quota_file", file.as_str()), ("quota_limits", "read=1/60")];
+    let here = client(&sim, &[&limits[..], &[("quota", "fail")]].concat());
+    let started = Instant::now();
+    let row = || {
+        let quotas = here.quota().ok()["quotas"].clone();
+        quotas.as_array().unwrap().iter().find(|row| row["endpoint"] == "read").unwrap().clone()
+    };
+    // The status looks at the shared log before the first call.
+    while row()["in_flight"] != 1 {
+        assert!(started.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let row = row();
+    for figure in ["available_in_ms", "free_in_ms"] {
+        assert_eq!(row[figure], serde_json::Value::Null, "{row}");
+    }
+    assert_eq!(row["used"], 1);
+    let error = here.action(&id).error("rate_limited");
+    assert_eq!(error["retry_after_ms"], serde_json::Value::Null, "{error}");
+    assert!(
+        error["message"].as_str().unwrap().contains("when calls that are under way"),
+        "{error}"
+    );
+    let waiting = client(&sim, &[&limits[..], &[("timeout_ms", "500")]].concat());
+    let error = waiting.action(&id).error("deadline");
+    assert_eq!(error["retry_after_ms"], serde_json::Value::Null, "{error}");
+}
+
+#[test]
 fn the_log_outlives_the_process() {
     let (sim, folder) = (scaled(QuotaMode::Sliding), Folder::new());
     let id = action_of(&sim);
@@ -238,6 +274,7 @@ fn settings_that_a_file_cannot_serve_are_refused() {
     for (more, expected) in [
         ([("quota_file", "quota"), ("quota", "wait")], "absolute path"),
         ([("quota_file", "/tmp/q"), ("quota_limits", "read=50001/1")], "up to 50000 calls"),
+        ([("quota_file", "/no/such/folder/q"), ("quota", "wait")], "a folder that is not there"),
     ] {
         let error = support::try_client(&sim, &more).err().unwrap().error("config");
         assert!(error["message"].as_str().unwrap().contains(expected), "{error}");

@@ -44,12 +44,14 @@ impl std::fmt::Debug for Proxy {
 impl Proxy {
     /// Reads `http://[user:password@]host[:port]`; the error says what is wrong with it.
     pub(crate) fn parse(text: &str) -> std::result::Result<Proxy, &'static str> {
-        // As other programs read it, a bare host:port means http.
-        let with_scheme = match text.contains("://") {
-            true => text.to_owned(),
-            false => format!("http://{text}"),
-        };
-        let uri: Uri = with_scheme.parse().map_err(|_| "is not a proxy URL")?;
+        // The parser drops a fragment silently.
+        if text.contains('#') {
+            return Err("has a fragment; a # in a password is written %23");
+        }
+        if !text.contains("://") {
+            return Err("is no URL and none of the words for this option");
+        }
+        let uri: Uri = text.parse().map_err(|_| "is not a proxy URL")?;
         if uri.scheme_str() != Some("http") {
             return Err("names a kind of proxy that is not supported");
         }
@@ -61,9 +63,20 @@ impl Proxy {
         if host.is_empty() {
             return Err("has no host");
         }
-        let login = match authority.as_str().rsplit_once('@') {
+        let (login, address) = match authority.as_str().rsplit_once('@') {
+            None => (None, authority.as_str()),
+            Some((login, address)) => (Some(login), address),
+        };
+        let port = authority.port_u16().filter(|port| *port > 0);
+        if address != host && port.is_none() {
+            return Err("has a port that is not a number from 1 to 65535");
+        }
+        let login = match login {
             None => None,
-            Some((login, _)) => {
+            Some(login) if !has_whole_escapes(login) => {
+                return Err("has a % in its login that begins no escape; a % is written %25");
+            }
+            Some(login) => {
                 let decoded = percent_decode_str(login).decode_utf8();
                 let login = decoded.map_err(|_| "has a login that is not UTF-8")?.into_owned();
                 Some(Zeroizing::new(match login.contains(':') {
@@ -72,7 +85,7 @@ impl Proxy {
                 }))
             }
         };
-        Ok(Proxy { host: host.to_owned(), port: authority.port_u16().unwrap_or(3128), login })
+        Ok(Proxy { host: host.to_owned(), port: port.unwrap_or(3128), login })
     }
 
     pub(crate) fn address(&self) -> (&str, u16) {
@@ -89,6 +102,14 @@ impl Proxy {
         let login = self.login.as_ref()?;
         Some(Zeroizing::new(format!("Basic {}", STANDARD.encode(login.as_bytes()))))
     }
+}
+
+/// Whether two hexadecimal digits follow each `%`.
+fn has_whole_escapes(text: &str) -> bool {
+    let is_escape = |rest: &str| {
+        rest.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit))
+    };
+    text.split('%').skip(1).all(is_escape)
 }
 
 /// The proxy of a client, and the hosts that are reached without it.
@@ -114,9 +135,7 @@ impl Proxies {
                 proxy: from_environment()?,
                 except: match no_proxy {
                     Some(list) => exceptions(list),
-                    None => exceptions(
-                        &first_of(&["NO_PROXY", "no_proxy"]).map_or_else(String::new, |v| v.1),
-                    ),
+                    None => exceptions_from_environment()?,
                 },
                 loopback_direct: true,
             }),
@@ -161,15 +180,31 @@ fn from_environment() -> Result<Option<Proxy>> {
     else {
         return Ok(None);
     };
-    Proxy::parse(&value).map(Some).map_err(|problem| {
-        Error::new(
-            Status::Config,
-            format!(
-                "option `proxy` is `env`, and the environment variable {name} {problem}; expected \
-                 http://[user:password@]host[:port]; set `proxy=none` to ignore it"
-            ),
-        )
+    // As other programs read it, a bare host:port means http.
+    let url = match value.contains("://") || !value.contains(':') {
+        true => value,
+        false => format!("http://{value}"),
+    };
+    Proxy::parse(&url).map(Some).map_err(|problem| {
+        unusable(name, problem, "http://[user:password@]host[:port]; set `proxy=none` to ignore it")
     })
+}
+
+fn exceptions_from_environment() -> Result<Vec<Exception>> {
+    let Some((name, list)) = first_of(&["NO_PROXY", "no_proxy"]) else {
+        return Ok(Vec::new());
+    };
+    check_exceptions(&list).map_err(|problem| {
+        unusable(name, &problem, "names, addresses and ranges; set `no_proxy` to ignore it")
+    })?;
+    Ok(exceptions(&list))
+}
+
+fn unusable(name: &str, problem: &str, expected: &str) -> Error {
+    let text = format!(
+        "option `proxy` is `env`, and the environment variable {name} {problem}; expected {expected}"
+    );
+    Error::new(Status::Config, text)
 }
 
 /// One entry of a no-proxy list.
@@ -248,8 +283,8 @@ mod tests {
     }
 
     #[test]
-    fn bare_hosts_and_default_ports() {
-        assert_eq!(Proxy::parse("proxy:1").unwrap().authority(), "proxy:1");
+    fn default_ports() {
+        assert_eq!(Proxy::parse("HTTP://proxy:1").unwrap().authority(), "proxy:1");
         assert_eq!(Proxy::parse("http://[::1]").unwrap().authority(), "[::1]:3128");
         assert!(Proxy::parse("http://p").unwrap().authorization().is_none());
     }
@@ -264,9 +299,29 @@ mod tests {
     }
 
     #[test]
+    fn refuses_what_it_would_have_to_guess() {
+        for bad in [
+            "http://p:99999",
+            "http://p:abc",
+            "http://p:9x",
+            "http://p:0",
+            "http://p:",
+            "http://[::1]:0",
+            "NONE",
+            "off",
+            "p:8080",
+            "http://user:%zz@p",
+            "http://user:%4@p",
+            "http://user:p#x@p",
+        ] {
+            assert!(Proxy::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn no_proxy_lists() {
         let proxies = Proxies {
-            proxy: Some(Proxy::parse("p:1").unwrap()),
+            proxy: Some(Proxy::parse("http://p:1").unwrap()),
             except: exceptions(
                 "example.com, .corp.example *.x.test,10.0.0.0/8 , ::1,only.example:8443",
             ),

@@ -218,7 +218,8 @@ pub(crate) const TABLE: &[Spec] = &[
         proxy::ACCEPTED,
         "env",
         "The HTTP proxy. `env` reads HTTPS_PROXY, https_proxy, ALL_PROXY and all_proxy, in this order, when \
-         the client is made, and never uses a proxy for loopback addresses; a URL is used for all.",
+         the client is made, and never uses a proxy for loopback addresses; a URL is used for all. The port is 3128 unless it \
+         is named.",
         |o, v| match v {
             "env" => {
                 o.proxy = Choice::Environment;
@@ -304,7 +305,7 @@ pub(crate) const TABLE: &[Spec] = &[
         "quota",
         "wait or fail",
         "wait",
-        "What a call does when the quota has no room: wait for its turn, or fail with rate_limited.",
+        "What a call does when the quota has no room: wait for its turn, or fail with rate_limited. A call whose turn is known to come after its deadline does not wait for it either.",
         |o, v| {
             one_of(v, &[("wait", OnFullQuota::Wait), ("fail", OnFullQuota::Fail)])
                 .map(|v| o.quota = v)

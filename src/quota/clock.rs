@@ -31,6 +31,11 @@ pub(crate) trait Clock: Debug + Send + Sync {
 
     /// Whether the call may go on, for who was told the time just now: looking again costs more than the rest.
     fn check(&self, call: &Call, now: Time) -> Result<(), Stop>;
+
+    /// Whether the call's deadline lies behind that time.
+    fn has_time(&self, _: &Call, _until: Time) -> bool {
+        true
+    }
 }
 
 /// The system's monotonic clock. It does not run while the machine sleeps on Linux, which only makes
@@ -61,6 +66,10 @@ impl Clock for SystemClock {
 
     fn check(&self, call: &Call, now: Time) -> Result<(), Stop> {
         self.instant(now).map_or_else(|| call.check(), |now| call.check_at(now))
+    }
+
+    fn has_time(&self, call: &Call, until: Time) -> bool {
+        call.has_time_for(until.since(self.now()))
     }
 }
 

@@ -52,10 +52,21 @@ pub(crate) trait Ledger: Debug + Send + Sync {
 #[derive(Debug)]
 pub(crate) enum Answer {
     Taken(Slot),
-    /// No room; worth asking again after this time.
-    Wait(Duration),
+    Full(Full),
     /// The log cannot be used, and the caller is to go on without it, with this percentage of the limits.
     Alone(u32),
+}
+
+/// There is no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Full {
+    /// It is worth asking again after this time.
+    pub look_in: Duration,
+    /// When there will be room. `None`: that depends on calls under way, which keep their slots for nobody knows
+    /// how long.
+    pub free_in: Option<Duration>,
+    /// How long the service keeps the endpoint closed.
+    pub closed_for: Duration,
 }
 
 /// A log that cannot be used is tried again after a pause, which doubles each time.
@@ -95,7 +106,8 @@ pub(crate) enum Outcome {
 #[derive(Debug, Default)]
 pub(crate) struct View {
     pub in_flight: usize,
-    pub available_in: Duration,
+    /// As [`Full::free_in`].
+    pub available_in: Option<Duration>,
     pub closed_for: Option<Duration>,
     pub windows: Vec<WindowSnapshot>,
 }
@@ -104,7 +116,8 @@ impl Snapshot {
     /// What the shared log knows counts where it is more than this process knows.
     pub(super) fn take_in(&mut self, view: View) {
         self.in_flight = self.in_flight.max(view.in_flight);
-        self.available_in = self.available_in.map(|wait| wait.max(view.available_in));
+        self.available_in =
+            self.available_in.zip(view.available_in).map(|(mine, shared)| mine.max(shared));
         self.closed_for = self.closed_for.max(view.closed_for);
         for (mine, shared) in self.windows.iter_mut().zip(view.windows) {
             if shared.used >= mine.used {

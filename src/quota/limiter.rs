@@ -7,10 +7,12 @@ use std::time::Duration;
 use super::Rules;
 use super::clock::{Clock, Time};
 use super::foreign::{self, Foreign};
-use super::ledger::{Answer, Held, Keeper, Outcome, Slot};
+use super::ledger::{Answer, Full, Held, Keeper, Outcome, Slot};
 use super::window::{Admission, Log, Window};
 use crate::Error;
 use crate::call::{Call, Signal, Stop};
+use crate::error::millis_up;
+use crate::log::{self, Level};
 use crate::service::endpoint::{PerQuota, Quota};
 use crate::sync::Mutex;
 
@@ -50,15 +52,57 @@ impl Budget {
         }
     }
 
+    /// When a call could go out if it were the next one. `None`: that depends on calls in flight.
+    fn free_at(&self, windows: &[Window], now: Time) -> Option<Time> {
+        let plain = self.log.admission(windows, now);
+        let mut at = now;
+        let free = loop {
+            let admission = self.log.admission(&self.foreign.leave_room(windows, at), at);
+            // Each reply brings one of the calls back that are left to others.
+            if self.log.in_flight() > 0 && admission != plain {
+                return None;
+            }
+            let free = match admission {
+                Admission::Now => at,
+                Admission::At(free) => free,
+                Admission::AfterReply => return None,
+            };
+            match self.foreign.eases_at(at).filter(|eases| *eases < free) {
+                Some(eases) => at = eases,
+                None => break free,
+            }
+        };
+        Some(self.closed_until.map_or(free, |closed| free.max(closed)))
+    }
+
+    /// What the shared log says of that, for the windows without the calls that are left to others.
+    fn shared_free_in(&self, free_in: Option<Duration>, now: Time) -> Option<Duration> {
+        match self.foreign.eases_at(now) {
+            Some(_) if self.log.in_flight() > 0 => None,
+            eases => free_in.map(|free| eases.map_or(free, |at| at.since(now).min(free))),
+        }
+    }
+
     /// Takes the slot if there is one; the caller must be next in line.
     fn turn(&mut self, windows: &[Window], now: Time) -> Turn {
-        match self.admission(windows, now) {
+        let look = match self.admission(windows, now) {
             Admission::Now => {
                 self.log.begin(windows);
-                Turn::Go
+                return Turn::Go;
             }
-            Admission::At(free) => Turn::Wait(Some(free)),
-            Admission::AfterReply => Turn::Wait(None),
+            Admission::At(free) => Some(free),
+            Admission::AfterReply => None,
+        };
+        Turn::Wait(Room { look, free: self.free_at(windows, now) })
+    }
+
+    /// The shared log has no room.
+    fn is_full(&mut self, full: Full, now: Time) -> Room {
+        let closed = Some(full.closed_for).filter(|closed| !closed.is_zero());
+        self.closed_until = self.closed_until.max(closed.map(|closed| now.plus(closed)));
+        Room {
+            look: Some(now.plus(full.look_in)),
+            free: self.shared_free_in(full.free_in, now).map(|free| now.plus(free)),
         }
     }
 
@@ -92,25 +136,34 @@ impl Budget {
     }
 }
 
-/// Whether a caller may go, or until when it sleeps (`None`: until it is woken).
+/// Whether a caller may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     Go,
-    Wait(Option<Time>),
+    Wait(Room),
+}
+
+/// There is no room for a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Room {
+    /// Until when it sleeps; `None`: until it is woken.
+    look: Option<Time>,
+    /// Before this there is none. `None`: nobody knows.
+    free: Option<Time>,
 }
 
 /// Why no permit was given.
 #[derive(Clone, Debug)]
 pub(crate) enum Refusal {
     Stopped(Stop),
-    /// The caller did not want to wait; the wait is given where it is known.
+    /// The caller did not want to wait, or not for so long; the wait is given where it is known.
     NoRoom(Option<Duration>),
     /// The shared log cannot be used, and the options say not to go on without it.
     Failed(Error),
 }
 
 /// What one endpoint's budget looks like, for the quota document.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Snapshot {
     pub in_flight: usize,
     pub queued: usize,
@@ -132,26 +185,13 @@ pub(crate) struct WindowSnapshot {
     pub free_in: Vec<Duration>,
 }
 
-/// A budget that nobody has touched.
-impl Default for Snapshot {
-    fn default() -> Snapshot {
-        Snapshot {
-            in_flight: 0,
-            queued: 0,
-            available_in: Some(Duration::ZERO),
-            closed_for: None,
-            windows: Vec::new(),
-        }
-    }
-}
-
 impl Limiter {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Limiter {
         Limiter { clock, budgets: Mutex::default() }
     }
 
-    /// Takes a slot, waiting for it if `wait` is set. Callers are served in the order they came, also
-    /// those who do not want to wait: they never overtake.
+    /// Takes a slot, waiting for it if `wait` is set and it is not known to come too late. Callers are served in
+    /// the order they came, also those who do not want to wait: they never overtake.
     pub(crate) fn acquire<'a>(
         self: &Arc<Limiter>,
         quota: Quota,
@@ -166,31 +206,48 @@ impl Limiter {
                 self.clock.check(call, now)?;
                 let number = *number.get_or_insert_with(|| budget.draw());
                 let is_next = budget.first().is_none_or(|first| first == number);
-                let turn = if is_next { budget.turn(windows, now) } else { Turn::Wait(None) };
+                let turn = match is_next {
+                    true => budget.turn(windows, now),
+                    // At best it is the next one.
+                    false => Turn::Wait(Room { look: None, free: budget.free_at(windows, now) }),
+                };
                 if wait && turn != Turn::Go {
                     budget.line_up(number, call.signal());
                 }
-                Ok((turn, number))
+                Ok((turn, number, is_next))
             });
-            let (turn, number) = asked.map_err(Refusal::Stopped)?;
-            let until = match turn {
+            let (turn, number, is_next) = asked.map_err(Refusal::Stopped)?;
+            let room = match turn {
                 Turn::Go => match self.confirm(quota, rules, call, number, wait)? {
                     Ok(permit) => return Ok(permit),
-                    Err(until) => Some(until),
+                    Err(room) => room,
                 },
-                Turn::Wait(until) => until,
+                Turn::Wait(room) => room,
             };
+            let now = self.clock.now();
+            let free_in = room.free.map(|free| free.since(now));
             if !wait {
-                let now = self.clock.now();
-                return Err(Refusal::NoRoom(until.map(|until| until.since(now))));
+                return Err(Refusal::NoRoom(free_in.filter(|_| is_next)));
             }
+            let is_new = place.is_none();
             place.get_or_insert_with(|| Place { limiter: self, quota, number });
-            self.clock.wait(call, until).map_err(Refusal::Stopped)?;
+            if room.free.is_some_and(|free| !self.clock.has_time(call, free)) {
+                return Err(Refusal::NoRoom(free_in));
+            }
+            if is_new && free_in.is_none_or(|wait| wait > WORTH_A_LINE) {
+                tell(quota, free_in);
+            }
+            self.clock.wait(call, room.look).map_err(Refusal::Stopped)?;
         }
     }
 
+    /// Whether the service closed the endpoint.
+    pub(crate) fn is_closed(&self, quota: Quota) -> bool {
+        self.with(quota, |budget, now| budget.closed_until.is_some_and(|at| at > now))
+    }
+
     /// There is room as far as this process knows, and the slot is taken here; where the quota is shared, it
-    /// is to be taken there too. `Err`: there is no room there before this time, and who waits is in line.
+    /// is to be taken there too. `Err`: there is no room there, and who waits is in line.
     fn confirm<'a>(
         self: &Arc<Limiter>,
         quota: Quota,
@@ -198,7 +255,7 @@ impl Limiter {
         call: &Call,
         number: u64,
         wait: bool,
-    ) -> Result<Result<Permit<'a>, Time>, Refusal> {
+    ) -> Result<Result<Permit<'a>, Room>, Refusal> {
         let windows = rules.limits.of(quota);
         let mut permit = Permit {
             limiter: Arc::clone(self),
@@ -220,14 +277,14 @@ impl Limiter {
             }
             Ok(Answer::Alone(percent)) => match self.too_many_alone(quota, &room, percent) {
                 None => Ok(Ok(permit)),
-                Some(until) => {
+                Some(room) => {
                     permit.give_back(number, wait.then_some(call.signal()));
-                    Ok(Err(until))
+                    Ok(Err(room))
                 }
             },
-            Ok(Answer::Wait(room_in)) => {
+            Ok(Answer::Full(full)) => {
                 permit.give_back(number, wait.then_some(call.signal()));
-                Ok(Err(self.clock.now().plus(room_in)))
+                Ok(Err(self.with(quota, |budget, now| budget.is_full(full, now))))
             }
             Err(refusal) => {
                 permit.give_back(number, None);
@@ -236,9 +293,8 @@ impl Limiter {
         }
     }
 
-    /// Without the shared log, and with a part of the limits only: until when the slot that was taken here does
-    /// not fit in.
-    fn too_many_alone(&self, quota: Quota, windows: &[Window], percent: u32) -> Option<Time> {
+    /// Without the shared log, and with a part of the limits only, the slot that was taken here may not fit in.
+    fn too_many_alone(&self, quota: Quota, windows: &[Window], percent: u32) -> Option<Room> {
         // This call is among those under way already.
         let with_this = |window: &Window| {
             let part = window.share(percent);
@@ -247,9 +303,11 @@ impl Limiter {
         let windows: Vec<_> = windows.iter().map(with_this).collect();
         self.with(quota, |budget, now| match budget.log.admission(&windows, now) {
             Admission::Now => None,
-            Admission::At(free) => Some(free),
+            Admission::At(free) => Some(Room { look: Some(free), free: Some(free) }),
             // The reply wakes who waits for it; the log may be back before.
-            Admission::AfterReply => Some(now.plus(Duration::from_secs(1))),
+            Admission::AfterReply => {
+                Some(Room { look: Some(now.plus(Duration::from_secs(1))), free: None })
+            }
         })
     }
 
@@ -283,11 +341,7 @@ impl Limiter {
         let mut snapshot = self.with(quota, |budget, now| Snapshot {
             in_flight: budget.log.in_flight(),
             queued: budget.queue.len(),
-            available_in: match budget.admission(windows, now) {
-                Admission::Now => Some(Duration::ZERO),
-                Admission::At(free) => Some(free.since(now)),
-                Admission::AfterReply => None,
-            },
+            available_in: budget.free_at(windows, now).map(|free| free.since(now)),
             closed_for: budget.closed_until.filter(|at| *at > now).map(|at| at.since(now)),
             windows: windows
                 .iter()
@@ -298,9 +352,13 @@ impl Limiter {
                 })
                 .collect(),
         });
-        let view = rules.ledger.get().and_then(|ledger| ledger.view(quota, windows));
-        if let Some(view) = view {
-            snapshot.take_in(view);
+        if let Some(ledger) = rules.ledger.get() {
+            let room = self.with(quota, |budget, now| budget.foreign.leave_room(windows, now));
+            if let Some(mut view) = ledger.view(quota, &room) {
+                view.available_in =
+                    self.with(quota, |budget, now| budget.shared_free_in(view.available_in, now));
+                snapshot.take_in(view);
+            }
         }
         snapshot
     }
@@ -323,6 +381,19 @@ impl Limiter {
         let now = self.clock.now();
         act(budgets.of_mut(quota), now)
     }
+}
+
+/// Who waits for longer than this says so.
+const WORTH_A_LINE: Duration = Duration::from_secs(1);
+
+fn tell(quota: Quota, free_in: Option<Duration>) {
+    log::line(Level::Info, || {
+        let until = match free_in {
+            Some(wait) => format!("for {} ms at least", millis_up(wait)),
+            None => "until calls that are under way or waiting have ended".to_owned(),
+        };
+        format!("a call waits for room in the quota of endpoint `{}`, {until}", quota.name())
+    });
 }
 
 /// A place in the queue; given up, and passed on, whichever way the wait ends.

@@ -7,7 +7,7 @@ use once_cell::sync::OnceCell;
 use super::*;
 use crate::call::Cancel;
 use crate::quota::clock::fake::FakeClock;
-use crate::quota::ledger::{Ledger, Renewal, Slot, View};
+use crate::quota::ledger::{Full, Ledger, Renewal, Slot, View};
 use crate::quota::limits::Limits;
 
 fn rules(limits: &str) -> Rules {
@@ -239,7 +239,7 @@ impl Ledger for RefusesTheFirst {
             return Ok(Answer::Taken(slot));
         }
         self.others_have_come.wait();
-        Ok(Answer::Wait(Duration::from_millis(1)))
+        Ok(Answer::Full(Full { look_in: Duration::from_millis(1), ..Full::default() }))
     }
 
     fn settle(&self, _: Quota, _: Slot, _: Outcome, _: &[Window]) {}
@@ -327,4 +327,40 @@ fn a_429_closes_the_endpoint_here_before_the_shared_log_has_answered_its_one_que
     let window = &limiter.snapshot(COLLECT, &rules).windows[0];
     assert_eq!((window.used, window.foreign), (1, 12));
     assert_eq!(shared.asked.lock().len(), 2);
+}
+
+#[test]
+fn room_that_the_next_reply_may_bring_back_has_no_figure() {
+    let (limiter, clock) = limiter();
+    let limits = rules("collect=10/60");
+    limiter.acquire(COLLECT, &limits, &call(None), true).unwrap().replied();
+    limiter.close(COLLECT, &limits, Duration::from_secs(1), None);
+    clock.advance(Duration::from_secs(1));
+    // Two of ten calls are ours; one of them is spent, and the other one under way.
+    let held = limiter.acquire(COLLECT, &limits, &call(None), true).unwrap();
+    assert_eq!(room_in(limiter.acquire(COLLECT, &limits, &call(None), false).err()), None);
+    assert_eq!(limiter.snapshot(COLLECT, &limits).available_in, None);
+    held.replied();
+    let _next = limiter.acquire(COLLECT, &limits, &call(None), false).unwrap();
+}
+
+#[test]
+fn without_calls_in_flight_the_figure_is_when_enough_is_left_again() {
+    let (limiter, clock) = limiter();
+    let limits = rules("collect=64/60,1000/1000");
+    for _ in 0..15 {
+        limiter.acquire(COLLECT, &limits, &call(None), true).unwrap().replied();
+    }
+    limiter.close(COLLECT, &limits, Duration::from_secs(1), None);
+    clock.advance(Duration::from_secs(2));
+    // Without a reply, which would bring one back.
+    drop(limiter.acquire(COLLECT, &limits, &call(None), true).unwrap());
+    // 48 are left to others: when half of them comes back, there is room.
+    let wait = limiter.snapshot(COLLECT, &limits).available_in.unwrap();
+    assert_eq!(wait, Duration::from_secs(58));
+    assert_eq!(room_in(limiter.acquire(COLLECT, &limits, &call(None), false).err()), Some(wait));
+    clock.advance(wait - Duration::from_nanos(1));
+    assert!(limiter.acquire(COLLECT, &limits, &call(None), false).is_err());
+    clock.advance(Duration::from_nanos(1));
+    assert!(limiter.acquire(COLLECT, &limits, &call(None), false).is_ok());
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::Rules;
-use super::limiter::Limiter;
+use super::limiter::{Limiter, Snapshot};
 use crate::error::millis_up;
 use crate::service::endpoint::Quota;
 
@@ -17,6 +17,9 @@ pub struct QuotaStatus {
     pub quotas: Vec<QuotaWindow>,
     /// Where the log lives.
     pub log: QuotaLog,
+    /// `false`: neither the options nor a token have told yet whose quota is spent, so only the limits are known,
+    /// and the figures are zero.
+    pub known: bool,
 }
 
 /// Where the log of calls lives.
@@ -43,8 +46,12 @@ impl QuotaStatus {
 impl Serialize for QuotaStatus {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let mut document = serializer.serialize_map(None)?;
-        document.serialize_entry("quotas", &self.quotas)?;
+        let rows = self.quotas.iter().map(|window| Row { window, known: self.known });
+        document.serialize_entry("quotas", &rows.collect::<Vec<_>>())?;
         document.serialize_entry("log", &self.log)?;
+        if !self.known {
+            document.serialize_entry("known", &false)?;
+        }
         document.end()
     }
 }
@@ -89,30 +96,40 @@ pub struct QuotaWindow {
     pub free_in: Vec<Duration>,
 }
 
-impl Serialize for QuotaWindow {
+/// A window as documents show it.
+struct Row<'a> {
+    window: &'a QuotaWindow,
+    known: bool,
+}
+
+impl Serialize for Row<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let Row { window, known } = self;
         let mut row = serializer.serialize_map(None)?;
-        row.serialize_entry("endpoint", self.endpoint)?;
-        row.serialize_entry("limit", &self.limit)?;
-        match self.window.subsec_nanos() {
-            0 => row.serialize_entry("window_s", &self.window.as_secs())?,
-            _ => row.serialize_entry("window_s", &self.window.as_secs_f64())?,
+        row.serialize_entry("endpoint", window.endpoint)?;
+        row.serialize_entry("limit", &window.limit)?;
+        match window.window.subsec_nanos() {
+            0 => row.serialize_entry("window_s", &window.window.as_secs())?,
+            _ => row.serialize_entry("window_s", &window.window.as_secs_f64())?,
         }
-        row.serialize_entry("used", &self.used)?;
-        row.serialize_entry("in_flight", &self.in_flight)?;
-        row.serialize_entry("queued", &self.queued)?;
-        if let Some(wait) = self.available_in {
+        if !known {
+            return row.end();
+        }
+        row.serialize_entry("used", &window.used)?;
+        row.serialize_entry("in_flight", &window.in_flight)?;
+        row.serialize_entry("queued", &window.queued)?;
+        if let Some(wait) = window.available_in {
             row.serialize_entry("available_in_ms", &millis_up(wait))?;
         }
-        if let Some(wait) = self.closed_for {
+        if let Some(wait) = window.closed_for {
             row.serialize_entry("closed_ms", &millis_up(wait))?;
             row.serialize_entry("closed_by", "throttled")?;
         }
-        if self.left_to_others > 0 {
-            row.serialize_entry("left_to_others", &self.left_to_others)?;
+        if window.left_to_others > 0 {
+            row.serialize_entry("left_to_others", &window.left_to_others)?;
         }
-        if !self.free_in.is_empty() {
-            let free = self.free_in.iter().map(|wait| millis_up(*wait)).collect::<Vec<_>>();
+        if !window.free_in.is_empty() {
+            let free = window.free_in.iter().map(|wait| millis_up(*wait)).collect::<Vec<_>>();
             row.serialize_entry("free_in_ms", &free)?;
         }
         row.end()
@@ -122,9 +139,17 @@ impl Serialize for QuotaWindow {
 /// As many instants as anybody will plan ahead with.
 const MAX_FREE: usize = 100;
 
-/// Without a limiter nothing was spent yet.
-pub(crate) fn report(limiter: Option<&Limiter>, rules: &Rules) -> QuotaStatus {
-    let quotas = windows(limiter, rules);
+/// What is known without knowing whose quota it is.
+pub(crate) fn unknown(rules: &Rules, shared: Option<(&'static str, String)>) -> QuotaStatus {
+    let log = match shared {
+        None => QuotaLog { kind: "process", place: None, trouble: None },
+        Some((kind, place)) => QuotaLog { kind, place: Some(place), trouble: None },
+    };
+    QuotaStatus { quotas: windows(rules, |_| Snapshot::default()), log, known: false }
+}
+
+pub(crate) fn report(limiter: &Limiter, rules: &Rules) -> QuotaStatus {
+    let quotas = windows(rules, |quota| limiter.snapshot(quota, rules));
     let log = match rules.ledger.get() {
         None => QuotaLog { kind: "process", place: None, trouble: None },
         Some(ledger) => {
@@ -132,13 +157,13 @@ pub(crate) fn report(limiter: Option<&Limiter>, rules: &Rules) -> QuotaStatus {
             QuotaLog { kind, place: Some(place), trouble: ledger.trouble() }
         }
     };
-    QuotaStatus { quotas, log }
+    QuotaStatus { quotas, log, known: true }
 }
 
-fn windows(limiter: Option<&Limiter>, rules: &Rules) -> Vec<QuotaWindow> {
+fn windows(rules: &Rules, of: impl Fn(Quota) -> Snapshot) -> Vec<QuotaWindow> {
     let mut entries = Vec::new();
     for quota in Quota::ALL {
-        let snapshot = limiter.map(|limiter| limiter.snapshot(quota, rules)).unwrap_or_default();
+        let snapshot = of(quota);
         let mut seen = snapshot.windows.into_iter();
         for window in rules.limits.of(quota) {
             let mut seen = seen.next().unwrap_or_default();

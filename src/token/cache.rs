@@ -205,6 +205,11 @@ impl Cache {
         self.shared.source.renews()
     }
 
+    /// Whether the tokens will be those of the application that the options name.
+    pub(crate) fn is_for_options(&self) -> bool {
+        matches!(self.shared.source, Source::Authority(_))
+    }
+
     /// The current token, without fetching one.
     pub(crate) fn current(&self) -> Option<Token> {
         match &self.shared.source {

@@ -7,6 +7,7 @@
 //! | 12 | 6 × 4 | how many slots each endpoint's table has, in the order of [`Quota::ALL`] |
 //! | 36 | 32 | SHA-256 of whose quota this is |
 //! | 68 | 4 | CRC-32 of the 68 bytes before |
+//! | 96 | 8 + 4 + 4 | until when more counts as spent than is known to be, why (see [`Careful`]), CRC-32; or nothing |
 //! | 128 | 16 + 4 | session of the machine that the times belong to, CRC-32 |
 //! | 192 | 6 × 40 | per endpoint: closed until, closed at, how long entries matter, until when, calls in a minute (4), CRC-32 |
 //! | 432 | n × 24 | the tables, one after the other: time, owner, CRC-32, 4 bytes of nothing |
@@ -79,6 +80,41 @@ impl Head {
     pub(super) fn table(&self, quota: Quota) -> u64 {
         let before = Quota::ALL.into_iter().take_while(|other| *other != quota);
         HEAD as u64 + before.map(|q| u64::from(*self.slots.of(q)) * SLOT as u64).sum::<u64>()
+    }
+}
+
+/// Whether a file that begins like this may have been one of ours: some of its name is left, or a power cut has left
+/// nothing of the block.
+pub(super) fn is_ours(bytes: &[u8]) -> bool {
+    let same = bytes.iter().zip(MAGIC).filter(|(byte, ours)| byte == ours).count();
+    same * 2 >= bytes.len().min(MAGIC.len()) || bytes.iter().all(|byte| *byte == 0)
+}
+
+/// More counts as spent than is known to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Careful {
+    pub until: u64,
+    pub restarted: bool,
+}
+
+pub(super) const CAREFUL_AT: u64 = 96;
+
+impl Careful {
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = self.until.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&u32::from(self.restarted).to_le_bytes());
+        let sum = crc32fast::hash(&bytes);
+        bytes.extend_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+
+    /// `head`: the first [`HEAD`] bytes of the file.
+    pub(super) fn read(head: &[u8]) -> Option<Careful> {
+        let at = usize::try_from(CAREFUL_AT).ok()?;
+        let bytes = head.get(at..at + 16)?;
+        let (content, sum) = (bytes.get(..12)?, u32_at(bytes, 12)?);
+        let (until, why) = (u64_at(content, 0)?, u32_at(content, 8)?);
+        (crc32fast::hash(content) == sum).then_some(Careful { until, restarted: why == 1 })
     }
 }
 

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
+use self::layout::Careful;
 pub(super) use self::layout::{Entry, Gate};
 use self::standing::nanos;
 pub(super) use self::standing::{Decision, Standing, memory};
@@ -51,11 +52,16 @@ struct State {
     slots: PerQuota<u32>,
     /// What is wrong with the file, and when it is tried again.
     trouble: Option<(String, Instant)>,
+    /// More counts as spent than is known to be.
+    careful: Option<Careful>,
     retry_pause: Duration,
     warned_at: Option<Instant>,
     /// For the host's log, which is told when the lock is no longer held: it may call back.
     lines: Vec<String>,
 }
+
+/// The name in status documents.
+pub(crate) const KIND: &str = "file";
 
 /// The most calls that a window may have: all of them are read for each decision.
 pub(crate) const MOST_CALLS: u32 = 50_000;
@@ -76,10 +82,12 @@ impl FileLedger {
         for quota in Quota::ALL {
             *slots.of_mut(quota) = most(limits.of(quota));
         }
+        let memory = Quota::ALL.iter().map(|quota| memory(limits.of(*quota))).max().unwrap_or(0);
         let state = State {
-            store: Store::new(path, key.digest()),
+            store: Store::new(path, key.digest(), memory),
             slots,
             trouble: None,
+            careful: None,
             retry_pause: FIRST_RETRY,
             warned_at: None,
             lines: Vec::new(),
@@ -98,7 +106,10 @@ impl FileLedger {
             return Ok(());
         }
         let rights_lost = state.store.rights_lost().is_some();
-        let done = state.store.lock(&state.slots, pause).and_then(|transaction| act(&transaction));
+        let done = state.store.lock(&state.slots, pause).and_then(|transaction| {
+            state.careful = Careful::read(&transaction.bytes);
+            act(&transaction)
+        });
         if let Some(what) = state.store.rights_lost().filter(|_| !rights_lost) {
             let line = format!("quota_file {} {}", self.path, replaced(what));
             state.lines.push(line);
@@ -120,14 +131,14 @@ impl FileLedger {
                 Ok(())
             }
             Err(Trouble::Stopped(stop)) => Err(Refusal::Stopped(stop)),
-            Err(Trouble::OtherIdentity) => Err(Refusal::Failed(Error::new(
-                Status::Config,
-                format!(
-                    "option `quota_file`: {} counts for another tenant, application or service; give \
-                     each its own file",
-                    self.path
-                ),
-            ))),
+            Err(Trouble::OtherIdentity) => Err(self.unfit(
+                state,
+                "counts for another tenant, application or service; give each its own file",
+            )),
+            Err(Trouble::NoQuotaFile) => Err(self.unfit(
+                state,
+                "is not empty and no quota file; name another file, or make this one empty",
+            )),
             Err(Trouble::Failed(what, why)) => {
                 let trouble = format!("cannot be {what} ({why})");
                 self.warn(state, &trouble);
@@ -136,6 +147,14 @@ impl FileLedger {
                 Ok(())
             }
         }
+    }
+
+    /// What is there will not do, now or later.
+    fn unfit(&self, state: &mut State, why: &str) -> Refusal {
+        // Nothing keeps it from being looked at again at once.
+        state.trouble = Some((why.to_owned(), Instant::now()));
+        let message = format!("option `quota_file`: {} {why}", self.path);
+        Refusal::Failed(Error::new(Status::Config, message))
     }
 
     fn warn(&self, state: &mut State, trouble: &str) {
@@ -213,8 +232,8 @@ impl Ledger for FileLedger {
             let standing = Standing::of(&transaction.entries(quota)?, windows, now);
             let place = match standing.decide(gate, windows) {
                 Decision::Take(place) => place,
-                Decision::Wait(wait) => {
-                    answer = Answer::Wait(Duration::from_nanos(wait));
+                Decision::Wait(full) => {
+                    answer = Answer::Full(full);
                     return Ok(());
                 }
             };
@@ -293,7 +312,7 @@ impl Ledger for FileLedger {
             let standing = Standing::of(&transaction.entries(quota)?, windows, now);
             view = Some(View {
                 in_flight: standing.in_flight,
-                available_in: Duration::from_nanos(standing.wait.max(closed)),
+                available_in: standing.available_in(closed),
                 closed_for: (closed > 0).then(|| Duration::from_nanos(closed)),
                 windows: windows.iter().map(|window| standing.snapshot(*window)).collect(),
             });
@@ -307,14 +326,30 @@ impl Ledger for FileLedger {
     }
 
     fn place(&self) -> (&'static str, String) {
-        ("file", self.path.clone())
+        (KIND, self.path.clone())
     }
 
     fn trouble(&self) -> Option<String> {
         let state = self.state.try_lock_for(SETTLING)?;
         let trouble = state.trouble.as_ref().map(|(trouble, _)| trouble.clone());
-        trouble.or_else(|| state.store.rights_lost().map(replaced))
+        let careful = || {
+            let careful = state.careful?;
+            let left = Duration::from_nanos(careful.until.saturating_sub(nanos(boot::now())));
+            (!left.is_zero()).then(|| begun_anew(careful.restarted, left))
+        };
+        trouble.or_else(careful).or_else(|| state.store.rights_lost().map(replaced))
     }
+}
+
+fn begun_anew(restarted: bool, left: Duration) -> String {
+    let why = match restarted {
+        true => "was in use before the machine started, and what was not on disk counts as spent",
+        false => "was damaged, and the whole quota counts as spent",
+    };
+    format!(
+        "{why} for another {} s; delete the file if no calls were made before",
+        left.as_secs() + 1
+    )
 }
 
 fn replaced(rights_lost: &str) -> String {

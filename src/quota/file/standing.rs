@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::layout::{Entry, Gate};
-use crate::quota::ledger::between_looks;
+use crate::quota::ledger::{Full, between_looks};
 use crate::quota::limiter::WindowSnapshot;
 use crate::quota::window::{Window, longest_hold};
 
@@ -12,42 +12,60 @@ pub(crate) struct Standing {
     now: u64,
     /// By place.
     stamps: Vec<u64>,
+    /// Of the calls that are not under way, oldest first.
+    ended: Vec<u64>,
     pub in_flight: usize,
-    /// Nanoseconds until every window has room, if nothing else happens.
-    pub wait: u64,
+    /// Nanoseconds until every window has room, if calls under way last. `None`: not before one of them has ended.
+    free: Option<u64>,
 }
 
 impl Standing {
     pub(crate) fn of(entries: &[Entry], windows: &[Window], now: u64) -> Standing {
         let stamps: Vec<u64> = entries.iter().map(|entry| entry.stamp).collect();
-        let in_flight = entries.iter().filter(|e| e.owner != 0 && e.stamp > now).count();
-        let mut sorted: Vec<u64> = stamps.iter().copied().filter(|stamp| *stamp > 0).collect();
-        sorted.sort_unstable();
+        let is_under_way = |entry: &Entry| entry.owner != 0 && entry.stamp > now;
+        let in_flight = entries.iter().filter(|entry| is_under_way(entry)).count();
+        let ended = entries.iter().filter(|entry| entry.stamp > 0 && !is_under_way(entry));
+        let mut ended: Vec<u64> = ended.map(|entry| entry.stamp).collect();
+        ended.sort_unstable();
+        // Until the call has left the window that must, for another one to fit in.
         let wait_for = |window: &Window| {
-            // The call that must have left the window for another one to fit in.
-            let stamp = sorted.get(sorted.len().checked_sub(window.limit as usize)?)?;
-            Some(stamp.saturating_add(nanos(window.hold())).saturating_sub(now))
+            let room = (window.limit as usize).checked_sub(in_flight).filter(|room| *room > 0)?;
+            let stamp = ended.len().checked_sub(room).and_then(|at| ended.get(at));
+            let left = |at: &u64| at.saturating_add(nanos(window.hold())).saturating_sub(now);
+            Some(stamp.map_or(0, left))
         };
-        let wait = windows.iter().filter_map(wait_for).max().unwrap_or(0);
-        Standing { now, stamps, in_flight, wait }
+        let free = windows.iter().try_fold(0, |wait, window| Some(wait_for(window)?.max(wait)));
+        Standing { now, stamps, ended, in_flight, free }
     }
 
     /// Whether a call may go, and into which place, or after how many nanoseconds it is worth asking again.
     pub(crate) fn decide(&self, gate: Gate, windows: &[Window]) -> Decision {
         let closed = gate.closed_for(self.now);
-        let wait = self.wait.max(closed);
+        let free = self.free.map(|free| free.max(closed));
         match self.reusable(gate.memory.max(memory(windows))) {
-            Some(place) if wait == 0 => Decision::Take(place),
+            Some(place) if free == Some(0) => Decision::Take(place),
             // The windows have room, but every entry still matters to somebody with a wider one.
-            None if wait == 0 => Decision::Wait(nanos(LONG_LOOK)),
+            None if free == Some(0) => {
+                Decision::Wait(Full { look_in: LONG_LOOK, ..Full::default() })
+            }
             _ => {
-                let again = match self.in_flight {
-                    0 => wait,
-                    _ => wait.min(nanos(between_looks(windows))),
+                let look = nanos(between_looks(windows));
+                let again = match free {
+                    Some(free) if self.in_flight == 0 => free,
+                    _ => free.unwrap_or(look).min(look),
                 };
-                Decision::Wait(again.max(closed).max(1))
+                Decision::Wait(Full {
+                    look_in: Duration::from_nanos(again.max(closed).max(1)),
+                    free_in: self.available_in(closed),
+                    closed_for: Duration::from_nanos(closed),
+                })
             }
         }
+    }
+
+    /// When there is room, as far as that is known, while the endpoint is closed for so many nanoseconds.
+    pub(crate) fn available_in(&self, closed: u64) -> Option<Duration> {
+        self.free.map(|free| Duration::from_nanos(free.max(closed)))
     }
 
     /// A place whose entry matters to nobody any more.
@@ -59,12 +77,10 @@ impl Standing {
     pub(crate) fn snapshot(&self, window: Window) -> WindowSnapshot {
         let free =
             |stamp: &u64| stamp.saturating_add(nanos(window.hold())).saturating_sub(self.now);
-        let used =
-            self.stamps.iter().filter(|stamp| **stamp > 0).map(free).filter(|wait| *wait > 0);
-        let mut waits: Vec<u64> = used.collect();
-        waits.sort_unstable();
-        let free_in = waits.iter().map(|wait| Duration::from_nanos(*wait)).collect();
-        WindowSnapshot { used: waits.len(), free_in, ..WindowSnapshot::default() }
+        let waits = self.ended.iter().map(free).filter(|wait| *wait > 0);
+        let free_in: Vec<_> = waits.map(Duration::from_nanos).collect();
+        let used = self.in_flight + free_in.len();
+        WindowSnapshot { used, free_in, ..WindowSnapshot::default() }
     }
 }
 
@@ -75,7 +91,7 @@ const LONG_LOOK: Duration = Duration::from_millis(250);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     Take(u64),
-    Wait(u64),
+    Wait(Full),
 }
 
 pub(crate) fn nanos(duration: Duration) -> u64 {

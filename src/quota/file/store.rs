@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::boot;
-use super::layout::{self, Entry, Gate, HEAD, Head};
+use super::layout::{self, CAREFUL_AT, Careful, Entry, Gate, HEAD, Head};
 use super::system::{Rights, is_still_at, keep_rights, open, read_at, rights, write_at};
 use super::transaction::{
     Locked, Pause, Result, Transaction, Trouble, failed, write_entry, write_gate,
@@ -15,6 +15,8 @@ use crate::service::endpoint::{PerQuota, Quota};
 pub(super) struct Store {
     path: PathBuf,
     identity: [u8; 32],
+    /// How long an entry matters to the widest window of ours, in nanoseconds.
+    memory: u64,
     /// A file that was damaged, and moved out of the way, since this was asked last.
     set_aside: Option<PathBuf>,
     /// What a file that was replaced last has not of the one before, to complete "the new file …"; until somebody
@@ -23,8 +25,8 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn new(path: &str, identity: [u8; 32]) -> Store {
-        Store { path: PathBuf::from(path), identity, set_aside: None, rights_lost: None }
+    pub(super) fn new(path: &str, identity: [u8; 32], memory: u64) -> Store {
+        Store { path: PathBuf::from(path), identity, memory, set_aside: None, rights_lost: None }
     }
 
     pub(super) fn take_set_aside(&mut self) -> Option<PathBuf> {
@@ -77,6 +79,10 @@ impl Store {
         }
         let intact = Head::read(&bytes).filter(|head| is_intact(head, &bytes, length));
         let Some(head) = intact else {
+            // Somebody's data is not ours to move.
+            if !layout::is_ours(&bytes) {
+                return Err(Trouble::NoQuotaFile);
+            }
             self.set_aside(slots, &session)?;
             return Ok(None);
         };
@@ -98,14 +104,16 @@ impl Store {
     /// Moves a file that cannot be read out of the way. What it knew is lost, so the new one starts as if
     /// every call had just been made.
     fn set_aside(&mut self, slots: &PerQuota<u32>, session: &boot::Session) -> Result<()> {
-        let aside = with_suffix(&self.path, ".damaged");
+        let (aside, memory) = (free_name(&self.path), self.memory);
         let head = Head { slots: slots.clone(), identity: self.identity };
         let new = self.make_beside(|file| {
             let now = u64::try_from(boot::now().as_nanos()).unwrap_or(u64::MAX);
-            fill(file, &head, session, Entry { stamp: now, owner: 0 })
+            fill(file, &head, session, Entry { stamp: now, owner: 0 })?;
+            let until = now.saturating_add(memory);
+            let careful = Careful { until, restarted: false };
+            write_at(file, &careful.to_bytes(), CAREFUL_AT).map_err(failed("filled"))
         })?;
         // Under both names for a moment: at no time is there no file at all.
-        let _ = std::fs::remove_file(&aside);
         if std::fs::hard_link(&self.path, &aside).is_err() {
             std::fs::rename(&self.path, &aside).map_err(failed("replaced"))?;
         }
@@ -163,6 +171,13 @@ impl Store {
 fn is_intact(head: &Head, bytes: &[u8], length: u64) -> bool {
     let gates = Quota::ALL.into_iter().all(|quota| Gate::read(bytes, quota).is_some());
     gates && layout::session(bytes).is_some() && head.length() == length
+}
+
+/// A name for a damaged file that no earlier one has.
+fn free_name(path: &Path) -> PathBuf {
+    let names = (2..).map(|number| with_suffix(path, &format!(".damaged-{number}")));
+    let mut names = std::iter::once(with_suffix(path, ".damaged")).chain(names);
+    names.find(|name| std::fs::symlink_metadata(name).is_err()).unwrap_or_default()
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -55,7 +55,7 @@ fn taken(ledger: &FileLedger, limits: &Limits) -> Slot {
 #[track_caller]
 fn wait(ledger: &FileLedger, limits: &Limits) -> Duration {
     match ledger.begin(COLLECT, limits.of(COLLECT), &call()) {
-        Ok(Answer::Wait(wait)) => wait,
+        Ok(Answer::Full(full)) => full.look_in,
         other => panic!("{other:?}"),
     }
 }
@@ -85,6 +85,30 @@ fn two_processes_share_one_log_and_it_outlives_both() {
     let (three, _) = open(&folder.file(), "collect=2/60");
     assert_eq!(used(&three, &limits), 2);
     assert_eq!(used(&three, &limits), 2);
+}
+
+#[test]
+fn a_figure_is_given_only_where_it_does_not_depend_on_calls_under_way() {
+    let folder = Folder::new();
+    let (ledger, limits) = open(&folder.file(), "collect=2/60");
+    let windows = limits.of(COLLECT);
+    let slot = taken(&ledger, &limits);
+    taken(&ledger, &limits);
+    let free_in = || match ledger.begin(COLLECT, windows, &call()) {
+        Ok(Answer::Full(full)) => full.free_in,
+        other => panic!("{other:?}"),
+    };
+    let view = ledger.view(COLLECT, windows).unwrap();
+    assert_eq!((view.in_flight, view.available_in, free_in()), (2, None, None));
+    assert_eq!((view.windows[0].used, view.windows[0].free_in.len()), (2, 0));
+    ledger.settle(COLLECT, slot, Outcome::Replied, windows);
+    let (told, view) = (free_in().unwrap(), ledger.view(COLLECT, windows).unwrap());
+    for wait in [told, view.available_in.unwrap(), view.windows[0].free_in[0]] {
+        assert!((59_000..=60_061).contains(&wait.as_millis()), "{wait:?}");
+    }
+    // Closed for longer than that.
+    ledger.throttled(COLLECT, None, Duration::from_secs(90), windows);
+    assert!(free_in() > Some(Duration::from_secs(89)));
 }
 
 #[test]
@@ -118,8 +142,8 @@ fn a_holder_that_died_blocks_nothing_but_its_own_slot_and_not_for_ever() {
     let (ledger, limits) = open(&folder.file(), "collect=1/0.1");
     let dead = taken(&ledger, &limits);
     let began = Instant::now();
-    while let Ok(Answer::Wait(wait)) = ledger.begin(COLLECT, limits.of(COLLECT), &call()) {
-        std::thread::sleep(wait);
+    while let Ok(Answer::Full(full)) = ledger.begin(COLLECT, limits.of(COLLECT), &call()) {
+        std::thread::sleep(full.look_in);
     }
     // The lease of a second, and the window after it.
     assert!(began.elapsed() >= Duration::from_millis(1_100), "{:?}", began.elapsed());
@@ -182,15 +206,50 @@ fn a_closed_endpoint_is_closed_for_all_and_the_others_are_not() {
 }
 
 #[test]
-fn a_file_that_is_not_ours_is_set_aside_and_counts_as_spent() {
-    for content in [b"not a quota file".to_vec(), vec![b'x'; 200_000]] {
-        let folder = Folder::new();
+fn a_damaged_file_is_set_aside_counts_as_spent_and_says_so() {
+    let folder = Folder::new();
+    for (content, name) in [
+        (b"MDEQUOTA".to_vec(), "damaged"),
+        ([&b"MDEQUOTA"[..], &[b'x'; 200_000]].concat(), "damaged-2"),
+        (vec![0; 500], "damaged-3"),
+    ] {
         fs::write(folder.file(), &content).unwrap();
         let (ledger, limits) = open(&folder.file(), "collect=5/60");
         assert!(wait(&ledger, &limits) > Duration::from_secs(59));
         assert_eq!(used(&ledger, &limits), 5);
-        assert_eq!(fs::read(format!("{}.damaged", folder.file())).unwrap(), content);
+        assert_eq!(fs::read(format!("{}.{name}", folder.file())).unwrap(), content);
         assert!(!fs::exists(format!("{}.new", folder.file())).unwrap());
+        // Also to those who come later.
+        let (later, _) = open(&folder.file(), "collect=5/60");
+        used(&later, &limits);
+        for ledger in [ledger, later] {
+            let trouble = ledger.trouble().unwrap();
+            assert!(
+                trouble
+                    .starts_with("was damaged, and the whole quota counts as spent for another 36"),
+                "{trouble}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_file_that_never_was_ours_is_left_alone() {
+    for content in [b"not a quota file".to_vec(), vec![b'x'; 200_000]] {
+        let folder = Folder::new();
+        fs::write(folder.file(), &content).unwrap();
+        let (ledger, limits) = open(&folder.file(), "collect=5/60");
+        for _ in 0..2 {
+            let Err(Refusal::Failed(error)) = ledger.begin(COLLECT, limits.of(COLLECT), &call())
+            else {
+                panic!("it was used");
+            };
+            assert_eq!(error.status(), Status::Config);
+            assert!(error.message().contains("is not empty and no quota file"), "{error}");
+        }
+        assert!(ledger.trouble().unwrap().contains("no quota file"));
+        assert_eq!(fs::read(folder.file()).unwrap(), content);
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
     }
 }
 
@@ -446,7 +505,7 @@ fn when_the_windows_get_narrower_the_wide_ones_are_forgotten_after_a_while() {
         let slot = loop {
             match narrow.begin(COLLECT, limits.of(COLLECT), &call()) {
                 Ok(Answer::Taken(slot)) => break slot,
-                Ok(Answer::Wait(wait)) => std::thread::sleep(wait),
+                Ok(Answer::Full(full)) => std::thread::sleep(full.look_in),
                 other => panic!("{other:?}"),
             }
         };

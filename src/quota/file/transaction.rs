@@ -21,7 +21,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::boot;
-use super::layout::{self, Entry, Gate, Head, SLOT};
+use super::layout::{self, CAREFUL_AT, Careful, Entry, Gate, Head, SLOT};
 use super::system::{open, read_at, try_lock, unlock, write_at};
 use crate::call::Stop;
 use crate::service::endpoint::Quota;
@@ -34,6 +34,8 @@ pub(super) enum Trouble {
     Stopped(Stop),
     /// The file counts for another tenant, application or service.
     OtherIdentity,
+    /// It is not empty, and never was a quota file.
+    NoQuotaFile,
     /// What failed, and why.
     Failed(&'static str, ErrorKind),
 }
@@ -156,6 +158,7 @@ impl Transaction {
     /// not known: at most the calls of a minute, under the limits that were in force.
     pub(super) fn begin_session(&self, session: &boot::Session) -> Result<()> {
         const UNDER_WAY: u64 = 30_000_000_000;
+        const MINUTE: u64 = 60_000_000_000;
         for quota in Quota::ALL {
             let gate = self.gate(quota);
             let remaining = gate.closed_until.saturating_sub(gate.closed_at);
@@ -177,6 +180,8 @@ impl Transaction {
                 self.write(quota, place as u64, Entry { stamp: UNDER_WAY, owner: 0 })?;
             }
         }
+        let careful = Careful { until: UNDER_WAY + MINUTE, restarted: true };
+        write_at(&self.file, &careful.to_bytes(), CAREFUL_AT).map_err(failed("written"))?;
         let bytes = layout::session_to_bytes(session);
         write_at(&self.file, &bytes, layout::SESSION_AT).map_err(failed("written"))
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::dice;
 use crate::call::{Call, Signal, Stop};
-use crate::quota::ledger::{Answer, Ledger, Outcome, Renewal, Slot, View};
+use crate::quota::ledger::{Answer, Full, Ledger, Outcome, Renewal, Slot, View};
 use crate::quota::limiter::Refusal;
 use crate::quota::window::Window;
 use crate::service::endpoint::Quota;
@@ -68,7 +68,8 @@ impl Ledger for Moody {
             state.refused += 1;
             let is_excused = state.excused.iter().any(|excused| Arc::ptr_eq(excused, me));
             state.turn = (!is_excused).then(|| Arc::clone(me));
-            return Ok(Answer::Wait(Duration::from_millis(dice(3).into())));
+            let look_in = Duration::from_millis(dice(3).into());
+            return Ok(Answer::Full(Full { look_in, ..Full::default() }));
         }
         match dice(8) {
             0 => Err(Refusal::Failed(Error::new(Status::Internal, "the log is broken"))),

@@ -109,13 +109,13 @@ impl Subject for SharedEntries<'_> {
         self.renew(now);
         let gate = Gate { memory: memory(self.windows), ..Gate::default() };
         match Standing::of(&self.entries, self.windows, now).decide(gate, self.windows) {
-            Decision::Wait(wait) => {
+            Decision::Wait(full) => {
                 self.refused += 1;
                 let later = match self.places.iter().flatten().next() {
                     Some(_) => self.refused.saturating_sub(PROMPT_LOOKS).min(20),
                     None => 0,
                 };
-                Turn::At(now + (wait << later) - START)
+                Turn::At(now + (in_nanos(full.look_in) << later) - START)
             }
             Decision::Take(place) => {
                 let place = usize::try_from(place).unwrap();

@@ -24,7 +24,9 @@ use self::link::{Link, Missed};
 use self::scripts::{Run, Scripts, micros};
 pub(crate) use self::target::Target;
 use super::file::boot;
-use super::ledger::{self, Answer, Ledger, Outcome, Renewal, Slot, View, between_looks, lease};
+use super::ledger::{
+    self, Answer, FIRST_RETRY, Full, Ledger, Outcome, Renewal, Slot, View, between_looks, lease,
+};
 use super::limiter::{Refusal, WindowSnapshot};
 use super::registry::{self, Key};
 use super::window::{Window, longest_hold, straggling};
@@ -33,6 +35,9 @@ use crate::log::{self, Level};
 use crate::net::dial::Dialer;
 use crate::service::endpoint::{PerQuota, Quota};
 use crate::{Error, Stage, Status};
+
+/// The name in status documents.
+pub(crate) const KIND: &str = "redis";
 
 /// What to do when the log cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,13 +204,17 @@ impl Ledger for RedisLedger {
             .windows(windows);
         match self.link.run(call, link::CONNECTING + link::ANSWERING, &run) {
             Ok(answer) => {
-                let [taken, wait, now, made, kept_until, since] = answer[..] else {
-                    return self.without("gave an answer of the wrong shape", Duration::ZERO);
+                let [taken, wait, now, made, kept_until, since, free, closed] = answer[..] else {
+                    return self.without("gave an answer of the wrong shape", FIRST_RETRY);
                 };
                 self.remember(quota, windows, now, Seen { made, kept_until, told_since: since });
                 match (taken, u64::try_from(now)) {
                     (1, Ok(place)) => Ok(Answer::Taken(Slot { place, owner })),
-                    _ => Ok(Answer::Wait(until(wait, 0).max(Duration::from_micros(1)))),
+                    _ => Ok(Answer::Full(Full {
+                        look_in: until(wait, 0).max(Duration::from_micros(1)),
+                        free_in: known(free),
+                        closed_for: until(closed, 0),
+                    })),
                 }
             }
             Err(Missed::Stopped(stop)) => Err(Refusal::Stopped(stop)),
@@ -265,7 +274,7 @@ impl Ledger for RedisLedger {
             .windows(windows);
         let mut numbers = self.briefly(SETTLING, &run)?.into_iter();
         let in_flight = usize::try_from(numbers.next()?).ok()?;
-        let available_in = until(numbers.next()?, 0);
+        let available_in = known(numbers.next()?);
         let closed = until(numbers.next()?, 0);
         let mut snapshots = Vec::new();
         for _ in windows {
@@ -283,7 +292,7 @@ impl Ledger for RedisLedger {
     }
 
     fn place(&self) -> (&'static str, String) {
-        ("redis", self.link.shown())
+        (KIND, self.link.shown())
     }
 
     fn trouble(&self) -> Option<String> {
@@ -310,6 +319,11 @@ fn name(key: &Key, quota: Quota) -> String {
 /// From one instant of the server to another.
 fn until(then: i64, now: i64) -> Duration {
     Duration::from_micros(u64::try_from(then.saturating_sub(now)).unwrap_or_default())
+}
+
+/// A wait that is negative where nobody knows it.
+fn known(wait: i64) -> Option<Duration> {
+    (wait >= 0).then(|| until(wait, 0))
 }
 
 fn whole(micros: u64) -> i64 {

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::*;
+use crate::net::tls::Trust;
 use crate::quota::limits::Limits;
 
 #[path = "../../../tests/peers/redis_server.rs"]
@@ -14,8 +15,11 @@ use server::RedisServer;
 const COLLECT: Quota = Quota::Collect;
 
 fn ledger_at(url: &str, fallback: Fallback) -> RedisLedger {
-    let tls = Arc::new(crate::net::tls::Trust::new(Vec::new(), false).unwrap());
-    let dialer = Dialer { tls, proxies: Arc::default(), lookups: Arc::default() };
+    let dialer = Dialer {
+        tls: Arc::new(Trust::new(Vec::new(), false).unwrap()),
+        proxies: Arc::default(),
+        lookups: Arc::default(),
+    };
     let key = Key::new("127.0.0.1:8080", "Tenant", "app/1");
     RedisLedger::new(Target::parse(url).unwrap(), fallback, dialer, &key)
 }
@@ -47,7 +51,7 @@ fn take(ledger: &RedisLedger, windows: &[Window]) -> Slot {
 #[track_caller]
 fn wait(ledger: &RedisLedger, windows: &[Window]) -> Duration {
     match begin(ledger, windows) {
-        Ok(Answer::Wait(wait)) => wait,
+        Ok(Answer::Full(full)) => full.look_in,
         other => panic!("{other:?}"),
     }
 }
@@ -75,8 +79,8 @@ fn a_slot_is_taken_waited_for_and_ages_from_the_reply() {
     assert!(left > Duration::from_millis(90), "{left:?}");
     let started = Instant::now();
     std::thread::sleep(left);
-    while let Answer::Wait(wait) = begin(&two, &windows).unwrap() {
-        std::thread::sleep(wait);
+    while let Answer::Full(full) = begin(&two, &windows).unwrap() {
+        std::thread::sleep(full.look_in);
     }
     let took = started.elapsed();
     assert!((900..1_050).contains(&took.as_millis()), "{took:?}");
@@ -106,7 +110,7 @@ fn all_windows_count_together_and_endpoints_apart() {
         let slot = loop {
             match begin(&ledger, &windows).unwrap() {
                 Answer::Taken(slot) => break slot,
-                Answer::Wait(wait) => std::thread::sleep(wait),
+                Answer::Full(full) => std::thread::sleep(full.look_in),
                 other => panic!("{other:?}"),
             }
         };
@@ -119,7 +123,7 @@ fn all_windows_count_together_and_endpoints_apart() {
     let view = ledger.view(COLLECT, &windows).unwrap();
     assert_eq!((view.in_flight, view.windows[0].used, view.windows[1].used), (0, 0, 3));
     assert_eq!(view.windows[1].free_in.len(), 3);
-    assert!(view.available_in > Duration::from_secs(29) && view.closed_for.is_none());
+    assert!(view.available_in > Some(Duration::from_secs(29)) && view.closed_for.is_none());
     assert!(matches!(
         ledger.begin(Quota::Read, &windows, &call(Duration::from_secs(5))),
         Ok(Answer::Taken(_))
@@ -149,8 +153,8 @@ fn a_holder_that_died_keeps_its_slot_for_its_lease_and_a_window() {
     let windows = windows("1/1");
     let started = Instant::now();
     take(&ledger, &windows);
-    while let Answer::Wait(wait) = begin(&ledger, &windows).unwrap() {
-        std::thread::sleep(wait);
+    while let Answer::Full(full) = begin(&ledger, &windows).unwrap() {
+        std::thread::sleep(full.look_in);
     }
     // Lease 2 s, window 1 s.
     let took = started.elapsed();
@@ -167,11 +171,11 @@ fn a_renewed_slot_stays_taken_and_a_late_renewal_is_told() {
     for _ in 0..5 {
         std::thread::sleep(Duration::from_millis(400));
         assert_eq!(ledger.renew(COLLECT, slot, &windows), Renewal::Kept);
-        assert!(matches!(begin(&ledger, &windows), Ok(Answer::Wait(_))));
+        assert!(matches!(begin(&ledger, &windows), Ok(Answer::Full(_))));
     }
     std::thread::sleep(Duration::from_millis(1_050));
     assert_eq!(ledger.renew(COLLECT, slot, &windows), Renewal::Lost);
-    assert!(matches!(begin(&ledger, &windows), Ok(Answer::Wait(_))), "it still counts");
+    assert!(matches!(begin(&ledger, &windows), Ok(Answer::Full(_))), "it still counts");
     std::thread::sleep(Duration::from_millis(1_250));
     take(&ledger, &windows);
     assert_eq!(ledger.renew(COLLECT, slot, &windows), Renewal::Lost, "its place was given away");
@@ -204,6 +208,30 @@ fn keys_carry_the_identity_and_do_not_stay_for_ever() {
 }
 
 #[test]
+fn a_figure_is_given_only_where_it_does_not_depend_on_calls_under_way() {
+    let server = RedisServer::start();
+    let ledger = ledger(&server);
+    let windows = windows("2/60");
+    let slot = take(&ledger, &windows);
+    take(&ledger, &windows);
+    let free_in = || match begin(&ledger, &windows) {
+        Ok(Answer::Full(full)) => full.free_in,
+        other => panic!("{other:?}"),
+    };
+    let view = ledger.view(COLLECT, &windows).unwrap();
+    assert_eq!((view.in_flight, view.available_in, free_in()), (2, None, None));
+    assert_eq!((view.windows[0].used, view.windows[0].free_in.len()), (2, 0));
+    ledger.settle(COLLECT, slot, Outcome::Replied, &windows);
+    let (told, view) = (free_in().unwrap(), ledger.view(COLLECT, &windows).unwrap());
+    for wait in [told, view.available_in.unwrap(), view.windows[0].free_in[0]] {
+        assert!((59_000..=60_061).contains(&wait.as_millis()), "{wait:?}");
+    }
+    // Closed for longer than that.
+    ledger.throttled(COLLECT, None, Duration::from_secs(90), &windows);
+    assert!(free_in() > Some(Duration::from_secs(89)));
+}
+
+#[test]
 fn a_new_server_is_used_at_once_or_only_when_it_knows_a_whole_window() {
     let server = RedisServer::start();
     let strict = ledger_at(&server.url(), Fallback::Fail);
@@ -211,7 +239,7 @@ fn a_new_server_is_used_at_once_or_only_when_it_knows_a_whole_window() {
     let left = wait(&strict, &windows);
     // Lease 6 s, window 3 s, and the server's start to the second.
     assert!((8_000..10_010).contains(&left.as_millis()), "{left:?}");
-    assert!(strict.view(COLLECT, &windows).unwrap().available_in > Duration::from_secs(7));
+    assert!(strict.view(COLLECT, &windows).unwrap().available_in > Some(Duration::from_secs(7)));
     take(&ledger(&server), &windows);
 }
 
@@ -227,7 +255,7 @@ fn a_log_that_was_deleted_is_missed_by_those_who_used_it() {
     server.command(&["FLUSHALL"]);
     // Its own call is put back as soon as it is heard of.
     assert_eq!(old.renew(COLLECT, slot, &windows), Renewal::Kept);
-    assert!(matches!(begin(&new, &windows), Ok(Answer::Wait(_))));
+    assert!(matches!(begin(&new, &windows), Ok(Answer::Full(_))));
     old.settle(COLLECT, slot, Outcome::Replied, &windows);
     let left = wait(&old, &windows);
     assert!(left > Duration::from_secs(1), "lease and window, {left:?}");

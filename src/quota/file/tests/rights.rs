@@ -27,18 +27,18 @@ fn a_file_that_is_replaced_keeps_its_owner_and_group_or_it_is_told() {
         let meta = fs::metadata(folder.file()).unwrap();
         (meta.uid(), meta.gid(), meta.mode() & 0o777)
     };
-    fs::write(folder.file(), "not a quota file").unwrap();
+    fs::write(folder.file(), "").unwrap();
     fs::set_permissions(folder.file(), fs::Permissions::from_mode(0o664)).unwrap();
     if !is_root() {
         // There may be no other group to give it to; the rest needs root.
         let (before, (ledger, limits)) = (rights(), open(&folder.file(), "collect=1/60"));
-        wait(&ledger, &limits);
+        taken(&ledger, &limits);
         assert_eq!((rights(), ledger.trouble()), (before, None));
         return;
     }
     chown(folder.file(), Some(1_234), Some(2_345)).unwrap();
     let (ledger, limits) = open(&folder.file(), "collect=1/60");
-    wait(&ledger, &limits);
+    taken(&ledger, &limits);
     assert_eq!((rights(), ledger.trouble()), ((1_234, 2_345, 0o664), None));
 
     // Others may only read it, and so may the group that it has to go to.

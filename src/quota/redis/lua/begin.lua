@@ -1,7 +1,8 @@
 -- Takes a slot if every window has room for it.
 -- Arguments: owner, lease, strict (1 or 0), look, the log that the caller has used and until when that
 -- was sure to be kept (0 and 0 for none), windows.
--- Returns: whether it was taken, the wait, now, made, until when the log is kept, since.
+-- Returns: whether it was taken, the wait, now, made, until when the log is kept, since, when there will be room
+-- (negative: nobody knows), how long the service keeps the endpoint closed.
 
 local owner, lease, strict, look = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4])
 local used, used_until = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -48,9 +49,9 @@ for _, member in ipairs(odd) do
 end
 
 redis.call('ZREMRANGEBYSCORE', key, '(0', text(now - widest))
-local wait = math.max(wait_for_room(windows, look), closed_for(strict, widest))
+local wait, free = not_before(closed_for(strict, widest), wait_for_room(windows, look))
 if wait == 0 then
     redis.call('ZADD', key, text(now + lease), text(now) .. ':' .. owner)
 end
 local kept = keep(math.max(widest + lease, closed_for(false, widest)))
-return { wait == 0 and 1 or 0, wait, now, facts.made, kept, facts.since }
+return { wait == 0 and 1 or 0, wait, now, facts.made, kept, facts.since, free, closed_for(false, widest) }

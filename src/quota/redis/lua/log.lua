@@ -59,17 +59,19 @@ local function count(low)
 end
 
 -- How long until every window has room: to the moment, where the call that has to leave has ended; where it
--- is under way, nobody knows, and it is worth another look after `look`.
+-- is under way, nobody knows, and it is worth another look after `look`. And when there will be room if none of
+-- those turns out never to have been sent; negative where it depends on them.
 local function wait_for_room(windows, look)
-    local wait = 0
+    local wait, free = 0, 0
     for _, window in ipairs(windows) do
         if count(now - window.hold) >= window.limit then
             local nth = text(window.limit - 1)
             local score = tonumber(redis.call('ZREVRANGE', key, nth, nth, 'WITHSCORES')[2])
             if score > now then
-                wait = math.max(wait, look)
+                wait, free = math.max(wait, look), nil
             else
-                wait = math.max(wait, score + window.hold - now)
+                local left = score + window.hold - now
+                wait, free = math.max(wait, left), free and math.max(free, left)
             end
         end
     end
@@ -77,7 +79,12 @@ local function wait_for_room(windows, look)
     if wait > 20 * look and count(now) > 0 then
         wait = 20 * look
     end
-    return wait
+    return wait, free or -1
+end
+
+-- The same while the endpoint is closed.
+local function not_before(closed, wait, free)
+    return math.max(wait, closed), free < 0 and free or math.max(free, closed)
 end
 
 -- How long the endpoint is closed; `strict` also where the log does not reach back a whole window.

@@ -1,12 +1,12 @@
 -- How the endpoint stands. Arguments: strict (1 or 0), look, windows.
--- Returns: calls under way, the wait, how long it is closed; then for each window how many calls it holds, how
+-- Returns: calls under way, when there is room (negative: nobody knows), how long it is closed; then for each window how many calls it holds, how
 -- many instants follow, and those: how long until the next slots fall free, a hundred at the most.
 
 local windows, widest = read_windows(3)
 local closed = closed_for(false, widest)
 local strict = closed_for(ARGV[1] == '1', math.max(widest, facts.hold or 0))
-local wait = math.max(wait_for_room(windows, tonumber(ARGV[2])), strict)
-local view = { count(now), wait, closed }
+local _, free = not_before(strict, wait_for_room(windows, tonumber(ARGV[2])))
+local view = { count(now), free, closed }
 for _, window in ipairs(windows) do
     local low = '(' .. text(math.max(now - window.hold, 0))
     local ended = redis.call(
