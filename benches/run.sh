@@ -426,7 +426,7 @@ waits_part() {
     gcc -std=c99 -O2 -Wall -Wextra -Werror -pthread -I "$here/../include" -o "$work/waits" "$here/waits/waits.c" \
         "-L$work" -lmde "-Wl,-rpath,$work"
     printf '\n%s threads, each on a collection of its own that takes a minute and a half; seconds between an end and its notice.\n\n' "$waiters"
-    echo '| how | requests | per package | median | 99 % | largest | CPU ms |'
+    echo '| how | requests | per package | median s | 99 % s | largest s | CPU ms |'
     echo '|---|---|---|---|---|---|---|'
     for program in 'wait 15 mde_wait_action' 'poll 5 read every 5 s' 'poll 15 read every 15 s' 'poll 30 read every 30 s'; do
         set -- $program
