@@ -24,10 +24,7 @@ pub(crate) enum Stop {
 impl From<Stop> for Error {
     fn from(stop: Stop) -> Error {
         match stop {
-            Stop::Deadline => Error::new(
-                Status::Deadline,
-                "the deadline passed; raise `timeout_ms` or the time given to mde_cancel_new",
-            ),
+            Stop::Deadline => Error::new(Status::Deadline, "the deadline passed"),
             Stop::Cancelled => Error::new(Status::Cancelled, "the operation was cancelled"),
             Stop::Closed => Error::new(Status::Closed, "the client was shut down"),
         }
@@ -267,6 +264,17 @@ impl Call {
     pub(crate) fn has_time_for(&self, pause: Duration) -> bool {
         let end = Instant::now().checked_add(pause);
         self.deadline.is_none_or(|deadline| end.is_some_and(|end| end < deadline))
+    }
+
+    /// Whether it is the deadline of the cancel handle that has passed.
+    pub(crate) fn ended_by_handle(&self) -> bool {
+        let by_handle = self.cancel.as_ref().and_then(|cancel| cancel.0.deadline);
+        by_handle.is_some() && by_handle == self.deadline && self.has_passed()
+    }
+
+    /// Whether the deadline of the whole operation has passed, and not only that of a part.
+    pub(crate) fn has_passed(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     /// When the operation must have ended.

@@ -93,7 +93,7 @@ impl Client {
         cancel: Option<&Cancel>,
     ) -> Result<MachineAction> {
         let action_id = arguments::action_id(action_id)?;
-        self.run_for("wait_action", self.wait_timeout, cancel, |call| {
+        self.run_for("wait_action", (self.wait_timeout, "wait_timeout_ms"), cancel, |call| {
             wait::wait(&self.account, call, action_id, None, &mut Reporter::new(progress))
         })
     }
@@ -129,7 +129,7 @@ impl Client {
         let machine_id = arguments::machine_id(machine_id)?;
         let comment = arguments::comment(comment)?;
         let path = arguments::path(path)?;
-        self.run_for("fetch_package", self.wait_timeout, cancel, |call| {
+        self.run_for("fetch_package", (self.wait_timeout, "wait_timeout_ms"), cancel, |call| {
             let mut reporter = Reporter::new(progress);
             fetch::fetch(&self.account, call, machine_id, comment, path, &mut reporter)
         })
@@ -167,7 +167,7 @@ impl Client {
         let action_id = arguments::action_id(action_id)?;
         let path = arguments::path(path)?;
         let mut reporter = Reporter::new(progress);
-        self.run_for("download_package", self.wait_timeout, cancel, |call| {
+        self.run_for("download_package", (self.wait_timeout, "wait_timeout_ms"), cancel, |call| {
             download::download(&self.account, call, action_id, path, &mut reporter)
         })
     }
@@ -198,14 +198,14 @@ impl Client {
         cancel: Option<&Cancel>,
         operation: impl FnOnce(&Arc<Call>) -> Result<T>,
     ) -> Result<T> {
-        self.run_for(name, self.account.timeout, cancel, operation)
+        self.run_for(name, (self.account.timeout, "timeout_ms"), cancel, operation)
     }
 
     /// Runs one operation under a deadline and the caller's cancel handle.
     fn run_for<T>(
         &self,
         name: &str,
-        timeout: Option<Duration>,
+        (timeout, option): (Option<Duration>, &str),
         cancel: Option<&Cancel>,
         operation: impl FnOnce(&Arc<Call>) -> Result<T>,
     ) -> Result<T> {
@@ -216,6 +216,16 @@ impl Client {
             call.check_at(call.began()).map_err(Error::from).and_then(|()| operation(&call));
         let result = result.map_err(|error| {
             let error = if call.is_unsettled() { error.outcome_unknown() } else { error };
+            let error = match error.status() {
+                Status::Deadline if call.ended_by_handle() => {
+                    error.with_note("raise the time given to mde_cancel_new")
+                }
+                Status::Deadline if call.has_passed() => {
+                    error.with_note(&format!("raise `{option}`"))
+                }
+                Status::Deadline => error.with_note("raise `timeout_ms`"),
+                _ => error,
+            };
             error.mask(|text| self.account.mask(text))
         });
         log::line(Level::Info, || {

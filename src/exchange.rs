@@ -35,6 +35,10 @@ impl Account {
                 Ok(mut reply) => {
                     (reply.attempts, reply.purpose) = (attempt, request.purpose);
                     let error = (!reply.is_success()).then(|| explain(request, &token, &mut reply));
+                    let error = error.map(|error| match fault::may_be_cured_by_a_token(&reply) {
+                        true => error.with_note(self.tokens.advice()),
+                        false => error,
+                    });
                     match error.as_ref().filter(|error| error.status() == Status::Throttled) {
                         Some(error) => {
                             permit.throttled(&self.rules, error.retry_after().unwrap_or_default());
@@ -229,7 +233,7 @@ fn explain(request: &Request, token: &Token, reply: &mut Reply) -> Error {
 /// Whether the service did what it was asked is not known now, and a host that ends here should find a trace of it.
 fn log_lost(request: &Request, error: &Error) {
     log::line(Level::Warn, || {
-        format!("{} {}: the reply was lost ({error})", request.method.as_str(), request.target)
+        format!("the reply to {} {} was lost: {error}", request.method.as_str(), request.target)
     });
 }
 

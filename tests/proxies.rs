@@ -137,10 +137,15 @@ fn a_refused_tunnel_says_what_the_proxy_said() {
         ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "HTTP/1.1 502 Bad Gateway"),
         ("HTTP/1.0 503 Busy\r\n\r\n<html>", "HTTP/1.0 503 Busy"),
         ("HTTP/1.1 301 see http://u:canary@h/?canary\r\n\r\n", "301"),
-        ("HTTP/1.1 407 \x1b[2J\r\n\r\n", "it asks for a login (407)"),
+        (
+            "HTTP/1.1 407 \x1b[2J\r\n\r\n",
+            "it asks for a login (407); put user and password into `proxy`",
+        ),
     ] {
         let stub = StubProxy::answering(reply);
         refused_by(&services, &stub.url(), stub.port, words);
+        let error = services.client(&stub.url(), &[("max_retries", "0")]).action(ID).error("proxy");
+        assert_eq!(error["http_status"], reply[9..12].parse::<u16>().unwrap(), "{error}");
     }
 }
 
@@ -151,6 +156,7 @@ fn a_login_that_is_missing_or_wrong() {
     refused_by(&services, &proxy.url(), proxy.port, "407");
     for wrong in ["us.er:canary@", "canary:pa_ss.1@", "canary@"] {
         refused_by(&services, &proxy.url_with(wrong), proxy.port, " 401 ");
+        refused_by(&services, &proxy.url_with(wrong), proxy.port, "check the login in `proxy`");
     }
     let right = services.client(&proxy.url_with("us%2eer:pa_ss.1@"), &[]);
     right.collect(&services.machine(), "x").ok();
@@ -174,7 +180,7 @@ fn a_proxy_that_makes_no_sense() {
         refused_by(&services, &stub.url(), stub.port, words);
     }
     let endless = StubProxy::start(|mut near, _| while near.write_all(&[b'x'; 4096]).is_ok() {});
-    refused_by(&services, &endless.url(), endless.port, "did not answer");
+    refused_by(&services, &endless.url(), endless.port, "its answer is not HTTP");
 }
 
 #[test]
@@ -182,13 +188,15 @@ fn a_silent_proxy_takes_no_longer_than_connecting_may() {
     let services = Services::start(1);
     let silent = StubProxy::start(|_near, _| std::thread::sleep(Duration::from_secs(60)));
     let slow = StubProxy::start(|mut near, _| {
-        while near.write_all(b"H").is_ok() {
+        let _ = near.write_all(b"HTTP/1.1 200 OK\r\nX: ");
+        while near.write_all(b"x").is_ok() {
             std::thread::sleep(Duration::from_millis(20));
         }
     });
     for stub in [silent, slow] {
         let client = services.client(&stub.url(), &[("connect_timeout_ms", "300")]);
-        is_the_proxys(client.collect(&services.machine(), "x"), stub.port, "did not answer");
+        let outcome = client.collect(&services.machine(), "x");
+        is_the_proxys(outcome, stub.port, "took too long (`connect_timeout_ms`)");
     }
 }
 
@@ -308,8 +316,15 @@ fn the_environment_names_the_proxy_in_every_usual_form() {
     // us@er:canary
     let login = "Proxy-Authorization: Basic dXNAZXI6Y2FuYXJ5\r\n";
     assert!(heads[3].contains(login), "{heads:?}");
-    for value in ["socks5://user:canary@h:1", "https://user:canary@h:1", "http://u:canary@", "a b"]
-    {
+    for value in [
+        "socks5://user:canary@h:1",
+        "https://user:canary@h:1",
+        "http://u:canary@",
+        "a b",
+        "http://u:canary@h:99999",
+        "h:0",
+        "none",
+    ] {
         let outcome = in_environment(&[("ALL_PROXY", value)], SERVICE, &[]);
         assert!(!outcome.text.contains("canary"), "{}", outcome.text);
         let error = outcome.error("config");
@@ -342,7 +357,6 @@ fn the_environment_names_the_hosts_without_a_proxy() {
         ("10.0.0.0/8, 192.0.2.77", network, true),
         ("192.0.2.64/26", network, true),
         ("192.0.2.0/26", network, false),
-        ("192.0.2.0/240", network, false),
         ("192.0.2", network, false),
     ] {
         for name in ["NO_PROXY", "no_proxy"] {
@@ -354,6 +368,20 @@ fn the_environment_names_the_hosts_without_a_proxy() {
             }
             assert_eq!(proxy.targets().len() - before, usize::from(!direct), "{list}");
         }
+    }
+}
+
+#[test]
+fn a_range_that_is_none_is_refused_with_the_name_of_its_variable() {
+    for name in ["NO_PROXY", "no_proxy"] {
+        let variables = [("HTTPS_PROXY", "http://127.0.0.1:1"), (name, "192.0.2.0/240")];
+        let error = in_environment(&variables, SERVICE, &[]).error("config");
+        let message = error["message"].as_str().unwrap();
+        assert!(
+            message.contains(&format!("the environment variable {name} has an entry")),
+            "{message}"
+        );
+        in_environment(&variables, SERVICE, &[("no_proxy", "corp.invalid")]).error("resolve");
     }
 }
 

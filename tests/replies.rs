@@ -300,3 +300,12 @@ fn the_largest_heads_pass_and_larger_ones_are_refused() {
     let error = read_with(&sim, long(100_000)).error("protocol");
     assert!(error["message"].as_str().unwrap().contains("larger than"), "{error}");
 }
+
+#[test]
+fn a_token_that_the_host_handed_in_is_the_hosts_to_renew() {
+    let sim = simulator();
+    let own = [("auth", "access_token"), ("access_token", "stale")];
+    let error = client(&sim, &own).list("").error("unauthorized");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.ends_with("make a client with a new `access_token`"), "{message}");
+}

@@ -79,7 +79,10 @@ fn the_deadline_of_the_client_or_of_the_handle_ends_every_wait_on_the_network() 
             let client = client(&sim, &[("timeout_ms", timeout)]);
             let cancel = Cancel::new(if by_handle { 300 } else { 0 });
             let started = Instant::now();
-            soon(|| client.action_until(ID, Some(&cancel)).error("deadline"));
+            let error = soon(|| client.action_until(ID, Some(&cancel)).error("deadline"));
+            let ran_out =
+                if by_handle { "the time given to mde_cancel_new" } else { "`timeout_ms`" };
+            assert!(error["message"].as_str().unwrap().ends_with(ran_out), "{error}");
             assert!(started.elapsed() >= Duration::from_millis(290), "{what}");
         }
     }
@@ -110,7 +113,7 @@ fn a_silent_peer_is_given_up() {
 #[test]
 fn cancel_ends_a_wait_for_the_quota_and_for_a_retry() {
     let sim = simulator();
-    let waiting = client(&sim, &[("quota_limits", "collect=1/3600")]);
+    let waiting = client(&sim, &[("quota_limits", "collect=1/3600"), ("timeout_ms", "0")]);
     waiting.collect(&sim.machine_id(0), "x").ok();
     let cancel = Cancel::new(0);
     cancelled_after(200, &cancel, || {
@@ -119,9 +122,10 @@ fn cancel_ends_a_wait_for_the_quota_and_for_a_retry() {
         assert_eq!(error["stage"], "quota");
         assert!(error.get("retry_after_ms").is_none());
     });
+    // Who has a deadline does not wait for what comes after it.
     let error = client(&sim, &[("quota_limits", "collect=1/3600"), ("timeout_ms", "200")])
         .collect(&sim.machine_id(1), "x")
-        .error("deadline");
+        .error("rate_limited");
     assert!(error["retry_after_ms"].as_u64().unwrap() > 3_000_000, "when to come back");
     sim.script(json!({"match": {"path_contains": "machineactions"}, "times": 0,
         "reply": {"status": 503, "headers": {"Retry-After": "20"}}}))

@@ -184,7 +184,13 @@ fn a_certificate_is_good_for_its_own_names() {
             client(&url, &[("ca_file", &root), ("proxy", &proxy)]).action(ID)
         };
         for host in wrong {
-            is_refused(at(host), host, "is for another host");
+            let error = is_refused(at(host), host, "is for another host");
+            let message = error["message"].as_str().unwrap();
+            // The names that it is for, and the proxy that may have a hand in it.
+            let name = names.split_once(':').map_or("", |(_, name)| name);
+            assert!(message.contains(name), "{message}");
+            let through = format!("through the proxy 127.0.0.1:{}", proxy.port);
+            assert!(message.contains(&through), "{message}");
         }
         assert!(!server.output().contains("FILE:"), "{names}: {}", server.output());
         for host in right {
@@ -202,8 +208,8 @@ fn versions_and_ciphers() {
         accepts(&good(&pki, "server", &how), &[("ca_file", &root)]);
     }
     for (how, words) in [
-        (&["-tls1", "-cipher", "DEFAULT@SECLEVEL=0"][..], "ProtocolVersion"),
-        (&["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"], "ProtocolVersion"),
+        (&["-tls1", "-cipher", "DEFAULT@SECLEVEL=0"][..], "needs TLS 1.2 or newer"),
+        (&["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"], "needs TLS 1.2 or newer"),
         (&["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA256"], "HandshakeFailure"),
         (&["-tls1_3", "-ciphersuites", "TLS_AES_128_CCM_SHA256"], "HandshakeFailure"),
     ] {
@@ -221,7 +227,12 @@ fn a_server_that_would_like_a_client_certificate_does_without() {
     }
     // With TLS 1.2 the handshake tells that it is required.
     let server = pki.listener("server", &["-Verify", "1", "-tls1_2"]);
-    refuses(&server, &[("ca_file", &root)], "HandshakeFailure");
+    refuses(&server, &[("ca_file", &root)], "may ask for a client certificate");
+    // With TLS 1.3 only the reply does.
+    let server = pki.listener("server", &["-Verify", "1", "-tls1_3"]);
+    let more = [("ca_file", root.as_str()), ("max_retries", "0")];
+    let error = client(&server.url(), &more).action(ID).error_in(&["tls", "broken"]);
+    assert!(error["message"].as_str().unwrap().contains("127.0.0.1"), "{error}");
 }
 
 /// A reply without a length ends with its connection, which anybody in between may end.
@@ -265,7 +276,7 @@ fn a_peer_that_does_not_speak_tls_is_told_apart() {
         let _ = peer.read_to_end(&mut received);
         received
     });
-    is_refused(client(&url, &[]).action(ID), "127.0.0.1", "TLS with `127.0.0.1` failed");
+    is_refused(client(&url, &[]).action(ID), "127.0.0.1", "does not speak TLS");
     let received = server.join().unwrap();
     assert!(!received.windows(6).any(|part| part == b"canary"));
 }

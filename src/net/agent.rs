@@ -201,7 +201,10 @@ impl Http {
         let exchange = Exchange::enter(call, self.connect_timeout, self.idle_timeout, head);
         // A clone shares the connections; the lock is not held while the request is under way.
         let agent = self.agent.read().clone();
-        exchange_once(&agent, request).map_err(|failure| failure.sent(exchange.was_sent()))
+        exchange_once(&agent, request).map_err(|failure| {
+            let uri = request.url.parse::<http::Uri>().unwrap_or_default();
+            failure.sent(exchange.was_sent()).with_host(uri.host().unwrap_or_default())
+        })
     }
 
     /// Asks any host for something large, without a token: head now, body as the caller reads it.
@@ -222,7 +225,9 @@ impl Http {
         let agent = self.agent.read().clone();
         match agent.run(request) {
             Ok(response) => Ok(Incoming::new(response, exchange)),
-            Err(error) => Err(Failure::unwrap(error).sent(exchange.was_sent())),
+            Err(error) => Err(Failure::unwrap(error)
+                .sent(exchange.was_sent())
+                .with_host(uri.host().unwrap_or_default())),
         }
     }
 }

@@ -41,7 +41,8 @@ impl Connector<()> for Dialer {
 impl Dialer {
     pub(crate) fn open(&self, host: &str, port: u16, secure: bool) -> Result<Stream, Failure> {
         Exchange::connecting(|limit| {
-            let socket = match self.proxies.for_host(host, port) {
+            let proxy = self.proxies.for_host(host, port);
+            let socket = match proxy {
                 None => self.connect(host, port, limit)?,
                 Some(proxy) => self.through(proxy, host, port, limit)?,
             };
@@ -50,7 +51,11 @@ impl Dialer {
                     let unusable =
                         |error: Error| Failure::new(error.status(), error.message().to_owned());
                     let tls = self.tls.config().map_err(unusable)?;
-                    Stream::Tls(Box::new(tls::handshake(&tls, host, socket)?))
+                    let stream = tls::handshake(&tls, host, socket);
+                    Stream::Tls(Box::new(stream.map_err(|failure| match proxy {
+                        Some(proxy) => failure.through(&proxy.authority()),
+                        None => failure,
+                    })?))
                 }
                 false => Stream::Plain(socket),
             })

@@ -16,6 +16,8 @@ pub(crate) struct Failure {
     sent: bool,
     /// Whether the same request may succeed if it is sent again.
     transient: bool,
+    /// What a proxy answered.
+    http_status: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +29,13 @@ enum Kind {
 impl Failure {
     pub(crate) fn new(status: Status, message: impl Into<String>) -> Failure {
         let transient = matches!(status, Status::Resolve | Status::Connect | Status::Broken);
-        Failure { kind: Kind::Status(status), message: message.into(), sent: false, transient }
+        Failure {
+            kind: Kind::Status(status),
+            message: message.into(),
+            sent: false,
+            transient,
+            http_status: None,
+        }
     }
 
     /// The same failure, knowing whether the request may have been received.
@@ -66,6 +74,29 @@ impl Failure {
         self
     }
 
+    pub(crate) fn http(mut self, status: u16) -> Failure {
+        self.http_status = Some(status);
+        self
+    }
+
+    /// The same failure, which names the host unless it does already, or another one that failed.
+    pub(crate) fn with_host(mut self, host: &str) -> Failure {
+        use Status::{Broken, Protocol, Tls};
+        let of_host = matches!(self.kind, Kind::Status(Broken | Protocol | Tls));
+        if of_host && !self.message.contains(host) {
+            self.message = format!("`{host}`: {}", self.message);
+        }
+        self
+    }
+
+    /// The same failure of a connection that a proxy passed on.
+    pub(crate) fn through(mut self, proxy: &str) -> Failure {
+        if matches!(self.kind, Kind::Status(Status::Tls | Status::Connect)) {
+            self.message.push_str(&format!(" (through the proxy {proxy})"));
+        }
+        self
+    }
+
     /// The failure as the HTTP library carries it. `Other` is the one kind that no layer in between
     /// takes for an end of data or a reason to read on.
     pub(crate) fn wrap(self) -> ureq::Error {
@@ -85,7 +116,8 @@ impl Failure {
                 Failure::new(Status::Protocol, "the reply's head is larger than 64 KiB")
             }
             ureq::Error::Protocol(_) | ureq::Error::Http(_) => {
-                Failure::new(Status::Protocol, "the reply is not valid HTTP/1.1")
+                let message = "the reply is not valid HTTP/1.1; check scheme and port of the URL";
+                Failure::new(Status::Protocol, message)
             }
             _ => Failure::new(Status::Protocol, "the reply was not understood"),
         }
@@ -123,7 +155,7 @@ impl Failure {
 
 impl From<Stop> for Failure {
     fn from(stop: Stop) -> Failure {
-        Failure { kind: Kind::Stopped(stop), message: String::new(), sent: false, transient: false }
+        Failure { kind: Kind::Stopped(stop), ..Failure::new(Status::Internal, "") }
     }
 }
 
@@ -138,7 +170,12 @@ impl From<Failure> for Error {
         let stage = if failure.sent { Stage::Reply } else { Stage::Send };
         match failure.kind {
             Kind::Status(status) => {
-                Error::new(status, failure.message).at(stage).retryable(failure.transient)
+                let error =
+                    Error::new(status, failure.message).at(stage).retryable(failure.transient);
+                match failure.http_status {
+                    Some(status) => error.http(status),
+                    None => error,
+                }
             }
             Kind::Stopped(stop) => Error::from(stop).at(stage),
         }
@@ -160,6 +197,18 @@ pub(crate) fn reason(error: &io::Error) -> String {
         None if error.kind() == io::ErrorKind::Other => {
             "for a reason the system does not name".to_owned()
         }
-        None => super::redact::clean(&error.to_string(), 128),
+        None => in_words(error.kind()),
+    }
+}
+
+/// What kind of failure it was, where the standard library's own words are no help.
+pub(crate) fn in_words(kind: io::ErrorKind) -> String {
+    use io::ErrorKind::{AlreadyExists, NotFound, UnexpectedEof, WriteZero};
+    match kind {
+        NotFound => "there is no such file or folder".to_owned(),
+        AlreadyExists => "it is there already".to_owned(),
+        UnexpectedEof => "it ended too early".to_owned(),
+        WriteZero => "nothing more was accepted".to_owned(),
+        other => super::redact::clean(&other.to_string(), 128),
     }
 }

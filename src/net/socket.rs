@@ -214,9 +214,9 @@ impl Socket {
     ) -> io::Result<usize> {
         let exchange = Exchange::current()?;
         let now = Instant::now();
-        let (limit, option) = match exchange.connecting_until.get() {
-            Some(limit) => (limit, "connect_timeout_ms"),
-            None => (now + exchange.idle, "idle_timeout_ms"),
+        let (limit, late) = match exchange.connecting_until.get() {
+            Some(limit) => (limit, "this took too long (`connect_timeout_ms`)"),
+            None => (now + exchange.idle, "the peer was silent for too long (`idle_timeout_ms`)"),
         };
         let transferred = exchange.wait(now, limit, |slice| {
             if cfg!(windows) && !poll_one(&self.stream, flags, slice)? {
@@ -227,10 +227,7 @@ impl Socket {
                 other => other.map(Some),
             }
         })?;
-        transferred.ok_or_else(|| {
-            let message = format!("the peer was silent for too long (`{option}`)");
-            Failure::new(Status::Broken, message).into()
-        })
+        transferred.ok_or_else(|| Failure::new(Status::Broken, late).into())
     }
 }
 

@@ -128,7 +128,7 @@ pub(crate) fn read_roots(path: &str) -> Result<Vec<CertificateDer<'static>>> {
         Error::new(
             Status::Config,
             format!(
-                "option `ca_file` {problem}; expected a file with one or more PEM certificates"
+                "option `ca_file`: {path} {problem}; expected a file with one or more PEM certificates"
             ),
         )
     };
@@ -198,7 +198,14 @@ pub(super) fn write_all(stream: &mut TlsStream, mut data: &[u8]) -> io::Result<(
 
 /// Which check failed, in a sentence; the library's own text for the rest (it holds no secrets).
 pub(super) fn explain(error: &rustls::Error) -> String {
-    use rustls::Error::{AlertReceived, InvalidCertificate};
+    use rustls::AlertDescription::{CertificateRequired, HandshakeFailure, ProtocolVersion};
+    use rustls::CertificateError::{
+        InvalidPurpose, InvalidPurposeContext, NotValidForName, NotValidForNameContext,
+    };
+    use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage, PeerIncompatible};
+    use rustls::PeerIncompatible::{
+        ServerDoesNotSupportTls12Or13, ServerTlsVersionIsDisabledByOurConfig,
+    };
     match error {
         InvalidCertificate(CertificateError::Other(other))
             if other.to_string().contains("CaUsedAsEndEntity") =>
@@ -209,6 +216,34 @@ pub(super) fn explain(error: &rustls::Error) -> String {
         InvalidCertificate(CertificateError::BadSignature) => {
             "the certificate's signature is not its issuer's".to_owned()
         }
+        InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
+            "the peer does not speak TLS; check scheme and port of the URL".to_owned()
+        }
+        AlertReceived(ProtocolVersion)
+        | PeerIncompatible(
+            ServerDoesNotSupportTls12Or13 | ServerTlsVersionIsDisabledByOurConfig,
+        ) => "the server needs TLS 1.2 or newer".to_owned(),
+        AlertReceived(CertificateRequired) => {
+            "the server asks for a client certificate, and this library has none to show".to_owned()
+        }
+        AlertReceived(HandshakeFailure) => {
+            "the server refused the handshake (HandshakeFailure); it may ask for a client certificate, or for \
+             other ciphers"
+                .to_owned()
+        }
+        InvalidCertificate(InvalidPurpose | InvalidPurposeContext { .. }) => {
+            "the certificate may not serve as a server's; it needs the extended key usage serverAuth"
+                .to_owned()
+        }
+        InvalidCertificate(NotValidForNameContext { presented, .. }) if !presented.is_empty() => {
+            let inner = |name: &String| {
+                let name = name.split_once('(').map_or(name.as_str(), |(_, inner)| inner);
+                name.trim_end_matches(')').trim_matches('"').to_owned()
+            };
+            let names: Vec<_> = presented.iter().map(inner).collect();
+            let names = super::redact::clean(&names.join(", "), 200);
+            format!("the certificate is for another host ({names})")
+        }
         AlertReceived(alert) => format!("the server refused the handshake ({alert:?})"),
         InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             "the certificate has expired".to_owned()
@@ -216,9 +251,7 @@ pub(super) fn explain(error: &rustls::Error) -> String {
         InvalidCertificate(
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
         ) => "the certificate is not valid yet; check this machine's clock".to_owned(),
-        InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => "the certificate is for another host".to_owned(),
+        InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => "the certificate is for another host".to_owned(),
         InvalidCertificate(CertificateError::UnknownIssuer) => {
             "the certificate's issuer is not trusted here; add its CA to the system or to `ca_file`"
                 .to_owned()

@@ -45,18 +45,35 @@ pub(crate) fn open(
     };
     match code {
         Some(200..=299) => Ok(()),
-        Some(407) => Err(refused("it asks for a login (407); put user and password into `proxy`")),
-        Some(code) => Err(refused(&redact::clean(line, 128)).transient(code >= 500)),
+        Some(code) => {
+            let said = match code {
+                407 => "it asks for a login (407)".to_owned(),
+                _ => redact::clean(line, 128),
+            };
+            let advice = match (code, proxy.authorization()) {
+                (407, None) => "; put user and password into `proxy`",
+                (401 | 403 | 407, _) => "; check the login in `proxy`, and what the proxy allows",
+                _ => "",
+            };
+            Err(refused(&format!("{said}{advice}")).http(code).transient(code >= 500))
+        }
         None => Err(refused("its answer is not HTTP")),
     }
 }
 
-/// Reads up to and including the empty line, not a byte further: what follows belongs to the tunnel.
+const HTTP: &[u8] = b"HTTP/";
+
+/// Reads up to and including the empty line, not a byte further: what follows belongs to the tunnel. Empty if it is
+/// not the head of a reply.
 fn read_head(socket: &mut Socket) -> std::io::Result<String> {
     let mut head = Vec::with_capacity(256);
     let mut byte = [0u8; 1];
     while !head.ends_with(b"\r\n\r\n") {
-        if head.len() >= MAX_HEAD || socket.read(&mut byte)? == 0 {
+        if head.len() >= MAX_HEAD || !HTTP.starts_with(head.get(..HTTP.len()).unwrap_or(&head)) {
+            head.clear();
+            break;
+        }
+        if socket.read(&mut byte)? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
         head.extend_from_slice(&byte);

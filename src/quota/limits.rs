@@ -42,10 +42,13 @@ impl Limits {
                 .into_iter()
                 .find(|quota| quota.name() == name)
                 .ok_or_else(|| "has an entry for an unknown endpoint".to_owned())?;
-            let windows = windows.split(',').map(window).collect::<Option<Vec<_>>>();
+            let windows = windows.split(',').map(window).collect::<Result<Vec<_>, _>>();
             let windows = windows
-                .filter(|windows| windows.len() <= MAX_WINDOWS)
-                .ok_or_else(|| format!("has an unreadable limit for endpoint {name}"))?;
+                .and_then(|windows| match windows.len() {
+                    ..=MAX_WINDOWS => Ok(windows),
+                    _ => Err("more than four windows"),
+                })
+                .map_err(|problem| format!("has {problem} for endpoint {name}"))?;
             if std::mem::replace(seen.of_mut(quota), true) {
                 return Err(format!("names endpoint {name} twice"));
             }
@@ -76,17 +79,21 @@ impl Limits {
     }
 }
 
-fn window(text: &str) -> Option<Window> {
-    let (calls, seconds) = text.trim().split_once('/')?;
-    let limit = calls.trim().parse().ok().filter(|n| (1..=1_000_000).contains(n))?;
+fn window(text: &str) -> Result<Window, &'static str> {
+    const UNREADABLE: &str = "an unreadable limit";
+    let (calls, seconds) = text.trim().split_once('/').ok_or(UNREADABLE)?;
+    let (calls, seconds) = (calls.trim(), seconds.trim());
     let plain = |b: u8| b.is_ascii_digit() || b == b'.';
-    let seconds = seconds.trim();
-    let seconds = seconds
-        .bytes()
-        .all(plain)
-        .then(|| seconds.parse().ok())?
-        .filter(|s| (0.001..=86_400.0).contains(s))?;
-    Some(Window { limit, length: Duration::try_from_secs_f64(seconds).ok()? })
+    if calls.is_empty() || !calls.bytes().all(|b| b.is_ascii_digit()) || !seconds.bytes().all(plain)
+    {
+        return Err(UNREADABLE);
+    }
+    let limit = calls.parse().ok().filter(|calls| (1..=1_000_000).contains(calls));
+    let limit = limit.ok_or("a number of calls that is out of range")?;
+    let seconds: f64 = seconds.parse().map_err(|_| UNREADABLE)?;
+    let length = Some(seconds).filter(|seconds| (0.001..=86_400.0).contains(seconds));
+    let length = length.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    Ok(Window { limit, length: length.ok_or("a window whose length is out of range")? })
 }
 
 #[cfg(test)]
@@ -110,6 +117,21 @@ mod tests {
         assert_eq!(of(Quota::Collect), [(5, 1_000), (7, 500)]);
         assert_eq!(of(Quota::Link), [(1, 60_000)]);
         assert_eq!(of(Quota::Read), [(50, 60_000), (750, 3_600_000)]);
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        for (bad, problem) in [
+            ("list=0/60", "a number of calls that is out of range for endpoint list"),
+            ("list=1000001/60", "a number of calls that is out of range"),
+            ("list=5/0", "a window whose length is out of range"),
+            ("list=5/0.0001", "a window whose length is out of range"),
+            ("list=5/1e9", "an unreadable limit"),
+            ("list=1/1,1/1,1/1,1/1,1/1", "more than four windows for endpoint list"),
+        ] {
+            let said = Limits::parse(bad).unwrap_err();
+            assert!(said.contains(problem), "{bad}: {said}");
+        }
     }
 
     #[test]

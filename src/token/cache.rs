@@ -205,6 +205,15 @@ impl Cache {
         self.shared.source.renews()
     }
 
+    /// What helps when the service refuses a token that the host handed in.
+    pub(crate) fn advice(&self) -> &'static str {
+        match self.shared.source {
+            Source::Fixed(_) => "if the token has expired, make a client with a new `access_token`",
+            Source::Provider(_) => "check what the token provider hands in: it must be valid still",
+            Source::Authority(_) | Source::Managed(_) => "",
+        }
+    }
+
     /// Whether the tokens will be those of the application that the options name.
     pub(crate) fn is_for_options(&self) -> bool {
         matches!(self.shared.source, Source::Authority(_))

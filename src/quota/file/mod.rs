@@ -38,6 +38,7 @@ use super::registry::Key;
 use super::window::{Window, straggling};
 use crate::call::{Call, Stop};
 use crate::log::{self, Level};
+use crate::net::failure::in_words;
 use crate::service::endpoint::{PerQuota, Quota};
 use crate::{Error, Status};
 
@@ -140,7 +141,7 @@ impl FileLedger {
                 "is not empty and no quota file; name another file, or make this one empty",
             )),
             Err(Trouble::Failed(what, why)) => {
-                let trouble = format!("cannot be {what} ({why})");
+                let trouble = format!("cannot be {what} ({})", in_words(why));
                 self.warn(state, &trouble);
                 state.trouble = Some((trouble, Instant::now() + state.retry_pause));
                 state.retry_pause = (state.retry_pause * 2).min(LAST_RETRY);
