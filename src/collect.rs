@@ -176,7 +176,7 @@ impl Job<'_> {
     /// The list knows devices by their 40-digit id only; any other id is looked up.
     fn device_id(&self) -> Result<String> {
         let id = self.machine_id;
-        if id.len() == 40 && id.bytes().all(|b| b.is_ascii_hexdigit()) {
+        if machine::is_device_id(id) {
             return Ok(id.to_ascii_lowercase());
         }
         let reply = self.account.perform(self.call, &endpoint::machine(id))?;

@@ -11,10 +11,11 @@ use crate::account::Account;
 use crate::actions;
 use crate::call::Call;
 use crate::collect::{self, Collected};
-use crate::download::{self, Package, Spot};
+use crate::download::{self, Claim, Package, Spot};
 use crate::journal;
 use crate::log::{self, Level};
 use crate::progress::{Event, Reporter};
+use crate::service::machine;
 use crate::service::model::{MachineAction, document};
 use crate::wait;
 use crate::{Error, Result, Stage, Status};
@@ -69,24 +70,51 @@ pub(crate) fn fetch(
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Fetched> {
     let spot = download::look(path)?;
-    let job = Job { account, call, machine_id, comment, note: spot.note(machine_id) };
-    let (action_id, known, adopted) = match (job.earlier()?, job.finished(&spot)?) {
-        (Some(action_id), _) => (action_id, None, true),
-        (None, Some(action)) => (action.id().to_owned(), Some(action), true),
-        (None, None) => {
-            // A file that is in the way is noticed before anything is asked of the device.
-            spot.is_free()?;
-            let Collected { action, adopted } = job.collect()?;
-            (action.id().to_owned(), Some(action), adopted)
-        }
+    let note = spot.note(machine_id);
+    // From the first look at the note to the last: two who found none would both ask the device.
+    let Some(_claim) = Claim::take(&journal::suffixed(&note, ".lock"))? else {
+        return Err(under_way(&spot));
     };
-    reporter.step(&Event::Collected { action_id: &action_id, adopted })?;
+    let job = Job { account, call, machine_id, comment, note };
+    let earlier = job.earlier()?;
+    let is_noted = earlier.is_some();
+    let (action_id, known, adopted) = if let Some(action_id) = earlier {
+        (action_id, None, true)
+    } else if let Some(action) = job.finished(&spot)? {
+        (action.id().to_owned(), Some(action), true)
+    } else {
+        // A file that is in the way is noticed before anything is asked of the device.
+        spot.is_free()?;
+        let Collected { action, adopted } = job.collect()?;
+        (action.id().to_owned(), Some(action), adopted)
+    };
+    reporter
+        .step(&Event::Collected { action_id: &action_id, adopted })
+        .map_err(|error| error.about(&action_id, known.as_ref().map(MachineAction::json)))?;
     let action = job.wait(&action_id, known, reporter)?;
-    let package = download::download_to(account, call, &action, spot, reporter)?;
+    if is_noted {
+        job.is_of_the_device(&action)?;
+    }
+    let package = download::download_to(account, call, &action, spot, reporter)
+        .map_err(|error| job.without_package(error))?;
     job.forget();
     Ok(Fetched { package, action, adopted })
 }
 
+fn under_way(spot: &Spot) -> Error {
+    let path = download::shown(spot.path());
+    let message = match spot.is_folder() {
+        true => format!(
+            "another fetch from this device to `{path}` is under way; wait for it or choose another folder"
+        ),
+        false => {
+            format!("another fetch to `{path}` is under way; wait for it or choose another path")
+        }
+    };
+    Error::new(Status::File, message).retryable(true).at(Stage::Download)
+}
+
+/// One fetch, which nobody else carries out at the same time: the note is its own to write and to remove.
 struct Job<'a> {
     account: &'a Account,
     call: &'a Arc<Call>,
@@ -98,10 +126,7 @@ struct Job<'a> {
 impl Job<'_> {
     /// The collection that an earlier call with this device and path started, if one did.
     fn earlier(&self) -> Result<Option<String>> {
-        let Some(note) = journal::read::<Note>(&self.note).filter(|note| note.version == VERSION)
-        else {
-            return Ok(None);
-        };
+        let Some(note) = self.read()? else { return Ok(None) };
         if !note.machine_id.eq_ignore_ascii_case(self.machine_id) {
             let message = format!(
                 "`{}` notes an unfinished fetch from another device; finish that one, remove the note, or \
@@ -121,14 +146,87 @@ impl Job<'_> {
         Ok(Some(action.id().to_owned()))
     }
 
+    /// The note, if there is one. One that cannot be read may be of a collection that runs, so it is not passed over.
+    fn read(&self) -> Result<Option<Note>> {
+        let refused = |why: String| {
+            let message = format!(
+                "cannot read `{}`, which notes an unfinished fetch: {why}; see to it that it can be read, or \
+                 remove it to start another collection",
+                download::shown(&self.note)
+            );
+            Error::new(Status::File, message).at(Stage::Download)
+        };
+        let note = journal::read_own::<Note>(&self.note)
+            .map_err(|error| refused(crate::net::failure::reason(&error)))?;
+        match note {
+            Some(note) if note.version != VERSION => {
+                Err(refused("it is of another version of this library".to_owned()))
+            }
+            note => Ok(note),
+        }
+    }
+
     /// The action of this device whose package has the name already: an earlier call got to its end, and nobody
     /// may have heard of it.
     fn finished(&self, spot: &Spot) -> Result<Option<MachineAction>> {
         let Some(action_id) = spot.action_here() else { return Ok(None) };
         let action = actions::read(self.account, self.call, &action_id)
             .map_err(|error| error.within(Stage::Download))?;
-        let ours = action.machine_id().is_some_and(|id| id.eq_ignore_ascii_case(self.machine_id));
+        let is_known = action.machine_id().is_some() || !machine::is_device_id(self.machine_id);
+        let ours = is_known && !self.is_of_another(&action);
         Ok(Some(action).filter(|_| ours))
+    }
+
+    /// Whether the action is known to be of another device. An id of another kind than the service's own cannot be
+    /// compared with what the action says.
+    fn is_of_another(&self, action: &MachineAction) -> bool {
+        machine::is_device_id(self.machine_id)
+            && action.machine_id().is_some_and(|id| !id.eq_ignore_ascii_case(self.machine_id))
+    }
+
+    /// Whether what was noted can be believed.
+    fn is_of_the_device(&self, action: &MachineAction) -> Result<()> {
+        if !self.is_of_another(action) {
+            return Ok(());
+        }
+        let message = format!(
+            "`{}` notes an action of another device; remove the note, or choose another path",
+            download::shown(&self.note)
+        );
+        let error = Error::new(Status::File, message).at(Stage::Download);
+        Err(error.action(action.id(), Some(action.json())))
+    }
+
+    /// The package could not be had. Where that lasts, whoever repeats the call has to get past the note.
+    fn without_package(&self, error: Error) -> Error {
+        const GONE: [&str; 3] = ["ResourceNotFound", "BlobNotFound", "ContainerNotFound"];
+        let status = error.status();
+        let lasts = !error.is_retryable();
+        let is_gone = status == Status::NotFound
+            && lasts
+            && error.service_code().is_some_and(|code| GONE.contains(&code));
+        if is_gone {
+            self.forget();
+        }
+        match status {
+            Status::NotFound | Status::Integrity if lasts => self.names_the_note(error),
+            Status::NotReady => self.names_the_note(error),
+            _ => error,
+        }
+    }
+
+    /// Says how to come by another collection, where the note leads to this one again.
+    fn names_the_note(&self, error: Error) -> Error {
+        if !self.note.exists() {
+            return error;
+        }
+        let message = format!(
+            "{}; the next call returns to this collection, unless `{}` is removed",
+            error.message(),
+            download::shown(&self.note)
+        );
+        let (status, retryable) = (error.status(), error.is_retryable());
+        error.became(status, message, retryable)
     }
 
     fn collect(&self) -> Result<Collected> {
@@ -165,18 +263,14 @@ impl Job<'_> {
         known: Option<MachineAction>,
         reporter: &mut Reporter<'_, '_>,
     ) -> Result<MachineAction> {
-        wait::wait(self.account, self.call, action_id, known, reporter).inspect_err(|error| {
-            let is_over = matches!(
-                error.status(),
-                Status::ActionFailed
-                    | Status::ActionTimedOut
-                    | Status::ActionCancelled
-                    | Status::NotFound
-            );
-            // The next call starts another collection.
-            if is_over {
-                self.forget();
+        wait::wait(self.account, self.call, action_id, known, reporter).map_err(|error| {
+            let Some(is_over) = is_over(&error) else { return error };
+            if !is_over {
+                return self.names_the_note(error);
             }
+            // The next call starts another collection.
+            self.forget();
+            error
         })
     }
 
@@ -203,6 +297,20 @@ impl Job<'_> {
     }
 }
 
+/// Whether a wait that ended with this error will never lead to a package; `None`: its error says nothing about that.
+fn is_over(error: &Error) -> Option<bool> {
+    match error.status() {
+        Status::ActionFailed | Status::ActionTimedOut | Status::ActionCancelled => Some(true),
+        // Not for an action that was seen by this very call, and not where something in between does not find the
+        // service.
+        Status::NotFound => {
+            let by_the_service = error.service_code() == Some("ResourceNotFound");
+            Some(error.last_seen().is_none() && by_the_service)
+        }
+        _ => None,
+    }
+}
+
 impl Spot {
     /// Where a fetch to this place notes how far it has come.
     fn note(&self, machine_id: &str) -> PathBuf {
@@ -216,5 +324,23 @@ impl Spot {
             }
             false => journal::suffixed(path, ".fetch.json"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_service_can_say_that_an_action_is_not_there() {
+        let not_found = |code: Option<&str>| {
+            Error::new(Status::NotFound, "x").service(code.map(str::to_owned), None)
+        };
+        let known = not_found(Some("ResourceNotFound"));
+        assert_eq!(is_over(&known.clone().action("a", None)), Some(true));
+        assert_eq!(is_over(&known.action("a", Some("{}"))), Some(false));
+        assert_eq!(is_over(&not_found(None)), Some(false));
+        assert_eq!(is_over(&Error::new(Status::ActionFailed, "x")), Some(true));
+        assert_eq!(is_over(&Error::new(Status::Deadline, "x")), None);
     }
 }

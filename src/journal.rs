@@ -1,5 +1,5 @@
 //! Small files in which an operation notes how far it has come, so that a later one can carry on: written as a
-//! whole or not at all, and read leniently.
+//! whole or not at all.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -34,16 +34,47 @@ pub(crate) fn write<T: Serialize>(path: &Path, note: &T) -> io::Result<()> {
     replaced
 }
 
-/// What the file at `path` notes; `None` if there is no file, or none that this version understands.
+/// What the file at `path` notes; `None` if there is no file, or none that this version understands. For notes that
+/// cost nothing but time when they are lost.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    let file = open(path).ok()?;
+    serde_json::from_slice(&text(open(path).ok()?).ok()?).ok()
+}
+
+/// What the file at `path`, which only we write, notes. `None`: there is no file, and nothing else; a note that
+/// cannot be read is none that is not there.
+pub(crate) fn read_own<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    let file = match open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    is_own(&file)?;
+    let note = serde_json::from_slice(&text(file)?);
+    let foreign = |_| io::Error::new(ErrorKind::InvalidData, "it is no note of this version");
+    Ok(Some(note.map_err(foreign)?))
+}
+
+fn text(file: File) -> io::Result<Vec<u8>> {
     // A pipe or a device would be waited for.
-    if !file.metadata().ok()?.is_file() {
-        return None;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is no file"));
     }
     let mut text = Vec::new();
-    file.take(MAX).read_to_end(&mut text).ok()?;
-    serde_json::from_slice(&text).ok()
+    file.take(MAX).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// Refuses what somebody else has put there. On Windows the folder decides who can.
+fn is_own(file: &File) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        if file.metadata()?.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "it belongs to another user"));
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = file;
+    Ok(())
 }
 
 /// Makes the names in a folder last, as far as the system can.
@@ -131,8 +162,13 @@ mod tests {
         for content in ["", "{", "\"text\"", "[1,2", "\u{0}\u{0}"] {
             fs::write(&path, content).unwrap();
             assert_eq!(read::<Vec<u32>>(&path), None, "{content:?}");
+            assert!(read_own::<Vec<u32>>(&path).is_err(), "{content:?}");
         }
         assert_eq!(read::<Vec<u32>>(&folder), None);
+        assert!(read_own::<Vec<u32>>(&folder).is_err());
+        assert_eq!(read_own::<Vec<u32>>(&folder.join("none")).unwrap(), None);
+        write(&path, &vec![5]).unwrap();
+        assert_eq!(read_own(&path).unwrap(), Some(vec![5]));
         fs::remove_dir_all(folder).unwrap();
     }
 
@@ -145,6 +181,7 @@ mod tests {
         fs::write(&other, "[9]").unwrap();
         std::os::unix::fs::symlink(&other, &path).unwrap();
         assert_eq!(read::<Vec<u32>>(&path), None);
+        assert!(read_own::<Vec<u32>>(&path).is_err());
         std::os::unix::fs::symlink(&other, suffixed(&path, ".new")).unwrap();
         write(&path, &vec![1]).unwrap();
         assert_eq!(fs::read_to_string(&other).unwrap(), "[9]");

@@ -55,7 +55,8 @@ pub enum Event<'a> {
 }
 
 impl Event<'_> {
-    /// The stage, under the name it also has in error documents.
+    /// The stage of the error when the operation is ended at this event. [`Event::Collected`], whose document says
+    /// `collect`, comes with the reply to the request for it: [`Stage::Reply`].
     pub fn stage(&self) -> Stage {
         match self {
             Event::Collected { .. } => Stage::Reply,

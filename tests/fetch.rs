@@ -364,3 +364,141 @@ mod full {
         super::killed(200);
     }
 }
+
+fn note(folder: &Folder) -> String {
+    format!("{}.fetch.json", folder.file())
+}
+
+#[test]
+fn two_calls_for_one_path_do_not_get_in_each_other_s_way() {
+    let (sim, folder) = (quick(), Folder::new());
+    sim.set(|b| b.in_progress_s = 1.5);
+    let client = client(&sim, &OPTIONS);
+    let (machine, file) = (sim.machine_id(0), folder.file());
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| client.fetch(&machine, "x", &file).ok());
+        while !Path::new(&note(&folder)).exists() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        for machine in [&machine, &sim.machine_id(1)] {
+            let error = client.fetch(machine, "x", &file).error("file");
+            assert_eq!(error["retryable"], true, "{error}");
+            assert!(error["message"].as_str().unwrap().contains("another fetch"), "{error}");
+        }
+        first.join().unwrap();
+    });
+    assert_eq!((posts(&sim), folder.names()), (1, vec!["package.zip".to_owned()]));
+
+    // At the same moment: one collection, whoever of them starts it.
+    let file = folder.0.join("together.zip").to_str().unwrap().to_owned();
+    let machine = sim.machine_id(3);
+    let ends: Vec<i32> = std::thread::scope(|scope| {
+        let call = |_| scope.spawn(|| client.fetch(&machine, "x", &file).status);
+        let calls: Vec<_> = (0..4).map(call).collect();
+        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    });
+    assert_eq!(ends.iter().filter(|status| **status == 0).count(), 1, "{ends:?}");
+    assert_eq!((posts(&sim), folder.names().len()), (2, 2), "{:?}", folder.names());
+}
+
+#[test]
+fn a_note_that_cannot_be_read_is_not_passed_over() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    let newer = json!({"version": 2, "machine_id": sim.machine_id(0), "comment": "x", "began": "",
+        "action_id": null});
+    let refused = || {
+        let error = client.fetch(&sim.machine_id(0), "x", &folder.file()).error("file");
+        let message = error["message"].as_str().unwrap();
+        assert!(
+            message.contains("package.zip.fetch.json") && message.contains("remove"),
+            "{error}"
+        );
+    };
+    for content in ["", "{\"version\":1,\"machi", &newer.to_string()] {
+        std::fs::write(note(&folder), content).unwrap();
+        refused();
+        assert_eq!(std::fs::read_to_string(note(&folder)).unwrap(), content);
+    }
+    std::fs::remove_file(note(&folder)).unwrap();
+    std::os::unix::fs::symlink(folder.0.join("elsewhere"), note(&folder)).unwrap();
+    refused();
+    std::fs::remove_file(note(&folder)).unwrap();
+    std::fs::create_dir(note(&folder)).unwrap();
+    refused();
+    assert_eq!(posts(&sim), 0);
+}
+
+#[test]
+fn a_note_that_leads_to_another_device_is_not_believed() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    let other = client.collect(&sim.machine_id(1), "x").ok();
+    let lie = json!({"version": 1, "machine_id": sim.machine_id(0), "comment": "x",
+        "began": "2026-01-01T00:00:00Z", "action_id": other["action"]["id"]});
+    std::fs::write(note(&folder), lie.to_string()).unwrap();
+    let error = client.fetch(&sim.machine_id(0), "x", &folder.file()).error("file");
+    assert!(error["message"].as_str().unwrap().contains("of another device"), "{error}");
+    assert_eq!((error["action_id"].clone(), posts(&sim)), (other["action"]["id"].clone(), 1));
+    assert_eq!(folder.names(), ["package.zip.fetch.json"]);
+}
+
+#[test]
+fn a_package_that_is_gone_does_not_bar_the_way() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    let machine = sim.machine_id(0);
+    let fetch =
+        || client.fetch_until(&machine, "x", &folder.file(), None, Some(&Cancel::new(2_500)));
+    // No link: that may pass, so it is said what to do if it does not.
+    let none = json!({"error": {"code": "ResourceNotFound", "message": "no package"}});
+    sim.script(json!({"match": {"path_contains": "getPackageUri"}, "times": 0,
+        "reply": {"status": 404, "json": none}}))
+        .unwrap();
+    let error = fetch().error("not_ready");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("package.zip.fetch.json` is removed"), "{error}");
+    assert!(folder.names().contains(&"package.zip.fetch.json".to_owned()));
+    sim.clear_script();
+    // The storage knows for certain.
+    sim.script(
+        json!({"match": {"path_contains": "safedownload"}, "times": 0, "reply": {"status": 404,
+        "headers": {"x-ms-error-code": "BlobNotFound"}, "body": ""}}),
+    )
+    .unwrap();
+    fetch().error("not_found");
+    assert!(folder.names().is_empty(), "{:?}", folder.names());
+    sim.clear_script();
+    assert_eq!((fetch().ok()["adopted"].clone(), posts(&sim)), (json!(false), 2));
+}
+
+#[test]
+fn a_callback_that_stops_at_the_first_event_is_told_the_action() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    let mut stop = |_: Value| false;
+    let machine = sim.machine_id(0);
+    let stopped = client.fetch_until(&machine, "x", &folder.file(), Some(&mut stop), None);
+    let error = stopped.error("cancelled");
+    let actions = sim.actions();
+    assert_eq!((&error["action_id"], actions.len()), (&actions[0]["id"], 1), "{error}");
+    assert_eq!(error["action"]["id"], error["action_id"]);
+    assert_eq!(
+        client.fetch(&machine, "x", &folder.file()).ok()["action"]["id"],
+        error["action_id"]
+    );
+}
+
+#[test]
+fn a_call_with_another_kind_of_id_can_be_repeated() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    let found = client.find(&sim.machine_id(0)).ok();
+    let entra = found["machines"][0]["aadDeviceId"].as_str().unwrap();
+    let fetched = client.fetch(entra, "x", &folder.file()).ok();
+    let again = client.fetch(entra, "x", &folder.file()).ok();
+    assert_eq!(again["package"]["existing"], true);
+    assert_eq!((&again["action"]["id"], posts(&sim)), (&fetched["action"]["id"], 1));
+    // A device of its own kind of id is told from it.
+    client.fetch(&sim.machine_id(1), "x", &folder.file()).error("file");
+}

@@ -24,8 +24,6 @@ pub(super) struct Directory {
     pub(super) members: Vec<Member>,
     /// Where it begins; all content lies before.
     pub(super) start: u64,
-    /// Bytes between it and the end records.
-    pub(super) unlisted: u64,
 }
 
 /// One entry of it.
@@ -75,7 +73,13 @@ pub(super) fn read(source: &mut Source<'_>) -> Result<Directory> {
     if at != past {
         return Err(whole("has another length of directory than its end record says".into()));
     }
-    Ok(Directory { members, start: end.offset, unlisted: end.at - past })
+    // Some programs believe the end record's position, others count back from the end record.
+    if past != end.at {
+        let what = "has something between its directory and its end record, so that programs differ in what they \
+                    see in it";
+        return Err(whole(what.into()));
+    }
+    Ok(Directory { members, start: end.offset })
 }
 
 /// Where the directory ends.
@@ -102,9 +106,7 @@ fn end(source: &mut Source<'_>) -> Checked<End> {
         let Some((record, comment)) = rest.split_at_checked(END_LENGTH) else { return false };
         record.starts_with(END) && length(record, END_LENGTH - 2) == comment.len()
     };
-    let mut found = (0..bytes.len()).filter(fits);
-    let (first, second) = (found.next(), found.next());
-    let Some(at) = first else {
+    let Some(at) = (0..bytes.len()).find(fits) else {
         let begin = if source.len() < 2 { &[] } else { source.exact(0, 2)? };
         return Err(match begin {
             b"PK" => "does not end as a zip does: it is cut short, or something was appended",
@@ -112,10 +114,11 @@ fn end(source: &mut Source<'_>) -> Checked<End> {
         }
         .into());
     };
-    if second.is_some() {
+    let record = bytes.get(at..).unwrap_or_default();
+    // Many programs take the last signature, whether or not what follows fits it.
+    if record.windows(END.len()).skip(1).any(|window| window == END) {
         return Err("has two end records, so that programs differ in what they see in it".into());
     }
-    let record = bytes.get(at..).unwrap_or_default();
     let (disk, start_disk) = (number(record, 4, 2), number(record, 6, 2));
     let (here, entries) = (number(record, 8, 2), number(record, 10, 2));
     if disk != start_disk || !matches!(disk, 0 | 0xffff) || here != entries {

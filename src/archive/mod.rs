@@ -3,8 +3,9 @@
 //!
 //! Everything in a zip is said at least twice, and programs that read it differ in whom they believe. So all that is said
 //! is compared, every file is decompressed, and what does not agree is refused; nothing is written, and memory stays the
-//! same at any size but for the list of names. Bytes that no entry claims are counted rather than refused: some
-//! packers leave gaps, and no reader of the directory sees them.
+//! same at any size but for the list of names. Bytes in front of the directory that no entry claims are counted rather
+//! than refused: some packers leave gaps, and no reader of the directory sees them. From the directory on, each byte
+//! has its meaning: the end is where readers begin, and some look for it in other ways than others.
 //!
 //! The archive's own records are read by the code here rather than by a crate, as the library's other half is not to
 //! read but to doubt them; `content` leaves decompression to one. The format: PKWARE, APPNOTE.TXT 6.3.10.
@@ -95,7 +96,7 @@ pub(crate) fn verify(file: &File, pause: Pause<'_>) -> Result<Contents> {
     bounds(&directory.members, directory.start)?;
 
     let mut checker = Checker::new();
-    let (mut end, mut unlisted) = (0, directory.unlisted);
+    let (mut end, mut unlisted) = (0, 0);
     for (_, number) in names::sorted(&directory.members, &mut |member| member.offset) {
         let Some(member) = directory.members.get(number as usize) else { continue };
         let about = |problem: Problem| problem.into_error(Some(&member.name));

@@ -5,6 +5,7 @@
 
 mod blob;
 mod check;
+mod claim;
 mod notes;
 mod part;
 mod place;
@@ -32,6 +33,7 @@ use crate::progress::{Event, Reporter};
 use crate::service::model::MachineAction;
 use crate::{Error, Result, Stage, Status};
 
+pub(crate) use claim::Claim;
 use part::Part;
 use place::Place;
 pub(crate) use place::{Spot, look};

@@ -149,6 +149,8 @@ impl Transfer<'_, '_, '_, '_> {
             return Err(self.dressed(error));
         }
         log::line(Level::Warn, || "the package has changed: starting over".to_owned());
+        // Of the new one nothing has come yet. (Not where a host sends the whole again and again: it never ends so.)
+        self.furthest = 0;
         self.part.restart()
     }
 
@@ -252,7 +254,8 @@ impl Transfer<'_, '_, '_, '_> {
     fn expect(&mut self, notes: Notes) -> std::result::Result<(), Ended> {
         self.check_size(notes.total.unwrap_or_default())?;
         self.part.expect(notes).map_err(Ended::Final)?;
-        self.tell().map_err(Ended::Final)
+        // A host that sends little at a time gives many replies.
+        self.tell_at_times(Instant::now()).map_err(Ended::Final)
     }
 
     fn check_size(&mut self, bytes: u64) -> std::result::Result<(), Ended> {
@@ -291,13 +294,7 @@ impl Transfer<'_, '_, '_, '_> {
             self.part.append(block).map_err(Ended::Final)?;
             filled = 0;
             told = Instant::now();
-            if self.reporter.is_wanted() {
-                let bytes = self.part.length();
-                let bytes_per_second = self.rate.at(told, bytes);
-                let (action_id, total) = (self.action_id, self.part.notes().total);
-                let event = || Event::Downloading { action_id, bytes, total, bytes_per_second };
-                self.reporter.steady(told, event).map_err(Ended::Final)?;
-            }
+            self.tell_at_times(told).map_err(Ended::Final)?;
             match end {
                 None => {}
                 Some(Err(failure)) => return Err(lost(failure)),
@@ -332,7 +329,18 @@ impl Transfer<'_, '_, '_, '_> {
         }
     }
 
-    /// A step on the way: told whatever the pace.
+    fn tell_at_times(&mut self, now: Instant) -> Result<()> {
+        if !self.reporter.is_wanted() {
+            return Ok(());
+        }
+        let bytes = self.part.length();
+        let bytes_per_second = self.rate.at(now, bytes);
+        let (action_id, total) = (self.action_id, self.part.notes().total);
+        let event = || Event::Downloading { action_id, bytes, total, bytes_per_second };
+        self.reporter.steady(now, event)
+    }
+
+    /// The end of it: told whatever the pace.
     fn tell(&mut self) -> Result<()> {
         let bytes = self.part.length();
         let bytes_per_second = self.rate.at(Instant::now(), bytes);

@@ -81,6 +81,11 @@ impl Machine {
     }
 }
 
+/// Whether an id is the service's own, 40 hexadecimal digits; others are looked up by it, such as Entra device ids.
+pub(crate) fn is_device_id(id: &str) -> bool {
+    id.len() == 40 && id.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 /// The record in a reply's body; the error completes "the reply …".
 pub(crate) fn machine(body: &[u8]) -> Result<Machine, &'static str> {
     Machine::from_json(std::str::from_utf8(body).map_err(|_| "is not UTF-8")?)

@@ -200,6 +200,9 @@ fn end_records() {
     // A second zip in the comment of the first: which one is it?
     let inner = zip(&[stored("inner", b"")]);
     refused_bytes(&zip_with(&[x()], &inner, false), "two end records");
+    // One whose comment does not fit: who looks for the last signature takes it all the same.
+    let decoy = [&zip(&[stored("evil", b"evil")])[..], b"\n"].concat();
+    refused_bytes(&zip_with(&[x()], &decoy, false), "two end records");
     for (entries, words) in [(2, "reaches beyond the end"), (0, "another length of directory")] {
         let mut bytes = zip(&[x()]);
         let at = bytes.len() - 14;
@@ -211,4 +214,21 @@ fn end_records() {
     let mut lacks = x();
     lacks.bytes = u64::from(u32::MAX);
     refused(&[lacks], "lacks its 64-bit sizes");
+}
+
+/// Who counts back from the end record finds another directory than who believes where it says that one begins.
+#[test]
+fn nothing_is_between_the_directory_and_its_end() {
+    for end_64 in [false, true] {
+        let mut bytes = zip_with(&[x()], b"", end_64);
+        let at = bytes.len() - if end_64 { 22 + 20 + 56 } else { 22 };
+        let gap = b"PK\x01\x02 and more";
+        bytes.splice(at..at, gap.iter().copied());
+        if end_64 {
+            let locator = bytes.len() - 22 - 20;
+            let moved = (at + gap.len()) as u64;
+            bytes[locator + 8..locator + 16].copy_from_slice(&moved.to_le_bytes());
+        }
+        refused_bytes(&bytes, "something between its directory and its end record");
+    }
 }
