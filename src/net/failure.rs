@@ -197,6 +197,8 @@ pub(crate) fn reason(error: &io::Error) -> String {
         None if error.kind() == io::ErrorKind::Other => {
             "for a reason the system does not name".to_owned()
         }
+        // Said where the error was made.
+        None if error.get_ref().is_some() => super::redact::clean(&error.to_string(), 128),
         None => in_words(error.kind()),
     }
 }
