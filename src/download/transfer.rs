@@ -53,6 +53,7 @@ pub(super) fn run(
         failures: 0,
         changes: 0,
         requests: 0,
+        has_begun: false,
     };
     while !transfer.part.is_whole() {
         transfer.round()?;
@@ -75,6 +76,7 @@ struct Transfer<'a, 'p, 'r, 's> {
     failures: u32,
     changes: u32,
     requests: u32,
+    has_begun: bool,
     furthest: u64,
 }
 
@@ -254,8 +256,12 @@ impl Transfer<'_, '_, '_, '_> {
     fn expect(&mut self, notes: Notes) -> std::result::Result<(), Ended> {
         self.check_size(notes.total.unwrap_or_default())?;
         self.part.expect(notes).map_err(Ended::Final)?;
-        // A host that sends little at a time gives many replies.
-        self.tell_at_times(Instant::now()).map_err(Ended::Final)
+        // That it begins is told always; a host that sends little at a time gives many replies.
+        let told = match std::mem::replace(&mut self.has_begun, true) {
+            false => self.tell(),
+            true => self.tell_at_times(Instant::now()),
+        };
+        told.map_err(Ended::Final)
     }
 
     fn check_size(&mut self, bytes: u64) -> std::result::Result<(), Ended> {
@@ -340,7 +346,7 @@ impl Transfer<'_, '_, '_, '_> {
         self.reporter.steady(now, event)
     }
 
-    /// The end of it: told whatever the pace.
+    /// Beginning and end: told whatever the pace.
     fn tell(&mut self) -> Result<()> {
         let bytes = self.part.length();
         let bytes_per_second = self.rate.at(Instant::now(), bytes);
