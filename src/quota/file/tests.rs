@@ -392,7 +392,10 @@ fn without_its_file_a_process_goes_on_alone_and_comes_back() {
         let answer = ledger.begin(COLLECT, limits.of(COLLECT), &call());
         assert!(matches!(answer, Ok(Answer::Alone(100))), "{answer:?}");
     }
-    assert_eq!(ledger.trouble().as_deref(), Some("cannot be opened (there is no such file or folder)"));
+    assert_eq!(
+        ledger.trouble().as_deref(),
+        Some("cannot be opened (there is no such file or folder)")
+    );
     fs::create_dir(&missing).unwrap();
     std::thread::sleep(Duration::from_millis(1_050));
     taken(&ledger, &limits);
