@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use once_cell::sync::OnceCell;
 
+mod budget;
 pub(crate) mod clock;
 pub(crate) mod file;
 mod foreign;
