@@ -605,6 +605,35 @@ fn an_early_end_is_noticed_in_every_framing() {
     }
 }
 
+/// A host may send less than was asked for, again and again; the callback's pace stays what it is.
+#[test]
+fn many_small_replies_are_told_at_the_usual_pace() {
+    let content = package(400_000, 15);
+    let served = content.clone();
+    let scene = Scene::new(move |_, head, peer| match first_byte(head) {
+        None => send(peer, "200 OK", "etag: \"1\"\r\n", served.len(), &served[..2_000]),
+        Some(from) => {
+            let to = served.len().min(from + 2_000);
+            let range = format!(
+                "content-range: bytes {from}-{}/{}\r\netag: \"1\"\r\n",
+                to - 1,
+                served.len()
+            );
+            send(peer, "206 Partial Content", &range, to - from, &served[from..to]);
+        }
+    });
+    let (began, mut events) = (Instant::now(), 0);
+    let client = patient(&scene.sim, &[]);
+    let outcome = client.download_until(&scene.id, &scene.folder.file(), None, |_| {
+        events += 1;
+        0
+    });
+    let seconds = began.elapsed().as_secs_f64();
+    arrived(outcome, &scene.folder, &content);
+    assert!(scene.host.heads().len() > 190);
+    assert!(f64::from(events) <= 10.0 + 10.0 * seconds, "{events} events in {seconds} s");
+}
+
 #[test]
 fn every_framing_brings_the_whole() {
     let content = package(600_000, 13);
