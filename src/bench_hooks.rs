@@ -97,11 +97,14 @@ impl Limiter {
     #[cfg(feature = "redis")]
     pub fn with_redis(limits: &str, url: &str) -> Result<Limiter, String> {
         use crate::net::dial::Dialer;
+        use crate::net::tls::Trust;
         use crate::quota::redis::{self, Fallback, Target};
 
         let limiter = Limiter::new(limits)?;
         let key = Key::new("bench", "tenant", "application");
-        let dialer = Dialer { tls: None, proxies: Arc::default(), lookups: Arc::default() };
+        let tls = Trust::new(Vec::new(), false).map_err(|error| error.to_string())?;
+        let dialer =
+            Dialer { tls: Arc::new(tls), proxies: Arc::default(), lookups: Arc::default() };
         let ledger = redis::ledger(&Target::parse(url)?, Fallback::default(), &dialer, &key);
         let _ = limiter.rules.ledger.set(ledger);
         Ok(limiter)
