@@ -83,9 +83,5 @@ fn accepted_but(error: Error, action_id: &str, last: Option<&MachineAction>) -> 
          cancel it again",
         error.message()
     );
-    let (status, retryable) = (error.status(), error.is_retryable());
-    error
-        .became(status, message, retryable)
-        .at(Stage::Wait)
-        .action(action_id, last.map(MachineAction::json))
+    error.saying(message).at(Stage::Wait).action(action_id, last.map(MachineAction::json))
 }

@@ -200,6 +200,18 @@ impl Error {
         self
     }
 
+    /// The same failure in other words.
+    pub(crate) fn saying(mut self, message: String) -> Error {
+        self.0.message = message;
+        self
+    }
+
+    /// Whether the service itself said that it knows no such device or action. What lies in between answers 404 too,
+    /// without this code.
+    pub(crate) fn is_unknown_to_service(&self) -> bool {
+        self.0.status == Status::NotFound && self.service_code() == Some("ResourceNotFound")
+    }
+
     /// Notes that the request may have been carried out all the same; repeating it is not safe.
     pub(crate) fn outcome_unknown(mut self) -> Error {
         self.0.outcome_unknown = true;

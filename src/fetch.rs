@@ -199,12 +199,12 @@ impl Job<'_> {
 
     /// The package could not be had. Where that lasts, whoever repeats the call has to get past the note.
     fn without_package(&self, error: Error) -> Error {
-        const GONE: [&str; 3] = ["ResourceNotFound", "BlobNotFound", "ContainerNotFound"];
+        const GONE: [&str; 2] = ["BlobNotFound", "ContainerNotFound"];
         let status = error.status();
         let lasts = !error.is_retryable();
-        let is_gone = status == Status::NotFound
-            && lasts
+        let is_gone_from_storage = status == Status::NotFound
             && error.service_code().is_some_and(|code| GONE.contains(&code));
+        let is_gone = lasts && (error.is_unknown_to_service() || is_gone_from_storage);
         if is_gone {
             self.forget();
         }
@@ -225,8 +225,7 @@ impl Job<'_> {
             error.message(),
             download::shown(&self.note)
         );
-        let (status, retryable) = (error.status(), error.is_retryable());
-        error.became(status, message, retryable)
+        error.saying(message)
     }
 
     fn collect(&self) -> Result<Collected> {
@@ -247,8 +246,7 @@ impl Job<'_> {
                     "{}; mde_fetch_package with the same device and path looks for it first",
                     error.message()
                 );
-                let status = error.status();
-                Err(error.became(status, message, true).outcome_unknown().retryable(true))
+                Err(error.saying(message).outcome_unknown().retryable(true))
             }
             Err(error) => {
                 self.forget();
@@ -303,10 +301,7 @@ fn is_over(error: &Error) -> Option<bool> {
         Status::ActionFailed | Status::ActionTimedOut | Status::ActionCancelled => Some(true),
         // Not for an action that was seen by this very call, and not where something in between does not find the
         // service.
-        Status::NotFound => {
-            let by_the_service = error.service_code() == Some("ResourceNotFound");
-            Some(error.last_seen().is_none() && by_the_service)
-        }
+        Status::NotFound => Some(error.last_seen().is_none() && error.is_unknown_to_service()),
         _ => None,
     }
 }

@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use crate::account::Account;
 use crate::actions::not_understood;
+use crate::arguments::is_guid;
 use crate::call::Call;
 use crate::service::endpoint::{self, Request};
-use crate::service::machine::{Machine, machine, machines};
+use crate::service::machine::{Machine, is_device_id, machine, machines};
 use crate::service::model::document;
-use crate::{Error, Result, Status};
+use crate::{Error, Result};
 
 /// The most devices that are given out; a query that finds more is too wide to act on.
 const MOST: usize = 1_000;
@@ -49,11 +50,10 @@ impl Query<'_> {
                 Some(Err(_)) => refused("has a time that is not ISO 8601 in UTC"),
             };
         }
-        let is_hex = |text: &str| text.bytes().all(|b| b.is_ascii_hexdigit());
         match text.len() {
             0 => refused("is empty"),
-            40 if is_hex(text) => Ok(Query::DeviceId(text)),
-            36 if crate::arguments::action_id(text).is_ok() => Ok(Query::EntraId(text)),
+            _ if is_device_id(text) => Ok(Query::DeviceId(text)),
+            _ if is_guid(text) => Ok(Query::EntraId(text)),
             1..=255 if !text.contains(char::is_control) => Ok(Query::Name(text)),
             _ => refused("is too long or has control characters"),
         }
@@ -206,21 +206,15 @@ fn none_is_fine<T>(result: Result<T>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         // An answer of the service itself, and not of something that knows none of its paths.
-        Err(error)
-            if error.status() == Status::NotFound && error.service_code() == Some(NO_MACHINE) =>
-        {
-            Ok(None)
-        }
+        Err(error) if error.is_unknown_to_service() => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// The service's code for it.
-const NO_MACHINE: &str = "ResourceNotFound";
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Status;
 
     #[test]
     fn queries_are_told_apart_by_their_form() {

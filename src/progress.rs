@@ -150,9 +150,7 @@ impl<'a, 'b> Reporter<'a, 'b> {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => {
                 let message = "the progress callback asked to stop".to_owned();
-                let error = Error::from(Stop::Cancelled);
-                let status = error.status();
-                Err(error.became(status, message, false).at(event.stage()))
+                Err(Error::from(Stop::Cancelled).saying(message).at(event.stage()))
             }
         }
     }

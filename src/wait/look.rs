@@ -51,18 +51,11 @@ fn read(account: &Account, call: &Arc<Call>, action_id: &str) -> News {
     match actions::read(account, call, action_id) {
         Ok(action) => News::Seen(action),
         // Only the service itself knows that there is no such action; what lies in between may say so, too.
-        Err(error)
-            if error.status() == Status::NotFound && error.service_code() == Some(NO_ACTION) =>
-        {
-            News::Missing(error)
-        }
+        Err(error) if error.is_unknown_to_service() => News::Missing(error),
         Err(error) if error.status() == Status::NotFound => News::Failed(error.retryable(true)),
         Err(error) => News::Failed(error),
     }
 }
-
-/// The service's code for it.
-const NO_ACTION: &str = "ResourceNotFound";
 
 /// All collections since the oldest that is waited for, by their ids.
 fn list(account: &Account, call: &Arc<Call>, wanted: &[Wanted]) -> Result<Vec<MachineAction>> {

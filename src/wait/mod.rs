@@ -167,8 +167,7 @@ impl Watch<'_> {
             (Some(action), true) => {
                 let state = crate::net::redact::clean(action.status().name(), 64);
                 let message = format!("{}; the action was in state `{state}`", error.message());
-                let (status, retryable) = (error.status(), error.is_retryable());
-                error.became(status, message, retryable)
+                error.saying(message)
             }
             _ => error,
         };
