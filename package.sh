@@ -96,7 +96,6 @@ shape() {
         -e "s|@cmake_libraries@|${libraries// /;}|g" "src/package/$1" >"$2"
 }
 
-# debuginfo FROM TO: the symbols of FROM into the file TO, and what is left into the folder where it is installed.
 stage=$folder/package/stage
 pack() {
     local built=$build/$target/archive top=$stage/$name debug=$stage/debug/$name share
@@ -154,13 +153,19 @@ pack() {
     rm -rf "$stage"
 }
 
-# copy FOLDER INTO: its files as far as they belong to the sources.
-copy() {
-    if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
-        git ls-files -z "$1" | tar -c --null --files-from=- | tar -x -C "$2" --strip-components="$(tr -dc / <<<"$1" | wc -c)"
+# listed PATH...: the files that belong to the sources, and not what building and testing left behind.
+listed() {
+    if [ "$(git rev-parse --show-toplevel 2>/dev/null)" = "$root" ]; then
+        git ls-files -z -- "$@"
     else
-        cp -R "$1" "$2"
+        # An export: there is nothing else in it.
+        find "$@" -path ./target -prune -o -type f -print0
     fi
+}
+
+# copy FOLDER INTO: its files into a folder of the same name.
+copy() {
+    listed "$1" | tar -c --null --files-from=- | tar -x -C "$2" --strip-components="$(tr -dc / <<<"$1" | wc -c)"
 }
 
 # The export table as a module definition file.
@@ -196,8 +201,7 @@ if [ -n "$verify" ]; then
     other=$(mktemp -d "$folder/package/another place.XXXXXX")
     trap 'rm -rf "$other"' EXIT
     mkdir "$other/checkout"
-    { git ls-files -z 2>/dev/null || find . -path ./target -prune -o -type f -print0; } |
-        tar -c --null --files-from=- | tar -x -C "$other/checkout"
+    listed . | tar -c --null --files-from=- | tar -x -C "$other/checkout"
     say "building again in $other"
     CARGO_TARGET_DIR="$other/target" "$other/checkout/package.sh" "$target" >/dev/null
     for file in "$folder/package/$name"*; do
