@@ -43,6 +43,14 @@ tools() {
         [ -d /usr/lib/debug ] || missing+=(libc6-dbg)
         command -v redis-server >/dev/null || missing+=(redis-server)
     fi
+    # What the archive of a release is made with, and used through.
+    for pair in /usr/bin/rustc:rustc-web /usr/bin/cargo:cargo-web \
+        /usr/lib/rustlib/src/rust/library/std/Cargo.toml:rust-web-src /usr/bin/cmake:cmake /usr/bin/make:make \
+        /usr/bin/pkg-config:pkg-config; do
+        [ -e "${pair%%:*}" ] || missing+=("${pair##*:}")
+    done
+    # For cargo-c.
+    [ "$mode" = core ] || [ -e /usr/include/openssl/ssl.h ] || missing+=(libssl-dev)
     [ ${#missing[@]} -gt 0 ] || return 0
     local install=(apt-get install -y --no-install-recommends "${missing[@]}")
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
@@ -71,6 +79,20 @@ peers() {
     done
 }
 
+# Debian's is too old. It stays in cargo's target folder, and takes less long to build than to optimise.
+cargo_c() {
+    CARGO_TARGET_DIR=$target/tools/build cargo install cargo-c@0.10.24 --locked --root "$target/tools" \
+        --config profile.release.opt-level=0 --config profile.release.lto=false
+    rm -rf "$target/tools/build"
+    export MDE_CARGO_C=$target/tools/bin
+}
+
+# For the tests of the archive, and of all that is built with nothing else.
+archive() {
+    MDE_ARCHIVE=$(if [ "$mode" = core ]; then ./package.sh; else ./package.sh --verify; fi)
+    export MDE_ARCHIVE
+}
+
 command -v cargo >/dev/null ||
     die 'cargo is missing; install Rust from https://rustup.rs and start a new shell'
 
@@ -85,6 +107,7 @@ step 'Release library' cargo rustc -p mde --release --lib --crate-type cdylib
 # The tests in C use this library and do not build it again.
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 export MDE_LIB_DIR=$target/release
+step 'Archive of the release' archive
 
 if [ "$mode" = core ]; then
     step 'Tests, without the slow ones in C' cargo test --workspace --no-fail-fast -- --skip full::
@@ -92,6 +115,7 @@ else
     # Without credentials, so that it never starts a real collection.
     step 'The demonstration' env -u MDE_TENANT_ID -u MDE_CLIENT_ID -u MDE_CLIENT_SECRET -u MDE_MACHINE_ID \
         examples/demo.sh
+    step 'cargo-c' cargo_c
     step 'Tests' cargo test --workspace --no-fail-fast
     # The unit tests with other locks below them, so these tests only.
     step 'Lints of the optional features' cargo clippy -p mde --all-targets --features shuttle,redis -- -D warnings
