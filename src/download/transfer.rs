@@ -296,8 +296,7 @@ impl Transfer<'_, '_, '_, '_> {
                 }
             };
             self.check_size(self.part.length().saturating_add(filled as u64))?;
-            let block = self.buffer.get(..filled).unwrap_or_default();
-            self.part.append(block).map_err(Ended::Final)?;
+            self.part.append(&mut self.buffer, filled).map_err(Ended::Final)?;
             filled = 0;
             told = Instant::now();
             self.tell_at_times(told).map_err(Ended::Final)?;
