@@ -1,10 +1,13 @@
 //! The hash of what arrives. On a fast network hashing costs more than half of all the rest of a download, so there a
 //! thread beside the call does it, which ends before the call does.
 
+use std::collections::VecDeque;
 use std::mem;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
 use ring::digest::{Context, SHA256};
 
 use crate::archive::hex;
@@ -14,7 +17,9 @@ use crate::{Error, Result, Stage, Status, threads};
 /// How much must have come in full blocks, as on a fast network, before a thread is worth it.
 const APART_FROM: usize = 8 * 1024 * 1024;
 /// Blocks beside the one that is being filled.
-const BLOCKS: usize = 3;
+const BLOCKS: usize = 15;
+/// How many are hashed at least, once the thread is woken.
+const BATCH: usize = 8;
 
 pub(super) struct Digest {
     state: State,
@@ -39,13 +44,12 @@ impl Digest {
     }
 
     /// Adds the first `filled` bytes of a block; the caller may get another block of the same size for it.
-    pub(super) fn update(&mut self, block: &mut Vec<u8>, filled: usize) -> Result<()> {
+    pub(super) fn update(&mut self, block: &mut Vec<u8>, filled: usize) {
         self.consider_a_thread(block.len(), filled);
         match &mut self.state {
             State::Here(context) => context.update(block.get(..filled).unwrap_or_default()),
-            State::Apart(apart) => apart.update(block, filled).ok_or_else(lost)?,
+            State::Apart(apart) => apart.update(block, filled),
         }
-        Ok(())
     }
 
     fn consider_a_thread(&mut self, size: usize, filled: usize) {
@@ -82,37 +86,83 @@ impl Digest {
 
 /// The thread, and the blocks that go to and fro.
 struct Apart {
-    filled: Option<Sender<(Vec<u8>, usize)>>,
-    empty: Receiver<Vec<u8>>,
+    queue: Arc<Queue>,
     thread: Option<JoinHandle<Context>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    blocks: Mutex<Blocks>,
+    /// Some are to be hashed, or there will be no more.
+    filled: Condvar,
+    emptied: Condvar,
+}
+
+#[derive(Default)]
+struct Blocks {
+    /// Each with how much of it is to be hashed.
+    to_hash: VecDeque<(Vec<u8>, usize)>,
+    empty: Vec<Vec<u8>>,
+    has_ended: bool,
 }
 
 impl Apart {
     fn start(mut context: Context, size: usize) -> std::io::Result<Apart> {
-        let (filled, to_hash) = channel::<(Vec<u8>, usize)>();
-        let (hashed, empty) = channel();
-        for _ in 0..BLOCKS {
-            let _ = hashed.send(vec![0; size]);
-        }
+        let queue = Arc::new(Queue::default());
+        queue.blocks.lock().empty = vec![vec![0; size]; BLOCKS];
+        let own = Arc::clone(&queue);
         let thread = threads::spawn("mde-hash", move || {
-            for (block, filled) in to_hash {
+            while let Some((block, filled)) = own.next() {
                 context.update(block.get(..filled).unwrap_or_default());
-                let _ = hashed.send(block);
+                own.blocks.lock().empty.push(block);
+                own.emptied.notify_one();
             }
             context
         })?;
-        Ok(Apart { filled: Some(filled), empty, thread: Some(thread) })
+        Ok(Apart { queue, thread: Some(thread) })
     }
 
-    /// Waits for an empty block when all are still to be hashed. `None` when the thread is gone.
-    fn update(&mut self, block: &mut Vec<u8>, filled: usize) -> Option<()> {
-        let full = mem::replace(block, self.empty.recv().ok()?);
-        self.filled.as_ref()?.send((full, filled)).ok()
+    /// Waits for an empty block when all are still to be hashed.
+    fn update(&mut self, block: &mut Vec<u8>, filled: usize) {
+        let mut blocks = self.queue.blocks.lock();
+        let empty = loop {
+            match blocks.empty.pop() {
+                Some(empty) => break empty,
+                // It cannot die, but a call that waits for ever would be the worst end of it: `end` tells.
+                None if self.is_dead() => break vec![0; block.len()],
+                None => {
+                    let _ = self.queue.emptied.wait_for(&mut blocks, Duration::from_secs(1));
+                }
+            }
+        };
+        blocks.to_hash.push_back((mem::replace(block, empty), filled));
+        if blocks.to_hash.len() >= BATCH {
+            self.queue.filled.notify_one();
+        }
+    }
+
+    fn is_dead(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     fn end(&mut self) -> Option<Context> {
-        self.filled = None;
-        self.thread.take()?.join().ok()
+        let thread = self.thread.take()?;
+        self.queue.blocks.lock().has_ended = true;
+        self.queue.filled.notify_one();
+        thread.join().ok()
+    }
+}
+
+impl Queue {
+    /// The next block to be hashed. Waits for several: waking a thread costs as much as hashing a small one.
+    fn next(&self) -> Option<(Vec<u8>, usize)> {
+        let mut blocks = self.blocks.lock();
+        if blocks.to_hash.is_empty() {
+            while blocks.to_hash.len() < BATCH && !blocks.has_ended {
+                self.filled.wait(&mut blocks);
+            }
+        }
+        blocks.to_hash.pop_front()
     }
 }
 
@@ -150,7 +200,7 @@ mod tests {
             block.iter_mut().enumerate().for_each(|(at, byte)| *byte = (n * 31 + at) as u8);
             let filled = if is_full(n) { size } else { size / 3 };
             whole.update(&block[..filled]);
-            digest.update(&mut block, filled).unwrap();
+            digest.update(&mut block, filled);
             assert_eq!(block.len(), size);
             most = most.max(threads());
         }

@@ -108,7 +108,7 @@ impl<'a> Part<'a> {
         let bytes = block.get(..filled).unwrap_or_default();
         system::write_at(&self.lock.file, bytes, self.length)
             .map_err(|error| file_error("write", self.place.part(), &error))?;
-        self.hash.update(block, filled)?;
+        self.hash.update(block, filled);
         self.length += filled as u64;
         Ok(())
     }

@@ -22,7 +22,7 @@ use crate::progress::{Event, Reporter};
 use crate::{Error, Result, Stage, Status};
 
 /// What is written at once. Large writes are cheap writes.
-const BLOCK: usize = 512 * 1024;
+const BLOCK: usize = 256 * 1024;
 /// What has arrived is written at least so often, and told.
 const PACE: Duration = Duration::from_millis(200);
 /// An attempt that brought less than this was as good as none.
