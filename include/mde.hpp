@@ -712,7 +712,7 @@ public:
     /** Stops when it is triggered. */
     cancellation() : cancellation(made(0)) {}
 
-    /** Stops when it is triggered, or once this time has passed from now on; at once if there is none left. */
+    /** Stops when it is triggered, or once this time has passed from now on: at least a millisecond, as C knows no less. */
     template <class Rep, class Period>
     cancellation(std::chrono::duration<Rep, Period> timeout)
         : cancellation(made(detail::count(std::chrono::ceil<std::chrono::milliseconds>(timeout), 1))) {}

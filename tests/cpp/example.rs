@@ -14,18 +14,20 @@ use crate::building::Build;
 use crate::harness::{Finished, Scratch, Service, run, run_with, tool};
 
 /// The built example, a simulator, and where its packages go.
-struct Fetch<'a> {
-    build: &'a Build,
+struct Fetch {
+    built: Command,
     service: Service,
     folder: Scratch,
 }
 
-impl Fetch<'_> {
+impl Fetch {
     #[track_caller]
-    fn new(build: &Build) -> Fetch<'_> {
+    fn new(build: &Build) -> Fetch {
+        let source = build.prefix.0.join("share/mde/examples/cpp/fetch.cpp");
+        let built = build.link("fetch", &[source]);
         let service = Service::start(Config::default());
         service.sim.set(|b| (b.pending_s, b.in_progress_s) = (0.1, 0.1));
-        Fetch { build, service, folder: Scratch::new("fetched") }
+        Fetch { built, service, folder: Scratch::new("fetched") }
     }
 
     fn file(&self) -> PathBuf {
@@ -35,8 +37,8 @@ impl Fetch<'_> {
     /// The program, with who asks in the environment.
     #[track_caller]
     fn program(&self) -> Command {
-        let source = self.build.prefix.0.join("share/mde/examples/cpp/fetch.cpp");
-        let mut command = self.build.link("fetch", &[source]);
+        let mut command = Command::new(self.built.get_program());
+        command.envs(self.built.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command
             .env("MDE_TENANT_ID", DEFAULT_TENANT)
             .env("MDE_CLIENT_ID", DEFAULT_CLIENT)

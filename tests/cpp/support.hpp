@@ -26,6 +26,7 @@ namespace {
     const char *value = std::getenv(variable);
     if (value == nullptr) {
         std::printf("FAILED: %s is not set\n", variable);
+        std::fflush(stdout);
         std::_Exit(1);
     }
     return value;
