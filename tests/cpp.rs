@@ -124,6 +124,25 @@ fn mistakes_are_refused() {
     assert!(said.contains("no member named 'value'"), "{said}");
 }
 
+/// Its first program runs, by the command beside it; the others compile.
+#[test]
+fn the_quick_start_works() {
+    let blocks = |language: &str| -> Vec<&'static str> {
+        let opening = format!("```{language}\n");
+        let page = include_str!("../docs/cpp.md");
+        page.split(&*opening.leak()).skip(1).map(|it| it.split("```").next().unwrap()).collect()
+    };
+    let (programs, commands) = (blocks("cpp"), blocks("sh"));
+    assert_eq!((programs.len(), commands.len()), (5, 1));
+    for program in &programs {
+        for build in [Build::new(GCC, "c++17"), Build::new(CLANG, "c++20")] {
+            run(&mut build.checking(program, &[])).expect(0);
+        }
+    }
+    run(&mut Build::new(GCC, "c++17").checking(programs[1], &WITHOUT)).expect(0);
+    example::quick_start(programs[0], commands[0]);
+}
+
 #[test]
 fn the_example_fetches() {
     example::succeeds(&Build::new(GCC, "c++17"));

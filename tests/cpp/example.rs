@@ -8,10 +8,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use mde_simulator::{Config, DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT, Outcome};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::building::Build;
 use crate::harness::{Finished, Scratch, Service, run, run_with, tool};
+use crate::installed::installed;
 
 /// The built example, a simulator, and where its packages go.
 struct Fetch {
@@ -159,4 +160,36 @@ pub fn can_be_interrupted(build: &Build) {
     let finished = run(&mut fetch.command(0)).expect(0);
     has(&finished.stderr, ", which was there already\n");
     has(&finished.stdout, "adopted      true\n");
+}
+
+/// Builds a program by a command of the documentation, and runs it, well and badly.
+#[track_caller]
+pub fn quick_start(program: &str, command: &str) {
+    let service = Service::start(Config::default());
+    service.sim.set(|b| (b.pending_s, b.in_progress_s) = (0.1, 0.1));
+    let prefix = installed();
+    let folder = Scratch::new("quick");
+    std::fs::write(folder.0.join("quick.cpp"), program).unwrap();
+    let mut build = Command::new("sh");
+    build.args(["-ec", command]).current_dir(&folder.0).env("PREFIX", &prefix.0);
+    run(&mut build).expect(0);
+    let url = service.sim.api_url();
+    let options = json!({"api_url": url, "login_url": url, "poll_interval_ms": 100});
+    let start = |machine: &str| {
+        let mut command = Command::new(folder.0.join("quick"));
+        command
+            .current_dir(&folder.0)
+            .env("MDE_TENANT_ID", DEFAULT_TENANT)
+            .env("MDE_CLIENT_ID", DEFAULT_CLIENT)
+            .env("MDE_CLIENT_SECRET", DEFAULT_SECRET)
+            .env("MDE_OPTIONS", options.to_string())
+            .env("MDE_MACHINE_ID", machine);
+        run(&mut command)
+    };
+    let unknown = "0123456789012345678901234567890123456789";
+    has(&start(unknown).expect(1).stderr, "not_found (61): ");
+    let finished = start(&service.sim.machine_id(0)).expect(0);
+    has(&finished.stderr, "collect\nwait\n");
+    let sum = run(tool("sha256sum", "coreutils").arg(folder.0.join("4711.zip"))).expect(0).stdout;
+    assert_eq!(finished.stdout.trim_end(), sum.split(' ').next().unwrap());
 }
