@@ -139,7 +139,7 @@ void the_steps() {
     CHECK(client.cancel_action(action, "too late")->get<bool>("/cancelled") == false);
     CHECK(client.quota_status()->elements("/quotas").size() > 1);
 
-    const std::filesystem::path path = std::filesystem::u8path(FOLDER) / std::filesystem::u8path("Fälle 4711.zip");
+    const std::filesystem::path path = std::filesystem::path(FOLDER) / "Fälle 4711.zip";
     const auto downloaded = client.download_package(action, path, [&](const auto &event) {
         stages.insert(event.stage());
         CHECK(event.bytes() <= event.total().value_or(UINT64_MAX));
