@@ -31,13 +31,16 @@ step() {
 # Each tool with the Debian package that has it.
 tools() {
     local missing=() pair
-    for pair in cc:gcc c++:g++ nm:binutils curl:curl kill:procps nginx:nginx-light node:nodejs npm:npm openssl:openssl \
+    for pair in cc:gcc c++:g++ clang++:clang nm:binutils curl:curl kill:procps nginx:nginx-light node:nodejs npm:npm openssl:openssl \
         python3:python3 script:bsdutils strace:strace tinyproxy:tinyproxy-bin unshare:util-linux zip:zip; do
         PATH=$PATH:/usr/sbin type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
     [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
     if [ "$mode" = full ]; then
         command -v valgrind >/dev/null || missing+=(valgrind)
+        # The header for C++ with the other standard library, and for Windows.
+        [ -d /usr/include/c++/v1 ] || missing+=(libc++-dev libc++abi-dev)
+        command -v x86_64-w64-mingw32-g++ >/dev/null || missing+=(g++-mingw-w64-x86-64)
         [ -x /usr/sbin/squid ] || missing+=(squid)
         # valgrind needs the symbols of the dynamic loader.
         [ -d /usr/lib/debug ] || missing+=(libc6-dbg)
