@@ -150,7 +150,7 @@ namespace Mde.Tests
                 client.ListActions("status eq 'Pending'");
                 var quotas = client.QuotaStatus();
                 var list = quotas.Quotas.First(it => it.Endpoint == "list");
-                Check.Equal(100, list.Limit);
+                Check.Equal(9999, list.Limit);
                 Check.Equal(60.0, list.WindowSeconds);
                 Check.True(list.Used > 0 && list.InFlight == 0 && list.AvailableIn == TimeSpan.Zero, quotas.Json);
                 Check.True(list.FreeInMs.Count == list.Used, quotas.Json);

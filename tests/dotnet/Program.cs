@@ -67,6 +67,9 @@ namespace Mde.Tests
             return Setting("MACHINES").Split(' ')[n];
         }
 
+        // The real ones are for a minute each: two links in it, for instance.
+        private const string Limits = "collect=9999/60;read=9999/60;list=9999/60;cancel=9999/60;link=9999/60;machines=9999/60";
+
         internal static MdeOptions Options()
         {
             return new MdeOptions
@@ -76,6 +79,7 @@ namespace Mde.Tests
                 ["tenant_id"] = Setting("TENANT"),
                 ["client_id"] = Setting("CLIENT"),
                 ["client_secret"] = Setting("SECRET"),
+                ["quota_limits"] = Limits,
             }.Set("poll_interval_ms", TimeSpan.FromMilliseconds(100));
         }
 
@@ -92,7 +96,7 @@ namespace Mde.Tests
         {
             using (var options = new MdeOptions { ["api_url"] = Setting("URL"), ["tenant_id"] = Setting("TENANT"), ["client_id"] = Setting("CLIENT") })
             {
-                options.SetTokenProvider(provider).Set("poll_interval_ms", 100);
+                options.SetTokenProvider(provider).Set("poll_interval_ms", 100).Set("quota_limits", Limits);
                 return new MdeClient(options);
             }
         }
