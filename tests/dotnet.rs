@@ -142,6 +142,11 @@ mod full {
     use crate::scenarios;
 
     #[test]
+    fn for_net_standard() {
+        crate::dotnet::Built::binding(Net8).for_net_standard();
+    }
+
+    #[test]
     fn on_net8() {
         scenarios::quick(Net8);
     }

@@ -140,6 +140,20 @@ impl Built {
         dotnet
     }
 
+    /// Compiles the part of the binding that is for .NET Standard, as C# 7.3 against the reference assembly of 2.1:
+    /// that of 2.0 is in no package here.
+    #[track_caller]
+    pub fn for_net_standard(&self) {
+        let mut csc = self.dotnet("net-8.0", "8.0.json");
+        csc.arg(unpacked("roslyn", "full").join("csc.dll"));
+        csc.args(["-nologo", "-warnaserror", "-noconfig", "-nostdlib", "-langversion:7.3"]);
+        let reference = unpacked("netstandard", "full").join("netstandard.dll");
+        csc.arg("-target:library").arg(format!("-r:{}", reference.display()));
+        csc.arg(self.out("Mde.standard.dll"));
+        csc.args(files(&self.source("Mde"), "cs"));
+        run(csc.args(files(&self.source("Mde").join("Native"), "cs"))).expect(0);
+    }
+
     /// Compiles a program against the binding, without a warning.
     #[track_caller]
     pub fn compile(&self, name: &str, sources: &[PathBuf]) {

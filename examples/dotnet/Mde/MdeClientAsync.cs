@@ -106,6 +106,10 @@ namespace Mde
 
         private static Task<T> OnItsOwnThread<T>(Func<T> call, CancellationToken cancellation)
         {
+            if (cancellation.IsCancellationRequested)
+            {
+                return Task.FromCanceled<T>(cancellation);
+            }
             return Task.Factory.StartNew(
                 call, cancellation, TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach,
                 TaskScheduler.Default);
