@@ -2,8 +2,8 @@
 # Sets up and runs the tests, from any directory.
 #
 #     tests/run.sh         everything
-#     tests/run.sh core    the quick part: without valgrind, sanitizers, static linking, models, Redis and the
-#                          demonstration
+#     tests/run.sh core    the quick part: without valgrind, sanitizers, static linking, models, Redis, .NET 8 and
+#                          the demonstration
 #
 # Needs Rust; installs missing Debian packages when run as root, and otherwise says which command does.
 set -euo pipefail
@@ -31,11 +31,14 @@ step() {
 # Each tool with the Debian package that has it.
 tools() {
     local missing=() pair
-    for pair in cc:gcc c++:g++ clang++:clang nm:binutils curl:curl kill:procps nginx:nginx-light node:nodejs npm:npm openssl:openssl \
-        python3:python3 script:bsdutils strace:strace tinyproxy:tinyproxy-bin unshare:util-linux zip:zip; do
+    for pair in cc:gcc c++:g++ clang++:clang nm:binutils curl:curl kill:procps mcs:mono-mcs mono:mono-runtime nginx:nginx-light \
+        node:nodejs npm:npm openssl:openssl pip3:python3-pip python3:python3 script:bsdutils strace:strace \
+        tinyproxy:tinyproxy-bin unshare:util-linux zip:zip; do
         PATH=$PATH:/usr/sbin type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
     [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
+    # The class library that mcs compiles against.
+    [ -e /usr/lib/mono/4.5/System.Core.dll ] || missing+=(libmono-cil-dev)
     if [ "$mode" = full ]; then
         command -v valgrind >/dev/null || missing+=(valgrind)
         # The header for C++ with the other standard library, and for Windows.
@@ -88,6 +91,7 @@ step 'Release library' cargo rustc -p mde --release --lib --crate-type cdylib
 # The tests in C use this library and do not build it again.
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 export MDE_LIB_DIR=$target/release
+step 'Runtimes of .NET' tests/dotnet/runtimes.sh "$target/dotnet" "$mode"
 
 if [ "$mode" = core ]; then
     step 'Tests, without the slow ones in C' cargo test --workspace --no-fail-fast -- --skip full::
