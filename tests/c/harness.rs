@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 use mde_simulator::{Config, Simulator};
 use serde_json::json;
 
+#[path = "installing.rs"]
+pub mod installing;
+
 /// The checkout.
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -44,6 +47,8 @@ pub enum How {
     Static,
     /// Against a `libmde.so` with the feature `test-hooks`.
     TestHooks,
+    /// With nothing but an unpacked release archive.
+    Installed(installing::Route),
 }
 
 /// Where cargo builds, wherever it was told to.
@@ -143,7 +148,12 @@ pub fn run_with(command: &mut Command, limit: Duration, meanwhile: impl FnOnce(u
 fn cargo(target: &Path, arguments: &[&str]) -> Finished {
     let mut command = Command::new(env!("CARGO"));
     command.current_dir(ROOT).args(arguments);
-    // What cargo told this test about its package would look like changes to build scripts.
+    without_cargos_own(&mut command).env("CARGO_TARGET_DIR", target);
+    run_with(&mut command, Duration::from_secs(1200), |_| {}).expect(0)
+}
+
+/// What cargo told this test about its package would look like changes to build scripts.
+fn without_cargos_own(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "OUT_DIR"]
@@ -153,8 +163,7 @@ fn cargo(target: &Path, arguments: &[&str]) -> Finished {
             command.env_remove(name);
         }
     }
-    command.env("CARGO_TARGET_DIR", target);
-    run_with(&mut command, Duration::from_secs(1200), |_| {}).expect(0)
+    command
 }
 
 /// The folder of the release `libmde.so`: `MDE_LIB_DIR`, or where it is built now.
@@ -245,6 +254,10 @@ pub fn compile_with(sources: &[&str], how: How, included: &[(&str, &str)]) -> Pr
     let program = Program { folder: Scratch::new("c"), name: stem.to_str().unwrap().to_owned() };
     for (name, content) in included {
         program.write(name, content);
+    }
+    if let How::Installed(route) = how {
+        installing::build(route, sources, &program.folder, &program.path());
+        return program;
     }
     let mut cc = tool("cc", "gcc libc6-dev");
     cc.current_dir(ROOT).args(STRICT).args(["-g", "-O1"]);
