@@ -181,10 +181,12 @@ impl Socket {
             Failure::new(Status::Connect, format!("cannot open a connection to {address}: {why}"))
         })?;
         let connected = wait_for(limit, |slice| {
-            if !poll_one(&stream, PollFlags::OUT, slice)? {
-                return Ok(None);
+            let ready = poll_one(&stream, PollFlags::OUT, slice)?;
+            match stream.take_error()? {
+                // Windows before 2004 does not tell of a connection that was refused, so it is asked each time.
+                None if !ready => Ok(None),
+                outcome => Ok(Some(outcome)),
             }
-            Ok(Some(stream.take_error()?))
         })?;
         match connected {
             None => Ok(None),
@@ -313,7 +315,7 @@ fn open(family: AddressFamily) -> io::Result<std::os::windows::io::OwnedSocket> 
     STARTED.call_once(|| {
         let _ = rustix::net::wsa_startup();
     });
-    let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
+    let socket = crate::ffi::windows::tcp_socket(family.as_raw().into())?;
     rustix::io::ioctl_fionbio(&socket, true)?;
     Ok(socket)
 }

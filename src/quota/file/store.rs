@@ -44,7 +44,7 @@ impl Store {
         for _ in 0..4 {
             let file = Locked::open(&self.path, pause)?;
             let metadata = file.metadata().map_err(failed("read"))?;
-            if !is_still_at(&metadata, &self.path) {
+            if !is_still_at(&file, &metadata, &self.path) {
                 continue;
             }
             self.rights_lost.take_if(|(_, then)| *then != rights(&metadata));

@@ -29,7 +29,7 @@ pub(super) fn unlock(file: &File) {
 }
 
 /// Whether others who open the path get the file that is open.
-pub(super) fn is_still_at(open: &Metadata, path: &Path) -> bool {
+pub(super) fn is_still_at(_: &File, open: &Metadata, path: &Path) -> bool {
     let id = |meta: &Metadata| (meta.dev(), meta.ino());
     std::fs::metadata(path).is_ok_and(|there| id(&there) == id(open))
 }

@@ -21,9 +21,9 @@ pub(super) fn unlock(file: &File) {
     let _ = fs4::FileExt::unlock(file);
 }
 
-/// A file that is open cannot be taken away here.
-pub(super) fn is_still_at(_: &Metadata, path: &Path) -> bool {
-    path.exists()
+/// Whether others who open the path get the file that is open.
+pub(super) fn is_still_at(open: &File, _: &Metadata, path: &Path) -> bool {
+    crate::ffi::windows::is_still_at(open, path)
 }
 
 /// Not to be told from a file's metadata.
