@@ -1,0 +1,209 @@
+#!/usr/bin/env bash
+# Makes the release archive of one target, and the debug symbols beside it.
+#
+#     ./package.sh                  for this machine: x86_64-unknown-linux-gnu
+#     ./package.sh TARGET           for x86_64-unknown-linux-gnu, x86_64-unknown-linux-musl,
+#                                   aarch64-unknown-linux-gnu or x86_64-pc-windows-gnu
+#     ./package.sh --verify [TARGET]   builds a copy of the sources in another folder as well, and compares
+#
+# Writes mde-VERSION-TARGET.tar.gz (.zip for Windows), mde-VERSION-TARGET-debug.tar.gz and SHA256SUMS into
+# the folder `package` of cargo's target folder, and prints the path of the archive.
+#
+# The standard library is compiled with the library, which takes its printing of backtraces out and makes all
+# targets alike. That needs the compiler's unstable options, which Debian's compiler has as well; `RUSTC` and
+# `CARGO` name others.
+#
+# The same sources, compilers and date give the same bytes, wherever they lie. `SOURCE_DATE_EPOCH` is the
+# date of all files; without it that of the last commit.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+root=$PWD
+
+die() { printf 'package.sh: %s\n' "$*" >&2; exit 1; }
+say() { printf 'package.sh: %s\n' "$*" >&2; }
+
+verify=
+[ "${1:-}" != --verify ] || { verify=yes; shift; }
+[ $# -le 1 ] || die 'usage: ./package.sh [--verify] [TARGET]'
+target=${1:-x86_64-unknown-linux-gnu}
+
+# What a target needs: prefix of the binary utilities, linker, Debian packages.
+prefix='' linker=cc needed='gcc libc6-dev'
+case $target in
+    x86_64-unknown-linux-gnu) ;;
+    x86_64-unknown-linux-musl) linker=musl-gcc needed='musl-tools' ;;
+    aarch64-unknown-linux-gnu)
+        prefix=aarch64-linux-gnu- linker=aarch64-linux-gnu-gcc needed='gcc-aarch64-linux-gnu libc6-dev-arm64-cross' ;;
+    x86_64-pc-windows-gnu) prefix=x86_64-w64-mingw32- linker=x86_64-w64-mingw32-gcc needed='mingw-w64 llvm zip' ;;
+    *) die "the target \`$target\` is unknown; known are those that ./package.sh lists at its top" ;;
+esac
+
+rustc=${RUSTC:-/usr/bin/rustc} cargo=${CARGO:-/usr/bin/cargo}
+# A cargo that runs this script names itself.
+[ -n "${RUSTC:-}" ] || cargo=/usr/bin/cargo
+needed="rustc-web cargo-web rust-web-src python3 $needed"
+require() { command -v "$1" >/dev/null || die "\`$1\` is missing; as root: apt-get install $needed"; }
+for command in "$rustc" "$cargo" "$linker" "${prefix}objcopy" python3 sha256sum; do require "$command"; done
+sources=$("$rustc" --print sysroot)/lib/rustlib/src/rust
+[ -e "$sources/library/std/Cargo.toml" ] || die "the compiler's own sources are missing; as root: apt-get install $needed"
+sources=$(readlink -f "$sources")
+
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+abi=$(sed -n 's/^const ABI_VERSION: u32 = \(.*\);/\1/p' build.rs)
+name=mde-$version-$target
+if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then
+    # Zip knows nothing earlier.
+    SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 315619200)
+fi
+export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
+
+folder=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+build=$folder/package/build
+mkdir -p "$folder/package"
+
+# Both libraries in one go. Cargo's messages tell which crates went into it, the compiler's what a program needs
+# that links the static one.
+compile() {
+    local crates=${CARGO_HOME:-$HOME/.cargo}/registry/src upper from flags=() c_flags=
+    upper=$(tr a-z- A-Z_ <<<"$target")
+    # Paths of this machine would make every build another one, and tell strangers about it. The longest first:
+    # the compiler takes the last one that fits, the C compiler too.
+    local maps=("$root=/mde" "$build=/build" "$sources=/rust" "/usr/lib/rustlib/src/rust=/rust")
+    for from in "$crates"/*; do maps+=("$from=/crates"); done
+    for from in "${maps[@]}"; do
+        flags+=("--remap-path-prefix=$from")
+        c_flags+=" '-ffile-prefix-map=$from'"
+    done
+    case $target in
+        *-windows-gnu) flags+=(-Clink-arg=-Wl,--no-insert-timestamp) ;;
+        # The system's libc, as everything else in the process has it.
+        *-musl) flags+=(-Ctarget-feature=-crt-static -Clink-self-contained=no) ;;
+    esac
+    local IFS=$'\x1f'
+    env -u RUSTFLAGS -u CARGO_BUILD_RUSTFLAGS -u CARGO_BUILD_TARGET -u CARGO_TARGET_DIR \
+        RUSTC="$rustc" RUSTC_BOOTSTRAP=1 RUSTC_WRAPPER='' CARGO_ENCODED_RUSTFLAGS="${flags[*]}" \
+        CARGO_INCREMENTAL=0 CC_SHELL_ESCAPED_FLAGS=1 "CFLAGS_${target//-/_}=$c_flags" \
+        "CARGO_TARGET_${upper}_LINKER=$linker" \
+        "$cargo" rustc -p mde --lib --crate-type cdylib,staticlib --profile archive --locked --target "$target" \
+        --target-dir "$build" -Zbuild-std=std,panic_unwind -Zbuild-std-features=optimize_for_size \
+        --message-format=json-render-diagnostics -- --print native-static-libs \
+        >"$build.json" 2> >(tee "$build.log" >&2)
+}
+
+# shape FROM TO: fills in a template.
+shape() {
+    sed -e "s|@version@|$version|g" -e "s|@target@|$target|g" -e "s|@abi@|$abi|g" -e "s|@libraries@|$libraries|g" \
+        -e "s|@cmake_libraries@|${libraries// /;}|g" "src/package/$1" >"$2"
+}
+
+# debuginfo FROM TO: the symbols of FROM into the file TO, and what is left into the folder where it is installed.
+stage=$folder/package/stage
+pack() {
+    local built=$build/$target/archive top=$stage/$name debug=$stage/debug/$name share
+    share=$top/share/mde
+    rm -rf "$stage"
+    mkdir -p "$top"/{include,lib/pkgconfig,lib/cmake/mde} "$share/examples" "$debug/lib"
+    cp include/*.h* "$top/include/"
+    libraries=$(sed -n 's/^.*native-static-libs: *//p' "$build.log" | tail -n 1)
+    [ -n "$libraries" ] || die 'the compiler did not say what the static library needs'
+
+    local library place
+    case $target in
+        *-windows-gnu)
+            library=mde.dll place=bin
+            mkdir "$top/bin" "$debug/bin"
+            cp "$built/libmde.dll.a" "$top/lib/"
+            definitions "$built/mde.dll" >"$top/lib/mde.def"
+            # The form that Microsoft's linker expects.
+            require llvm-dlltool
+            llvm-dlltool -m i386:x86-64 -d "$top/lib/mde.def" -D mde.dll -l "$top/lib/mde.lib"
+            ;;
+        *)
+            library=libmde.so.$version place=lib
+            ln -s "libmde.so.$abi" "$top/lib/libmde.so"
+            ln -s "libmde.so.$version" "$top/lib/libmde.so.$abi"
+            ;;
+    esac
+    local whole=$built/libmde.so
+    [ $place = lib ] || whole=$built/mde.dll
+    "${prefix}objcopy" --only-keep-debug "$whole" "$debug/$place/$library.debug"
+    "${prefix}objcopy" --strip-all "$whole" "$top/$place/$library"
+    # The link names a file beside the library and its checksum.
+    (cd "$debug/$place" && "${prefix}objcopy" --add-gnu-debuglink="$library.debug" "$top/$place/$library")
+    mkdir "$debug/lib/debug"
+    cp "$built/libmde.a" "$debug/lib/debug/"
+    "${prefix}objcopy" --strip-debug --enable-deterministic-archives "$built/libmde.a" "$top/lib/libmde.a"
+
+    shape mde.pc.in "$top/lib/pkgconfig/mde.pc"
+    shape mde-static.pc.in "$top/lib/pkgconfig/mde-static.pc"
+    local part
+    for part in config config-version; do shape "mde-$part.cmake.in" "$top/lib/cmake/mde/mde-$part.cmake"; done
+    for part in c cpp dotnet python; do
+        [ ! -d examples/$part ] || copy examples/$part "$share/examples/"
+    done
+    copy docs "$share/"
+    cp README.md CHANGELOG.md LICENSE-* "$share/"
+    python3 src/package/bill.py --version "$version" --target "$target" --messages "$build.json" --lock Cargo.lock \
+        --rust "$sources" --rustc "$("$rustc" --version)" --to "$share"
+
+    find "$stage" -type d -exec chmod 755 {} + -o -type f -exec chmod 644 {} +
+    chmod 755 "$top/$place/$library"
+    find "$stage" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
+    archive "$stage" "$name" "$folder/package/$name"
+    tarball "$stage/debug" "$name" "$folder/package/$name-debug.tar.gz"
+    rm -rf "$stage"
+}
+
+# copy FOLDER INTO: its files as far as they belong to the sources.
+copy() {
+    if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+        git ls-files -z "$1" | tar -c --null --files-from=- | tar -x -C "$2" --strip-components="$(tr -dc / <<<"$1" | wc -c)"
+    else
+        cp -R "$1" "$2"
+    fi
+}
+
+# The export table as a module definition file.
+definitions() {
+    printf 'LIBRARY mde.dll\nEXPORTS\n'
+    "${prefix}objdump" -p "$1" | sed -n 's/^.*\(\bmde_[a-z_]*\)$/    \1/p' | sort -u
+}
+
+tarball() {
+    tar -c -C "$1" --format=ustar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" "$2" |
+        gzip -9n >"$3"
+}
+
+archive() {
+    case $target in
+        *-windows-gnu)
+            rm -f "$3.zip"
+            (cd "$1" && find "$2" ! -type d | sort | zip -q -X -9 -@ "$3.zip")
+            result=$3.zip
+            ;;
+        *)
+            tarball "$1" "$2" "$3.tar.gz"
+            result=$3.tar.gz
+            ;;
+    esac
+}
+
+compile
+pack
+(cd "$folder/package" && sha256sum mde-"$version"-*.tar.gz $(ls mde-"$version"-*.zip 2>/dev/null) >SHA256SUMS)
+
+if [ -n "$verify" ]; then
+    other=$(mktemp -d "$folder/package/another place.XXXXXX")
+    trap 'rm -rf "$other"' EXIT
+    mkdir "$other/checkout"
+    { git ls-files -z 2>/dev/null || find . -path ./target -prune -o -type f -print0; } |
+        tar -c --null --files-from=- | tar -x -C "$other/checkout"
+    say "building again in $other"
+    CARGO_TARGET_DIR="$other/target" "$other/checkout/package.sh" "$target" >/dev/null
+    for file in "$folder/package/$name"*; do
+        [ -f "$file" ] || continue
+        cmp "$file" "$other/target/package/${file##*/}" || die "two builds differ: ${file##*/}"
+    done
+    say 'two builds in two folders are the same, byte for byte'
+fi
+printf '%s\n' "$result"
