@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use mde_simulator::{Config, Outcome, PackageFault, QuotaMode};
 use serde_json::{Value, json};
 
-use crate::harness::{How, Scratch, run, start, tool};
+use crate::harness::{How, Scratch, run, start, targets, tool};
 use crate::scenarios::{Example, has, interrupted};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -257,13 +257,13 @@ pub fn takes_any_path(how: How) {
             let mut command = example.command();
             command.args(["--machine", &example.machine(n), "--option", "poll_interval_ms=100"]);
             for (name, path) in [("ca_file", &ca), ("quota_file", &folder.join("配额"))] {
-                command.arg("--option").arg(format!("{name}={}", path.display()));
+                command.arg("--option").arg(format!("{name}={}", targets::native(path, how)));
             }
-            command.arg("--out").arg(&file);
+            command.arg("--out").arg(targets::native(&file, how));
             run(&mut command)
         };
         let first = fetch().expect(0);
-        has(&first.stdout, &format!("package      {}\n", file.display()));
+        has(&first.stdout, &format!("package      {}\n", targets::native(&file, how)));
         has(&first.stdout, &sha256sum(&file));
         // It knows its own file again.
         has(&fetch().expect(0).stdout, "adopted      yes");

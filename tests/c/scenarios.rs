@@ -295,7 +295,7 @@ pub fn shares_a_quota_file(how: How) {
     let collect = |machine: &str, more: &str| {
         let mut command = example.command();
         command.args(["--machine", machine, "--option", "quota=fail", "--option", more]);
-        command.arg("--option").arg(format!("quota_file={}", file.display()));
+        command.arg("--option").arg(format!("quota_file={}", targets::native(&file, how)));
         command
     };
     let limits = "quota_limits=collect=3/3600";

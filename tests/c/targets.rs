@@ -134,6 +134,15 @@ pub fn under_wine(words: &[&dyn AsRef<OsStr>]) -> Command {
     command
 }
 
+/// An absolute path of this machine, as programs under Wine see it.
+pub fn native(path: &Path, how: How) -> String {
+    let path = path.to_str().unwrap();
+    match how {
+        How::Wine => format!("Z:{}", path.replace('/', "\\")),
+        _ => path.to_owned(),
+    }
+}
+
 /// The same command, with Ctrl-C as soon as the file is there.
 pub fn interruptible(command: &Command, file: &Path) -> Command {
     let mut interrupted = under_wine(&[&wine().join(INTERRUPTER), &file]);

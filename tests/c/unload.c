@@ -5,7 +5,8 @@
 
 #include "mde.h"
 
-#define GET(name) name##_fn *name##_now = (name##_fn *)(void *)GetProcAddress(library, #name)
+/* By way of another function pointer: the system knows only one type of them. */
+#define GET(name) name##_fn *name##_now = (name##_fn *)(void (*)(void))GetProcAddress(library, #name)
 
 typedef mde_options *mde_options_new_fn(void);
 typedef int32_t mde_options_set_fn(mde_options *, const char *, const char *, char **);

@@ -19,7 +19,7 @@ static void *trigger_soon(void *argument) {
 }
 
 struct job {
-    const mde_client *client;
+    mde_client *client;
     const char *does;
     const char *path;
     char *action;

@@ -34,6 +34,11 @@ pub(super) fn is_still_at(_: &File, open: &Metadata, path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|there| id(&there) == id(open))
 }
 
+/// Puts a new file in the place of the one that is open.
+pub(super) fn replace(_: &File, new: &Path, path: &Path) -> io::Result<()> {
+    std::fs::rename(new, path)
+}
+
 /// Who may use a file: user, group, mode.
 pub(super) type Rights = (u32, u32, u32);
 
