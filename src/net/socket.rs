@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SocketType, recv};
+use rustix::net::{AddressFamily, RecvFlags, recv};
 
 use super::agent::SecretLine;
 use super::failure::{Failure, reason};
@@ -296,12 +296,12 @@ fn begin_connect(address: SocketAddr) -> io::Result<TcpStream> {
 #[cfg(all(unix, not(target_vendor = "apple")))]
 fn open(family: AddressFamily) -> io::Result<std::os::fd::OwnedFd> {
     let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
-    above_standard(rustix::net::socket_with(family, SocketType::STREAM, flags, None)?)
+    above_standard(rustix::net::socket_with(family, rustix::net::SocketType::STREAM, flags, None)?)
 }
 
 #[cfg(target_vendor = "apple")]
 fn open(family: AddressFamily) -> io::Result<std::os::fd::OwnedFd> {
-    let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
+    let socket = rustix::net::socket(family, rustix::net::SocketType::STREAM, None)?;
     rustix::io::ioctl_fioclex(&socket)?;
     rustix::io::ioctl_fionbio(&socket, true)?;
     rustix::net::sockopt::set_socket_nosigpipe(&socket, true)?;

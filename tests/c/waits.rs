@@ -46,7 +46,7 @@ fn phases() -> Vec<Phase> {
         },
         Phase {
             does: "collect",
-            options: &["quota_limits=collect=1/3600"],
+            options: &["quota_limits=collect=1/3600", "timeout_ms=0"],
             deadline: "rate_limited",
             ..read("the quota", None)
         },
