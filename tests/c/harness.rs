@@ -255,7 +255,9 @@ pub fn compile(sources: &[&str], how: How) -> Program {
 #[track_caller]
 pub fn compile_with(sources: &[&str], how: How, included: &[(&str, &str)]) -> Program {
     let stem = Path::new(sources[0]).file_stem().unwrap();
-    let program = Program { folder: Scratch::new("c"), name: stem.to_str().unwrap().to_owned() };
+    let ending = if how == How::Wine { ".exe" } else { "" };
+    let name = format!("{}{ending}", stem.to_str().unwrap());
+    let program = Program { folder: Scratch::new("c"), name };
     for (name, content) in included {
         program.write(name, content);
     }
