@@ -18,10 +18,6 @@ static DWORD WINAPI collect_on_small_stack(void *argument) {
 
 static void small_stack(void) {
     mde_options *options = service_options();
-    const char *ca = getenv("MDE_TEST_CA");
-    if (ca != NULL) {
-        set(options, "ca_file", ca);
-    }
     mde_client *client = client_from(options);
     HANDLE thread = CreateThread(NULL, SMALL_STACK, collect_on_small_stack, client,
                                  STACK_SIZE_PARAM_IS_A_RESERVATION, NULL);
