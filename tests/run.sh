@@ -48,6 +48,14 @@ tools() {
         # valgrind needs the symbols of the dynamic loader.
         [ -d /usr/lib/debug ] || missing+=(libc6-dbg)
         command -v redis-server >/dev/null || missing+=(redis-server)
+        # Other targets: compilers, and what runs their programs.
+        for pair in /usr/bin/rustc:rustc-web /usr/bin/cargo:cargo-web \
+            /usr/bin/x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64 /usr/lib/wine/wine64:wine64 \
+            /usr/bin/llvm-dlltool:llvm /usr/bin/aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu \
+            /usr/aarch64-linux-gnu/include/stdlib.h:libc6-dev-arm64-cross /usr/bin/qemu-aarch64:qemu-user \
+            /usr/lib/rustlib/src/rust/library/std/Cargo.toml:rust-web-src; do
+            [ -e "${pair%%:*}" ] || missing+=("${pair##*:}")
+        done
     fi
     [ ${#missing[@]} -gt 0 ] || return 0
     local install=(apt-get install -y --no-install-recommends "${missing[@]}")
@@ -99,6 +107,11 @@ else
     # Without credentials, so that it never starts a real collection.
     step 'The demonstration' env -u MDE_TENANT_ID -u MDE_CLIENT_ID -u MDE_CLIENT_SECRET -u MDE_MACHINE_ID \
         examples/demo.sh
+    # Each once; tests/targets.rs takes them from there.
+    step 'Library for Windows' ./package.sh x86_64-pc-windows-gnu
+    step 'Library for Arm' ./package.sh aarch64-unknown-linux-gnu
+    export MDE_LIB_DIR_WINDOWS=$target/package/build/x86_64-pc-windows-gnu/archive
+    export MDE_LIB_DIR_AARCH64=$target/package/build/aarch64-unknown-linux-gnu/archive
     step 'Tests' cargo test --workspace --no-fail-fast
     # The unit tests with other locks below them, so these tests only.
     step 'Lints of the optional features' cargo clippy -p mde --all-targets --features shuttle,redis -- -D warnings

@@ -83,7 +83,9 @@ impl<'a> Part<'a> {
 
     /// Notes what is about to be fetched, before the first byte of it is written.
     pub(super) fn expect(&mut self, notes: Notes) -> Result<()> {
-        if let (Some(total), Some(room)) = (notes.total, system::room(&self.lock.file)) {
+        if let (Some(total), Some(room)) =
+            (notes.total, system::room(&self.lock.file, self.place.part()))
+        {
             let missing = total.saturating_sub(self.length);
             if missing > room {
                 let message = format!(
