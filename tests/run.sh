@@ -31,7 +31,7 @@ step() {
 # Each tool with the Debian package that has it.
 tools() {
     local missing=() pair
-    for pair in cc:gcc c++:g++ nm:binutils curl:curl kill:procps nginx:nginx-light node:nodejs npm:npm openssl:openssl \
+    for pair in abidiff:abigail-tools cc:gcc c++:g++ clang:clang nm:binutils curl:curl doxygen:doxygen kill:procps nginx:nginx-light node:nodejs npm:npm openssl:openssl \
         python3:python3 script:bsdutils strace:strace tinyproxy:tinyproxy-bin unshare:util-linux zip:zip; do
         PATH=$PATH:/usr/sbin type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
@@ -42,6 +42,10 @@ tools() {
         # valgrind needs the symbols of the dynamic loader.
         [ -d /usr/lib/debug ] || missing+=(libc6-dbg)
         command -v redis-server >/dev/null || missing+=(redis-server)
+        # For the library that runs on old systems, for the pages about the header, and for the benches.
+        python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
+        [ -e /usr/include/cjson/cJSON.h ] || missing+=(libcjson-dev)
+        printf '#include <curl/curl.h>\n' | cc -fsyntax-only -xc - 2>/dev/null || missing+=(libcurl4-openssl-dev)
     fi
     [ ${#missing[@]} -gt 0 ] || return 0
     local install=(apt-get install -y --no-install-recommends "${missing[@]}")
@@ -71,6 +75,44 @@ peers() {
     done
 }
 
+# The oldest compiler that is promised, as Debian has it. Not installed but unpacked: a newer one has the same name.
+msrv() {
+    local version=1.85.0+dfsg3-1~deb12u3 folder=$target/msrv package
+    local lib=$folder/usr/lib/x86_64-linux-gnu
+    if [ ! -e "$folder/$version" ]; then
+        rm -rf "$folder"
+        mkdir -p "$folder/packages"
+        (
+            cd "$folder/packages"
+            [ "$(id -u)" != 0 ] || apt-get update -q
+            apt-get download -q {rustc-web,cargo-web,libstd-rust-web-1.85,libstd-rust-web-dev}=$version \
+                libllvm19 libhttp-parser2.9 libpcre3 libssh2-1
+        ) || die "Debian's Rust 1.85 is not to be had; look with: apt-cache madison rustc-web, and choose another"
+        for package in "$folder"/packages/*.deb; do dpkg -x "$package" "$folder"; done
+        rm -r "$folder/packages"
+        touch "$folder/$version"
+    fi
+    LD_LIBRARY_PATH=$lib:$folder/lib/x86_64-linux-gnu RUSTC=$folder/usr/bin/rustc CARGO_TARGET_DIR=$folder/target \
+        "$folder/usr/bin/cargo" build -p mde --lib --locked
+}
+
+# The linker that knows what old systems have.
+zig() {
+    local version=0.17.1 folder=$target/zig
+    if [ ! -e "$folder/$version" ]; then
+        rm -rf "$folder"
+        python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder" "ziglang==$version"
+        touch "$folder/$version"
+    fi
+}
+
+# The library that a release has for old systems, and the programs in C with it.
+old_glibc() {
+    MDE_ZIG=$target/zig/ziglang/zig CARGO_TARGET_DIR=$target/old-glibc \
+        cargo rustc -p mde --release --lib --crate-type cdylib -- -C linker="$PWD/tests/abi/link_for_old_glibc.sh"
+    MDE_LIB_DIR=$target/old-glibc/release MDE_TEST_GLIBC=2.17 cargo test -p mde --test c_abi --test compatibility --test header
+}
+
 command -v cargo >/dev/null ||
     die 'cargo is missing; install Rust from https://rustup.rs and start a new shell'
 
@@ -93,6 +135,9 @@ else
     step 'The demonstration' env -u MDE_TENANT_ID -u MDE_CLIENT_ID -u MDE_CLIENT_SECRET -u MDE_MACHINE_ID \
         examples/demo.sh
     step 'Tests' cargo test --workspace --no-fail-fast
+    step 'Rust 1.85' msrv
+    step 'Linker for old systems' zig
+    step 'The library for old systems' old_glibc
     # The unit tests with other locks below them, so these tests only.
     step 'Lints of the optional features' cargo clippy -p mde --all-targets --features shuttle,redis -- -D warnings
     step 'Lints of the optional features of the benches' \
