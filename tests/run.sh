@@ -93,6 +93,7 @@ msrv() {
         touch "$folder/$version"
     fi
     LD_LIBRARY_PATH=$lib:$folder/lib/x86_64-linux-gnu RUSTC=$folder/usr/bin/rustc CARGO_TARGET_DIR=$folder/target \
+        CARGO_PROFILE_DEV_DEBUG=false \
         "$folder/usr/bin/cargo" build -p mde --lib --locked
 }
 
