@@ -26,7 +26,7 @@ fn pages_of_the_header_are_made_without_a_warning() {
     run(tool("doxygen", "doxygen").current_dir(ROOT).arg(&file)).expect(0);
 
     let page = fs::read_to_string(folder.0.join("html/mde_8h.html")).unwrap();
-    let about = |name: &str| page.contains(&format!("&#9670;&#160;</a></span>{name}"));
+    let about = |name: &str| page.contains(&format!("&#9670;&nbsp;</a></span>{name}</h2>"));
     for function in include_str!("abi/exports.txt").lines() {
         assert!(about(&format!("{function}()")), "no section about {function}");
     }
