@@ -372,10 +372,7 @@ mod full {
         for block in &commands {
             let mut command = block.text.trim().to_owned();
             // Priority is for steady figures, and not everybody may have it.
-            if !run(Command::new("chrt").args(["-f", "5", "true"]))
-                .code
-                .is_some_and(|code| code == 0)
-            {
+            if run(Command::new("chrt").args(["-f", "5", "true"])).code != Some(0) {
                 command = command.replace("LIMITER_WITH='chrt -f 5' ", "");
             }
             let mut bash = Command::new("bash");
