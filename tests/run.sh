@@ -31,9 +31,10 @@ step() {
 # Each tool with the Debian package that has it.
 tools() {
     local missing=() pair
-    for pair in cc:gcc c++:g++ clang++:clang nm:binutils curl:curl kill:procps mcs:mono-mcs mono:mono-runtime nginx:nginx-light \
-        node:nodejs npm:npm openssl:openssl pip3:python3-pip python3:python3 script:bsdutils strace:strace \
-        tinyproxy:tinyproxy-bin unshare:util-linux zip:zip; do
+    for pair in abidiff:abigail-tools cc:gcc c++:g++ clang:clang clang++:clang nm:binutils cmake:cmake curl:curl doxygen:doxygen \
+        kill:procps mcs:mono-mcs mono:mono-runtime nginx:nginx-light node:nodejs npm:npm openssl:openssl \
+        pip3:python3-pip pkg-config:pkg-config python3:python3 script:bsdutils strace:strace tinyproxy:tinyproxy-bin \
+        unshare:util-linux zip:zip; do
         PATH=$PATH:/usr/sbin type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
     [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
@@ -56,6 +57,9 @@ tools() {
             /usr/lib/rustlib/src/rust/library/std/Cargo.toml:rust-web-src; do
             [ -e "${pair%%:*}" ] || missing+=("${pair##*:}")
         done
+        # For the benches.
+        [ -e /usr/include/cjson/cJSON.h ] || missing+=(libcjson-dev)
+        printf '#include <curl/curl.h>\n' | cc -fsyntax-only -xc - 2>/dev/null || missing+=(libcurl4-openssl-dev)
     fi
     [ ${#missing[@]} -gt 0 ] || return 0
     local install=(apt-get install -y --no-install-recommends "${missing[@]}")
@@ -83,6 +87,45 @@ peers() {
         npm ci --prefix $folder --ignore-scripts --no-audit --no-fund
         cp $folder/package-lock.json $folder/node_modules/.installed
     done
+}
+
+# The oldest compiler that is promised, as Debian has it. Not installed but unpacked: a newer one has the same name.
+msrv() {
+    local version=1.85.0+dfsg3-1~deb12u3 folder=$target/msrv package
+    local lib=$folder/usr/lib/x86_64-linux-gnu
+    if [ ! -e "$folder/$version" ]; then
+        rm -rf "$folder"
+        mkdir -p "$folder/packages"
+        (
+            cd "$folder/packages"
+            [ "$(id -u)" != 0 ] || apt-get update -q
+            apt-get download -q {rustc-web,cargo-web,libstd-rust-web-1.85,libstd-rust-web-dev}=$version \
+                libllvm19 libhttp-parser2.9 libpcre3 libssh2-1
+        ) || die "Debian's Rust 1.85 is not to be had; look with: apt-cache madison rustc-web, and choose another"
+        for package in "$folder"/packages/*.deb; do dpkg -x "$package" "$folder"; done
+        rm -r "$folder/packages"
+        touch "$folder/$version"
+    fi
+    LD_LIBRARY_PATH=$lib:$folder/lib/x86_64-linux-gnu RUSTC=$folder/usr/bin/rustc CARGO_TARGET_DIR=$folder/target \
+        CARGO_PROFILE_DEV_DEBUG=false \
+        "$folder/usr/bin/cargo" build -p mde --lib --locked
+}
+
+# The linker that knows what old systems have.
+zig() {
+    local version=0.17.1 folder=$target/zig
+    if [ ! -e "$folder/$version" ]; then
+        rm -rf "$folder"
+        python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder" "ziglang==$version"
+        touch "$folder/$version"
+    fi
+}
+
+# The library that a release has for old systems, and the programs in C with it.
+old_glibc() {
+    MDE_ZIG=$target/zig/ziglang/zig CARGO_TARGET_DIR=$target/old-glibc \
+        cargo rustc -p mde --release --lib --crate-type cdylib -- -C linker="$PWD/tests/abi/link_for_old_glibc.sh"
+    MDE_LIB_DIR=$target/old-glibc/release MDE_TEST_GLIBC=2.17 cargo test -p mde --test c_abi --test compatibility --test header
 }
 
 command -v cargo >/dev/null ||
@@ -113,6 +156,9 @@ else
     export MDE_LIB_DIR_WINDOWS=$target/package/build/x86_64-pc-windows-gnu/archive
     export MDE_LIB_DIR_AARCH64=$target/package/build/aarch64-unknown-linux-gnu/archive
     step 'Tests' cargo test --workspace --no-fail-fast
+    step 'Rust 1.85' msrv
+    step 'Linker for old systems' zig
+    step 'The library for old systems' old_glibc
     # The unit tests with other locks below them, so these tests only.
     step 'Lints of the optional features' cargo clippy -p mde --all-targets --features shuttle,redis -- -D warnings
     step 'Lints of the optional features of the benches' \
