@@ -37,6 +37,7 @@ tools() {
     done
     [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
     if [ "$mode" = full ]; then
+        /usr/bin/python3 -c 'import pip, setuptools' 2>/dev/null || missing+=(python3-pip python3-setuptools)
         command -v valgrind >/dev/null || missing+=(valgrind)
         [ -x /usr/sbin/squid ] || missing+=(squid)
         # valgrind needs the symbols of the dynamic loader.
@@ -71,6 +72,14 @@ peers() {
     done
 }
 
+# The last version that checks for Python 3.8.
+type_checker() {
+    local version=1.14.1 folder=$target/mypy
+    [ -d "$folder/mypy-$version.dist-info" ] && return
+    rm -rf "$folder"
+    /usr/bin/python3 -m pip install -q --disable-pip-version-check --target "$folder" "mypy==$version"
+}
+
 command -v cargo >/dev/null ||
     die 'cargo is missing; install Rust from https://rustup.rs and start a new shell'
 
@@ -89,6 +98,7 @@ export MDE_LIB_DIR=$target/release
 if [ "$mode" = core ]; then
     step 'Tests, without the slow ones in C' cargo test --workspace --no-fail-fast -- --skip full::
 else
+    step 'Type checker for Python' type_checker
     # Without credentials, so that it never starts a real collection.
     step 'The demonstration' env -u MDE_TENANT_ID -u MDE_CLIENT_ID -u MDE_CLIENT_SECRET -u MDE_MACHINE_ID \
         examples/demo.sh
