@@ -1,12 +1,14 @@
 //! The Python package, `examples/python`, as it lies in an unpacked release archive: its tests in `tests/python` run under
 //! the system's Python with `unittest`, against the simulator.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 #[path = "c/harness.rs"]
 mod harness;
 #[path = "support/installed.rs"]
 mod installed;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -27,7 +29,7 @@ impl Python {
         Python { installed: installed(), service }
     }
 
-    fn package(&self) -> std::path::PathBuf {
+    fn package(&self) -> PathBuf {
         self.installed.0.join("share/mde/examples/python")
     }
 
@@ -35,16 +37,18 @@ impl Python {
     #[track_caller]
     fn passes(&self, tests: &str) {
         let lib = self.installed.0.join("lib");
+        let folder = Path::new(ROOT).join("tests/python");
+        let path = std::env::join_paths([self.package(), folder.clone()]).unwrap();
         let mut command = interpreter();
         self.service
             .describe(&mut command)
             .args(["-X", "dev", "-W", "error::ResourceWarning", "-m", "unittest", "-v"])
-            .arg(Path::new(ROOT).join("tests/python").join(tests))
-            .current_dir(ROOT)
+            .arg(tests)
+            .current_dir(folder)
             .env("MDE_LIBRARY", lib.join("libmde.so.0"))
             .env("MDE_TEST_LIB", &lib)
             .env("MDE_TEST_CHECKOUT", ROOT)
-            .env("PYTHONPATH", self.package())
+            .env("PYTHONPATH", path)
             .env("PYTHONDONTWRITEBYTECODE", "1");
         let finished = run_with(&mut command, Duration::from_secs(240), |_| {}).expect(0);
         let said = &finished.stderr;
