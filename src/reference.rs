@@ -96,6 +96,18 @@ fn troubleshooting_page() {
     }
 }
 
+/// Every page is in the index.
+#[test]
+fn the_index_names_every_page() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let index = include_str!("../docs/README.md");
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    for name in names.map(|name| name.into_string().unwrap()) {
+        let is_page = name.ends_with(".md") && name != "README.md";
+        assert!(!is_page || index.contains(&format!("({name})")), "docs/README.md lacks {name}");
+    }
+}
+
 /// The rows of a table that stands behind this line: the cells of each, freed of blanks and code marks.
 fn table<'a>(page: &'a str, behind: &str) -> Vec<Vec<&'a str>> {
     let (_, rest) = page.split_once(behind).unwrap();

@@ -74,10 +74,16 @@ fn stopping() {
 }
 
 #[test]
+fn processes() {
+    Python::new().passes("test_processes.py");
+}
+
+#[test]
 fn the_example() {
     Python::new().passes("test_fetch.py");
 }
 
+/// The blocks of Python and JSON in `docs/python.md`.
 #[test]
 fn the_guide() {
     Python::new().passes("test_guide.py");
@@ -106,6 +112,12 @@ mod full {
             mypy.display()
         );
         run(&mut command).expect(0);
+        // The tests use it as its users do.
+        let mut command = interpreter();
+        command.args(["-m", "mypy", "--strict"]).arg(Path::new(ROOT).join("tests/python"));
+        command.env("PYTHONPATH", &mypy).env("MYPYPATH", python.package());
+        command.arg("--cache-dir").arg(python.installed.0.join("mypy-cache"));
+        run(&mut command).expect(0);
     }
 
     /// What pip makes of it: the package and its hints, nothing besides, and a library that was put beside it.
@@ -115,15 +127,21 @@ mod full {
         let beside = python.package().join("mde/libmde.so.0");
         std::fs::copy(python.installed.0.join("lib/libmde.so.0"), beside).unwrap();
         let site = python.installed.0.join("site");
-        let mut pip = interpreter();
-        pip.args(["-m", "pip", "install", "--no-index", "--no-build-isolation", "--no-deps"]);
-        pip.args(["--disable-pip-version-check", "--root-user-action=ignore", "--target"]);
-        run(pip.arg(&site).arg(python.package())).expect(0);
+        let guide = include_str!("../docs/python.md");
+        let command = guide.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+        let mut pip = Command::new("sh");
+        pip.args(["-ec", command]).current_dir(python.installed.0.join("share/mde"));
+        pip.env("PATH", "/usr/bin:/bin").env("PIP_TARGET", &site);
+        // What the command would fetch otherwise is there: Debian's setuptools. "0" is how pip spells that.
+        pip.env("PIP_NO_INDEX", "1").env("PIP_NO_BUILD_ISOLATION", "0");
+        pip.env("PIP_DISABLE_PIP_VERSION_CHECK", "1").env("PIP_ROOT_USER_ACTION", "ignore");
+        run(&mut pip).expect(0);
         assert!(site.join("mde/py.typed").is_file(), "no py.typed");
         let mut ask = interpreter();
         ask.args(["-c", "import mde; print(mde.load(), mde.version())"]);
         let said = run(ask.current_dir("/").env_remove("MDE_LIBRARY").env("PYTHONPATH", &site));
-        let wanted = format!("{} {}\n", site.join("mde/libmde.so.0").display(), env!("CARGO_PKG_VERSION"));
+        let wanted =
+            format!("{} {}\n", site.join("mde/libmde.so.0").display(), env!("CARGO_PKG_VERSION"));
         assert_eq!(said.expect(0).stdout, wanted);
     }
 }

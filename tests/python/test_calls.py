@@ -11,7 +11,7 @@ import subprocess
 import sys
 import unittest
 from datetime import timedelta
-from typing import Any
+from typing import Any, List
 
 import mde
 import mde._client
@@ -121,7 +121,7 @@ class Loading(unittest.TestCase):
 
 class Results(Case):
     def test_a_package_from_end_to_end(self) -> None:
-        events = []
+        events: List[Any] = []
         fetched = self.client.fetch_package(MACHINES[0], "case 4711", pathlib.Path(self.file()), progress=events.append)
         self.assertEqual(fetched["package"]["path"], self.file())
         self.assertFalse(fetched["package"]["existing"])
@@ -160,6 +160,7 @@ class Results(Case):
         with self.assertRaises(mde.ActionEndedError) as caught:
             self.client.wait_action(action)
         self.assertEqual(caught.exception.status, mde.Status.ACTION_CANCELLED)
+        assert caught.exception.action is not None
         self.assertEqual(caught.exception.action["id"], action)
 
     def test_json_get(self) -> None:

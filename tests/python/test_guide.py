@@ -22,7 +22,10 @@ class Guide(Case):
         blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.M | re.S)
         self.assertGreater(len(blocks), 6)
         self.assertIn(DEVICE, text)
-        pathlib.Path(self.file("mde.json")).write_text(json.dumps(OPTIONS), encoding="utf-8")
+        options = json.loads(re.findall(r"^```json\n(.*?)^```", text, flags=re.M | re.S)[0])
+        self.assertEqual(set(options), {"tenant_id", "client_id", "client_secret"})
+        options.update(OPTIONS)
+        pathlib.Path(self.file("mde.json")).write_text(json.dumps(options), encoding="utf-8")
         os.environ["VAULT_TOKEN"] = os.environ["MDE_TEST_TOKEN"]
         names: Dict[str, Any] = {"__name__": "__main__"}
         before = os.getcwd()

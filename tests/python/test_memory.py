@@ -9,6 +9,9 @@ import mde
 from support import MACHINES, NO_ACTION, OPTIONS, Case
 
 
+LONG = 20000 * "x"
+
+
 class Memory(Case):
     def test_it_does_not_grow(self) -> None:
         def resident() -> int:
@@ -25,7 +28,8 @@ class Memory(Case):
                 elif n % 4 == 2:
                     self.client.quota_status()
                 else:
-                    mde.json_get('{"a":"b"}', "/a")
+                    # Large enough that one copy of each which is not freed would show.
+                    self.assertEqual(mde.json_get('{"a":"%s"}' % LONG, "/a"), LONG)
                     with mde.Client(OPTIONS):
                         pass
             gc.collect()

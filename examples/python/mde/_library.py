@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int32, c_uint32, c_uint64, c_void_p
-from typing import Any, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from ._text import Path, encode
 
@@ -32,7 +32,7 @@ _PROGRESS = [PROGRESS_FN, c_void_p]
 
 # Every exported function: what it returns and takes. `char **` is a pointer to a void pointer, since ctypes would
 # turn a c_char_p into bytes and lose the address that has to be freed.
-SIGNATURES = {
+SIGNATURES: Dict[str, Tuple[Any, List[Any]]] = {
     "mde_version": (c_char_p, []),
     "mde_abi_version": (c_uint32, []),
     "mde_status_name": (c_char_p, [c_int32]),
