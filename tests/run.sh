@@ -41,6 +41,7 @@ tools() {
     # The class library that mcs compiles against.
     [ -e /usr/lib/mono/4.5/System.Core.dll ] || missing+=(libmono-cil-dev)
     if [ "$mode" = full ]; then
+        /usr/bin/python3 -c 'import pip, setuptools' 2>/dev/null || missing+=(python3-pip python3-setuptools)
         command -v valgrind >/dev/null || missing+=(valgrind)
         # The header for C++ with the other standard library, and for Windows.
         [ -d /usr/include/c++/v1 ] || missing+=(libc++-dev libc++abi-dev)
@@ -87,6 +88,14 @@ peers() {
         npm ci --prefix $folder --ignore-scripts --no-audit --no-fund
         cp $folder/package-lock.json $folder/node_modules/.installed
     done
+}
+
+# The last version that checks for Python 3.8.
+type_checker() {
+    local version=1.14.1 folder=$target/mypy
+    [ -d "$folder/mypy-$version.dist-info" ] && return
+    rm -rf "$folder"
+    /usr/bin/python3 -m pip install -q --disable-pip-version-check --target "$folder" "mypy==$version"
 }
 
 # The oldest compiler that is promised, as Debian has it. Not installed but unpacked: a newer one has the same name.
@@ -147,6 +156,7 @@ step 'Runtimes of .NET' tests/dotnet/runtimes.sh "$target/dotnet" "$mode"
 if [ "$mode" = core ]; then
     step 'Tests, without the slow ones in C' cargo test --workspace --no-fail-fast -- --skip full::
 else
+    step 'Type checker for Python' type_checker
     # Without credentials, so that it never starts a real collection.
     step 'The demonstration' env -u MDE_TENANT_ID -u MDE_CLIENT_ID -u MDE_CLIENT_SECRET -u MDE_MACHINE_ID \
         examples/demo.sh
