@@ -15,6 +15,15 @@ mod status;
 /// The number in the SONAME and in MDE_ABI_VERSION; equals `ffi::ABI_VERSION`, as a test checks.
 const ABI_VERSION: u32 = 0;
 
+/// By number, as `log::Level`.
+const LOG_LEVELS: [(&str, &str); 5] = [
+    ("OFF", "no lines."),
+    ("ERROR", "something failed that the host should know about."),
+    ("WARN", "something unusual that the library dealt with."),
+    ("INFO", "one line per operation."),
+    ("DEBUG", "one line per request."),
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=src/ffi");
     println!("cargo:rerun-if-changed=src/status.rs");
@@ -67,24 +76,24 @@ fn constants() -> Result<String, Box<dyn Error>> {
     let mut out = String::new();
     writeln!(
         out,
-        "/* Windows programs that link the DLL may define MDE_DLL; nothing needs to. */"
+        "/** Windows programs that link the DLL may define MDE_DLL; nothing needs to. */"
     )?;
     writeln!(
         out,
         "#if defined(_WIN32) && defined(MDE_DLL)\n#define MDE_API __declspec(dllimport)"
     )?;
     writeln!(out, "#else\n#define MDE_API\n#endif\n")?;
+    writeln!(out, "/** The version of this header; mde_version() is that of the library. */")?;
     writeln!(out, "#define MDE_VERSION \"{major}.{minor}.{patch}\"")?;
-    writeln!(out, "#define MDE_VERSION_MAJOR {major}")?;
-    writeln!(out, "#define MDE_VERSION_MINOR {minor}")?;
-    writeln!(out, "#define MDE_VERSION_PATCH {patch}")?;
-    writeln!(out, "/* major * 1000000 + minor * 1000 + patch */")?;
+    for (name, value) in [("MAJOR", major), ("MINOR", minor), ("PATCH", patch)] {
+        writeln!(out, "/** A part of MDE_VERSION. */\n#define MDE_VERSION_{name} {value}")?;
+    }
+    writeln!(out, "/** major * 1000000 + minor * 1000 + patch */")?;
     writeln!(out, "#define MDE_VERSION_NUMBER {number}")?;
-    writeln!(out, "/* Compare with mde_abi_version() when the library is loaded. */")?;
+    writeln!(out, "/** Compare with mde_abi_version() when the library is loaded. */")?;
     writeln!(out, "#define MDE_ABI_VERSION {ABI_VERSION}\n")?;
-    writeln!(out, "/* Log levels of mde_log_set(). */")?;
-    for (level, name) in ["OFF", "ERROR", "WARN", "INFO", "DEBUG"].iter().enumerate() {
-        writeln!(out, "#define MDE_LOG_{name} {level}")?;
+    for (level, (name, meaning)) in LOG_LEVELS.iter().enumerate() {
+        writeln!(out, "/** Level of mde_log_set(): {meaning} */\n#define MDE_LOG_{name} {level}")?;
     }
     writeln!(out, "\n/* Status codes. New ones may be added; none ever changes. */\n")?;
     for status in status::Status::ALL {

@@ -13,13 +13,18 @@
 #
 # MDE_LIB_DIR names a directory with a libmde.so to measure; without it, one is built. MIB and TARGET change the size of
 # the package, 1,024, and the folder it goes to. CALLS, ROUNDS and
-# TRIALS change the 10,000 calls per run, the 9 rounds of alternating runs and the 200 stops per phase. LIMITER_WITH
+# TRIALS change the 10,000 calls per run, the 9 rounds of alternating runs (7 of downloads, 5 of shared logs) and the 200
+# stops per phase, WAITERS the 1,000 threads that wait. LIMITER_PROFILE=dev builds the part limiter quickly. LIMITER_WITH
 # is put before the program of the part limiter, for example 'chrt -f 5' on a machine that has other work.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 calls=${CALLS:-10000}
 rounds=${ROUNDS:-9}
 trials=${TRIALS:-200}
+# What is counted, rather than timed, is counted over fewer calls.
+many=$((calls < 1200 ? calls : 1200))
+few=$((many / 6))
+counted=$((many - few))
 
 die() { printf 'benches/run.sh: %s\n' "$*" >&2; exit 1; }
 
@@ -179,18 +184,18 @@ traced() {
 system_calls_case() {
     local name
     for name in $(programs_for "$1"); do
-        traced "$name" "$2" 200 "$1"
-        traced "$name" "$2" 1200 "$1"
-        python3 - "$work/strace.200" "$work/strace.1200" "$(label "$1" "$2")" "$name" <<'PY'
+        traced "$name" "$2" $few "$1"
+        traced "$name" "$2" $many "$1"
+        python3 - "$work/strace.$few" "$work/strace.$many" $counted "$(label "$1" "$2")" "$name" <<'PY'
 import sys
 def read(path):
     rows = (line.split() for line in open(path))
     return {r[-1]: int(r[0]) for r in rows if len(r) == 2 and r[0].isdigit() and r[-1] != "total"}
-short, long = read(sys.argv[1]), read(sys.argv[2])
-per = {name: (count - short.get(name, 0)) / 1000 for name, count in long.items()}
+short, long, counted = read(sys.argv[1]), read(sys.argv[2]), int(sys.argv[3])
+per = {name: (count - short.get(name, 0)) / counted for name, count in long.items()}
 threads = sum(per.get(name, 0) for name in ("clone", "clone3", "fork", "vfork"))
 shown = ", ".join(f"{n} {c:.3g}" for n, c in sorted(per.items(), key=lambda i: -i[1]) if c >= 0.005)
-print(f"| {sys.argv[3]} | {sys.argv[4]} | {sum(per.values()):.2f} | {threads:.2f} | {shown} |")
+print(f"| {sys.argv[4]} | {sys.argv[5]} | {sum(per.values()):.2f} | {threads:.2f} | {shown} |")
 PY
     done
 }
@@ -218,7 +223,7 @@ calls_part() {
         printf '\nThis machine has one core: there are no figures for a core each.\n'
     fi
     server_on "$first_core-$last_core"
-    printf '\nSystem calls and threads per call (1,200 calls less 200 calls).\n\n'
+    printf '\nSystem calls and threads per call (%s calls less %s calls).\n\n' $many $few
     echo '| case | program | system calls | threads | which |'
     echo '|---|---|---|---|---|'
     each_case system_calls_case
@@ -232,11 +237,11 @@ instructions_of() {
 instructions_case() {
     local name short long measure rows=()
     for name in $(programs_for "$1"); do
-        short=$(instructions_of "$name" "$2" 200 "$1")
-        long=$(instructions_of "$name" "$2" 1200 "$1")
+        short=$(instructions_of "$name" "$2" $few "$1")
+        long=$(instructions_of "$name" "$2" $many "$1")
         [ -n "$short" ] && [ -n "$long" ] || die "valgrind failed: $name"
-        rows+=("$name $(((long - short) / 1000))")
-        [ "$name" = curl ] && measure=$(((long - short) / 1000))
+        rows+=("$name $(((long - short) / counted))")
+        [ "$name" = curl ] && measure=$(((long - short) / counted))
     done
     for name in "${rows[@]}"; do
         set -- "$1" "$2" $name
@@ -246,7 +251,7 @@ instructions_case() {
 }
 
 instructions_part() {
-    printf '\nInstructions in user space per call (1,200 calls less 200 calls).\n\n'
+    printf '\nInstructions in user space per call (%s calls less %s calls).\n\n' $many $few
     echo '| case | program | instructions | ratio |'
     echo '|---|---|---|---|'
     each_case instructions_case
@@ -302,7 +307,7 @@ PY
 }
 
 cold_part() {
-    local count=200
+    local count=$((calls < 200 ? calls : 200))
     printf '\nFrom dlopen() to the first answer (median of %s).\n\n' $((4 * rounds))
     echo '| case | program | ms | ratio |'
     echo '|---|---|---|---|'
@@ -326,12 +331,13 @@ overshoot_part() { printf '\n'; "$work/overshoot" "$trials"; }
 
 # limiter_program: a build of its own, since the library gives its limiter away to nobody but tests and benches.
 limiter_program() {
+    local profile=${LIMITER_PROFILE:-limiter-bench}
     command -v cargo >/dev/null || die 'cargo is missing; install Rust from https://rustup.rs'
     (
         cd "$here/.."
-        cargo build -q -p mde-limiter-bench --profile limiter-bench --features redis
+        cargo build -q -p mde-limiter-bench --profile "$profile" --features redis
         cargo metadata --format-version 1 --no-deps
-    ) | sed 's/.*"target_directory":"\([^"]*\)".*/\1\/limiter-bench\/mde-limiter-bench/'
+    ) | sed 's/.*"target_directory":"\([^"]*\)".*/\1\/'"${profile/#dev/debug}"'\/mde-limiter-bench/'
 }
 
 limiter_instructions() {
@@ -389,10 +395,10 @@ download_part() {
     [ -d "$azurite/node_modules" ] || npm ci --prefix "$azurite" --ignore-scripts --no-audit --no-fund >"$work/npm.log"
     gcc -std=c99 -O2 -Wall -Wextra -Werror -I "$here/../include" -o "$work/download" "$here/download/download.c" \
         "-L$work" -lmde "-Wl,-rpath,$work"
-    printf '\n%s MiB to disk. Seconds and MiB: medians of 7 rounds; ratio of the wall times to curl alone, and to the last byte.\n\n' "${MIB:-1024}"
+    printf '\n%s MiB to disk. Seconds and MiB: medians of %s rounds; ratio of the wall times to curl alone, and to the last byte.\n\n' "${MIB:-1024}" "${ROUNDS:-7}"
     echo '| from | program | wall s | CPU s | peak MiB | wall ratio | to the last byte |'
     echo '|---|---|---|---|---|---|---|'
-    python3 "$here/download/measure.py" --rounds 7 --mib "${MIB:-1024}" --azurite \
+    python3 "$here/download/measure.py" --rounds "${ROUNDS:-7}" --mib "${MIB:-1024}" --azurite \
         "$work" "$work/download" "$azurite/blobs.mjs" "${TARGET:-$work/target}"
 }
 

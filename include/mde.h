@@ -1,4 +1,5 @@
-/*
+/**
+ * @file
  * mde.h: fetch investigation packages through Microsoft Defender for Endpoint.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
@@ -46,7 +47,9 @@
  * one), the tokens (clients that sign in alike share one, which goes with the last of them), the list of who
  * waits for which action, and the log callback. A host name that must be looked up is looked up on a
  * short-lived thread, because the system's resolver cannot be interrupted; there is at most one per client
- * and name, and it ends by itself. A thread that calls needs 128 KiB of stack.
+ * and name, and it ends by itself. A package of more than 8 MiB that arrives fast is hashed on a thread that ends
+ * before the call does, if the system has one to give. Neither takes signals that are meant for the program. A
+ * thread that calls needs 128 KiB of stack.
  *
  * Stopping. Every wait ends, wherever the call is: by mde_cancel_trigger(), by the deadline of the cancel
  * handle, by mde_client_shutdown(), and by the option timeout_ms, or wait_timeout_ms in the calls that last
@@ -114,27 +117,35 @@
 
 #include <stddef.h>
 #include <stdint.h>
-/* Windows programs that link the DLL may define MDE_DLL; nothing needs to. */
+/** Windows programs that link the DLL may define MDE_DLL; nothing needs to. */
 #if defined(_WIN32) && defined(MDE_DLL)
 #define MDE_API __declspec(dllimport)
 #else
 #define MDE_API
 #endif
 
+/** The version of this header; mde_version() is that of the library. */
 #define MDE_VERSION "0.1.0"
+/** A part of MDE_VERSION. */
 #define MDE_VERSION_MAJOR 0
+/** A part of MDE_VERSION. */
 #define MDE_VERSION_MINOR 1
+/** A part of MDE_VERSION. */
 #define MDE_VERSION_PATCH 0
-/* major * 1000000 + minor * 1000 + patch */
+/** major * 1000000 + minor * 1000 + patch */
 #define MDE_VERSION_NUMBER 1000
-/* Compare with mde_abi_version() when the library is loaded. */
+/** Compare with mde_abi_version() when the library is loaded. */
 #define MDE_ABI_VERSION 0
 
-/* Log levels of mde_log_set(). */
+/** Level of mde_log_set(): no lines. */
 #define MDE_LOG_OFF 0
+/** Level of mde_log_set(): something failed that the host should know about. */
 #define MDE_LOG_ERROR 1
+/** Level of mde_log_set(): something unusual that the library dealt with. */
 #define MDE_LOG_WARN 2
+/** Level of mde_log_set(): one line per operation. */
 #define MDE_LOG_INFO 3
+/** Level of mde_log_set(): one line per request. */
 #define MDE_LOG_DEBUG 4
 
 /* Status codes. New ones may be added; none ever changes. */
@@ -615,18 +626,18 @@ int32_t mde_get_package_uri(const mde_client *client,
  * Downloads the package of a finished collection, checks it, and only then gives it its name.
  *
  * `action_id`: the GUID of the collection. `path`: the file to make, in a folder that exists; or a folder, in
- * which the file is named <computer>_<action id>.zip. A file that exists is never replaced.
+ * which the file is named `<computer>_<action id>.zip`. A file that exists is never replaced.
  * `progress`: told how far it is, or NULL. On MDE_OK:
  * {"package":{"path":"…","bytes":7340032,"sha256":"…","action_id":"…","machine_id":"…","computer_name":"…",
  * "existing":false,"entries":31,…}}. `sha256` is that of the file; the other members are as from
  * mde_inspect_package, without `files`.
  *
- * On its way the package is <path>.part, which only its owner can read, with <path>.part.json beside it. Both stay
+ * On its way the package is `<path>.part`, which only its owner can read, with `<path>.part.json` beside it. Both stay
  * when the call ends early, whether by an error, its deadline, mde_cancel_trigger() or the end of the process: the
  * same call then fetches only what is missing, if the package is still the same one. Repeating a call that had
  * succeeded, or had been interrupted after the last step, gives the same answer with "existing":true as long as
  * the file is what it was. (A file is known by an attribute, user.mde.package; on a file system without attributes
- * <path>.part.json stays.) One call at a time works on a path; others get MDE_ERR_FILE.
+ * `<path>.part.json` stays.) One call at a time works on a path; others get MDE_ERR_FILE.
  *
  * MDE_ERR_NOT_READY and MDE_ERR_ACTION_…: as for mde_get_package_uri; no link is asked for. MDE_ERR_FILE: the
  * message names the path and the reason. MDE_ERR_DISK_FULL: make room and call again. MDE_ERR_INTEGRITY: what
@@ -654,7 +665,7 @@ int32_t mde_download_package(const mde_client *client,
  *
  * Wherever it was interrupted, by an error, its deadline, mde_cancel_trigger() or the end of the process, the same
  * call (the same device and path) carries on from there and starts no second collection: a note beside the file,
- * <path>.fetch.json (in a folder <machine_id>.fetch.json), says how far the call before had come. It is removed
+ * `<path>.fetch.json` (in a folder `<machine_id>.fetch.json`), says how far the call before had come. It is removed
  * at the end, and when the action itself has failed, timed out or been cancelled, or its package is gone, so that
  * the next call starts another one. One call at a time works on a note; others get MDE_ERR_FILE, retryable, and a
  * note that cannot be read is MDE_ERR_FILE too, since a collection may run that it tells of. Once the file is there, the same call gives the same answer again, with "existing":true; choose

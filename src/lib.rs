@@ -44,6 +44,7 @@ mod service;
 mod small_file;
 mod status;
 mod sync;
+mod threads;
 mod token;
 mod wait;
 

@@ -2,8 +2,8 @@
 # Sets up and runs the tests, from any directory.
 #
 #     tests/run.sh         everything
-#     tests/run.sh core    the quick part: without valgrind, sanitizers, static linking, models, Redis and the
-#                          demonstration
+#     tests/run.sh core    the quick part: without valgrind, sanitizers, static linking, models, Redis, .NET 8 and
+#                          the demonstration
 #
 # Needs Rust; installs missing Debian packages when run as root, and otherwise says which command does.
 set -euo pipefail
@@ -31,17 +31,36 @@ step() {
 # Each tool with the Debian package that has it.
 tools() {
     local missing=() pair
-    for pair in cc:gcc c++:g++ nm:binutils curl:curl kill:procps nginx:nginx-light node:nodejs npm:npm openssl:openssl \
-        python3:python3 script:bsdutils strace:strace tinyproxy:tinyproxy-bin unshare:util-linux zip:zip; do
+    for pair in abidiff:abigail-tools cc:gcc c++:g++ clang:clang clang++:clang nm:binutils cmake:cmake curl:curl doxygen:doxygen \
+        kill:procps mcs:mono-mcs mono:mono-runtime nginx:nginx-light node:nodejs npm:npm openssl:openssl \
+        pip3:python3-pip pkg-config:pkg-config python3:python3 script:bsdutils strace:strace tinyproxy:tinyproxy-bin \
+        unshare:util-linux zip:zip; do
         PATH=$PATH:/usr/sbin type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
     [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
+    # The class library that mcs compiles against.
+    [ -e /usr/lib/mono/4.5/System.Core.dll ] || missing+=(libmono-cil-dev)
     if [ "$mode" = full ]; then
+        /usr/bin/python3 -c 'import pip, setuptools' 2>/dev/null || missing+=(python3-pip python3-setuptools)
         command -v valgrind >/dev/null || missing+=(valgrind)
+        # The header for C++ with the other standard library, and for Windows.
+        [ -d /usr/include/c++/v1 ] || missing+=(libc++-dev libc++abi-dev)
+        command -v x86_64-w64-mingw32-g++ >/dev/null || missing+=(g++-mingw-w64-x86-64)
         [ -x /usr/sbin/squid ] || missing+=(squid)
         # valgrind needs the symbols of the dynamic loader.
         [ -d /usr/lib/debug ] || missing+=(libc6-dbg)
         command -v redis-server >/dev/null || missing+=(redis-server)
+        # Other targets: compilers, and what runs their programs.
+        for pair in /usr/bin/rustc:rustc-web /usr/bin/cargo:cargo-web \
+            /usr/bin/x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64 /usr/lib/wine/wine64:wine64 \
+            /usr/bin/llvm-dlltool:llvm /usr/bin/aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu \
+            /usr/aarch64-linux-gnu/include/stdlib.h:libc6-dev-arm64-cross /usr/bin/qemu-aarch64:qemu-user \
+            /usr/lib/rustlib/src/rust/library/std/Cargo.toml:rust-web-src; do
+            [ -e "${pair%%:*}" ] || missing+=("${pair##*:}")
+        done
+        # For the benches.
+        [ -e /usr/include/cjson/cJSON.h ] || missing+=(libcjson-dev)
+        printf '#include <curl/curl.h>\n' | cc -fsyntax-only -xc - 2>/dev/null || missing+=(libcurl4-openssl-dev)
     fi
     # What the archive of a release is made with, and used through.
     for pair in /usr/bin/rustc:rustc-web /usr/bin/cargo:cargo-web \
@@ -93,6 +112,53 @@ archive() {
     export MDE_ARCHIVE
 }
 
+# The last version that checks for Python 3.8.
+type_checker() {
+    local version=1.14.1 folder=$target/mypy
+    [ -d "$folder/mypy-$version.dist-info" ] && return
+    rm -rf "$folder"
+    /usr/bin/python3 -m pip install -q --disable-pip-version-check --target "$folder" "mypy==$version"
+}
+
+# The oldest compiler that is promised, as Debian has it. Not installed but unpacked: a newer one has the same name.
+msrv() {
+    local version=1.85.0+dfsg3-1~deb12u3 folder=$target/msrv package
+    local lib=$folder/usr/lib/x86_64-linux-gnu
+    if [ ! -e "$folder/$version" ]; then
+        rm -rf "$folder"
+        mkdir -p "$folder/packages"
+        (
+            cd "$folder/packages"
+            [ "$(id -u)" != 0 ] || apt-get update -q
+            apt-get download -q {rustc-web,cargo-web,libstd-rust-web-1.85,libstd-rust-web-dev}=$version \
+                libllvm19 libhttp-parser2.9 libpcre3 libssh2-1
+        ) || die "Debian's Rust 1.85 is not to be had; look with: apt-cache madison rustc-web, and choose another"
+        for package in "$folder"/packages/*.deb; do dpkg -x "$package" "$folder"; done
+        rm -r "$folder/packages"
+        touch "$folder/$version"
+    fi
+    LD_LIBRARY_PATH=$lib:$folder/lib/x86_64-linux-gnu RUSTC=$folder/usr/bin/rustc CARGO_TARGET_DIR=$folder/target \
+        CARGO_PROFILE_DEV_DEBUG=false \
+        "$folder/usr/bin/cargo" build -p mde --lib --locked
+}
+
+# The linker that knows what old systems have.
+zig() {
+    local version=0.17.1 folder=$target/zig
+    if [ ! -e "$folder/$version" ]; then
+        rm -rf "$folder"
+        python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder" "ziglang==$version"
+        touch "$folder/$version"
+    fi
+}
+
+# The library that a release has for old systems, and the programs in C with it.
+old_glibc() {
+    MDE_ZIG=$target/zig/ziglang/zig CARGO_TARGET_DIR=$target/old-glibc \
+        cargo rustc -p mde --release --lib --crate-type cdylib -- -C linker="$PWD/tests/abi/link_for_old_glibc.sh"
+    MDE_LIB_DIR=$target/old-glibc/release MDE_TEST_GLIBC=2.17 cargo test -p mde --test c_abi --test compatibility --test header
+}
+
 command -v cargo >/dev/null ||
     die 'cargo is missing; install Rust from https://rustup.rs and start a new shell'
 
@@ -108,15 +174,25 @@ step 'Release library' cargo rustc -p mde --release --lib --crate-type cdylib
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 export MDE_LIB_DIR=$target/release
 step 'Archive of the release' archive
+step 'Runtimes of .NET' tests/dotnet/runtimes.sh "$target/dotnet" "$mode"
 
 if [ "$mode" = core ]; then
     step 'Tests, without the slow ones in C' cargo test --workspace --no-fail-fast -- --skip full::
 else
+    step 'Type checker for Python' type_checker
     # Without credentials, so that it never starts a real collection.
     step 'The demonstration' env -u MDE_TENANT_ID -u MDE_CLIENT_ID -u MDE_CLIENT_SECRET -u MDE_MACHINE_ID \
         examples/demo.sh
     step 'cargo-c' cargo_c
+    # Each once; tests/targets.rs takes them from there.
+    step 'Library for Windows' ./package.sh x86_64-pc-windows-gnu
+    step 'Library for Arm' ./package.sh aarch64-unknown-linux-gnu
+    export MDE_LIB_DIR_WINDOWS=$target/package/build/x86_64-pc-windows-gnu/archive
+    export MDE_LIB_DIR_AARCH64=$target/package/build/aarch64-unknown-linux-gnu/archive
     step 'Tests' cargo test --workspace --no-fail-fast
+    step 'Rust 1.85' msrv
+    step 'Linker for old systems' zig
+    step 'The library for old systems' old_glibc
     # The unit tests with other locks below them, so these tests only.
     step 'Lints of the optional features' cargo clippy -p mde --all-targets --features shuttle,redis -- -D warnings
     step 'Lints of the optional features of the benches' \

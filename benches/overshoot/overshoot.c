@@ -38,8 +38,8 @@ static const struct phase phases[] = {
     {"sending, the peer does not read", PEER_DEAF, "http://127.0.0.1:%d", NULL, ENOUGH, 0, MDE_ERR_DEADLINE},
     {"waiting for the reply", PEER_SILENT, "http://127.0.0.1:%d", NULL, ENOUGH, 0, MDE_ERR_DEADLINE},
     {"body, a byte per 100 ms", PEER_DRIP, "http://127.0.0.1:%d", NULL, ENOUGH, 0, MDE_ERR_DEADLINE},
-    {"queue of the quota", PEER_ANSWER, "http://127.0.0.1:%d", NULL, "read=1/86400", 0, MDE_ERR_DEADLINE},
-    /* A pause that would last beyond the deadline is not begun. */
+    /* A wait that is known to last beyond the deadline is not begun, here and before a retry. */
+    {"queue of the quota", PEER_ANSWER, "http://127.0.0.1:%d", NULL, "read=1/200", 0, MDE_ERR_RATE_LIMITED},
     {"pause before a retry", PEER_UNAVAILABLE, "http://127.0.0.1:%d", NULL, ENOUGH, 0, MDE_ERR_SERVICE},
     {"token asked for by another thread", PEER_SILENT, "http://127.0.0.1:%d", NULL, ENOUGH, 1, MDE_ERR_DEADLINE},
 };

@@ -2,7 +2,7 @@
  * collect: asks Microsoft Defender for Endpoint to collect an investigation package from one device.
  *
  * A small but complete program around mde.h: settings, logging, cancelling with Ctrl-C, reading results
- * and errors without a JSON library. Plain C99 with POSIX threads and signals; what it shares with
+ * and errors without a JSON library. Plain C99 for POSIX and Windows; what it shares with
  * fetch.c, which goes on to the package itself, is in tool.c.
  *
  *     cc -std=c99 collect.c tool.c -lmde -pthread -o collect

@@ -4,7 +4,7 @@
  *
  * A small but complete program around mde_fetch_package(): progress on a terminal or in a log, Ctrl-C,
  * carrying on where an earlier run was interrupted, and the list of what has come, without a JSON
- * library. Plain C99 with POSIX threads and signals; what it shares with collect.c is in tool.c.
+ * library. Plain C99 for POSIX and Windows; what it shares with collect.c is in tool.c.
  *
  *     cc -std=c99 fetch.c tool.c -lmde -pthread -o fetch
  */
@@ -306,9 +306,8 @@ static int fetch(const struct settings *s, const mde_client *client) {
 }
 
 int main(int argc, char **argv) {
-    const char *out = getenv("MDE_OUT");
-    struct settings s = {.program = "fetch", .usage = USAGE};
-    s.out = out != NULL && out[0] != '\0' ? out : ".";
+    const char *out = from_environment("MDE_OUT");
+    struct settings s = {.program = "fetch", .usage = USAGE, .out = out != NULL ? out : "."};
     mde_client *client = NULL;
     int code = settings_read(&s, argc, argv);
     if (code < 0) {

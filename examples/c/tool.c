@@ -5,12 +5,94 @@
 
 #include "tool.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef _WIN32
+#include <windows.h>
+
+#include <shellapi.h>
+#else
+#include <pthread.h>
+#include <signal.h>
+#endif
+
 #define MAX_SECRET 4096
+
+/* ---- text that the system has for us ---------------------------------------------------------- */
+
+#ifdef _WIN32
+
+/*
+ * What a C program gets as `char` here is in a code page that lacks most names; the library speaks UTF-8. The results
+ * live as long as the program does.
+ */
+static char *to_utf8(const wchar_t *wide) {
+    int size = WideCharToMultiByte(CP_UTF8, 0, wide, -1, NULL, 0, NULL, NULL);
+    char *text = size > 0 ? malloc((size_t)size) : NULL;
+    if (text != NULL) {
+        WideCharToMultiByte(CP_UTF8, 0, wide, -1, text, size, NULL, NULL);
+    }
+    return text;
+}
+
+static wchar_t *to_wide(const char *text) {
+    int size = MultiByteToWideChar(CP_UTF8, 0, text, -1, NULL, 0);
+    wchar_t *wide = size > 0 ? malloc((size_t)size * sizeof *wide) : NULL;
+    if (wide != NULL) {
+        MultiByteToWideChar(CP_UTF8, 0, text, -1, wide, size);
+    }
+    return wide;
+}
+
+static char **arguments(int *argc, char **argv) {
+    wchar_t **wide = CommandLineToArgvW(GetCommandLineW(), argc);
+    char **all = wide != NULL ? malloc(sizeof *all * ((size_t)*argc + 1)) : NULL;
+    if (all == NULL) {
+        return argv;
+    }
+    for (int i = 0; i < *argc; i++) {
+        all[i] = to_utf8(wide[i]);
+        if (all[i] == NULL) {
+            return argv;
+        }
+    }
+    all[*argc] = NULL;
+    LocalFree(wide);
+    SetConsoleOutputCP(CP_UTF8);
+    return all;
+}
+
+static const char *variable(const char *name) {
+    wchar_t *wide = to_wide(name);
+    const wchar_t *value = wide != NULL ? _wgetenv(wide) : NULL;
+    free(wide);
+    return value != NULL ? to_utf8(value) : NULL;
+}
+
+static FILE *open_to_read(const char *path) {
+    wchar_t *wide = to_wide(path);
+    FILE *file = wide != NULL ? _wfopen(wide, L"r") : NULL;
+    free(wide);
+    return file;
+}
+
+#else
+
+static char **arguments(int *argc, char **argv) {
+    (void)argc;
+    return argv;
+}
+
+static const char *variable(const char *name) {
+    return getenv(name);
+}
+
+static FILE *open_to_read(const char *path) {
+    return fopen(path, "r");
+}
+
+#endif
 
 /* ---- the command line ------------------------------------------------------------------------- */
 
@@ -19,9 +101,8 @@ static int usage_error(const struct settings *s, const char *problem, const char
     return EXIT_USAGE;
 }
 
-/* Empty variables count as not set, as in most tools. */
-static const char *from_environment(const char *name) {
-    const char *value = getenv(name);
+const char *from_environment(const char *name) {
+    const char *value = variable(name);
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
@@ -117,6 +198,7 @@ int settings_read(struct settings *s, int argc, char **argv) {
     s->cloud = from_environment("MDE_CLOUD");
     s->machine = from_environment("MDE_MACHINE_ID");
     s->comment = from_environment("MDE_COMMENT");
+    argv = arguments(&argc, argv);
     int code = parse(s, argc, argv);
     if (code >= 0 || s->log == NULL) {
         return code;
@@ -173,7 +255,7 @@ static void wipe(char *buffer, size_t size) {
 /* The secret from a file: its first line. */
 static int set_secret_from_file(const struct settings *s, mde_options *options) {
     char secret[MAX_SECRET];
-    FILE *file = fopen(s->secret_file, "r");
+    FILE *file = open_to_read(s->secret_file);
     if (file == NULL) {
         return usage_error(s, "cannot open the file of --secret-file: ", s->secret_file);
     }
@@ -297,6 +379,30 @@ int report(const struct settings *s, const char *doing, int32_t status, const ch
 
 /* ---- Ctrl-C ----------------------------------------------------------------------------------- */
 
+#ifdef _WIN32
+
+static const mde_cancel *interrupted;
+
+/* The system calls this on a thread of its own, so it may trigger the handle at once. */
+static BOOL WINAPI trigger(DWORD event) {
+    if (event != CTRL_C_EVENT && event != CTRL_BREAK_EVENT) {
+        return FALSE;
+    }
+    mde_cancel_trigger(interrupted);
+    return TRUE;
+}
+
+int interrupts_start(const mde_cancel *cancel) {
+    interrupted = cancel;
+    return SetConsoleCtrlHandler(trigger, TRUE) ? 0 : -1;
+}
+
+void interrupts_stop(void) {
+    SetConsoleCtrlHandler(trigger, FALSE);
+}
+
+#else
+
 /*
  * mde_cancel_trigger() may not be called from a signal handler: it takes locks. So the signals are blocked
  * everywhere, and one thread waits for them and triggers the handle like any other thread could.
@@ -338,3 +444,5 @@ void interrupts_stop(void) {
     pthread_join(interrupts.thread, NULL);
     pthread_sigmask(SIG_SETMASK, &interrupts.mask_before, NULL);
 }
+
+#endif

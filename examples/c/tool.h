@@ -54,6 +54,9 @@ struct settings {
     "There is no option that takes the secret itself: other users of the machine can read command lines,\n" \
     "and shells keep them in files. A file with tight permissions is best, the environment second.\n"
 
+/* A variable in UTF-8. Empty ones count as not set, as in most tools. */
+const char *from_environment(const char *name);
+
 /* Reads the environment and the command line, and starts logging. Returns an exit code, or -1 to go on. */
 int settings_read(struct settings *s, int argc, char **argv);
 
@@ -82,7 +85,7 @@ int report(const struct settings *s, const char *doing, int32_t status, const ch
 
 /* ---- Ctrl-C ----------------------------------------------------------------------------------- */
 
-/* From here on SIGINT and SIGTERM trigger `cancel`. Before any other thread is started: all must inherit the
+/* From here on SIGINT and SIGTERM, on Windows Ctrl-C and Ctrl-Break, trigger `cancel`. Before any other thread is started: all must inherit the
  * signal mask. Returns 0, or -1 when the system refuses. */
 int interrupts_start(const mde_cancel *cancel);
 

@@ -6,6 +6,7 @@
 mod blob;
 mod check;
 mod claim;
+mod digest;
 mod notes;
 mod part;
 mod place;
@@ -145,7 +146,7 @@ impl Job<'_> {
             check::hash(file, length, &mut self.watch(reporter))
         })?;
         let contents = self.complete(&mut part, reporter)?;
-        let (bytes, sha256) = (part.length(), part.sha256());
+        let (bytes, sha256) = (part.length(), part.sha256()?);
         part.seal(&sha256)?;
         Ok(self.package(bytes, sha256, contents, false))
     }

@@ -2,20 +2,20 @@
 
 use std::fs::File;
 
-use ring::digest::{Context, SHA256};
+use ring::digest::Context;
 
+use super::digest::Digest;
 use super::file_error;
 use super::notes::{Notes, Receipt};
 use super::place::{Lock, Place};
 use super::system;
-use crate::archive::hex;
 use crate::{Error, Result, Stage, Status};
 
 pub(super) struct Part<'a> {
     place: &'a Place,
     lock: Lock<'a>,
     notes: Notes,
-    hash: Context,
+    hash: Digest,
     length: u64,
     /// It may be of pieces that do not belong together, or have ended too early.
     pieced: bool,
@@ -32,15 +32,14 @@ impl<'a> Part<'a> {
         let found = lock.file.metadata().map_err(|e| file_error("read", place.part(), &e))?.len();
         let notes = place.read_notes(action_id);
         let notes = notes.filter(|notes| notes.total.is_none_or(|total| found <= total));
-        let hash_of_nothing = Context::new(&SHA256);
         let mut part = match notes {
             Some(notes) if found > 0 => {
-                let hash = hash(&lock.file, found)?;
+                let hash = Digest::from(hash(&lock.file, found)?);
                 return Ok(Part { place, lock, notes, hash, length: found, pieced: true });
             }
             _ => {
                 let notes = Notes::of(action_id);
-                Part { place, lock, notes, hash: hash_of_nothing, length: found, pieced: false }
+                Part { place, lock, notes, hash: Digest::new(), length: found, pieced: false }
             }
         };
         part.restart()?;
@@ -77,14 +76,16 @@ impl<'a> Part<'a> {
             self.lock.file.set_len(0).map_err(|e| file_error("empty", self.place.part(), &e))?;
         }
         self.notes = Notes::of(&self.notes.action_id);
-        self.hash = Context::new(&SHA256);
+        self.hash = Digest::new();
         (self.length, self.pieced) = (0, false);
         Ok(())
     }
 
     /// Notes what is about to be fetched, before the first byte of it is written.
     pub(super) fn expect(&mut self, notes: Notes) -> Result<()> {
-        if let (Some(total), Some(room)) = (notes.total, system::room(&self.lock.file)) {
+        if let (Some(total), Some(room)) =
+            (notes.total, system::room(&self.lock.file, self.place.part()))
+        {
             let missing = total.saturating_sub(self.length);
             if missing > room {
                 let message = format!(
@@ -104,11 +105,13 @@ impl<'a> Part<'a> {
         Ok(())
     }
 
-    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<()> {
+    /// Adds the first `filled` bytes of a block, for which the caller may get another of the same size.
+    pub(super) fn append(&mut self, block: &mut Vec<u8>, filled: usize) -> Result<()> {
+        let bytes = block.get(..filled).unwrap_or_default();
         system::write_at(&self.lock.file, bytes, self.length)
             .map_err(|error| file_error("write", self.place.part(), &error))?;
-        self.hash.update(bytes);
-        self.length += bytes.len() as u64;
+        self.hash.update(block, filled);
+        self.length += filled as u64;
         Ok(())
     }
 
@@ -121,8 +124,8 @@ impl<'a> Part<'a> {
     }
 
     /// The hash of what is there.
-    pub(super) fn sha256(&self) -> String {
-        hex(self.hash.clone().finish().as_ref())
+    pub(super) fn sha256(&mut self) -> Result<String> {
+        self.hash.finish()
     }
 
     /// Puts the checked package in its place, for good: after this a crash takes nothing back.

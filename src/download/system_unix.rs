@@ -90,7 +90,7 @@ pub(super) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
 }
 
 /// How much the file system has left for us.
-pub(super) fn room(file: &File) -> Option<u64> {
+pub(super) fn room(file: &File, _: &Path) -> Option<u64> {
     let about = rustix::fs::fstatvfs(file).ok()?;
     about.f_bavail.checked_mul(about.f_frsize)
 }

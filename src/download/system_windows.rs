@@ -1,9 +1,11 @@
 //! What a download needs of a Windows file system.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::windows::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+
+pub(super) use crate::ffi::windows::{has_other_names, is_still_at, rename_new};
 
 /// Opens a link itself instead of what it leads to; then it is no file, and refused.
 const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
@@ -23,11 +25,6 @@ pub(super) fn open_final(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(FILE_FLAG_OPEN_REPARSE_POINT).open(path)
 }
 
-/// Not told by the standard library; whoever may make a second name may read the folder anyway.
-pub(super) fn has_other_names(_: &File) -> bool {
-    false
-}
-
 pub(super) fn try_lock(file: &File) -> io::Result<bool> {
     match fs4::FileExt::try_lock(file) {
         Ok(()) => Ok(true),
@@ -38,10 +35,6 @@ pub(super) fn try_lock(file: &File) -> io::Result<bool> {
 
 pub(super) fn unlock(file: &File) {
     let _ = fs4::FileExt::unlock(file);
-}
-
-pub(super) fn is_still_at(_: &File, path: &Path) -> bool {
-    path.exists()
 }
 
 pub(super) fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
@@ -59,14 +52,9 @@ pub(super) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn room(_: &File) -> Option<u64> {
-    None
-}
-
-/// Gives a file its final name, which nothing may have: a plain rename would replace what is there.
-pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    fs::hard_link(from, to)?;
-    fs::remove_file(from)
+/// How much the volume has left for us.
+pub(super) fn room(_: &File, path: &Path) -> Option<u64> {
+    crate::ffi::windows::room(path.parent()?)
 }
 
 pub(super) fn set_receipt(_: &File, _: &str) -> bool {

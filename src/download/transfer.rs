@@ -22,7 +22,7 @@ use crate::progress::{Event, Reporter};
 use crate::{Error, Result, Stage, Status};
 
 /// What is written at once. Large writes are cheap writes.
-const BLOCK: usize = 512 * 1024;
+const BLOCK: usize = 256 * 1024;
 /// What has arrived is written at least so often, and told.
 const PACE: Duration = Duration::from_millis(200);
 /// An attempt that brought less than this was as good as none.
@@ -296,8 +296,7 @@ impl Transfer<'_, '_, '_, '_> {
                 }
             };
             self.check_size(self.part.length().saturating_add(filled as u64))?;
-            let block = self.buffer.get(..filled).unwrap_or_default();
-            self.part.append(block).map_err(Ended::Final)?;
+            self.part.append(&mut self.buffer, filled).map_err(Ended::Final)?;
             filled = 0;
             told = Instant::now();
             self.tell_at_times(told).map_err(Ended::Final)?;

@@ -25,6 +25,8 @@ pub unsafe extern "C" fn mde_client_new(
         unsafe { ptr::place(out_client, "out_client") }?;
         // SAFETY: as above.
         let options = unsafe { ptr::handle(options, "options") }?;
+        #[cfg(windows)]
+        super::windows::pin();
         let client = mde_client(Client::new(&options.0)?);
         // SAFETY: as above; checked by `place`.
         unsafe { ptr::give(out_client, client) };

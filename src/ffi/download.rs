@@ -41,18 +41,18 @@ pub unsafe extern "C" fn mde_get_package_uri(
 /// Downloads the package of a finished collection, checks it, and only then gives it its name.
 ///
 /// `action_id`: the GUID of the collection. `path`: the file to make, in a folder that exists; or a folder, in
-/// which the file is named <computer>_<action id>.zip. A file that exists is never replaced.
+/// which the file is named `<computer>_<action id>.zip`. A file that exists is never replaced.
 /// `progress`: told how far it is, or NULL. On MDE_OK:
 /// {"package":{"path":"…","bytes":7340032,"sha256":"…","action_id":"…","machine_id":"…","computer_name":"…",
 /// "existing":false,"entries":31,…}}. `sha256` is that of the file; the other members are as from
 /// mde_inspect_package, without `files`.
 ///
-/// On its way the package is <path>.part, which only its owner can read, with <path>.part.json beside it. Both stay
+/// On its way the package is `<path>.part`, which only its owner can read, with `<path>.part.json` beside it. Both stay
 /// when the call ends early, whether by an error, its deadline, mde_cancel_trigger() or the end of the process: the
 /// same call then fetches only what is missing, if the package is still the same one. Repeating a call that had
 /// succeeded, or had been interrupted after the last step, gives the same answer with "existing":true as long as
 /// the file is what it was. (A file is known by an attribute, user.mde.package; on a file system without attributes
-/// <path>.part.json stays.) One call at a time works on a path; others get MDE_ERR_FILE.
+/// `<path>.part.json` stays.) One call at a time works on a path; others get MDE_ERR_FILE.
 ///
 /// MDE_ERR_NOT_READY and MDE_ERR_ACTION_…: as for mde_get_package_uri; no link is asked for. MDE_ERR_FILE: the
 /// message names the path and the reason. MDE_ERR_DISK_FULL: make room and call again. MDE_ERR_INTEGRITY: what

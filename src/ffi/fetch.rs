@@ -18,7 +18,7 @@ use crate::{Cancel, Client, OnProgress};
 ///
 /// Wherever it was interrupted, by an error, its deadline, mde_cancel_trigger() or the end of the process, the same
 /// call (the same device and path) carries on from there and starts no second collection: a note beside the file,
-/// <path>.fetch.json (in a folder <machine_id>.fetch.json), says how far the call before had come. It is removed
+/// `<path>.fetch.json` (in a folder `<machine_id>.fetch.json`), says how far the call before had come. It is removed
 /// at the end, and when the action itself has failed, timed out or been cancelled, or its package is gone, so that
 /// the next call starts another one. One call at a time works on a note; others get MDE_ERR_FILE, retryable, and a
 /// note that cannot be read is MDE_ERR_FILE too, since a collection may run that it tells of. Once the file is there, the same call gives the same answer again, with "existing":true; choose

@@ -91,11 +91,24 @@ mod page {
             unsafe { mmap_anonymous(ptr::null_mut(), SIZE, access, MapFlags::PRIVATE) }.ok()?;
         let page = page.cast::<AtomicU64>();
         // SAFETY: exactly the page that was just mapped.
-        if unsafe { madvise(page.cast(), SIZE, Advice::LinuxWipeOnFork) }.is_err() {
+        if unsafe { madvise(page.cast(), SIZE, Advice::LinuxWipeOnFork) }.is_err() || is_pretended()
+        {
             unmap(page);
             return None;
         }
         Some(page)
+    }
+
+    /// qemu's user mode says yes to all advice and follows none; a kernel refuses this one for shared pages.
+    fn is_pretended() -> bool {
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: as in `map`.
+        let page = unsafe { mmap_anonymous(ptr::null_mut(), SIZE, access, MapFlags::SHARED) };
+        let Ok(page) = page else { return true };
+        // SAFETY: exactly the page that was just mapped.
+        let accepted = unsafe { madvise(page, SIZE, Advice::LinuxWipeOnFork) }.is_ok();
+        unmap(page.cast());
+        accepted
     }
 
     fn unmap(page: *mut AtomicU64) {

@@ -18,7 +18,7 @@ use ureq::unversioned::transport::NextTimeout;
 
 use super::failure::{Failure, reason};
 use super::socket::wait_for;
-use crate::Status;
+use crate::{Status, threads};
 
 /// Tells the HTTP library nothing: the connector resolves, and only when it has to connect.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl Lookups {
         let lookup = Arc::new(Lookup::default());
         let (lookups, own, name) = (Arc::clone(self), Arc::clone(&lookup), name.to_owned());
         let key = name.clone();
-        std::thread::Builder::new().name("mde-resolve".to_owned()).spawn(move || {
+        threads::spawn("mde-resolve", move || {
             let found = (name.as_str(), 0).to_socket_addrs();
             let answer = found.map(|all| all.map(|a| a.ip()).collect()).map_err(|e| reason(&e));
             *own.answer.lock() = Some(answer);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SocketType, recv};
+use rustix::net::{AddressFamily, RecvFlags, recv};
 
 use super::agent::SecretLine;
 use super::failure::{Failure, reason};
@@ -181,10 +181,12 @@ impl Socket {
             Failure::new(Status::Connect, format!("cannot open a connection to {address}: {why}"))
         })?;
         let connected = wait_for(limit, |slice| {
-            if !poll_one(&stream, PollFlags::OUT, slice)? {
-                return Ok(None);
+            let ready = poll_one(&stream, PollFlags::OUT, slice)?;
+            match stream.take_error()? {
+                // Windows before 2004 does not tell of a connection that was refused, so it is asked each time.
+                None if !ready => Ok(None),
+                outcome => Ok(Some(outcome)),
             }
-            Ok(Some(stream.take_error()?))
         })?;
         match connected {
             None => Ok(None),
@@ -294,12 +296,12 @@ fn begin_connect(address: SocketAddr) -> io::Result<TcpStream> {
 #[cfg(all(unix, not(target_vendor = "apple")))]
 fn open(family: AddressFamily) -> io::Result<std::os::fd::OwnedFd> {
     let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
-    above_standard(rustix::net::socket_with(family, SocketType::STREAM, flags, None)?)
+    above_standard(rustix::net::socket_with(family, rustix::net::SocketType::STREAM, flags, None)?)
 }
 
 #[cfg(target_vendor = "apple")]
 fn open(family: AddressFamily) -> io::Result<std::os::fd::OwnedFd> {
-    let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
+    let socket = rustix::net::socket(family, rustix::net::SocketType::STREAM, None)?;
     rustix::io::ioctl_fioclex(&socket)?;
     rustix::io::ioctl_fionbio(&socket, true)?;
     rustix::net::sockopt::set_socket_nosigpipe(&socket, true)?;
@@ -313,7 +315,7 @@ fn open(family: AddressFamily) -> io::Result<std::os::windows::io::OwnedSocket> 
     STARTED.call_once(|| {
         let _ = rustix::net::wsa_startup();
     });
-    let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
+    let socket = crate::ffi::windows::tcp_socket(family.as_raw().into())?;
     rustix::io::ioctl_fionbio(&socket, true)?;
     Ok(socket)
 }

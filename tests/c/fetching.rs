@@ -10,14 +10,14 @@
 )]
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use mde_simulator::{Config, Outcome, PackageFault, QuotaMode};
 use serde_json::{Value, json};
 
-use crate::harness::{How, Scratch, run, run_with, start, tool};
-use crate::scenarios::{Example, has, interrupt};
+use crate::harness::{How, Scratch, run, start, targets, tool};
+use crate::scenarios::{Example, has, interrupted};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -49,9 +49,13 @@ impl Fetch {
         command
     }
 
+    /// All but what stays with a package where files have no attributes that could keep it.
     fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.folder.0).unwrap();
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let kept =
+            |name: &String| self.example.how != How::Wine || name != "case 4711.zip.part.json";
+        names.filter(kept).collect()
     }
 
     fn requests(&self, part: &str) -> usize {
@@ -119,9 +123,11 @@ pub fn succeeds(how: How) {
     let mut command = fetch.example.command();
     command.args(["--machine", &machine, "--option", "poll_interval_ms=100"]);
     let finished = run(command.current_dir(&folder.0)).expect(0);
-    has(&finished.stdout, "package      ./device-0004.contoso.example_");
+    let separator = if how == How::Wine { '\\' } else { '/' };
+    has(&finished.stdout, &format!("package      .{separator}device-0004.contoso.example_"));
     has(&finished.stdout, "device       macos\n");
-    let file = std::fs::read_dir(&folder.0).unwrap().next().unwrap().unwrap().path();
+    let mut files = std::fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().path());
+    let file = files.find(|path| path.extension().is_some_and(|it| it == "zip")).unwrap();
     has(&finished.stdout, &sha256sum(&file));
 }
 
@@ -165,7 +171,7 @@ pub fn fails_helpfully(how: How) {
     command.args(["--machine", &fetch.example.machine(0)]);
     let finished = run(command.env("MDE_OUT", "/nonexistent/package.zip")).expect(1);
     has(&finished.stderr, "fetch: fetching: file (100): ");
-    has(&finished.stderr, "/nonexistent");
+    has(&finished.stderr, "nonexistent");
 }
 
 /// Ctrl-C in the wait and in the download; the same command carries on each time.
@@ -179,7 +185,7 @@ pub fn carries_on(how: How) {
         b.download_rate = 1_000_000;
     });
     let stopped = |when: &dyn Fn() -> bool| {
-        let finished = run_with(&mut fetch.command(0), LIMIT, |pid| interrupt(pid, when)).expect(1);
+        let finished = interrupted(&mut fetch.command(0), how, LIMIT, when).expect(1);
         has(&finished.stderr, "fetch: fetching: cancelled (83): ");
         has(&finished.stderr, "fetch: the same command carries on from here\n");
         assert_eq!(finished.stdout, "");
@@ -210,6 +216,67 @@ pub fn carries_on(how: How) {
     let range = last.headers.iter().find(|(name, _)| name == "range").unwrap();
     let from: u64 = range.1.strip_prefix("bytes=").unwrap().trim_end_matches('-').parse().unwrap();
     assert!(from >= 500_000 && from <= have, "from {from} of {have}");
+}
+
+/// Killed without a word in the download, it carries on as after Ctrl-C.
+#[track_caller]
+pub fn carries_on_after_a_kill(how: How) {
+    let fetch = Fetch::new(how);
+    fetch.example.service.sim.set(|b| (b.package_bytes, b.download_rate) = (4_000_000, 1_000_000));
+    let part = fetch.folder.0.join("case 4711.zip.part");
+    let mut killed = fetch.command(0).stderr(Stdio::null()).spawn().unwrap();
+    let patience = Instant::now() + LIMIT;
+    while std::fs::metadata(&part).map_or(0, |it| it.len()) < 500_000 && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    fetch.example.service.sim.set(|b| b.download_rate = 0);
+    let finished = run(&mut fetch.command(0)).expect(0);
+    has(&finished.stdout, &sha256sum(&fetch.file()));
+    has(&finished.stderr, ", which was there already\n");
+    assert_eq!((fetch.names(), fetch.collections()), (vec!["case 4711.zip".to_owned()], 1));
+}
+
+/// Names in any script, and paths longer than the 260 characters that old programs for Windows have room for, in
+/// every place that takes a path.
+#[track_caller]
+pub fn takes_any_path(how: How) {
+    // Wine cannot use a `ca_file`.
+    let tls = how != How::Wine;
+    let config = Config { quota_mode: QuotaMode::Off, tls, ..Config::default() };
+    let example = Example::of("examples/c/fetch.c", how, config);
+    example.service.sim.set(|b| (b.pending_s, b.in_progress_s) = (0.1, 0.1));
+    let base = Scratch::new("Prüfung-证据");
+    let long = (0..4).fold(base.0.clone(), |path, n| path.join(format!("{n}-{}", "é".repeat(80))));
+    std::fs::create_dir_all(&long).unwrap();
+    assert!(long.to_str().unwrap().chars().count() > 300);
+    for (n, folder) in [&base.0, &long].into_iter().enumerate() {
+        let ca = folder.join("Wurzel-根.pem");
+        if let Some(pem) = example.service.sim.ca_pem() {
+            std::fs::write(&ca, pem).unwrap();
+        }
+        let file = folder.join("Fall 4711 – 证据.zip");
+        let fetch = || {
+            let mut command = example.command();
+            command.args(["--machine", &example.machine(n), "--option", "poll_interval_ms=100"]);
+            let places = [("quota_file", &folder.join("配额")), ("ca_file", &ca)];
+            for (name, path) in places.into_iter().filter(|(_, path)| tls || *path != &ca) {
+                command.arg("--option").arg(format!("{name}={}", targets::native(path, how)));
+            }
+            command.arg("--out").arg(targets::native(&file, how));
+            run(&mut command)
+        };
+        let first = fetch().expect(0);
+        has(&first.stdout, &format!("package      {}\n", targets::native(&file, how)));
+        has(&first.stdout, &sha256sum(&file));
+        // It knows its own file again.
+        has(&fetch().expect(0).stdout, "adopted      yes");
+        // And leaves that of somebody else alone.
+        std::fs::write(&file, "evidence").unwrap();
+        has(&fetch().expect(1).stderr, "exists, and a download replaces no file");
+        assert_eq!(std::fs::read(&file).unwrap(), b"evidence");
+    }
 }
 
 /// Wrong command lines. What it shares with the other example is tested there.

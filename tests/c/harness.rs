@@ -49,7 +49,16 @@ pub enum How {
     TestHooks,
     /// With nothing but an unpacked release archive.
     Installed(installing::Route),
+    /// For Windows, against `mde.dll`, under Wine.
+    Wine,
+    /// For 64-bit Arm, against its `libmde.so`, under qemu.
+    Aarch64,
+    /// The same, against its `libmde.a`.
+    Aarch64Static,
 }
+
+#[path = "targets.rs"]
+pub mod targets;
 
 /// Where cargo builds, wherever it was told to.
 pub fn target() -> &'static Path {
@@ -134,7 +143,11 @@ pub fn run_with(command: &mut Command, limit: Duration, meanwhile: impl FnOnce(u
         }
         std::thread::sleep(Duration::from_millis(5));
     };
-    let read = |path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+    let is_of_windows = command.get_program() == targets::WINE;
+    let read = |path| {
+        let text = String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+        if is_of_windows { text.replace("\r\n", "\n") } else { text }
+    };
     let (stdout, stderr) = (read(&out), read(&err));
     let Some(status) = status else {
         panic!(
@@ -251,7 +264,9 @@ pub fn compile(sources: &[&str], how: How) -> Program {
 #[track_caller]
 pub fn compile_with(sources: &[&str], how: How, included: &[(&str, &str)]) -> Program {
     let stem = Path::new(sources[0]).file_stem().unwrap();
-    let program = Program { folder: Scratch::new("c"), name: stem.to_str().unwrap().to_owned() };
+    let ending = if how == How::Wine { ".exe" } else { "" };
+    let name = format!("{}{ending}", stem.to_str().unwrap());
+    let program = Program { folder: Scratch::new("c"), name };
     for (name, content) in included {
         program.write(name, content);
     }
@@ -259,14 +274,18 @@ pub fn compile_with(sources: &[&str], how: How, included: &[(&str, &str)]) -> Pr
         installing::build(route, sources, &program.folder, &program.path());
         return program;
     }
-    let mut cc = tool("cc", "gcc libc6-dev");
+    let target = targets::of(how);
+    let mut cc =
+        target.map_or_else(|| tool("cc", "gcc libc6-dev"), |it| tool(it.compiler, it.packages));
     cc.current_dir(ROOT).args(STRICT).args(["-g", "-O1"]);
     cc.args(["-I", "include", "-I", "tests/c", "-I"]);
     cc.arg(&program.folder.0).args(sources);
     if how == How::Sanitized {
         cc.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
     }
-    if how == How::Static {
+    if let Some(target) = target {
+        targets::link(&mut cc, target, how, &program.folder.0);
+    } else if how == How::Static {
         let (library, needed) = static_library();
         cc.arg(library).arg("-pthread").args(needed);
     } else {
@@ -299,6 +318,12 @@ pub fn start(program: &Program, how: How) -> Command {
             }
             valgrind.arg(program.path());
             valgrind
+        }
+        How::Wine => targets::under_wine(&[&program.path()]),
+        How::Aarch64 | How::Aarch64Static => {
+            let mut qemu = tool("qemu-aarch64", "qemu-user");
+            qemu.args(["-L", "/usr/aarch64-linux-gnu"]).arg(program.path());
+            qemu
         }
         _ => Command::new(program.path()),
     };

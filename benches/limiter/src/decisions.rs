@@ -6,9 +6,8 @@ use std::time::Duration;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use mde::bench_hooks::{Caller, Limiter, hold};
 
-use crate::measure::{Cost, cost, median, spread};
+use crate::measure::{Cost, cost, median, rounds, spread};
 
-const ROUNDS: usize = 9;
 const DECISIONS: u32 = 400_000;
 
 /// Of each thread at least: more than the system lets one thread run before the next one's turn.
@@ -20,8 +19,9 @@ const LIMITS: &str = "collect=200/60,1600/3600";
 
 pub fn print() {
     println!(
-        "\nOne decision in memory, with room. Median of {ROUNDS} rounds of {DECISIONS} decisions or more, ours and governor in \
-         turn; ratios with smallest and largest.\n"
+        "\nOne decision in memory, with room. Median of {} rounds of {DECISIONS} decisions or more, ours and governor in \
+         turn; ratios with smallest and largest.\n",
+        rounds(9)
     );
     println!(
         "| stamps in the log | threads | limiter | wall ns | CPU ns | allocations | wall ratio | CPU ratio |\n\
@@ -36,13 +36,13 @@ pub fn print() {
 
 fn rows(stamps: u32, threads: u32) {
     let each = (DECISIONS / threads).max(EACH);
-    let mut rounds = Vec::new();
-    for round in 0..ROUNDS {
+    let mut all = Vec::new();
+    for round in 0..rounds(9) {
         let limiter = with_stamps(stamps);
         let buckets = Buckets::with_room();
         let ours = || cost(threads, each, || decider(limiter.caller(None)));
         let theirs = || cost(threads, each, || || buckets.decide());
-        rounds.push(match round % 2 {
+        all.push(match round % 2 {
             0 => (ours(), theirs()),
             _ => {
                 let theirs = theirs();
@@ -53,7 +53,7 @@ fn rows(stamps: u32, threads: u32) {
         let (used, _) = limiter.standing();
         assert!(used.abs_diff(stamps as usize) <= threads as usize, "{used} stamps");
     }
-    let ratios = |of: fn(&Cost) -> f64| spread(rounds.iter().map(|(a, b)| of(a) / of(b)));
+    let ratios = |of: fn(&Cost) -> f64| spread(all.iter().map(|(a, b)| of(a) / of(b)));
     let row = |name: &str, costs: Vec<Cost>, ratios: [String; 2]| {
         println!(
             "| {stamps} | {threads} | {name} | {:.0} | {:.0} | {} | {} | {} |",
@@ -64,7 +64,7 @@ fn rows(stamps: u32, threads: u32) {
             ratios[1]
         );
     };
-    let (ours, theirs) = rounds.iter().copied().unzip();
+    let (ours, theirs) = all.iter().copied().unzip();
     row("ours", ours, [ratios(|cost| cost.wall_ns), ratios(|cost| cost.cpu_ns)]);
     row("governor", theirs, ["1".to_owned(), "1".to_owned()]);
 }

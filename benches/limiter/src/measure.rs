@@ -9,6 +9,11 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::allocations;
 
+/// As many rounds as `ROUNDS` says, or as is usual.
+pub fn rounds(usual: usize) -> usize {
+    std::env::var("ROUNDS").map_or(usual, |rounds| rounds.parse().expect("ROUNDS is a number"))
+}
+
 /// Per decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {

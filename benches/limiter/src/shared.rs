@@ -4,11 +4,10 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::measure::{cpu_time, median};
+use crate::measure::{cpu_time, median, rounds};
 use crate::place::{limiter, new_file};
 use crate::workers;
 
-const ROUNDS: usize = 5;
 const LASTING: Duration = Duration::from_secs(1);
 
 /// A table for the documented 1,500 calls, and windows so short that it never fills up.
@@ -20,7 +19,8 @@ const LEASE: Duration = Duration::from_millis(1_200);
 
 pub fn print(folder: &str, server: Option<&str>) {
     println!(
-        "\nDecisions through the file, with room. Median of {ROUNDS} rounds of {} s.\n",
+        "\nDecisions through the file, with room. Median of {} rounds of {} s.\n",
+        rounds(5),
         LASTING.as_secs()
     );
     println!(
@@ -51,18 +51,18 @@ pub const CROWDS: [(u32, u32); 3] = [(1, 1), (1, 8), (4, 2)];
 
 /// Decisions per second of all together, and microseconds of processor time for one.
 pub fn speed(place: &str, limits: &str, processes: u32, threads: u32) -> (f64, f64) {
-    let mut rounds = Vec::new();
-    for _ in 0..ROUNDS {
+    let mut all = Vec::new();
+    for _ in 0..rounds(5) {
         let words = ["shared-worker", place, limits, &threads.to_string()];
         let mut sum = (0.0, 0.0);
         for output in workers::run(processes, &words) {
             let numbers: Vec<f64> = output.split_whitespace().map(|n| n.parse().unwrap()).collect();
             sum = (sum.0 + numbers[0], sum.1 + numbers[1]);
         }
-        rounds.push(sum);
+        all.push(sum);
     }
-    let rate = median(rounds.iter().map(|(decisions, _)| decisions / LASTING.as_secs_f64()));
-    (rate, median(rounds.iter().map(|(decisions, cpu)| cpu / decisions)))
+    let rate = median(all.iter().map(|(decisions, _)| decisions / LASTING.as_secs_f64()));
+    (rate, median(all.iter().map(|(decisions, cpu)| cpu / decisions)))
 }
 
 /// Leaves a stamp in every slot. They are over when this returns, but a table is read whole either way.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::boot;
 use super::layout::{self, CAREFUL_AT, Careful, Entry, Gate, HEAD, Head};
-use super::system::{Rights, is_still_at, keep_rights, open, read_at, rights, write_at};
+use super::system::{Rights, is_still_at, keep_rights, open, read_at, replace, rights, write_at};
 use super::transaction::{
     Locked, Pause, Result, Transaction, Trouble, failed, write_entry, write_gate,
 };
@@ -44,7 +44,7 @@ impl Store {
         for _ in 0..4 {
             let file = Locked::open(&self.path, pause)?;
             let metadata = file.metadata().map_err(failed("read"))?;
-            if !is_still_at(&metadata, &self.path) {
+            if !is_still_at(&file, &metadata, &self.path) {
                 continue;
             }
             self.rights_lost.take_if(|(_, then)| *then != rights(&metadata));
@@ -74,7 +74,7 @@ impl Store {
         if length == 0 {
             let head = Head { slots: slots.clone(), identity: self.identity };
             let new = self.make_beside(|new| fill(new, &head, &session, Entry::FREE))?;
-            std::fs::rename(new, &self.path).map_err(failed("replaced"))?;
+            replace(&file, &new, &self.path).map_err(failed("replaced"))?;
             return Ok(None);
         }
         let intact = Head::read(&bytes).filter(|head| is_intact(head, &bytes, length));
@@ -114,10 +114,15 @@ impl Store {
             write_at(file, &careful.to_bytes(), CAREFUL_AT).map_err(failed("filled"))
         })?;
         // Under both names for a moment: at no time is there no file at all.
-        if std::fs::hard_link(&self.path, &aside).is_err() {
+        let linked = std::fs::hard_link(&self.path, &aside).is_ok();
+        if !linked || std::fs::rename(&new, &self.path).is_err() {
+            // Some file systems know no second names, and some of Windows' replace no file that is open.
+            if linked {
+                let _ = std::fs::remove_file(&aside);
+            }
             std::fs::rename(&self.path, &aside).map_err(failed("replaced"))?;
+            std::fs::rename(new, &self.path).map_err(failed("replaced"))?;
         }
-        std::fs::rename(new, &self.path).map_err(failed("replaced"))?;
         self.set_aside = Some(aside);
         Ok(())
     }
@@ -144,7 +149,7 @@ impl Store {
             }
             Ok(())
         })?;
-        std::fs::rename(new, &self.path).map_err(failed("replaced"))
+        replace(&old.file, &new, &self.path).map_err(failed("replaced"))
     }
 
     /// Makes a file that is to take the place of another, with the same rights.

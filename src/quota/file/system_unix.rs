@@ -29,9 +29,14 @@ pub(super) fn unlock(file: &File) {
 }
 
 /// Whether others who open the path get the file that is open.
-pub(super) fn is_still_at(open: &Metadata, path: &Path) -> bool {
+pub(super) fn is_still_at(_: &File, open: &Metadata, path: &Path) -> bool {
     let id = |meta: &Metadata| (meta.dev(), meta.ino());
     std::fs::metadata(path).is_ok_and(|there| id(&there) == id(open))
+}
+
+/// Puts a new file in the place of the one that is open.
+pub(super) fn replace(_: &File, new: &Path, path: &Path) -> io::Result<()> {
+    std::fs::rename(new, path)
 }
 
 /// Who may use a file: user, group, mode.

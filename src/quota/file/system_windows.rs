@@ -21,9 +21,22 @@ pub(super) fn unlock(file: &File) {
     let _ = fs4::FileExt::unlock(file);
 }
 
-/// A file that is open cannot be taken away here.
-pub(super) fn is_still_at(_: &Metadata, path: &Path) -> bool {
-    path.exists()
+/// Whether others who open the path get the file that is open.
+pub(super) fn is_still_at(open: &File, _: &Metadata, path: &Path) -> bool {
+    crate::ffi::windows::is_still_at(open, path)
+}
+
+/// Puts a new file in the place of the one that is open. Only NTFS does so, since Windows 10. On other file systems the
+/// open file gets the content of the new one: a crash in the middle leaves a file that counts as damaged.
+pub(super) fn replace(open: &File, new: &Path, path: &Path) -> io::Result<()> {
+    if std::fs::rename(new, path).is_ok() {
+        return Ok(());
+    }
+    let bytes = std::fs::read(new)?;
+    write_at(open, &bytes, 0)?;
+    open.set_len(bytes.len() as u64)?;
+    open.sync_all()?;
+    std::fs::remove_file(new)
 }
 
 /// Not to be told from a file's metadata.

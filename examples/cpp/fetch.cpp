@@ -1,0 +1,302 @@
+/*
+ * fetch: gets an investigation package of one device through Microsoft Defender for Endpoint, from the
+ * request to a checked file.
+ *
+ * A small but complete program around mde.hpp, in ISO C++17, the same on Linux and Windows: settings,
+ * progress, Ctrl-C, errors that tell a script whether to come back, and the list of what has come.
+ *
+ *     c++ -std=c++17 fetch.cpp -lmde -pthread -o fetch
+ */
+#include <mde.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <iomanip>
+#include <iostream>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace {
+
+constexpr const char *usage =
+    "usage: fetch --machine ID --comment TEXT [--out PATH] [--option NAME=VALUE]... [--log LEVEL] [--json]\n"
+    "\n"
+    "Collects an investigation package from a device through Microsoft Defender for Endpoint, downloads\n"
+    "and checks it, and prints where it is and what is in it. A collection that runs already is used.\n"
+    "\n"
+    "  --machine ID           the device id\n"
+    "  --comment TEXT         why, for the audit trail of the tenant\n"
+    "  --out PATH             the file to make, or a folder to make it in; the current folder if not given\n"
+    "  --option NAME=VALUE    an option of the library (docs/options.md), for example cloud=eu; may be repeated\n"
+    "  --log LEVEL            error, warn, info or debug: write log lines to stderr\n"
+    "  --json                 print the library's JSON document instead, on failure as well\n"
+    "\n"
+    "MDE_TENANT_ID, MDE_CLIENT_ID and MDE_CLIENT_SECRET in the environment say who asks.\n"
+    "\n"
+    "Ctrl-C cancels the call. The same command carries on from there, now or tomorrow.\n"
+    "\n"
+    "Exit codes: 0 the package is there; 1 it failed or was cancelled; 2 the command line is wrong;\n"
+    "3 it failed, but may succeed when tried again later.\n";
+
+enum exit_code { done = 0, failed = 1, wrong_usage = 2, later = 3 };
+
+struct usage_error : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+/* Text from elsewhere goes to a terminal, where control characters could rewrite what it shows. */
+std::string safe(std::string text) {
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const auto byte = static_cast<unsigned char>(text[at]);
+        /* From U+0080 to U+009F they are two bytes. */
+        const bool second = at > 0 && text[at - 1] == '\xc2' && byte >= 0x80 && byte <= 0x9f;
+        if (byte < 0x20 || byte == 0x7f || second) {
+            text[second ? at - 1 : at] = ' ';
+            text[at] = ' ';
+        }
+    }
+    return text;
+}
+
+/* ---- settings --------------------------------------------------------------------------------- */
+
+struct settings {
+    std::map<std::string, std::string> given = {{"--out", "."}, {"--machine", ""}, {"--comment", ""}, {"--log", "off"}};
+    std::vector<std::pair<std::string, std::string>> options;
+    bool json = false;
+    bool help = false;
+};
+
+/* Secrets on a command line can be read by other users of the machine, and shells keep them in files. */
+std::pair<std::string, std::string> name_and_value(const std::string &pair) {
+    const auto equals = pair.find('=');
+    if (equals == std::string::npos) {
+        throw usage_error("--option wants NAME=VALUE, not " + pair);
+    }
+    const std::string name = pair.substr(0, equals);
+    if (name == "client_secret" || name == "access_token" || name == "certificate_password") {
+        throw usage_error("secrets do not belong on a command line: " + name);
+    }
+    return {name, pair.substr(equals + 1)};
+}
+
+settings read(int argc, char **argv) {
+    settings s;
+    for (const auto &[variable, option] : {std::pair("MDE_TENANT_ID", "tenant_id"), std::pair("MDE_CLIENT_ID", "client_id"),
+                                           std::pair("MDE_CLIENT_SECRET", "client_secret")}) {
+        if (const char *value = std::getenv(variable); value != nullptr && *value != '\0') {
+            s.options.emplace_back(option, value);
+        }
+    }
+    const std::vector<std::string> words(argv + 1, argv + argc);
+    for (auto word = words.begin(); word != words.end(); ++word) {
+        if (*word == "--help" || *word == "--json") {
+            (*word == "--json" ? s.json : s.help) = true;
+            continue;
+        }
+        const std::string argument = *word;
+        if (argument != "--option" && s.given.count(argument) == 0) {
+            throw usage_error("unknown argument: " + argument);
+        }
+        if (++word == words.end()) {
+            throw usage_error("a value must follow " + argument);
+        }
+        if (argument == "--option") {
+            s.options.push_back(name_and_value(*word));
+        } else {
+            s.given[argument] = *word;
+        }
+    }
+    if (!s.help && (s.given["--machine"].empty() || s.given["--comment"].empty())) {
+        throw usage_error("--machine and --comment are needed");
+    }
+    return s;
+}
+
+void start_log(const std::string &wanted) {
+    static const char *const names[] = {"off", "error", "warn", "info", "debug"};
+    for (std::int32_t level = MDE_LOG_OFF; level <= MDE_LOG_DEBUG; ++level) {
+        if (wanted == names[level]) {
+            mde::set_log(mde::log_level(level), [](mde::log_level of, std::string_view line) {
+                std::cerr << std::string(names[static_cast<int>(of)]) + ' ' + std::string(line) + '\n';
+            }).value();
+            return;
+        }
+    }
+    throw usage_error("--log wants error, warn, info or debug, not " + wanted);
+}
+
+/* Every refused option throws, with a message that says what is accepted. */
+mde::client connect(const settings &s) {
+    mde::options options;
+    for (const auto &[name, value] : s.options) {
+        options.set(name, value).value();
+    }
+    return mde::client(options);
+}
+
+/* ---- Ctrl-C ----------------------------------------------------------------------------------- */
+
+std::atomic<bool> interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may touch no other");
+
+/* The first one cancels, the second ends the program. */
+extern "C" void on_signal(int number) {
+    interrupted = true;
+    std::signal(number, SIG_DFL);
+}
+
+/* While it lives, Ctrl-C triggers the cancellation. That takes locks, so no signal handler may do it: the
+ * handler leaves word, and a thread looks for it. */
+class interrupts {
+public:
+    explicit interrupts(const mde::cancellation &cancel) : watcher_([this, &cancel] {
+        while (!over_) {
+            if (interrupted) {
+                cancel.trigger();
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        }
+    }) {
+        std::signal(SIGINT, on_signal);
+        std::signal(SIGTERM, on_signal);
+    }
+    interrupts(const interrupts &) = delete;
+    interrupts &operator=(const interrupts &) = delete;
+    ~interrupts() {
+        std::signal(SIGINT, SIG_DFL);
+        std::signal(SIGTERM, SIG_DFL);
+        over_ = true;
+        watcher_.join();
+    }
+
+private:
+    std::atomic<bool> over_{false};
+    std::thread watcher_;
+};
+
+/* ---- progress --------------------------------------------------------------------------------- */
+
+/* A line when something is new, and a sign of life now and then. */
+class display {
+public:
+    void operator()(const mde::progress_event &event) {
+        const std::string stage = event.stage();
+        const std::string state = stage + event.action_status().value_or("");
+        const auto now = std::chrono::steady_clock::now();
+        const bool whole = event.bytes() > 0 && event.total() == event.bytes();
+        if (state == state_ && now - shown_ < std::chrono::seconds(5) && !whole) {
+            return;
+        }
+        state_ = state;
+        shown_ = now;
+        if (stage == "collect") {
+            std::cerr << "collecting   action " << safe(event.action_id().value_or("?"))
+                      << (event.json().get<bool>("/adopted") == true ? ", which was there already\n" : ", started now\n");
+        } else if (stage == "wait") {
+            std::cerr << "waiting      " << safe(event.action_status().value_or("not to be seen yet")) << " after "
+                      << std::chrono::duration_cast<std::chrono::seconds>(event.elapsed()).count() << " s\n";
+        } else if (stage == "download" || stage == "verify") {
+            std::cerr << (stage == "verify" ? "checking     " : "downloading  ") << event.bytes() << " of "
+                      << (event.total() ? std::to_string(*event.total()) : "?") << " bytes\n";
+        }
+        /* A stage of a later version is passed over. */
+    }
+
+private:
+    std::string state_;
+    std::chrono::steady_clock::time_point shown_;
+};
+
+/* ---- the job ---------------------------------------------------------------------------------- */
+
+void print(std::string_view label, const mde::document &json, std::string_view pointer) {
+    if (const auto value = json.get(pointer)) {
+        std::cout << std::left << std::setw(13) << label << safe(*value) << '\n';
+    }
+}
+
+void print_package(const mde::document &fetched) {
+    print("package", fetched, "/package/path");
+    print("bytes", fetched, "/package/bytes");
+    print("sha256", fetched, "/package/sha256");
+    print("computer", fetched, "/package/computer_name");
+    print("device", fetched, "/package/device");
+    print("action", fetched, "/action/id");
+    print("adopted", fetched, "/adopted");
+    for (const mde::document &missing : fetched.elements("/package/missing")) {
+        print("missing", missing, "");
+    }
+    const auto inspected = mde::inspect_package(fetched.get("/package/path").value()).value();
+    print("entries", inspected, "/package/entries");
+    for (const mde::document &file : inspected.elements("/package/files")) {
+        std::cout << std::right << std::setw(12) << file.get<std::uint64_t>("/bytes").value_or(0) << ' '
+                  << safe(file.get("/name").value_or("?")) << '\n';
+    }
+}
+
+exit_code report(const mde::error &error) {
+    std::cerr << "fetch: " << safe(error.what()) << '\n';
+    if (const auto request = error.request_id()) {
+        std::cerr << "  request id " << safe(*request) << '\n';
+    }
+    if (const auto wait = error.retry_after()) {
+        std::cerr << "  retry after " << wait->count() << " ms\n";
+    }
+    const bool passing = error.status() == mde::status::cancelled || error.retryable();
+    if (passing && (error.action_id() || error.outcome_unknown())) {
+        std::cerr << "fetch: the same command carries on from here\n";
+    }
+    return error.retryable() ? later : failed;
+}
+
+exit_code fetch(const settings &s, const mde::client &client) {
+    const mde::cancellation cancel;
+    const interrupts watched(cancel);
+    const auto fetched = client.fetch_package(s.given.at("--machine"), s.given.at("--comment"), s.given.at("--out"),
+                                              display(), cancel);
+    /* With --json, stdout has the document of a failure too: it is for programs. */
+    if (s.json) {
+        std::cout << (fetched ? *fetched : fetched.error().json()).text() << '\n';
+    } else if (fetched) {
+        print_package(*fetched);
+    }
+    if (!fetched) {
+        return report(fetched.error());
+    }
+    if (!std::cout.flush()) {
+        std::cerr << "fetch: the package is there, but stdout cannot be written\n";
+        return failed;
+    }
+    return done;
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+    try {
+        const settings s = read(argc, argv);
+        if (s.help) {
+            std::cout << usage;
+            return done;
+        }
+        start_log(s.given.at("--log"));
+        return fetch(s, connect(s));
+    } catch (const usage_error &wrong) {
+        std::cerr << "fetch: " << wrong.what() << " (see fetch --help)\n";
+        return wrong_usage;
+    } catch (const mde::error &error) {
+        report(error);
+        return error.status() == mde::status::config ? wrong_usage : failed;
+    } catch (const std::exception &error) {
+        std::cerr << "fetch: " << error.what() << '\n';
+        return failed;
+    }
+}

@@ -1,0 +1,37 @@
+using System;
+using System.Threading;
+using Mde.Native;
+
+namespace Mde
+{
+    /// <summary>Reads single values out of documents, with the library's own reader.</summary>
+    public static class MdeJson
+    {
+        /// <summary>
+        /// The text of a string, the JSON text of anything else, or null where there is nothing or the JSON null.
+        /// </summary>
+        /// <param name="json">A document.</param>
+        /// <param name="pointer">Where to look (RFC 6901), for example "/action/id".</param>
+        /// <exception cref="MdeException">InvalidArgument: one of them is not what it should be.</exception>
+        public static string Get(string json, string pointer)
+        {
+            var document = Utf8.Bytes(json, nameof(json));
+            var where = Utf8.Bytes(pointer, nameof(pointer));
+            MdeLibrary.Load();
+            StringHandle value = null;
+            try
+            {
+                var status = NativeMethods.mde_json_get(document, where, out value);
+                if (status == (int)MdeStatus.Ok || status == (int)MdeStatus.NotFound)
+                {
+                    return value.Text();
+                }
+                throw Operation.Failure(status, null, CancellationToken.None);
+            }
+            finally
+            {
+                value?.Dispose();
+            }
+        }
+    }
+}

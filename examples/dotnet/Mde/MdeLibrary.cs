@@ -1,0 +1,81 @@
+using System;
+using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Threading;
+using Mde.Native;
+
+namespace Mde
+{
+    /// <summary>The native library itself, and what needs no client.</summary>
+    public static partial class MdeLibrary
+    {
+        /// <summary>The ABI that this binding is written for: MDE_ABI_VERSION of <c>mde.h</c>.</summary>
+        public const int AbiVersion = 0;
+
+        private static volatile bool loaded;
+
+        /// <summary>The version of the native library, for example "0.1.0".</summary>
+        public static string Version
+        {
+            get
+            {
+                Load();
+                return Utf8.Read(NativeMethods.mde_version());
+            }
+        }
+
+        /// <summary>The library's name of a status, for example "rate_limited"; "unknown" for what is none.</summary>
+        /// <param name="status">The status.</param>
+        public static string StatusName(MdeStatus status)
+        {
+            Load();
+            return Utf8.Read(NativeMethods.mde_status_name((int)status));
+        }
+
+        /// <summary>
+        /// Loads the native library, which everything else does by itself, and checks that it fits this binding.
+        /// </summary>
+        /// <exception cref="DllNotFoundException">There is no native library where the runtime looks.</exception>
+        /// <exception cref="NotSupportedException">It has another ABI.</exception>
+        public static void Load()
+        {
+            if (loaded)
+            {
+                return;
+            }
+            PrepareLoading();
+            var found = NativeMethods.mde_abi_version();
+            if (found != AbiVersion)
+            {
+                throw new NotSupportedException(string.Format(
+                    CultureInfo.InvariantCulture,
+                    "The native library mde has the ABI version {0}; this binding needs {1}. Install the library that it came with.",
+                    found, AbiVersion));
+            }
+            loaded = true;
+        }
+
+        /// <summary>Checks a package on disk and lists what is in it. Nothing is sent and nothing written.</summary>
+        /// <param name="path">A regular file.</param>
+        /// <exception cref="MdeException">Integrity: it is damaged, or made to do harm. File: it cannot be read.</exception>
+        public static PackageResult InspectPackage(string path)
+        {
+            var file = Utf8.Bytes(path, nameof(path));
+            Load();
+            return Operation.Run<PackageResult>(
+                null, CancellationToken.None,
+                (CancelHandle cancel, NativeMethods.ProgressFunction progress, out StringHandle json) =>
+                    NativeMethods.mde_inspect_package(file, out json));
+        }
+
+        // Newer runtimes can be told where else to look.
+        static partial void PrepareLoading();
+
+        internal static T NotNull<T>(T handle) where T : SafeHandle
+        {
+            return handle.IsInvalid
+                ? throw new InvalidOperationException("The native library could not make a handle.")
+                : handle;
+        }
+    }
+}

@@ -1,0 +1,79 @@
+using System;
+using Mde.Native;
+
+namespace Mde
+{
+    /// <summary>How much is logged.</summary>
+    public enum MdeLogLevel
+    {
+        /// <summary>Nothing.</summary>
+        Off = 0,
+
+        /// <summary>What went wrong.</summary>
+        Error = 1,
+
+        /// <summary>And what may go wrong.</summary>
+        Warn = 2,
+
+        /// <summary>And what was done.</summary>
+        Info = 3,
+
+        /// <summary>And every request.</summary>
+        Debug = 4,
+    }
+
+    /// <summary>The library's log lines, for the whole process. There are no secrets in them.</summary>
+    public static class MdeLog
+    {
+        private static readonly object Gate = new object();
+
+        // Kept for as long as the program lives: native code may be inside of it when another receiver is set.
+        private static readonly NativeMethods.LogFunction OnLine = Line;
+        private static volatile Action<MdeLogLevel, string> receiver;
+
+        /// <summary>
+        /// Sends lines up to a level to a receiver, which may be called from several threads at once. What it throws
+        /// is dropped: a log must not fail a collection.
+        /// </summary>
+        /// <param name="level">The level.</param>
+        /// <param name="receiver">The receiver, or null for none.</param>
+        /// <exception cref="InvalidOperationException">It is a receiver that calls this.</exception>
+        public static void Set(MdeLogLevel level, Action<MdeLogLevel, string> receiver)
+        {
+            MdeLibrary.Load();
+            if (inLine)
+            {
+                throw new InvalidOperationException("A receiver of log lines must not set another one.");
+            }
+            lock (Gate)
+            {
+                MdeLog.receiver = receiver;
+                var status = NativeMethods.mde_log_set(receiver == null ? null : OnLine, IntPtr.Zero, (int)level);
+                if (status != (int)MdeStatus.Ok)
+                {
+                    throw Operation.Failure(status, null, default(System.Threading.CancellationToken));
+                }
+            }
+        }
+
+        [ThreadStatic]
+        private static bool inLine;
+
+        private static void Line(IntPtr userData, int level, IntPtr message)
+        {
+            try
+            {
+                inLine = true;
+                receiver?.Invoke((MdeLogLevel)level, Utf8.Read(message));
+            }
+            catch (Exception)
+            {
+                // No exception may pass through native code, and there is no caller to tell.
+            }
+            finally
+            {
+                inLine = false;
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+using System;
+using System.Globalization;
+using System.Threading;
+using Mde.Native;
+
+namespace Mde
+{
+    /// <summary>
+    /// Settings for clients, by the names of <c>docs/options.md</c>: <c>new MdeOptions { ["tenant_id"] = … }</c>.
+    /// A client copies them; change or dispose them as you like afterwards.
+    /// </summary>
+    public sealed class MdeOptions : IDisposable
+    {
+        // The native options are for one thread at a time.
+        private readonly object gate = new object();
+        private readonly OptionsHandle handle;
+
+        /// <summary>Every option at its default.</summary>
+        public MdeOptions()
+        {
+            MdeLibrary.Load();
+            handle = MdeLibrary.NotNull(NativeMethods.mde_options_new());
+        }
+
+        /// <summary>Sets one option, as <see cref="Set(string, string)"/> does.</summary>
+        /// <param name="name">Its name.</param>
+        public string this[string name]
+        {
+            set { Set(name, value); }
+        }
+
+        /// <summary>Sets one option. It is checked at once; a refused value changes nothing.</summary>
+        /// <param name="name">Its name.</param>
+        /// <param name="value">Its value.</param>
+        /// <returns>These options.</returns>
+        /// <exception cref="MdeException">Config: the name is unknown, or the value not accepted.</exception>
+        public MdeOptions Set(string name, string value)
+        {
+            var key = Utf8.Bytes(name, nameof(name));
+            var bytes = Utf8.Bytes(value, nameof(value));
+            try
+            {
+                lock (gate)
+                {
+                    Operation.Check(NativeMethods.mde_options_set(Handle, key, bytes, out var json), json);
+                }
+            }
+            finally
+            {
+                // It may be a secret. Of a string in managed memory nothing more can be done.
+                Array.Clear(bytes, 0, bytes.Length);
+            }
+            return this;
+        }
+
+        /// <summary>Sets an option that is a number.</summary>
+        /// <param name="name">Its name.</param>
+        /// <param name="value">Its value.</param>
+        /// <returns>These options.</returns>
+        public MdeOptions Set(string name, long value)
+        {
+            return Set(name, value.ToString(CultureInfo.InvariantCulture));
+        }
+
+        /// <summary>Sets an option whose name ends in <c>_ms</c>.</summary>
+        /// <param name="name">Its name.</param>
+        /// <param name="value">Its value.</param>
+        /// <returns>These options.</returns>
+        public MdeOptions Set(string name, TimeSpan value)
+        {
+            return Set(name, (long)value.TotalMilliseconds);
+        }
+
+        /// <summary>Sets many options from a JSON object: all of them or, on error, none.</summary>
+        /// <param name="json">For example <c>{"cloud":"eu","timeout_ms":60000}</c>.</param>
+        /// <returns>These options.</returns>
+        /// <exception cref="MdeException">Config: a name is unknown, or a value not accepted.</exception>
+        public MdeOptions SetJson(string json)
+        {
+            var bytes = Utf8.Bytes(json, nameof(json));
+            try
+            {
+                lock (gate)
+                {
+                    Operation.Check(NativeMethods.mde_options_set_json(Handle, bytes, out var document), document);
+                }
+            }
+            finally
+            {
+                Array.Clear(bytes, 0, bytes.Length);
+            }
+            return this;
+        }
+
+        /// <summary>
+        /// Lets the program get the access tokens. The provider is called on the thread of the call that needs one, by
+        /// one thread at a time per client, with the scope and that call's cancellation token. What it throws ends
+        /// that call and comes out of it. It is kept until these options and all clients made from them are disposed.
+        /// </summary>
+        /// <param name="provider">Gets a token.</param>
+        /// <returns>These options.</returns>
+        public MdeOptions SetTokenProvider(Func<string, CancellationToken, MdeAccessToken> provider)
+        {
+            var tokens = new TokenSource(provider ?? throw new ArgumentNullException(nameof(provider)));
+            lock (gate)
+            {
+                int status;
+                try
+                {
+                    status = NativeMethods.mde_options_set_token_provider(Handle, Frame.OnToken, tokens.Address);
+                }
+                catch
+                {
+                    tokens.Release();
+                    throw;
+                }
+                if (status != (int)MdeStatus.Ok)
+                {
+                    tokens.Release();
+                    throw Operation.Failure(status, null, CancellationToken.None);
+                }
+                handle.Tokens?.Release();
+                handle.Tokens = tokens;
+            }
+            return this;
+        }
+
+        /// <summary>Frees the options and wipes the secrets in them.</summary>
+        public void Dispose()
+        {
+            lock (gate)
+            {
+                handle.Dispose();
+            }
+        }
+
+        internal ClientHandle NewClient()
+        {
+            lock (gate)
+            {
+                ClientHandle client = null;
+                try
+                {
+                    Operation.Check(NativeMethods.mde_client_new(Handle, out client, out var json), json);
+                }
+                catch
+                {
+                    client?.Dispose();
+                    throw;
+                }
+                handle.Tokens?.Retain();
+                client.Tokens = handle.Tokens;
+                return client;
+            }
+        }
+
+        private OptionsHandle Handle => handle.IsClosed ? throw new ObjectDisposedException(nameof(MdeOptions)) : handle;
+    }
+}

@@ -1,0 +1,75 @@
+using System;
+using Microsoft.Win32.SafeHandles;
+
+namespace Mde.Native
+{
+    /// <summary>A string that the library gave out.</summary>
+    internal sealed class StringHandle : SafeHandleZeroOrMinusOneIsInvalid
+    {
+        public StringHandle() : base(true)
+        {
+        }
+
+        /// <summary>The text, or null where the library gave out none.</summary>
+        internal string Text()
+        {
+            return IsInvalid ? null : Utf8.Read(handle);
+        }
+
+        protected override bool ReleaseHandle()
+        {
+            NativeMethods.mde_string_free(handle);
+            return true;
+        }
+    }
+
+    internal sealed class OptionsHandle : SafeHandleZeroOrMinusOneIsInvalid
+    {
+        public OptionsHandle() : base(true)
+        {
+        }
+
+        /// <summary>What the token callback of these options needs; the handle has one reference to it.</summary>
+        internal TokenSource Tokens { get; set; }
+
+        protected override bool ReleaseHandle()
+        {
+            NativeMethods.mde_options_free(handle);
+            Tokens?.Release();
+            return true;
+        }
+    }
+
+    internal sealed class ClientHandle : SafeHandleZeroOrMinusOneIsInvalid
+    {
+        public ClientHandle() : base(true)
+        {
+        }
+
+        /// <summary>The same as of the options that the client was made from.</summary>
+        internal TokenSource Tokens { get; set; }
+
+        protected override bool ReleaseHandle()
+        {
+            NativeMethods.mde_client_free(handle);
+            Tokens?.Release();
+            return true;
+        }
+    }
+
+    internal sealed class CancelHandle : SafeHandleZeroOrMinusOneIsInvalid
+    {
+        /// <summary>No handle: nothing can cancel the call.</summary>
+        internal static readonly CancelHandle None = new CancelHandle();
+
+        public CancelHandle() : base(true)
+        {
+        }
+
+        protected override bool ReleaseHandle()
+        {
+            NativeMethods.mde_cancel_free(handle);
+            return true;
+        }
+    }
+}

@@ -1,0 +1,177 @@
+"""Investigation packages of Microsoft Defender for Endpoint, through the library libmde.
+
+    import mde
+
+    with mde.Client(tenant_id="…", client_id="…", client_secret="…") as client:
+        fetched = client.fetch_package("49e96a8dd67ac4f1ce9952ccedcde711f0ce28e9", "case 4711", "4711.zip")
+        print(fetched["package"]["sha256"])
+
+docs/python.md is the guide, mde.h the reference of what each function does, needs and spends.
+"""
+
+import ctypes
+from typing import Any, Optional
+
+from ._call import Call
+from ._cancel import Cancel
+from ._client import Client, Option, Progress, TokenProvider, finish
+from ._documents import (
+    Action,
+    ActionDocument,
+    ActionsDocument,
+    Check,
+    Collected,
+    Downloaded,
+    Ended,
+    ErrorMembers,
+    Failure,
+    Fetched,
+    File,
+    Inspected,
+    InspectedPackage,
+    Machine,
+    MachinesDocument,
+    Package,
+    PackageDocument,
+    ProgressEvent,
+    Quota,
+    QuotaLog,
+    QuotasDocument,
+    UriDocument,
+)
+from ._errors import (
+    ActionEndedError,
+    AlreadyRunningError,
+    CancelledError,
+    ClosedError,
+    ConfigError,
+    DeadlineError,
+    DiskFullError,
+    FileError,
+    ForkedError,
+    IntegrityError,
+    InternalError,
+    LimitError,
+    LocalError,
+    MdeError,
+    NetworkError,
+    NotFoundError,
+    NotReadyError,
+    OutcomeUnknownError,
+    RateLimitedError,
+    ServiceError,
+    SignInError,
+    UsageError,
+    error,
+)
+from ._library import LibraryNotFoundError, library, load, take_string
+from ._log import log_to
+from ._status import Status
+from ._text import Path, Seconds, encode, encode_path
+
+__version__ = "0.1.0"
+
+
+def version() -> str:
+    """The version of the native library."""
+    text: bytes = library().mde_version()
+    return text.decode("ascii")
+
+
+def abi_version() -> int:
+    """The ABI of the native library."""
+    number: int = library().mde_abi_version()
+    return number
+
+
+def status_name(status: int) -> str:
+    """The name of a status, as the native library knows it; "unknown" where it does not."""
+    text: bytes = library().mde_status_name(status)
+    return text.decode("ascii")
+
+
+def json_get(document: str, pointer: str) -> Optional[str]:
+    """Reads one value out of a JSON text by a JSON pointer (RFC 6901), as the native library does it."""
+    out = ctypes.c_void_p()
+    encoded = encode("document", document), encode("pointer", pointer)
+    status = library().mde_json_get(*encoded, ctypes.byref(out))
+    value = take_string(out)
+    if status != Status.OK:
+        raise error(status)
+    return None if value is None else value.decode("utf-8")
+
+
+def inspect_package(path: Path) -> Inspected:
+    """Checks a package on disk without unpacking it, and lists what is in it. Ctrl-C does not wait for its end."""
+    encoded = encode_path("path", path)
+
+    def inspect() -> Any:
+        out = ctypes.c_void_p()
+        return finish(library().mde_inspect_package(encoded, ctypes.byref(out)), out)
+
+    inspected: Inspected = Call[Any]().run(inspect)
+    return inspected
+
+
+__all__ = [
+    "Action",
+    "ActionDocument",
+    "ActionEndedError",
+    "ActionsDocument",
+    "AlreadyRunningError",
+    "Cancel",
+    "CancelledError",
+    "Check",
+    "Client",
+    "ClosedError",
+    "Collected",
+    "ConfigError",
+    "DeadlineError",
+    "DiskFullError",
+    "Downloaded",
+    "Ended",
+    "ErrorMembers",
+    "Failure",
+    "Fetched",
+    "File",
+    "FileError",
+    "ForkedError",
+    "Inspected",
+    "InspectedPackage",
+    "IntegrityError",
+    "InternalError",
+    "LibraryNotFoundError",
+    "LimitError",
+    "LocalError",
+    "Machine",
+    "MachinesDocument",
+    "MdeError",
+    "NetworkError",
+    "NotFoundError",
+    "NotReadyError",
+    "Option",
+    "OutcomeUnknownError",
+    "Package",
+    "PackageDocument",
+    "Path",
+    "Progress",
+    "ProgressEvent",
+    "Quota",
+    "QuotaLog",
+    "QuotasDocument",
+    "RateLimitedError",
+    "Seconds",
+    "ServiceError",
+    "SignInError",
+    "Status",
+    "TokenProvider",
+    "UriDocument",
+    "UsageError",
+    "abi_version",
+    "inspect_package",
+    "json_get",
+    "load",
+    "log_to",
+    "status_name",
+    "version",
+]

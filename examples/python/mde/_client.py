@@ -1,0 +1,394 @@
+"""One identity against one service, and what it can do."""
+
+import ctypes
+import json
+import os
+import threading
+import warnings
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Callable, List, Mapping, Optional, Tuple, Type, Union
+
+from . import _documents as documents
+from ._call import Call, current, waits_for
+from ._cancel import Cancel
+from ._errors import error, error_saying
+from ._fork import Forkable
+from ._library import PROGRESS_FN, TOKEN_FN, library, take_string
+from ._status import Status
+from ._text import Path, Seconds, encode, encode_path, milliseconds
+
+Progress = Callable[[documents.ProgressEvent], object]
+"""Is told how far a call is, in the thread that made it. To stop the call it raises."""
+
+TokenProvider = Callable[[str], Union[str, Tuple[str, Seconds]]]
+"""Gets an access token for a scope: the token, or the token and how long it is valid from now on."""
+
+Option = Union[str, int, float, bool, timedelta, "os.PathLike[str]"]
+"""What an option may be set to."""
+
+DURATIONS = ("connect_timeout", "idle_timeout", "timeout", "wait_timeout", "poll_interval")
+"""Options that are also there as seconds or a timedelta: `timeout=30` is `timeout_ms=30000`."""
+
+
+def finish(status: int, out: ctypes.c_void_p) -> Any:
+    """The document of a call that has ended, freed; or the error that it tells of."""
+    text = take_string(out)
+    document = json.loads(text) if text is not None else None
+    if status != Status.OK:
+        raise error(status, document)
+    return document
+
+
+def _on_progress(_user_data: Optional[int], event: bytes) -> int:
+    call = current()
+    try:
+        progress = call.progress
+        if progress is None:
+            return 0
+        told = json.loads(event)
+        return 0 if call.ask(lambda: progress(told))[0] else 1
+    except BaseException as failure:
+        call.fail(failure)
+        return 1
+
+
+# One for all calls: the call it belongs to is that of the thread.
+_ON_PROGRESS = PROGRESS_FN(_on_progress)
+_NO_PROGRESS = PROGRESS_FN()
+
+
+def _token_callback(provider: TokenProvider) -> Any:
+    def on_token(_user_data: Optional[int], scope: bytes, sink: Optional[int]) -> int:
+        call = current()
+        try:
+            went_well, answer = call.ask(lambda: provider(scope.decode("utf-8")))
+            if not went_well:
+                return 1
+            # Not in the provider's turn: the sink is gone when this returns.
+            token, seconds = (answer, 0) if isinstance(answer, str) else answer
+            valid = milliseconds("the token's validity", seconds) // 1000
+            status = library().mde_token_set(sink, encode("the token", token), valid)
+            if status != Status.OK:
+                raise error_saying(
+                    Status(status),
+                    "the token provider's token is empty, longer than 32 KiB, or has blanks, line breaks or other "
+                    "characters that are not visible ASCII",
+                )
+            return 0
+        except BaseException as failure:
+            call.fail(failure)
+            return 1
+
+    return TOKEN_FN(on_token)
+
+
+def _option(name: str, value: Option) -> Tuple[str, str]:
+    """An option as the library takes it."""
+    if name in DURATIONS:
+        if isinstance(value, (int, float, timedelta)):
+            return name + "_ms", str(milliseconds(name, value))
+        raise TypeError("%s must be a number of seconds or a timedelta" % name)
+    if isinstance(value, timedelta):
+        return name, str(milliseconds(name, value))
+    if isinstance(value, bool):
+        return name, "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        return name, str(value)
+    text = os.fspath(value)
+    if not isinstance(text, str):
+        raise TypeError("%s must be a str, not %s" % (name, type(text).__name__))
+    return name, text
+
+
+class Client(Forkable):
+    """One identity against one service. Many threads may use it at once.
+
+    Options go by their names in docs/options.md: ``Client(tenant_id=…, client_id=…, client_secret=…)``. Those that end
+    in ``_ms`` may be given without that, as seconds or a timedelta: ``Client(…, wait_timeout=timedelta(hours=2))``. A
+    mapping of options may come first. Close it, or use it in a ``with`` statement.
+
+    All calls block. ``timeout`` (seconds or a timedelta) and ``cancel`` end a call early; so does Ctrl-C. A failure is
+    an MdeError. Results are the documents that docs/json.md describes.
+    """
+
+    def __init__(
+        self,
+        options: Optional[Mapping[str, Option]] = None,
+        *,
+        token_provider: Optional[TokenProvider] = None,
+        **settings: Option,
+    ) -> None:
+        self._start()
+        both = dict(options or {})
+        both.update(settings)
+
+        def fill(native: int) -> None:
+            for name, value in both.items():
+                name, text = _option(name, value)
+                out = ctypes.c_void_p()
+                encoded = encode("the name of an option", name), encode(name, text)
+                finish(library().mde_options_set(native, *encoded, ctypes.byref(out)), out)
+
+        self._make(fill, token_provider)
+
+    @classmethod
+    def from_json(cls, text: str, *, token_provider: Optional[TokenProvider] = None) -> "Client":
+        """A client from options in JSON, as they stand in a configuration file: ``{"tenant_id": "…", …}``."""
+        made = cls.__new__(cls)
+        made._start()
+        encoded = encode("text", text)
+
+        def fill(native: int) -> None:
+            out = ctypes.c_void_p()
+            finish(library().mde_options_set_json(native, encoded, ctypes.byref(out)), out)
+
+        made._make(fill, token_provider)
+        return made
+
+    def _start(self) -> None:
+        self._pointer: Optional[int] = None
+        self._users = 0
+        self._closing = False
+        # A signal handler may close the client while its own thread is in here.
+        self._changed = threading.Condition(threading.RLock())
+        self._callback: Any = None
+        super().__init__()
+
+    def _make(self, fill: Callable[[int], None], provider: Optional[TokenProvider]) -> None:
+        options = library().mde_options_new()
+        try:
+            fill(options)
+            if provider is not None:
+                # Kept as long as the client, which may call it at any time.
+                self._callback = _token_callback(provider)
+                status = library().mde_options_set_token_provider(options, self._callback, None)
+                if status != Status.OK:
+                    raise error(status)
+            client, out = ctypes.c_void_p(), ctypes.c_void_p()
+            finish(library().mde_client_new(options, ctypes.byref(client), ctypes.byref(out)), out)
+            self._pointer = client.value
+        finally:
+            library().mde_options_free(options)
+
+    # The life of the native client: it is freed by close(), or by the last call that leaves it after that.
+
+    def close(self) -> None:
+        """Ends the calls that run, with ClosedError, waits for them, and frees the client. Again, it does nothing."""
+        if waits_for(self):
+            raise RuntimeError("a callback cannot close the client of its own call; let it raise instead")
+        with self._changed:
+            pointer = self._pointer
+            if pointer is None:
+                return
+            self._closing = True
+            self._users += 1
+        try:
+            if self._users > 1:
+                # It waits for nobody: the waiting is done where a signal can end it.
+                library().mde_client_shutdown(pointer, 0)
+        finally:
+            self._leave()
+        with self._changed:
+            while self._pointer is not None:
+                self._changed.wait(1)
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._closing
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # No call runs: it would hold a reference.
+        if getattr(self, "_pointer", None) is not None and not self._closing:
+            warnings.warn("unclosed %r" % self, ResourceWarning, source=self)
+            pointer, self._pointer = self._pointer, None
+            library().mde_client_free(pointer)
+
+    def __repr__(self) -> str:
+        return "<mde.Client at %#x%s>" % (id(self), ", closed" if self._closing else "")
+
+    def _after_fork(self) -> None:
+        # The threads that were inside are the parent's.
+        self._changed = threading.Condition(threading.RLock())
+        self._users = 0
+
+    def _enter(self) -> int:
+        with self._changed:
+            if self._pointer is None or self._closing:
+                raise error_saying(Status.CLOSED, "the client is closed; make a new one")
+            self._users += 1
+            return self._pointer
+
+    def _leave(self) -> None:
+        pointer = None
+        with self._changed:
+            self._users = max(0, self._users - 1)
+            if self._closing and self._users == 0:
+                pointer, self._pointer = self._pointer, None
+                self._changed.notify_all()
+        if pointer is not None:
+            library().mde_client_free(pointer)
+
+    def _perform(
+        self,
+        function: str,
+        arguments: List[Any],
+        timeout: Optional[Seconds],
+        cancel: Optional[Cancel],
+        progress: Optional[Progress] = None,
+    ) -> Any:
+        native = getattr(library(), function)
+
+        def perform(stop: Optional[int]) -> Any:
+            client = self._enter()
+            try:
+                out = ctypes.c_void_p()
+                return finish(native(client, *arguments, stop, ctypes.byref(out)), out)
+            finally:
+                self._leave()
+
+        return Call[Any](self, progress).stoppable(perform, cancel, timeout)
+
+    # The operations, in the order of a package's life. mde.h says what each of them does, needs and spends.
+
+    def fetch_package(
+        self,
+        machine_id: str,
+        comment: str,
+        path: Path,
+        *,
+        progress: Optional[Progress] = None,
+        timeout: Optional[Seconds] = None,
+        cancel: Optional[Cancel] = None,
+    ) -> documents.Fetched:
+        """Collects a package, waits for it, downloads and checks it. Interrupted, the same call carries on."""
+        arguments = [encode("machine_id", machine_id), encode("comment", comment), encode_path("path", path)]
+        arguments += _telling(progress)
+        fetched: documents.Fetched = self._perform("mde_fetch_package", arguments, timeout, cancel, progress)
+        return fetched
+
+    def find_machines(
+        self, query: str, *, timeout: Optional[Seconds] = None, cancel: Optional[Cancel] = None
+    ) -> documents.MachinesDocument:
+        """Finds devices by device id, Entra device id, DNS name or IP address."""
+        found: documents.MachinesDocument = self._perform(
+            "mde_find_machines", [encode("query", query)], timeout, cancel
+        )
+        return found
+
+    def collect_package(
+        self,
+        machine_id: str,
+        comment: str,
+        *,
+        timeout: Optional[Seconds] = None,
+        cancel: Optional[Cancel] = None,
+    ) -> documents.Collected:
+        """Asks for a package, and returns as soon as the service has agreed."""
+        arguments = [encode("machine_id", machine_id), encode("comment", comment)]
+        collected: documents.Collected = self._perform("mde_collect_package", arguments, timeout, cancel)
+        return collected
+
+    def wait_action(
+        self,
+        action_id: str,
+        *,
+        progress: Optional[Progress] = None,
+        timeout: Optional[Seconds] = None,
+        cancel: Optional[Cancel] = None,
+    ) -> documents.ActionDocument:
+        """Waits until a machine action has ended. If it did not succeed, that is an ActionEndedError."""
+        arguments = [encode("action_id", action_id)] + _telling(progress)
+        ended: documents.ActionDocument = self._perform("mde_wait_action", arguments, timeout, cancel, progress)
+        return ended
+
+    def get_action(
+        self, action_id: str, *, timeout: Optional[Seconds] = None, cancel: Optional[Cancel] = None
+    ) -> documents.ActionDocument:
+        """Reads one machine action."""
+        seen: documents.ActionDocument = self._perform(
+            "mde_get_action", [encode("action_id", action_id)], timeout, cancel
+        )
+        return seen
+
+    def list_actions(
+        self,
+        odata_filter: str = "",
+        *,
+        timeout: Optional[Seconds] = None,
+        cancel: Optional[Cancel] = None,
+    ) -> documents.ActionsDocument:
+        """Lists machine actions, newest first."""
+        listed: documents.ActionsDocument = self._perform(
+            "mde_list_actions", [encode("odata_filter", odata_filter)], timeout, cancel
+        )
+        return listed
+
+    def cancel_action(
+        self,
+        action_id: str,
+        comment: str,
+        *,
+        timeout: Optional[Seconds] = None,
+        cancel: Optional[Cancel] = None,
+    ) -> documents.Ended:
+        """Cancels a machine action, and waits until it has ended."""
+        arguments = [encode("action_id", action_id), encode("comment", comment)]
+        ended: documents.Ended = self._perform("mde_cancel_action", arguments, timeout, cancel)
+        return ended
+
+    def download_package(
+        self,
+        action_id: str,
+        path: Path,
+        *,
+        progress: Optional[Progress] = None,
+        timeout: Optional[Seconds] = None,
+        cancel: Optional[Cancel] = None,
+    ) -> documents.PackageDocument:
+        """Downloads the package of a finished collection, and checks it before it gets its name."""
+        arguments = [encode("action_id", action_id), encode_path("path", path)] + _telling(progress)
+        downloaded: documents.PackageDocument = self._perform(
+            "mde_download_package", arguments, timeout, cancel, progress
+        )
+        return downloaded
+
+    def get_package_uri(
+        self, action_id: str, *, timeout: Optional[Seconds] = None, cancel: Optional[Cancel] = None
+    ) -> documents.UriDocument:
+        """Gets the link to a package, good for a minute. It is a secret."""
+        link: documents.UriDocument = self._perform(
+            "mde_get_package_uri", [encode("action_id", action_id)], timeout, cancel
+        )
+        return link
+
+    def quota_status(self) -> documents.QuotasDocument:
+        """How much of each quota is used, and when the next call could go out."""
+
+        def ask() -> Any:
+            client = self._enter()
+            try:
+                out = ctypes.c_void_p()
+                return finish(library().mde_quota_status(client, ctypes.byref(out)), out)
+            finally:
+                self._leave()
+
+        status: documents.QuotasDocument = Call[Any](self).run(ask)
+        return status
+
+
+def _telling(progress: Optional[Progress]) -> List[Any]:
+    """The callback and its user data."""
+    return [_NO_PROGRESS if progress is None else _ON_PROGRESS, None]

@@ -1,0 +1,213 @@
+"""The documents that calls give out, as docs/json.md describes them.
+
+Members may be added by later versions. At run time all of these are plain dicts.
+"""
+
+from typing import Any, Dict, List, TypedDict
+
+Action = Dict[str, Any]
+"""A machine action exactly as the service sent it. Only ``id`` is certain."""
+
+Machine = Dict[str, Any]
+"""A device record exactly as the service sent it. Only ``id`` is certain."""
+
+
+class Collected(TypedDict):
+    """From ``collect_package``."""
+
+    action: Action
+    adopted: bool
+
+
+class ActionDocument(TypedDict):
+    """From ``get_action`` and ``wait_action``."""
+
+    action: Action
+
+
+class ActionsDocument(TypedDict):
+    """From ``list_actions``, newest first."""
+
+    actions: List[Action]
+
+
+class Ended(TypedDict):
+    """From ``cancel_action``."""
+
+    action: Action
+    cancelled: bool
+
+
+class Check(TypedDict):
+    """What may keep a device from answering."""
+
+    id: str
+    problems: List[str]
+
+
+class MachinesDocument(TypedDict):
+    """From ``find_machines``; ``checks`` has the same order as ``machines``."""
+
+    machines: List[Machine]
+    checks: List[Check]
+    more: bool
+
+
+class UriDocument(TypedDict):
+    """From ``get_package_uri``. The link is a secret: whoever has it can fetch the package."""
+
+    uri: str
+
+
+class _Package(TypedDict):
+    path: str
+    bytes: int
+    sha256: str
+    entries: int
+    bytes_uncompressed: int
+    missing: List[str]
+    bytes_unlisted: int
+    same_but_for_case: int
+
+
+class Package(_Package, total=False):
+    """A checked package on disk. ``device`` is absent where it does not look like one."""
+
+    device: str
+
+
+class _Downloaded(Package):
+    action_id: str
+    existing: bool
+
+
+class Downloaded(_Downloaded, total=False):
+    """A package that was downloaded."""
+
+    machine_id: str
+    computer_name: str
+
+
+class PackageDocument(TypedDict):
+    """From ``download_package``."""
+
+    package: Downloaded
+
+
+class Fetched(TypedDict):
+    """From ``fetch_package``."""
+
+    package: Downloaded
+    action: Action
+    adopted: bool
+
+
+class _File(TypedDict):
+    name: str
+    bytes: int
+    compressed: int
+    crc32: str
+
+
+class File(_File, total=False):
+    """One entry of a package. ``modified`` is absent where it is not known."""
+
+    modified: str
+
+
+class InspectedPackage(Package):
+    """A package with the list of what is in it."""
+
+    files: List[File]
+
+
+class Inspected(TypedDict):
+    """From ``inspect_package``."""
+
+    package: InspectedPackage
+
+
+class _Quota(TypedDict):
+    endpoint: str
+    limit: int
+    window_s: float
+
+
+class Quota(_Quota, total=False):
+    """One endpoint and window. docs/quota.md explains the figures."""
+
+    used: int
+    in_flight: int
+    queued: int
+    available_in_ms: int
+    closed_ms: int
+    closed_by: str
+    left_to_others: int
+    free_in_ms: List[int]
+
+
+class _QuotaLog(TypedDict):
+    kind: str
+
+
+class QuotaLog(_QuotaLog, total=False):
+    """Where the log of calls lives."""
+
+    place: str
+    trouble: str
+
+
+class _QuotasDocument(TypedDict):
+    quotas: List[Quota]
+    log: QuotaLog
+
+
+class QuotasDocument(_QuotasDocument, total=False):
+    """From ``quota_status``. ``known`` is there, and false, while nothing tells whose quota it is."""
+
+    known: bool
+
+
+class _Stage(TypedDict):
+    stage: str
+
+
+class ProgressEvent(_Stage, total=False):
+    """What a progress callback is told. ``stage`` says which of the others are there."""
+
+    action_id: str
+    adopted: bool
+    status: str
+    elapsed_ms: int
+    next_poll_ms: int
+    bytes: int
+    total: int
+    bytes_per_second: int
+
+
+class _Error(TypedDict):
+    status: int
+    name: str
+    message: str
+    retryable: bool
+
+
+class ErrorMembers(_Error, total=False):
+    """What a failure document says."""
+
+    stage: str
+    http_status: int
+    service_code: str
+    request_id: str
+    correlation_id: str
+    retry_after_ms: int
+    attempts: int
+    outcome: str
+    action_id: str
+    action: Action
+
+
+class Failure(TypedDict):
+    """The document of a failed call, in ``MdeError.document``."""
+
+    error: ErrorMembers

@@ -1,0 +1,230 @@
+"""What a failed call raises."""
+
+from typing import Any, Dict, Optional, Tuple, Type, cast
+
+from ._documents import Action, Failure
+from ._status import Status
+
+
+class MdeError(Exception):
+    """A call that failed. Everything the library said is in ``document`` (docs/json.md)."""
+
+    def __init__(self, status: int, document: Optional[Failure] = None) -> None:
+        # Both stay in `args`, so that an error can be pickled.
+        super().__init__(status, document)
+        self.status = Status(status)
+        self.document: Failure = document if document is not None else cast(Failure, {"error": {}})
+
+    @property
+    def _error(self) -> Dict[str, Any]:
+        return cast(Dict[str, Any], self.document["error"])
+
+    @property
+    def name(self) -> str:
+        """The name of the status, for example ``rate_limited``."""
+        return str(self._error.get("name", self.status.name.lower()))
+
+    @property
+    def message(self) -> str:
+        """What happened and what to do, in English, without secrets."""
+        return str(self._error.get("message", self.name))
+
+    @property
+    def stage(self) -> Optional[str]:
+        """Where it happened: token, quota, send, reply, wait, link, download or verify."""
+        return self._error.get("stage")
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same call may succeed later without any change."""
+        return bool(self._error.get("retryable", False))
+
+    @property
+    def retry_after(self) -> Optional[float]:
+        """How long to wait before trying again, in seconds, where it is known."""
+        after = self._error.get("retry_after_ms")
+        return None if after is None else float(after) / 1000
+
+    @property
+    def http_status(self) -> Optional[int]:
+        """The status of the HTTP reply that made it fail."""
+        return self._error.get("http_status")
+
+    @property
+    def outcome(self) -> Optional[str]:
+        """``"unknown"``: what was asked for may have been done although the call failed. Look first."""
+        return self._error.get("outcome")
+
+    @property
+    def service_code(self) -> Optional[str]:
+        """The service's or sign-in service's own code."""
+        return self._error.get("service_code")
+
+    @property
+    def request_id(self) -> Optional[str]:
+        """What the service's support asks for."""
+        return self._error.get("request_id")
+
+    @property
+    def correlation_id(self) -> Optional[str]:
+        """What the sign-in service's support asks for, together with ``request_id``."""
+        return self._error.get("correlation_id")
+
+    @property
+    def attempts(self) -> Optional[int]:
+        """How many requests were sent."""
+        return self._error.get("attempts")
+
+    @property
+    def action_id(self) -> Optional[str]:
+        """The machine action that this is about."""
+        return self._error.get("action_id")
+
+    @property
+    def action(self) -> Optional[Action]:
+        """That machine action as last seen."""
+        return self._error.get("action")
+
+    def __str__(self) -> str:
+        return "%s (%s, %d)" % (self.message, self.name, self.status)
+
+
+class UsageError(MdeError):
+    """The call or the options are wrong (codes 1 to 19)."""
+
+
+class ConfigError(UsageError):
+    """An option is unknown, has an unusable value, or does not fit the others."""
+
+
+class ClosedError(UsageError):
+    """The client was closed."""
+
+
+class ForkedError(UsageError):
+    """The client was made before a fork, in another process. Make a new one in this process."""
+
+
+class SignInError(MdeError):
+    """The identity was refused, or may not do this (codes 20 to 39)."""
+
+
+class NetworkError(MdeError):
+    """The service could not be reached, or it was not the service that answered (codes 40 to 59)."""
+
+
+class ServiceError(MdeError):
+    """The service said no (codes 60 to 79)."""
+
+
+class NotFoundError(ServiceError):
+    """The device, action or JSON member does not exist."""
+
+
+class AlreadyRunningError(ServiceError):
+    """A collection already runs on the device; ``action_id`` names it where it could be found."""
+
+
+class NotReadyError(ServiceError):
+    """The action is not finished."""
+
+
+class ActionEndedError(ServiceError):
+    """The action ended without success: it failed, timed out or was cancelled, as ``status`` says."""
+
+
+class OutcomeUnknownError(ServiceError):
+    """The request may have been carried out, but its reply was lost."""
+
+
+class LimitError(MdeError):
+    """There was no room, no time or no wish to go on (codes 80 to 99)."""
+
+
+class RateLimitedError(LimitError):
+    """The quota has no room, by the library's own count or by the service's. See ``retry_after``."""
+
+
+class DeadlineError(LimitError, TimeoutError):
+    """The time was over before the call was complete."""
+
+
+class CancelledError(LimitError):
+    """A Cancel ended the call."""
+
+
+class LocalError(MdeError):
+    """Something on this host is in the way (codes 100 to 119)."""
+
+
+class FileError(LocalError):
+    """A file could not be read or written. The message names it."""
+
+
+class DiskFullError(LocalError):
+    """The disk is full. The same call carries on when there is room."""
+
+
+class IntegrityError(LocalError):
+    """A package is damaged or cut short, or would do harm where it is unpacked."""
+
+
+class InternalError(MdeError):
+    """A defect in the library was contained. Please report it."""
+
+
+_OWN: Dict[int, Type[MdeError]] = {
+    Status.CONFIG: ConfigError,
+    Status.CLOSED: ClosedError,
+    Status.FORKED: ForkedError,
+    Status.NOT_FOUND: NotFoundError,
+    Status.ALREADY_RUNNING: AlreadyRunningError,
+    Status.NOT_READY: NotReadyError,
+    Status.ACTION_FAILED: ActionEndedError,
+    Status.ACTION_TIMED_OUT: ActionEndedError,
+    Status.ACTION_CANCELLED: ActionEndedError,
+    Status.OUTCOME_UNKNOWN: OutcomeUnknownError,
+    Status.RATE_LIMITED: RateLimitedError,
+    Status.THROTTLED: RateLimitedError,
+    Status.DEADLINE: DeadlineError,
+    Status.CANCELLED: CancelledError,
+    Status.FILE: FileError,
+    Status.DISK_FULL: DiskFullError,
+    Status.INTEGRITY: IntegrityError,
+    Status.INTERNAL: InternalError,
+}
+
+# The families of mde.h have fixed ranges, so a new code finds its class.
+_FAMILIES: Tuple[Tuple[int, int, Type[MdeError]], ...] = (
+    (1, 19, UsageError),
+    (20, 39, SignInError),
+    (40, 59, NetworkError),
+    (60, 79, ServiceError),
+    (80, 99, LimitError),
+    (100, 119, LocalError),
+)
+
+
+def error_class(status: int) -> Type[MdeError]:
+    """The class of errors with this status, also where this module does not know it."""
+    own = _OWN.get(status)
+    if own is not None:
+        return own
+    for first, last, family in _FAMILIES:
+        if first <= status <= last:
+            return family
+    return MdeError
+
+
+def error(status: int, document: Optional[Failure] = None) -> MdeError:
+    """The error for a failed call."""
+    return error_class(status)(status, document)
+
+
+def error_saying(status: Status, message: str) -> MdeError:
+    """An error for what the library itself gives no document for."""
+    name = status.name.lower()
+    own: Failure = {
+        "error": {"status": int(status), "name": name, "message": message, "retryable": False}
+    }
+    return error(status, own)

@@ -1,0 +1,59 @@
+"""The library's log lines, as records of `logging`."""
+
+import logging
+import sys
+from typing import Optional
+
+from ._errors import error
+from ._library import LOG_FN, library
+
+# mde.h: MDE_LOG_ERROR to MDE_LOG_DEBUG.
+_LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, 4: logging.DEBUG}
+
+_target: Optional[logging.Logger] = None
+
+
+def _on_line(_user_data: Optional[int], level: int, message: bytes) -> None:
+    target = _target
+    if target is None:
+        return
+    try:
+        target.log(_LEVELS.get(level, logging.DEBUG), "%s", message.decode("utf-8", "replace"))
+    except BaseException:
+        # A call must not fail for a line of its log, and its result must not be lost: Python's own place for
+        # exceptions that nobody can catch.
+        sys.unraisablehook(_Unraisable(*sys.exc_info()))
+
+
+class _Unraisable:
+    """What sys.unraisablehook() takes."""
+
+    def __init__(self, exc_type: object, exc_value: object, exc_traceback: object) -> None:
+        self.exc_type = exc_type
+        self.exc_value = exc_value
+        self.exc_traceback = exc_traceback
+        self.err_msg = "Exception ignored while logging a line of mde"
+        self.object = None
+
+
+# Made once and never freed: the library may be inside it when another one is set.
+_CALLBACK = LOG_FN(_on_line)
+
+
+def log_to(logger: Optional[logging.Logger], level: Optional[int] = None) -> None:
+    """Sends the library's log lines to a logger, for the whole process. None ends that.
+
+    ``level`` is one of `logging`; the lines below it are not made at all. Without it the logger's own counts, as it is
+    now. Lines come from all threads that call the library, and hold no secrets.
+    """
+    global _target
+    native = 0
+    if logger is not None:
+        least = logger.getEffectiveLevel() if level is None else level
+        native = max((n for n, python in _LEVELS.items() if python >= least), default=0)
+        _target = logger
+    status = library().mde_log_set(_CALLBACK, None, native)
+    if status != 0:
+        raise error(status)
+    if logger is None:
+        _target = None

@@ -1,0 +1,67 @@
+//! The few threads of the library's own, each begun by a call: one that looks a name up, one that hashes a large
+//! package. They stay out of their host's way: none takes a signal that is meant for the host.
+
+use std::io;
+use std::thread::{Builder, JoinHandle};
+
+/// Starts a thread that signals of the host pass by.
+pub(crate) fn spawn<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    let builder = Builder::new().name(name.to_owned());
+    with_signals_blocked(|| builder.spawn(work))
+}
+
+/// A new thread starts with the signal mask of the one that starts it.
+#[cfg(unix)]
+fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
+    use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+
+    let mut blocked = SigSet::all();
+    // What a thread does to itself is for the host's crash handler.
+    for own in [
+        Signal::SIGSEGV,
+        Signal::SIGBUS,
+        Signal::SIGFPE,
+        Signal::SIGILL,
+        Signal::SIGTRAP,
+        Signal::SIGSYS,
+        Signal::SIGABRT,
+    ] {
+        blocked.remove(own);
+    }
+    let before = blocked.thread_swap_mask(SigmaskHow::SIG_BLOCK);
+    let started = start();
+    if let Ok(before) = before {
+        let _ = before.thread_set_mask();
+    }
+    started
+}
+
+#[cfg(not(unix))]
+fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
+    start()
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::fs::read_to_string;
+
+    /// The bits of `SIGTERM`, `SIGSEGV` and the first real-time signal.
+    fn blocked() -> [bool; 3] {
+        let status = read_to_string("/proc/thread-self/status").unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+        let mask = u64::from_str_radix(mask.trim(), 16).unwrap();
+        [15, 11, 34].map(|signal| mask >> (signal - 1) & 1 == 1)
+    }
+
+    #[test]
+    fn signals_pass_the_threads_by() {
+        let before = blocked();
+        let seen = super::spawn("mde-test", blocked).unwrap().join().unwrap();
+        assert_eq!(seen, [true, false, true]);
+        assert_eq!(blocked(), before, "the mask of the thread that calls");
+    }
+}

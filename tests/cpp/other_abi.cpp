@@ -1,0 +1,19 @@
+// With a library of another ABI, the functions of which end the program; the test makes one.
+#include "support.hpp"
+
+int main() {
+    mde::options options;
+    CHECK(options.set("cloud", "eu").error().status() == mde::status::config);
+    CHECK(options.set_json("{}").error().status() == mde::status::config);
+    CHECK(options.set_token_provider([](auto) { return std::nullopt; }).error().status() == mde::status::config);
+    const auto made = mde::client::make(options);
+    CHECK(made.error().message() == "libmde 7.8.9 has ABI 99, but this program was built for ABI " +
+                                        std::to_string(MDE_ABI_VERSION));
+    CHECK(!made.error().retryable() && made.error().json().text().empty());
+    CHECK(mde::inspect_package("a.zip").error().status() == mde::status::config);
+    CHECK(!mde::set_log(mde::log_level::debug, [](auto, auto) {}));
+    const mde::cancellation cancel(std::chrono::seconds(1));
+    CHECK(cancel.handle() == nullptr);
+    std::puts("all checks passed");
+    return 0;
+}

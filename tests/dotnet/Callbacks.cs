@@ -1,0 +1,186 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using System.Threading;
+using System.Threading.Tasks;
+using Mde;
+
+namespace Mde.Tests
+{
+    /// <summary>What the library calls back: progress, tokens, log lines.</summary>
+    internal static class Callbacks
+    {
+        internal static void AddTo(IDictionary<string, Action> checks)
+        {
+            checks["what_a_progress_receiver_throws_comes_out"] = ProgressThrows;
+            checks["what_a_token_provider_throws_comes_out"] = ProviderThrows;
+            checks["a_token_provider_is_asked"] = Provider;
+            checks["a_callback_may_use_the_library"] = Nested;
+            checks["log_lines_arrive"] = Log;
+            checks["stress_callbacks_survive_the_collector"] = Collector;
+        }
+
+        private sealed class Own : Exception
+        {
+            internal Own() : base("own")
+            {
+            }
+        }
+
+        private static MdeAccessToken Token()
+        {
+            return new MdeAccessToken(Check.Setting("TOKEN"), DateTimeOffset.UtcNow.AddHours(1));
+        }
+
+        private static void Throw()
+        {
+            throw new Own();
+        }
+
+        private static void ProgressThrows()
+        {
+            using (var client = Check.Client())
+            {
+                var id = client.CollectPackage(Check.Machine(0), "why").Action.Id;
+                var calls = 0;
+                var e = Check.Throws<Own>(() => client.WaitAction(id, new Direct(it => { calls++; Throw(); })));
+                Check.Equal(1, calls);
+                Check.Has(e.StackTrace, "Throw");
+                Check.Equal(id, MdeJson.Get((string)e.Data["Mde.Json"], "/error/action_id"));
+                Check.Equal("Succeeded", client.WaitAction(id).Action.Status);
+            }
+        }
+
+        private static void ProviderThrows()
+        {
+            using (var client = Check.Client((scope, cancellation) => { Throw(); return null; }))
+            {
+                var e = Check.Throws<Own>(() => client.ListActions(""));
+                Check.Has(e.StackTrace, "Throw");
+                Check.Equal("token", MdeJson.Get((string)e.Data["Mde.Json"], "/error/name"));
+            }
+            using (var client = Check.Client((scope, cancellation) => null))
+            {
+                Check.Throws<InvalidOperationException>(() => client.ListActions(""));
+            }
+            using (var client = Check.Client((scope, cancellation) => new MdeAccessToken("two words")))
+            {
+                Check.Fails(MdeStatus.Token, () => client.ListActions(""));
+            }
+            // One that gives up because the call was cancelled.
+            using (var stop = new CancellationTokenSource())
+            using (var client = Check.Client((scope, cancellation) =>
+            {
+                stop.Cancel();
+                cancellation.ThrowIfCancellationRequested();
+                return null;
+            }))
+            {
+                Check.Equal(stop.Token, Check.Throws<OperationCanceledException>(() => client.ListActions("", stop.Token)).CancellationToken);
+            }
+        }
+
+        private static void Provider()
+        {
+            var asked = 0;
+            string askedFor = null;
+            using (var client = Check.Client((scope, cancellation) =>
+            {
+                askedFor = scope;
+                Interlocked.Increment(ref asked);
+                return Token();
+            }))
+            {
+                Task.WaitAll(Enumerable.Range(0, 8).Select(n => client.FindMachinesAsync(Check.Machine(0))).ToArray<Task>());
+                Check.Equal(1, asked);
+                Check.Has(askedFor, "https://");
+                // The options are gone; a client does not need them.
+                GC.Collect();
+                GC.WaitForPendingFinalizers();
+                Check.Equal(1, client.FindMachines(Check.Machine(0)).Machines.Count);
+            }
+        }
+
+        private static void Nested()
+        {
+            using (var client = Check.Client((scope, cancellation) => Token()))
+            {
+                var id = client.CollectPackage(Check.Machine(0), "why").Action.Id;
+                var inner = 0;
+                var result = client.WaitAction(id, new Direct(it =>
+                {
+                    Check.Equal(id, client.GetAction(id).Action.Id);
+                    Check.Throws<InvalidOperationException>(() => client.Shutdown(TimeSpan.Zero));
+                    inner++;
+                }));
+                Check.True(result.Action.Status == "Succeeded" && inner > 0, "waited and looked");
+            }
+        }
+
+        private static void Log()
+        {
+            var lines = new List<string>();
+            MdeLog.Set(MdeLogLevel.Debug, (level, line) =>
+            {
+                lock (lines)
+                {
+                    lines.Add(level + " " + line);
+                }
+                throw new Own();
+            });
+            using (var client = Check.Client())
+            {
+                client.FindMachines(Check.Machine(0));
+                Check.True(lines.Any(it => it.StartsWith("Debug GET /api/machines")), string.Join("\n", lines));
+                MdeLog.Set(MdeLogLevel.Off, null);
+                var before = lines.Count;
+                client.FindMachines(Check.Machine(0));
+                Check.Equal(before, lines.Count);
+            }
+        }
+
+        private static void Collector()
+        {
+            var stop = false;
+            var collector = new Thread(() =>
+            {
+                while (!Volatile.Read(ref stop))
+                {
+                    GC.Collect();
+                    GC.WaitForPendingFinalizers();
+                }
+            });
+            collector.Start();
+            MdeLog.Set(MdeLogLevel.Debug, (level, line) => GC.KeepAlive(line + new string('x', 100)));
+            try
+            {
+                Task.WaitAll(Enumerable.Range(0, 4).Select(n => Task.Factory.StartNew(() => Rounds(n), TaskCreationOptions.LongRunning)).ToArray());
+            }
+            finally
+            {
+                MdeLog.Set(MdeLogLevel.Off, null);
+                Volatile.Write(ref stop, true);
+                collector.Join();
+            }
+        }
+
+        private static void Rounds(int n)
+        {
+            for (var round = 0; round < 3; round++)
+            {
+                var asked = 0;
+                // Without an end, so that it is asked for every request.
+                using (var client = Check.Client((scope, cancellation) => { asked++; return new MdeAccessToken(Check.Setting("TOKEN")); }))
+                {
+                    var events = 0;
+                    var id = client.CollectPackage(Check.Machine(n), "why").Action.Id;
+                    using (var stop = new CancellationTokenSource())
+                    {
+                        client.WaitAction(id, new Direct(it => events++), stop.Token);
+                    }
+                    Check.True(events > 0 && asked > 1, "events and tokens");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,350 @@
+"""What calls give and raise."""
+
+import ast
+import ctypes
+import logging
+import os
+import pathlib
+import pickle
+import re
+import subprocess
+import sys
+import unittest
+from datetime import timedelta
+from typing import Any, List
+
+import mde
+import mde._client
+import mde._library
+import mde._text
+
+from support import CHECKOUT, MACHINES, NO_ACTION, OPTIONS, Case, control, requests, with_token
+
+
+def checkout(path: str) -> str:
+    return pathlib.Path(CHECKOUT, path).read_text(encoding="utf-8")
+
+
+class Table(unittest.TestCase):
+    """The package against the header and the lists of the checkout."""
+
+    def test_every_status(self) -> None:
+        header = checkout("include/mde.h")
+        found = {name: int(code) for name, code in re.findall(r"#define MDE_(?:ERR_)?(\w+) (\d+)\n", header)}
+        levels = {name for name in found if name.startswith(("VERSION", "ABI", "LOG_"))}
+        known = {name: code for name, code in found.items() if name not in levels}
+        self.assertEqual({status.name: int(status) for status in mde.Status}, known)
+        for status in mde.Status:
+            self.assertEqual(mde.status_name(status), status.name.lower())
+        self.assertEqual(mde.abi_version(), found["ABI_VERSION"])
+        self.assertEqual(mde.abi_version(), mde._library.ABI_VERSION)
+        self.assertEqual('"%s"' % mde.version(), re.findall(r"#define MDE_VERSION (.*)", header)[0])
+        self.assertIn('version = "%s"' % mde.version(), checkout("examples/python/pyproject.toml"))
+        self.assertEqual(mde.__version__, mde.version())
+
+    def test_every_function(self) -> None:
+        exports = set(checkout("tests/abi/exports.txt").split())
+        self.assertEqual(set(mde._library.SIGNATURES), exports)
+        folder = pathlib.Path(mde.__file__).parent
+        sources = [file.read_text(encoding="utf-8") for file in folder.glob("*.py") if file.name != "_library.py"]
+        used = set(re.findall(r"mde_[a-z_]+", "".join(sources))) | {"mde_string_free", "mde_abi_version"}
+        self.assertEqual(exports - used, set())
+
+    def test_the_number_of_arguments_is_that_of_the_header(self) -> None:
+        header = re.sub(r"/\*.*?\*/", "", checkout("include/mde.h"), flags=re.S)
+        for name, (result, arguments) in mde._library.SIGNATURES.items():
+            given = re.search(r"MDE_API\s+(\w+)[^;]*?\b%s\(([^)]*)\);" % name, header)
+            assert given is not None, name
+            types = [] if given.group(2) == "void" else given.group(2).split(",")
+            self.assertEqual(len(types), len(arguments), name)
+            self.assertEqual(given.group(1) == "void", result is None, name)
+            self.assertEqual(given.group(1) == "int32_t", result is ctypes.c_int32, name)
+
+    def test_every_duration(self) -> None:
+        named = re.findall(r"^\| `(\w+)_ms` \|", checkout("docs/options.md"), flags=re.M)
+        self.assertEqual(sorted(named), sorted(mde._client.DURATIONS))
+
+    def test_the_oldest_syntax(self) -> None:
+        folder = pathlib.Path(mde.__file__).parent
+        for file in list(folder.glob("*.py")) + [folder.parent / "fetch.py"]:
+            ast.parse(file.read_text(encoding="utf-8"), feature_version=(3, 8))
+
+    def test_unknown_codes_survive(self) -> None:
+        new = mde.Status(67890)
+        self.assertEqual((int(new), new.name, str(int(new))), (67890, "UNKNOWN_67890", "67890"))
+        self.assertEqual(mde.status_name(67890), "unknown")
+        for code, kind in [(19, mde.UsageError), (35, mde.SignInError), (59, mde.NetworkError), (79, mde.ServiceError),
+                           (99, mde.LimitError), (119, mde.LocalError), (500, mde.MdeError)]:
+            error = mde._errors.error(code, None)
+            self.assertIs(type(error), kind)
+            self.assertEqual((error.status, error.retryable, error.message), (code, False, "unknown_%d" % code))
+        self.assertEqual(pickle.loads(pickle.dumps(new)), new)
+
+
+class Loading(unittest.TestCase):
+    def python(self, program: str, **environment: str) -> str:
+        own = {name: value for name, value in os.environ.items() if name not in ("MDE_LIBRARY", "LD_LIBRARY_PATH")}
+        own.update(environment)
+        ran = subprocess.run([sys.executable, "-c", program], env=own, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, timeout=60)
+        return ran.stdout.decode()
+
+    def test_where_it_is_looked_for(self) -> None:
+        library = mde.load()
+        say = "import mde; print(mde.load(), mde.version())"
+        self.assertEqual(self.python(say, MDE_LIBRARY=library), "%s %s\n" % (library, mde.version()))
+        lib = os.environ["MDE_TEST_LIB"]
+        self.assertEqual(self.python(say, LD_LIBRARY_PATH=lib), "libmde.so.0 %s\n" % mde.version())
+        named = "import mde; print(mde.load(%r)); mde.load('/other')" % library
+        said = self.python(named, MDE_LIBRARY="/nowhere/libmde.so")
+        self.assertTrue(said.startswith(library + "\n"), said)
+        self.assertIn("RuntimeError: the library was loaded from %s already" % library, said)
+
+    def test_beside_the_module(self) -> None:
+        folder = pathlib.Path(mde.__file__).parent
+        beside = folder / "libmde.so.0"
+        beside.symlink_to(mde.load())
+        try:
+            self.assertEqual(self.python("import mde; print(mde.load())"), "%s\n" % beside)
+        finally:
+            beside.unlink()
+
+    def test_what_is_missing(self) -> None:
+        said = self.python("import mde; mde.version()")
+        self.assertIn("LibraryNotFoundError: the native library of mde could not be loaded (libmde.so.0: ", said)
+        self.assertIn("name its file with mde.load() or in MDE_LIBRARY", said)
+        said = self.python("import mde; mde.version()", MDE_LIBRARY="/nowhere/libmde.so")
+        self.assertIn("/nowhere/libmde.so", said)
+        said = self.python("import mde; mde.version()", MDE_LIBRARY="libc.so.6")
+        self.assertIn("libc.so.6 is no library that this module can use", said)
+
+
+class Results(Case):
+    def test_a_package_from_end_to_end(self) -> None:
+        events: List[Any] = []
+        fetched = self.client.fetch_package(MACHINES[0], "case 4711", pathlib.Path(self.file()), progress=events.append)
+        self.assertEqual(fetched["package"]["path"], self.file())
+        self.assertFalse(fetched["package"]["existing"])
+        self.assertTrue({"collect", "wait", "download", "verify"} <= {event["stage"] for event in events})
+        inspected = mde.inspect_package(self.file())
+        self.assertEqual(inspected["package"]["sha256"], fetched["package"]["sha256"])
+        self.assertEqual(len(inspected["package"]["files"]), fetched["package"]["entries"])
+        again = self.client.fetch_package(MACHINES[0], "case 4711", self.file())
+        self.assertTrue(again["package"]["existing"])
+
+    def test_the_steps(self) -> None:
+        found = self.client.find_machines(MACHINES[1])
+        self.assertEqual(found["machines"][0]["id"], MACHINES[1])
+        collected = self.client.collect_package(MACHINES[1], "why", timeout=timedelta(seconds=30))
+        action = collected["action"]["id"]
+        self.assertFalse(collected["adopted"])
+        self.assertEqual(self.client.get_action(action)["action"]["id"], action)
+        self.assertEqual(self.client.wait_action(action, timeout=30)["action"]["status"], "Succeeded")
+        self.assertTrue(self.client.get_package_uri(action)["uri"].startswith("http"))
+        listed = self.client.list_actions("machineId eq '%s'" % MACHINES[1])["actions"]
+        self.assertIn(action, [one["id"] for one in listed])
+        package = self.client.download_package(action, self.folder)["package"]
+        self.assertTrue(os.path.exists(package["path"]))
+        quotas = self.client.quota_status()
+        self.assertEqual({one["endpoint"] for one in quotas["quotas"]},
+                         {"collect", "read", "list", "cancel", "link", "machines"})
+
+    def test_cancelling_an_action(self) -> None:
+        control("behaviour", {"pending_s": 600})
+        try:
+            action = self.client.collect_package(MACHINES[2], "why")["action"]["id"]
+            ended = self.client.cancel_action(action, "no longer needed")
+        finally:
+            control("behaviour", {"pending_s": 0.1})
+        self.assertTrue(ended["cancelled"])
+        with self.assertRaises(mde.ActionEndedError) as caught:
+            self.client.wait_action(action)
+        self.assertEqual(caught.exception.status, mde.Status.ACTION_CANCELLED)
+        assert caught.exception.action is not None
+        self.assertEqual(caught.exception.action["id"], action)
+
+    def test_json_get(self) -> None:
+        text = '{"a": ["x", null, 1.5, {"b": true}]}'
+        self.assertEqual(mde.json_get(text, "/a/0"), "x")
+        self.assertIsNone(mde.json_get(text, "/a/1"))
+        self.assertEqual(mde.json_get(text, "/a/3"), '{"b": true}')
+        with self.assertRaises(mde.NotFoundError):
+            mde.json_get(text, "/b")
+
+    def test_a_client_from_json(self) -> None:
+        import json
+
+        with mde.Client.from_json(json.dumps(OPTIONS)) as client:
+            self.assertEqual(client.find_machines(MACHINES[0])["machines"][0]["id"], MACHINES[0])
+        with self.assertRaisesRegex(mde.ConfigError, "tenat"):
+            mde.Client.from_json('{"tenat": "x"}')
+
+
+class Failures(Case):
+    def test_what_an_error_carries(self) -> None:
+        with self.assertRaises(mde.NotFoundError) as caught:
+            self.client.get_action(NO_ACTION)
+        error = caught.exception
+        self.assertIsInstance(error, mde.ServiceError)
+        self.assertEqual((error.status, error.name, error.http_status), (mde.Status.NOT_FOUND, "not_found", 404))
+        self.assertEqual(error.document["error"]["message"], error.message)
+        self.assertIn(error.message, str(error))
+        self.assertFalse(error.retryable)
+        self.assertEqual((error.retry_after, error.outcome, error.attempts), (None, None, 1))
+        copy = pickle.loads(pickle.dumps(error))
+        self.assertEqual((type(copy), copy.document), (mde.NotFoundError, error.document))
+
+    def test_retry_after(self) -> None:
+        limits = dict(OPTIONS, quota="fail", quota_limits="machines=1/3600", tenant_id="a0000000-0000-4000-8000-00000000000a")
+        control("script", {"match": {"path_contains": "/token"},
+                           "reply": {"status": 200, "json": {"access_token": "t", "expires_in": 3599}}})
+        control("script", {"match": {"path_contains": "machines/" + MACHINES[3]},
+                           "reply": {"status": 200, "json": {"id": MACHINES[3]}}})
+        with mde.Client(limits) as client:
+            client.find_machines(MACHINES[3])
+            with self.assertRaises(mde.RateLimitedError) as caught:
+                client.find_machines(MACHINES[3])
+        assert caught.exception.retry_after is not None
+        self.assertTrue(3500 < caught.exception.retry_after < 3700, caught.exception.retry_after)
+        self.assertTrue(caught.exception.retryable)
+
+    def test_an_unknown_outcome(self) -> None:
+        before = len(requests(MACHINES[3]))
+        control("script", {"match": {"path_contains": MACHINES[3]}, "times": 1, "stall": True})
+        with self.assertRaises(mde.DeadlineError) as caught:
+            self.client.collect_package(MACHINES[3], "why", timeout=0.3)
+        self.assertEqual(caught.exception.outcome, "unknown")
+        self.assertIsInstance(caught.exception, TimeoutError)
+        self.assertEqual(len(requests(MACHINES[3])), before + 1)
+
+    def test_a_wrong_secret(self) -> None:
+        with mde.Client(OPTIONS, client_secret="wrong") as client:
+            with self.assertRaises(mde.SignInError) as caught:
+                client.find_machines(MACHINES[0])
+        self.assertEqual(caught.exception.status, mde.Status.TOKEN)
+        self.assertNotIn("wrong", repr(caught.exception.document).replace("is wrong", ""))
+
+
+class Arguments(Case):
+    def test_a_null_character(self) -> None:
+        def check(name: str, call: Any) -> None:
+            with self.assertRaisesRegex(ValueError, "^%s holds the character U\\+0000" % re.escape(name)):
+                call()
+
+        c = self.client
+        check("machine_id", lambda: c.collect_package("a\0b", "why"))
+        check("comment", lambda: c.collect_package(MACHINES[0], "a\0b"))
+        check("machine_id", lambda: c.fetch_package("a\0b", "why", "p"))
+        check("comment", lambda: c.fetch_package(MACHINES[0], "\0", "p"))
+        check("path", lambda: c.fetch_package(MACHINES[0], "why", "p\0q"))
+        check("action_id", lambda: c.get_action("a\0"))
+        check("action_id", lambda: c.wait_action("a\0"))
+        check("action_id", lambda: c.cancel_action("a\0", "why"))
+        check("comment", lambda: c.cancel_action(NO_ACTION, "a\0"))
+        check("action_id", lambda: c.download_package("a\0", "p"))
+        check("path", lambda: c.download_package(NO_ACTION, "p\0q"))
+        check("action_id", lambda: c.get_package_uri("a\0"))
+        check("odata_filter", lambda: c.list_actions("a\0"))
+        check("query", lambda: c.find_machines("a\0"))
+        check("path", lambda: mde.inspect_package("a\0"))
+        check("document", lambda: mde.json_get("\0", ""))
+        check("pointer", lambda: mde.json_get("1", "\0"))
+        check("client_secret", lambda: mde.Client(client_secret="a\0b"))
+        check("text", lambda: mde.Client.from_json("{}\0"))
+        check("path", lambda: mde._library._find("/a\0b"))
+
+    def test_other_bad_values(self) -> None:
+        with self.assertRaisesRegex(ValueError, "^client_secret is not valid Unicode"):
+            mde.Client(client_secret="\udc80secret")
+        with self.assertRaisesRegex(TypeError, "^machine_id must be a str, not bytes"):
+            self.client.collect_package(b"x", "why")  # type: ignore[arg-type]
+        with self.assertRaisesRegex(TypeError, "^path must be a str or a path of str, not bytes"):
+            self.client.download_package(NO_ACTION, b"x")  # type: ignore[arg-type]
+        with self.assertRaisesRegex(ValueError, "^timeout must not be negative"):
+            self.client.get_action(NO_ACTION, timeout=-1)
+        with self.assertRaisesRegex(ValueError, "^timeout must not be negative"):
+            mde.Cancel(float("nan"))
+        with self.assertRaisesRegex(TypeError, "^timeout must be a number of seconds or a timedelta"):
+            mde.Cancel("3")  # type: ignore[arg-type]
+        with self.assertRaisesRegex(TypeError, "^cancel must be a mde.Cancel"):
+            self.client.get_action(NO_ACTION, cancel=3)  # type: ignore[arg-type]
+
+    def test_times(self) -> None:
+        for given, wanted in [(None, 0), (0, 1), (0.0001, 1), (1.5, 1500), (timedelta(minutes=2), 120000),
+                              (float("inf"), 0), (1e30, 315360000000)]:
+            self.assertEqual(mde._text.deadline_ms("timeout", given), wanted)
+        with mde.Client(OPTIONS, timeout=0.2, connect_timeout=timedelta(seconds=3)) as client:
+            with self.assertRaises(mde.DeadlineError):
+                self.stalled(client)
+
+
+class Tokens(Case):
+    def test_a_provider(self) -> None:
+        asked = []
+
+        def provider(scope: str) -> Any:
+            asked.append(scope)
+            return os.environ["MDE_TEST_TOKEN"], timedelta(hours=1)
+
+        with with_token(provider) as client:
+            client.find_machines(MACHINES[0])
+            client.find_machines(MACHINES[1])
+        self.assertEqual(len(asked), 1)
+        self.assertIn(".default", asked[0])
+
+    def test_a_provider_without_a_time(self) -> None:
+        asked = []
+
+        def provider(scope: str) -> str:
+            asked.append(scope)
+            return os.environ["MDE_TEST_TOKEN"]
+
+        with with_token(provider) as client:
+            client.find_machines(MACHINES[0])
+            client.find_machines(MACHINES[1])
+        self.assertEqual(len(asked), 2)
+
+
+class Log(Case):
+    def test_lines_become_records(self) -> None:
+        logger = logging.getLogger("test.mde")
+        with self.assertLogs(logger, logging.DEBUG) as caught:
+            mde.log_to(logger)
+            self.client.find_machines(MACHINES[0])
+            mde.log_to(None)
+            self.client.find_machines(MACHINES[0])
+        self.assertTrue(caught.records)
+        self.assertEqual({record.name for record in caught.records}, {"test.mde"})
+        count = len(caught.records)
+        self.client.find_machines(MACHINES[0])
+        self.assertEqual(len(caught.records), count)
+
+    def test_a_level(self) -> None:
+        logger = logging.getLogger("test.mde.quiet")
+        with self.assertLogs(logger, logging.DEBUG) as caught:
+            logger.error("so that there is one")
+            mde.log_to(logger, logging.CRITICAL)
+            self.client.find_machines(MACHINES[0])
+            mde.log_to(None)
+        self.assertEqual(len(caught.records), 1)
+
+    def test_a_filter_that_raises_harms_no_call(self) -> None:
+        logger = logging.getLogger("test.mde.bad")
+        logger.setLevel(logging.DEBUG)
+
+        def bad(_record: Any) -> bool:
+            raise KeyError("of the filter")
+
+        logger.addFilter(bad)
+        mde.log_to(logger)
+        try:
+            self.assertEqual(self.client.find_machines(MACHINES[0])["machines"][0]["id"], MACHINES[0])
+        finally:
+            mde.log_to(None)
+        self.assertTrue(self.unraisable)
+        self.assertEqual({type(one.exc_value) for one in self.unraisable}, {KeyError})
+        self.unraisable.clear()
+
+
+if __name__ == "__main__":
+    unittest.main()
