@@ -79,7 +79,7 @@ compile() {
         c_flags+=" '-ffile-prefix-map=$from'"
     done
     case $target in
-        *-windows-gnu) flags+=(-Clink-arg=-Wl,--no-insert-timestamp) ;;
+        *-windows-gnu) flags+=(-Clink-arg=-Wl,--no-insert-timestamp "-Cdlltool=$root/src/package/dlltool") ;;
         # The system's libc, as everything else in the process has it.
         *-musl) flags+=(-Ctarget-feature=-crt-static -Clink-self-contained=no) ;;
     esac
