@@ -59,7 +59,7 @@ export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
 
 folder=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 build=$folder/package/build
-mkdir -p "$folder/package"
+mkdir -p "$build"
 
 # Both libraries in one go. Cargo's messages tell which crates went into it, the compiler's what a program needs
 # that links the static one.
@@ -87,7 +87,7 @@ compile() {
         "$cargo" rustc -p mde --lib --crate-type cdylib,staticlib --profile archive --locked --target "$target" \
         --target-dir "$build" -Zbuild-std=std,panic_unwind -Zbuild-std-features=optimize_for_size \
         --message-format=json-render-diagnostics -- --print native-static-libs \
-        >"$build.json" 2> >(tee "$build.log" >&2)
+        >"$build/$target.json" 2> >(tee "$build/$target.log" >&2)
 }
 
 # shape FROM TO: fills in a template.
@@ -96,14 +96,14 @@ shape() {
         -e "s|@cmake_libraries@|${libraries// /;}|g" "src/package/$1" >"$2"
 }
 
-stage=$folder/package/stage
+stage=$folder/package/stage-$target
 pack() {
     local built=$build/$target/archive top=$stage/$name debug=$stage/debug/$name share
     share=$top/share/mde
     rm -rf "$stage"
     mkdir -p "$top"/{include,lib/pkgconfig,lib/cmake/mde} "$share/examples" "$debug/lib"
     cp include/*.h* "$top/include/"
-    libraries=$(sed -n 's/^.*native-static-libs: *//p' "$build.log" | tail -n 1)
+    libraries=$(sed -n 's/^.*native-static-libs: *//p' "$build/$target.log" | tail -n 1)
     [ -n "$libraries" ] || die 'the compiler did not say what the static library needs'
 
     local library place
@@ -142,7 +142,7 @@ pack() {
     done
     copy docs "$share/"
     cp README.md CHANGELOG.md LICENSE-* "$share/"
-    python3 src/package/bill.py --version "$version" --target "$target" --messages "$build.json" --lock Cargo.lock \
+    python3 src/package/bill.py --version "$version" --target "$target" --messages "$build/$target.json" --lock Cargo.lock \
         --rust "$sources" --rustc "$("$rustc" --version)" --to "$share"
 
     find "$stage" -type d -exec chmod 755 {} + -o -type f -exec chmod 644 {} +

@@ -20,12 +20,13 @@ mod full {
     use std::collections::BTreeSet;
     use std::path::{Path, PathBuf};
     use std::process::Command;
+    use std::time::Duration;
 
     use serde_json::Value;
 
     use crate::harness::How::Installed;
     use crate::harness::installing::{Route, archive, unpack};
-    use crate::harness::{ROOT, Scratch, run, tool};
+    use crate::harness::{ROOT, Scratch, release, run, run_with, target, tool, without_cargos_own};
     use crate::installed::installed;
     use crate::{fetching, scenarios};
 
@@ -320,5 +321,130 @@ mod full {
     #[test]
     fn the_examples_through_cmake_with_the_static_library() {
         examples(Route::CMakeStatic);
+    }
+
+    const PAGE: &str = include_str!("../docs/install.md");
+
+    /// The blocks of docs/install.md in a language, which have to hold this.
+    fn block(language: &str, with: &str) -> &'static str {
+        let opening = format!("```{language}\n");
+        let mut blocks = PAGE.split(&opening).skip(1).map(|rest| rest.split("```").next().unwrap());
+        blocks.find(|block| block.contains(with)).unwrap()
+    }
+
+    fn in_bash(script: &str, folder: &Path) -> Command {
+        let mut bash = Command::new("bash");
+        bash.args(["-euc", script]).current_dir(folder);
+        bash
+    }
+
+    const HOST: &str = "#include <mde.h>\n#include <stdio.h>\n\
+        int main(void) { return puts(mde_version()) < 0; }\n";
+
+    #[test]
+    fn the_archive_is_used_as_its_page_says() {
+        let folder = Scratch::new("page");
+        for name in ["SHA256SUMS".to_owned(), name_of(archive()), name_of(&debug_archive())] {
+            std::fs::copy(archive().with_file_name(&name), folder.0.join(&name)).unwrap();
+        }
+        std::fs::write(folder.0.join("host.c"), HOST).unwrap();
+        // Archives of other targets may be listed besides.
+        let unpack = block("sh", "sha256sum").replace("--check", "--check --ignore-missing");
+        run(&mut in_bash(&unpack, &folder.0)).expect(0);
+        let script = block("sh", "PKG_CONFIG_PATH").to_owned() + "./host\n./host-static\n";
+        let printed = run(&mut in_bash(&script, &folder.0)).expect(0).stdout;
+        assert_eq!(printed, format!("{VERSION}\n{VERSION}\n"));
+
+        let text = "cmake_minimum_required(VERSION 3.16)\nproject(host C)\n".to_owned();
+        let text = text + block("cmake", "find_package");
+        std::fs::write(folder.0.join("CMakeLists.txt"), text).unwrap();
+        let script = "cmake -B built -DCMAKE_PREFIX_PATH=$PWD/mde-0.1.0-x86_64-unknown-linux-gnu
+            cmake --build built && ./built/host";
+        let printed = run(&mut in_bash(script, &folder.0)).expect(0).stdout;
+        assert!(printed.ends_with(&format!("\n{VERSION}\n")), "{printed}");
+    }
+
+    fn name_of(path: &Path) -> String {
+        path.file_name().unwrap().to_str().unwrap().to_owned()
+    }
+
+    /// The commands that make the archive are those that the tests begin with.
+    #[test]
+    fn the_archive_is_made_as_its_page_says() {
+        assert!(PAGE.contains("```sh\n./package.sh\n```"));
+        assert!(PAGE.contains("```sh\n./package.sh --verify\n```"));
+        assert!(include_str!("run.sh").contains(" ./package.sh --verify"));
+    }
+
+    #[test]
+    fn cargo_alone_installs_as_its_page_says() {
+        let folder = Scratch::new("cargo");
+        std::os::unix::fs::symlink(Path::new(ROOT).join("include"), folder.0.join("include"))
+            .unwrap();
+        std::fs::create_dir_all(folder.0.join("target/release")).unwrap();
+        std::fs::copy(release().join("libmde.so"), folder.0.join("target/release/libmde.so"))
+            .unwrap();
+        // That command has been run; it would take minutes in a folder of its own.
+        let script = format!("cargo() {{ :; }}\n{}", block("sh", "cargo rustc"));
+        let prefix = folder.0.join("prefix");
+        run(in_bash(&script, &folder.0).env("PREFIX", &prefix)).expect(0);
+        links_and_runs(&prefix, &["-lmde"]);
+    }
+
+    /// Compiles with nothing but these flags and an installation, and runs.
+    #[track_caller]
+    fn links_and_runs(prefix: &Path, flags: &[&str]) {
+        let folder = Scratch::new("host");
+        let (source, program) = (folder.0.join("host.c"), folder.0.join("host"));
+        std::fs::write(&source, HOST).unwrap();
+        let mut cc = tool("cc", "gcc libc6-dev");
+        cc.arg(&source).arg("-o").arg(&program).arg("-I").arg(prefix.join("include"));
+        cc.arg("-L").arg(prefix.join("lib")).args(flags);
+        cc.arg(format!("-Wl,-rpath,{}", prefix.join("lib").display()));
+        run(&mut cc).expect(0);
+        assert_eq!(run(&mut Command::new(&program)).expect(0).stdout.trim(), VERSION);
+    }
+
+    /// `MDE_CARGO_C` is the folder of its programs, where it is not among those of the system.
+    #[test]
+    fn cargo_c_installs_as_its_page_says() {
+        let prefix = Scratch::new("cinstall");
+        let mut path = std::env::var("PATH").unwrap();
+        if let Ok(folder) = std::env::var("MDE_CARGO_C") {
+            path = format!("{folder}:{path}");
+        }
+        let found = run(&mut in_bash(&format!("PATH='{path}'; type -P cargo-cinstall"), &prefix.0));
+        assert_eq!(found.code, Some(0), "cargo-c is missing; run: cargo install cargo-c --locked");
+        let command = block("sh", "cargo cinstall");
+        assert!(command.contains("--prefix=/usr/local"));
+        // Debian's folders for several architectures are for the system alone.
+        let here = format!("--prefix={} --libdir=lib", prefix.0.display());
+        let script = command.replace("--prefix=/usr/local", &here);
+        let mut bash = in_bash(&script, Path::new(ROOT));
+        bash.env("PATH", path).env("CARGO_TARGET_DIR", target().join("cinstall"));
+        run_with(without_cargos_own(&mut bash), Duration::from_secs(1200), |_| {}).expect(0);
+
+        let archived = installed();
+        for name in ["include/mde.h", "include/mde.hpp"] {
+            // The header for C++ is there once it is in the checkout.
+            if Path::new(ROOT).join(name).exists() {
+                let of = |prefix: &Scratch| std::fs::read(prefix.0.join(name)).unwrap();
+                assert_eq!(of(&prefix), of(&archived), "{name}");
+            }
+        }
+        let link = |name: &str| std::fs::read_link(prefix.0.join(name)).unwrap();
+        assert_eq!(link("lib/libmde.so.0"), Path::new(&format!("libmde.so.{VERSION}")));
+        let mut readelf = tool("readelf", "binutils");
+        let dynamic = run(readelf.arg("-dW").arg(library(&prefix))).expect(0).stdout;
+        assert!(dynamic.contains("soname: [libmde.so.0]"), "{dynamic}");
+        let private = |prefix: &Scratch| {
+            let all = with_pkg_config(prefix, &["--static", "--libs", "mde"]);
+            all.split_once("-lmde ").unwrap().1.trim().to_owned()
+        };
+        assert_eq!(private(&prefix), private(&archived));
+        links_and_runs(&prefix.0, &["-lmde"]);
+        let needed = private(&prefix);
+        let all: Vec<_> = ["-l:libmde.a"].into_iter().chain(needed.split(' ')).collect();
+        links_and_runs(&prefix.0, &all);
     }
 }

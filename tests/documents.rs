@@ -34,6 +34,8 @@ const TESTED: &[(&str, &str, &str)] = &[
     ("docs/cpp.md", "sh", "tests/cpp.rs"),
     ("docs/dotnet.md", "csharp", "tests/dotnet/scenarios.rs"),
     ("docs/json.md", "json", "src/reference.rs"),
+    ("docs/install.md", "sh", "tests/archive.rs"),
+    ("docs/install.md", "cmake", "tests/archive.rs"),
     ("docs/performance.md", "sh", "tests/documents.rs"),
     ("docs/python.md", "python", "tests/python.rs"),
     ("docs/python.md", "sh", "tests/python.rs"),

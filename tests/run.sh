@@ -62,6 +62,14 @@ tools() {
         [ -e /usr/include/cjson/cJSON.h ] || missing+=(libcjson-dev)
         printf '#include <curl/curl.h>\n' | cc -fsyntax-only -xc - 2>/dev/null || missing+=(libcurl4-openssl-dev)
     fi
+    # What the archive of a release is made with, and used through.
+    for pair in /usr/bin/rustc:rustc-web /usr/bin/cargo:cargo-web \
+        /usr/lib/rustlib/src/rust/library/std/Cargo.toml:rust-web-src /usr/bin/cmake:cmake /usr/bin/make:make \
+        /usr/bin/pkg-config:pkg-config; do
+        [ -e "${pair%%:*}" ] || missing+=("${pair##*:}")
+    done
+    # For cargo-c.
+    [ "$mode" = core ] || [ -e /usr/include/openssl/ssl.h ] || missing+=(libssl-dev)
     [ ${#missing[@]} -gt 0 ] || return 0
     local install=(apt-get install -y --no-install-recommends "${missing[@]}")
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
@@ -88,6 +96,20 @@ peers() {
         npm ci --prefix $folder --ignore-scripts --no-audit --no-fund
         cp $folder/package-lock.json $folder/node_modules/.installed
     done
+}
+
+# Debian's is too old. It stays in cargo's target folder, and takes less long to build than to optimise.
+cargo_c() {
+    CARGO_TARGET_DIR=$target/tools/build cargo install cargo-c@0.10.24 --locked --root "$target/tools" \
+        --config profile.release.opt-level=0 --config profile.release.lto=false
+    rm -rf "$target/tools/build"
+    export MDE_CARGO_C=$target/tools/bin
+}
+
+# For the tests of the archive, and of all that is built with nothing else.
+archive() {
+    MDE_ARCHIVE=$(if [ "$mode" = core ]; then ./package.sh; else ./package.sh --verify; fi)
+    export MDE_ARCHIVE
 }
 
 # The last version that checks for Python 3.8.
@@ -151,6 +173,7 @@ step 'Release library' cargo rustc -p mde --release --lib --crate-type cdylib
 # The tests in C use this library and do not build it again.
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 export MDE_LIB_DIR=$target/release
+step 'Archive of the release' archive
 step 'Runtimes of .NET' tests/dotnet/runtimes.sh "$target/dotnet" "$mode"
 
 if [ "$mode" = core ]; then
@@ -160,6 +183,7 @@ else
     # Without credentials, so that it never starts a real collection.
     step 'The demonstration' env -u MDE_TENANT_ID -u MDE_CLIENT_ID -u MDE_CLIENT_SECRET -u MDE_MACHINE_ID \
         examples/demo.sh
+    step 'cargo-c' cargo_c
     # Each once; tests/targets.rs takes them from there.
     step 'Library for Windows' ./package.sh x86_64-pc-windows-gnu
     step 'Library for Arm' ./package.sh aarch64-unknown-linux-gnu

@@ -61,7 +61,7 @@ pub enum How {
 pub mod targets;
 
 /// Where cargo builds, wherever it was told to.
-fn target() -> &'static Path {
+pub fn target() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap()
 }
 
@@ -166,7 +166,7 @@ fn cargo(target: &Path, arguments: &[&str]) -> Finished {
 }
 
 /// What cargo told this test about its package would look like changes to build scripts.
-fn without_cargos_own(command: &mut Command) -> &mut Command {
+pub fn without_cargos_own(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "OUT_DIR"]
