@@ -28,9 +28,10 @@ verify=
 target=${1:-x86_64-unknown-linux-gnu}
 
 # What a target needs: prefix of the binary utilities, linker, Debian packages.
-prefix='' linker=cc needed='gcc libc6-dev'
+prefix='' linker=cc last_linker='' needed='gcc libc6-dev'
 case $target in
-    x86_64-unknown-linux-gnu) ;;
+    # Asks for no newer glibc than systems of the last ten years have.
+    x86_64-unknown-linux-gnu) last_linker=$root/src/package/link_for_old_glibc.sh ;;
     x86_64-unknown-linux-musl) linker=musl-gcc needed='musl-tools' ;;
     aarch64-unknown-linux-gnu)
         prefix=aarch64-linux-gnu- linker=aarch64-linux-gnu-gcc needed='gcc-aarch64-linux-gnu libc6-dev-arm64-cross' ;;
@@ -58,6 +59,10 @@ fi
 export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
 
 folder=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+export MDE_ZIG=${MDE_ZIG:-$folder/zig/ziglang/zig}
+export ZIG_GLOBAL_CACHE_DIR=$folder/zig/cache ZIG_LOCAL_CACHE_DIR=$folder/zig/cache
+[ -z "$last_linker" ] || [ -x "$MDE_ZIG" ] ||
+    die "zig is missing; run: python3 -m pip install --no-deps --target $folder/zig ziglang==0.17.1"
 build=$folder/package/build
 mkdir -p "$build"
 
@@ -86,7 +91,7 @@ compile() {
         "CARGO_TARGET_${upper}_LINKER=$linker" \
         "$cargo" rustc -p mde --lib --crate-type cdylib,staticlib --profile archive --locked --target "$target" \
         --target-dir "$build" -Zbuild-std=std,panic_unwind -Zbuild-std-features=optimize_for_size \
-        --message-format=json-render-diagnostics -- --print native-static-libs \
+        --message-format=json-render-diagnostics -- --print native-static-libs "-Clinker=${last_linker:-$linker}" \
         >"$build/$target.json" 2> >(tee "$build/$target.log" >&2)
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A linker for `cargo rustc … -- -C linker=tests/abi/link_for_old_glibc.sh`: makes a library that asks for no newer
-# glibc than 2.17, of 2012, whatever the machine has that it is built on.
+# The linker of the release archive: makes a library that asks for no newer glibc than 2.17, of 2012, whatever the
+# machine has that it is built on.
 #
 # MDE_ZIG names the zig that knows which functions that glibc had; `pip install ziglang` brings it. The unwinder
 # remains the one of the host, libgcc_s, as in every build: zig's own would be a second one in the process.
