@@ -208,8 +208,9 @@ class Call(Generic[T]):
             begun.start()
         except RuntimeError:
             # No thread to be had, as when the interpreter is about to end. Signals then wait for the call.
-            self._inbox = None
-            self._work(native)
+            if not self._begun.locked():
+                self._inbox = None
+                self._work(native)
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:
