@@ -43,6 +43,7 @@ const TESTED: &[(&str, &str, &str)] = &[
     ("docs/sign-in.md", "sh", "tests/documents.rs"),
     ("docs/sign-in.md", "json", "tests/documents.rs"),
     ("examples/c/README.md", "sh", "tests/documents.rs"),
+    ("examples/cpp/README.md", "sh", "tests/archive.rs"),
     ("examples/dotnet/README.md", "csharp", "tests/dotnet/scenarios.rs"),
     ("examples/simulator/README.md", "sh", "tests/documents.rs"),
     ("examples/simulator/README.md", "rust", "tests/documents.rs"),
