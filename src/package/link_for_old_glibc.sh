@@ -15,4 +15,7 @@ for argument in "$@"; do
         *) arguments+=("$argument") ;;
     esac
 done
-exec "$MDE_ZIG" cc -target "$(uname -m)-linux-gnu.2.17" "${arguments[@]}"
+# What zig compiles itself, a few lines of that glibc, tells debuggers where it came from: no folder of this machine.
+exec 9<"$(dirname "$MDE_ZIG")/lib"
+cd /
+ZIG_LIB_DIR=/proc/self/fd/9 exec "$MDE_ZIG" cc -target "$(uname -m)-linux-gnu.2.17" "${arguments[@]}"
