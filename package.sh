@@ -49,6 +49,10 @@ sources=$("$rustc" --print sysroot)/lib/rustlib/src/rust
 [ -e "$sources/library/std/Cargo.toml" ] || die "the compiler's own sources are missing; as root: apt-get install $needed"
 sources=$(readlink -f "$sources")
 
+if [ "${target##*-}" = musl ] && ! "$linker" -shared -xc /dev/null -lgcc_s -o /dev/null 2>/dev/null; then
+    die "\`$linker\` has no libgcc_s for musl, as Debian's has none; build where musl is the system's, on Alpine for example"
+fi
+
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 abi=$(sed -n 's/^const ABI_VERSION: u32 = \(.*\);/\1/p' build.rs)
 name=mde-$version-$target
