@@ -17,7 +17,8 @@
 # date of all files; without it that of the last commit.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-root=$PWD
+root=$(pwd -P)
+cd "$root"
 
 die() { printf 'package.sh: %s\n' "$*" >&2; exit 1; }
 say() { printf 'package.sh: %s\n' "$*" >&2; }
@@ -64,7 +65,7 @@ export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
 
 folder=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 export MDE_ZIG=${MDE_ZIG:-$folder/zig/ziglang/zig}
-export ZIG_GLOBAL_CACHE_DIR=$folder/zig/cache ZIG_LOCAL_CACHE_DIR=$folder/zig/cache
+export ZIG_GLOBAL_CACHE_DIR=$folder/package/build/zig ZIG_LOCAL_CACHE_DIR=$folder/package/build/zig
 [ -z "$last_linker" ] || [ -x "$MDE_ZIG" ] ||
     die "zig is missing; run: python3 -m pip install --no-deps --target $folder/zig ziglang==0.17.1"
 build=$folder/package/build
@@ -92,7 +93,7 @@ compile() {
     # called it: 50 kB for the rest are not.
     local IFS=$'\x1f'
     env -u RUSTFLAGS -u CARGO_BUILD_RUSTFLAGS -u CARGO_BUILD_TARGET -u CARGO_TARGET_DIR \
-        RUSTC="$rustc" RUSTC_BOOTSTRAP=1 RUSTC_WRAPPER='' CARGO_ENCODED_RUSTFLAGS="${flags[*]}" \
+        RUSTC="$rustc" RUSTC_BOOTSTRAP=1 RUSTC_WRAPPER='' CARGO_TERM_COLOR=never CARGO_ENCODED_RUSTFLAGS="${flags[*]}" \
         CARGO_INCREMENTAL=0 CC_SHELL_ESCAPED_FLAGS=1 "CFLAGS_${target//-/_}=$c_flags" \
         "CARGO_TARGET_${upper}_LINKER=$linker" \
         "$cargo" rustc -p mde --lib --crate-type cdylib,staticlib --profile archive --locked --target "$target" \
