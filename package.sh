@@ -17,7 +17,8 @@
 # date of all files; without it that of the last commit.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-root=$PWD
+root=$(pwd -P)
+cd "$root"
 
 die() { printf 'package.sh: %s\n' "$*" >&2; exit 1; }
 say() { printf 'package.sh: %s\n' "$*" >&2; }
@@ -28,9 +29,10 @@ verify=
 target=${1:-x86_64-unknown-linux-gnu}
 
 # What a target needs: prefix of the binary utilities, linker, Debian packages.
-prefix='' linker=cc needed='gcc libc6-dev'
+prefix='' linker=cc last_linker='' needed='gcc libc6-dev'
 case $target in
-    x86_64-unknown-linux-gnu) ;;
+    # Asks for no newer glibc than systems of the last ten years have.
+    x86_64-unknown-linux-gnu) last_linker=$root/src/package/link_for_old_glibc.sh ;;
     x86_64-unknown-linux-musl) linker=musl-gcc needed='musl-tools' ;;
     aarch64-unknown-linux-gnu)
         prefix=aarch64-linux-gnu- linker=aarch64-linux-gnu-gcc needed='gcc-aarch64-linux-gnu libc6-dev-arm64-cross' ;;
@@ -62,6 +64,10 @@ fi
 export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
 
 folder=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+export MDE_ZIG=${MDE_ZIG:-$folder/zig/ziglang/zig}
+export ZIG_GLOBAL_CACHE_DIR=$folder/package/build/zig ZIG_LOCAL_CACHE_DIR=$folder/package/build/zig
+[ -z "$last_linker" ] || [ -x "$MDE_ZIG" ] ||
+    die "zig is missing; run: python3 -m pip install --no-deps --target $folder/zig ziglang==0.17.1"
 build=$folder/package/build
 mkdir -p "$build"
 
@@ -87,13 +93,13 @@ compile() {
     # called it: 50 kB for the rest are not.
     local IFS=$'\x1f'
     env -u RUSTFLAGS -u CARGO_BUILD_RUSTFLAGS -u CARGO_BUILD_TARGET -u CARGO_TARGET_DIR \
-        RUSTC="$rustc" RUSTC_BOOTSTRAP=1 RUSTC_WRAPPER='' CARGO_ENCODED_RUSTFLAGS="${flags[*]}" \
+        RUSTC="$rustc" RUSTC_BOOTSTRAP=1 RUSTC_WRAPPER='' CARGO_TERM_COLOR=never CARGO_ENCODED_RUSTFLAGS="${flags[*]}" \
         CARGO_INCREMENTAL=0 CC_SHELL_ESCAPED_FLAGS=1 "CFLAGS_${target//-/_}=$c_flags" \
         "CARGO_TARGET_${upper}_LINKER=$linker" \
         "$cargo" rustc -p mde --lib --crate-type cdylib,staticlib --profile archive --locked --target "$target" \
         --target-dir "$build" -Zbuild-std=std,panic_unwind -Zbuild-std-features=optimize_for_size \
         -Zprofile-rustflags --config 'profile.archive.package."*".rustflags=["-Zlocation-detail=none"]' \
-        --message-format=json-render-diagnostics -- --print native-static-libs \
+        --message-format=json-render-diagnostics -- --print native-static-libs "-Clinker=${last_linker:-$linker}" \
         >"$build/$target.json" 2> >(tee "$build/$target.log" >&2)
 }
 

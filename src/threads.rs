@@ -31,12 +31,19 @@ fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
     ] {
         blocked.remove(own);
     }
-    let before = blocked.thread_swap_mask(SigmaskHow::SIG_BLOCK);
-    let started = start();
-    if let Ok(before) = before {
-        let _ = before.thread_set_mask();
+    let _restored = blocked.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok().map(Restored);
+    start()
+}
+
+/// Gives the calling thread its mask back, however `start` ends.
+#[cfg(unix)]
+struct Restored(nix::sys::signal::SigSet);
+
+#[cfg(unix)]
+impl Drop for Restored {
+    fn drop(&mut self) {
+        let _ = self.0.thread_set_mask();
     }
-    started
 }
 
 #[cfg(not(unix))]

@@ -152,11 +152,13 @@ zig() {
     fi
 }
 
-# The library that a release has for old systems, and the programs in C with it.
-old_glibc() {
-    MDE_ZIG=$target/zig/ziglang/zig CARGO_TARGET_DIR=$target/old-glibc \
-        cargo rustc -p mde --release --lib --crate-type cdylib -- -C linker="$PWD/tests/abi/link_for_old_glibc.sh"
-    MDE_LIB_DIR=$target/old-glibc/release MDE_TEST_GLIBC=2.17 cargo test -p mde --test c_abi --test compatibility --test header
+# The programs in C once more, with the library as it is shipped.
+shipped() {
+    local folder=$target/shipped
+    rm -rf "$folder"
+    mkdir "$folder"
+    tar -xf "$MDE_ARCHIVE" -C "$folder" --strip-components=1
+    MDE_LIB_DIR=$folder/lib MDE_TEST_GLIBC=2.17 cargo test -p mde --test c_abi --test compatibility --test header
 }
 
 command -v cargo >/dev/null ||
@@ -173,6 +175,7 @@ step 'Release library' cargo rustc -p mde --release --lib --crate-type cdylib
 # The tests in C use this library and do not build it again.
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 export MDE_LIB_DIR=$target/release
+step 'Linker for old systems' zig
 step 'Archive of the release' archive
 step 'Runtimes of .NET' tests/dotnet/runtimes.sh "$target/dotnet" "$mode"
 
@@ -191,8 +194,7 @@ else
     export MDE_LIB_DIR_AARCH64=$target/package/build/aarch64-unknown-linux-gnu/archive
     step 'Tests' cargo test --workspace --no-fail-fast
     step 'Rust 1.85' msrv
-    step 'Linker for old systems' zig
-    step 'The library for old systems' old_glibc
+    step 'The library of the archive' shipped
     # The unit tests with other locks below them, so these tests only.
     step 'Lints of the optional features' cargo clippy -p mde --all-targets --features shuttle,redis -- -D warnings
     step 'Lints of the optional features of the benches' \

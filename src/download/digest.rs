@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use ring::digest::{Context, SHA256};
 
 use crate::archive::hex;
+use crate::ffi::process;
 use crate::log::{self, Level};
 use crate::{Error, Result, Stage, Status, threads};
 
@@ -86,6 +87,8 @@ impl Digest {
 
 /// The thread, and the blocks that go to and fro.
 struct Apart {
+    /// A child that is forked meanwhile, in a progress callback, has no such thread.
+    home: u64,
     queue: Arc<Queue>,
     thread: Option<JoinHandle<Context>>,
 }
@@ -119,17 +122,20 @@ impl Apart {
             }
             context
         })?;
-        Ok(Apart { queue, thread: Some(thread) })
+        Ok(Apart { home: process::incarnation(), queue, thread: Some(thread) })
     }
 
-    /// Waits for an empty block when all are still to be hashed.
+    /// Waits for an empty block when all are still to be hashed. Of what a thread that is gone is given, `end` tells.
     fn update(&mut self, block: &mut Vec<u8>, filled: usize) {
+        if self.is_gone() {
+            return;
+        }
         let mut blocks = self.queue.blocks.lock();
         let empty = loop {
             match blocks.empty.pop() {
                 Some(empty) => break empty,
-                // It cannot die, but a call that waits for ever would be the worst end of it: `end` tells.
-                None if self.is_dead() => break vec![0; block.len()],
+                // It cannot die, but a call that waits for ever would be the worst end of it.
+                None if self.is_gone() => return,
                 None => {
                     let _ = self.queue.emptied.wait_for(&mut blocks, Duration::from_secs(1));
                 }
@@ -141,12 +147,17 @@ impl Apart {
         }
     }
 
-    fn is_dead(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    fn is_gone(&self) -> bool {
+        self.home != process::incarnation()
+            || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     fn end(&mut self) -> Option<Context> {
         let thread = self.thread.take()?;
+        if self.home != process::incarnation() {
+            mem::forget(thread);
+            return None;
+        }
         self.queue.blocks.lock().has_ended = true;
         self.queue.filled.notify_one();
         thread.join().ok()

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::windows::ffi::OsStrExt;
 use std::os::windows::fs::OpenOptionsExt;
-use std::os::windows::io::{AsRawHandle, FromRawSocket, OwnedSocket};
+use std::os::windows::io::{AsRawHandle, FromRawSocket, OwnedSocket, RawSocket};
 use std::path::{Component, Path, Prefix};
 use std::ptr;
 use std::sync::Once;
@@ -45,7 +45,7 @@ pub(crate) fn tcp_socket(family: i32) -> io::Result<OwnedSocket> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: a new socket, which nobody else has.
-    Ok(unsafe { OwnedSocket::from_raw_socket(socket as u64) })
+    Ok(unsafe { OwnedSocket::from_raw_socket(socket as RawSocket) })
 }
 
 fn about(file: &File) -> io::Result<BY_HANDLE_FILE_INFORMATION> {

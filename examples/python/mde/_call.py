@@ -180,10 +180,13 @@ class Call(Generic[T]):
         try:
             # Whatever a signal handler raises, and wherever here: what is done twice does no harm, and a message that
             # gets lost is not waited for.
+            begun = False
             while not self._finished:
                 try:
-                    if not self._begun.locked():
+                    if not begun:
+                        # Again, after a signal in here: the thread that comes second finds nothing to do.
                         self._begin(native)
+                        begun = True
                         continue
                     turn = inbox.get(timeout=_WAIT_S)
                     if turn is not None:
@@ -205,12 +208,9 @@ class Call(Generic[T]):
             begun.start()
         except RuntimeError:
             # No thread to be had, as when the interpreter is about to end. Signals then wait for the call.
-            self._inbox = None
-            self._work(native)
-            return
-        while not self._begun.locked():
-            # A moment: the thread runs already.
-            begun.join(0.001)
+            if not self._begun.locked():
+                self._inbox = None
+                self._work(native)
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:

@@ -36,7 +36,9 @@ pub(super) fn replace(open: &File, new: &Path, path: &Path) -> io::Result<()> {
     write_at(open, &bytes, 0)?;
     open.set_len(bytes.len() as u64)?;
     open.sync_all()?;
-    std::fs::remove_file(new)
+    // Replaced is replaced, whoever else holds what is left.
+    let _ = std::fs::remove_file(new);
+    Ok(())
 }
 
 /// Not to be told from a file's metadata.

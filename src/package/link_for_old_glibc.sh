@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A linker for `cargo rustc … -- -C linker=tests/abi/link_for_old_glibc.sh`: makes a library that asks for no newer
-# glibc than 2.17, of 2012, whatever the machine has that it is built on.
+# The linker of the release archive: makes a library that asks for no newer glibc than 2.17, of 2012, whatever the
+# machine has that it is built on.
 #
 # MDE_ZIG names the zig that knows which functions that glibc had; `pip install ziglang` brings it. The unwinder
 # remains the one of the host, libgcc_s, as in every build: zig's own would be a second one in the process.
@@ -15,4 +15,7 @@ for argument in "$@"; do
         *) arguments+=("$argument") ;;
     esac
 done
-exec "$MDE_ZIG" cc -target "$(uname -m)-linux-gnu.2.17" "${arguments[@]}"
+# What zig compiles itself, a few lines of that glibc, tells debuggers where it came from: no folder of this machine.
+exec 9<"$(dirname "$MDE_ZIG")/lib"
+cd /
+ZIG_LIB_DIR=/proc/self/fd/9 exec "$MDE_ZIG" cc -target "$(uname -m)-linux-gnu.2.17" "${arguments[@]}"
