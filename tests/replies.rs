@@ -80,6 +80,19 @@ fn unreadable() -> Vec<(Value, &'static str)> {
 }
 
 #[test]
+fn text_that_was_cut_in_the_middle_of_a_character_hides_no_action() {
+    let sim = simulator();
+    let cut = r#"{"id":"123","status":"Pending","requestorComment":"cut \ud83d","new":"\ude00"}"#;
+    let document = collect_with(&sim, json!({"status": 201, "body": cut})).ok();
+    let action = &document["action"];
+    assert_eq!((&action["id"], &action["status"]), (&json!("123"), &json!("Pending")));
+    assert_eq!(
+        (&action["requestorComment"], &action["new"]),
+        (&json!("cut \u{fffd}"), &json!("\u{fffd}"))
+    );
+}
+
+#[test]
 fn a_lost_outcome_is_looked_up_and_the_collection_found() {
     for_each(unreadable(), |reply, _| {
         let sim = simulator();

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::surrogates;
+
 use crate::net::redact;
 use crate::net::reply::Reply;
 use crate::{Error, Stage, Status};
@@ -50,7 +52,9 @@ impl Fault {
                 _ => String::new(),
             }
         }
-        match serde_json::from_slice::<Document>(body) {
+        // A byte that is no UTF-8 hides nothing but itself.
+        let text_of_body = String::from_utf8_lossy(body);
+        match serde_json::from_str::<Document>(&surrogates::paired(&text_of_body)) {
             Ok(Document { error }) => Fault {
                 code: text(&error.code),
                 message: text(&error.message),

@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::surrogates;
+
 /// One device: the service's own JSON, and the members the library looks at.
 #[derive(Clone, Debug)]
 pub struct Machine {
@@ -16,7 +18,7 @@ pub struct Machine {
 
 impl Machine {
     fn from_json(json: &str) -> Result<Machine, &'static str> {
-        let json = json.trim_ascii();
+        let json = &*surrogates::paired(json.trim_ascii());
         let record: Value = serde_json::from_str(json).map_err(|_| "is not a usable record")?;
         match record.get("id").and_then(Value::as_str) {
             Some(id) if !id.is_empty() => {

@@ -7,3 +7,4 @@ pub(crate) mod fault;
 pub(crate) mod hosts;
 pub(crate) mod machine;
 pub(crate) mod model;
+mod surrogates;

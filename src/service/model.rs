@@ -12,6 +12,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::surrogates;
+
 /// The state of a machine action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -87,7 +89,7 @@ pub struct MachineAction {
 impl MachineAction {
     /// Reads one action; the error says what is missing.
     pub(crate) fn from_json(json: &str) -> Result<MachineAction, &'static str> {
-        let json = json.trim_ascii();
+        let json = &*surrogates::paired(json.trim_ascii());
         // A derived reader would also take an array for a record.
         if !json.starts_with('{') {
             return Err("is not a JSON object");
@@ -109,7 +111,7 @@ impl MachineAction {
         })
     }
 
-    /// The action exactly as the service sent it, unknown members included: a JSON object.
+    /// The action as the service sent it, unknown members included: a JSON object.
     pub fn json(&self) -> &str {
         &self.json
     }
