@@ -5,7 +5,8 @@ use std::io;
 use std::os::windows::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-pub(super) use crate::ffi::windows::{has_other_names, is_still_at, rename_new};
+use crate::ffi::windows::{self, Links};
+pub(super) use crate::ffi::windows::{has_other_names, rename_new};
 
 /// Opens a link itself instead of what it leads to; then it is no file, and refused.
 const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
@@ -23,6 +24,11 @@ pub(super) fn open_part(path: &Path) -> io::Result<File> {
 
 pub(super) fn open_final(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(FILE_FLAG_OPEN_REPARSE_POINT).open(path)
+}
+
+/// Whether others who open the path get the same file; a link there is another.
+pub(super) fn is_still_at(file: &File, path: &Path) -> bool {
+    windows::is_still_at(file, path, Links::Taken)
 }
 
 pub(super) fn try_lock(file: &File) -> io::Result<bool> {
@@ -54,7 +60,7 @@ pub(super) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
 
 /// How much the volume has left for us.
 pub(super) fn room(_: &File, path: &Path) -> Option<u64> {
-    crate::ffi::windows::room(path.parent()?)
+    windows::room(path.parent()?)
 }
 
 pub(super) fn set_receipt(_: &File, _: &str) -> bool {

@@ -57,16 +57,26 @@ fn about(file: &File) -> io::Result<BY_HANDLE_FILE_INFORMATION> {
     }
 }
 
-/// Whether others who open the path get the same file; a link there is another.
-pub(crate) fn is_still_at(file: &File, path: &Path) -> bool {
+/// What a path with a link at its end stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// The file that the link leads to.
+    Followed,
+    /// The link itself.
+    Taken,
+}
+
+/// Whether others who open the path get the same file.
+pub(crate) fn is_still_at(file: &File, path: &Path, links: Links) -> bool {
     let id = |file: &File| {
         let about = about(file).ok()?;
         Some((about.dwVolumeSerialNumber, about.nFileIndexHigh, about.nFileIndexLow))
     };
-    let there = OpenOptions::new()
-        .access_mode(FILE_READ_ATTRIBUTES)
-        .custom_flags(FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT)
-        .open(path);
+    let flags = match links {
+        Links::Followed => FILE_FLAG_BACKUP_SEMANTICS,
+        Links::Taken => FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT,
+    };
+    let there = OpenOptions::new().access_mode(FILE_READ_ATTRIBUTES).custom_flags(flags).open(path);
     there.is_ok_and(|there| id(file).is_some_and(|ours| id(&there) == Some(ours)))
 }
 
@@ -91,15 +101,21 @@ pub(crate) fn room(folder: &Path) -> Option<u64> {
 /// every file system; `std::fs::rename` would replace what is there.
 pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     let (from, to) = (wide(from)?, wide(to)?);
-    // A virus scanner likes to have a look at a file that was just written, and keeps its name meanwhile.
+    patiently(|| {
+        // SAFETY: two paths that end with zero.
+        match unsafe { MoveFileExW(from.as_ptr(), to.as_ptr(), MOVEFILE_WRITE_THROUGH) } {
+            0 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    })
+}
+
+/// Gives a file its name again and again for a moment: a virus scanner likes to have a look at one that was just
+/// written, and keeps its name meanwhile.
+pub(crate) fn patiently(rename: impl Fn() -> io::Result<()>) -> io::Result<()> {
     let mut pause = Duration::from_millis(5);
     loop {
-        // SAFETY: two paths that end with zero.
-        let done = unsafe { MoveFileExW(from.as_ptr(), to.as_ptr(), MOVEFILE_WRITE_THROUGH) };
-        if done != 0 {
-            return Ok(());
-        }
-        let error = io::Error::last_os_error();
+        let Err(error) = rename() else { return Ok(()) };
         let code = error.raw_os_error().and_then(|code| u32::try_from(code).ok());
         let busy = matches!(code, Some(ERROR_SHARING_VIOLATION | ERROR_ACCESS_DENIED));
         if !busy || pause > Duration::from_millis(80) {
@@ -153,14 +169,21 @@ mod tests {
 
     #[test]
     fn a_file_is_told_from_the_next_one_of_its_name() {
-        let path = std::env::temp_dir().join(format!("same-{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("mde-same-{:016x}", fastrand::u64(..)));
+        let is_at = |file: &File, path: &Path| {
+            [Links::Followed, Links::Taken].map(|links| is_still_at(file, path, links)) == [true; 2]
+        };
         let first = File::create(&path).unwrap();
-        assert!(is_still_at(&first, &path) && !has_other_names(&first));
+        assert!(is_at(&first, &path) && !has_other_names(&first));
         let other = path.with_extension("other");
         rename_new(&path, &other).unwrap();
-        assert!(!is_still_at(&first, &path) && is_still_at(&first, &other));
+        assert!(!is_at(&first, &path));
+        // Opened anew: Wine knows no volume of a file that was renamed.
+        drop(first);
+        let first = File::open(&other).unwrap();
+        assert!(is_at(&first, &other));
         let second = File::create(&path).unwrap();
-        assert!(!is_still_at(&first, &path) && is_still_at(&second, &path));
+        assert!(!is_at(&first, &path) && is_at(&second, &path));
         // Nothing is replaced.
         let error = rename_new(&path, &other).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);

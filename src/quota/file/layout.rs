@@ -19,7 +19,7 @@
 use super::MOST_CALLS;
 use crate::service::endpoint::{PerQuota, Quota};
 
-const MAGIC: &[u8; 8] = b"MDEQUOTA";
+pub(super) const MAGIC: &[u8; 8] = b"MDEQUOTA";
 const VERSION: u32 = 1;
 
 pub(super) const SESSION_AT: u64 = 128;

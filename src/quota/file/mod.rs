@@ -13,7 +13,6 @@ mod store;
 #[cfg_attr(windows, path = "system_windows.rs")]
 mod system;
 #[cfg(test)]
-#[cfg(unix)]
 mod tests;
 mod transaction;
 

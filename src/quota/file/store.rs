@@ -1,11 +1,12 @@
 //! The quota file on disk: made, replaced and set aside, but not understood.
 
 use std::fs::{File, Metadata};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use super::MOST_CALLS;
 use super::boot;
-use super::layout::{self, CAREFUL_AT, Careful, Entry, Gate, HEAD, Head};
+use super::layout::{self, CAREFUL_AT, Careful, Entry, Gate, HEAD, Head, SLOT};
 use super::system::{Rights, is_still_at, keep_rights, open, read_at, replace, rights, write_at};
 use super::transaction::{
     Locked, Pause, Result, Transaction, Trouble, failed, write_entry, write_gate,
@@ -73,8 +74,7 @@ impl Store {
         let length = metadata.len();
         if length == 0 {
             let head = Head { slots: slots.clone(), identity: self.identity };
-            let new = self.make_beside(|new| fill(new, &head, &session, Entry::FREE))?;
-            replace(&file, &new, &self.path).map_err(failed("replaced"))?;
+            self.replace(&file, |new| fill(new, &head, &session, Entry::FREE))?;
             return Ok(None);
         }
         let intact = Head::read(&bytes).filter(|head| is_intact(head, &bytes, length));
@@ -83,7 +83,7 @@ impl Store {
             if !layout::is_ours(&bytes) {
                 return Err(Trouble::NoQuotaFile);
             }
-            self.set_aside(slots, &session)?;
+            self.set_aside(&file, slots, &session)?;
             return Ok(None);
         };
         if head.identity != self.identity {
@@ -101,28 +101,27 @@ impl Store {
         Ok(Some(found))
     }
 
-    /// Moves a file that cannot be read out of the way. What it knew is lost, so the new one starts as if
-    /// every call had just been made.
-    fn set_aside(&mut self, slots: &PerQuota<u32>, session: &boot::Session) -> Result<()> {
-        let (aside, memory) = (free_name(&self.path), self.memory);
-        let head = Head { slots: slots.clone(), identity: self.identity };
-        let new = self.make_beside(|file| {
+    /// Replaces a file that cannot be read, and keeps a copy of it. What it knew is lost, so the new one starts as
+    /// if every call had just been made.
+    fn set_aside(
+        &mut self,
+        damaged: &Locked,
+        slots: &PerQuota<u32>,
+        session: &boot::Session,
+    ) -> Result<()> {
+        let aside = keep(damaged, &self.path).map_err(failed("set aside"))?;
+        let (head, memory) = (Head { slots: slots.clone(), identity: self.identity }, self.memory);
+        self.replace(damaged, |file| {
             let now = u64::try_from(boot::now().as_nanos()).unwrap_or(u64::MAX);
             fill(file, &head, session, Entry { stamp: now, owner: 0 })?;
             let until = now.saturating_add(memory);
             let careful = Careful { until, restarted: false };
             write_at(file, &careful.to_bytes(), CAREFUL_AT).map_err(failed("filled"))
+        })
+        .inspect_err(|_| {
+            // The next attempt makes its own.
+            let _ = std::fs::remove_file(&aside);
         })?;
-        // Under both names for a moment: at no time is there no file at all.
-        let linked = std::fs::hard_link(&self.path, &aside).is_ok();
-        if !linked || std::fs::rename(&new, &self.path).is_err() {
-            // Some file systems know no second names, and some of Windows' replace no file that is open.
-            if linked {
-                let _ = std::fs::remove_file(&aside);
-            }
-            std::fs::rename(&self.path, &aside).map_err(failed("replaced"))?;
-            std::fs::rename(new, &self.path).map_err(failed("replaced"))?;
-        }
         self.set_aside = Some(aside);
         Ok(())
     }
@@ -139,7 +138,7 @@ impl Store {
             let room = head.slots.of_mut(quota);
             *room = (*room).max(*slots.of(quota));
         }
-        let new = self.make_beside(|file| {
+        self.replace(&old.file, |file| {
             fill(file, &head, session, Entry::FREE)?;
             for quota in Quota::ALL {
                 write_gate(file, quota, old.gate(quota))?;
@@ -148,26 +147,58 @@ impl Store {
                 }
             }
             Ok(())
-        })?;
-        replace(&old.file, &new, &self.path).map_err(failed("replaced"))
+        })
     }
 
-    /// Makes a file that is to take the place of another, with the same rights.
-    fn make_beside(&mut self, make: impl FnOnce(&File) -> Result<()>) -> Result<PathBuf> {
-        let beside = with_suffix(&self.path, ".new");
+    /// Puts a file with the same rights in the place of the one that is locked. At no time is there none, which
+    /// others would take for the beginning of a log.
+    fn replace(&mut self, old: &Locked, fill: impl FnOnce(&File) -> Result<()>) -> Result<()> {
+        // Where the path leads to a file elsewhere, that one is replaced and not the link, which only some may use.
+        let path = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let beside = with_suffix(&path, ".new");
         let _ = std::fs::remove_file(&beside);
-        let file = open(&beside).map_err(failed("replaced"))?;
-        let kept = std::fs::metadata(&self.path).map_or(Ok(()), |old| keep_rights(&file, &old));
+        let done = self.make(&beside, &path, fill);
+        let done = done.and_then(|()| replace(old, &beside, &path).map_err(failed("replaced")));
+        if done.is_err() {
+            let _ = std::fs::remove_file(&beside);
+        }
+        done
+    }
+
+    fn make(
+        &mut self,
+        beside: &Path,
+        path: &Path,
+        fill: impl FnOnce(&File) -> Result<()>,
+    ) -> Result<()> {
+        let file = open(beside).map_err(failed("replaced"))?;
+        let kept = std::fs::metadata(path).map_or(Ok(()), |old| keep_rights(&file, &old));
         let has = file.metadata().map_err(failed("replaced"))?;
         self.rights_lost = kept.err().map(|what| (what, rights(&has)));
+        fill(&file)?;
         // On the disk before it takes the other's place: a power cut must not leave an empty one there.
-        let made = make(&file).and_then(|()| file.sync_all().map_err(failed("filled")));
-        match made {
-            Ok(()) => Ok(beside),
-            Err(trouble) => {
-                let _ = std::fs::remove_file(&beside);
-                Err(trouble)
-            }
+        file.sync_all().map_err(failed("filled"))
+    }
+}
+
+/// Copies a damaged file to a name beside it, for whoever wants to know what became of it.
+fn keep(damaged: &Locked, path: &Path) -> io::Result<PathBuf> {
+    /// No quota file is longer.
+    const LONGEST: usize = HEAD + Quota::ALL.len() * MOST_CALLS as usize * SLOT;
+
+    let aside = free_name(path);
+    let copy = || {
+        // By the handle that has the lock: some systems let no other one read.
+        let length = usize::try_from(damaged.metadata()?.len()).unwrap_or(LONGEST);
+        let mut bytes = vec![0; length.min(LONGEST)];
+        let got = read_at(damaged, &mut bytes, 0)?;
+        write_at(&open(&aside)?, bytes.get(..got).unwrap_or_default(), 0)
+    };
+    match copy() {
+        Ok(()) => Ok(aside),
+        Err(error) => {
+            let _ = std::fs::remove_file(&aside);
+            Err(error)
         }
     }
 }

@@ -5,6 +5,9 @@ use std::io::{self, ErrorKind};
 use std::os::windows::fs::FileExt;
 use std::path::Path;
 
+use super::layout;
+use crate::ffi::windows::{self, Links};
+
 pub(super) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
@@ -23,28 +26,51 @@ pub(super) fn unlock(file: &File) {
 
 /// Whether others who open the path get the file that is open.
 pub(super) fn is_still_at(open: &File, _: &Metadata, path: &Path) -> bool {
-    crate::ffi::windows::is_still_at(open, path)
+    windows::is_still_at(open, path, Links::Followed)
 }
 
 /// Puts a new file in the place of the one that is open. Only NTFS does so, since Windows 10. On other file systems the
-/// open file gets the content of the new one: a crash in the middle leaves a file that counts as damaged.
+/// open file gets the content of the new one.
 pub(super) fn replace(open: &File, new: &Path, path: &Path) -> io::Result<()> {
-    if std::fs::rename(new, path).is_ok() {
+    if windows::patiently(|| std::fs::rename(new, path)).is_ok() {
         return Ok(());
     }
-    let bytes = std::fs::read(new)?;
-    write_at(open, &bytes, 0)?;
-    open.set_len(bytes.len() as u64)?;
-    open.sync_all()?;
+    rewrite(open, &std::fs::read(new)?)?;
     // Replaced is replaced, whoever else holds what is left.
     let _ = std::fs::remove_file(new);
     Ok(())
 }
 
-/// Not to be told from a file's metadata.
-pub(super) type Rights = ();
+/// A crash in the middle leaves a file that counts as damaged, and so as spent: the sector with the head and its
+/// checksum comes last, and until then says nothing but whose file it is.
+fn rewrite(open: &File, bytes: &[u8]) -> io::Result<()> {
+    const SECTOR: usize = 512;
+    let (first, rest) = bytes.split_at(bytes.len().min(SECTOR));
+    let mut unfinished = layout::MAGIC.to_vec();
+    unfinished.resize(first.len(), 0);
+    let length = open.metadata()?.len();
+    if bytes.len() as u64 > length {
+        // First of all, as long as a full disk harms nothing.
+        open.set_len(bytes.len() as u64).inspect_err(|_| {
+            let _ = open.set_len(length);
+        })?;
+    }
+    write_at(open, &unfinished, 0)?;
+    open.sync_all()?;
+    open.set_len(bytes.len() as u64)?;
+    write_at(open, rest, first.len() as u64)?;
+    open.sync_all()?;
+    write_at(open, first, 0)?;
+    open.sync_all()
+}
 
-pub(super) fn rights(_: &Metadata) -> Rights {}
+/// Not to be told from a file's metadata.
+#[derive(PartialEq, Eq)]
+pub(super) struct Rights;
+
+pub(super) fn rights(_: &Metadata) -> Rights {
+    Rights
+}
 
 /// New files have the rights that their folder gives them.
 pub(super) fn keep_rights(new: &File, old: &Metadata) -> Result<(), String> {

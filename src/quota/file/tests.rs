@@ -1,12 +1,13 @@
 use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::call::Cancel;
 use crate::quota::ledger::{Held, Keeper};
 
+#[cfg(unix)]
 mod rights;
+#[cfg(unix)]
+mod unix;
 
 const COLLECT: Quota = Quota::Collect;
 
@@ -62,11 +63,6 @@ fn wait(ledger: &FileLedger, limits: &Limits) -> Duration {
 
 fn used(ledger: &FileLedger, limits: &Limits) -> usize {
     ledger.view(COLLECT, limits.of(COLLECT)).unwrap().windows[0].used
-}
-
-/// Root is refused nothing that a test could make.
-fn is_root() -> bool {
-    fs::read_to_string("/proc/self/status").is_ok_and(|status| status.contains("Uid:\t0\t"))
 }
 
 #[test]
@@ -283,10 +279,9 @@ fn damage_in_a_file_of_ours_frees_nothing() {
 fn an_empty_file_is_a_new_one() {
     let folder = Folder::new();
     File::create(folder.file()).unwrap();
-    fs::set_permissions(folder.file(), fs::Permissions::from_mode(0o640)).unwrap();
     let (ledger, limits) = open(&folder.file(), "collect=1/60");
     taken(&ledger, &limits);
-    assert_eq!(fs::metadata(folder.file()).unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(used(&ledger, &limits), 1);
 }
 
 #[test]
@@ -295,7 +290,6 @@ fn larger_limits_make_a_larger_file_and_forget_nothing() {
     let (small, small_limits) = open(&folder.file(), "collect=2/60;read=2/60;list=2/60");
     taken(&small, &small_limits);
     small.throttled(Quota::List, None, Duration::from_secs(30), &[]);
-    fs::set_permissions(folder.file(), fs::Permissions::from_mode(0o606)).unwrap();
     let before = fs::metadata(folder.file()).unwrap().len();
     let (large, limits) = open(&folder.file(), "collect=50/60;read=2/60;list=2/60");
     assert_eq!(used(&large, &limits), 1);
@@ -308,7 +302,6 @@ fn larger_limits_make_a_larger_file_and_forget_nothing() {
     assert!(large.view(Quota::List, limits.of(Quota::List)).unwrap().closed_for.is_some());
     let after = fs::metadata(folder.file()).unwrap();
     assert_eq!(after.len(), before + 48 * 24);
-    assert_eq!(after.permissions().mode() & 0o777, 0o606);
 }
 
 #[test]
@@ -403,27 +396,12 @@ fn without_its_file_a_process_goes_on_alone_and_comes_back() {
 }
 
 #[test]
-fn a_full_disk_or_a_folder_without_rights_is_said_and_survived() {
-    // A device that is always full; as any user.
-    let (full, limits) = open("/dev/full", "collect=2/60");
-    assert!(matches!(full.begin(COLLECT, limits.of(COLLECT), &call()), Ok(Answer::Alone(100))));
-    assert!(full.trouble().is_some());
-    if is_root() {
-        // Root may write anywhere; what the kernel offers under /proc it may not.
-        let (read_only, _) = open("/proc/version", "collect=2/60");
-        let answer = read_only.begin(COLLECT, limits.of(COLLECT), &call());
-        assert!(matches!(answer, Ok(Answer::Alone(100))), "{answer:?}");
-        assert!(read_only.trouble().is_some());
-    }
-}
-
-#[test]
 fn who_waits_for_the_lock_can_be_stopped_and_a_holder_that_hangs_is_not_waited_for_for_ever() {
     let folder = Folder::new();
     let (ledger, limits) = open(&folder.file(), "collect=2/60");
     taken(&ledger, &limits);
-    let mut other = File::options().read(true).write(true).open(folder.file()).unwrap();
-    rustix::fs::flock(&other, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let other = File::options().read(true).write(true).open(folder.file()).unwrap();
+    assert!(system::try_lock(&other).unwrap());
     let cancel = Cancel::new(None);
     let call = Call::begin(&Arc::default(), None, Some(&cancel));
     std::thread::scope(|scope| {
@@ -441,7 +419,7 @@ fn who_waits_for_the_lock_can_be_stopped_and_a_holder_that_hangs_is_not_waited_f
     assert!(
         began.elapsed() >= transaction::PATIENCE && began.elapsed() < transaction::PATIENCE * 2
     );
-    other.flush().unwrap();
+    drop(other);
 }
 
 #[test]
@@ -458,7 +436,7 @@ fn who_comes_back_after_the_lease_has_lost_the_slot_whatever_the_file_says() {
     }
     // Nobody can be asked, and the lease is over.
     let other = File::options().read(true).write(true).open(folder.file()).unwrap();
-    rustix::fs::flock(&other, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    assert!(system::try_lock(&other).unwrap());
     std::thread::sleep(Duration::from_millis(1_100));
     assert!(!keeper.keep());
 }
@@ -529,4 +507,24 @@ fn a_file_whose_beginning_is_gone_is_damaged_and_not_new() {
     fs::write(folder.file(), &bytes).unwrap();
     let (ledger, _) = open(&folder.file(), "collect=2/60");
     assert_eq!(used(&ledger, &limits), 2);
+}
+
+#[test]
+fn nobody_finds_an_empty_log_while_a_damaged_one_is_replaced() {
+    for _ in 0..20 {
+        let folder = Folder::new();
+        fs::write(folder.file(), b"MDEQUOTA, and not much more").unwrap();
+        let start = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let (ledger, limits) = open(&folder.file(), "collect=5/60");
+                    start.wait();
+                    let answer = ledger.begin(COLLECT, limits.of(COLLECT), &call());
+                    assert!(matches!(answer, Ok(Answer::Full(_))), "{answer:?}");
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 2);
+    }
 }

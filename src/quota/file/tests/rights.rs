@@ -1,8 +1,9 @@
 //! Who may use a file that takes the place of another.
 
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 
+use super::unix::is_root;
 use super::*;
 
 /// In a process of its own, as a user who may not give files away.
