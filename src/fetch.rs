@@ -156,8 +156,12 @@ impl Job<'_> {
             );
             Error::new(Status::File, message).at(Stage::Download)
         };
-        let note = journal::read_own::<Note>(&self.note)
-            .map_err(|error| refused(crate::net::failure::reason(&error)))?;
+        let note = journal::read_own::<Note>(&self.note).map_err(|error| {
+            if download::too_many_open(&error) {
+                return download::file_error("read", &self.note, &error);
+            }
+            refused(crate::net::failure::reason(&error))
+        })?;
         match note {
             Some(note) if note.version != VERSION => {
                 Err(refused("it is of another version of this library".to_owned()))

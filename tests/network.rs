@@ -11,7 +11,7 @@
 mod support;
 
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mde_simulator::{Config, Simulator};
-use support::{Client, client, simulator, try_client};
+use support::{Cancel, Client, client, simulator, try_client};
 
 const ID: &str = "5382f7ea-7557-4ab7-9782-d50480024a4e";
 
@@ -182,33 +182,59 @@ fn a_peer_that_hangs_up_during_the_handshake_is_no_certificate_problem() {
 }
 
 #[test]
-fn lookups_of_one_name_share_a_thread() {
-    let url = "https://no-such-host.invalid";
+fn lookups_without_an_answer_share_a_thread_and_hold_nobody() {
+    const HERE: &str = "NETWORK_OWN_NAMESPACE";
+    if std::env::var_os(HERE).is_none() {
+        // In a network of its own, where nobody need be root to be its name server.
+        let folder = scratch("names");
+        let conf = folder.join("resolv.conf");
+        std::fs::write(&conf, "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n").unwrap();
+        let test = "lookups_without_an_answer_share_a_thread_and_hold_nobody";
+        let own = "PATH=$PATH:/usr/sbin && ip link set lo up && mount --bind \"$1\" /etc/resolv.conf && \
+                   exec \"$2\" \"$3\" --exact --nocapture";
+        let output = Command::new("unshare")
+            .args(["--user", "--map-root-user", "--mount", "--net", "sh", "-c", own, "sh"])
+            .args([conf.as_os_str(), std::env::current_exe().unwrap().as_os_str()])
+            .arg(test)
+            .env(HERE, "")
+            .output()
+            .expect("unshare is missing; run: apt-get install -y util-linux");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("nobody was held"), "{said}");
+        return;
+    }
+    // It hears, and says nothing.
+    let server = UdpSocket::bind("127.0.0.1:53").unwrap();
+    server.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let client = Client::with(&[
         ("access_token", "t"),
-        ("api_url", url),
-        ("max_retries", "0"),
+        ("api_url", "https://no-such-host.invalid"),
+        ("timeout_ms", "1000"),
         ("proxy", "none"),
     ])
     .unwrap();
     let lookups = || {
         let tasks = std::fs::read_dir("/proc/self/task").unwrap().filter_map(Result::ok);
-        tasks
-            .filter(|t| {
-                std::fs::read_to_string(t.path().join("comm"))
-                    .is_ok_and(|c| c.trim() == "mde-resolve")
-            })
-            .count()
+        let names = tasks.filter_map(|t| std::fs::read_to_string(t.path().join("comm")).ok());
+        names.filter(|name| name.trim() == "mde-resolve").count()
     };
     std::thread::scope(|scope| {
-        for _ in 0..32 {
-            scope.spawn(|| client.action(ID).error("resolve"));
-        }
-        for _ in 0..50 {
-            assert!(lookups() <= 2, "{}", lookups());
-            std::thread::sleep(Duration::from_millis(1));
+        let calls: Vec<_> =
+            (0..32).map(|_| scope.spawn(|| client.action(ID).error("deadline"))).collect();
+        server.recv(&mut [0; 512]).unwrap();
+        while calls.iter().any(|call| !call.is_finished()) {
+            assert_eq!(lookups(), 1);
+            std::thread::sleep(Duration::from_millis(20));
         }
     });
+    // The next call waits for the same one, and may be cancelled.
+    let started = Instant::now();
+    client.action_until(ID, Some(&Cancel::new(50))).error("deadline");
+    assert_eq!(lookups(), 1);
+    drop(client);
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    eprintln!("nobody was held");
 }
 
 /// tinyproxy, as Debian ships it.

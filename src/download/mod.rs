@@ -158,10 +158,14 @@ impl Job<'_> {
         loop {
             let Job { account, call, action_id, .. } = *self;
             transfer::run(account, call, action_id, part, reporter)?;
-            reporter.step(&Event::Verifying { action_id, bytes: 0, total: part.length() })?;
-            let checked = check::verify(part.file(), part.length(), &mut self.watch(reporter));
+            let total = part.length();
+            reporter.step(&Event::Verifying { action_id, bytes: 0, total })?;
+            let checked = check::verify(part.file(), total, &mut self.watch(reporter));
             match checked {
-                Ok(contents) => return Ok(contents),
+                Ok(contents) => {
+                    reporter.step(&Event::Verifying { action_id, bytes: total, total })?;
+                    return Ok(contents);
+                }
                 Err(error) if error.status() != Status::Integrity => return Err(error),
                 Err(error) if part.is_pieced() && !again => {
                     again = true;
@@ -221,7 +225,8 @@ impl Job<'_> {
 
 /// A local file that could not be used; says which, and what was to be done with it.
 pub(crate) fn file_error(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Error {
-    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+
     let path = shown(path);
     match error.kind() {
         StorageFull | QuotaExceeded => Error::new(
@@ -232,16 +237,83 @@ pub(crate) fn file_error(doing: &str, path: &std::path::Path, error: &std::io::E
             ),
         )
         .retryable(true),
-        _ => {
+        _ if too_many_open(error) => Error::new(
+            Status::File,
+            format!(
+                "cannot {doing} `{path}`: too many files are open; raise the limit of the process or close some, \
+                 and repeat the call, which carries on where this one stopped"
+            ),
+        )
+        .retryable(true),
+        kind => {
             let why = crate::net::failure::reason(error);
-            Error::new(Status::File, format!("cannot {doing} `{path}`: {why}"))
+            let cure = match kind {
+                PermissionDenied | ReadOnlyFilesystem => {
+                    "; see to it that it may be written there, or choose another path"
+                }
+                _ if too_long(error) => "; choose a shorter one",
+                _ => "",
+            };
+            Error::new(Status::File, format!("cannot {doing} `{path}`: {why}{cure}"))
         }
     }
     .at(Stage::Download)
+}
+
+/// Neither the file nor the path is to blame, and it may pass by itself.
+#[cfg(unix)]
+pub(crate) fn too_many_open(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
+#[cfg(windows)]
+pub(crate) fn too_many_open(error: &std::io::Error) -> bool {
+    /// `ERROR_TOO_MANY_OPEN_FILES`
+    const TOO_MANY: i32 = 4;
+    error.raw_os_error() == Some(TOO_MANY)
+}
+
+/// The name of the file, or the whole path.
+#[cfg(unix)]
+fn too_long(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    Errno::from_io_error(error) == Some(Errno::NAMETOOLONG)
+}
+
+#[cfg(windows)]
+fn too_long(error: &std::io::Error) -> bool {
+    /// `ERROR_FILENAME_EXCED_RANGE`
+    const TOO_LONG: i32 = 206;
+    error.raw_os_error() == Some(TOO_LONG)
 }
 
 /// A path on one line.
 pub(crate) fn shown(path: &std::path::Path) -> String {
     let text = path.to_string_lossy();
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Error;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_worth_another_call() {
+        let (many, full) = if cfg!(windows) { (4, 112) } else { (24, 28) };
+        for (code, status, retryable, says) in [
+            (many, Status::File, true, "too many files are open; raise the limit"),
+            (full, Status::DiskFull, true, "the disk is full; make room"),
+            (if cfg!(windows) { 5 } else { 13 }, Status::File, false, "or choose another path"),
+            (if cfg!(windows) { 13 } else { 5 }, Status::File, false, "(os error"),
+        ] {
+            let error = file_error("write", Path::new("/a/b"), &Error::from_raw_os_error(code));
+            assert_eq!((error.status(), error.is_retryable()), (status, retryable), "{error}");
+            assert!(error.message().starts_with("cannot write `/a/b`: "), "{error}");
+            assert!(error.message().contains(says), "{error}");
+        }
+    }
 }

@@ -58,14 +58,16 @@ impl Lookups {
         if let Ok(address) = bare.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
-        let failed = |why: &str| {
-            Failure::new(
-                Status::Resolve,
-                format!("the name `{host}` could not be resolved: {why}; check the name and DNS"),
-            )
+        let unresolved = |why: &str| {
+            Failure::new(Status::Resolve, format!("the name `{host}` could not be resolved: {why}"))
         };
-        let lookup =
-            self.join(bare).map_err(|_| failed("the system started no thread for the lookup"))?;
+        let failed = |why: &str| unresolved(&format!("{why}; check the name and DNS"));
+        let lookup = self.join(bare).map_err(|error| {
+            let why = reason(&error);
+            unresolved(&format!(
+                "the system starts no thread for the lookup ({why}); check how many the process may have"
+            ))
+        })?;
         let answered = wait_for(limit, |slice| {
             let mut answer = lookup.answer.lock();
             if answer.is_none() {

@@ -26,18 +26,32 @@ int main(void) {
     GET(mde_client_new);
     GET(mde_list_actions);
     GET(mde_cancel_new);
-    mde_options *options = mde_options_new_now();
-    mde_options_set_now(options, "access_token", "token", NULL);
-    mde_options_set_now(options, "api_url", "https://unloading.invalid", NULL);
-    if (mde_client_new_now(options, &client, NULL) != MDE_OK) {
-        printf("FAILED: no client\n");
-        return 1;
+    int32_t status = MDE_OK;
+    /* Now and then a lookup ends within the millisecond that it is given. */
+    for (int name = 0; name < 100 && status != MDE_ERR_DEADLINE; name++) {
+        char url[64];
+        snprintf(url, sizeof url, "https://unloading-%d.invalid", name);
+        mde_options *options = mde_options_new_now();
+        mde_options_set_now(options, "access_token", "token", NULL);
+        mde_options_set_now(options, "api_url", url, NULL);
+        if (mde_client_new_now(options, &client, NULL) != MDE_OK) {
+            printf("FAILED: no client\n");
+            return 1;
+        }
+        status = mde_list_actions_now(client, "", mde_cancel_new_now(1), NULL);
     }
-    int32_t status = mde_list_actions_now(client, "", mde_cancel_new_now(1), NULL);
     FreeLibrary(library);
     int is_there = GetModuleHandleA("mde.dll") == library;
     /* The lookup ends meanwhile, in code that must still be there. */
     Sleep(3000);
-    printf("%s\n", is_there && status == MDE_ERR_DEADLINE ? "all checks passed" : "FAILED: it was unloaded");
-    return is_there && status == MDE_ERR_DEADLINE ? 0 : 1;
+    if (status != MDE_ERR_DEADLINE) {
+        printf("FAILED: no lookup was under way: status %d\n", (int)status);
+        return 1;
+    }
+    if (!is_there) {
+        printf("FAILED: it was unloaded\n");
+        return 1;
+    }
+    printf("all checks passed\n");
+    return 0;
 }

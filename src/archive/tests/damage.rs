@@ -1,16 +1,16 @@
 //! Damage of every kind: nothing gets through that changes what is in the archive, and nothing panics or hangs.
 
 use std::fs::File;
-use std::io::Cursor;
-use std::os::unix::fs::FileExt;
+use std::io::{Cursor, Seek, Write};
 
 use proptest::prelude::*;
 
 use super::*;
 
-fn rewritten(file: &File, bytes: &[u8]) -> crate::Result<Contents> {
+fn rewritten(mut file: &File, bytes: &[u8]) -> crate::Result<Contents> {
     file.set_len(bytes.len() as u64).unwrap();
-    file.write_all_at(bytes, 0).unwrap();
+    file.rewind().unwrap();
+    file.write_all(bytes).unwrap();
     verify(file, &|_| Ok(()))
 }
 
