@@ -37,6 +37,18 @@ fn on_coreclr() {
 }
 
 #[test]
+fn outcomes_are_kept() {
+    scenarios::outcomes_are_kept(Mono);
+    scenarios::outcomes_are_kept(CoreClr);
+}
+
+#[test]
+fn any_thread_may_be_first() {
+    scenarios::any_thread_may_be_first(Mono);
+    scenarios::any_thread_may_be_first(CoreClr);
+}
+
+#[test]
 fn the_example_on_mono() {
     scenarios::the_example_fetches(Mono);
 }
@@ -58,6 +70,11 @@ fn the_pages_are_right() {
     scenarios::the_pages_are_right(CoreClr);
 }
 
+#[test]
+fn net_framework_gets_the_library() {
+    scenarios::net_framework_gets_the_library();
+}
+
 /// What can be said of the project without an SDK.
 #[test]
 fn the_project_is_sound() {
@@ -75,12 +92,7 @@ fn the_project_is_sound() {
     ] {
         assert!(project.contains(part), "the project lacks {part}");
     }
-    for (system, file) in [
-        ("linux-x64", "libmde.so"),
-        ("linux-arm64", "libmde.so"),
-        ("linux-musl-x64", "libmde.so"),
-        ("win-x64", "mde.dll"),
-    ] {
+    for (system, file) in scenarios::NATIVE {
         let packed = format!(
             "<None Include=\"$(MdeNativeFolder)/{system}/{file}\" Pack=\"true\" PackagePath=\"runtimes/{system}/native/\""
         );
@@ -149,6 +161,16 @@ mod full {
     #[test]
     fn on_net8() {
         scenarios::quick(Net8);
+    }
+
+    #[test]
+    fn outcomes_are_kept() {
+        scenarios::outcomes_are_kept(Net8);
+    }
+
+    #[test]
+    fn any_thread_may_be_first() {
+        scenarios::any_thread_may_be_first(Net8);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 using System;
 using System.Collections.Generic;
+using System.Diagnostics;
 using System.Linq;
+using System.Reflection;
+using System.Runtime.InteropServices;
 using System.Threading;
 using System.Threading.Tasks;
 using Mde;
@@ -17,6 +20,10 @@ namespace Mde.Tests
             checks["a_token_provider_is_asked"] = Provider;
             checks["a_callback_may_use_the_library"] = Nested;
             checks["log_lines_arrive"] = Log;
+            checks["a_refused_log_receiver_changes_nothing"] = LogRefused;
+            checks["a_log_receiver_must_not_set_another"] = LogWithinLog;
+            checks["a_log_receiver_must_not_shut_a_client_down"] = LogShutdown;
+            checks["a_log_receiver_may_dispose"] = LogDispose;
             checks["stress_callbacks_survive_the_collector"] = Collector;
         }
 
@@ -76,7 +83,9 @@ namespace Mde.Tests
                 return null;
             }))
             {
-                Check.Equal(stop.Token, Check.Throws<OperationCanceledException>(() => client.ListActions("", stop.Token)).CancellationToken);
+                var e = Check.Throws<MdeCanceledException>(() => client.ListActions("", stop.Token));
+                Check.Equal(stop.Token, e.CancellationToken);
+                Check.True(e.InnerException is OperationCanceledException && e.Error.Name != null, e.Json);
             }
         }
 
@@ -137,6 +146,124 @@ namespace Mde.Tests
                 client.FindMachines(Check.Machine(0));
                 Check.Equal(before, lines.Count);
             }
+        }
+
+        private static void LogRefused()
+        {
+            int first = 0, second = 0;
+            MdeLog.Set(MdeLogLevel.Debug, (level, line) => Interlocked.Increment(ref first));
+            try
+            {
+                var e = Check.Throws<ArgumentOutOfRangeException>(
+                    () => MdeLog.Set((MdeLogLevel)99, (level, line) => Interlocked.Increment(ref second)));
+                Check.Equal("level", e.ParamName);
+                Check.Throws<ArgumentOutOfRangeException>(() => MdeLog.Set((MdeLogLevel)(-1), null));
+                using (var client = Check.Client())
+                {
+                    client.FindMachines(Check.Machine(0));
+                }
+                Check.True(first > 0 && second == 0, "lines go where they went: " + first + ", " + second);
+            }
+            finally
+            {
+                MdeLog.Set(MdeLogLevel.Off, null);
+            }
+        }
+
+        /// <summary>Also after it was called again within its own call, as by a second copy of the native library.</summary>
+        private static void LogWithinLog()
+        {
+            var again = typeof(MdeLog).GetMethod("Line", BindingFlags.NonPublic | BindingFlags.Static);
+            var text = Marshal.StringToHGlobalAnsi("within");
+            var seen = new List<string>();
+            MdeLog.Set(MdeLogLevel.Debug, (level, line) =>
+            {
+                try
+                {
+                    if (line != "within")
+                    {
+                        again.Invoke(null, new object[] { IntPtr.Zero, 1, text });
+                    }
+                    MdeLog.Set(MdeLogLevel.Off, null);
+                    line = "set: " + line;
+                }
+                catch (InvalidOperationException)
+                {
+                }
+                lock (seen)
+                {
+                    seen.Add(line);
+                }
+            });
+            try
+            {
+                using (var client = Check.Client())
+                {
+                    client.FindMachines(Check.Machine(0));
+                }
+                Check.True(seen.Count > 1 && seen.Contains("within"), "both");
+                Check.True(!seen.Any(it => it.StartsWith("set: ")), string.Join("\n", seen));
+            }
+            finally
+            {
+                MdeLog.Set(MdeLogLevel.Off, null);
+                Marshal.FreeHGlobal(text);
+            }
+        }
+
+        private static void LogShutdown()
+        {
+            Exception thrown = null;
+            var time = Stopwatch.StartNew();
+            using (var client = Check.Client())
+            {
+                MdeLog.Set(MdeLogLevel.Debug, (level, line) =>
+                {
+                    try
+                    {
+                        client.Shutdown(TimeSpan.FromSeconds(20));
+                    }
+                    catch (Exception e)
+                    {
+                        Volatile.Write(ref thrown, e);
+                    }
+                });
+                try
+                {
+                    Check.Equal(1, client.FindMachines(Check.Machine(0)).Machines.Count);
+                }
+                finally
+                {
+                    MdeLog.Set(MdeLogLevel.Off, null);
+                }
+            }
+            Check.True(Volatile.Read(ref thrown) is InvalidOperationException, "refused: " + thrown);
+            Check.True(time.ElapsedMilliseconds < 10000, "at once: " + time.ElapsedMilliseconds);
+        }
+
+        private static void LogDispose()
+        {
+            var client = Check.Client();
+            var id = client.CollectPackage(Check.Machine(0), "why").Action.Id;
+            var lines = 0;
+            MdeLog.Set(MdeLogLevel.Debug, (level, line) =>
+            {
+                Interlocked.Increment(ref lines);
+                client.Dispose();
+            });
+            try
+            {
+                // The call goes on to its end on the handle that it holds.
+                var task = Task.Factory.StartNew(() => client.WaitAction(id), TaskCreationOptions.LongRunning);
+                Check.True(task.Wait(TimeSpan.FromSeconds(30)), "no hang");
+                Check.Equal("Succeeded", task.Result.Action.Status);
+            }
+            finally
+            {
+                MdeLog.Set(MdeLogLevel.Off, null);
+            }
+            Check.True(lines > 0, "there were lines");
+            Check.Throws<ObjectDisposedException>(() => client.GetAction(id));
         }
 
         private static void Collector()

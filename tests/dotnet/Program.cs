@@ -24,6 +24,7 @@ namespace Mde.Tests
             Callbacks.AddTo(Checks);
             Cancelling.AddTo(Checks);
             Lifetimes.AddTo(Checks);
+            Outcomes.AddTo(Checks);
             if (arguments.Length == 1 && arguments[0] == "--list")
             {
                 foreach (var name in Checks.Keys)
@@ -31,6 +32,10 @@ namespace Mde.Tests
                     Console.WriteLine(name);
                 }
                 return 0;
+            }
+            if (arguments.Length == 1 && arguments[0] == "--first-use")
+            {
+                return FirstUse();
             }
             Folder = arguments[0];
             Console.WriteLine("runtime " + Environment.Version + ", library " + MdeLibrary.Version);
@@ -51,6 +56,40 @@ namespace Mde.Tests
             }
             Console.WriteLine("{0} passed, {1} failed", arguments.Length - 1 - failed, failed);
             return failed == 0 ? 0 : 1;
+        }
+
+        /// <summary>Many threads load the library at once, before anything else did.</summary>
+        private static int FirstUse()
+        {
+            const int Count = 16;
+            var threads = new Thread[Count];
+            var loaded = 0;
+            using (var start = new Barrier(Count))
+            {
+                for (var i = 0; i < Count; i++)
+                {
+                    threads[i] = new Thread(() =>
+                    {
+                        start.SignalAndWait();
+                        try
+                        {
+                            MdeLibrary.Load();
+                            Interlocked.Increment(ref loaded);
+                        }
+                        catch (Exception e)
+                        {
+                            Console.WriteLine(e.GetType() + ": " + e.Message);
+                        }
+                    });
+                    threads[i].Start();
+                }
+                foreach (var thread in threads)
+                {
+                    thread.Join();
+                }
+            }
+            Console.WriteLine("loaded " + loaded);
+            return loaded == Count ? 0 : 1;
         }
     }
 

@@ -69,9 +69,16 @@ impl Built {
     /// The binding, out of a fresh installation, without a warning.
     #[track_caller]
     pub fn binding(on: On) -> Built {
+        Built::changed(on, |_| ())
+    }
+
+    /// The same, with changes to its sources.
+    #[track_caller]
+    pub fn changed(on: On, change: impl FnOnce(&Path)) -> Built {
         let folder = Scratch::new("dotnet");
         let built = Built { on, prefix: installed(), folder };
         let source = built.source("Mde");
+        change(&source);
         let mut sources = files(&source, "cs");
         sources.extend(files(&source.join("Native"), "cs"));
         let mut compiler = built.compiler("8");

@@ -15,6 +15,17 @@ use crate::harness::{ROOT, Scratch, Service, run, run_with, tool};
 /// Checks that take long begin with this.
 const SLOW: &str = "stress_";
 
+/// And those that another library than the real one serves, with this.
+const STAND_IN: &str = "stand_in_";
+
+/// The native libraries in the package, as folders of `runtimes` and files.
+pub const NATIVE: [(&str, &str); 4] = [
+    ("linux-x64", "libmde.so"),
+    ("linux-arm64", "libmde.so"),
+    ("linux-musl-x64", "libmde.so"),
+    ("win-x64", "mde.dll"),
+];
+
 const GENEROUS: &str = "collect=9999/60;read=9999/60;list=9999/60;cancel=9999/60;link=9999/60";
 
 fn service() -> Service {
@@ -24,7 +35,10 @@ fn service() -> Service {
 }
 
 fn tests(on: On) -> Built {
-    let built = Built::binding(on);
+    with_tests(Built::binding(on))
+}
+
+fn with_tests(built: Built) -> Built {
     built.compile("Tests.exe", &files(&Path::new(ROOT).join("tests/dotnet"), "cs"));
     built
 }
@@ -32,7 +46,12 @@ fn tests(on: On) -> Built {
 /// Runs the checks whose names fit, and expects that there are some.
 #[track_caller]
 fn check(on: On, fits: impl Fn(&str) -> bool) {
-    let (built, service) = (tests(on), service());
+    check_with(&tests(on), fits);
+}
+
+#[track_caller]
+fn check_with(built: &Built, fits: impl Fn(&str) -> bool) {
+    let (on, service) = (built.on, service());
     let listed = run(built.start("Tests.exe").arg("--list")).expect(0).stdout;
     let names: Vec<_> = listed.lines().filter(|it| fits(it)).collect();
     assert!(!names.is_empty(), "{listed}");
@@ -71,13 +90,42 @@ fn has(text: &str, part: &str) {
 /// Everything but what takes long.
 #[track_caller]
 pub fn quick(on: On) {
-    check(on, |name| !name.starts_with(SLOW));
+    check(on, |name| !name.starts_with(SLOW) && !name.starts_with(STAND_IN));
 }
 
 /// What takes long.
 #[track_caller]
 pub fn stress(on: On) {
     check(on, |name| name.starts_with(SLOW));
+}
+
+/// What a call came to is not lost, whatever callbacks and tokens do meanwhile.
+#[track_caller]
+pub fn outcomes_are_kept(on: On) {
+    let built = tests(on);
+    std::fs::remove_file(built.file("libmde.so.0")).ok();
+    let mut cc = tool("cc", "gcc libc6-dev");
+    cc.args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-I"])
+        .arg(built.prefix.0.join("include"));
+    cc.arg(format!("{ROOT}/tests/dotnet/outcomes.c")).arg("-o").arg(built.file("libmde.so"));
+    run(&mut cc).expect(0);
+    check_with(&built, |name| name.starts_with(STAND_IN));
+}
+
+/// Threads that are all the first to use the library. Where there is something to do before it is loaded, that takes
+/// long enough for all of them to come.
+#[track_caller]
+pub fn any_thread_may_be_first(on: On) {
+    let built = with_tests(Built::changed(on, |source| {
+        let resolver = source.join("Net8/NativeLibraryResolver.cs");
+        let text = std::fs::read_to_string(&resolver).unwrap();
+        let step = "NativeLibrary.SetDllImportResolver(";
+        assert_eq!(text.matches(step).count(), 1, "{text}");
+        let slow = format!("System.Threading.Thread.Sleep(100); {step}");
+        std::fs::write(resolver, text.replace(step, &slow)).unwrap();
+    }));
+    let finished = run(built.start("Tests.exe").arg("--first-use")).expect(0);
+    assert_eq!(finished.stdout, "loaded 16\n");
 }
 
 /// A native library with another ABI, and none at all.
@@ -101,6 +149,73 @@ pub fn refuses_what_does_not_fit(on: On) {
     let failed = run(built.start("Tests.exe").arg("."));
     assert_ne!(failed.code, Some(0));
     has(&format!("{}{}", failed.stdout, failed.stderr), "DllNotFoundException");
+}
+
+/// The package, unpacked, with files in place of the native libraries that hold their own paths.
+fn package() -> Scratch {
+    let folder = Scratch::new("package");
+    let native = folder.0.join("native");
+    for (system, file) in NATIVE {
+        let place = native.join(system);
+        std::fs::create_dir_all(&place).unwrap();
+        std::fs::write(place.join(file), format!("{system}/{file}")).unwrap();
+    }
+    let mut python = tool("python3", "python3");
+    python.arg(format!("{ROOT}/tests/dotnet/lay_out.py"));
+    python.arg(format!("{ROOT}/examples/dotnet/Mde/Mde.csproj"));
+    run(python.arg(native).arg(folder.0.join("Mde"))).expect(0);
+    folder
+}
+
+/// A program for .NET Framework, whose project imports what NuGet would.
+const FRAMEWORK: &str = r#"<Project DefaultTargets="Build" ToolsVersion="14.0" xmlns="http://schemas.microsoft.com/developer/msbuild/2003">
+  <PropertyGroup>
+    <OutputType>Exe</OutputType>
+    <AssemblyName>Agent</AssemblyName>
+    <TargetFrameworkVersion>v4.5</TargetFrameworkVersion>
+    <OutputPath>bin/</OutputPath>
+    <NoCompilerStandardLib>false</NoCompilerStandardLib>
+  </PropertyGroup>
+  <ItemGroup><Compile Include="Agent.cs" /></ItemGroup>
+  <Import Project="$(MSBuildToolsPath)/Microsoft.CSharp.targets" />
+  <Import Project="Mde/FOLDER/net462/Mde.targets" />
+</Project>
+"#;
+
+/// Programs on .NET Framework get the native library beside them, and those that cannot load it a warning.
+#[track_caller]
+pub fn net_framework_gets_the_library() {
+    let folder = package();
+    let here = |name: &str| folder.0.join(name);
+    for (system, file) in NATIVE {
+        let packed = here(&format!("Mde/runtimes/{system}/native/{file}"));
+        assert_eq!(std::fs::read_to_string(packed).unwrap(), format!("{system}/{file}"));
+    }
+    std::fs::write(here("Agent.cs"), "class Agent { static void Main() {} }").unwrap();
+    let build = |what: &[&str]| {
+        for left in ["bin", "obj"] {
+            std::fs::remove_dir_all(here(left)).ok();
+        }
+        let mut xbuild = tool("xbuild", "mono-xbuild");
+        let said =
+            run(xbuild.args(["/nologo", "/verbosity:normal"]).args(what).arg(here("Agent.csproj")));
+        let stdout = said.expect(0).stdout;
+        assert!(here("bin/Agent.exe").is_file(), "{stdout}");
+        (std::fs::read_to_string(here("bin/mde.dll")).ok(), stdout.contains("warning MDE001"))
+    };
+    for imported in ["build", "buildTransitive"] {
+        std::fs::write(here("Agent.csproj"), FRAMEWORK.replace("FOLDER", imported)).unwrap();
+        let library = Some("win-x64/mde.dll".to_owned());
+        assert_eq!(build(&[]), (library.clone(), false), "{imported}");
+        assert_eq!(build(&["/p:PlatformTarget=x64"]), (library.clone(), false), "{imported}");
+        assert_eq!(build(&["/p:PlatformTarget=x86"]), (library.clone(), true), "{imported}");
+        assert_eq!(build(&["/p:Prefer32Bit=true"]), (library.clone(), true), "{imported}");
+        // There NuGet copies it.
+        let by_nuget = ["/p:UsingMicrosoftNETSdk=true", "/p:RuntimeIdentifier=win-x64"];
+        assert_eq!(build(&by_nuget), (None, false), "{imported}");
+        assert_eq!(build(&by_nuget[..1]), (library.clone(), false), "{imported}");
+        assert_eq!(build(&by_nuget[1..]), (library, false), "{imported}");
+    }
 }
 
 /// `examples/dotnet/Fetch` with what it needs.
@@ -144,7 +259,9 @@ pub fn the_example_fetches(on: On) {
     let sim = &fetch.service.sim;
     let machine = sim.machine_id(0);
     sim.set(|b| b.in_progress_s = 600.0);
-    let looked = || sim.requests().iter().any(|it| it.path.contains("/api/machineactions/"));
+    // The second look follows the words about the first, which the program may still be writing when it is seen.
+    let looked =
+        || sim.requests().iter().filter(|it| it.path.contains("/api/machineactions/")).count() > 1;
     let finished = run_with(&mut fetch.command(&machine), Duration::from_secs(60), |pid| {
         let patience = Instant::now() + Duration::from_secs(30);
         while !looked() && Instant::now() < patience {

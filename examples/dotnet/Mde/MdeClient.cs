@@ -11,7 +11,7 @@ namespace Mde
     /// <remarks>
     /// All methods throw <see cref="MdeException"/> with the status of what went wrong, and
     /// <see cref="MdeCanceledException"/> when they were cancelled. What a progress receiver throws ends the call and
-    /// comes out of it. Disposing the client ends its calls with <see cref="MdeStatus.Closed"/>.
+    /// comes out of it; <see cref="MdeError.Of"/> then says what the call came to. Disposing the client ends its calls with <see cref="MdeStatus.Closed"/>.
     /// </remarks>
     public sealed partial class MdeClient : IDisposable
     {
@@ -163,7 +163,7 @@ namespace Mde
         /// <summary>Refuses new calls, ends running ones with <see cref="MdeStatus.Closed"/> and waits for them.</summary>
         /// <param name="timeout">How long to wait at most.</param>
         /// <returns>Whether all have ended.</returns>
-        /// <exception cref="InvalidOperationException">A callback of a running call calls this.</exception>
+        /// <exception cref="InvalidOperationException">A callback calls this, a receiver of log lines too.</exception>
         public bool Shutdown(TimeSpan timeout)
         {
             if (Frame.InCallback)

@@ -74,13 +74,42 @@ namespace Mde
         [JsonIgnore]
         public bool OutcomeUnknown => Outcome == "unknown";
 
+        /// <summary>
+        /// What a failed call left behind, whichever exception came out of it: one of this library, or one that a
+        /// callback of the program threw, which carries it along in its <see cref="Exception.Data"/>. Null where the
+        /// exception is of no call, or where the call succeeded all the same: then its result stands under
+        /// <see cref="MdeException.JsonKey"/>.
+        /// </summary>
+        /// <param name="thrown">The exception.</param>
+        public static MdeError Of(Exception thrown)
+        {
+            if (thrown == null)
+            {
+                throw new ArgumentNullException(nameof(thrown));
+            }
+            // First that: what a callback threw may be the exception of a call of its own.
+            if (Native.Outcome.Of(thrown, out var status, out var json))
+            {
+                return status == MdeStatus.Ok ? null : Parse((int)status, json);
+            }
+            return (thrown as MdeException)?.Error ?? (thrown as MdeCanceledException)?.Error;
+        }
+
         internal static MdeError Parse(int status, string json)
         {
-            var error = json == null ? null : Native.Documents.Read<ErrorDocument>(json).Error;
+            MdeError error = null;
+            try
+            {
+                error = json == null ? null : Native.Documents.Read<ErrorDocument>(json).Error;
+            }
+            catch (Exception)
+            {
+                // The status is certain, and whoever catches it has the document too.
+            }
             if (error == null)
             {
                 var name = MdeLibrary.StatusName((MdeStatus)status);
-                error = new MdeError { Name = name, Message = "The library answered " + name + " and nothing else." };
+                error = new MdeError { Name = name, Message = "The call ended with " + name + "; there is no more about it that this binding can read." };
             }
             error.StatusCode = status;
             error.Json = json;

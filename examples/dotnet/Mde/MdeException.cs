@@ -3,10 +3,22 @@ using System.Threading;
 
 namespace Mde
 {
-    /// <summary>A call failed. <see cref="Error"/> has all that is known about it.</summary>
+    /// <summary>
+    /// A call failed. <see cref="Error"/> has all that is known about it. Where a token provider threw and the call
+    /// ended for another reason, what it threw is the inner exception.
+    /// </summary>
     public class MdeException : Exception
     {
-        internal MdeException(MdeError error) : base(error.Message)
+        /// <summary>
+        /// What a callback of the program threw has under this key, in its <see cref="Exception.Data"/>, the number of
+        /// the status that the call ended with: an <see cref="int"/>, a value of <see cref="MdeStatus"/>.
+        /// </summary>
+        public const string StatusKey = "Mde.Status";
+
+        /// <summary>Like <see cref="StatusKey"/>, the document that the call ended with, as a string.</summary>
+        public const string JsonKey = "Mde.Json";
+
+        internal MdeException(MdeError error, Exception inner = null) : base(error.Message, inner)
         {
             Error = error;
         }
@@ -38,11 +50,13 @@ namespace Mde
 
     /// <summary>
     /// A call ended because its <see cref="CancellationToken"/> was cancelled. That ends the call, not what it may have
-    /// started: <see cref="Error"/> says what is known of that.
+    /// started: <see cref="Error"/> says what is known of that. Where a callback ended the call with an exception of its
+    /// own, because it saw that the token was cancelled, that is the inner exception.
     /// </summary>
     public class MdeCanceledException : OperationCanceledException
     {
-        internal MdeCanceledException(MdeError error, CancellationToken token) : base(error.Message, null, token)
+        internal MdeCanceledException(MdeError error, CancellationToken token, Exception inner)
+            : base(error.Message, inner, token)
         {
             Error = error;
         }

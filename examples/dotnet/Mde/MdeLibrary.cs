@@ -12,6 +12,7 @@ namespace Mde
         /// <summary>The ABI that this binding is written for: MDE_ABI_VERSION of <c>mde.h</c>.</summary>
         public const int AbiVersion = 0;
 
+        private static readonly object Loading = new object();
         private static volatile bool loaded;
 
         /// <summary>The version of the native library, for example "0.1.0".</summary>
@@ -43,16 +44,20 @@ namespace Mde
             {
                 return;
             }
-            PrepareLoading();
-            var found = NativeMethods.mde_abi_version();
-            if (found != AbiVersion)
+            // A thread that comes second must not call before the first has prepared.
+            lock (Loading)
             {
-                throw new NotSupportedException(string.Format(
-                    CultureInfo.InvariantCulture,
-                    "The native library mde has the ABI version {0}; this binding needs {1}. Install the library that it came with.",
-                    found, AbiVersion));
+                PrepareLoading();
+                var found = NativeMethods.mde_abi_version();
+                if (found != AbiVersion)
+                {
+                    throw new NotSupportedException(string.Format(
+                        CultureInfo.InvariantCulture,
+                        "The native library mde has the ABI version {0}; this binding needs {1}. Install the library that it came with.",
+                        found, AbiVersion));
+                }
+                loaded = true;
             }
-            loaded = true;
         }
 
         /// <summary>Checks a package on disk and lists what is in it. Nothing is sent and nothing written.</summary>
@@ -68,7 +73,7 @@ namespace Mde
                     NativeMethods.mde_inspect_package(file, out json));
         }
 
-        // Newer runtimes can be told where else to look.
+        // Newer runtimes can be told where else to look. Called under the lock, and again where loading failed.
         static partial void PrepareLoading();
 
         internal static T NotNull<T>(T handle) where T : SafeHandle

@@ -1,4 +1,5 @@
 using System;
+using System.Threading;
 using Mde.Native;
 
 namespace Mde
@@ -31,39 +32,48 @@ namespace Mde
         private static readonly NativeMethods.LogFunction OnLine = Line;
         private static volatile Action<MdeLogLevel, string> receiver;
 
+        // How many of its lines this thread is inside of. A number, since a receiver that is called again within its
+        // own call is still in the outer one when the inner has returned.
+        [ThreadStatic]
+        private static int lines;
+
         /// <summary>
         /// Sends lines up to a level to a receiver, which may be called from several threads at once. What it throws
-        /// is dropped: a log must not fail a collection.
+        /// is dropped: a log must not fail a collection. Like every callback it may use clients, but not shut one down.
+        /// Where this throws, the receiver before stays.
         /// </summary>
         /// <param name="level">The level.</param>
         /// <param name="receiver">The receiver, or null for none.</param>
+        /// <exception cref="ArgumentOutOfRangeException">There is no such level.</exception>
         /// <exception cref="InvalidOperationException">It is a receiver that calls this.</exception>
         public static void Set(MdeLogLevel level, Action<MdeLogLevel, string> receiver)
         {
             MdeLibrary.Load();
-            if (inLine)
+            if (lines > 0)
             {
                 throw new InvalidOperationException("A receiver of log lines must not set another one.");
             }
             lock (Gate)
             {
-                MdeLog.receiver = receiver;
                 var status = NativeMethods.mde_log_set(receiver == null ? null : OnLine, IntPtr.Zero, (int)level);
+                if (status == (int)MdeStatus.InvalidArgument)
+                {
+                    throw new ArgumentOutOfRangeException(nameof(level), level, "The level must be one of Off to Debug.");
+                }
                 if (status != (int)MdeStatus.Ok)
                 {
-                    throw Operation.Failure(status, null, default(System.Threading.CancellationToken));
+                    throw Operation.Failure(status, null, CancellationToken.None);
                 }
+                MdeLog.receiver = receiver;
             }
         }
 
-        [ThreadStatic]
-        private static bool inLine;
-
         private static void Line(IntPtr userData, int level, IntPtr message)
         {
+            Frame.EnterCallback();
+            lines++;
             try
             {
-                inLine = true;
                 receiver?.Invoke((MdeLogLevel)level, Utf8.Read(message));
             }
             catch (Exception)
@@ -72,7 +82,8 @@ namespace Mde
             }
             finally
             {
-                inLine = false;
+                lines--;
+                Frame.LeaveCallback();
             }
         }
     }

@@ -13,9 +13,12 @@ namespace Mde.Native
         [ThreadStatic]
         private static Frame current;
 
+        // How many callbacks, of whatever kind, this thread is inside of: one may use the library and so get another.
+        [ThreadStatic]
+        private static int callbacks;
+
         private readonly Frame outer;
         private readonly Action<ProgressEvent> progress;
-        private bool inCallback;
 
         internal Frame(Action<ProgressEvent> progress, CancellationToken cancellation)
         {
@@ -25,29 +28,26 @@ namespace Mde.Native
             current = this;
         }
 
-        /// <summary>The call that this thread is inside of, or null.</summary>
-        internal static Frame Current => current;
-
         internal CancellationToken Cancellation { get; }
 
         internal ExceptionDispatchInfo ProgressError { get; private set; }
 
         internal ExceptionDispatchInfo TokenError { get; private set; }
 
-        /// <summary>Whether this thread is inside a callback, of whichever call.</summary>
-        internal static bool InCallback
+        /// <summary>
+        /// Whether this thread is inside a callback, of whichever call: a receiver of events or log lines, or a token
+        /// provider. The native call around it could not end while it waited for that call to end.
+        /// </summary>
+        internal static bool InCallback => callbacks > 0;
+
+        internal static void EnterCallback()
         {
-            get
-            {
-                for (var frame = current; frame != null; frame = frame.outer)
-                {
-                    if (frame.inCallback)
-                    {
-                        return true;
-                    }
-                }
-                return false;
-            }
+            callbacks++;
+        }
+
+        internal static void LeaveCallback()
+        {
+            callbacks--;
         }
 
         internal void End()
@@ -66,9 +66,9 @@ namespace Mde.Native
             {
                 return 1;
             }
+            EnterCallback();
             try
             {
-                frame.inCallback = true;
                 frame.progress(ProgressEvent.Parse(Utf8.Read(eventJson)));
                 return 0;
             }
@@ -79,7 +79,7 @@ namespace Mde.Native
             }
             finally
             {
-                frame.inCallback = false;
+                LeaveCallback();
             }
         }
 
@@ -90,9 +90,9 @@ namespace Mde.Native
             {
                 return 1;
             }
+            EnterCallback();
             try
             {
-                frame.inCallback = true;
                 frame.TokenError = null;
                 return TokenSource.Of(userData).Answer(Utf8.Read(scope), frame.Cancellation, sink);
             }
@@ -103,7 +103,7 @@ namespace Mde.Native
             }
             finally
             {
-                frame.inCallback = false;
+                LeaveCallback();
             }
         }
     }

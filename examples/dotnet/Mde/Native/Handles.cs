@@ -23,37 +23,40 @@ namespace Mde.Native
         }
     }
 
-    internal sealed class OptionsHandle : SafeHandleZeroOrMinusOneIsInvalid
+    /// <summary>What native code may call a token provider of.</summary>
+    internal abstract class TokenUserHandle : SafeHandleZeroOrMinusOneIsInvalid
     {
-        public OptionsHandle() : base(true)
+        protected TokenUserHandle() : base(true)
         {
         }
 
-        /// <summary>What the token callback of these options needs; the handle has one reference to it.</summary>
+        /// <summary>What the callback needs, or null; the handle has one reference to it.</summary>
         internal TokenSource Tokens { get; set; }
 
-        protected override bool ReleaseHandle()
+        protected abstract void Free();
+
+        protected sealed override bool ReleaseHandle()
         {
-            NativeMethods.mde_options_free(handle);
+            Free();
+            // Only now nothing can call it any more.
             Tokens?.Release();
             return true;
         }
     }
 
-    internal sealed class ClientHandle : SafeHandleZeroOrMinusOneIsInvalid
+    internal sealed class OptionsHandle : TokenUserHandle
     {
-        public ClientHandle() : base(true)
+        protected override void Free()
         {
+            NativeMethods.mde_options_free(handle);
         }
+    }
 
-        /// <summary>The same as of the options that the client was made from.</summary>
-        internal TokenSource Tokens { get; set; }
-
-        protected override bool ReleaseHandle()
+    internal sealed class ClientHandle : TokenUserHandle
+    {
+        protected override void Free()
         {
             NativeMethods.mde_client_free(handle);
-            Tokens?.Release();
-            return true;
         }
     }
 

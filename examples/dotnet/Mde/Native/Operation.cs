@@ -9,9 +9,6 @@ namespace Mde.Native
         /// <summary>The call itself. A <paramref name="progress"/> of null passes no callback.</summary>
         internal delegate int Call(CancelHandle cancel, NativeMethods.ProgressFunction progress, out StringHandle json);
 
-        /// <summary>Where the document of a call stands in an exception that a callback threw.</summary>
-        internal const string DocumentKey = "Mde.Json";
-
         internal static T Run<T>(IProgress<ProgressEvent> progress, CancellationToken cancellation, Call call)
             where T : MdeResult
         {
@@ -59,38 +56,43 @@ namespace Mde.Native
 
         private static T Conclude<T>(Frame frame, int status, string json) where T : MdeResult
         {
-            // What the caller's own code threw is what the caller wants to see, with the outcome in its Data.
-            if (frame.ProgressError != null)
+            // What ended the call, where a callback did.
+            var thrown = frame.ProgressError ?? (status == (int)MdeStatus.Token ? frame.TokenError : null);
+            // One that gives up because the call was cancelled has not failed.
+            var gaveUp = thrown?.SourceException is OperationCanceledException && frame.Cancellation.IsCancellationRequested;
+            if (thrown != null && !gaveUp)
             {
-                Rethrow(frame.ProgressError, json);
-            }
-            if (status == (int)MdeStatus.Token && frame.TokenError != null)
-            {
-                Rethrow(frame.TokenError, json);
+                // The program's own exception is what the program wants to see.
+                Outcome.Attach(thrown.SourceException, status, json);
+                thrown.Throw();
             }
             if (status != (int)MdeStatus.Ok)
             {
-                throw Failure(status, json, frame.Cancellation);
+                throw Failure(status, json, frame.Cancellation, gaveUp, (thrown ?? frame.TokenError)?.SourceException);
             }
-            var result = Documents.Read<T>(json);
-            result.Json = json;
-            return result;
+            try
+            {
+                var result = Documents.Read<T>(json);
+                result.Json = json;
+                return result;
+            }
+            catch (Exception error)
+            {
+                // A later version's document, perhaps. The call has done its work all the same.
+                Outcome.Attach(error, status, json);
+                throw;
+            }
         }
 
-        private static void Rethrow(System.Runtime.ExceptionServices.ExceptionDispatchInfo error, string json)
-        {
-            error.SourceException.Data[DocumentKey] = json;
-            error.Throw();
-        }
-
-        internal static Exception Failure(int status, string json, CancellationToken cancellation)
+        internal static Exception Failure(
+            int status, string json, CancellationToken cancellation, bool gaveUp = false, Exception inner = null)
         {
             var error = MdeError.Parse(status, json);
-            if (status == (int)MdeStatus.Cancelled && cancellation.IsCancellationRequested)
+            if (gaveUp || status == (int)MdeStatus.Cancelled && cancellation.IsCancellationRequested)
             {
-                return new MdeCanceledException(error, cancellation);
+                return new MdeCanceledException(error, cancellation, inner);
             }
-            return new MdeException(error);
+            return new MdeException(error, inner);
         }
 
         /// <summary>For calls whose document says nothing when they succeed.</summary>

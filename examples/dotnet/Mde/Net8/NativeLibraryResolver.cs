@@ -2,13 +2,12 @@
 using System;
 using System.Reflection;
 using System.Runtime.InteropServices;
-using System.Threading;
 
 namespace Mde
 {
     public static partial class MdeLibrary
     {
-        private static int resolving;
+        private static bool prepared;
 
         // Where only the library itself is installed, without what compilers need, it has its SONAME alone.
         private static readonly string[] OtherNames =
@@ -16,17 +15,18 @@ namespace Mde
 
         static partial void PrepareLoading()
         {
-            // It may be set once, and a program that set its own before keeps that.
-            if (Interlocked.Exchange(ref resolving, 1) != 0)
+            if (prepared)
             {
                 return;
             }
+            prepared = true;
             try
             {
                 NativeLibrary.SetDllImportResolver(typeof(MdeLibrary).Assembly, Resolve);
             }
             catch (InvalidOperationException)
             {
+                // There can be one only. A program that set its own before keeps that.
             }
         }
 
