@@ -74,6 +74,11 @@ fn stopping() {
 }
 
 #[test]
+fn outcomes() {
+    Python::new().passes("test_outcomes.py");
+}
+
+#[test]
 fn processes() {
     Python::new().passes("test_processes.py");
 }
@@ -120,6 +125,106 @@ mod full {
         run(&mut command).expect(0);
     }
 
+    /// What pip would fetch otherwise is there: Debian's setuptools. "0" is how pip spells that.
+    fn without_network(pip: &mut Command) -> &mut Command {
+        pip.env("PATH", "/usr/bin:/bin");
+        pip.env("PIP_NO_INDEX", "1").env("PIP_NO_BUILD_ISOLATION", "0");
+        pip.env("PIP_DISABLE_PIP_VERSION_CHECK", "1").env("PIP_ROOT_USER_ACTION", "ignore")
+    }
+
+    /// Builds the wheel with these files beside the module: the wheel, and the names and tags in it.
+    fn wheel(package: &Path, beside: &[(&Path, &str)]) -> Result<(PathBuf, String), String> {
+        for (library, name) in beside {
+            std::fs::copy(library, package.join("mde").join(name)).unwrap();
+        }
+        let out = package.join("out");
+        let mut pip = interpreter();
+        pip.args(["-m", "pip", "wheel", "--no-deps", "--wheel-dir", "out", "."]);
+        let built = run(without_network(&mut pip).current_dir(package));
+        for (_, name) in beside {
+            std::fs::remove_file(package.join("mde").join(name)).unwrap();
+        }
+        if built.code != Some(0) {
+            return Err(built.stdout + &built.stderr);
+        }
+        let made = std::fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
+        let kept = package.join(made.file_name().unwrap());
+        std::fs::rename(&made, &kept).unwrap();
+        let show =
+            "import sys, zipfile; wheel = zipfile.ZipFile(sys.argv[1]); names = wheel.namelist()
+print(*names, sep='\\n')
+print(*(wheel.read(name).decode() for name in names if name.endswith('/WHEEL')))";
+        let list = run(interpreter().args(["-c", show]).arg(&kept)).expect(0).stdout;
+        Ok((kept, list))
+    }
+
+    /// A library for another system, from its compiler.
+    fn compiled(folder: &Path, compiler: &str, package: &str, code: &str) -> PathBuf {
+        let (source, library) = (folder.join("other.c"), folder.join(format!("{compiler}.lib")));
+        std::fs::write(&source, code).unwrap();
+        let mut cc = tool(compiler, package);
+        cc.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source);
+        run(&mut cc).expect(0);
+        library
+    }
+
+    /// A wheel says which systems it is for by what is inside, not by where it was built.
+    #[test]
+    fn wheels_are_for_the_system_of_the_library_inside() {
+        let python = Python::new();
+        let package = python.package();
+        let native = python.installed.0.join("lib/libmde.so.0");
+        let own = Scratch::new("libraries");
+        // An allocation is in every glibc; gettid() came with glibc 2.30.
+        let old = "#include <stdlib.h>\nvoid *f(void) { return malloc(1); }\n";
+        let new = "extern int gettid(void);\nint f(void) { return gettid(); }\n";
+        let newer = compiled(&own.0, "gcc", "gcc", new);
+        let arm = compiled(&own.0, "aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", old);
+        let windows = compiled(&own.0, "x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64", old);
+        let this = format!("manylinux_2_17_{}", std::env::consts::ARCH);
+        for (library, name, tag) in [
+            (Some(&native), "libmde.so.0", this.as_str()),
+            // After one with a library, of which setuptools keeps a copy.
+            (None, "", "any"),
+            (Some(&newer), "libmde.so.0", "manylinux_2_30_x86_64"),
+            (Some(&arm), "libmde.so.0", "manylinux_2_17_aarch64"),
+            (Some(&windows), "mde.dll", "win_amd64"),
+            (None, "", "any"),
+        ] {
+            let beside: Vec<_> = library.iter().map(|library| (library.as_path(), name)).collect();
+            let (file, list) = wheel(&package, &beside).unwrap();
+            let version = env!("CARGO_PKG_VERSION");
+            assert_eq!(
+                file.file_name().unwrap().to_str().unwrap(),
+                format!("mde-{version}-py3-none-{tag}.whl")
+            );
+            let inside = |wanted: &str| list.lines().any(|line| line.trim() == wanted);
+            assert!(inside(&format!("Root-Is-Purelib: {}", library.is_none())), "{list}");
+            assert!(inside(&format!("Tag: py3-none-{tag}")), "{list}");
+            assert!(inside("mde/py.typed"), "{list}");
+            assert_eq!(inside("mde/libmde.so.0"), name == "libmde.so.0", "{list}");
+            assert_eq!(inside("mde/mde.dll"), name == "mde.dll", "{list}");
+        }
+        let two = [(native.as_path(), "libmde.so.0"), (windows.as_path(), "mde.dll")];
+        let refused = wheel(&package, &two).unwrap_err();
+        assert!(refused.contains("a wheel is for one system; take out one of: "), "{refused}");
+        let text = own.0.join("other.c");
+        let refused = wheel(&package, &[(&text, "mde.dll")]).unwrap_err();
+        assert!(refused.contains("mde.dll is no library for 64-bit Linux or Windows"), "{refused}");
+
+        // And the one for this machine works where pip has installed it.
+        let (file, _) = wheel(&package, &[(&native, "libmde.so.0")]).unwrap();
+        let site = own.0.join("site");
+        let mut pip = interpreter();
+        pip.args(["-m", "pip", "install", "--no-deps", "--target"]).arg(&site).arg(&file);
+        run(without_network(&mut pip)).expect(0);
+        let mut ask = interpreter();
+        ask.args(["-c", "import mde; print(mde.load())"]);
+        let said = run(ask.current_dir("/").env_remove("MDE_LIBRARY").env("PYTHONPATH", &site));
+        let wanted = format!("{}\n", site.join("mde/libmde.so.0").display());
+        assert_eq!(said.expect(0).stdout, wanted);
+    }
+
     /// What pip makes of it: the package and its hints, nothing besides, and a library that was put beside it.
     #[test]
     fn pip_installs_it() {
@@ -131,11 +236,7 @@ mod full {
         let command = guide.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
         let mut pip = Command::new("sh");
         pip.args(["-ec", command]).current_dir(python.installed.0.join("share/mde"));
-        pip.env("PATH", "/usr/bin:/bin").env("PIP_TARGET", &site);
-        // What the command would fetch otherwise is there: Debian's setuptools. "0" is how pip spells that.
-        pip.env("PIP_NO_INDEX", "1").env("PIP_NO_BUILD_ISOLATION", "0");
-        pip.env("PIP_DISABLE_PIP_VERSION_CHECK", "1").env("PIP_ROOT_USER_ACTION", "ignore");
-        run(&mut pip).expect(0);
+        run(without_network(&mut pip).env("PIP_TARGET", &site)).expect(0);
         assert!(site.join("mde/py.typed").is_file(), "no py.typed");
         let mut ask = interpreter();
         ask.args(["-c", "import mde; print(mde.load(), mde.version())"]);

@@ -167,8 +167,13 @@ def main(given: Optional[List[str]] = None) -> int:
     except OSError as error:
         print("fetch.py: %s" % visible(error), file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         progress.end()
+        for outcome in getattr(interrupt, "mde_outcomes", ()):
+            if "package" in outcome:
+                print("fetch.py: the package is there: %s" % visible(outcome["package"]["path"]), file=sys.stderr)
+            else:
+                print("fetch.py: %s" % visible(outcome["error"]["message"]), file=sys.stderr)
         print("fetch.py: interrupted; the same command carries on", file=sys.stderr)
         return 130
 

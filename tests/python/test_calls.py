@@ -1,6 +1,7 @@
 """What calls give and raise."""
 
 import ast
+import copy
 import ctypes
 import logging
 import os
@@ -181,6 +182,45 @@ class Results(Case):
 
 
 class Failures(Case):
+    def test_a_client_is_not_copied(self) -> None:
+        # A copy would free what the client still uses.
+        for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):
+            with self.assertRaisesRegex(TypeError, "cannot be copied"):
+                duplicate(self.client)
+
+    def test_bad_options_are_named(self) -> None:
+        for options, settings, says in [
+            ("x", {}, "options must be a mapping, not str"),
+            (None, {"timeout_ms": None}, "timeout_ms must be a str or a path of str, not NoneType"),
+            (None, {"download_hosts": ["a"]}, "download_hosts must be a str or a path of str, not list"),
+            (None, {"ca_file": b"x"}, "ca_file must be a str or a path of str, not bytes"),
+            (None, {"timeout": 5, "timeout_ms": 7}, "timeout is given twice"),
+        ]:
+            with self.assertRaisesRegex(TypeError, says):
+                mde.Client(options, **settings)  # type: ignore[arg-type]
+        with self.assertRaisesRegex(ValueError, "timeout must be a number of seconds, 0 or more, not nan"):
+            mde.Client(timeout=float("nan"))
+
+    def test_a_provider_that_gives_no_token(self) -> None:
+        with mde.Client(dict(OPTIONS), auth="token_provider", token_provider=lambda scope: 5) as client:  # type: ignore
+            with self.assertRaisesRegex(TypeError, "the token must be a str, not int"):
+                client.list_actions()
+
+    def test_what_cannot_be_called_is_refused_before_anything_happens(self) -> None:
+        before = len(self.client.list_actions()["actions"])
+        path = os.path.join(self.folder, "never.zip")
+        for call in (
+            lambda: self.client.fetch_package(MACHINES[0], "why", path, progress=5),  # type: ignore[arg-type]
+            lambda: self.client.wait_action(NO_ACTION, progress="x"),  # type: ignore[arg-type]
+            lambda: self.client.download_package(NO_ACTION, path, progress=5),  # type: ignore[arg-type]
+        ):
+            with self.assertRaisesRegex(TypeError, "progress"):
+                call()
+        with self.assertRaisesRegex(TypeError, "logger"):
+            mde.log_to("x")  # type: ignore[arg-type]
+        self.assertEqual(len(self.client.list_actions()["actions"]), before)
+        self.assertEqual(os.listdir(self.folder), [])
+
     def test_what_an_error_carries(self) -> None:
         with self.assertRaises(mde.NotFoundError) as caught:
             self.client.get_action(NO_ACTION)
@@ -191,8 +231,8 @@ class Failures(Case):
         self.assertIn(error.message, str(error))
         self.assertFalse(error.retryable)
         self.assertEqual((error.retry_after, error.outcome, error.attempts), (None, None, 1))
-        copy = pickle.loads(pickle.dumps(error))
-        self.assertEqual((type(copy), copy.document), (mde.NotFoundError, error.document))
+        again = pickle.loads(pickle.dumps(error))
+        self.assertEqual((type(again), again.document), (mde.NotFoundError, error.document))
 
     def test_retry_after(self) -> None:
         limits = dict(OPTIONS, quota="fail", quota_limits="machines=1/3600", tenant_id="a0000000-0000-4000-8000-00000000000a")
@@ -260,9 +300,9 @@ class Arguments(Case):
             self.client.collect_package(b"x", "why")  # type: ignore[arg-type]
         with self.assertRaisesRegex(TypeError, "^path must be a str or a path of str, not bytes"):
             self.client.download_package(NO_ACTION, b"x")  # type: ignore[arg-type]
-        with self.assertRaisesRegex(ValueError, "^timeout must not be negative"):
+        with self.assertRaisesRegex(ValueError, "^timeout must be a number of seconds, 0 or more, not "):
             self.client.get_action(NO_ACTION, timeout=-1)
-        with self.assertRaisesRegex(ValueError, "^timeout must not be negative"):
+        with self.assertRaisesRegex(ValueError, "^timeout must be a number of seconds, 0 or more, not "):
             mde.Cancel(float("nan"))
         with self.assertRaisesRegex(TypeError, "^timeout must be a number of seconds or a timedelta"):
             mde.Cancel("3")  # type: ignore[arg-type]

@@ -81,6 +81,7 @@ class Fetch(Case):
         self.assertLess(time.monotonic() - since, 1)
         self.assertEqual((running.returncode, out), (130, ""))
         self.assertIn("fetch.py: interrupted; the same command carries on\n", err)
+        self.assertIn("it is not known whether a collection was started", err)
         self.assertNotIn("Traceback", err)
 
 

@@ -8,6 +8,7 @@ import unittest
 from typing import Any, List
 
 import mde
+import mde._library
 
 from support import MACHINES, NO_ACTION, OPTIONS, STALLED, Background, Case, requests
 
@@ -62,6 +63,34 @@ class Forks(Case):
             raise
         if os.getpid() != parent:
             os._exit(3)
+        self.assertEqual(os.waitpid(children[0], 0)[1], 0)
+
+    def test_a_callback_that_raises_in_the_child(self) -> None:
+        """The cancel handle is that of the parent's call, which the child must not touch (docs/threading.md)."""
+        parent = os.getpid()
+        children: List[int] = []
+        touched: List[Any] = []
+        library: Any = mde._library.library()
+        trigger = library.mde_cancel_trigger
+
+        def fork(_event: Any) -> None:
+            if not children:
+                children.append(os.fork())
+                if os.getpid() != parent:
+                    library.mde_cancel_trigger = touched.append
+                    raise LookupError("in the child")
+
+        try:
+            self.client.fetch_package(MACHINES[0], "why", self.file(), progress=fork)
+        except LookupError as error:
+            if os.getpid() != parent:
+                forked = isinstance(error.__context__, mde.ForkedError)
+                os._exit(0 if forked and not touched else 1)
+            raise
+        finally:
+            if os.getpid() != parent:
+                os._exit(2)
+        self.assertIs(library.mde_cancel_trigger, trigger)
         self.assertEqual(os.waitpid(children[0], 0)[1], 0)
 
 

@@ -6,6 +6,8 @@ made for it, while the main thread waits for messages, which a signal interrupts
 exists once in a process, belongs to the event loop where there is one, and does not tell what Python's handler made
 of the signal.) Callbacks come to the main thread as messages, so they run in the thread that called, as everywhere
 else. Calls of other threads run where they are: no signal handler ever runs there.
+
+Whatever a callback or a signal makes a call raise, what the library said of the call goes along, as OUTCOMES.
 """
 
 import os
@@ -13,28 +15,32 @@ import queue
 import sys
 import threading
 import time
-from typing import Any, Callable, Generic, List, Optional, Tuple, TypeVar
+from typing import Any, Callable, Dict, Generic, List, Optional, Tuple, TypeVar, cast
 
 from ._cancel import Cancel, Stop
-from ._errors import error_saying
+from ._errors import MdeError, error_saying
 from ._status import Status
 from ._text import Seconds, deadline_ms
 
 T = TypeVar("T")
 
+OUTCOMES = "mde_outcomes"
+"""The attribute of exceptions that has the outcomes of the calls that they went through."""
+
 # How often a thread looks that waits for a message the system cannot interrupt, or that may have been lost.
 _LOOK_S = 0.05
-# Elsewhere than on Windows a signal interrupts the wait itself.
-_WAIT_S = _LOOK_S if sys.platform == "win32" else None
+# How often the main thread looks whether a signal came. Elsewhere than on Windows a signal interrupts the wait itself,
+# except one that comes just before it.
+_WAIT_S = _LOOK_S if sys.platform == "win32" else 0.25
 
 
 class _Calls(threading.local):
-    """The calls of this thread, the innermost last."""
+    """The calls of this thread."""
 
     def __init__(self) -> None:
-        # Those whose native part runs in this thread, and those that this thread waits for.
+        # Those whose native part runs in this thread, and the innermost of those that this thread waits for.
         self.native: List["Call[Any]"] = []
-        self.made: List["Call[Any]"] = []
+        self.made: "Optional[Call[Any]]" = None
 
 
 _here = _Calls()
@@ -47,7 +53,12 @@ def current() -> "Call[Any]":
 
 def waits_for(owner: object) -> bool:
     """Whether this thread is inside a callback of a call of this owner."""
-    return any(call.owner is owner for call in _here.made)
+    call = _here.made
+    while call is not None:
+        if call.owner is owner:
+            return True
+        call = call.outer
+    return False
 
 
 class _Turn:
@@ -67,10 +78,15 @@ class Call(Generic[T]):
     def __init__(self, owner: object = None, progress: Optional[Callable[[Any], object]] = None) -> None:
         self.owner = owner
         self.progress = progress
+        # The call in whose callback this one is made.
+        self.outer: "Optional[Call[Any]]" = None
         self._stop: Optional[Stop] = None
         self._failure: Optional[BaseException] = None
         self._error: Optional[BaseException] = None
         self._result: Optional[T] = None
+        # The document of this call, if it has one, and those of a call in its callback that a failure went through.
+        self._outcome: Tuple[Dict[str, Any], ...] = ()
+        self._inner: Optional[Tuple[BaseException, Tuple[Dict[str, Any], ...]]] = None
         self._inbox: "Optional[queue.SimpleQueue[Optional[_Turn]]]" = None
         self._begun = threading.Lock()
         self._finished = False
@@ -105,25 +121,47 @@ class Call(Generic[T]):
 
     def run(self, native: Callable[[], T]) -> T:
         """Runs it, and raises what a callback, a signal or the call itself raised."""
-        _here.made.append(self)
+        # Python (3.10 and newer) runs signal handlers where functions are called and where loops begin again. Wherever
+        # the outcome could be lost there is neither, or what the handler raises is caught.
+        self.outer = _here.made
         try:
-            if threading.current_thread() is threading.main_thread():
-                self._attend(native)
-            else:
-                self._work(native)
-            failure, error = self._failure, self._error
+            _here.made = self
+            try:
+                self._see_through(native)
+            except BaseException as interrupt:
+                if self._failure is None:
+                    self._failure = interrupt
+                if self._stop is not None and not self._finished:
+                    # It came where the loop begins again.
+                    self._see_through(native)
+        except BaseException as interrupt:
+            if self._failure is None:
+                self._failure = interrupt
+        _here.made = self.outer
+        failure, error, outcomes, inner = self._failure, self._error, self._outcome, self._inner
+        # Tracebacks hold this frame, and it them.
+        self._failure = self._error = self._inner = None
+        try:
             if failure is not None:
+                if inner is not None and inner[0] is failure:
+                    outcomes = inner[1] + outcomes
+                # Past any __setattr__ of its class, which may refuse it.
+                failure.__dict__[OUTCOMES] = outcomes
+                if self.outer is not None:
+                    self.outer._inner = failure, outcomes
                 if failure.__context__ is None and failure is not error:
-                    # What became of the call meanwhile is not lost.
-                    failure.__context__ = error
+                    # For those who read tracebacks.
+                    try:
+                        failure.__context__ = error
+                    except AttributeError:
+                        # Of a class whose instances are frozen.
+                        pass
                 raise failure
             if error is not None:
                 raise error
             return self._result  # type: ignore[return-value]
         finally:
-            _here.made.remove(self)
-            # Tracebacks hold this frame, and it them.
-            self._failure = self._error = failure = error = None
+            failure = error = inner = None
 
     def ask(self, function: Callable[[], Any]) -> Tuple[bool, Any]:
         """Runs a callback in the thread that called. Whether it went well, and what it answered.
@@ -159,6 +197,13 @@ class Call(Generic[T]):
         finally:
             turn.over.release()
 
+    def _see_through(self, native: Callable[[], T]) -> None:
+        """Until it has ended. Again, it goes on with that."""
+        if threading.current_thread() is threading.main_thread():
+            self._attend(native)
+        else:
+            self._work(native)
+
     def _work(self, native: Callable[[], T]) -> None:
         """The native part."""
         if not self._begun.acquire(False):
@@ -166,8 +211,12 @@ class Call(Generic[T]):
         _here.native.append(self)
         try:
             self._result = native()
+            if isinstance(self._result, dict):
+                self._outcome = (self._result,)
         except BaseException as error:
             self._error = error
+            if isinstance(error, MdeError):
+                self._outcome = (cast(Dict[str, Any], error.document),)
         finally:
             _here.native.pop()
             self._finished = True
@@ -176,29 +225,35 @@ class Call(Generic[T]):
 
     def _attend(self, native: Callable[[], T]) -> None:
         """Has the native part run in a thread of its own, and runs its callbacks here."""
-        inbox = self._inbox = queue.SimpleQueue()
         try:
             # Whatever a signal handler raises, and wherever here: what is done twice does no harm, and a message that
             # gets lost is not waited for.
-            begun = False
+            begun = stopped = False
             while not self._finished:
                 try:
+                    if self._inbox is None:
+                        self._inbox = queue.SimpleQueue()
                     if not begun:
                         # Again, after a signal in here: the thread that comes second finds nothing to do.
                         self._begin(native)
                         begun = True
                         continue
-                    turn = inbox.get(timeout=_WAIT_S)
+                    if self._failure is not None and self._stop is not None and not stopped:
+                        self._stop.trigger()
+                        stopped = True
+                    turn = self._inbox.get(timeout=_WAIT_S)
                     if turn is not None:
                         self._take(turn)
-                        self._check_process()
+                    self._check_process()
                 except queue.Empty:
-                    pass
+                    self._check_process()
                 except BaseException as interrupt:
                     if self._stop is None:
                         # Nothing stops it, nobody needs it: it ends by itself.
                         raise
-                    self.fail(interrupt)
+                    # Stopped in the next round, where the next signal is caught as well.
+                    if self._failure is None:
+                        self._failure = interrupt
         finally:
             self._abandoned = True
 

@@ -1,5 +1,6 @@
 """One identity against one service, and what it can do."""
 
+import collections.abc
 import ctypes
 import json
 import os
@@ -7,7 +8,7 @@ import threading
 import warnings
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Callable, List, Mapping, Optional, Tuple, Type, Union
+from typing import Any, Callable, List, Mapping, NoReturn, Optional, Tuple, Type, Union
 
 from . import _documents as documents
 from ._call import Call, current, waits_for
@@ -15,8 +16,9 @@ from ._cancel import Cancel
 from ._errors import error, error_saying
 from ._fork import Forkable
 from ._library import PROGRESS_FN, TOKEN_FN, library, take_string
+from ._log import handling
 from ._status import Status
-from ._text import Path, Seconds, encode, encode_path, milliseconds
+from ._text import Path, Seconds, as_text, encode, encode_path, milliseconds
 
 Progress = Callable[[documents.ProgressEvent], object]
 """Is told how far a call is, in the thread that made it. To stop the call it raises."""
@@ -66,7 +68,7 @@ def _token_callback(provider: TokenProvider) -> Any:
             if not went_well:
                 return 1
             # Not in the provider's turn: the sink is gone when this returns.
-            token, seconds = (answer, 0) if isinstance(answer, str) else answer
+            token, seconds = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, 0)
             valid = milliseconds("the token's validity", seconds) // 1000
             status = library().mde_token_set(sink, encode("the token", token), valid)
             if status != Status.OK:
@@ -95,10 +97,7 @@ def _option(name: str, value: Option) -> Tuple[str, str]:
         return name, "yes" if value else "no"
     if isinstance(value, (int, float)):
         return name, str(value)
-    text = os.fspath(value)
-    if not isinstance(text, str):
-        raise TypeError("%s must be a str, not %s" % (name, type(text).__name__))
-    return name, text
+    return name, as_text(name, value)
 
 
 class Client(Forkable):
@@ -109,7 +108,8 @@ class Client(Forkable):
     mapping of options may come first. Close it, or use it in a ``with`` statement.
 
     All calls block. ``timeout`` (seconds or a timedelta) and ``cancel`` end a call early; so does Ctrl-C. A failure is
-    an MdeError. Results are the documents that docs/json.md describes.
+    an MdeError. Results are the documents that docs/json.md describes. An exception that a signal or a callback raises
+    ends the call as well, and has the documents of what became of it in its attribute ``mde_outcomes``.
     """
 
     def __init__(
@@ -120,8 +120,13 @@ class Client(Forkable):
         **settings: Option,
     ) -> None:
         self._start()
+        if options is not None and not isinstance(options, collections.abc.Mapping):
+            raise TypeError("options must be a mapping, not %s" % type(options).__name__)
         both = dict(options or {})
         both.update(settings)
+        for name in DURATIONS:
+            if name in both and name + "_ms" in both:
+                raise TypeError("%s is given twice: also as %s_ms" % (name, name))
 
         def fill(native: int) -> None:
             for name, value in both.items():
@@ -174,13 +179,19 @@ class Client(Forkable):
     # The life of the native client: it is freed by close(), or by the last call that leaves it after that.
 
     def close(self) -> None:
-        """Ends the calls that run, with ClosedError, waits for them, and frees the client. Again, it does nothing."""
-        if waits_for(self):
+        """Ends the calls that run, with ClosedError, waits for them, and frees the client. Again, it does nothing.
+
+        Not in a callback or log handler of such a call, which would wait for itself: that is a RuntimeError.
+        """
+        if waits_for(self) and not handling():
             raise RuntimeError("a callback cannot close the client of its own call; let it raise instead")
         with self._changed:
             pointer = self._pointer
             if pointer is None:
                 return
+            if self._users > 0 and handling():
+                # The call that logs would wait for itself, or for another one that waits for the handler's lock.
+                raise RuntimeError("a log handler cannot close a client that has calls running; let another thread do it")
             self._closing = True
             self._users += 1
         try:
@@ -208,6 +219,9 @@ class Client(Forkable):
         trace: Optional[TracebackType],
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Client cannot be copied or pickled; make one in each process")
 
     def __del__(self) -> None:
         # No call runs: it would hold a reference.
@@ -391,4 +405,6 @@ class Client(Forkable):
 
 def _telling(progress: Optional[Progress]) -> List[Any]:
     """The callback and its user data."""
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress must be a function or None, not {type(progress).__name__}")
     return [_NO_PROGRESS if progress is None else _ON_PROGRESS, None]

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 from typing import Optional
 
 from ._errors import error
@@ -13,16 +14,33 @@ _LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, 4: logging.DEB
 _target: Optional[logging.Logger] = None
 
 
+class _Here(threading.local):
+    """How many handlers this thread is in: one that calls the library is told of that call's lines."""
+
+    handlers = 0
+
+
+_here = _Here()
+
+
+def handling() -> bool:
+    """Whether this thread is inside a log handler, and so inside a call of some client."""
+    return _here.handlers > 0
+
+
 def _on_line(_user_data: Optional[int], level: int, message: bytes) -> None:
     target = _target
     if target is None:
         return
+    _here.handlers += 1
     try:
         target.log(_LEVELS.get(level, logging.DEBUG), "%s", message.decode("utf-8", "replace"))
     except BaseException:
         # A call must not fail for a line of its log, and its result must not be lost: Python's own place for
         # exceptions that nobody can catch.
         sys.unraisablehook(_Unraisable(*sys.exc_info()))
+    finally:
+        _here.handlers -= 1
 
 
 class _Unraisable:
@@ -47,6 +65,10 @@ def log_to(logger: Optional[logging.Logger], level: Optional[int] = None) -> Non
     now. Lines come from all threads that call the library, and hold no secrets.
     """
     global _target
+    if handling():
+        raise RuntimeError("a log handler cannot change where the log goes; the library is in the midst of a line")
+    if logger is not None and not isinstance(logger, logging.Logger):
+        raise TypeError(f"logger must be a logging.Logger or None, not {type(logger).__name__}")
     native = 0
     if logger is not None:
         least = logger.getEffectiveLevel() if level is None else level

@@ -33,10 +33,16 @@ def encode(name: str, value: str) -> bytes:
 
 def encode_path(name: str, value: Path) -> bytes:
     """The same for a path."""
-    path = os.fspath(value)
-    if not isinstance(path, str):
-        raise TypeError("%s must be a str or a path of str, not %s" % (name, type(path).__name__))
-    return encode(name, path)
+    return encode(name, as_text(name, value))
+
+
+def as_text(name: str, value: Path) -> str:
+    """The text of a str or path."""
+    if isinstance(value, (str, os.PathLike)):
+        text = os.fspath(value)
+        if isinstance(text, str):
+            return text
+    raise TypeError("%s must be a str or a path of str, not %s" % (name, type(value).__name__))
 
 
 def milliseconds(name: str, value: Seconds) -> int:
@@ -50,7 +56,7 @@ def milliseconds(name: str, value: Seconds) -> int:
             "%s must be a number of seconds or a timedelta, not %s" % (name, type(value).__name__)
         )
     if math.isnan(seconds) or seconds < 0:
-        raise ValueError("%s must not be negative; it is in seconds" % name)
+        raise ValueError("%s must be a number of seconds, 0 or more, not %s" % (name, seconds))
     return min(math.ceil(min(seconds, _LONGEST_MS) * 1000), _LONGEST_MS)
 
 
