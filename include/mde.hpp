@@ -15,15 +15,19 @@
  *     mde::document fetched = client.fetch_package(machine, "case 4711", "4711.zip").value();
  *     std::cout << fetched.get<std::string>("/package/sha256").value_or("") << '\n';
  *
- * Errors, by choice. Every function that can fail returns a result<T>, which has the members of C++23's
- * std::expected. The choice is made where it is used, in one word: value() gives the T or throws the mde::error;
- * `if (auto r = ...)`, *r and r.error() throw nothing. So there is one set of functions, not two, and a result
- * that nobody looks at is a warning. Compiled with -fno-exceptions the header has all but value() and the
+ * Errors, by choice. Every function that can fail returns a result<T>, which is used like C++23's std::expected.
+ * The choice is made where it is used, in one word: value() gives the T or throws the mde::error; `if (auto r = ...)`
+ * throws nothing, nor do then *r and, else, r.error(). So there is one set of functions, not two, and a result that
+ * nobody looks at is a warning. Compiled with -fno-exceptions the header has all but value() and the
  * constructor of client that throws; memory that cannot be had ends the program then, as always without exceptions.
  *
- * Strings go in as std::string_view and are copied; they need no NUL at the end. One that has a NUL inside is an
- * error, status::invalid_argument, and never cut short. They are UTF-8, paths as well; std::filesystem::path is
- * taken too, and converted. The copies are wiped from memory, since some of them are secrets.
+ * Strings go in as whatever a std::string_view is made of and are copied; they need no NUL at the end. One that has
+ * a NUL inside is an error, status::invalid_argument, and never cut short; a null pointer is status::null; both
+ * messages name the argument. Strings are UTF-8, paths as well; std::filesystem::path is taken too, and converted.
+ * The copies are wiped from memory, since some of them are secrets.
+ *
+ * Times go in as any std::chrono::duration and are rounded up to whole milliseconds. One that is too long for the C
+ * functions, hours::max() or infinity, is the longest that they know; what is not a number counts as negative.
  *
  * Callbacks are std::function. An exception thrown in one never crosses the C library: it is caught, the call is
  * stopped, and value() throws it again on the thread that made the call; r.error().cause() has it. The document of
@@ -44,6 +48,7 @@
 #include <atomic>
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -87,14 +92,26 @@ inline namespace MDE_HPP_VARIANT {
 /* ---- the library ------------------------------------------------------------------------------ */
 
 /** The version of the library, for example "0.1.0". The header's own is MDE_VERSION. */
-inline std::string_view version() noexcept {
-    return mde_version();
-}
+inline std::string_view version() noexcept { return mde_version(); }
 
 /** The ABI of the library. The header's own is MDE_ABI_VERSION. */
-inline std::uint32_t abi_version() noexcept {
-    return mde_abi_version();
+inline std::uint32_t abi_version() noexcept { return mde_abi_version(); }
+
+namespace detail {
+
+/** Of a library of another ABI nothing may be called but the two functions above. */
+inline bool abi_fits() noexcept { return mde_abi_version() == MDE_ABI_VERSION; }
+
+/** A mistake in the program, not a failure. */
+[[noreturn]] inline void misused([[maybe_unused]] const char *how) {
+#if MDE_HPP_EXCEPTIONS
+    throw std::logic_error(how);
+#else
+    std::terminate();
+#endif
 }
+
+}  // namespace detail
 
 /** What became of a call: the MDE_ERR_ codes of mde.h. A later library may give numbers that have no name here. */
 enum class status : std::int32_t {
@@ -136,8 +153,48 @@ enum class status : std::int32_t {
 
 /** The name of a status, "rate_limited" for status::rate_limited; "unknown" for one that the library does not know. */
 inline std::string_view name(status code) noexcept {
-    return mde_status_name(static_cast<std::int32_t>(code));
+    return detail::abi_fits() ? mde_status_name(static_cast<std::int32_t>(code)) : "unknown";
 }
+
+/* ---- strings ---------------------------------------------------------------------------------- */
+
+/**
+ * A string argument, UTF-8, looked at during the call only: whatever a std::string_view can be made of, or a
+ * std::filesystem::path. A null pointer, which is what std::getenv() gives for a variable that is not set, makes the
+ * call fail with status::null.
+ */
+class string_arg {
+public:
+    /** The empty string. */
+    string_arg() noexcept = default;
+    string_arg(const char *text) noexcept : view_(text != nullptr ? text : ""), is_null_(text == nullptr) {}
+    string_arg(std::nullptr_t) = delete;
+    template <class Text, std::enable_if_t<std::is_convertible_v<const Text &, std::string_view> &&
+                                               !std::is_convertible_v<const Text &, const char *>, int> = 0>
+    string_arg(const Text &text) : view_(text) {}
+
+    /** A std::filesystem::path, whose own char form is not UTF-8 on Windows; its header is not needed here. */
+    template <class Path, class = decltype(std::declval<const Path &>().u8string())>
+    string_arg(const Path &path) {
+        const auto utf8 = path.u8string();
+        converted_.assign(utf8.begin(), utf8.end());
+        view_ = converted_;
+    }
+
+    string_arg(const string_arg &) = delete;
+    string_arg &operator=(const string_arg &) = delete;
+
+    /** Empty for a null pointer. */
+    std::string_view view() const noexcept { return view_; }
+    bool is_null() const noexcept { return is_null_; }
+    /** Whether there is a NUL inside, at which C would cut it short. */
+    bool has_nul() const noexcept { return view_.find('\0') != std::string_view::npos; }
+
+private:
+    std::string converted_;
+    std::string_view view_;
+    bool is_null_ = false;
+};
 
 /* ---- documents -------------------------------------------------------------------------------- */
 
@@ -153,9 +210,9 @@ public:
     document() noexcept = default;
 
     /** Any JSON text. It is looked at when it is read; what is not JSON has no values. */
-    explicit document(std::string_view json) {
-        if (json.find('\0') == std::string_view::npos) {
-            auto copy = std::make_shared<const std::string>(json);
+    explicit document(const string_arg &json) {
+        if (!json.is_null() && !json.has_nul()) {
+            auto copy = std::make_shared<const std::string>(json.view());
             text_ = std::shared_ptr<const char>(copy, copy->c_str());
         }
     }
@@ -170,9 +227,7 @@ public:
     }
 
     /** The whole text, for a JSON library or a log; ends with a NUL that is not counted. */
-    std::string_view text() const noexcept {
-        return text_ ? std::string_view(text_.get()) : std::string_view("");
-    }
+    std::string_view text() const noexcept { return text_ ? text_.get() : ""; }
 
     /**
      * The value at a JSON pointer (RFC 6901), for example "/action/id"; "" is the document itself.
@@ -183,7 +238,7 @@ public:
      * string "12" is a number, too. A string with U+0000 in it cannot be had.)
      */
     template <class T = std::string>
-    std::optional<T> get(std::string_view pointer = {}) const {
+    std::optional<T> get(const string_arg &pointer = {}) const {
         const document value = find(pointer);
         const std::string_view text = value.text();
         if (!value.text_) {
@@ -209,7 +264,7 @@ public:
      * The elements of the array at a JSON pointer, each a document of its own; none if there is no array. Takes time
      * in proportion to the text, however many they are. Of strings and numbers, get() without a pointer is the value.
      */
-    std::vector<document> elements(std::string_view pointer = {}) const {
+    std::vector<document> elements(const string_arg &pointer = {}) const {
         std::vector<document> found;
         const document array = find(pointer);
         const std::string_view text = array.text();
@@ -243,10 +298,10 @@ public:
     }
 
 private:
-    document find(std::string_view pointer) const {
+    document find(const string_arg &pointer) const {
         char *value = nullptr;
-        if (text_ && pointer.find('\0') == std::string_view::npos) {
-            mde_json_get(text_.get(), std::string(pointer).c_str(), &value);
+        if (text_ && !pointer.is_null() && !pointer.has_nul() && detail::abi_fits()) {
+            mde_json_get(text_.get(), std::string(pointer.view()).c_str(), &value);
         }
         return adopt(value);
     }
@@ -276,66 +331,34 @@ public:
     /** One without a document: of functions that give none, or found by this header. */
     error(mde::status code, const std::string &message) : std::runtime_error(message), status_(code) {}
 
-    mde::status status() const noexcept {
-        return status_;
-    }
-
+    mde::status status() const noexcept { return status_; }
     /** What happened and what to do, in English. */
-    std::string message() const {
-        return json_.get("/error/message").value_or(what());
-    }
-
+    std::string message() const { return json_.get("/error/message").value_or(what()); }
     /** Whether the same call may succeed later. */
-    bool retryable() const {
-        return json_.get<bool>("/error/retryable").value_or(false);
-    }
-
+    bool retryable() const { return json_.get<bool>("/error/retryable").value_or(false); }
     /** When to come back, if that is known. */
     std::optional<std::chrono::milliseconds> retry_after() const {
         return json_.get<std::chrono::milliseconds>("/error/retry_after_ms");
     }
-
     /** Whether a request that changes something may have been carried out all the same: look before repeating it. */
-    bool outcome_unknown() const {
-        return json_.get("/error/outcome") == "unknown";
-    }
-
+    bool outcome_unknown() const { return json_.get("/error/outcome") == "unknown"; }
     /** The status of the HTTP reply, if there was one. */
-    std::optional<int> http_status() const {
-        return json_.get<int>("/error/http_status");
-    }
-
+    std::optional<int> http_status() const { return json_.get<int>("/error/http_status"); }
     /** Where it stopped: token, quota, send, reply, wait, link, download or verify. */
-    std::optional<std::string> stage() const {
-        return json_.get("/error/stage");
-    }
-
+    std::optional<std::string> stage() const { return json_.get("/error/stage"); }
     /** The machine action that it is about. */
-    std::optional<std::string> action_id() const {
-        return json_.get("/error/action_id");
-    }
-
+    std::optional<std::string> action_id() const { return json_.get("/error/action_id"); }
     /** What the service's support asks for. */
-    std::optional<std::string> request_id() const {
-        return json_.get("/error/request_id");
-    }
-
-    /** The whole failure document, {"error":{...}}, empty if there is none; "/error/action" is the action as last seen. */
-    const document &json() const noexcept {
-        return json_;
-    }
-
+    std::optional<std::string> request_id() const { return json_.get("/error/request_id"); }
+    /** The whole failure document, {"error":{...}}, or an empty one; "/error/action" is the action as last seen. */
+    const document &json() const noexcept { return json_; }
     /** The exception of a callback that stopped the call; null if there was none. */
-    const std::exception_ptr &cause() const noexcept {
-        return cause_;
-    }
+    const std::exception_ptr &cause() const noexcept { return cause_; }
 
 private:
     static std::string describe(mde::status code, const document &json) {
-        std::string text(name(code));
-        text += " (" + std::to_string(static_cast<std::int32_t>(code)) + ")";
-        const auto message = json.get("/error/message");
-        return message ? text + ": " + *message : text;
+        return std::string(name(code)) + " (" + std::to_string(static_cast<std::int32_t>(code)) +
+               "): " + json.get("/error/message").value_or("no details");
     }
 
     document json_;
@@ -344,50 +367,36 @@ private:
 };
 
 /**
- * A T, or the error for which there is none. T may be void.
+ * A T, or the error for which there is none. In the place of void is an empty std::monostate.
  *
- * *r, r->x and error() may be used only on the side that has_value() tells. value() is for programs with exceptions:
- * it gives the T or throws, the exception of a callback if one stopped the call, or else the mde::error.
+ * value() is for programs with exceptions: it gives the T or throws, the exception of a callback if one stopped the
+ * call, or else the mde::error. *r, r->x and error() are for after has_value(), or `if (r)`: *r of a failure and
+ * error() of a success are mistakes, and throw std::logic_error; without exceptions they end the program.
  */
 template <class T>
 class [[nodiscard]] result {
+    using held_type = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+
 public:
-    result(T value) : held_(std::move(value)) {}
+    result(held_type value) : held_(std::move(value)) {}
     result(mde::error problem) : held_(std::move(problem)) {}
 
-    bool has_value() const noexcept {
-        return held_.index() == 0;
-    }
-    explicit operator bool() const noexcept {
-        return has_value();
-    }
+    bool has_value() const noexcept { return held_.index() == 0; }
+    explicit operator bool() const noexcept { return has_value(); }
 
-    T &operator*() & noexcept {
-        return *std::get_if<0>(&held_);
-    }
-    const T &operator*() const & noexcept {
-        return *std::get_if<0>(&held_);
-    }
-    T &&operator*() && noexcept {
-        return std::move(*std::get_if<0>(&held_));
-    }
-    T *operator->() noexcept {
-        return std::get_if<0>(&held_);
-    }
-    const T *operator->() const noexcept {
-        return std::get_if<0>(&held_);
-    }
-
-    const mde::error &error() const noexcept {
-        return *std::get_if<1>(&held_);
-    }
+    held_type &operator*() & { return side<0>(held_); }
+    const held_type &operator*() const & { return side<0>(held_); }
+    held_type &&operator*() && { return std::move(side<0>(held_)); }
+    held_type *operator->() { return &side<0>(held_); }
+    const held_type *operator->() const { return &side<0>(held_); }
+    const mde::error &error() const { return side<1>(held_); }
 
 #if MDE_HPP_EXCEPTIONS
-    const T &value() const & {
+    const held_type &value() const & {
         check();
         return **this;
     }
-    T value() && {
+    held_type value() && {
         check();
         return *std::move(*this);
     }
@@ -401,21 +410,16 @@ private:
 #endif
 
 private:
-    std::variant<T, mde::error> held_;
-};
-
-template <>
-class [[nodiscard]] result<void> : public result<std::monostate> {
-public:
-    result() : result<std::monostate>(std::monostate()) {}
-    result(mde::error problem) : result<std::monostate>(std::move(problem)) {}
-
-    void operator*() const noexcept {}
-#if MDE_HPP_EXCEPTIONS
-    void value() const {
-        result<std::monostate>::value();
+    template <std::size_t Side, class Held>
+    static auto &side(Held &held) {
+        if (held.index() != Side) {
+            detail::misused(Side == 0 ? "mde::result: the value of a call that failed"
+                                      : "mde::result: error() of a call that succeeded");
+        }
+        return *std::get_if<Side>(&held);
     }
-#endif
+
+    std::variant<held_type, mde::error> held_;
 };
 
 /* ---- callbacks -------------------------------------------------------------------------------- */
@@ -426,16 +430,10 @@ public:
     progress_event(document json, bool &stopped) noexcept : json_(std::move(json)), stopped_(stopped) {}
 
     /** "collect", "wait", "download" or "verify"; a later library may have more, to be passed over. */
-    std::string stage() const {
-        return json_.get("/stage").value_or("");
-    }
-    std::optional<std::string> action_id() const {
-        return json_.get("/action_id");
-    }
+    std::string stage() const { return json_.get("/stage").value_or(""); }
+    std::optional<std::string> action_id() const { return json_.get("/action_id"); }
     /** Of "wait": the action's state; nothing while the service does not show the action. */
-    std::optional<std::string> action_status() const {
-        return json_.get("/status");
-    }
+    std::optional<std::string> action_status() const { return json_.get("/status"); }
     /** Of "wait": since this call began to wait. */
     std::chrono::milliseconds elapsed() const {
         return json_.get<std::chrono::milliseconds>("/elapsed_ms").value_or(std::chrono::milliseconds::zero());
@@ -445,22 +443,14 @@ public:
         return json_.get<std::chrono::milliseconds>("/next_poll_ms").value_or(std::chrono::milliseconds::zero());
     }
     /** Of "download" and "verify": so far. */
-    std::uint64_t bytes() const {
-        return json_.get<std::uint64_t>("/bytes").value_or(0);
-    }
+    std::uint64_t bytes() const { return json_.get<std::uint64_t>("/bytes").value_or(0); }
     /** Of "download" and "verify"; nothing while it is not known. */
-    std::optional<std::uint64_t> total() const {
-        return json_.get<std::uint64_t>("/total");
-    }
+    std::optional<std::uint64_t> total() const { return json_.get<std::uint64_t>("/total"); }
     /** The whole event. */
-    const document &json() const noexcept {
-        return json_;
-    }
+    const document &json() const noexcept { return json_; }
 
     /** Ends the call with status::cancelled. The collection goes on; cancel_action() ends it. */
-    void stop() const noexcept {
-        stopped_ = true;
-    }
+    void stop() const noexcept { stopped_ = true; }
 
 private:
     document json_;
@@ -499,44 +489,36 @@ namespace detail {
 
 /** The compiler may not leave this out, though the text ends its life. */
 inline void wipe(std::string &text) noexcept {
-    volatile char *at = text.data();
-    for (std::size_t left = text.size(); left > 0; --left) {
-        *at++ = '\0';
+    volatile char *const bytes = text.data();
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        bytes[at] = '\0';
     }
 }
 
-/** A string argument as C takes it. */
+/** A string argument as C takes it, with its name. */
 class text {
 public:
-    text(const char *argument, std::string_view value) : name(argument), value_(value) {}
-    text(const text &) = delete;
-    text &operator=(const text &) = delete;
-    ~text() {
-        wipe(value_);
-    }
-    const char *c_str() const noexcept {
-        return value_.c_str();
-    }
-    bool is_cut() const noexcept {
-        return value_.find('\0') != std::string::npos;
-    }
+    text(const char *argument, const string_arg &given)
+        : name(argument), is_cut(given.has_nul()), is_null_(given.is_null()), value_(given.view()) {}
+    ~text() { wipe(value_); }
+
+    /** NULL as well: the C function has the words for that. */
+    const char *c_str() const noexcept { return is_null_ ? nullptr : value_.c_str(); }
 
     const char *const name;
+    const bool is_cut;
 
 private:
+    const bool is_null_;
     std::string value_;
 };
 
 /** What callbacks threw, on its way around the C library to the call on this thread in which it was thrown. */
 struct frame {
-    frame() noexcept : outer(innermost()) {
-        innermost() = this;
-    }
+    frame() noexcept : outer(innermost()) { innermost() = this; }
     frame(const frame &) = delete;
     frame &operator=(const frame &) = delete;
-    ~frame() {
-        innermost() = outer;
-    }
+    ~frame() { innermost() = outer; }
     static frame *&innermost() noexcept {
         static thread_local frame *on_this_thread = nullptr;
         return on_this_thread;
@@ -565,9 +547,9 @@ std::exception_ptr thrown_by(const Callback &callback) noexcept {
 inline std::int32_t on_progress(void *user_data, const char *event_json) noexcept {
     bool stopped = false;
     const std::exception_ptr thrown = thrown_by([&] {
-        (*static_cast<const progress_fn *>(user_data))(progress_event(document(std::string_view(event_json)), stopped));
+        (*static_cast<const progress_fn *>(user_data))(progress_event(document(event_json), stopped));
     });
-    if (thrown && frame::innermost() != nullptr) {
+    if (thrown) {
         frame::innermost()->from_progress = thrown;
     }
     return stopped || thrown ? 1 : 0;
@@ -576,8 +558,7 @@ inline std::int32_t on_progress(void *user_data, const char *event_json) noexcep
 inline std::int32_t on_token(void *user_data, const char *scope, mde_token *sink) noexcept {
     std::int32_t code = MDE_ERR_TOKEN;
     const std::exception_ptr thrown = thrown_by([&] {
-        std::optional<token> got = (*static_cast<const token_fn *>(user_data))(scope);
-        if (got) {
+        if (std::optional<token> got = (*static_cast<const token_fn *>(user_data))(scope)) {
             const auto seconds = got->expires_in.count();
             code = got->value.find('\0') != std::string::npos
                        ? MDE_ERR_INVALID_ARGUMENT
@@ -585,8 +566,8 @@ inline std::int32_t on_token(void *user_data, const char *scope, mde_token *sink
             wipe(got->value);
         }
     });
+    // None in a call by mde.h. What an earlier attempt in the same call threw is forgotten.
     if (frame::innermost() != nullptr) {
-        // Of an earlier attempt in the same call nothing remains.
         frame::innermost()->from_token = thrown;
     }
     return code;
@@ -596,45 +577,37 @@ inline void on_log(void *user_data, std::int32_t level, const char *message) noe
     thrown_by([&] { (*static_cast<const log_fn *>(user_data))(static_cast<log_level>(level), message); });
 }
 
-inline mde_progress_fn function_of(const progress_fn &progress) noexcept {
-    return progress ? &on_progress : nullptr;
-}
+inline mde_progress_fn function_of(const progress_fn &progress) noexcept { return progress ? &on_progress : nullptr; }
 
 /** Valid as long as the function itself, which the caller of an operation keeps until it returns. */
-inline void *data_of(const progress_fn &progress) noexcept {
-    return const_cast<progress_fn *>(&progress);
+inline void *data_of(const progress_fn &progress) noexcept { return const_cast<progress_fn *>(&progress); }
+
+/**
+ * Whole milliseconds, rounded up and kept between `least` and the most that their type holds; std::chrono's own
+ * conversions overflow. What is not a number is `least`.
+ */
+template <class Rep, class Period>
+std::int64_t to_ms(std::chrono::duration<Rep, Period> time, std::int64_t least) {
+    const long double ms = std::ceil(std::chrono::duration<long double, std::milli>(time).count());
+    if (!(ms > static_cast<long double>(least))) {
+        return least;
+    }
+    return ms < 0x1p63L ? static_cast<std::int64_t>(ms) : INT64_MAX;
 }
 
-/** A number of the C functions, which know no time before now. */
-inline std::uint64_t count(std::chrono::milliseconds timeout, std::uint64_t least) noexcept {
-    return timeout.count() > 0 ? static_cast<std::uint64_t>(timeout.count()) : least;
-}
-
-inline bool abi_fits() noexcept {
-    return mde_abi_version() == MDE_ABI_VERSION;
-}
-
-/** Of the functions of another ABI none may be called, but for these two. */
 inline error other_abi() {
     return error(status::config, "libmde " + std::string(version()) + " has ABI " + std::to_string(abi_version()) +
                                      ", but this program was built for ABI " + std::to_string(MDE_ABI_VERSION));
 }
 
-inline const text *cut_one(const text &argument) noexcept {
-    return argument.is_cut() ? &argument : nullptr;
-}
+inline const char *to_c(const text &argument) noexcept { return argument.c_str(); }
 template <class Other>
-const text *cut_one(const Other &) noexcept {
-    return nullptr;
-}
+Other to_c(const Other &argument) noexcept { return argument; }
 
-inline const char *to_c(const text &argument) noexcept {
-    return argument.c_str();
-}
+/** The name of a string that C would see cut short; NULL for any other argument. */
+inline const char *cut_name(const text &argument) noexcept { return argument.is_cut ? argument.name : nullptr; }
 template <class Other>
-Other to_c(const Other &argument) noexcept {
-    return argument;
-}
+const char *cut_name(const Other &) noexcept { return nullptr; }
 
 /** Calls a C function with these arguments and `out_json` behind them. */
 template <class Function, class... Arguments>
@@ -642,32 +615,29 @@ result<document> call(Function *function, const Arguments &...arguments) {
     if (!abi_fits()) {
         return other_abi();
     }
-    const text *cut = nullptr;
-    ((cut = cut != nullptr ? cut : cut_one(arguments)), ...);
+    const char *cut = nullptr;
+    ((cut = cut != nullptr ? cut : cut_name(arguments)), ...);
     if (cut != nullptr) {
-        return error(status::invalid_argument, std::string(cut->name) + " has a NUL (U+0000) inside");
+        return error(status::invalid_argument, std::string(cut) + " has a NUL (U+0000) inside");
     }
-    const frame thrown;
+    frame thrown;
     char *json = nullptr;
     const auto code = static_cast<status>(function(to_c(arguments)..., &json));
     document answer = document::adopt(json);
     if (code == status::ok) {
         return answer;
     }
-    if (code == status::token) {
-        return error(code, std::move(answer), thrown.from_token);
-    }
-    return error(code, std::move(answer), thrown.from_progress);
+    return error(code, std::move(answer), code == status::token ? thrown.from_token : thrown.from_progress);
 }
 
 /** The end of functions whose document is {}. */
 inline result<void> done(const result<document> &answer) {
-    return answer ? result<void>() : result<void>(answer.error());
+    return answer ? result<void>(std::monostate()) : answer.error();
 }
 
 /** The end of functions that have no document. */
 inline result<void> done(std::int32_t code, const char *otherwise) {
-    return code == MDE_OK ? result<void>() : result<void>(error(static_cast<status>(code), otherwise));
+    return code == MDE_OK ? result<void>(std::monostate()) : error(static_cast<status>(code), otherwise);
 }
 
 struct free_cancel {
@@ -680,9 +650,7 @@ struct free_cancel {
 };
 
 struct free_options {
-    void operator()(mde_options *handle) const noexcept {
-        mde_options_free(handle);
-    }
+    void operator()(mde_options *handle) const noexcept { mde_options_free(handle); }
 };
 
 struct free_client {
@@ -705,23 +673,23 @@ struct free_client {
  *     client.get_action(id, stop_token);                 // C++20: status::cancelled once stop is requested
  *     client.get_action(id, cancel);                     // cancel.trigger() from another thread
  *
- * It has to outlive the calls that use it. Movable, but not while a call uses it.
+ * It has to outlive the calls that use it, as one made on the way does. Movable, but not while a call uses it.
  */
 class cancellation {
 public:
     /** Stops when it is triggered. */
     cancellation() : cancellation(made(0)) {}
 
-    /** Stops when it is triggered, or once this time has passed from now on: at least a millisecond, as C knows no less. */
+    /**
+     * Stops when it is triggered, or once this time has passed from now on. Zero or less, or not a number, is a
+     * millisecond; the longest times never pass.
+     */
     template <class Rep, class Period>
-    cancellation(std::chrono::duration<Rep, Period> timeout)
-        : cancellation(made(detail::count(std::chrono::ceil<std::chrono::milliseconds>(timeout), 1))) {}
+    cancellation(std::chrono::duration<Rep, Period> timeout) : cancellation(made(detail::to_ms(timeout, 1))) {}
 
 #if defined(__cpp_lib_jthread)
     /** Stops when it is triggered, or stop is requested. */
-    cancellation(const std::stop_token &stop) : cancellation() {
-        follow(stop);
-    }
+    cancellation(const std::stop_token &stop) : cancellation() { follow(stop); }
 
     /** The same, or once this time has passed. */
     template <class Rep, class Period>
@@ -731,59 +699,36 @@ public:
 #endif
 
     /** Stops nothing. What calls take when they are given none. */
-    static cancellation never() noexcept {
-        return cancellation(nullptr);
-    }
+    static cancellation never() noexcept { return cancellation(nullptr); }
 
     /** Ends every call that uses it, now and later. From any thread, any number of times; not in a signal handler. */
     void trigger() const noexcept {
-        mde_cancel_trigger(handle_.get());
+        if (handle_) {
+            mde_cancel_trigger(handle_.get());
+        }
     }
 
     /** For the functions of mde.h; NULL if it stops nothing. */
-    const mde_cancel *handle() const noexcept {
-        return handle_.get();
-    }
+    const mde_cancel *handle() const noexcept { return handle_.get(); }
 
 private:
     explicit cancellation(mde_cancel *handle) noexcept : handle_(handle) {}
 
     /** Time 0 is none. */
-    static mde_cancel *made(std::uint64_t timeout_ms) noexcept {
-        return detail::abi_fits() ? mde_cancel_new(timeout_ms) : nullptr;
+    static mde_cancel *made(std::int64_t timeout_ms) noexcept {
+        return detail::abi_fits() ? mde_cancel_new(static_cast<std::uint64_t>(timeout_ms)) : nullptr;
     }
 
 #if defined(__cpp_lib_jthread)
     void follow(const std::stop_token &stop) {
-        auto trigger = [handle = handle_.get()]() noexcept { mde_cancel_trigger(handle); };
-        handle_.get_deleter().trigger = std::make_shared<std::stop_callback<decltype(trigger)>>(stop, trigger);
+        if (handle_) {
+            auto trigger = [handle = handle_.get()]() noexcept { mde_cancel_trigger(handle); };
+            handle_.get_deleter().trigger = std::make_shared<std::stop_callback<decltype(trigger)>>(stop, trigger);
+        }
     }
 #endif
 
     std::unique_ptr<mde_cancel, detail::free_cancel> handle_;
-};
-
-/** A path, UTF-8 on every system. */
-class utf8_path {
-public:
-    utf8_path(const char *path) : text_(path) {}
-    utf8_path(std::string_view path) : text_(path) {}
-    utf8_path(const std::string &path) : text_(path) {}
-
-    /** A std::filesystem::path, whose own char form is not UTF-8 on Windows; its header is not needed here. */
-    template <class Path, class = decltype(std::declval<const Path &>().u8string())>
-    utf8_path(const Path &path) {
-        for (const auto unit : path.u8string()) {
-            text_.push_back(static_cast<char>(unit));
-        }
-    }
-
-    operator std::string_view() const noexcept {
-        return text_;
-    }
-
-private:
-    std::string text_;
 };
 
 /* ---- options and clients ---------------------------------------------------------------------- */
@@ -793,24 +738,23 @@ class options {
 public:
     options() : handle_(detail::abi_fits() ? mde_options_new() : nullptr) {}
 
-    /** Sets one option. The value is checked at once; on error, status::config, nothing changes. */
-    result<void> set(std::string_view option, std::string_view value) {
+    /** Sets one option. The value is checked at once; status::config if it is not accepted, and then nothing changes. */
+    result<void> set(const string_arg &option, const string_arg &value) {
         return detail::done(detail::call(mde_options_set, handle(), text("name", option), text("value", value)));
     }
 
     /** The same for options that are numbers. */
     template <class Integer, std::enable_if_t<std::is_integral_v<Integer> && !std::is_same_v<Integer, bool>, int> = 0>
-    result<void> set(std::string_view option, Integer value) {
-        return set(option, std::string_view(std::to_string(value)));
-    }
+    result<void> set(const string_arg &option, Integer value) { return set(option, std::to_string(value)); }
 
-    /** The same for the options whose names end in _ms. */
-    result<void> set(std::string_view option, std::chrono::milliseconds value) {
-        return set(option, value.count());
+    /** The same for the options whose names end in _ms; a time that is out of the option's range is refused. */
+    template <class Rep, class Period>
+    result<void> set(const string_arg &option, std::chrono::duration<Rep, Period> value) {
+        return set(option, detail::to_ms(value, INT64_MIN));
     }
 
     /** Sets many options from a JSON object, all of them or none. */
-    result<void> set_json(std::string_view json) {
+    result<void> set_json(const string_arg &json) {
         return detail::done(detail::call(mde_options_set_json, handle(), text("json", json)));
     }
 
@@ -831,9 +775,7 @@ public:
     }
 
     /** For the functions of mde.h. */
-    mde_options *handle() const noexcept {
-        return handle_.get();
-    }
+    mde_options *handle() const noexcept { return handle_.get(); }
 
 private:
     friend class client;
@@ -856,7 +798,7 @@ public:
     static result<client> make(const options &from) {
         mde_client *handle = nullptr;
         const result<document> answer = detail::call(mde_client_new, from.handle(), &handle);
-        return answer ? result<client>(client(handle, from.provider_)) : result<client>(answer.error());
+        return answer ? result<client>(client(handle, from.provider_)) : answer.error();
     }
 
 #if MDE_HPP_EXCEPTIONS
@@ -865,66 +807,69 @@ public:
 #endif
 
     /**
-     * Refuses new calls, ends running ones with status::closed, and waits for them. status::deadline: some still run.
-     * Not to be called in a callback of one of its calls.
+     * Refuses new calls, ends running ones with status::closed, and waits for them, at most this time; not at all
+     * with zero or less. status::deadline: some still run. Not to be called in a callback of one of its calls.
      */
-    result<void> shutdown(std::chrono::milliseconds timeout) {
-        return detail::done(mde_client_shutdown(handle_.get(), detail::count(timeout, 0)), "calls still run, or no client");
+    template <class Rep, class Period>
+    result<void> shutdown(std::chrono::duration<Rep, Period> timeout) {
+        const auto ms = static_cast<std::uint64_t>(detail::to_ms(timeout, 0));
+        return detail::done(mde_client_shutdown(handle_.get(), ms), "calls still run, or no client");
     }
 
     /** The main job: collect, wait, download and check. Called again, it carries on. {"package":…,"action":…,"adopted":…} */
-    result<document> fetch_package(std::string_view machine_id, std::string_view comment, const utf8_path &path,
+    result<document> fetch_package(const string_arg &machine_id, const string_arg &comment, const string_arg &path,
                                    const progress_fn &progress = nullptr,
                                    const cancellation &cancel = cancellation::never()) const {
         return detail::call(mde_fetch_package, handle(), text("machine_id", machine_id), text("comment", comment),
-                            text("path", path), detail::function_of(progress), detail::data_of(progress), cancel.handle());
+                            text("path", path), detail::function_of(progress), detail::data_of(progress),
+                            cancel.handle());
     }
 
     /** {"machines":[…],"checks":[…],"more":…} */
-    result<document> find_machines(std::string_view query, const cancellation &cancel = cancellation::never()) const {
+    result<document> find_machines(const string_arg &query, const cancellation &cancel = cancellation::never()) const {
         return detail::call(mde_find_machines, handle(), text("query", query), cancel.handle());
     }
 
     /** {"action":…,"adopted":…}, as soon as the service has agreed */
-    result<document> collect_package(std::string_view machine_id, std::string_view comment,
+    result<document> collect_package(const string_arg &machine_id, const string_arg &comment,
                                      const cancellation &cancel = cancellation::never()) const {
         return detail::call(mde_collect_package, handle(), text("machine_id", machine_id), text("comment", comment),
                             cancel.handle());
     }
 
     /** {"action":…}, once it has succeeded; its other ends are errors */
-    result<document> wait_action(std::string_view action_id, const progress_fn &progress = nullptr,
+    result<document> wait_action(const string_arg &action_id, const progress_fn &progress = nullptr,
                                  const cancellation &cancel = cancellation::never()) const {
         return detail::call(mde_wait_action, handle(), text("action_id", action_id), detail::function_of(progress),
                             detail::data_of(progress), cancel.handle());
     }
 
     /** {"action":…}, as it is now */
-    result<document> get_action(std::string_view action_id, const cancellation &cancel = cancellation::never()) const {
+    result<document> get_action(const string_arg &action_id, const cancellation &cancel = cancellation::never()) const {
         return detail::call(mde_get_action, handle(), text("action_id", action_id), cancel.handle());
     }
 
     /** {"actions":[…]}, newest first; an empty filter is for all */
-    result<document> list_actions(std::string_view odata_filter = {},
+    result<document> list_actions(const string_arg &odata_filter = {},
                                   const cancellation &cancel = cancellation::never()) const {
         return detail::call(mde_list_actions, handle(), text("odata_filter", odata_filter), cancel.handle());
     }
 
     /** {"action":…,"cancelled":…}, once it has ended */
-    result<document> cancel_action(std::string_view action_id, std::string_view comment,
+    result<document> cancel_action(const string_arg &action_id, const string_arg &comment,
                                    const cancellation &cancel = cancellation::never()) const {
         return detail::call(mde_cancel_action, handle(), text("action_id", action_id), text("comment", comment),
                             cancel.handle());
     }
 
     /** {"uri":…}: whoever has it can fetch the package, for about a minute */
-    result<document> get_package_uri(std::string_view action_id,
+    result<document> get_package_uri(const string_arg &action_id,
                                      const cancellation &cancel = cancellation::never()) const {
         return detail::call(mde_get_package_uri, handle(), text("action_id", action_id), cancel.handle());
     }
 
     /** {"package":…}, whole and checked, under its name */
-    result<document> download_package(std::string_view action_id, const utf8_path &path,
+    result<document> download_package(const string_arg &action_id, const string_arg &path,
                                       const progress_fn &progress = nullptr,
                                       const cancellation &cancel = cancellation::never()) const {
         return detail::call(mde_download_package, handle(), text("action_id", action_id), text("path", path),
@@ -932,14 +877,10 @@ public:
     }
 
     /** {"quotas":[…],"log":…}; sends nothing */
-    result<document> quota_status() const {
-        return detail::call(mde_quota_status, handle());
-    }
+    result<document> quota_status() const { return detail::call(mde_quota_status, handle()); }
 
     /** For the functions of mde.h; NULL once the client was moved from. */
-    const mde_client *handle() const noexcept {
-        return handle_.get();
-    }
+    const mde_client *handle() const noexcept { return handle_.get(); }
 
 private:
     using text = detail::text;
@@ -953,7 +894,7 @@ private:
 /* ---- without a client ------------------------------------------------------------------------- */
 
 /** Checks a package on disk and lists what is in it: {"package":{…,"files":[…]}}. Sends and writes nothing. */
-inline result<document> inspect_package(const utf8_path &path) {
+inline result<document> inspect_package(const string_arg &path) {
     return detail::call(mde_inspect_package, detail::text("path", path));
 }
 

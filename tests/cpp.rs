@@ -20,6 +20,7 @@ mod installed;
 use std::collections::BTreeSet;
 
 use building::{Build, CLANG, GCC, passes};
+use harness::targets::under_wine;
 use harness::{ROOT, Scratch, run, tool};
 
 const HEADER: &str = include_str!("../include/mde.hpp");
@@ -28,6 +29,7 @@ const WITHOUT: [&str; 2] = ["-fno-exceptions", "-fno-rtti"];
 /// The words of the header that are not in a comment.
 fn words(text: &str) -> BTreeSet<&str> {
     let code = text.lines().filter(|line| !line.trim_start().starts_with(['*', '/']));
+    let code = code.map(|line| line.split("//").next().unwrap());
     code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_')).collect()
 }
 
@@ -68,24 +70,21 @@ fn without_exceptions() {
     passes(&Build::new(CLANG, "c++20").with(&WITHOUT), "without_exceptions.cpp", &[]);
 }
 
-/// The parts in both orders: the linker keeps the first of two equal functions.
+/// In both orders: the linker keeps the first of two equal functions, and one that was compiled without
+/// exceptions ends the program where the other one catches.
 #[test]
-fn parts_with_and_without_exceptions_in_one_program() {
-    for without_first in [false, true] {
-        let build = Build::new(GCC, "c++17").with(&["-DMDE_TEST_MIXED"]);
-        let mut parts = [
-            build.object("mixed.cpp", &[]),
-            build.object("without_exceptions.cpp", if without_first { &WITHOUT } else { &[] }),
-        ];
+fn parts_without_exceptions_leave_those_with_them_alone() {
+    let build = Build::new(GCC, "c++17").with(&["-DMDE_TEST_PARTS"]);
+    let mut parts =
+        [build.object("catching.cpp", &[]), build.object("without_exceptions.cpp", &WITHOUT)];
+    for name in ["catching_first", "catching_last"] {
+        building::succeeds(build.link(name, &parts), &[]);
         parts.reverse();
-        let program = build.link("mixed", &parts);
-        building::succeeds(program, &[]);
     }
 }
 
-#[test]
-fn a_library_of_another_abi_is_refused() {
-    let build = Build::new(GCC, "c++17");
+/// A library of another ABI, in C: two functions tell so, the others end the program.
+fn other_library() -> String {
     let mut library = String::from("#include <stdlib.h>\n");
     for function in include_str!("abi/exports.txt").lines() {
         let body = match function {
@@ -96,7 +95,13 @@ fn a_library_of_another_abi_is_refused() {
         let kind = if function == "mde_version" { "const char *" } else { "unsigned " };
         library.push_str(&format!("{kind}{function}(void) {{ {body} }}\n"));
     }
-    let library = build.c_object("other", &library);
+    library
+}
+
+#[test]
+fn a_library_of_another_abi_is_refused() {
+    let build = Build::new(GCC, "c++20");
+    let library = build.c_object("other", &other_library());
     let program = build.link("other_abi", &[build.object("other_abi.cpp", &[]), library]);
     building::succeeds(program, &[]);
 }
@@ -112,6 +117,7 @@ fn mistakes_are_refused() {
         ("void f(mde::options &c) { mde::options d(c); }", "deleted"),
         ("auto f(mde::document &d) { return d.get<double>(\"/a\"); }", "T is std::string, bool"),
         ("void f(mde::options &o) { (void)o.set(\"cloud\", true); }", "no matching member"),
+        ("void f(mde::options &o) { (void)o.set(\"cloud\", nullptr); }", "deleted function"),
     ] {
         let source = format!("#include <mde.hpp>\n{mistake}\n");
         let said = run(&mut build.checking(&source, &[])).expect(1).stderr;
@@ -173,6 +179,22 @@ mod full {
         example::can_be_interrupted(&build);
     }
 
+    /// The other compiler's, which look at more, such as functions called through pointers of another type.
+    #[test]
+    fn with_sanitizers_of_clang() {
+        let flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+        let build = Build::new(CLANG, "c++20").with(&flags);
+        passes(&build, "lifecycle.cpp", &["with stop_token"]);
+    }
+
+    /// The header and what it makes of the standard library; the library itself synchronises where the sanitizer
+    /// cannot see it.
+    #[test]
+    fn with_thread_sanitizer() {
+        let build = Build::new(CLANG, "c++20").with(&["-fsanitize=thread"]);
+        passes(&build, "lifecycle.cpp", &["with stop_token"]);
+    }
+
     #[test]
     fn under_valgrind() {
         passes(&Build::new(GCC, "c++20").under_valgrind(), "lifecycle.cpp", &["with stop_token"]);
@@ -198,5 +220,29 @@ mod full {
             cross.args(building::STRICT).arg(format!("-std={standard}")).arg("-fsyntax-only");
             run(cross.arg("-I").arg(format!("{ROOT}/include")).arg(&source)).expect(0);
         }
+    }
+
+    /// What has no place in a code page comes in as it is.
+    #[test]
+    fn the_example_reads_unicode_on_windows() {
+        let folder = Scratch::new("fetch");
+        let (library, program) = (folder.0.join("other.o"), folder.0.join("fetch.exe"));
+        let source = folder.0.join("other.c");
+        std::fs::write(&source, other_library()).unwrap();
+        let mut cc = tool("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64");
+        run(cc.arg("-c").arg(&source).arg("-o").arg(&library)).expect(0);
+        for standard in ["c++20", "c++17"] {
+            let mut cross = tool("x86_64-w64-mingw32-g++-posix", "g++-mingw-w64-x86-64");
+            cross.args(building::STRICT).arg(format!("-std={standard}")).arg("-static");
+            cross.arg("-I").arg(format!("{ROOT}/include"));
+            cross.arg(format!("{ROOT}/examples/cpp/fetch.cpp")).arg(&library);
+            run(cross.arg("-o").arg(&program)).expect(0);
+        }
+        let said = run(&mut under_wine(&[&program, &"--größe日本"])).expect(2).stderr;
+        assert!(said.contains("fetch: unknown argument: --größe日本 "), "{said}");
+        let fetch = ["--machine", "m", "--comment", "c"];
+        let mut named = under_wine(&[&program]);
+        let said = run(named.args(fetch).env("MDE_TENANT_ID", "日本")).expect(2).stderr;
+        assert!(said.contains("has ABI 99"), "{said}");
     }
 }

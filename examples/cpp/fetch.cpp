@@ -16,12 +16,19 @@
 #include <iomanip>
 #include <iostream>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#ifdef _WIN32
+#include <windows.h>
+
+#include <shellapi.h>
+#endif
 
 namespace {
 
@@ -65,6 +72,53 @@ std::string safe(std::string text) {
     return text;
 }
 
+/* ---- text that the system has for us ---------------------------------------------------------- */
+
+#ifdef _WIN32
+
+/* What a program gets as char here is in a code page that lacks most names; the library speaks UTF-8. */
+std::string to_utf8(const wchar_t *wide) {
+    const int size = WideCharToMultiByte(CP_UTF8, 0, wide, -1, nullptr, 0, nullptr, nullptr);
+    if (size <= 0) {
+        throw std::runtime_error("an argument or environment variable is not Unicode");
+    }
+    std::string text(static_cast<std::size_t>(size), '\0');
+    WideCharToMultiByte(CP_UTF8, 0, wide, -1, text.data(), size, nullptr, nullptr);
+    text.pop_back();
+    return text;
+}
+
+std::vector<std::string> arguments(int, char **) {
+    int count = 0;
+    wchar_t **wide = CommandLineToArgvW(GetCommandLineW(), &count);
+    std::vector<std::string> all;
+    for (int n = 1; wide != nullptr && n < count; ++n) {
+        all.push_back(to_utf8(wide[n]));
+    }
+    LocalFree(wide);
+    SetConsoleOutputCP(CP_UTF8);
+    return all;
+}
+
+/* Their names are ASCII. */
+std::optional<std::string> variable(std::string_view name) {
+    const wchar_t *value = _wgetenv(std::wstring(name.begin(), name.end()).c_str());
+    return value != nullptr ? std::optional(to_utf8(value)) : std::nullopt;
+}
+
+#else
+
+std::vector<std::string> arguments(int argc, char **argv) {
+    return {argv + 1, argv + argc};
+}
+
+std::optional<std::string> variable(const char *name) {
+    const char *value = std::getenv(name);
+    return value != nullptr ? std::optional<std::string>(value) : std::nullopt;
+}
+
+#endif
+
 /* ---- settings --------------------------------------------------------------------------------- */
 
 struct settings {
@@ -87,15 +141,14 @@ std::pair<std::string, std::string> name_and_value(const std::string &pair) {
     return {name, pair.substr(equals + 1)};
 }
 
-settings read(int argc, char **argv) {
+settings read(const std::vector<std::string> &words) {
     settings s;
-    for (const auto &[variable, option] : {std::pair("MDE_TENANT_ID", "tenant_id"), std::pair("MDE_CLIENT_ID", "client_id"),
+    for (const auto &[name, option] : {std::pair("MDE_TENANT_ID", "tenant_id"), std::pair("MDE_CLIENT_ID", "client_id"),
                                            std::pair("MDE_CLIENT_SECRET", "client_secret")}) {
-        if (const char *value = std::getenv(variable); value != nullptr && *value != '\0') {
-            s.options.emplace_back(option, value);
+        if (const auto value = variable(name); value && !value->empty()) {
+            s.options.emplace_back(option, *value);
         }
     }
-    const std::vector<std::string> words(argv + 1, argv + argc);
     for (auto word = words.begin(); word != words.end(); ++word) {
         if (*word == "--help" || *word == "--json") {
             (*word == "--json" ? s.json : s.help) = true;
@@ -282,7 +335,7 @@ exit_code fetch(const settings &s, const mde::client &client) {
 
 int main(int argc, char **argv) {
     try {
-        const settings s = read(argc, argv);
+        const settings s = read(arguments(argc, argv));
         if (s.help) {
             std::cout << usage;
             return done;

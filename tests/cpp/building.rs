@@ -92,6 +92,8 @@ impl Build {
         };
         command.env("ASAN_OPTIONS", "detect_leaks=1:exitcode=99");
         command.env("UBSAN_OPTIONS", "print_stacktrace=1:exitcode=99");
+        let suppressions = Path::new(ROOT).join("tests/cpp/tsan.supp");
+        command.env("TSAN_OPTIONS", format!("suppressions={}", suppressions.display()));
         command
     }
 

@@ -186,6 +186,9 @@ pub fn quick_start(program: &str, command: &str) {
             .env("MDE_MACHINE_ID", machine);
         run(&mut command)
     };
+    let mut unset = Command::new(folder.0.join("quick"));
+    let said = run(unset.env_remove("MDE_TENANT_ID")).expect(1).stderr;
+    assert_eq!(said, "MDE_TENANT_ID is not set\n");
     let unknown = "0123456789012345678901234567890123456789";
     has(&start(unknown).expect(1).stderr, "not_found (61): ");
     let finished = start(&service.sim.machine_id(0)).expect(0);

@@ -3,11 +3,16 @@
 
 #include <atomic>
 #include <filesystem>
+#include <limits>
 #include <mutex>
 #include <set>
 #include <thread>
 
 using namespace std::chrono_literals;
+
+using real_seconds = std::chrono::duration<double>;
+constexpr double INFINITE = std::numeric_limits<double>::infinity();
+constexpr double NOT_A_NUMBER = std::numeric_limits<double>::quiet_NaN();
 
 namespace {
 
@@ -91,6 +96,12 @@ void options() {
     mde::options options;
     CHECK(options.set("timeout_ms", 30s));
     CHECK(options.set("timeout_ms", 86400001ms).error().status() == mde::status::config);
+    CHECK(options.set("timeout_ms", real_seconds(1.5)) && options.set("timeout_ms", 10us));
+    const auto refuses = [&](auto duration) {
+        return options.set("timeout_ms", duration).error().message().find("0 to 86400000") != std::string::npos;
+    };
+    CHECK(refuses(std::chrono::hours::max()) && refuses(std::chrono::hours::min()) && refuses(-1ms));
+    CHECK(refuses(real_seconds(INFINITE)) && refuses(real_seconds(NOT_A_NUMBER)) && refuses(real_seconds(1e300)));
     CHECK(options.set("max_retries", 2));
     CHECK(options.set_json(R"({"cloud":"eu"})"));
     CHECK(options.set_json("[]").error().status() != mde::status::ok);
@@ -111,6 +122,19 @@ void options() {
     CHECK(cut.error().message() == "value has a NUL (U+0000) inside");
     CHECK(options.set("user_agent", "\xff").error().status() == mde::status::utf8);
 
+    // What std::getenv() gives for a variable that is not set.
+    const char *const unset = nullptr;
+    const auto null = [](const mde::error &error, const char *argument) {
+        return error.status() == mde::status::null && error.message().find(argument) != std::string::npos;
+    };
+    CHECK(null(options.set("cloud", unset).error(), "`value`"));
+    CHECK(null(options.set(unset, "eu").error(), "`name`"));
+    CHECK(null(options.set_json(unset).error(), "`json`"));
+    CHECK(null(mde::inspect_package(unset).error(), "`path`"));
+    CHECK(mde::document(unset).text().empty() && !mde::document("{}").get(unset));
+    // A path is good for any option.
+    CHECK(options.set("quota_file", std::filesystem::path(FOLDER) / "quota"));
+
     mde::options moved = std::move(options);
     CHECK(moved.set("cloud", "eu"));
     CHECK(options.set("cloud", "eu").error().status() == mde::status::null);
@@ -119,6 +143,17 @@ void options() {
 
     CHECK(thrown_by<mde::error>([] { mde::client client{mde::options()}; }).status() == mde::status::config);
     CHECK(mde::client::make(moved).error().status() == mde::status::config);
+}
+
+// The side of a result that is not there: a mistake, and no access to nothing.
+void mistakes() {
+    mde::options options;
+    const auto good = options.set("cloud", "eu");
+    auto bad = mde::inspect_package(FOLDER);
+    CHECK(std::string(thrown_by<std::logic_error>([&] { (void)good.error(); }).what()).find("succeeded") != std::string::npos);
+    CHECK(std::string(thrown_by<std::logic_error>([&] { (void)*bad; }).what()).find("failed") != std::string::npos);
+    thrown_by<std::logic_error>([&] { (void)bad->text(); });
+    thrown_by<std::logic_error>([&] { (void)*std::move(bad); });
 }
 
 void the_steps() {
@@ -202,7 +237,16 @@ void stopping() {
     CHECK(client.collect_package(stalled, "case 4711", 200ms).error().status() == mde::status::deadline);
     CHECK(client.collect_package(stalled, "case 4711", 0s).error().status() == mde::status::deadline);
     CHECK(client.collect_package(stalled, "case 4711", -1h).error().status() == mde::status::deadline);
+    CHECK(client.collect_package(stalled, "case 4711", real_seconds(0.2)).error().status() == mde::status::deadline);
+    for (const double none : {-INFINITE, -1e300, NOT_A_NUMBER}) {
+        CHECK(client.collect_package(stalled, "case 4711", real_seconds(none)).error().status() == mde::status::deadline);
+    }
+    CHECK(client.collect_package(stalled, "case 4711", std::chrono::hours::min()).error().status() == mde::status::deadline);
     CHECK(client.list_actions("", std::chrono::milliseconds::max()));
+    CHECK(client.list_actions("", std::chrono::nanoseconds::max()));
+    CHECK(client.list_actions("", std::chrono::hours::max()));
+    CHECK(client.list_actions("", real_seconds(INFINITE)) && client.list_actions("", real_seconds(1e300)));
+    CHECK(client.list_actions("", std::chrono::duration<unsigned char, std::ratio<86400>>(1)));
     CHECK(client.list_actions("", 30000000us));
 
     const std::string action = client.collect_package(machine(2), "case 4711")->get("/action/id").value();
@@ -366,11 +410,43 @@ void destruction() {
     }
     std::this_thread::sleep_for(500ms);
     CHECK(client->shutdown(0ms).error().status() == mde::status::deadline || closed == 4);
+    CHECK(client->shutdown(-1h).error().status() == mde::status::deadline || closed == 4);
+    CHECK(client->shutdown(real_seconds(NOT_A_NUMBER)).error().status() == mde::status::deadline || closed == 4);
     client.reset();
     for (auto &thread : all) {
         thread.join();
     }
     CHECK(closed == 4);
+    client.emplace(service_options());
+    CHECK(client->shutdown(std::chrono::hours::max()));
+}
+
+// Destroyed while its token function runs: that keeps what it has captured until it is through.
+void destruction_in_a_token_function() {
+    std::atomic<bool> inside{false};
+    std::atomic<bool> kept{false};
+    std::optional<mde::client> client;
+    {
+        mde::options options = unsigned_options();
+        auto captured = std::make_shared<int>(4711);
+        const std::weak_ptr<int> watched = captured;
+        CHECK(options.set_token_provider([&inside, &kept, watched, captured](auto) -> std::optional<mde::token> {
+            const std::weak_ptr<int> look = watched;
+            std::atomic<bool> &answer = kept;
+            inside = true;
+            std::this_thread::sleep_for(300ms);
+            answer = !look.expired();
+            return std::nullopt;
+        }));
+        client.emplace(options);
+    }
+    std::thread caller([&] { CHECK(!client->list_actions()); });
+    while (!inside) {
+        std::this_thread::sleep_for(1ms);
+    }
+    client.reset();
+    CHECK(kept);
+    caller.join();
 }
 
 }  // namespace
@@ -385,6 +461,7 @@ int main() {
     run("documents", documents);
     run("long documents", long_documents);
     run("options", options);
+    run("mistakes", mistakes);
     run("the steps", the_steps);
     run("fetching and failing", fetching_and_failing);
     run("stopping", stopping);
@@ -396,6 +473,7 @@ int main() {
     run("logging", logging);
     run("threads", threads);
     run("destruction", destruction);
+    run("destruction in a token function", destruction_in_a_token_function);
     std::puts("all checks passed");
     return 0;
 }

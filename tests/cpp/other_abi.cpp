@@ -14,6 +14,12 @@ int main() {
     CHECK(!mde::set_log(mde::log_level::debug, [](auto, auto) {}));
     const mde::cancellation cancel(std::chrono::seconds(1));
     CHECK(cancel.handle() == nullptr);
+    cancel.trigger();
+    std::stop_source source;
+    const mde::cancellation following(source.get_token());
+    source.request_stop();
+    CHECK(mde::name(mde::status::config) == "unknown");
+    CHECK(!mde::document("{}").get() && mde::document("[1]").elements().empty());
     std::puts("all checks passed");
     return 0;
 }

@@ -24,7 +24,7 @@ int without_exceptions() {
     return stopped && events == 1 ? 0 : 4;
 }
 
-#if !defined(MDE_TEST_MIXED)
+#if !defined(MDE_TEST_PARTS)
 int main() {
     CHECK(without_exceptions() == 0);
     std::puts("all checks passed");

@@ -1,4 +1,4 @@
-// One program of two parts, this one with exceptions, the other without: here they are still caught.
+// The part with exceptions of a program whose other part has none: here they are still caught.
 #include "support.hpp"
 
 int without_exceptions();
