@@ -5,6 +5,7 @@
 #     ./package.sh TARGET           for x86_64-unknown-linux-gnu, x86_64-unknown-linux-musl,
 #                                   aarch64-unknown-linux-gnu or x86_64-pc-windows-gnu
 #     ./package.sh --verify [TARGET]   builds a copy of the sources in another folder as well, and compares
+#     ./package.sh --help
 #
 # Writes mde-VERSION-TARGET.tar.gz (.zip for Windows), mde-VERSION-TARGET-debug.tar.gz and SHA256SUMS into
 # the folder `package` of cargo's target folder, and prints the path of the archive.
@@ -23,21 +24,26 @@ cd "$root"
 die() { printf 'package.sh: %s\n' "$*" >&2; exit 1; }
 say() { printf 'package.sh: %s\n' "$*" >&2; }
 
+targets='x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu x86_64-unknown-linux-musl x86_64-pc-windows-gnu'
+usage="usage: ./package.sh [--verify] [TARGET]; targets: $targets"
 verify=
-[ "${1:-}" != --verify ] || { verify=yes; shift; }
-[ $# -le 1 ] || die 'usage: ./package.sh [--verify] [TARGET]'
+case ${1:-} in
+    --verify) verify=yes; shift ;;
+    -h | --help) printf '%s\n' "$usage"; exit ;;
+esac
+[ $# -le 1 ] || die "$usage"
 target=${1:-x86_64-unknown-linux-gnu}
 
-# What a target needs: prefix of the binary utilities, linker, Debian packages.
-prefix='' linker=cc last_linker='' needed='gcc libc6-dev'
+# What a target needs: prefix of the binary utilities, linker, more programs, Debian packages.
+prefix='' linker=cc last_linker='' more='' needed='gcc libc6-dev'
 case $target in
     # Asks for no newer glibc than systems of the last ten years have.
     x86_64-unknown-linux-gnu) last_linker=$root/src/package/link_for_old_glibc.sh ;;
     x86_64-unknown-linux-musl) linker=musl-gcc needed='musl-tools' ;;
     aarch64-unknown-linux-gnu)
         prefix=aarch64-linux-gnu- linker=aarch64-linux-gnu-gcc needed='gcc-aarch64-linux-gnu libc6-dev-arm64-cross' ;;
-    x86_64-pc-windows-gnu) prefix=x86_64-w64-mingw32- linker=x86_64-w64-mingw32-gcc needed='mingw-w64 llvm zip' ;;
-    *) die "the target \`$target\` is unknown; known are those that ./package.sh lists at its top" ;;
+    x86_64-pc-windows-gnu) prefix=x86_64-w64-mingw32- linker=x86_64-w64-mingw32-gcc more='llvm-dlltool zip' needed='mingw-w64 llvm zip' ;;
+    *) die "the target \`$target\` is unknown; known are: $targets" ;;
 esac
 
 rustc=${RUSTC:-/usr/bin/rustc} cargo=${CARGO:-/usr/bin/cargo}
@@ -45,7 +51,7 @@ rustc=${RUSTC:-/usr/bin/rustc} cargo=${CARGO:-/usr/bin/cargo}
 [ -n "${RUSTC:-}" ] || cargo=/usr/bin/cargo
 needed="rustc-web cargo-web rust-web-src python3 $needed"
 require() { command -v "$1" >/dev/null || die "\`$1\` is missing; as root: apt-get install $needed"; }
-for command in "$rustc" "$cargo" "$linker" "${prefix}objcopy" python3 sha256sum; do require "$command"; done
+for command in "$rustc" "$cargo" "$linker" "${prefix}objcopy" $more python3 sha256sum; do require "$command"; done
 sources=$("$rustc" --print sysroot)/lib/rustlib/src/rust
 [ -e "$sources/library/std/Cargo.toml" ] || die "the compiler's own sources are missing; as root: apt-get install $needed"
 sources=$(readlink -f "$sources")
@@ -57,17 +63,26 @@ fi
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 abi=$(sed -n 's/^const ABI_VERSION: u32 = \(.*\);/\1/p' build.rs)
 name=mde-$version-$target
+# A checkout, or an export with nothing else in it. Git refuses a checkout of somebody else, and then must not be
+# taken for an export: what building and testing left behind would be packed.
+is_checkout=
+[ ! -e .git ] || is_checkout=yes
+[ -z "$is_checkout" ] || git ls-files -- package.sh >/dev/null || die 'git does not read this checkout, for the reason above'
 if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then
     # Zip knows nothing earlier.
-    SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 315619200)
+    SOURCE_DATE_EPOCH=315619200
+    [ -z "$is_checkout" ] || SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 fi
 export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
 
-folder=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
-export MDE_ZIG=${MDE_ZIG:-$folder/zig/ziglang/zig}
+folder=$(RUSTC=$rustc "$cargo" metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+zig_version=0.17.1
+# The linker is started in other folders.
+MDE_ZIG=$(realpath -m "${MDE_ZIG:-$folder/zig/ziglang/zig}")
+export MDE_ZIG
 export ZIG_GLOBAL_CACHE_DIR=$folder/package/build/zig ZIG_LOCAL_CACHE_DIR=$folder/package/build/zig
 [ -z "$last_linker" ] || [ -x "$MDE_ZIG" ] ||
-    die "zig is missing; run: python3 -m pip install --no-deps --target $folder/zig ziglang==0.17.1"
+    die "zig is missing; run: python3 -m pip install --no-deps --target $folder/zig ziglang==$zig_version"
 build=$folder/package/build
 mkdir -p "$build"
 
@@ -100,7 +115,7 @@ compile() {
         --target-dir "$build" -Zbuild-std=std,panic_unwind -Zbuild-std-features=optimize_for_size \
         -Zprofile-rustflags --config 'profile.archive.package."*".rustflags=["-Zlocation-detail=none"]' \
         --message-format=json-render-diagnostics -- --print native-static-libs "-Clinker=${last_linker:-$linker}" \
-        >"$build/$target.json" 2> >(tee "$build/$target.log" >&2)
+        2>&1 >"$build/$target.json" | tee "$build/$target.log" >&2
 }
 
 # shape FROM TO: fills in a template.
@@ -117,7 +132,8 @@ pack() {
     mkdir -p "$top"/{include,lib/pkgconfig,lib/cmake/mde} "$share/examples" "$debug/lib"
     cp include/*.h* "$top/include/"
     libraries=$(sed -n 's/^.*native-static-libs: *//p' "$build/$target.log" | tail -n 1)
-    [ -n "$libraries" ] || die 'the compiler did not say what the static library needs'
+    [[ $libraries =~ ^(\ ?-l[A-Za-z0-9_.+-]+)+$ ]] ||
+        die "the compiler did not say what the static library needs, but \`$libraries\`"
 
     local library place
     case $target in
@@ -127,7 +143,6 @@ pack() {
             cp "$built/libmde.dll.a" "$top/lib/"
             definitions "$built/mde.dll" >"$top/lib/mde.def"
             # The form that Microsoft's linker expects.
-            require llvm-dlltool
             llvm-dlltool -m i386:x86-64 -d "$top/lib/mde.def" -D mde.dll -l "$top/lib/mde.lib"
             ;;
         *)
@@ -154,7 +169,8 @@ pack() {
         [ ! -d examples/$part ] || copy examples/$part "$share/examples/"
     done
     copy docs "$share/"
-    cp README.md CHANGELOG.md LICENSE-* "$share/"
+    cp README.md CHANGELOG.md SECURITY.md LICENSE-* "$share/"
+    python3 src/package/links.py "$top" share/mde
     python3 src/package/bill.py --version "$version" --target "$target" --messages "$build/$target.json" --lock Cargo.lock \
         --rust "$sources" --rustc "$("$rustc" --version)" --to "$share"
 
@@ -168,10 +184,9 @@ pack() {
 
 # listed PATH...: the files that belong to the sources, and not what building and testing left behind.
 listed() {
-    if [ "$(git rev-parse --show-toplevel 2>/dev/null)" = "$root" ]; then
+    if [ -n "$is_checkout" ]; then
         git ls-files -z -- "$@"
     else
-        # An export: there is nothing else in it.
         find "$@" -path ./target -prune -o -type f -print0
     fi
 }

@@ -16,7 +16,7 @@
  *     mde_inspect_package()   checks a package on disk again, and lists what is in it
  *
  * Every function blocks the calling thread and can be interrupted from any other. There is no daemon, no
- * background thread, no configuration file, no signal handler, and nothing is printed.
+ * background thread, no configuration file, no signal handler, and nothing is printed (but see Memory).
  *
  *     mde_options *options = mde_options_new();
  *     mde_client *client = NULL;
@@ -37,8 +37,8 @@
  * (A real program checks each mde_options_set(): a refused option keeps its old value.)
  *
  * How to link. Linux: cc agent.c -lmde (the library's SONAME is libmde.so.0). Windows: link the import
- * library mde.dll.lib, or load mde.dll at run time. A program may load the library with dlopen() or
- * LoadLibrary(); compare mde_abi_version() with MDE_ABI_VERSION first.
+ * library (mde.lib, for MinGW libmde.dll.a), or load mde.dll at run time. A program may load the library
+ * with dlopen() or LoadLibrary(); compare mde_abi_version() with MDE_ABI_VERSION first.
  *
  * Threads. Functions that take a const handle (mde_client, mde_cancel) may be called from many threads at
  * once. mde_options is used by one thread at a time. No handle may be freed while another thread is
@@ -87,8 +87,8 @@
  * Functions without out_json (mde_log_set, mde_token_set, mde_options_set_token_provider, mde_client_shutdown,
  * mde_json_get) return the status alone.
  *
- * Memory. If the process cannot get any, it is aborted, as Rust programs are; that is the one case in which
- * this library ends its host. Replies and lists are bounded before they are stored.
+ * Memory. If the process cannot get any, it is aborted, as Rust programs are, with a line on its standard
+ * error stream; that is the one case in which this library ends its host or prints anything. Replies and lists are bounded before they are stored.
  *
  * Secrets. Tokens and secrets appear in no message, document or log line. Those that a handle holds are
  * wiped from memory with it; the buffers of connections are wiped when a connection is closed. Copies of

@@ -9,6 +9,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# Shells have what they start in the background ignore Ctrl-C, and tests send it.
+[ -n "${MDE_TEST_SIGNALS:-}" ] || MDE_TEST_SIGNALS=default exec env --default-signal=INT,QUIT tests/run.sh "$@"
+
 die() { printf 'tests/run.sh: %s\n' "$*" >&2; exit 1; }
 
 mode=${1:-full}
@@ -31,8 +34,8 @@ step() {
 # Each tool with the Debian package that has it.
 tools() {
     local missing=() pair
-    for pair in abidiff:abigail-tools cc:gcc c++:g++ clang:clang clang++:clang nm:binutils cmake:cmake curl:curl doxygen:doxygen \
-        kill:procps mcs:mono-mcs mono:mono-runtime nginx:nginx-light node:nodejs npm:npm openssl:openssl \
+    for pair in abidiff:abigail-tools cc:gcc c++:g++ clang:clang clang++:clang nm:binutils cmake:cmake curl:curl doxygen:doxygen ip:iproute2 \
+        kill:procps mcs:mono-mcs mono:mono-runtime xbuild:mono-xbuild nginx:nginx-light node:nodejs npm:npm openssl:openssl \
         pip3:python3-pip pkg-config:pkg-config python3:python3 script:bsdutils strace:strace tinyproxy:tinyproxy-bin \
         unshare:util-linux zip:zip; do
         PATH=$PATH:/usr/sbin type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
@@ -46,6 +49,9 @@ tools() {
         # The header for C++ with the other standard library, and for Windows.
         [ -d /usr/include/c++/v1 ] || missing+=(libc++-dev libc++abi-dev)
         command -v x86_64-w64-mingw32-g++ >/dev/null || missing+=(g++-mingw-w64-x86-64)
+        # What programs built with sanitizers are linked with.
+        printf 'int main(void) { return 0; }\n' | clang -fsanitize=thread -xc - -o /dev/null 2>/dev/null ||
+            missing+=(libclang-rt-dev)
         [ -x /usr/sbin/squid ] || missing+=(squid)
         # valgrind needs the symbols of the dynamic loader.
         [ -d /usr/lib/debug ] || missing+=(libc6-dbg)
@@ -122,29 +128,41 @@ type_checker() {
 
 # The oldest compiler that is promised, as Debian has it. Not installed but unpacked: a newer one has the same name.
 msrv() {
-    local version=1.85.0+dfsg3-1~deb12u3 folder=$target/msrv package
+    local version folder=$target/msrv package
     local lib=$folder/usr/lib/x86_64-linux-gnu
-    if [ ! -e "$folder/$version" ]; then
+    if [ ! -e "$folder/unpacked" ]; then
         rm -rf "$folder"
         mkdir -p "$folder/packages"
+        [ "$(id -u)" != 0 ] || apt-get update -q
+        version=$(apt-cache madison rustc-web | awk '$3 ~ /^1\.85\./ { print $3; exit }')
+        [ -n "$version" ] || die 'Debian has no rustc-web 1.85 here; look with: apt-cache madison rustc-web'
         (
             cd "$folder/packages"
-            [ "$(id -u)" != 0 ] || apt-get update -q
-            apt-get download -q {rustc-web,cargo-web,libstd-rust-web-1.85,libstd-rust-web-dev}=$version \
+            apt-get download -q {rustc-web,cargo-web,libstd-rust-web-1.85,libstd-rust-web-dev}="$version" \
                 libllvm19 libhttp-parser2.9 libpcre3 libssh2-1
-        ) || die "Debian's Rust 1.85 is not to be had; look with: apt-cache madison rustc-web, and choose another"
+        )
         for package in "$folder"/packages/*.deb; do dpkg -x "$package" "$folder"; done
         rm -r "$folder/packages"
-        touch "$folder/$version"
+        touch "$folder/unpacked"
     fi
     LD_LIBRARY_PATH=$lib:$folder/lib/x86_64-linux-gnu RUSTC=$folder/usr/bin/rustc CARGO_TARGET_DIR=$folder/target \
         CARGO_PROFILE_DEV_DEBUG=false \
         "$folder/usr/bin/cargo" build -p mde --lib --locked
 }
 
+# The unit tests once more, as a program for Windows. The tests before it made the folder for Wine.
+unit_tests_on_windows() {
+    RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_PROFILE_TEST_DEBUG=false \
+        CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=/usr/lib/wine/wine64 \
+        WINEPREFIX=$target/wine/prefix WINEPATH="Z:${target//\//\\}\\wine" WINEDEBUG=-all LC_ALL=C.UTF-8 DISPLAY= \
+        /usr/bin/cargo test -p mde --lib --locked --target x86_64-pc-windows-gnu --target-dir "$target/package/build" \
+        -Zbuild-std=std,panic_unwind,test
+}
+
 # The linker that knows what old systems have.
 zig() {
-    local version=0.17.1 folder=$target/zig
+    local version folder=$target/zig
+    version=$(sed -n 's/^zig_version=//p' package.sh)
     if [ ! -e "$folder/$version" ]; then
         rm -rf "$folder"
         python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder" "ziglang==$version"
@@ -193,6 +211,7 @@ else
     export MDE_LIB_DIR_WINDOWS=$target/package/build/x86_64-pc-windows-gnu/archive
     export MDE_LIB_DIR_AARCH64=$target/package/build/aarch64-unknown-linux-gnu/archive
     step 'Tests' cargo test --workspace --no-fail-fast
+    step 'Unit tests on Windows' unit_tests_on_windows
     step 'Rust 1.85' msrv
     step 'The library of the archive' shipped
     # The unit tests with other locks below them, so these tests only.
