@@ -88,7 +88,8 @@
  * mde_json_get) return the status alone.
  *
  * Memory. If the process cannot get any, it is aborted, as Rust programs are, with a line on its standard
- * error stream; that is the one case in which this library ends its host or prints anything. Replies and lists are bounded before they are stored.
+ * error stream; that is the one case in which this library ends its host or prints anything. Replies and
+ * lists are bounded before they are stored.
  *
  * Secrets. Tokens and secrets appear in no message, document or log line. Those that a handle holds are
  * wiped from memory with it; the buffers of connections are wiped when a connection is closed. Copies of

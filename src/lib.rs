@@ -29,6 +29,7 @@ mod error;
 mod exchange;
 mod fetch;
 pub mod ffi;
+mod file_access;
 mod journal;
 mod link;
 pub mod log;

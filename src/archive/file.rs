@@ -1,12 +1,12 @@
 //! The file under check: opened without waiting, read at any position through one buffer.
 
 use std::fs::{File, Metadata};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::Path;
 
 use super::{Checked, Pause};
 use crate::net::redact;
-use crate::{Error, Result, Stage, Status};
+use crate::{Error, Result, Stage, Status, file_access};
 
 /// The largest record (a central entry with name, extra field and comment) fits.
 const BUFFER: usize = 256 * 1024;
@@ -54,13 +54,6 @@ fn open_now(path: &Path) -> io::Result<File> {
 #[cfg(windows)]
 fn open_now(path: &Path) -> io::Result<File> {
     File::open(path)
-}
-
-fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
-    #[cfg(unix)]
-    return std::os::unix::fs::FileExt::read_at(file, bytes, at);
-    #[cfg(windows)]
-    return std::os::windows::fs::FileExt::seek_read(file, bytes, at);
 }
 
 /// One file, whose bytes are asked for by position.
@@ -122,14 +115,7 @@ impl<'a> Source<'a> {
             return Ok(());
         }
         self.pause()?;
-        while let Some(rest) = self.buffer.get_mut(self.filled..).filter(|rest| !rest.is_empty()) {
-            match read_at(self.file, rest, at.saturating_add(self.filled as u64)) {
-                Ok(0) => break,
-                Ok(count) => self.filled += count,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(unreadable(error).into()),
-            }
-        }
+        self.filled = file_access::read_at(self.file, &mut self.buffer, at).map_err(unreadable)?;
         Ok(())
     }
 }

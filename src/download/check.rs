@@ -6,9 +6,8 @@ use std::io;
 
 use ring::digest::{Context, SHA256};
 
-use super::system;
 use crate::archive::{self, Contents};
-use crate::{Error, Result, Stage, Status};
+use crate::{Error, Result, Stage, Status, file_access};
 
 /// Told how much has been read of how much; an error ends the reading.
 pub(super) type Watch<'a> = &'a mut dyn FnMut(u64, u64) -> Result<()>;
@@ -24,7 +23,7 @@ pub(super) fn hash(file: &File, length: u64, watch: Watch<'_>) -> Result<Context
         watch(at, length)?;
         let wanted = usize::try_from(length - at).unwrap_or(BLOCK).min(BLOCK);
         let part = block.get_mut(..wanted).unwrap_or_default();
-        let got = system::read_at(file, part, at).map_err(|error| unreadable(&error))?;
+        let got = file_access::read_at(file, part, at).map_err(|error| unreadable(&error))?;
         if got == 0 {
             return Err(unreadable(&io::ErrorKind::UnexpectedEof.into()));
         }

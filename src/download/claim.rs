@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use super::{file_error, system};
-use crate::Result;
+use crate::{Result, file_access};
 
 /// A place, for us alone. A process that ends without a word gives it up too.
 pub(crate) struct Claim {
@@ -19,7 +19,7 @@ impl Claim {
         // Each round deals with somebody who gave it up just then, and took the file along.
         for _ in 0..16 {
             let file = system::open_part(path).map_err(failed)?;
-            if !system::try_lock(&file).map_err(failed)? {
+            if !file_access::try_lock(&file).map_err(failed)? {
                 break;
             }
             let claim = Claim { path: path.to_owned(), file };
@@ -39,7 +39,7 @@ impl Drop for Claim {
         if is_empty && system::is_still_at(&self.file, &self.path) {
             let _ = fs::remove_file(&self.path);
         }
-        system::unlock(&self.file);
+        file_access::unlock(&self.file);
     }
 }
 

@@ -9,7 +9,7 @@ use super::file_error;
 use super::notes::{Notes, Receipt};
 use super::place::{Lock, Place};
 use super::system;
-use crate::{Error, Result, Stage, Status};
+use crate::{Error, Result, Stage, Status, file_access};
 
 pub(super) struct Part<'a> {
     place: &'a Place,
@@ -108,7 +108,7 @@ impl<'a> Part<'a> {
     /// Adds the first `filled` bytes of a block, for which the caller may get another of the same size.
     pub(super) fn append(&mut self, block: &mut Vec<u8>, filled: usize) -> Result<()> {
         let bytes = block.get(..filled).unwrap_or_default();
-        system::write_at(&self.lock.file, bytes, self.length)
+        file_access::write_at(&self.lock.file, bytes, self.length)
             .map_err(|error| file_error("write", self.place.part(), &error))?;
         self.hash.update(block, filled);
         self.length += filled as u64;

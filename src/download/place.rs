@@ -8,7 +8,7 @@ use super::notes::{Notes, Receipt};
 use super::{file_error, shown, system};
 use crate::journal;
 use crate::service::model::MachineAction;
-use crate::{Error, Result, Stage, Status};
+use crate::{Error, Result, Stage, Status, file_access};
 
 /// What the caller's path is.
 pub(crate) struct Spot {
@@ -156,7 +156,7 @@ impl Place {
         // Each round deals with somebody else who was at work just then.
         for _ in 0..16 {
             let file = system::open_part(&self.part).map_err(failed)?;
-            if !system::try_lock(&file).map_err(failed)? {
+            if !file_access::try_lock(&file).map_err(failed)? {
                 break;
             }
             let lock = Lock { place: self, file };
@@ -212,7 +212,7 @@ impl Drop for Lock<'_> {
             self.place.remove_notes();
             let _ = fs::remove_file(&self.place.part);
         }
-        system::unlock(&self.file);
+        file_access::unlock(&self.file);
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::OFlags;
 
 use crate::descriptor::above_standard;
 
@@ -54,19 +54,6 @@ pub(super) fn has_other_names(file: &File) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.nlink() > 1)
 }
 
-pub(super) fn try_lock(file: &File) -> io::Result<bool> {
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(true),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Expressly: a child that was forked meanwhile has the file open too, and would keep the lock.
-pub(super) fn unlock(file: &File) {
-    let _ = flock(file, FlockOperation::Unlock);
-}
-
 /// Whether others who open the path get the same file.
 pub(super) fn is_still_at(file: &File, path: &Path) -> bool {
     let id = |metadata: &fs::Metadata| (metadata.dev(), metadata.ino());
@@ -74,19 +61,6 @@ pub(super) fn is_still_at(file: &File, path: &Path) -> bool {
         (Ok(ours), Ok(theirs)) => id(&ours) == id(&theirs),
         _ => false,
     }
-}
-
-pub(super) fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
-    loop {
-        match file.read_at(bytes, at) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            other => return other,
-        }
-    }
-}
-
-pub(super) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
-    file.write_all_at(bytes, at)
 }
 
 /// How much the file system has left for us.

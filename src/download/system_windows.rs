@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::windows::fs::{FileExt, OpenOptionsExt};
+use std::os::windows::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::ffi::windows::{self, Links};
@@ -29,33 +29,6 @@ pub(super) fn open_final(path: &Path) -> io::Result<File> {
 /// Whether others who open the path get the same file; a link there is another.
 pub(super) fn is_still_at(file: &File, path: &Path) -> bool {
     windows::is_still_at(file, path, Links::Taken)
-}
-
-pub(super) fn try_lock(file: &File) -> io::Result<bool> {
-    match fs4::FileExt::try_lock(file) {
-        Ok(()) => Ok(true),
-        Err(fs4::TryLockError::WouldBlock) => Ok(false),
-        Err(fs4::TryLockError::Error(error)) => Err(error),
-    }
-}
-
-pub(super) fn unlock(file: &File) {
-    let _ = fs4::FileExt::unlock(file);
-}
-
-pub(super) fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
-    file.seek_read(bytes, at)
-}
-
-pub(super) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
-    let mut done = 0;
-    while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
-        match file.seek_write(rest, at + done as u64)? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            n => done += n,
-        }
-    }
-    Ok(())
 }
 
 /// How much the volume has left for us.

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use super::MOST_CALLS;
 use super::boot;
 use super::layout::{self, CAREFUL_AT, Careful, Entry, Gate, HEAD, Head, SLOT};
-use super::system::{Rights, is_still_at, keep_rights, open, read_at, replace, rights, write_at};
+use super::system::{Rights, is_still_at, keep_rights, open, replace, rights};
 use super::transaction::{
     Locked, Pause, Result, Transaction, Trouble, failed, write_entry, write_gate,
 };
+use crate::file_access::{read_at, write_at};
 use crate::service::endpoint::{PerQuota, Quota};
 
 pub(super) struct Store {

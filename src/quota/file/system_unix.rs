@@ -1,11 +1,9 @@
 //! What the quota file needs of a Unix system.
 
 use std::fs::{File, Metadata, OpenOptions, Permissions};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
-
-use rustix::fs::{FlockOperation, flock};
 
 use crate::descriptor::above_standard;
 
@@ -13,19 +11,6 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o660);
     Ok(above_standard(options.open(path)?.into())?.into())
-}
-
-pub(super) fn try_lock(file: &File) -> io::Result<bool> {
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(true),
-        Err(error) if error == rustix::io::Errno::WOULDBLOCK => Ok(false),
-        Err(error) if error == rustix::io::Errno::INTR => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-pub(super) fn unlock(file: &File) {
-    let _ = flock(file, FlockOperation::Unlock);
 }
 
 /// Whether others who open the path get the file that is open.
@@ -72,21 +57,4 @@ pub(super) fn keep_rights(new: &File, old: &Metadata) -> Result<(), String> {
         (true, false, _) => Err(format!("does not belong to group {gid}")),
         (false, false, _) => Err(format!("does not belong to user {uid} and group {gid}")),
     }
-}
-
-pub(super) fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
-    let mut done = 0;
-    while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, at + done as u64) {
-            Ok(0) => break,
-            Ok(n) => done += n,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(done)
-}
-
-pub(super) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
-    file.write_all_at(bytes, at)
 }

@@ -401,7 +401,7 @@ fn who_waits_for_the_lock_can_be_stopped_and_a_holder_that_hangs_is_not_waited_f
     let (ledger, limits) = open(&folder.file(), "collect=2/60");
     taken(&ledger, &limits);
     let other = File::options().read(true).write(true).open(folder.file()).unwrap();
-    assert!(system::try_lock(&other).unwrap());
+    assert!(crate::file_access::try_lock(&other).unwrap());
     let cancel = Cancel::new(None);
     let call = Call::begin(&Arc::default(), None, Some(&cancel));
     std::thread::scope(|scope| {
@@ -436,7 +436,7 @@ fn who_comes_back_after_the_lease_has_lost_the_slot_whatever_the_file_says() {
     }
     // Nobody can be asked, and the lease is over.
     let other = File::options().read(true).write(true).open(folder.file()).unwrap();
-    assert!(system::try_lock(&other).unwrap());
+    assert!(crate::file_access::try_lock(&other).unwrap());
     std::thread::sleep(Duration::from_millis(1_100));
     assert!(!keeper.keep());
 }

@@ -22,8 +22,9 @@ use std::time::Duration;
 
 use super::boot;
 use super::layout::{self, CAREFUL_AT, Careful, Entry, Gate, Head, SLOT};
-use super::system::{open, read_at, try_lock, unlock, write_at};
+use super::system::open;
 use crate::call::Stop;
+use crate::file_access::{read_at, try_lock, unlock, write_at};
 use crate::service::endpoint::Quota;
 
 /// A holder needs microseconds. Longer than this, it is stopped or its disk is.
