@@ -21,7 +21,7 @@ use crate::{Error, Result, Stage, Status};
 impl Account {
     /// Carries out one request; returns its successful reply or the error of the last attempt.
     pub(crate) fn perform(&self, call: &Arc<Call>, request: &Request) -> Result<Reply> {
-        let url = format!("{}{}", self.api.as_str(), request.target);
+        let url = [self.api.as_str(), &request.target].concat();
         let mut renewed = false;
         let mut attempt = 0;
         loop {

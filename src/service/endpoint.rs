@@ -4,6 +4,8 @@
 //! "Get machine by ID API", "Get package SAS URI API", "Cancel machine action API", "List machines API", "Find
 //! devices by internal IP API".
 
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The quotas of the service, one budget each.
@@ -156,8 +158,14 @@ const ONE_PAGE: usize = 32 << 20;
 pub(crate) const COMPONENT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-pub(crate) fn escape(text: &str) -> String {
-    utf8_percent_encode(text, COMPONENT).to_string()
+/// Borrowed where nothing is to be escaped, as in an id.
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
+    utf8_percent_encode(text, COMPONENT).into()
+}
+
+/// A path that begins with this, continues with an id, and ends with that.
+fn path(before: &str, id: &str, after: &str) -> String {
+    [before, &escape(id), after].concat()
 }
 
 /// `POST /api/machines/{id}/collectInvestigationPackage`
@@ -166,7 +174,7 @@ pub(crate) fn collect(machine_id: &str, comment: &str) -> Request {
     let body = serde_json::json!({ "Comment": comment }).to_string();
     Request {
         method: Method::Post,
-        target: format!("/api/machines/{}/collectInvestigationPackage", escape(machine_id)),
+        target: path("/api/machines/", machine_id, "/collectInvestigationPackage"),
         body: Some(body),
         quota: Quota::Collect,
         max_reply: ONE_RECORD,
@@ -177,7 +185,7 @@ pub(crate) fn collect(machine_id: &str, comment: &str) -> Request {
 /// `GET /api/machineactions/{id}`
 pub(crate) fn action(action_id: &str) -> Request {
     get(
-        format!("/api/machineactions/{}", escape(action_id)),
+        path("/api/machineactions/", action_id, ""),
         Quota::Read,
         ONE_RECORD,
         "read a machine action",
@@ -208,7 +216,7 @@ pub(crate) fn actions_at(target: String) -> Request {
 /// `GET /api/machineactions/{id}/getPackageUri`
 pub(crate) fn package_uri(action_id: &str) -> Request {
     get(
-        format!("/api/machineactions/{}/getPackageUri", escape(action_id)),
+        path("/api/machineactions/", action_id, "/getPackageUri"),
         Quota::Link,
         ONE_RECORD,
         "get the link to the package",
@@ -217,19 +225,14 @@ pub(crate) fn package_uri(action_id: &str) -> Request {
 
 /// `GET /api/machines/{id}`, where id may also be a computer name.
 pub(crate) fn machine(id_or_name: &str) -> Request {
-    get(
-        format!("/api/machines/{}", escape(id_or_name)),
-        Quota::Machines,
-        ONE_RECORD,
-        "look up the device",
-    )
+    get(path("/api/machines/", id_or_name, ""), Quota::Machines, ONE_RECORD, "look up the device")
 }
 
 /// `POST /api/machineactions/{id}/cancel`
 pub(crate) fn cancel(action_id: &str, comment: &str) -> Request {
     Request {
         method: Method::Post,
-        target: format!("/api/machineactions/{}/cancel", escape(action_id)),
+        target: path("/api/machineactions/", action_id, "/cancel"),
         body: Some(serde_json::json!({ "Comment": comment }).to_string()),
         quota: Quota::Cancel,
         max_reply: ONE_RECORD,

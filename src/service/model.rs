@@ -6,7 +6,9 @@
 //!
 //! Source: "machineAction resource type", and the service's own `$metadata`.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -77,13 +79,41 @@ impl ActionStatus {
 #[derive(Clone, Debug)]
 pub struct MachineAction {
     json: Box<str>,
-    id: String,
+    id: Text,
     status: ActionStatus,
-    kind: Option<String>,
-    machine_id: Option<String>,
-    computer_name: Option<String>,
-    comment: Option<String>,
-    created: Option<String>,
+    kind: Option<Text>,
+    machine_id: Option<Text>,
+    computer_name: Option<Text>,
+    comment: Option<Text>,
+    created: Option<Text>,
+}
+
+/// A string of a record. A list may have ten thousand records, so what stands in one is not stored again.
+#[derive(Clone, Debug)]
+enum Text {
+    /// Where it stands in the JSON.
+    Within(Range<usize>),
+    /// As it is without the escapes that it is written with.
+    Own(Box<str>),
+}
+
+impl Text {
+    fn of(json: &str, text: Cow<'_, str>) -> Text {
+        match text {
+            Cow::Borrowed(text) => {
+                let start = text.as_ptr().addr().wrapping_sub(json.as_ptr().addr());
+                Text::Within(start..start.wrapping_add(text.len()))
+            }
+            Cow::Owned(text) => Text::Own(text.into()),
+        }
+    }
+
+    fn within<'a>(&'a self, json: &'a str) -> &'a str {
+        match self {
+            Text::Within(range) => json.get(range.clone()).unwrap_or_default(),
+            Text::Own(text) => text,
+        }
+    }
 }
 
 impl MachineAction {
@@ -96,18 +126,19 @@ impl MachineAction {
         }
         // The whole text is read, and so checked, although most of it is not looked at.
         let view: View = serde_json::from_str(json).map_err(|_| "is not a usable record")?;
+        let text = |text| Text::of(json, text);
         let Some(id) = view.id.filter(|id| !id.is_empty()) else {
             return Err("has no action id");
         };
         Ok(MachineAction {
             json: json.into(),
-            id,
+            id: text(id),
             status: ActionStatus::from_name(view.status.as_deref().unwrap_or_default()),
-            kind: view.kind,
-            machine_id: view.machine_id,
-            computer_name: view.computer_name.filter(|name| !name.is_empty()),
-            comment: view.comment,
-            created: view.created,
+            kind: view.kind.map(text),
+            machine_id: view.machine_id.map(text),
+            computer_name: view.computer_name.filter(|name| !name.is_empty()).map(text),
+            comment: view.comment.map(text),
+            created: view.created.map(text),
         })
     }
 
@@ -123,7 +154,7 @@ impl MachineAction {
 
     /// The action's id, a GUID.
     pub fn id(&self) -> &str {
-        &self.id
+        self.id.within(&self.json)
     }
 
     /// The action's state.
@@ -133,32 +164,36 @@ impl MachineAction {
 
     /// The kind of action, for example `CollectInvestigationPackage`; the set grows.
     pub fn kind(&self) -> Option<&str> {
-        self.kind.as_deref()
+        self.text(&self.kind)
     }
 
     /// The device's id, 40 hexadecimal digits.
     pub fn machine_id(&self) -> Option<&str> {
-        self.machine_id.as_deref()
+        self.text(&self.machine_id)
     }
 
     /// The device's DNS name; unknown to the service in an action's first moments.
     pub fn computer_name(&self) -> Option<&str> {
-        self.computer_name.as_deref()
+        self.text(&self.computer_name)
     }
 
     /// The comment given when the action was requested.
     pub fn requestor_comment(&self) -> Option<&str> {
-        self.comment.as_deref()
+        self.text(&self.comment)
     }
 
     /// When the action was created: ISO 8601, UTC, with up to seven fraction digits.
     pub fn created(&self) -> Option<&str> {
-        self.created.as_deref()
+        self.text(&self.created)
+    }
+
+    fn text<'a>(&'a self, member: &'a Option<Text>) -> Option<&'a str> {
+        Some(member.as_ref()?.within(&self.json))
     }
 }
 
 /// A member that is a string, or not known.
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'de, str>>, D::Error> {
     deserializer.deserialize_any(TextOrNot)
 }
 
@@ -166,14 +201,18 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
 struct TextOrNot;
 
 impl<'de> Visitor<'de> for TextOrNot {
-    type Value = Option<String>;
+    type Value = Option<Cow<'de, str>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Some(Cow::Borrowed(text)))
+    }
+
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Some(text.to_owned()))
+        Ok(Some(Cow::Owned(text.to_owned())))
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
@@ -208,21 +247,21 @@ impl<'de> Visitor<'de> for TextOrNot {
 }
 
 #[derive(Deserialize)]
-struct View {
-    #[serde(default, deserialize_with = "text")]
-    id: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    status: Option<String>,
-    #[serde(default, rename = "type", deserialize_with = "text")]
-    kind: Option<String>,
-    #[serde(default, rename = "machineId", deserialize_with = "text")]
-    machine_id: Option<String>,
-    #[serde(default, rename = "computerDnsName", deserialize_with = "text")]
-    computer_name: Option<String>,
-    #[serde(default, rename = "requestorComment", deserialize_with = "text")]
-    comment: Option<String>,
-    #[serde(default, rename = "creationDateTimeUtc", deserialize_with = "text")]
-    created: Option<String>,
+struct View<'a> {
+    #[serde(default, borrow, deserialize_with = "text")]
+    id: Option<Cow<'a, str>>,
+    #[serde(default, borrow, deserialize_with = "text")]
+    status: Option<Cow<'a, str>>,
+    #[serde(default, borrow, rename = "type", deserialize_with = "text")]
+    kind: Option<Cow<'a, str>>,
+    #[serde(default, borrow, rename = "machineId", deserialize_with = "text")]
+    machine_id: Option<Cow<'a, str>>,
+    #[serde(default, borrow, rename = "computerDnsName", deserialize_with = "text")]
+    computer_name: Option<Cow<'a, str>>,
+    #[serde(default, borrow, rename = "requestorComment", deserialize_with = "text")]
+    comment: Option<Cow<'a, str>>,
+    #[serde(default, borrow, rename = "creationDateTimeUtc", deserialize_with = "text")]
+    created: Option<Cow<'a, str>>,
 }
 
 /// One page of a list: `{"value":[…],"@odata.nextLink":"…"}`.
@@ -237,8 +276,8 @@ impl Page {
         struct List<'a> {
             #[serde(borrow)]
             value: Vec<&'a RawValue>,
-            #[serde(default, rename = "@odata.nextLink", deserialize_with = "text")]
-            next: Option<String>,
+            #[serde(default, borrow, rename = "@odata.nextLink", deserialize_with = "text")]
+            next: Option<Cow<'a, str>>,
         }
         let list: List = serde_json::from_slice(body).map_err(|_| "is not a list of actions")?;
         Ok(Page {
@@ -247,7 +286,7 @@ impl Page {
                 .into_iter()
                 .map(|action| MachineAction::from_json(action.get()))
                 .collect::<Result<_, _>>()?,
-            next: list.next.filter(|next| !next.is_empty()),
+            next: list.next.filter(|next| !next.is_empty()).map(Cow::into_owned),
         })
     }
 }
@@ -259,9 +298,9 @@ pub(crate) fn document<'a>(
     after: &str,
 ) -> String {
     let texts = texts.into_iter();
-    let length = texts.clone().map(|text| text.len() + 1).sum::<usize>();
-    // One more for the NUL that C wants.
-    let mut document = String::with_capacity(before.len() + length + after.len() + 1);
+    // The first has no comma before it, whose room is for the NUL that C wants.
+    let length = texts.clone().map(|text| text.len() + 1).sum::<usize>().max(1);
+    let mut document = String::with_capacity(before.len() + length + after.len());
     document.push_str(before);
     for (place, text) in texts.enumerate() {
         document.push_str(if place > 0 { "," } else { "" });

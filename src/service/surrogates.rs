@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 /// The JSON text, with the replacement character for every half of a surrogate pair that stands alone, as in
 /// `"cut \ud83d"`: most readers of JSON refuse the whole document for one. Whoever keeps text in UTF-16, as the
 /// service does, makes such halves by cutting it to a length.
 pub(super) fn paired(json: &str) -> Cow<'_, str> {
     // Records rarely have any escape in them.
-    match json.as_bytes().contains(&b'\\').then(|| mended(json.into())).flatten() {
+    match memchr(b'\\', json.as_bytes()).and_then(|_| mended(json.into())) {
         Some(mended) => Cow::Owned(mended),
         None => Cow::Borrowed(json),
     }

@@ -176,7 +176,7 @@ impl Authority {
             );
         }
         // Whatever was sent may be repeated in the reply.
-        let escaped = Zeroizing::new(escape(proof));
+        let escaped = Zeroizing::new(escape(proof).into_owned());
         let secrets = [proof, escaped.as_str()];
         secrets.iter().for_each(|secret| reply.mask(secret));
         let error = refusal::error(reply, "the sign-in service", CHECK, &secrets);
