@@ -1,8 +1,10 @@
 """What calls give and raise."""
 
 import ast
+import contextlib
 import copy
 import ctypes
+import io
 import logging
 import os
 import pathlib
@@ -13,6 +15,7 @@ import sys
 import unittest
 from datetime import timedelta
 from typing import Any, List
+from unittest import mock
 
 import mde
 import mde._client
@@ -384,6 +387,15 @@ class Log(Case):
         self.assertTrue(self.unraisable)
         self.assertEqual({type(one.exc_value) for one in self.unraisable}, {KeyError})
         self.unraisable.clear()
+        # As it is without a hook of one's own.
+        mde.log_to(logger)
+        said = io.StringIO()
+        try:
+            with mock.patch.object(sys, "unraisablehook", sys.__unraisablehook__), contextlib.redirect_stderr(said):
+                self.client.find_machines(MACHINES[0])
+        finally:
+            mde.log_to(None)
+        self.assertIn("KeyError: 'of the filter'", said.getvalue())
 
 
 if __name__ == "__main__":

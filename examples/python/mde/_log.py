@@ -1,7 +1,6 @@
 """The library's log lines, as records of `logging`."""
 
 import logging
-import sys
 import threading
 from typing import Optional
 
@@ -34,24 +33,10 @@ def _on_line(_user_data: Optional[int], level: int, message: bytes) -> None:
         return
     _here.handlers += 1
     try:
+        # What this raises ctypes hands to sys.unraisablehook(): a call must not fail for a line of its log.
         target.log(_LEVELS.get(level, logging.DEBUG), "%s", message.decode("utf-8", "replace"))
-    except BaseException:
-        # A call must not fail for a line of its log, and its result must not be lost: Python's own place for
-        # exceptions that nobody can catch.
-        sys.unraisablehook(_Unraisable(*sys.exc_info()))
     finally:
         _here.handlers -= 1
-
-
-class _Unraisable:
-    """What sys.unraisablehook() takes."""
-
-    def __init__(self, exc_type: object, exc_value: object, exc_traceback: object) -> None:
-        self.exc_type = exc_type
-        self.exc_value = exc_value
-        self.exc_traceback = exc_traceback
-        self.err_msg = "Exception ignored while logging a line of mde"
-        self.object = None
 
 
 # Made once and never freed: the library may be inside it when another one is set.
