@@ -6,12 +6,12 @@
 mod blob;
 mod check;
 mod claim;
-mod digest;
 mod notes;
 mod part;
 mod place;
 mod rate;
 mod reply;
+mod sink;
 #[cfg(unix)]
 #[path = "system_unix.rs"]
 mod system;

@@ -58,6 +58,7 @@ pub(super) fn run(
     while !transfer.part.is_whole() {
         transfer.round()?;
     }
+    transfer.part.settle(call).map_err(|error| transfer.dressed(error))?;
     transfer.tell()
 }
 
@@ -296,7 +297,7 @@ impl Transfer<'_, '_, '_, '_> {
                 }
             };
             self.check_size(self.part.length().saturating_add(filled as u64))?;
-            self.part.append(&mut self.buffer, filled).map_err(Ended::Final)?;
+            self.part.append(self.call, &mut self.buffer, filled).map_err(Ended::Final)?;
             filled = 0;
             told = Instant::now();
             self.tell_at_times(told).map_err(Ended::Final)?;
