@@ -170,7 +170,7 @@ public:
     string_arg(const char *text) noexcept : view_(text != nullptr ? text : ""), is_null_(text == nullptr) {}
     string_arg(std::nullptr_t) = delete;
     template <class Text, std::enable_if_t<std::is_convertible_v<const Text &, std::string_view> &&
-                                               !std::is_convertible_v<const Text &, const char *>, int> = 0>
+                                               !std::is_pointer_v<std::decay_t<Text>>, int> = 0>
     string_arg(const Text &text) : view_(text) {}
 
     /** A std::filesystem::path, whose own char form is not UTF-8 on Windows; its header is not needed here. */
@@ -588,7 +588,9 @@ inline void *data_of(const progress_fn &progress) noexcept { return const_cast<p
  */
 template <class Rep, class Period>
 std::int64_t to_ms(std::chrono::duration<Rep, Period> time, std::int64_t least) {
-    const long double ms = std::ceil(std::chrono::duration<long double, std::milli>(time).count());
+    // As exact as the time is: a tenth of a second in binary is a little more than that.
+    using Exact = std::conditional_t<std::is_floating_point_v<Rep>, Rep, long double>;
+    const long double ms = std::ceil(std::chrono::duration<Exact, std::milli>(time).count());
     if (!(ms > static_cast<long double>(least))) {
         return least;
     }

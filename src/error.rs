@@ -297,7 +297,7 @@ impl Error {
         self.0.action_id.as_deref()
     }
 
-    /// That action as last seen, exactly as the service sent it.
+    /// That action as last seen, as the service sent it.
     pub fn last_seen(&self) -> Option<&str> {
         self.0.action.as_deref()
     }

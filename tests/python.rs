@@ -180,6 +180,12 @@ print(*(wheel.read(name).decode() for name in names if name.endswith('/WHEEL')))
         let new = "extern int gettid(void);\nint f(void) { return gettid(); }\n";
         let newer = compiled(&own.0, "gcc", "gcc", new);
         let arm = compiled(&own.0, "aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", old);
+        // Like one for musl it names no version of glibc.
+        let musl = own.0.join("musl.so");
+        let mut cc = tool("gcc", "gcc");
+        cc.args(["-shared", "-fPIC", "-nostdlib", "-o"]).arg(&musl).arg(own.0.join("bare.c"));
+        std::fs::write(own.0.join("bare.c"), "int f(void) { return 1; }\n").unwrap();
+        run(&mut cc).expect(0);
         let windows = compiled(&own.0, "x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64", old);
         let this = format!("manylinux_2_17_{}", std::env::consts::ARCH);
         for (library, name, tag) in [
@@ -188,6 +194,7 @@ print(*(wheel.read(name).decode() for name in names if name.endswith('/WHEEL')))
             (None, "", "any"),
             (Some(&newer), "libmde.so.0", "manylinux_2_30_x86_64"),
             (Some(&arm), "libmde.so.0", "manylinux_2_17_aarch64"),
+            (Some(&musl), "libmde.so.0", &format!("musllinux_1_2_{}", std::env::consts::ARCH)),
             (Some(&windows), "mde.dll", "win_amd64"),
             (None, "", "any"),
         ] {

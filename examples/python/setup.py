@@ -36,10 +36,11 @@ def platform(path: str) -> str:
     if data[:6] == b"\x7fELF\x02\x01" and len(data) > 20:
         machine = _LINUX.get(struct.unpack_from("<H", data, 18)[0])
         if machine is not None:
-            # The names of the versions of glibc that it needs. A library linked for musl has none.
+            # The names of the versions of glibc that it needs. A library linked for musl has none, and would be
+            # installed on glibc's systems, too, if its tag did not say so.
             needed = [int(minor) for minor in re.findall(rb"\0GLIBC_2\.(\d+)(?:\.\d+)?(?=\0)", data)]
             # Older ones have no tag.
-            return "manylinux_2_%d_%s" % (max(17, *needed), machine) if needed else "linux_%s" % machine
+            return "manylinux_2_%d_%s" % (max(17, *needed), machine) if needed else "musllinux_1_2_%s" % machine
     if data[:2] == b"MZ" and len(data) >= 64:
         header = struct.unpack_from("<I", data, 60)[0]
         if data[header : header + 4] == b"PE\0\0" and len(data) >= header + 6:

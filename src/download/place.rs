@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::notes::{Notes, Receipt};
-use super::{file_error, shown, system};
+use super::{file_error, shown, system, too_many_open};
 use crate::journal;
 use crate::service::model::MachineAction;
 use crate::{Error, Result, Stage, Status, file_access};
@@ -142,7 +142,10 @@ impl Place {
             Ok(metadata) if !metadata.is_file() => return Err(self.taken()),
             Ok(_) => {}
         }
-        let file = system::open_final(&self.path).map_err(|_| self.taken())?;
+        let file = system::open_final(&self.path).map_err(|error| match too_many_open(&error) {
+            true => file_error("read", &self.path, &error),
+            false => self.taken(),
+        })?;
         let metadata = file.metadata().map_err(|_| self.taken())?;
         match metadata.is_file() {
             true => Ok(Some(Final { place: self, length: metadata.len(), file })),

@@ -28,7 +28,7 @@ impl Machine {
         }
     }
 
-    /// The record exactly as the service sent it, unknown members included: a JSON object.
+    /// The record as the service sent it, unknown members included: a JSON object.
     pub fn json(&self) -> &str {
         &self.json
     }

@@ -97,6 +97,8 @@ void options() {
     CHECK(options.set("timeout_ms", 30s));
     CHECK(options.set("timeout_ms", 86400001ms).error().status() == mde::status::config);
     CHECK(options.set("timeout_ms", real_seconds(1.5)) && options.set("timeout_ms", 10us));
+    CHECK(mde::detail::to_ms(real_seconds(0.1), 0) == 100 && mde::detail::to_ms(real_seconds(0.0501), 0) == 51);
+    CHECK(mde::detail::to_ms(std::chrono::duration<float>(0.1F), 0) == 100 && mde::detail::to_ms(1001us, 0) == 2);
     const auto refuses = [&](auto duration) {
         return options.set("timeout_ms", duration).error().message().find("0 to 86400000") != std::string::npos;
     };
@@ -114,6 +116,12 @@ void options() {
     CHECK(!refused.error().retryable() && !refused.error().retry_after() && !refused.error().http_status());
     const auto thrown = thrown_by<mde::error>([&] { options.set("nonsense", "1").value(); });
     CHECK(thrown.status() == mde::status::config);
+
+    struct both {
+        operator const char *() const { return "eu"; }
+        operator std::string_view() const { return "eu"; }
+    };
+    CHECK(options.set("cloud", both{}));
 
     // Cut out of a longer text, and with a NUL inside.
     CHECK(options.set(std::string_view("cloudy").substr(0, 5), std::string_view("eux").substr(0, 2)));

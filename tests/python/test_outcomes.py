@@ -9,6 +9,7 @@ import threading
 import time
 import unittest
 from typing import Any, Callable, List, Tuple
+from unittest import mock
 
 import mde
 import mde._call
@@ -120,6 +121,15 @@ class Signals(Case):
         finally:
             signal.signal(signal.SIGINT, old)
         self.assertEqual([outcomes(one)[0]["error"]["name"] for one in interrupts], ["cancelled"] * 20)
+
+    def test_a_signal_before_it_has_begun(self) -> None:
+        """Then it does not begin."""
+        before = len(requests(MACHINES[0]))
+        with mock.patch.object(threading, "Thread", side_effect=KeyboardInterrupt):
+            with self.assertRaises(KeyboardInterrupt) as caught:
+                self.client.collect_package(MACHINES[0], "why")
+        self.assertEqual(outcomes(caught.exception), ())
+        self.assertEqual(len(requests(MACHINES[0])), before)
 
     def test_a_signal_that_does_not_interrupt_the_wait(self) -> None:
         """Another thread takes it, as one that comes just before the wait also leaves the wait alone."""

@@ -233,14 +233,18 @@ class Call(Generic[T]):
                 try:
                     if self._inbox is None:
                         self._inbox = queue.SimpleQueue()
+                    if self._failure is not None and self._stop is not None and not stopped:
+                        self._stop.trigger()
+                        stopped = True
+                    if self._failure is not None and self._begun.acquire(False):
+                        # It has not begun, and need not: a thread that is about to finds nothing to do.
+                        self._finished = True
+                        break
                     if not begun:
                         # Again, after a signal in here: the thread that comes second finds nothing to do.
                         self._begin(native)
                         begun = True
                         continue
-                    if self._failure is not None and self._stop is not None and not stopped:
-                        self._stop.trigger()
-                        stopped = True
                     turn = self._inbox.get(timeout=_WAIT_S)
                     if turn is not None:
                         self._take(turn)

@@ -116,7 +116,7 @@ impl FileLedger {
         }
         if let Some(aside) = state.store.take_set_aside() {
             state.lines.push(format!(
-                "quota_file {} was damaged; it was moved to {}, and the new one starts as if the whole quota \
+                "quota_file {} was damaged; a copy is kept as {}, and the new one starts as if the whole quota \
                  had just been spent",
                 self.path,
                 aside.display()

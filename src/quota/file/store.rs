@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 use super::MOST_CALLS;
 use super::boot;
 use super::layout::{self, CAREFUL_AT, Careful, Entry, Gate, HEAD, Head, SLOT};
-use super::system::{Rights, is_still_at, keep_rights, open, replace, rights};
+use super::system::{Rights, create, is_still_at, keep_rights, replace, rights};
 use super::transaction::{
     Locked, Pause, Result, Transaction, Trouble, failed, write_entry, write_gate,
 };
 use crate::file_access::{read_at, write_at};
 use crate::service::endpoint::{PerQuota, Quota};
+
+/// No quota file is longer.
+const LONGEST: usize = HEAD + Quota::ALL.len() * MOST_CALLS as usize * SLOT;
 
 pub(super) struct Store {
     path: PathBuf,
@@ -80,8 +83,8 @@ impl Store {
         }
         let intact = Head::read(&bytes).filter(|head| is_intact(head, &bytes, length));
         let Some(head) = intact else {
-            // Somebody's data is not ours to move.
-            if !layout::is_ours(&bytes) {
+            // Somebody's data is not ours to move, and much of it begins with zeros.
+            if !layout::is_ours(&bytes) || length > LONGEST as u64 {
                 return Err(Trouble::NoQuotaFile);
             }
             self.set_aside(&file, slots, &session)?;
@@ -110,7 +113,7 @@ impl Store {
         slots: &PerQuota<u32>,
         session: &boot::Session,
     ) -> Result<()> {
-        let aside = keep(damaged, &self.path).map_err(failed("set aside"))?;
+        let (aside, copy) = keep(damaged, &self.path).map_err(failed("set aside"))?;
         let (head, memory) = (Head { slots: slots.clone(), identity: self.identity }, self.memory);
         self.replace(damaged, |file| {
             let now = u64::try_from(boot::now().as_nanos()).unwrap_or(u64::MAX);
@@ -120,8 +123,10 @@ impl Store {
             write_at(file, &careful.to_bytes(), CAREFUL_AT).map_err(failed("filled"))
         })
         .inspect_err(|_| {
-            // The next attempt makes its own.
-            let _ = std::fs::remove_file(&aside);
+            // The next attempt makes its own, unless the original is gone already.
+            if content(damaged).is_ok_and(|left| left == copy) {
+                let _ = std::fs::remove_file(&aside);
+            }
         })?;
         self.set_aside = Some(aside);
         Ok(())
@@ -172,7 +177,7 @@ impl Store {
         path: &Path,
         fill: impl FnOnce(&File) -> Result<()>,
     ) -> Result<()> {
-        let file = open(beside).map_err(failed("replaced"))?;
+        let file = create(beside).map_err(failed("replaced"))?;
         let kept = std::fs::metadata(path).map_or(Ok(()), |old| keep_rights(&file, &old));
         let has = file.metadata().map_err(failed("replaced"))?;
         self.rights_lost = kept.err().map(|what| (what, rights(&has)));
@@ -182,26 +187,27 @@ impl Store {
     }
 }
 
-/// Copies a damaged file to a name beside it, for whoever wants to know what became of it.
-fn keep(damaged: &Locked, path: &Path) -> io::Result<PathBuf> {
-    /// No quota file is longer.
-    const LONGEST: usize = HEAD + Quota::ALL.len() * MOST_CALLS as usize * SLOT;
-
-    let aside = free_name(path);
-    let copy = || {
-        // By the handle that has the lock: some systems let no other one read.
-        let length = usize::try_from(damaged.metadata()?.len()).unwrap_or(LONGEST);
-        let mut bytes = vec![0; length.min(LONGEST)];
-        let got = read_at(damaged, &mut bytes, 0)?;
-        write_at(&open(&aside)?, bytes.get(..got).unwrap_or_default(), 0)
-    };
-    match copy() {
-        Ok(()) => Ok(aside),
+/// Copies a damaged file to a name beside it, for whoever wants to know what became of it. The name, and the content.
+fn keep(damaged: &Locked, path: &Path) -> io::Result<(PathBuf, Vec<u8>)> {
+    let (aside, bytes) = (free_name(path), content(damaged)?);
+    let copy = create(&aside)?;
+    // As far as they can be kept.
+    let _ = keep_rights(&copy, &damaged.metadata()?);
+    match write_at(&copy, &bytes, 0) {
+        Ok(()) => Ok((aside, bytes)),
         Err(error) => {
             let _ = std::fs::remove_file(&aside);
             Err(error)
         }
     }
+}
+
+/// By the handle that has the lock: some systems let no other one read.
+fn content(file: &Locked) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; LONGEST];
+    let length = read_at(file, &mut bytes, 0)?;
+    bytes.truncate(length);
+    Ok(bytes)
 }
 
 /// Whether all but the entries is whole, which can do without each other.

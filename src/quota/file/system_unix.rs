@@ -13,6 +13,13 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     Ok(above_standard(options.open(path)?.into())?.into())
 }
 
+/// A new file, at a name that nothing has.
+pub(super) fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(0o660);
+    Ok(above_standard(options.open(path)?.into())?.into())
+}
+
 /// Whether others who open the path get the file that is open.
 pub(super) fn is_still_at(_: &File, open: &Metadata, path: &Path) -> bool {
     let id = |meta: &Metadata| (meta.dev(), meta.ino());

@@ -12,6 +12,11 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 
+/// A new file, at a name that nothing has.
+pub(super) fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).open(path)
+}
+
 /// Whether others who open the path get the file that is open.
 pub(super) fn is_still_at(open: &File, _: &Metadata, path: &Path) -> bool {
     windows::is_still_at(open, path, Links::Followed)

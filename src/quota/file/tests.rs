@@ -210,10 +210,13 @@ fn a_damaged_file_is_set_aside_counts_as_spent_and_says_so() {
         (vec![0; 500], "damaged-3"),
     ] {
         fs::write(folder.file(), &content).unwrap();
+        let permissions = fs::metadata(folder.file()).unwrap().permissions();
         let (ledger, limits) = open(&folder.file(), "collect=5/60");
         assert!(wait(&ledger, &limits) > Duration::from_secs(59));
         assert_eq!(used(&ledger, &limits), 5);
         assert_eq!(fs::read(format!("{}.{name}", folder.file())).unwrap(), content);
+        let copy = fs::metadata(format!("{}.{name}", folder.file())).unwrap();
+        assert_eq!(copy.permissions(), permissions);
         assert!(!fs::exists(format!("{}.new", folder.file())).unwrap());
         // Also to those who come later.
         let (later, _) = open(&folder.file(), "collect=5/60");
@@ -231,7 +234,8 @@ fn a_damaged_file_is_set_aside_counts_as_spent_and_says_so() {
 
 #[test]
 fn a_file_that_never_was_ours_is_left_alone() {
-    for content in [b"not a quota file".to_vec(), vec![b'x'; 200_000]] {
+    // The last one like the image of a disk: no log is that long.
+    for content in [b"not a quota file".to_vec(), vec![b'x'; 200_000], vec![0; 8_000_000]] {
         let folder = Folder::new();
         fs::write(folder.file(), &content).unwrap();
         let (ledger, limits) = open(&folder.file(), "collect=5/60");
