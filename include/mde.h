@@ -47,8 +47,8 @@
  * one), the tokens (clients that sign in alike share one, which goes with the last of them), the list of who
  * waits for which action, and the log callback. A host name that must be looked up is looked up on a
  * short-lived thread, because the system's resolver cannot be interrupted; there is at most one per client
- * and name, and it ends by itself. A package of more than 8 MiB that arrives fast is hashed on a thread that ends
- * before the call does, if the system has one to give. Neither takes signals that are meant for the program. A
+ * and name, and it ends by itself. A package of more than 8 MiB that arrives fast is written and hashed on a
+ * thread that ends before the call does, if the system has one to give. Neither takes signals that are meant for the program. A
  * thread that calls needs 128 KiB of stack.
  *
  * Stopping. Every wait ends, wherever the call is: by mde_cancel_trigger(), by the deadline of the cancel

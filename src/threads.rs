@@ -1,5 +1,5 @@
-//! The few threads of the library's own, each begun by a call: one that looks a name up, one that hashes a large
-//! package. They stay out of their host's way: none takes a signal that is meant for the host.
+//! The few threads of the library's own, each begun by a call: one that looks a name up, one that writes and hashes
+//! a large package. They stay out of their host's way: none takes a signal that is meant for the host.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
