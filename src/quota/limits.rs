@@ -82,18 +82,30 @@ impl Limits {
 fn window(text: &str) -> Result<Window, &'static str> {
     const UNREADABLE: &str = "an unreadable limit";
     let (calls, seconds) = text.trim().split_once('/').ok_or(UNREADABLE)?;
-    let (calls, seconds) = (calls.trim(), seconds.trim());
-    let plain = |b: u8| b.is_ascii_digit() || b == b'.';
-    if calls.is_empty() || !calls.bytes().all(|b| b.is_ascii_digit()) || !seconds.bytes().all(plain)
-    {
+    let (calls, (whole, part)) = (calls.trim(), split(seconds.trim()));
+    let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if calls.is_empty() || ![calls, whole, part].into_iter().all(is_number) {
+        return Err(UNREADABLE);
+    }
+    if whole.is_empty() && part.is_empty() {
         return Err(UNREADABLE);
     }
     let limit = calls.parse().ok().filter(|calls| (1..=1_000_000).contains(calls));
     let limit = limit.ok_or("a number of calls that is out of range")?;
-    let seconds: f64 = seconds.parse().map_err(|_| UNREADABLE)?;
-    let length = Some(seconds).filter(|seconds| (0.001..=86_400.0).contains(seconds));
-    let length = length.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    // Not as a floating-point number: reading those alone is 15 KB of the standard library.
+    let nanos = format!("{part:0<9}").get(..9).and_then(|nanos| nanos.parse().ok());
+    let seconds = if whole.is_empty() { Some(0) } else { whole.parse().ok() };
+    let length = seconds.zip(nanos).map(|(seconds, nanos)| Duration::new(seconds, nanos));
+    let length = length.filter(|length| (SHORTEST..=LONGEST).contains(length));
     Ok(Window { limit, length: length.ok_or("a window whose length is out of range")? })
+}
+
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What is before the point of a decimal number, and behind it.
+fn split(number: &str) -> (&str, &str) {
+    number.split_once('.').unwrap_or((number, ""))
 }
 
 #[cfg(test)]
@@ -120,6 +132,23 @@ mod tests {
     }
 
     #[test]
+    fn windows_are_exact() {
+        for (text, nanos) in [
+            ("60", 60_000_000_000),
+            ("0.1", 100_000_000),
+            (".5", 500_000_000),
+            ("5.", 5_000_000_000),
+            ("0.001", 1_000_000),
+            ("1.0000000019", 1_000_000_001),
+            ("86400", 86_400_000_000_000),
+            ("86400.000000000", 86_400_000_000_000),
+        ] {
+            let limits = Limits::parse(&format!("list=1/{text}")).unwrap();
+            assert_eq!(limits.of(Quota::List)[0].length.as_nanos(), nanos, "{text}");
+        }
+    }
+
+    #[test]
     fn says_what_is_wrong() {
         for (bad, problem) in [
             ("list=0/60", "a number of calls that is out of range for endpoint list"),
@@ -127,6 +156,11 @@ mod tests {
             ("list=5/0", "a window whose length is out of range"),
             ("list=5/0.0001", "a window whose length is out of range"),
             ("list=5/1e9", "an unreadable limit"),
+            ("list=5/.", "an unreadable limit"),
+            ("list=5/", "an unreadable limit"),
+            ("list=5/1.2.3", "an unreadable limit"),
+            ("list=5/86400.000000001", "a window whose length is out of range"),
+            ("list=5/99999999999999999999999", "a window whose length is out of range"),
             ("list=1/1,1/1,1/1,1/1,1/1", "more than four windows for endpoint list"),
         ] {
             let said = Limits::parse(bad).unwrap_err();
