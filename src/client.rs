@@ -218,7 +218,7 @@ impl Client {
             let error = if call.is_unsettled() { error.outcome_unknown() } else { error };
             let error = match error.status() {
                 Status::Deadline if call.ended_by_handle() => {
-                    error.with_note("raise the time given to mde_cancel_new")
+                    error.with_note("raise the time limit of its cancel handle")
                 }
                 Status::Deadline if call.has_passed() => {
                     error.with_note(&format!("raise `{option}`"))

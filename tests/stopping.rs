@@ -81,7 +81,7 @@ fn the_deadline_of_the_client_or_of_the_handle_ends_every_wait_on_the_network() 
             let started = Instant::now();
             let error = soon(|| client.action_until(ID, Some(&cancel)).error("deadline"));
             let ran_out =
-                if by_handle { "the time given to mde_cancel_new" } else { "`timeout_ms`" };
+                if by_handle { "the time limit of its cancel handle" } else { "`timeout_ms`" };
             assert!(error["message"].as_str().unwrap().ends_with(ran_out), "{error}");
             assert!(started.elapsed() >= Duration::from_millis(290), "{what}");
         }
