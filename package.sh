@@ -51,6 +51,9 @@ rustc=${RUSTC:-/usr/bin/rustc} cargo=${CARGO:-/usr/bin/cargo}
 [ -n "${RUSTC:-}" ] || cargo=/usr/bin/cargo
 needed="rustc-web cargo-web rust-web-src python3 $needed"
 require() { command -v "$1" >/dev/null || die "\`$1\` is missing; as root: apt-get install $needed"; }
+if [ "${target##*-}" = musl ] && [ -e /etc/debian_version ]; then
+    die "Debian has no libgcc_s for musl; build where musl is the system's, on Alpine for example"
+fi
 for command in "$rustc" "$cargo" "$linker" "${prefix}objcopy" $more python3 sha256sum; do require "$command"; done
 sources=$("$rustc" --print sysroot)/lib/rustlib/src/rust
 [ -e "$sources/library/std/Cargo.toml" ] || die "the compiler's own sources are missing; as root: apt-get install $needed"

@@ -302,10 +302,12 @@ typedef int32_t (*mde_token_fn)(void *user_data, const char *scope, mde_token *s
  *
  * "collect" comes once, from mde_fetch_package alone; `adopted` is as in its document. "wait" comes at each look:
  * `elapsed_ms` is the time since this call began to wait, `next_poll_ms` that until the next look, 0 after the
- * last; `status` is absent while the service does not show the action yet. `bytes` of "download" is what is on
- * disk, what an earlier call left there included; `total` is absent when the host did not tell it;
+ * last; `status` is absent while the service does not show the action yet. `bytes` of "download" is what has
+ * come, with what an earlier call left on disk; `total` is absent when the host did not tell it;
  * `bytes_per_second` is the rate of late. "verify" comes whenever a file is read through: the package at the
  * end, and what an earlier call left at the beginning.
+ * Nothing is told while a call waits for the quota, which may take a minute, and an hour where packages are many;
+ * what ends such a call is its cancel handle, and what it waits for the log says at MDE_LOG_INFO.
  * Readers must ignore members and stages they do not know.
  */
 typedef int32_t (*mde_progress_fn)(void *user_data, const char *event_json);

@@ -246,6 +246,14 @@ fn options_are_accepted_as_the_page_about_signing_in_has_them() {
     }
 }
 
+#[test]
+fn the_limits_for_a_fast_simulator_are_accepted() {
+    let readme = include_str!("../README.md");
+    let limits = readme.split("`quota_limits` to `").nth(1).unwrap().split('`').next().unwrap();
+    mde::Options::new().set("quota_limits", limits).unwrap();
+    assert!(limits.starts_with("link="), "{limits}");
+}
+
 /// The Azure CLI needs a tenant: what it would be given is looked at instead.
 #[test]
 fn the_command_that_grants_a_permission_is_well_formed() {

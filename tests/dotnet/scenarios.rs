@@ -239,9 +239,9 @@ impl Fetch {
         for (name, value) in [
             ("API_URL", url.as_str()),
             ("LOGIN_URL", url.as_str()),
-            ("TENANT_ID", DEFAULT_TENANT),
-            ("CLIENT_ID", DEFAULT_CLIENT),
-            ("CLIENT_SECRET", DEFAULT_SECRET),
+            ("MDE_TENANT_ID", DEFAULT_TENANT),
+            ("MDE_CLIENT_ID", DEFAULT_CLIENT),
+            ("MDE_CLIENT_SECRET", DEFAULT_SECRET),
             ("POLL_INTERVAL_MS", "100"),
             ("QUOTA_LIMITS", GENEROUS),
         ] {
@@ -319,9 +319,9 @@ pub fn the_pages_are_right(on: On) {
     let path = built.file("package.zip");
     let start = |machine: &str| {
         let mut command = built.start("block1.exe");
-        command.arg(machine).arg(&path).env("GATEWAY", service.sim.api_url());
-        command.env("TENANT_ID", DEFAULT_TENANT).env("CLIENT_ID", DEFAULT_CLIENT);
-        command.env("CLIENT_SECRET", DEFAULT_SECRET);
+        command.arg(machine).arg(&path).env("MDE_GATEWAY", service.sim.api_url());
+        command.env("MDE_TENANT_ID", DEFAULT_TENANT).env("MDE_CLIENT_ID", DEFAULT_CLIENT);
+        command.env("MDE_CLIENT_SECRET", DEFAULT_SECRET);
         command
     };
     let finished = run(&mut start("0123456789012345678901234567890123456789")).expect(1);

@@ -37,6 +37,10 @@ namespace Mde
         public MdeOptions Set(string name, string value)
         {
             var key = Utf8.Bytes(name, nameof(name));
+            if (value == null)
+            {
+                throw new ArgumentNullException(nameof(value), "The option `" + name + "` needs a value.");
+            }
             var bytes = Utf8.Bytes(value, nameof(value));
             try
             {
