@@ -145,7 +145,7 @@ impl Proxies {
     /// Everything that decides how a host is reached.
     pub(crate) fn identify(&self, identity: &mut Identity) {
         if let Some(proxy) = &self.proxy {
-            identity.part(proxy.authority()).part(self.login().unwrap_or_default());
+            identity.part(proxy.authority()).secret(self.login().unwrap_or_default());
             identity.part(format!("{:?} {}", self.except, self.loopback_direct));
         }
     }

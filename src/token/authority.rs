@@ -110,7 +110,7 @@ impl Authority {
         let [tenant, client_id] = [&self.tenant, &self.client_id].map(|id| id.to_ascii_lowercase());
         identity.part(&self.login).part(tenant).part(client_id).part(&self.scope);
         match &self.proof {
-            Proof::Secret(secret) => identity.part("secret").part(secret.as_bytes()),
+            Proof::Secret(secret) => identity.part("secret").secret(secret.as_bytes()),
             Proof::Certificate(certificate) => {
                 certificate.identify(identity.part("certificate"));
                 identity

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use ring::hmac;
 use ring::rand::SystemRandom;
+use zeroize::Zeroizing;
 
 use super::cache::Shared;
 use crate::per_process::PerProcess;
@@ -27,6 +28,23 @@ impl Identity {
             context.update(part);
         }
         self
+    }
+
+    /// One more part, which nobody may see. The hash keeps the last bytes it was given until its block is full, in
+    /// memory that nobody wipes; of whole blocks it keeps nothing.
+    pub(crate) fn secret(&mut self, secret: impl AsRef<[u8]>) -> &mut Identity {
+        /// Of SHA-256.
+        const BLOCK: usize = 64;
+
+        let secret = secret.as_ref();
+        let mut blocks = Zeroizing::new(vec![0; secret.len().next_multiple_of(BLOCK)]);
+        blocks.iter_mut().zip(secret).for_each(|(to, from)| *to = *from);
+        match &CACHES.get().key {
+            Some(key) => {
+                self.part((secret.len() as u64).to_le_bytes()).part(hmac::sign(key, &blocks))
+            }
+            None => self,
+        }
     }
 
     /// The cache of this identity in this process, made by `make` if there is none.
@@ -86,6 +104,23 @@ mod tests {
         {
             assert!(!Arc::ptr_eq(&one, &cache(other)), "{other:?}");
         }
+    }
+
+    #[test]
+    fn secrets_are_told_apart() {
+        let cache = |secret: &[u8]| {
+            let mut identity = Identity::new();
+            identity.part("identity-test").secret(secret);
+            identity.cache(|| Shared::new(Source::Fixed(Token::new("x", None).unwrap())))
+        };
+        let one = cache(&[b's'; 70]);
+        assert!(Arc::ptr_eq(&one, &cache(&[b's'; 70])));
+        for other in [&[b's'; 71][..], &[b's'; 64], b"", b"s\0", b"s"] {
+            let other = cache(other);
+            assert!(!Arc::ptr_eq(&one, &other));
+            assert!(!Arc::ptr_eq(&other, &cache(b"other")));
+        }
+        assert!(!Arc::ptr_eq(&cache(b"s"), &cache(b"s\0")));
     }
 
     #[test]

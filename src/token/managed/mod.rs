@@ -182,7 +182,7 @@ impl Managed {
 
     /// Everything that a client must have in common with another one to get its token.
     pub(crate) fn identify(&self, identity: &mut Identity) {
-        identity.part(&self.url).part(self.secret().unwrap_or_default());
+        identity.part(&self.url).secret(self.secret().unwrap_or_default());
     }
 
     pub(super) fn fetch(&self, http: &Http, call: &Arc<Call>, retries: u32) -> Result<Token> {
