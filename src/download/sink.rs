@@ -362,6 +362,7 @@ mod tests {
         a_thread_changes_nothing_but_the_time();
         what_cannot_be_written_is_told();
         who_waits_can_be_stopped();
+        who_gives_up_waits_for_one_block_alone();
         what_came_is_written_though_no_more_comes();
     }
 
@@ -425,6 +426,16 @@ mod tests {
         assert!(queue.next().is_none());
         queue.blocks.lock().is_given_up = false;
         assert!(queue.next().is_some_and(|piece| piece.at == 1) && queue.next().is_none());
+    }
+
+    fn who_gives_up_waits_for_one_block_alone() {
+        const PIECES: u64 = 100_000;
+        let scratch = Scratch::new();
+        let mut apart = started(&scratch);
+        let piece = |at| Piece { block: vec![0], filled: 1, at };
+        apart.queue.blocks.lock().full.extend((0..PIECES).map(piece));
+        assert!(apart.end().is_some_and(|outcome| outcome.is_ok()));
+        assert!((content(&scratch.0).1 as u64) < PIECES);
     }
 
     fn what_came_is_written_though_no_more_comes() {
