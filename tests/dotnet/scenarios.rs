@@ -239,9 +239,9 @@ impl Fetch {
         for (name, value) in [
             ("API_URL", url.as_str()),
             ("LOGIN_URL", url.as_str()),
-            ("MDE_TENANT_ID", DEFAULT_TENANT),
-            ("MDE_CLIENT_ID", DEFAULT_CLIENT),
-            ("MDE_CLIENT_SECRET", DEFAULT_SECRET),
+            ("TENANT_ID", DEFAULT_TENANT),
+            ("CLIENT_ID", DEFAULT_CLIENT),
+            ("CLIENT_SECRET", DEFAULT_SECRET),
             ("POLL_INTERVAL_MS", "100"),
             ("QUOTA_LIMITS", GENEROUS),
         ] {
