@@ -713,12 +713,16 @@ fn redirects_are_followed_to_allowed_hosts_and_take_no_token_along() {
     let end =
         FileHost::start(move |_, head, peer| send_file(peer, head, &served, "\"1\"", served.len()));
     let (absolute, port) = (format!("location: {}\r\n", end.link()), end.port);
-    let scene = Scene::new(move |number, _, peer| match number {
-        0 => send(peer, "307 Temporary Redirect", "location: /else?where=%2f\r\n", 0, b""),
-        _ => send(peer, "302 Found", &absolute, 0, b""),
+    let relative = "GET /else?where=%2f HTTP/1.1\r\n";
+    // By what is asked for and not by its number: the host closes each connection, and a request that goes out just
+    // before the end of the last one is seen has the attempt begin again from the link.
+    let scene = Scene::new(move |_, head, peer| match head.starts_with(relative) {
+        false => send(peer, "307 Temporary Redirect", "location: /else?where=%2f\r\n", 0, b""),
+        true => send(peer, "302 Found", &absolute, 0, b""),
     });
     arrived(scene.run(&[]), &scene.folder, &content);
-    assert!(scene.host.heads()[1].starts_with("GET /else?where=%2f HTTP/1.1\r\n"));
+    let heads = scene.host.heads();
+    assert!(heads.last().is_some_and(|head| head.starts_with(relative)), "{heads:?}");
     let heads = end.heads();
     assert!(heads[0].contains(&format!("host: 127.0.0.1:{port}\r\n")), "{heads:?}");
     assert!(header(&heads[0], "authorization").is_none());
