@@ -220,14 +220,22 @@ impl Http {
         }
         let unbuildable = |_| Failure::new(Status::Internal, "the request could not be built");
         let request = builder.body(()).map_err(unbuildable)?;
-        let head = Head { lines: Arc::clone(&self.plain_lines), secret: None, bulk: true };
-        let exchange = Exchange::enter(call, self.connect_timeout, self.idle_timeout, head);
         let agent = self.agent.read().clone();
-        match agent.run(request) {
-            Ok(response) => Ok(Incoming::new(response, exchange)),
-            Err(error) => Err(Failure::unwrap(error)
-                .sent(exchange.was_sent())
-                .with_host(uri.host().unwrap_or_default())),
+        let mut is_first = true;
+        loop {
+            let head = Head { lines: Arc::clone(&self.plain_lines), secret: None, bulk: true };
+            let exchange = Exchange::enter(call, self.connect_timeout, self.idle_timeout, head);
+            let failure = match agent.run(request.clone()) {
+                Ok(response) => return Ok(Incoming::new(response, exchange)),
+                Err(error) => Failure::unwrap(error),
+            };
+            // A host may close a connection it has kept just when it is used again. That says nothing of the host,
+            // and to begin again from a link that works once would cost another link.
+            if !(is_first && exchange.used_kept_connection() && failure.is_transient()) {
+                let host = uri.host().unwrap_or_default();
+                return Err(failure.sent(exchange.was_sent()).with_host(host));
+            }
+            is_first = false;
         }
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Exchange {
     connect: Duration,
     /// Until when name lookup, connecting, tunnel and handshake together must be done.
     connecting_until: Cell<Option<Instant>>,
+    /// Whether there was no connection to use again.
+    connected: Cell<bool>,
     head: RefCell<Option<Head>>,
     sent: Cell<bool>,
 }
@@ -67,6 +69,7 @@ impl Exchange {
             idle,
             connect,
             connecting_until: Cell::new(None),
+            connected: Cell::new(false),
             head: RefCell::new(Some(head)),
             sent: Cell::new(false),
         });
@@ -99,6 +102,7 @@ impl Exchange {
     ) -> Result<T, Failure> {
         let exchange = Exchange::current()?;
         let limit = Instant::now() + exchange.connect;
+        exchange.connected.set(true);
         exchange.connecting_until.set(Some(limit));
         let opened = open(limit);
         exchange.connecting_until.set(None);
@@ -139,6 +143,11 @@ impl Current {
     /// Whether any part of the request may have reached the service.
     pub(crate) fn was_sent(&self) -> bool {
         self.0.sent.get()
+    }
+
+    /// Whether the request went over a connection of an earlier one.
+    pub(crate) fn used_kept_connection(&self) -> bool {
+        !self.0.connected.get()
     }
 }
 
