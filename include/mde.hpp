@@ -429,9 +429,15 @@ class progress_event {
 public:
     progress_event(document json, bool &stopped) noexcept : json_(std::move(json)), stopped_(stopped) {}
 
-    /** "collect", "wait", "download" or "verify"; a later library may have more, to be passed over. */
+    /** "quota", "collect", "wait", "download" or "verify"; a later library may have more, to be passed over. */
     std::string stage() const { return json_.get("/stage").value_or(""); }
     std::optional<std::string> action_id() const { return json_.get("/action_id"); }
+    /** Of "quota": whose quota has no room now. */
+    std::optional<std::string> endpoint() const { return json_.get("/endpoint"); }
+    /** Of "quota": until it has, at least; nothing while that depends on other calls. */
+    std::optional<std::chrono::milliseconds> wait() const {
+        return json_.get<std::chrono::milliseconds>("/wait_ms");
+    }
     /** Of "wait": the action's state; nothing while the service does not show the action. */
     std::optional<std::string> action_status() const { return json_.get("/status"); }
     /** Of "wait": since this call began to wait. */

@@ -12,8 +12,9 @@ use crate::net::agent::{Http, Settings};
 use crate::net::redact;
 use crate::net::tls;
 use crate::options::{OnDuplicate, OnFullQuota, Options};
+use crate::progress::{Event, Reporter};
 use crate::quota::ledger::Ledger;
-use crate::quota::limiter::Limiter;
+use crate::quota::limiter::{self, Limiter};
 #[cfg(feature = "redis")]
 use crate::quota::redis;
 use crate::quota::registry::{self, Key};
@@ -21,6 +22,7 @@ use crate::quota::report::{QuotaStatus, report, unknown};
 use crate::quota::{Rules, file};
 use crate::service::base_url::BaseUrl;
 use crate::service::cloud;
+use crate::service::endpoint::Quota;
 use crate::service::hosts::Hosts;
 use crate::token::cache::Cache;
 use crate::token::choice::{self, SignIn};
@@ -171,20 +173,48 @@ impl Account {
 
     /// How the quota stands; no request is sent for it.
     pub(crate) fn quota_status(&self) -> QuotaStatus {
+        self.with_limiter(report).unwrap_or_else(|| unknown(&self.rules, self.shared_place()))
+    }
+
+    /// Reads the limiter of this identity, and the log that it shares; `None` while it is not known whose quota the calls
+    /// will spend.
+    fn with_limiter<T>(&self, read: impl FnOnce(&Limiter, &Rules) -> T) -> Option<T> {
         if let Some(limiter) = self.limiter.get() {
-            return report(limiter, &self.rules);
+            return Some(read(limiter, &self.rules));
         }
         // Before the first call: as its token will say, if that is known.
         let key = match self.tokens.current() {
             Some(token) => Some(self.key_of(&token)),
             None => self.key_of_options(),
         };
-        let Some(key) = key else {
-            return unknown(&self.rules, self.shared_place());
-        };
+        let key = key?;
         let ledger = self.ledger(&key).map(OnceCell::with_value).unwrap_or_default();
         let rules = Rules { limits: self.rules.limits.clone(), ledger };
-        report(&registry::limiter(&key), &rules)
+        Some(read(&registry::limiter(&key), &rules))
+    }
+
+    /// Tells that the next request of this kind will have to wait for its slot, if for longer than a moment. Not from
+    /// within that wait: a callback that calls the library again would stand in line behind its own call.
+    pub(crate) fn tell_of_wait(
+        &self,
+        call: &Call,
+        quota: Quota,
+        action_id: Option<&str>,
+        reporter: &mut Reporter<'_, '_>,
+    ) -> Result<()> {
+        if !reporter.is_wanted() || self.on_full_quota == OnFullQuota::Fail {
+            return Ok(());
+        }
+        let Some(now) = self.with_limiter(|limiter, rules| limiter.snapshot(quota, rules)) else {
+            return Ok(());
+        };
+        let wait = now.available_in;
+        let is_short = now.queued == 0 && wait.is_some_and(|wait| wait <= limiter::WORTH_A_LINE);
+        // Who has no time for it does not wait: the request ends at once.
+        if is_short || wait.is_some_and(|wait| !call.has_time_for(wait)) {
+            return Ok(());
+        }
+        reporter.step(&Event::Queued { action_id, endpoint: quota.name(), wait })
     }
 
     /// The kind of the log that is shared, and where it lives.

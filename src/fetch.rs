@@ -15,6 +15,7 @@ use crate::download::{self, Claim, Package, Spot};
 use crate::journal;
 use crate::log::{self, Level};
 use crate::progress::{Event, Reporter};
+use crate::service::endpoint::Quota;
 use crate::service::machine;
 use crate::service::model::{MachineAction, document};
 use crate::wait;
@@ -85,6 +86,7 @@ pub(crate) fn fetch(
     } else {
         // A file that is in the way is noticed before anything is asked of the device.
         spot.is_free()?;
+        account.tell_of_wait(call, Quota::Collect, None, reporter)?;
         let Collected { action, adopted } = job.collect()?;
         (action.id().to_owned(), Some(action), adopted)
     };

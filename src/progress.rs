@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use crate::call::Stop;
+use crate::error::millis_up;
 use crate::{ActionStatus, Error, Result, Stage};
 
 /// Receives events on the calling thread, at most ten in a second; `Break` ends the operation as cancelled.
@@ -14,6 +15,15 @@ pub type OnProgress<'a> = dyn FnMut(&Event<'_>) -> ControlFlow<()> + 'a;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'a> {
+    /// The next request is for a collection or a link, and has to wait for its quota.
+    Queued {
+        /// The machine action; `None` before there is one.
+        action_id: Option<&'a str>,
+        /// Whose quota, as the quota document names it.
+        endpoint: &'static str,
+        /// At least; `None` while it depends on calls that are under way or waiting.
+        wait: Option<Duration>,
+    },
     /// The collection runs; the same is told once by mde_fetch_package alone.
     Collected {
         /// The machine action.
@@ -59,6 +69,7 @@ impl Event<'_> {
     /// `collect`, comes with the reply to the request for it: [`Stage::Reply`].
     pub fn stage(&self) -> Stage {
         match self {
+            Event::Queued { .. } => Stage::Quota,
             Event::Collected { .. } => Stage::Reply,
             Event::Waiting { .. } => Stage::Wait,
             Event::Downloading { .. } => Stage::Download,
@@ -73,6 +84,17 @@ impl Event<'_> {
         let mut json = String::from("{\"stage\":");
         // Writing to a string does not fail.
         let _ = match self {
+            Event::Queued { action_id, endpoint, wait } => {
+                json.push_str("\"quota\"");
+                if let Some(action_id) = action_id {
+                    let _ = write!(json, ",\"action_id\":{}", text(action_id));
+                }
+                let _ = write!(json, ",\"endpoint\":{}", text(endpoint));
+                match wait {
+                    Some(wait) => write!(json, ",\"wait_ms\":{}", millis_up(*wait)),
+                    None => Ok(()),
+                }
+            }
             Event::Collected { action_id, adopted } => {
                 write!(json, "\"collect\",\"action_id\":{},\"adopted\":{adopted}", text(action_id))
             }
@@ -165,6 +187,18 @@ mod tests {
     fn events_are_json_with_stable_names() {
         let status = ActionStatus::Other("Odd \"state\"".into());
         for (event, json) in [
+            (
+                Event::Queued {
+                    action_id: Some("a"),
+                    endpoint: "link",
+                    wait: Some(Duration::from_micros(40_999_001)),
+                },
+                r#"{"stage":"quota","action_id":"a","endpoint":"link","wait_ms":41000}"#,
+            ),
+            (
+                Event::Queued { action_id: None, endpoint: "collect", wait: None },
+                r#"{"stage":"quota","endpoint":"collect"}"#,
+            ),
             (
                 Event::Collected { action_id: "a", adopted: true },
                 r#"{"stage":"collect","action_id":"a","adopted":true}"#,

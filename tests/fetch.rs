@@ -111,6 +111,55 @@ fn one_call_from_a_device_to_a_checked_file() {
     assert_eq!(posts(&sim), 1);
 }
 
+/// Fetches until the first event of this stage, and returns that and how the call ended.
+fn until_stage(
+    client: &Client,
+    machine: &str,
+    folder: &Folder,
+    stage: &str,
+    cancel: Option<&Cancel>,
+) -> (Option<Value>, support::Outcome) {
+    let mut told = None;
+    let mut progress = |event: Value| {
+        let is_it = event["stage"] == stage;
+        told = is_it.then_some(event);
+        !is_it
+    };
+    let outcome = client.fetch_until(machine, "x", &folder.file(), Some(&mut progress), cancel);
+    (told, outcome)
+}
+
+#[test]
+fn a_wait_for_the_quota_is_told_before_it_begins() {
+    let more = "read=100000/60;list=100000/60";
+    for (limits, endpoint, requests) in
+        [("collect=1/60;link=9/60", "collect", 1), ("collect=9/60;link=1/60", "link", 2)]
+    {
+        let (sim, first, second) = (quick(), Folder::new(), Folder::new());
+        let limits = format!("{limits};{more}");
+        let client = client(&sim, &[("poll_interval_ms", "100"), ("quota_limits", &limits)]);
+        client.fetch(&sim.machine_id(0), "x", &first.file()).ok();
+        let (told, outcome) = until_stage(&client, &sim.machine_id(1), &second, "quota", None);
+        let told = told.unwrap();
+        assert_eq!(told["endpoint"], endpoint, "{told}");
+        let wait = told["wait_ms"].as_u64().unwrap();
+        assert!((1_001..=60_000).contains(&wait), "{told}");
+        let error = outcome.error("cancelled");
+        assert_eq!(error["stage"], "quota", "{error}");
+        assert_eq!(posts(&sim), requests);
+        match endpoint {
+            "collect" => assert!(told.get("action_id").is_none(), "{told}"),
+            _ => assert_eq!(told["action_id"], error["action"]["id"], "{told} {error}"),
+        }
+        // Who has no time for it does not wait.
+        let soon = Cancel::new(1_000);
+        let (told, outcome) =
+            until_stage(&client, &sim.machine_id(1), &second, "quota", Some(&soon));
+        assert!(told.is_none(), "{told:?}");
+        outcome.error("rate_limited");
+    }
+}
+
 #[test]
 fn a_folder_gets_a_new_file_each_time() {
     let (sim, folder) = (quick(), Folder::new());

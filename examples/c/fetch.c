@@ -118,12 +118,24 @@ static void wait_text(char *line, size_t size, const char *state, const char *ev
     }
 }
 
+static void quota_text(char *line, size_t size, const char *event) {
+    uint64_t wait = json_number(event, "/wait_ms", 0);
+    char *endpoint = json_text(event, "/endpoint");
+    int length = snprintf(line, size, "%-12s for the quota of %.20s", "queueing", endpoint != NULL ? endpoint : "?");
+    if (wait > 0 && length > 0 && (size_t)length < size) {
+        snprintf(line + length, size - (size_t)length, ", %.0f s at least", (double)wait / 1000.0);
+    }
+    mde_string_free(endpoint);
+}
+
 /* Puts an event into words. Returns 0 for an event of a later version, which this one has no words for. */
 static int event_text(char *line, size_t size, const char *stage, const char *state, const char *event) {
     char rate[40] = "";
     uint64_t bytes = json_number(event, "/bytes", 0);
     uint64_t total = json_number(event, "/total", 0);
-    if (strcmp(stage, "collect") == 0) {
+    if (strcmp(stage, "quota") == 0) {
+        quota_text(line, size, event);
+    } else if (strcmp(stage, "collect") == 0) {
         char *action = json_text(event, "/action_id");
         int adopted = json_is_true(event, "/adopted");
         snprintf(line, size, "%-12s action %.40s, %s", "collecting", action != NULL ? action : "?",

@@ -19,6 +19,7 @@ use crate::net::failure::Failure;
 use crate::net::incoming::Incoming;
 use crate::net::retry::{self, Next};
 use crate::progress::{Event, Reporter};
+use crate::service::endpoint::Quota;
 use crate::{Error, Result, Stage, Status};
 
 /// What is written at once. Large writes are cheap writes.
@@ -105,7 +106,11 @@ impl Transfer<'_, '_, '_, '_> {
         let mut link = match self.link.take() {
             Some(link) => link,
             None => {
-                Link { uri: link::get(self.account, self.call, self.action_id)?, proven: false }
+                let id = self.action_id;
+                self.account
+                    .tell_of_wait(self.call, Quota::Link, Some(id), self.reporter)
+                    .map_err(|error| error.about(id, None))?;
+                Link { uri: link::get(self.account, self.call, id)?, proven: false }
             }
         };
         let outcome = self.attempt(&mut link);

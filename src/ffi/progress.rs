@@ -11,19 +11,23 @@ use crate::Event;
 /// MDE_ERR_CANCELLED. It may use this library, other than to free or shut down the client. It must not throw
 /// or longjmp. `stage` says what the event is about, and which members it has:
 ///
+///  {"stage":"quota","action_id":"…","endpoint":"link","wait_ms":41000}
 ///  {"stage":"collect","action_id":"…","adopted":false}
 ///  {"stage":"wait","action_id":"…","status":"InProgress","elapsed_ms":61000,"next_poll_ms":15000}
 ///  {"stage":"download","action_id":"…","bytes":1048576,"total":7340032,"bytes_per_second":524288}
 ///  {"stage":"verify","action_id":"…","bytes":1048576,"total":7340032}
 ///
+/// "quota" comes before a collection or a link is asked for that has to wait for its quota: which `endpoint`, as in
+/// mde_quota_status, and how long at least, absent while that depends on calls under way or waiting; `action_id` is
+/// absent before there is an action. It may take a minute, and an hour where packages are many. Nothing is told
+/// meanwhile: what ends the call then is its cancel handle. When a look of a wait has to queue, or the service
+/// refused a request with 429, only the log says so.
 /// "collect" comes once, from mde_fetch_package alone; `adopted` is as in its document. "wait" comes at each look:
 /// `elapsed_ms` is the time since this call began to wait, `next_poll_ms` that until the next look, 0 after the
 /// last; `status` is absent while the service does not show the action yet. `bytes` of "download" is what has
 /// come, with what an earlier call left on disk; `total` is absent when the host did not tell it;
 /// `bytes_per_second` is the rate of late. "verify" comes whenever a file is read through: the package at the
 /// end, and what an earlier call left at the beginning.
-/// Nothing is told while a call waits for the quota, which may take a minute, and an hour where packages are many;
-/// what ends such a call is its cancel handle, and what it waits for the log says at MDE_LOG_INFO.
 /// Readers must ignore members and stages they do not know.
 pub type mde_progress_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, event_json: *const c_char) -> i32>;

@@ -214,18 +214,18 @@ impl Http {
         uri: &http::Uri,
         headers: &[(&'static str, String)],
     ) -> std::result::Result<Incoming, Failure> {
-        let mut builder = http::Request::get(uri);
-        for (name, value) in headers {
-            builder = builder.header(*name, value);
-        }
-        let unbuildable = |_| Failure::new(Status::Internal, "the request could not be built");
-        let request = builder.body(()).map_err(unbuildable)?;
         let agent = self.agent.read().clone();
         let mut is_first = true;
         loop {
+            let mut builder = http::Request::get(uri);
+            for (name, value) in headers {
+                builder = builder.header(*name, value);
+            }
+            let unbuildable = |_| Failure::new(Status::Internal, "the request could not be built");
+            let request = builder.body(()).map_err(unbuildable)?;
             let head = Head { lines: Arc::clone(&self.plain_lines), secret: None, bulk: true };
             let exchange = Exchange::enter(call, self.connect_timeout, self.idle_timeout, head);
-            let failure = match agent.run(request.clone()) {
+            let failure = match agent.run(request) {
                 Ok(response) => return Ok(Incoming::new(response, exchange)),
                 Err(error) => Failure::unwrap(error),
             };

@@ -255,7 +255,7 @@ impl Limiter {
 }
 
 /// Who waits for longer than this says so.
-const WORTH_A_LINE: Duration = Duration::from_secs(1);
+pub(crate) const WORTH_A_LINE: Duration = Duration::from_secs(1);
 
 fn tell(quota: Quota, free_in: Option<Duration>) {
     log::line(Level::Info, || {

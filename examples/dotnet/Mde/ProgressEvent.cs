@@ -6,13 +6,21 @@ namespace Mde
     /// <summary>What a long call is at. Which members are there depends on <see cref="Stage"/>.</summary>
     public sealed class ProgressEvent : MdeResult
     {
-        /// <summary>"collect", "wait", "download" or "verify"; pass over stages that you do not know.</summary>
+        /// <summary>"quota", "collect", "wait", "download" or "verify"; pass over stages that you do not know.</summary>
         [JsonPropertyName("stage")]
         public string Stage { get; set; }
 
-        /// <summary>The action that this is about.</summary>
+        /// <summary>The action that this is about; null before there is one.</summary>
         [JsonPropertyName("action_id")]
         public string ActionId { get; set; }
+
+        /// <summary>"quota": whose quota has no room now.</summary>
+        [JsonPropertyName("endpoint")]
+        public string Endpoint { get; set; }
+
+        /// <summary>"quota": milliseconds until it has, at least; null while that depends on other calls.</summary>
+        [JsonPropertyName("wait_ms")]
+        public long? WaitMs { get; set; }
 
         /// <summary>"collect": this call did not start the collection.</summary>
         [JsonPropertyName("adopted")]

@@ -176,6 +176,8 @@ class ProgressEvent(_Stage, total=False):
     """What a progress callback is told. ``stage`` says which of the others are there."""
 
     action_id: str
+    endpoint: str
+    wait_ms: int
     adopted: bool
     status: str
     elapsed_ms: int
