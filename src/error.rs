@@ -7,6 +7,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use crate::Status;
+use crate::json;
 
 /// The part of an operation in which it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -308,9 +309,8 @@ impl Error {
         struct Document<'a> {
             error: &'a Error,
         }
-        // Serialising strings and numbers into memory does not fail; if it ever does, the status
-        // still reaches the caller through the return value.
-        serde_json::to_string(&Document { error: self }).unwrap_or_default()
+        // If that ever failed, the status would still reach the caller through the return value.
+        json::text(&Document { error: self })
     }
 }
 

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::json;
+
 /// Notes are short; anything larger is something else.
 const MAX: u64 = 64 * 1024;
 
@@ -37,7 +39,7 @@ pub(crate) fn write<T: Serialize>(path: &Path, note: &T) -> io::Result<()> {
 /// What the file at `path` notes; `None` if there is no file, or none that this version understands. For notes that
 /// cost nothing but time when they are lost.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    serde_json::from_slice(&text(open(path).ok()?).ok()?).ok()
+    json::read(&text(open(path).ok()?).ok()?)
 }
 
 /// What the file at `path`, which only we write, notes. `None`: there is no file, and nothing else; a note that
@@ -48,9 +50,9 @@ pub(crate) fn read_own<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>
         other => other?,
     };
     is_own(&file)?;
-    let note = serde_json::from_slice(&text(file)?);
-    let foreign = |_| io::Error::new(ErrorKind::InvalidData, "it is no note of this version");
-    Ok(Some(note.map_err(foreign)?))
+    let note = json::read(&text(file)?);
+    let foreign = || io::Error::new(ErrorKind::InvalidData, "it is no note of this version");
+    Ok(Some(note.ok_or_else(foreign)?))
 }
 
 fn text(file: File) -> io::Result<Vec<u8>> {

@@ -31,6 +31,7 @@ mod fetch;
 pub mod ffi;
 mod file_access;
 mod journal;
+mod json;
 mod link;
 pub mod log;
 mod machines;

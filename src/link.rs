@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::account::Account;
 use crate::actions;
 use crate::call::Call;
+use crate::json;
 use crate::net::reply::Reply;
 use crate::service::endpoint;
 use crate::service::model::{ActionStatus, MachineAction};
@@ -35,7 +36,7 @@ impl PackageUri {
 
     /// `{"uri":"https://…"}`
     pub fn to_json(&self) -> String {
-        serde_json::json!({ "uri": self.as_str() }).to_string()
+        format!("{{\"uri\":{}}}", json::text(self.as_str()))
     }
 
     pub(crate) fn uri(&self) -> &Uri {
@@ -119,7 +120,7 @@ fn read_value(reply: &Reply) -> Option<Zeroizing<String>> {
     struct Document {
         value: String,
     }
-    let value = Zeroizing::new(serde_json::from_slice::<Document>(&reply.body).ok()?.value);
+    let value = Zeroizing::new(json::read::<Document>(&reply.body)?.value);
     let bare = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(&value);
     Some(Zeroizing::new(bare.to_owned())).filter(|bare| !bare.is_empty())
 }

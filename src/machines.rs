@@ -8,6 +8,7 @@ use crate::account::Account;
 use crate::actions::not_understood;
 use crate::arguments::is_guid;
 use crate::call::Call;
+use crate::json;
 use crate::service::endpoint::{self, Request};
 use crate::service::machine::{Machine, is_device_id, machine, machines};
 use crate::service::model::document;
@@ -127,7 +128,8 @@ impl Found {
             .zip(&self.problems)
             .map(|(machine, problems)| {
                 let names: Vec<&str> = problems.iter().map(|problem| problem.name()).collect();
-                serde_json::json!({ "id": machine.id(), "problems": names }).to_string()
+                let (id, names) = (json::text(machine.id()), json::text(&names));
+                format!("{{\"id\":{id},\"problems\":{names}}}")
             })
             .collect();
         let machines = document("{\"machines\":[", self.machines.iter().map(Machine::json), "]");

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::call::Stop;
 use crate::error::millis_up;
+use crate::json;
 use crate::{ActionStatus, Error, Result, Stage};
 
 /// Receives events on the calling thread, at most ten in a second; `Break` ends the operation as cancelled.
@@ -80,53 +81,56 @@ impl Event<'_> {
     /// `{"stage":"wait","action_id":"…","status":"InProgress","elapsed_ms":61000,"next_poll_ms":15000}` and
     /// the like; members that do not apply are absent.
     pub fn to_json(&self) -> String {
-        let text = |text: &str| serde_json::Value::from(text).to_string();
-        let mut json = String::from("{\"stage\":");
+        let mut text = String::from("{\"stage\":");
         // Writing to a string does not fail.
         let _ = match self {
             Event::Queued { action_id, endpoint, wait } => {
-                json.push_str("\"quota\"");
+                text.push_str("\"quota\"");
                 if let Some(action_id) = action_id {
-                    let _ = write!(json, ",\"action_id\":{}", text(action_id));
+                    let _ = write!(text, ",\"action_id\":{}", json::text(action_id));
                 }
-                let _ = write!(json, ",\"endpoint\":{}", text(endpoint));
+                let _ = write!(text, ",\"endpoint\":{}", json::text(endpoint));
                 match wait {
-                    Some(wait) => write!(json, ",\"wait_ms\":{}", millis_up(*wait)),
+                    Some(wait) => write!(text, ",\"wait_ms\":{}", millis_up(*wait)),
                     None => Ok(()),
                 }
             }
             Event::Collected { action_id, adopted } => {
-                write!(json, "\"collect\",\"action_id\":{},\"adopted\":{adopted}", text(action_id))
+                write!(
+                    text,
+                    "\"collect\",\"action_id\":{},\"adopted\":{adopted}",
+                    json::text(action_id)
+                )
             }
             Event::Waiting { action_id, status, elapsed, next_poll } => {
-                let _ = write!(json, "\"wait\",\"action_id\":{}", text(action_id));
+                let _ = write!(text, "\"wait\",\"action_id\":{}", json::text(action_id));
                 if let Some(status) = status {
-                    let _ = write!(json, ",\"status\":{}", text(status.name()));
+                    let _ = write!(text, ",\"status\":{}", json::text(status.name()));
                 }
                 let (elapsed, next) = (elapsed.as_millis(), next_poll.as_millis());
-                write!(json, ",\"elapsed_ms\":{elapsed},\"next_poll_ms\":{next}")
+                write!(text, ",\"elapsed_ms\":{elapsed},\"next_poll_ms\":{next}")
             }
             Event::Downloading { action_id, bytes, total, bytes_per_second } => {
                 let _ = write!(
-                    json,
+                    text,
                     "\"download\",\"action_id\":{},\"bytes\":{bytes}",
-                    text(action_id)
+                    json::text(action_id)
                 );
                 if let Some(total) = total {
-                    let _ = write!(json, ",\"total\":{total}");
+                    let _ = write!(text, ",\"total\":{total}");
                 }
-                write!(json, ",\"bytes_per_second\":{bytes_per_second}")
+                write!(text, ",\"bytes_per_second\":{bytes_per_second}")
             }
             Event::Verifying { action_id, bytes, total } => {
-                json.push_str("\"verify\"");
+                text.push_str("\"verify\"");
                 if !action_id.is_empty() {
-                    let _ = write!(json, ",\"action_id\":{}", text(action_id));
+                    let _ = write!(text, ",\"action_id\":{}", json::text(action_id));
                 }
-                write!(json, ",\"bytes\":{bytes},\"total\":{total}")
+                write!(text, ",\"bytes\":{bytes},\"total\":{total}")
             }
         };
-        json.push('}');
-        json
+        text.push('}');
+        text
     }
 }
 

@@ -1,7 +1,11 @@
 //! The library itself: version, status names, strings, and a reader for its own JSON.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_char};
+use std::fmt;
 
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{guard, ptr, strings};
@@ -101,9 +105,7 @@ fn find(json: &str, pointer: &str) -> Result<Option<CString>> {
 fn child<'a>(value: &'a RawValue, step: &str) -> Option<&'a RawValue> {
     match value.get().as_bytes().first()? {
         b'{' => {
-            let members: std::collections::HashMap<String, &RawValue> =
-                serde_json::from_str(value.get()).ok()?;
-            members.get(step).copied()
+            serde_json::Deserializer::from_str(value.get()).deserialize_map(Member(step)).ok()?
         }
         b'[' => {
             let is_index =
@@ -113,6 +115,33 @@ fn child<'a>(value: &'a RawValue, step: &str) -> Option<&'a RawValue> {
             items.get(at).copied()
         }
         _ => None,
+    }
+}
+
+/// Finds the member of that name, and keeps none of the others.
+struct Member<'s>(&'s str);
+
+impl<'de> Visitor<'de> for Member<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(
+        self,
+        mut members: A,
+    ) -> std::result::Result<Self::Value, A::Error> {
+        #[derive(Deserialize)]
+        struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+        let mut found = None;
+        while let Some(Name(name)) = members.next_key()? {
+            let value = members.next_value()?;
+            if name == self.0 {
+                found = Some(value);
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -7,6 +7,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::Rules;
 use super::limiter::{Limiter, Snapshot};
 use crate::error::millis_up;
+use crate::json;
 use crate::service::endpoint::Quota;
 
 /// How much of each quota is used, and where that is kept.
@@ -38,8 +39,7 @@ pub struct QuotaLog {
 impl QuotaStatus {
     /// `{"quotas":[{…},…],"log":{…}}`
     pub fn to_json(&self) -> String {
-        // Numbers and strings into memory: does not fail.
-        serde_json::to_string(self).unwrap_or_default()
+        json::text(self)
     }
 }
 

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::json;
+
 /// The quotas of the service, one budget each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Quota {
@@ -168,14 +170,17 @@ fn path(before: &str, id: &str, after: &str) -> String {
     [before, &escape(id), after].concat()
 }
 
+/// Member names are case-sensitive for the service: `comment` is refused.
+fn comment_document(comment: &str) -> String {
+    format!("{{\"Comment\":{}}}", json::text(comment))
+}
+
 /// `POST /api/machines/{id}/collectInvestigationPackage`
 pub(crate) fn collect(machine_id: &str, comment: &str) -> Request {
-    // Member names are case-sensitive for the service: `comment` is refused.
-    let body = serde_json::json!({ "Comment": comment }).to_string();
     Request {
         method: Method::Post,
         target: path("/api/machines/", machine_id, "/collectInvestigationPackage"),
-        body: Some(body),
+        body: Some(comment_document(comment)),
         quota: Quota::Collect,
         max_reply: ONE_RECORD,
         purpose: "collect an investigation package",
@@ -233,7 +238,7 @@ pub(crate) fn cancel(action_id: &str, comment: &str) -> Request {
     Request {
         method: Method::Post,
         target: path("/api/machineactions/", action_id, "/cancel"),
-        body: Some(serde_json::json!({ "Comment": comment }).to_string()),
+        body: Some(comment_document(comment)),
         quota: Quota::Cancel,
         max_reply: ONE_RECORD,
         purpose: "cancel a machine action",

@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::surrogates;
+use crate::json;
 
 /// One device: the service's own JSON, and the members the library looks at.
 #[derive(Clone, Debug)]
@@ -100,7 +101,7 @@ pub(crate) fn machines(body: &[u8]) -> Result<Vec<Machine>, &'static str> {
         #[serde(borrow)]
         value: Vec<&'a RawValue>,
     }
-    let list: List = serde_json::from_slice(body).map_err(|_| "is not a list of devices")?;
+    let list: List = json::read(body).ok_or("is not a list of devices")?;
     list.value.into_iter().map(|one| Machine::from_json(one.get())).collect()
 }
 

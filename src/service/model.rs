@@ -15,6 +15,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::surrogates;
+use crate::json;
 
 /// The state of a machine action.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -279,7 +280,7 @@ impl Page {
             #[serde(default, borrow, rename = "@odata.nextLink", deserialize_with = "text")]
             next: Option<Cow<'a, str>>,
         }
-        let list: List = serde_json::from_slice(body).map_err(|_| "is not a list of actions")?;
+        let list: List = json::read(body).ok_or("is not a list of actions")?;
         Ok(Page {
             actions: list
                 .value

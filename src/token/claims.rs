@@ -6,6 +6,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::json;
+
 /// Tenant, application, permissions and end of a token, as far as it is readable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Claims {
@@ -21,10 +23,11 @@ pub(crate) struct Claims {
 /// Reads a JWT's payload; anything else gives no claims.
 pub(crate) fn read(token: &str) -> Claims {
     let payload = token.split('.').nth(1).unwrap_or_default();
-    let Ok(json) = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).map(Zeroizing::new) else {
+    let Ok(document) = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).map(Zeroizing::new)
+    else {
         return Claims::default();
     };
-    let Ok(Value::Object(payload)) = serde_json::from_slice(&json) else {
+    let Some(Value::Object(payload)) = json::read(&document) else {
         return Claims::default();
     };
     let text = |name: &str| Some(payload.get(name)?.as_str()?.to_owned());

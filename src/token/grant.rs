@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroize;
 
 use super::{Token, claims};
+use crate::json;
 use crate::net::reply::Reply;
 use crate::{Error, Result, Status};
 
@@ -28,7 +29,7 @@ pub(super) fn read(reply: &Reply, from: &str, check: &str) -> Result<Token> {
         #[serde(borrow, default)]
         expires_on: Option<&'a RawValue>,
     }
-    let mut granted: Granted<'_> = serde_json::from_slice(&reply.body).map_err(|_| {
+    let mut granted: Granted<'_> = json::read(&reply.body).ok_or_else(|| {
         let message = format!("the reply of {from} has no access token; check {check}");
         Error::new(Status::Protocol, message)
     })?;

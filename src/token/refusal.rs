@@ -6,6 +6,7 @@
 
 use serde_json::Value;
 
+use crate::json;
 use crate::net::redact;
 use crate::net::reply::Reply;
 use crate::{Error, Status};
@@ -82,7 +83,7 @@ struct Refused {
 
 impl Refused {
     fn read(body: &[u8], secrets: &[&str]) -> Refused {
-        let document: Value = serde_json::from_slice(body).unwrap_or_default();
+        let document: Value = json::read(body).unwrap_or_default();
         // Masked as a whole: what is cut off later would not be recognised any more.
         let text = |name: &str| {
             let mut text =

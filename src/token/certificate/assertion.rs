@@ -13,6 +13,7 @@ use ring::signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::json;
 use crate::{Error, Result, Status};
 
 /// How an assertion is signed.
@@ -51,9 +52,9 @@ struct Claims<'a> {
     exp: u64,
 }
 
-/// A part of a JWT. Strings and numbers always become JSON.
+/// A part of a JWT.
 fn encode(part: &impl Serialize) -> String {
-    URL_SAFE_NO_PAD.encode(serde_json::to_string(part).unwrap_or_default())
+    URL_SAFE_NO_PAD.encode(json::text(part))
 }
 
 /// A key, and the header of what it signs.
