@@ -455,7 +455,7 @@ public:
     /** The whole event. */
     const document &json() const noexcept { return json_; }
 
-    /** Ends the call with status::cancelled. The collection goes on; cancel_action() ends it. */
+    /** Ends the call with status::cancelled. A collection that has begun goes on; cancel_action() ends it. */
     void stop() const noexcept { stopped_ = true; }
 
 private:

@@ -173,31 +173,27 @@ impl Account {
 
     /// How the quota stands; no request is sent for it.
     pub(crate) fn quota_status(&self) -> QuotaStatus {
-        self.with_limiter(report).unwrap_or_else(|| unknown(&self.rules, self.shared_place()))
-    }
-
-    /// Reads the limiter of this identity, and the log that it shares; `None` while it is not known whose quota the calls
-    /// will spend.
-    fn with_limiter<T>(&self, read: impl FnOnce(&Limiter, &Rules) -> T) -> Option<T> {
         if let Some(limiter) = self.limiter.get() {
-            return Some(read(limiter, &self.rules));
+            return report(limiter, &self.rules);
         }
         // Before the first call: as its token will say, if that is known.
         let key = match self.tokens.current() {
             Some(token) => Some(self.key_of(&token)),
             None => self.key_of_options(),
         };
-        let key = key?;
+        let Some(key) = key else {
+            return unknown(&self.rules, self.shared_place());
+        };
         let ledger = self.ledger(&key).map(OnceCell::with_value).unwrap_or_default();
         let rules = Rules { limits: self.rules.limits.clone(), ledger };
-        Some(read(&registry::limiter(&key), &rules))
+        report(&registry::limiter(&key), &rules)
     }
 
     /// Tells that the next request of this kind will have to wait for its slot, if for longer than a moment. Not from
     /// within that wait: a callback that calls the library again would stand in line behind its own call.
     pub(crate) fn tell_of_wait(
         &self,
-        call: &Call,
+        call: &Arc<Call>,
         quota: Quota,
         action_id: Option<&str>,
         reporter: &mut Reporter<'_, '_>,
@@ -205,15 +201,23 @@ impl Account {
         if !reporter.is_wanted() || self.on_full_quota == OnFullQuota::Fail {
             return Ok(());
         }
-        let Some(now) = self.with_limiter(|limiter, rules| limiter.snapshot(quota, rules)) else {
-            return Ok(());
+        let limiter = match self.limiter.get() {
+            Some(limiter) => Arc::clone(limiter),
+            // The request will need it as well.
+            None => self.limiter_of(&self.tokens.get(&self.http, call)?),
         };
-        let wait = now.available_in;
-        let is_short = now.queued == 0 && wait.is_some_and(|wait| wait <= limiter::WORTH_A_LINE);
-        // Who has no time for it does not wait: the request ends at once.
-        if is_short || wait.is_some_and(|wait| !call.has_time_for(wait)) {
+        // A log that does not answer is waited for once, by the request.
+        if self.rules.ledger.get().is_some_and(|ledger| ledger.trouble().is_some()) {
             return Ok(());
         }
+        let now = limiter.snapshot(quota, &self.rules);
+        let free_in = now.available_in;
+        let is_short = now.queued == 0 && free_in.is_some_and(|free| free <= limiter::WORTH_A_LINE);
+        // Who has no time for it does not wait: the request ends at once.
+        if is_short || free_in.is_some_and(|free| !call.has_time_for(free)) {
+            return Ok(());
+        }
+        let wait = free_in.filter(|_| now.queued == 0);
         reporter.step(&Event::Queued { action_id, endpoint: quota.name(), wait })
     }
 

@@ -253,6 +253,12 @@ public:
         if (stage == "collect") {
             std::cerr << "collecting   action " << safe(event.action_id().value_or("?"))
                       << (event.json().get<bool>("/adopted") == true ? ", which was there already\n" : ", started now\n");
+        } else if (stage == "quota") {
+            std::cerr << "queueing     for the quota of " << safe(event.endpoint().value_or("?"));
+            if (const auto wait = event.wait()) {
+                std::cerr << ", " << std::chrono::ceil<std::chrono::seconds>(*wait).count() << " s at least";
+            }
+            std::cerr << '\n';
         } else if (stage == "wait") {
             std::cerr << "waiting      " << safe(event.action_status().value_or("not to be seen yet")) << " after "
                       << std::chrono::duration_cast<std::chrono::seconds>(event.elapsed()).count() << " s\n";

@@ -38,6 +38,10 @@ class Progress:
         if stage == "collect":
             how = "one was running already" if event["adopted"] else "started now"
             line = "collecting   action %s, %s" % (visible(event["action_id"]), how)
+        elif stage == "quota":
+            line = "queueing     for the quota of %s" % event["endpoint"]
+            if "wait_ms" in event:
+                line += ", %.0f s at least" % (event["wait_ms"] / 1000)
         elif stage == "wait":
             line = "waiting      %s for %d s" % (visible(event.get("status", "…")), event["elapsed_ms"] / 1000)
         elif stage in ("download", "verify"):

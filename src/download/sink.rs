@@ -1,5 +1,6 @@
-//! Where a package goes as it arrives: into its file, and through the hash. On a fast network the two take longer than
-//! all the rest of a download, so there a thread beside the call does them, which ends before the call does.
+//! Where a package goes as it arrives: into its file, and through the hash. Where the two take longer than to read what
+//! comes, a thread beside the call does them, which ends before the call does. On most networks they do not: there the
+//! thread would gain nothing.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -7,7 +8,7 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use ring::digest::{Context, SHA256};
@@ -18,8 +19,8 @@ use crate::ffi::process;
 use crate::log::{self, Level};
 use crate::{file_access, threads};
 
-/// How much must have come in full blocks, as on a fast network, before a thread is worth it.
-const APART_FROM: usize = 8 * 1024 * 1024;
+/// After how much it is looked where the time goes.
+const LOOK_EVERY: usize = 16 * 1024 * 1024;
 /// Blocks beside the one that is being filled.
 const BLOCKS: usize = 15;
 /// How many full ones there are at least, once the thread is woken.
@@ -31,8 +32,20 @@ const SLICE: Duration = Duration::from_millis(20);
 
 pub(super) struct Sink {
     state: State,
-    /// What came in full blocks before it was tried to start a thread.
-    full: Option<usize>,
+    /// Until it was tried to start a thread.
+    pace: Option<Pace>,
+}
+
+/// Where the time went since the last look.
+#[derive(Default)]
+struct Pace {
+    /// When the last block was through.
+    since: Option<Instant>,
+    /// Until blocks had come.
+    coming: Duration,
+    /// Until they were through.
+    going: Duration,
+    bytes: usize,
 }
 
 enum State {
@@ -74,7 +87,7 @@ impl Sink {
 
     /// For the rest of a package whose beginning is hashed.
     pub(super) fn after(context: Context) -> Sink {
-        Sink { state: State::Here(context), full: Some(0) }
+        Sink { state: State::Here(context), pace: Some(Pace::default()) }
     }
 
     /// Takes the first `filled` bytes of a block, which belong at `at`, where the ones before ended; the caller may get
@@ -87,27 +100,28 @@ impl Sink {
         block: &mut Vec<u8>,
         filled: usize,
     ) -> Result<()> {
-        self.consider_a_thread(file, block.len(), filled);
+        let came = Instant::now();
+        self.consider_a_thread(file, block.len(), came);
         match &mut self.state {
             State::Here(context) => {
-                absorb(context, file, block.get(..filled).unwrap_or_default(), at)
-                    .map_err(Trouble::File)
+                let bytes = block.get(..filled).unwrap_or_default();
+                absorb(context, file, bytes, at).map_err(Trouble::File)?;
+                if let Some(pace) = &mut self.pace {
+                    pace.take(filled, came, Instant::now());
+                }
+                Ok(())
             }
             State::Apart(apart) => apart.add(call, at, block, filled),
             State::Lost => Err(Trouble::Lost),
         }
     }
 
-    fn consider_a_thread(&mut self, file: &File, size: usize, filled: usize) {
-        let Some(full) = &mut self.full else {
-            return;
-        };
-        *full += if filled == size { size } else { 0 };
-        if *full < APART_FROM {
+    fn consider_a_thread(&mut self, file: &File, size: usize, now: Instant) {
+        if !self.pace.as_mut().is_some_and(|pace| pace.is_held_up(now)) {
             return;
         }
         // Tried once: where there is no thread to be had, things go on as before.
-        self.full = None;
+        self.pace = None;
         if let State::Here(context) = &self.state {
             let own = context.clone();
             match file.try_clone().and_then(|file| Apart::start(own, size, file)) {
@@ -142,6 +156,26 @@ impl Sink {
             State::Here(context) => Ok(hex(context.clone().finish().as_ref())),
             State::Apart(_) | State::Lost => Err(Trouble::Lost),
         }
+    }
+}
+
+impl Pace {
+    fn take(&mut self, bytes: usize, came: Instant, through: Instant) {
+        if let Some(since) = self.since.replace(through) {
+            self.coming += came.saturating_duration_since(since);
+        }
+        self.going += through.saturating_duration_since(came);
+        self.bytes += bytes;
+    }
+
+    /// Whether more is ready to come than gets through.
+    fn is_held_up(&mut self, now: Instant) -> bool {
+        if self.bytes < LOOK_EVERY {
+            return false;
+        }
+        let is_held_up = self.going > self.coming;
+        *self = Pace { since: Some(now), ..Pace::default() };
+        is_held_up
     }
 }
 
@@ -285,7 +319,7 @@ mod tests {
     use super::*;
     use crate::call::Cancel;
 
-    const SIZE: usize = APART_FROM / 8;
+    const SIZE: usize = LOOK_EVERY / 8;
 
     struct Scratch(PathBuf);
 
@@ -332,27 +366,29 @@ mod tests {
         (hex(ring::digest::digest(&SHA256, &bytes).as_ref()), bytes.len())
     }
 
-    /// Adds blocks, some of them not full; the most threads at a time.
-    fn added(blocks: usize, is_full: fn(usize) -> bool) -> usize {
+    /// Adds blocks, some of them not full, which take their time to come; the most threads at a time.
+    fn added(blocks: usize, each_takes: Duration) -> usize {
         let scratch = Scratch::new();
         let (file, call, mut sink) = (scratch.open(), call(None), Sink::new());
-        let (mut expected, mut block, mut most) = (Context::new(&SHA256), vec![0; SIZE], 0);
-        let mut at = 0;
+        let (mut added, mut at, mut block, mut most) = (Vec::new(), 0, vec![0; SIZE], 0);
         for n in 0..blocks {
-            block.iter_mut().enumerate().for_each(|(at, byte)| *byte = (n * 31 + at) as u8);
-            let filled = if is_full(n) { SIZE } else { SIZE / 3 };
-            expected.update(&block[..filled]);
+            std::thread::sleep(each_takes);
+            let filled = if n % 7 > 0 { SIZE } else { SIZE / 3 };
+            block.fill(n as u8);
             sink.add(&call, &file, at, &mut block, filled).unwrap();
             at += filled as u64;
+            added.push((n as u8, filled));
             assert_eq!(block.len(), SIZE);
             most = most.max(threads(&sink));
         }
         sink.settle(&call).unwrap();
         assert_eq!(threads(&sink), 0, "none is left");
-        let expected = hex(expected.finish().as_ref());
-        assert_eq!(sink.sha256().unwrap(), expected);
-        assert_eq!(sink.sha256().unwrap(), expected, "asked for again");
-        assert_eq!(content(&scratch.0), (expected, at as usize));
+        let mut all = Vec::new();
+        added.iter().for_each(|(byte, filled)| all.resize(all.len() + filled, *byte));
+        let hash = hex(ring::digest::digest(&SHA256, &all).as_ref());
+        assert_eq!(sink.sha256().unwrap(), hash);
+        assert_eq!(sink.sha256().unwrap(), hash, "asked for again");
+        assert_eq!(content(&scratch.0), (hash, at as usize));
         most
     }
 
@@ -367,9 +403,9 @@ mod tests {
     }
 
     fn a_thread_changes_nothing_but_the_time() {
-        assert_eq!(added(7, |_| true), 0, "not much");
-        assert_eq!(added(40, |n| n % 7 > 0), 1, "much");
-        assert_eq!(added(40, |_| false), 0, "much, but slowly");
+        assert_eq!(added(7, Duration::ZERO), 0, "not much");
+        assert_eq!(added(40, Duration::ZERO), 1, "much");
+        assert_eq!(added(20, Duration::from_millis(50)), 0, "much, but slowly");
     }
 
     fn what_cannot_be_written_is_told() {
@@ -385,12 +421,12 @@ mod tests {
         let file = file.try_clone().unwrap();
         let apart =
             || Apart::start(Context::new(&SHA256), SIZE, file.try_clone().unwrap()).unwrap();
-        let mut sink = Sink { state: State::Apart(apart()), full: None };
+        let mut sink = Sink { state: State::Apart(apart()), pace: None };
         let told = (0..100).find_map(|n| sink.add(&call, &file, n, &mut block, SIZE).err());
         assert!(matches!(told, Some(Trouble::File(_))), "{told:?}");
         assert!(matches!(sink.add(&call, &file, 0, &mut block, SIZE), Err(Trouble::Lost)));
         assert!(matches!(sink.sha256(), Err(Trouble::Lost)));
-        let mut sink = Sink { state: State::Apart(apart()), full: None };
+        let mut sink = Sink { state: State::Apart(apart()), pace: None };
         sink.add(&call, &file, 0, &mut block, SIZE).unwrap();
         let told = sink.settle(&call);
         assert!(matches!(told, Err(Trouble::File(_))), "{told:?}");

@@ -242,8 +242,9 @@ impl Transfer<'_, '_, '_, '_> {
         }
         let mut uri = uri.clone();
         for _ in 0..=MAX_REDIRECTS {
-            self.requests += 1;
-            let incoming = self.account.http.fetch(self.call, &uri, &headers).map_err(lost)?;
+            let sent = &mut self.requests;
+            let incoming =
+                self.account.http.fetch(self.call, &uri, &headers, sent).map_err(lost)?;
             let host = uri.host().unwrap_or_default().to_owned();
             log::line(Level::Debug, || {
                 format!("GET the package from {host}, from byte {have}: HTTP {}", incoming.status)

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 use rustls_pki_types::CertificateDer;
@@ -21,6 +21,7 @@ use super::resolve::OnConnect;
 use super::socket::{Exchange, Head};
 use super::tls::Trust;
 use crate::call::Call;
+use crate::log::{self, Level};
 use crate::service::endpoint::Method;
 use crate::token::identity::Identity;
 use crate::{Result, Status};
@@ -207,16 +208,19 @@ impl Http {
         })
     }
 
-    /// Asks any host for something large, without a token: head now, body as the caller reads it.
+    /// Asks any host for something large, without a token: head now, body as the caller reads it. Counts what it sends.
     pub(crate) fn fetch(
         &self,
         call: &Arc<Call>,
         uri: &http::Uri,
         headers: &[(&'static str, String)],
+        requests: &mut u32,
     ) -> std::result::Result<Incoming, Failure> {
         let agent = self.agent.read().clone();
         let mut is_first = true;
         loop {
+            *requests += 1;
+            let began = Instant::now();
             let mut builder = http::Request::get(uri);
             for (name, value) in headers {
                 builder = builder.header(*name, value);
@@ -229,13 +233,19 @@ impl Http {
                 Ok(response) => return Ok(Incoming::new(response, exchange)),
                 Err(error) => Failure::unwrap(error),
             };
+            let host = uri.host().unwrap_or_default();
+            let was_silent = began.elapsed() >= self.idle_timeout;
             // A host may close a connection it has kept just when it is used again. That says nothing of the host,
             // and to begin again from a link that works once would cost another link.
-            if !(is_first && exchange.used_kept_connection() && failure.is_transient()) {
-                let host = uri.host().unwrap_or_default();
+            let has_ended =
+                exchange.used_kept_connection() && failure.is_transient() && !was_silent;
+            if !(has_ended && is_first) {
                 return Err(failure.sent(exchange.was_sent()).with_host(host));
             }
             is_first = false;
+            log::line(Level::Debug, || {
+                format!("the kept connection to {host} has ended: once more")
+            });
         }
     }
 }

@@ -66,6 +66,7 @@ impl Budget {
     /// What the shared log says of that, for the windows without the calls that are left to others.
     pub fn shared_free_in(&self, free_in: Option<Duration>, now: Time) -> Option<Duration> {
         match self.foreign.eases_at(now) {
+            _ if free_in.is_some_and(|free| free.is_zero()) => free_in,
             Some(_) if self.log.in_flight() > 0 => None,
             eases => free_in.map(|free| eases.map_or(free, |at| at.since(now).min(free))),
         }
@@ -138,4 +139,25 @@ pub(super) struct Room {
     pub look: Option<Time>,
     /// Before this there is none. `None`: nobody knows.
     pub free: Option<Time>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_the_shared_log_has_room_now_no_reply_is_waited_for() {
+        let windows = [Window { limit: 100, length: Duration::from_secs(60) }];
+        let (mut budget, now) = (Budget::default(), Time::default());
+        budget.log.begin(&windows);
+        budget.foreign.learn(&windows, [50].into_iter(), now);
+        for (shared, free_in) in [
+            (Some(Duration::ZERO), Some(Duration::ZERO)),
+            // A reply may bring one of the calls back that are left to others.
+            (Some(Duration::from_secs(1)), None),
+            (None, None),
+        ] {
+            assert_eq!(budget.shared_free_in(shared, now), free_in);
+        }
+    }
 }

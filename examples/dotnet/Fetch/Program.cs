@@ -160,6 +160,9 @@ namespace Mde.Examples
             {
                 case "collect":
                     return "collecting, action " + value.ActionId;
+                case "quota":
+                    var wait = value.WaitMs == null ? "" : ", " + value.WaitMs / 1000 + " s at least";
+                    return "queueing for the quota of " + value.Endpoint + wait;
                 case "wait":
                     return "waiting, " + (value.Status ?? "not shown yet") + " after " + value.ElapsedMs / 1000 + " s";
                 case "download":
