@@ -52,7 +52,8 @@ pub(crate) fn list(
         let on_page = page.actions.len();
         received += on_page;
         let known = actions.len();
-        actions.extend(page.actions.into_iter().filter(|a| seen.insert(a.id().to_owned())));
+        actions
+            .extend(page.actions.into_iter().filter(|a| seen.insert(a.id().as_bytes().to_vec())));
         if page.next.is_some() && actions.len() == known {
             return Err(not_understood(&reply, "repeats pages without end"));
         }

@@ -34,7 +34,7 @@ mod full {
     const VERSION: &str = env!("CARGO_PKG_VERSION");
 
     /// Bytes of the library as it is shipped. Growing beyond it is for a reason only.
-    const SIZE: u64 = 2_000_000;
+    const SIZE: u64 = 1_970_000;
 
     fn library(prefix: &Scratch) -> PathBuf {
         prefix.0.join(format!("lib/libmde.so.{VERSION}"))

@@ -4,7 +4,6 @@
 //! abandoned when the call is stopped first; literal addresses need none, and a connection that is
 //! kept open needs no lookup at all.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -38,7 +37,7 @@ impl Resolver for OnConnect {
 /// The lookups of one client that are under way: one thread per name, however many calls wait for it and
 /// however often they gave up.
 #[derive(Debug, Default)]
-pub(crate) struct Lookups(Mutex<BTreeMap<String, Arc<Lookup>>>);
+pub(crate) struct Lookups(Mutex<Vec<(String, Arc<Lookup>)>>);
 
 #[derive(Debug, Default)]
 struct Lookup {
@@ -88,7 +87,7 @@ impl Lookups {
     /// The lookup of this name that is under way, or a new one.
     fn join(self: &Arc<Lookups>, name: &str) -> io::Result<Arc<Lookup>> {
         let mut under_way = self.0.lock();
-        if let Some(lookup) = under_way.get(name) {
+        if let Some((_, lookup)) = under_way.iter().find(|(known, _)| known == name) {
             return Ok(Arc::clone(lookup));
         }
         let lookup = Arc::new(Lookup::default());
@@ -98,10 +97,10 @@ impl Lookups {
             let found = (name.as_str(), 0).to_socket_addrs();
             let answer = found.map(|all| all.map(|a| a.ip()).collect()).map_err(|e| reason(&e));
             *own.answer.lock() = Some(answer);
-            lookups.0.lock().remove(&name);
+            lookups.0.lock().retain(|(known, _)| *known != name);
             own.answered.notify_all();
         })?;
-        under_way.insert(key, Arc::clone(&lookup));
+        under_way.push((key, Arc::clone(&lookup)));
         Ok(lookup)
     }
 }

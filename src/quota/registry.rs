@@ -1,6 +1,5 @@
 //! Who shares a quota: one limiter per service, tenant and application, for the whole process.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -12,7 +11,7 @@ use super::limiter::Limiter;
 use crate::per_process::PerProcess;
 
 /// What the service counts by: destination, tenant and application.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     pub family: String,
     pub tenant: String,
@@ -44,13 +43,13 @@ impl Key {
     }
 }
 
-/// What the clients of one process share.
+/// What the clients of one process share. Lists: they are short, each client looks once, and leak checkers of hosts take
+/// the interior pointers of a hash map for lost memory.
 #[derive(Default)]
 struct Shared {
-    /// Not a hash map: leak checkers of hosts take its interior pointers for lost memory.
-    limiters: Mutex<BTreeMap<Key, Arc<Limiter>>>,
+    limiters: Mutex<Vec<(Key, Arc<Limiter>)>>,
     /// By where they live.
-    ledgers: Mutex<BTreeMap<(String, Key), Weak<dyn Ledger>>>,
+    ledgers: Mutex<Vec<((String, Key), Weak<dyn Ledger>)>>,
 }
 
 static SHARED: PerProcess<Shared> = PerProcess::new();
@@ -58,13 +57,13 @@ static SHARED: PerProcess<Shared> = PerProcess::new();
 /// The limiter for `key`, shared with every client of this process that has the same key.
 pub(crate) fn limiter(key: &Key) -> Arc<Limiter> {
     let mut limiters = SHARED.get().limiters.lock();
-    if let Some(limiter) = limiters.get(key) {
+    if let Some((_, limiter)) = limiters.iter().find(|(known, _)| known == key) {
         return Arc::clone(limiter);
     }
     // A log is kept after its last client is gone, since the service remembers too; but not for ever.
-    limiters.retain(|_, limiter| Arc::strong_count(limiter) > 1 || !limiter.is_idle());
+    limiters.retain(|(_, limiter)| Arc::strong_count(limiter) > 1 || !limiter.is_idle());
     let limiter = Arc::new(Limiter::new(Arc::new(SystemClock::new())));
-    limiters.insert(key.clone(), Arc::clone(&limiter));
+    limiters.push((key.clone(), Arc::clone(&limiter)));
     limiter
 }
 
@@ -75,13 +74,14 @@ pub(crate) fn ledger(
     make: impl FnOnce() -> Arc<dyn Ledger>,
 ) -> Arc<dyn Ledger> {
     let mut ledgers = SHARED.get().ledgers.lock();
-    ledgers.retain(|_, ledger| ledger.strong_count() > 0);
+    ledgers.retain(|(_, ledger)| ledger.strong_count() > 0);
     let name = (place.to_owned(), key.clone());
-    if let Some(ledger) = ledgers.get(&name).and_then(Weak::upgrade) {
+    let known = ledgers.iter().find(|(known, _)| *known == name);
+    if let Some(ledger) = known.and_then(|(_, ledger)| ledger.upgrade()) {
         return ledger;
     }
     let ledger = make();
-    ledgers.insert(name, Arc::downgrade(&ledger));
+    ledgers.push((name, Arc::downgrade(&ledger)));
     ledger
 }
 

@@ -3,7 +3,6 @@
 //! Whoever takes in news passes the looking on first: what the host does in its callback, and for how long, is
 //! nobody else's concern, and the callback itself may wait for an action.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -94,7 +93,7 @@ pub(super) enum Turn {
 }
 
 /// By token cache, which stands for the identity and the way to the authority, and address of the service.
-type Boards = BTreeMap<(usize, String), Weak<Board>>;
+type Boards = Vec<((usize, String), Weak<Board>)>;
 
 static BOARDS: PerProcess<Mutex<Boards>> = PerProcess::new();
 
@@ -103,12 +102,13 @@ impl Board {
     pub(super) fn of(account: &Account) -> Arc<Board> {
         let key = (account.tokens.number(), account.api.as_str().to_owned());
         let mut boards = BOARDS.get().lock();
-        if let Some(board) = boards.get(&key).and_then(Weak::upgrade) {
+        boards.retain(|(_, board)| board.strong_count() > 0);
+        let known = boards.iter().find(|(known, _)| *known == key);
+        if let Some(board) = known.and_then(|(_, board)| board.upgrade()) {
             return board;
         }
-        boards.retain(|_, board| board.strong_count() > 0);
         let board = Arc::new(Board::default());
-        boards.insert(key, Arc::downgrade(&board));
+        boards.push((key, Arc::downgrade(&board)));
         board
     }
 
