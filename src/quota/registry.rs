@@ -43,13 +43,15 @@ impl Key {
     }
 }
 
+/// Where a shared log lives, and for whom.
+type Place = (String, Key);
+
 /// What the clients of one process share. Lists: they are short, each client looks once, and leak checkers of hosts take
 /// the interior pointers of a hash map for lost memory.
 #[derive(Default)]
 struct Shared {
     limiters: Mutex<Vec<(Key, Arc<Limiter>)>>,
-    /// By where they live.
-    ledgers: Mutex<Vec<((String, Key), Weak<dyn Ledger>)>>,
+    ledgers: Mutex<Vec<(Place, Weak<dyn Ledger>)>>,
 }
 
 static SHARED: PerProcess<Shared> = PerProcess::new();

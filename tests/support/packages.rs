@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mde_simulator::{Config, QuotaMode, Simulator};
+use mde_simulator::{Config, Endpoint, Limit, QuotaMode, Simulator};
 use serde_json::{Value, json};
 
 use super::{Client, Outcome, client};
@@ -18,7 +18,7 @@ impl Folder {
     pub fn new() -> Folder {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("download-{}-{number}", std::process::id());
+        let name = format!("package-{}-{number}", std::process::id());
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::create_dir_all(&path).unwrap();
         Folder(path)
@@ -26,6 +26,11 @@ impl Folder {
 
     pub fn file(&self) -> PathBuf {
         self.0.join("package.zip")
+    }
+
+    /// The same as text.
+    pub fn path(&self) -> String {
+        self.file().to_str().unwrap().to_owned()
     }
 
     pub fn names(&self) -> Vec<String> {
@@ -48,6 +53,22 @@ pub fn service(status: &str) -> (Simulator, String) {
     let action = sim.add_action(json!({"status": status})).unwrap();
     let id = action["id"].as_str().unwrap().to_owned();
     (sim, id)
+}
+
+/// Collections take a fifth of a second here, and there is room for everybody.
+pub fn quick() -> Simulator {
+    let mut config = Config::default();
+    for endpoint in [Endpoint::Collect, Endpoint::Link, Endpoint::Read, Endpoint::List] {
+        config.quota_limits.insert(endpoint, vec![Limit { calls: 100_000, seconds: 60 }]);
+    }
+    config.machines = 1_000;
+    let sim = Simulator::start(config).unwrap();
+    sim.set(|b| (b.pending_s, b.in_progress_s) = (0.1, 0.1));
+    sim
+}
+
+pub fn collections_asked_for(sim: &Simulator) -> usize {
+    sim.requests().iter().filter(|r| r.path.contains("collectInvestigationPackage")).count()
 }
 
 /// Links of this service lead there from now on.
