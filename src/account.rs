@@ -206,12 +206,9 @@ impl Account {
             // The request will need it as well.
             None => self.limiter_of(&self.tokens.get(&self.http, call)?),
         };
-        // A log that does not answer is waited for once, by the request.
-        if self.rules.ledger.get().is_some_and(|ledger| ledger.trouble().is_some()) {
-            return Ok(());
-        }
-        let now = limiter.snapshot(quota, &self.rules);
+        let now = limiter.snapshot_for(Some(call), quota, &self.rules);
         let free_in = now.available_in;
+        // How long others take who are in line is not known, be it a moment.
         let is_short = now.queued == 0 && free_in.is_some_and(|free| free <= limiter::WORTH_A_LINE);
         // Who has no time for it does not wait: the request ends at once.
         if is_short || free_in.is_some_and(|free| !call.has_time_for(free)) {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Reads a document.
+/// Reads a document; one that is not UTF-8 throughout is none.
 pub(crate) fn read<'a, T: Deserialize<'a>>(document: &'a [u8]) -> Option<T> {
     serde_json::from_str(std::str::from_utf8(document).ok()?).ok()
 }

@@ -248,7 +248,8 @@ fn a_kept_connection_that_ends_under_a_redirected_request_costs_no_second_use_of
     let came = Arc::clone(&came_again);
     let scene = Scene::new(move |number, head, peer| match number {
         0 => {
-            send(peer, "307 Temporary Redirect", "location: /else\r\n", 0, b"");
+            let redirect = "307 Temporary Redirect\r\nlocation: /else\r\ncontent-length: 0";
+            peer.write_all(format!("HTTP/1.1 {redirect}\r\n\r\n").as_bytes()).unwrap();
             // The next request comes over the same connection, which ends without a reply.
             came.store(peer.read(&mut [0; 16]).unwrap() > 0, Ordering::Relaxed);
         }

@@ -11,14 +11,14 @@
 mod support;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use mde_simulator::{Outcome, Simulator};
+use mde_simulator::Outcome;
 use serde_json::{Value, json};
+use support::child::{self, Child};
 use support::packages::{Folder, collections_asked_for, quick, sha256};
-use support::{Cancel, Client, client, try_client};
+use support::{Cancel, client, try_client};
 
 /// Room for everybody: the second link of a minute would be waited for, and processes that are killed share no log.
 const OPTIONS: [(&str, &str); 2] = [
@@ -191,55 +191,7 @@ fn nothing_is_noted_when_nothing_can_have_been_started() {
 /// Not a test of its own: the process that is killed.
 #[test]
 fn child() {
-    let Ok(task) = std::env::var("MDE_TEST_CHILD") else { return };
-    let task: Value = serde_json::from_str(&task).unwrap();
-    let text = |name: &str| task[name].as_str().unwrap().to_owned();
-    let options: Vec<(String, String)> = serde_json::from_value(task["options"].clone()).unwrap();
-    let options: Vec<(&str, &str)> =
-        options.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-    let client = Client::with(&options).unwrap_or_else(|outcome| panic!("{}", outcome.text));
-    let outcome = client.fetch(&text("machine"), "killed now and then", &text("path"));
-    println!("\nresult {}", outcome.text);
-}
-
-struct Child<'a> {
-    sim: &'a Simulator,
-    machine: String,
-    path: String,
-}
-
-impl Child<'_> {
-    fn command(&self) -> Command {
-        let options: Vec<(String, String)> = support::options(self.sim)
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .chain(OPTIONS.map(|(name, value)| (name.to_owned(), value.to_owned())))
-            .collect();
-        let task = json!({"options": options, "machine": self.machine, "path": self.path});
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command
-            .args(["child", "--exact", "--nocapture", "--test-threads=1"])
-            .env("MDE_TEST_CHILD", task.to_string());
-        command
-    }
-
-    /// Runs to the end; the document it got.
-    fn finish(&self) -> Value {
-        let done = self.command().output().unwrap();
-        let said = String::from_utf8_lossy(&done.stdout).into_owned();
-        let result = said.lines().find_map(|line| line.strip_prefix("result "));
-        serde_json::from_str(result.unwrap_or_else(|| panic!("{said}"))).unwrap()
-    }
-
-    /// Kills it after so long; whether it was still at work.
-    fn kill_after(&self, delay: Duration) -> bool {
-        let mut child = self.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(delay);
-        let at_work = child.try_wait().unwrap().is_none();
-        child.kill().unwrap();
-        child.wait().unwrap();
-        at_work
-    }
+    child::run().into_iter().for_each(|result| println!("{result}"));
 }
 
 /// Kills a fetch at random moments and calls again: always one collection, always the right file, and never
@@ -250,6 +202,7 @@ fn killed(rounds: usize) {
     let folder = Folder::new();
     let child = |n: usize| Child {
         sim: &sim,
+        options: &OPTIONS,
         machine: sim.machine_id(n),
         path: folder.0.join(format!("{n}.zip")).to_str().unwrap().to_owned(),
     };

@@ -13,8 +13,15 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use support::child::{self, Child};
 use support::packages::{Folder, collections_asked_for, quick};
 use support::{Cancel, Client, Outcome, client};
+
+/// Not a test of its own: another process.
+#[test]
+fn child() {
+    child::run().into_iter().for_each(|result| println!("{result}"));
+}
 
 /// Fetches until the first event of this stage, and returns that and how the call ended.
 fn until_stage(
@@ -110,14 +117,16 @@ fn no_wait_is_told_where_none_is_wanted_or_needed() {
 }
 
 #[test]
-fn a_client_that_has_sent_nothing_tells_what_its_shared_log_says() {
+fn a_client_that_has_sent_nothing_tells_what_other_processes_have_sent() {
     let (sim, first, second) = (quick(), Folder::new(), Folder::new());
     let limits = "collect=1/60;link=9/60;read=9999/60;list=9999/60";
     let file = first.0.join("quota").to_str().unwrap().to_owned();
     let options = [("poll_interval_ms", "100"), ("quota_limits", limits), ("quota_file", &file)];
-    client(&sim, &options).fetch(&sim.machine_id(0), "x", &first.path()).ok();
-    let fresh = client(&sim, &options);
-    let (told, outcome) = until_stage(&fresh, &sim.machine_id(1), &second, "quota", None);
+    let other =
+        Child { sim: &sim, options: &options, machine: sim.machine_id(0), path: first.path() };
+    assert!(other.finish().get("error").is_none());
+    let client = client(&sim, &options);
+    let (told, outcome) = until_stage(&client, &sim.machine_id(1), &second, "quota", None);
     outcome.error("cancelled");
     let told = told.unwrap();
     assert!((1_001..=60_000).contains(&told["wait_ms"].as_u64().unwrap()), "{told}");

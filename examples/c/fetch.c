@@ -123,7 +123,7 @@ static void quota_text(char *line, size_t size, const char *event) {
     char *endpoint = json_text(event, "/endpoint");
     int length = snprintf(line, size, "%-12s for the quota of %.20s", "queueing", endpoint != NULL ? endpoint : "?");
     if (wait > 0 && length > 0 && (size_t)length < size) {
-        snprintf(line + length, size - (size_t)length, ", %.0f s at least", (double)wait / 1000.0);
+        snprintf(line + length, size - (size_t)length, ", %" PRIu64 " s at least", wait / 1000);
     }
     mde_string_free(endpoint);
 }

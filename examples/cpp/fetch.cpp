@@ -256,7 +256,7 @@ public:
         } else if (stage == "quota") {
             std::cerr << "queueing     for the quota of " << safe(event.endpoint().value_or("?"));
             if (const auto wait = event.wait()) {
-                std::cerr << ", " << std::chrono::ceil<std::chrono::seconds>(*wait).count() << " s at least";
+                std::cerr << ", " << std::chrono::duration_cast<std::chrono::seconds>(*wait).count() << " s at least";
             }
             std::cerr << '\n';
         } else if (stage == "wait") {

@@ -41,7 +41,7 @@ class Progress:
         elif stage == "quota":
             line = "queueing     for the quota of %s" % event["endpoint"]
             if "wait_ms" in event:
-                line += ", %.0f s at least" % (event["wait_ms"] / 1000)
+                line += ", %d s at least" % (event["wait_ms"] // 1000)
         elif stage == "wait":
             line = "waiting      %s for %d s" % (visible(event.get("status", "…")), event["elapsed_ms"] / 1000)
         elif stage in ("download", "verify"):

@@ -288,8 +288,8 @@ pub(crate) const TABLE: &[Spec] = &[
         "max_retries",
         "0 to 20",
         "4",
-        "How often a request is sent again after a passing failure, where that is safe. A download that meets the end of a \
-         kept connection is sent once more besides.",
+        "How often a request is sent again after a passing failure, where that is safe. A request for a package that \
+         meets the end of a kept connection is sent once more besides.",
         |o, v| whole(v, 0, 20).map(|v| o.max_retries = Some(v)),
     ),
     text(

@@ -36,8 +36,8 @@ pub(crate) trait Ledger: Debug + Send + Sync {
         windows: &[Window],
     ) -> Option<Vec<usize>>;
 
-    /// How an endpoint stands; `None`: not to be learned at present.
-    fn view(&self, quota: Quota, windows: &[Window]) -> Option<View>;
+    /// How an endpoint stands; `None`: not to be learned at present. Who has a call does not wait longer than that may.
+    fn view(&self, quota: Quota, windows: &[Window], call: Option<&Call>) -> Option<View>;
 
     /// Time that passes also while the machine sleeps.
     fn now(&self) -> Duration;

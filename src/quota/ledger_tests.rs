@@ -36,7 +36,7 @@ impl Ledger for Told {
         None
     }
 
-    fn view(&self, _: Quota, _: &[Window]) -> Option<View> {
+    fn view(&self, _: Quota, _: &[Window], _: Option<&Call>) -> Option<View> {
         None
     }
 

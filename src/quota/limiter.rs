@@ -208,6 +208,16 @@ impl Limiter {
 
     /// How the budget of one endpoint stands, seen with these rules.
     pub(crate) fn snapshot(&self, quota: Quota, rules: &Rules) -> Snapshot {
+        self.snapshot_for(None, quota, rules)
+    }
+
+    /// The same for a call, which is not kept longer than it may last by a log that does not answer.
+    pub(crate) fn snapshot_for(
+        &self,
+        call: Option<&Call>,
+        quota: Quota,
+        rules: &Rules,
+    ) -> Snapshot {
         let windows = rules.limits.of(quota);
         let mut snapshot = self.with(quota, |budget, now| Snapshot {
             in_flight: budget.log.in_flight(),
@@ -225,7 +235,7 @@ impl Limiter {
         });
         if let Some(ledger) = rules.ledger.get() {
             let room = self.with(quota, |budget, now| budget.foreign.leave_room(windows, now));
-            if let Some(mut view) = ledger.view(quota, &room) {
+            if let Some(mut view) = ledger.view(quota, &room, call) {
                 view.available_in =
                     self.with(quota, |budget, now| budget.shared_free_in(view.available_in, now));
                 snapshot.take_in(view);

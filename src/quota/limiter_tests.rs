@@ -261,7 +261,7 @@ impl Ledger for RefusesTheFirst {
         Some(windows.iter().map(|_| 7).collect())
     }
 
-    fn view(&self, _: Quota, _: &[Window]) -> Option<View> {
+    fn view(&self, _: Quota, _: &[Window], _: Option<&Call>) -> Option<View> {
         None
     }
 

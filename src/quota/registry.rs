@@ -46,7 +46,7 @@ impl Key {
 /// Where a shared log lives, and for whom.
 type Place = (String, Key);
 
-/// What the clients of one process share. Lists: they are short, each client looks once, and leak checkers of hosts take
+/// What the clients of one process share. Lists: they are short, seldom looked at, and leak checkers of hosts take
 /// the interior pointers of a hash map for lost memory.
 #[derive(Default)]
 struct Shared {

@@ -71,9 +71,12 @@ pub fn first_byte(head: &str) -> Option<usize> {
     header(head, "range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
 }
 
-/// A reply with a length and so many bytes of body.
+/// A reply with a length and so many bytes of body. It says that the connection ends: a client that kept it might use it
+/// again just before it sees the end, and its requests could not be counted.
 pub fn send(peer: &mut TcpStream, status: &str, headers: &str, length: usize, body: &[u8]) {
-    let head = format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 {status}\r\n{headers}connection: close\r\ncontent-length: {length}\r\n\r\n"
+    );
     let _ = peer.write_all(head.as_bytes()).and_then(|()| peer.write_all(body));
 }
 

@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod child;
 pub mod packages;
 
 use std::ffi::{CStr, CString, c_char, c_void};

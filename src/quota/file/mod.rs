@@ -173,6 +173,7 @@ impl FileLedger {
     fn briefly(
         &self,
         patience: Duration,
+        call: Option<&Call>,
         act: &mut dyn FnMut(&Transaction) -> Result<(), Trouble>,
     ) {
         let until = Instant::now() + patience;
@@ -181,6 +182,7 @@ impl FileLedger {
         };
         let mut pause = |nap: Duration| {
             std::thread::sleep(nap);
+            call.map_or(Ok(()), Call::check)?;
             if Instant::now() < until { Ok(()) } else { Err(Stop::Deadline) }
         };
         let _ = self.transact(&mut state, &mut pause, act);
@@ -249,7 +251,7 @@ impl Ledger for FileLedger {
 
     fn settle(&self, quota: Quota, slot: Slot, outcome: Outcome, windows: &[Window]) {
         // What cannot be written ages from the end of the lease.
-        self.briefly(SETTLING, &mut |transaction| {
+        self.briefly(SETTLING, None, &mut |transaction| {
             let now = nanos(boot::now());
             let entry = match outcome {
                 Outcome::NotSent => Entry::FREE,
@@ -264,7 +266,7 @@ impl Ledger for FileLedger {
 
     fn renew(&self, quota: Quota, slot: Slot, windows: &[Window]) -> Renewal {
         let mut renewal = Renewal::Unknown;
-        self.briefly(RENEWING, &mut |transaction| {
+        self.briefly(RENEWING, None, &mut |transaction| {
             let now = nanos(boot::now());
             let stamp = now.saturating_add(nanos(lease(windows)));
             let kept = transaction.entry(quota, slot.place)?;
@@ -286,7 +288,7 @@ impl Ledger for FileLedger {
     ) -> Option<Vec<usize>> {
         let mut used = None;
         // This process keeps it closed in any case.
-        self.briefly(SETTLING, &mut |transaction| {
+        self.briefly(SETTLING, None, &mut |transaction| {
             let now = nanos(boot::now());
             let gate = transaction.gate(quota);
             let until = now.saturating_add(nanos(wait));
@@ -304,9 +306,9 @@ impl Ledger for FileLedger {
         used
     }
 
-    fn view(&self, quota: Quota, windows: &[Window]) -> Option<View> {
+    fn view(&self, quota: Quota, windows: &[Window], call: Option<&Call>) -> Option<View> {
         let mut view = None;
-        self.briefly(SETTLING, &mut |transaction| {
+        self.briefly(SETTLING, call, &mut |transaction| {
             let now = nanos(boot::now());
             let closed = transaction.gate(quota).closed_for(now);
             let standing = Standing::of(&transaction.entries(quota)?, windows, now);

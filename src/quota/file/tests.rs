@@ -62,7 +62,7 @@ fn wait(ledger: &FileLedger, limits: &Limits) -> Duration {
 }
 
 fn used(ledger: &FileLedger, limits: &Limits) -> usize {
-    ledger.view(COLLECT, limits.of(COLLECT)).unwrap().windows[0].used
+    ledger.view(COLLECT, limits.of(COLLECT), None).unwrap().windows[0].used
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn two_processes_share_one_log_and_it_outlives_both() {
     // Both under way: asked again soon, since either may end unseen.
     assert_eq!(wait(&two, &limits), Duration::from_millis(120));
     one.settle(COLLECT, slot, Outcome::Replied, limits.of(COLLECT));
-    let view = two.view(COLLECT, limits.of(COLLECT)).unwrap();
+    let view = two.view(COLLECT, limits.of(COLLECT), None).unwrap();
     assert_eq!((view.in_flight, view.windows[0].used), (1, 2));
     drop((one, two));
     let (three, _) = open(&folder.file(), "collect=2/60");
@@ -94,11 +94,11 @@ fn a_figure_is_given_only_where_it_does_not_depend_on_calls_under_way() {
         Ok(Answer::Full(full)) => full.free_in,
         other => panic!("{other:?}"),
     };
-    let view = ledger.view(COLLECT, windows).unwrap();
+    let view = ledger.view(COLLECT, windows, None).unwrap();
     assert_eq!((view.in_flight, view.available_in, free_in()), (2, None, None));
     assert_eq!((view.windows[0].used, view.windows[0].free_in.len()), (2, 0));
     ledger.settle(COLLECT, slot, Outcome::Replied, windows);
-    let (told, view) = (free_in().unwrap(), ledger.view(COLLECT, windows).unwrap());
+    let (told, view) = (free_in().unwrap(), ledger.view(COLLECT, windows, None).unwrap());
     for wait in [told, view.available_in.unwrap(), view.windows[0].free_in[0]] {
         assert!((59_000..=60_061).contains(&wait.as_millis()), "{wait:?}");
     }
@@ -147,7 +147,7 @@ fn a_holder_that_died_blocks_nothing_but_its_own_slot_and_not_for_ever() {
     // Should it live after all, it learns that its slot is gone, and takes nobody else's away.
     assert_eq!(ledger.renew(COLLECT, dead, limits.of(COLLECT)), Renewal::Lost);
     ledger.settle(COLLECT, dead, Outcome::NotSent, limits.of(COLLECT));
-    assert_eq!(ledger.view(COLLECT, limits.of(COLLECT)).unwrap().in_flight, 1);
+    assert_eq!(ledger.view(COLLECT, limits.of(COLLECT), None).unwrap().in_flight, 1);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn a_slot_that_was_lost_is_told_so_and_counts_again_while_its_call_is_under_way(
     let folder = Folder::new();
     let (ledger, limits) = open(&folder.file(), "collect=1/0.1,3/0.1");
     let windows = limits.of(COLLECT);
-    let in_flight = || ledger.view(COLLECT, windows).unwrap().in_flight;
+    let in_flight = || ledger.view(COLLECT, windows, None).unwrap().in_flight;
     let slot = taken(&ledger, &limits);
     std::thread::sleep(Duration::from_millis(1_010));
     assert_eq!(in_flight(), 0);
@@ -194,7 +194,7 @@ fn a_closed_endpoint_is_closed_for_all_and_the_others_are_not() {
     one.throttled(COLLECT, None, Duration::from_secs(10), &[]);
     let closed = wait(&two, &limits);
     assert!(closed > Duration::from_secs(19) && closed <= Duration::from_secs(20), "{closed:?}");
-    assert!(two.view(COLLECT, limits.of(COLLECT)).unwrap().closed_for.is_some());
+    assert!(two.view(COLLECT, limits.of(COLLECT), None).unwrap().closed_for.is_some());
     assert!(matches!(
         two.begin(Quota::Read, limits.of(Quota::Read), &call()),
         Ok(Answer::Taken(_))
@@ -303,7 +303,7 @@ fn larger_limits_make_a_larger_file_and_forget_nothing() {
     wait(&large, &limits);
     // Who had the old file open goes on in the new one.
     assert_eq!(used(&small, &small_limits), 50);
-    assert!(large.view(Quota::List, limits.of(Quota::List)).unwrap().closed_for.is_some());
+    assert!(large.view(Quota::List, limits.of(Quota::List), None).unwrap().closed_for.is_some());
     let after = fs::metadata(folder.file()).unwrap();
     assert_eq!(after.len(), before + 48 * 24);
 }
@@ -350,7 +350,7 @@ fn a_restart_of_the_machine_makes_everything_count_from_its_start() {
     bytes[128..128 + session.len()].copy_from_slice(&session);
     fs::write(folder.file(), &bytes).unwrap();
     let (ledger, _) = open(&folder.file(), "collect=300/60,500/86400");
-    let view = ledger.view(COLLECT, limits.of(COLLECT)).unwrap();
+    let view = ledger.view(COLLECT, limits.of(COLLECT), None).unwrap();
     let since_boot = boot::now();
     if since_boot < Duration::from_secs(86_000) {
         // The three, and what a minute may have held that never reached the disk.
@@ -360,7 +360,7 @@ fn a_restart_of_the_machine_makes_everything_count_from_its_start() {
         assert!(last.abs_diff(expected) < Duration::from_secs(90), "{last:?} {expected:?}");
     }
     assert_eq!(layout::session(&fs::read(folder.file()).unwrap()), boot::session());
-    let list = ledger.view(Quota::List, limits.of(Quota::List)).unwrap();
+    let list = ledger.view(Quota::List, limits.of(Quota::List), None).unwrap();
     assert_eq!(list.closed_for.is_some(), since_boot < Duration::from_secs(7_200));
 }
 

@@ -105,7 +105,7 @@ impl Ledger for Moody {
         None
     }
 
-    fn view(&self, _: Quota, _: &[Window]) -> Option<View> {
+    fn view(&self, _: Quota, _: &[Window], _: Option<&Call>) -> Option<View> {
         None
     }
 

@@ -92,6 +92,9 @@ struct Seen {
 /// The end of a call is waited for by whoever made it, maybe cancelled: what takes longer is left to the lease.
 const SETTLING: Duration = Duration::from_secs(1);
 
+/// How long a call waits for the server, if it has the time.
+const PATIENCE: Duration = link::CONNECTING.saturating_add(link::ANSWERING);
+
 /// A call under way looks after itself again after this; it tries to renew its slot several times.
 const RENEWING: Duration = Duration::from_millis(250);
 
@@ -202,7 +205,7 @@ impl Ledger for RedisLedger {
             .with(seen.made)
             .with(seen.kept_until)
             .windows(windows);
-        match self.link.run(call, link::CONNECTING + link::ANSWERING, &run) {
+        match self.link.run(call, PATIENCE, &run) {
             Ok(answer) => {
                 let [taken, wait, now, made, kept_until, since, free, closed] = answer[..] else {
                     return self.without("gave an answer of the wrong shape", FIRST_RETRY);
@@ -267,12 +270,16 @@ impl Ledger for RedisLedger {
         used.into_iter().map(|used| usize::try_from(used).ok()).collect()
     }
 
-    fn view(&self, quota: Quota, windows: &[Window]) -> Option<View> {
+    fn view(&self, quota: Quota, windows: &[Window], call: Option<&Call>) -> Option<View> {
         let run = Run::new(&self.scripts.view, self.keys.of(quota))
             .with(self.strict())
             .with(micros(between_looks(windows)))
             .windows(windows);
-        let mut numbers = self.briefly(SETTLING, &run)?.into_iter();
+        let numbers = match call {
+            Some(call) => self.link.run(call, PATIENCE, &run).ok(),
+            None => self.briefly(SETTLING, &run),
+        };
+        let mut numbers = numbers?.into_iter();
         let in_flight = usize::try_from(numbers.next()?).ok()?;
         let available_in = known(numbers.next()?);
         let closed = until(numbers.next()?, 0);

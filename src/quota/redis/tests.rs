@@ -120,7 +120,7 @@ fn all_windows_count_together_and_endpoints_apart() {
     // The short window is empty, the long one full, and nothing was taken in vain.
     let left = wait(&ledger, &windows);
     assert!(left > Duration::from_secs(29), "{left:?}");
-    let view = ledger.view(COLLECT, &windows).unwrap();
+    let view = ledger.view(COLLECT, &windows, None).unwrap();
     assert_eq!((view.in_flight, view.windows[0].used, view.windows[1].used), (0, 0, 3));
     assert_eq!(view.windows[1].free_in.len(), 3);
     assert!(view.available_in > Some(Duration::from_secs(29)) && view.closed_for.is_none());
@@ -189,7 +189,7 @@ fn a_closed_endpoint_is_closed_for_everybody_and_never_for_shorter() {
     one.throttled(COLLECT, None, Duration::from_secs(2), &windows);
     one.throttled(COLLECT, None, Duration::from_millis(100), &windows);
     about(wait(&two, &windows), 2_000);
-    assert!(two.view(COLLECT, &windows).unwrap().closed_for.is_some());
+    assert!(two.view(COLLECT, &windows, None).unwrap().closed_for.is_some());
     std::thread::sleep(Duration::from_millis(2_001));
     take(&two, &windows);
 }
@@ -218,11 +218,11 @@ fn a_figure_is_given_only_where_it_does_not_depend_on_calls_under_way() {
         Ok(Answer::Full(full)) => full.free_in,
         other => panic!("{other:?}"),
     };
-    let view = ledger.view(COLLECT, &windows).unwrap();
+    let view = ledger.view(COLLECT, &windows, None).unwrap();
     assert_eq!((view.in_flight, view.available_in, free_in()), (2, None, None));
     assert_eq!((view.windows[0].used, view.windows[0].free_in.len()), (2, 0));
     ledger.settle(COLLECT, slot, Outcome::Replied, &windows);
-    let (told, view) = (free_in().unwrap(), ledger.view(COLLECT, &windows).unwrap());
+    let (told, view) = (free_in().unwrap(), ledger.view(COLLECT, &windows, None).unwrap());
     for wait in [told, view.available_in.unwrap(), view.windows[0].free_in[0]] {
         assert!((59_000..=60_061).contains(&wait.as_millis()), "{wait:?}");
     }
@@ -239,7 +239,9 @@ fn a_new_server_is_used_at_once_or_only_when_it_knows_a_whole_window() {
     let left = wait(&strict, &windows);
     // Lease 6 s, window 3 s, and the server's start to the second.
     assert!((8_000..10_010).contains(&left.as_millis()), "{left:?}");
-    assert!(strict.view(COLLECT, &windows).unwrap().available_in > Some(Duration::from_secs(7)));
+    assert!(
+        strict.view(COLLECT, &windows, None).unwrap().available_in > Some(Duration::from_secs(7))
+    );
     take(&ledger(&server), &windows);
 }
 
@@ -369,5 +371,5 @@ fn many_threads_never_take_more_than_there_is() {
         }
     });
     assert_eq!(taken.into_inner(), 50);
-    assert_eq!(ledger.view(COLLECT, &windows).unwrap().windows[0].used, 50);
+    assert_eq!(ledger.view(COLLECT, &windows, None).unwrap().windows[0].used, 50);
 }

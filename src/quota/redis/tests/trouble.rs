@@ -42,7 +42,7 @@ fn the_rights_that_the_documentation_names_are_enough() {
     assert_eq!(ledger.renew(COLLECT, slot, &windows), Renewal::Kept);
     ledger.settle(COLLECT, slot, Outcome::Replied, &windows);
     ledger.throttled(COLLECT, None, Duration::from_secs(1), &windows);
-    assert!(ledger.view(COLLECT, &windows).unwrap().closed_for.is_some());
+    assert!(ledger.view(COLLECT, &windows, None).unwrap().closed_for.is_some());
     assert!(wait(&ledger, &windows) > Duration::from_millis(500));
     assert!(ledger.trouble().is_none());
     let denied = server.commands(&[&["AUTH", "agent", "secret"], &["KEYS", "*"]]);
@@ -76,7 +76,7 @@ fn without_a_server_it_goes_on_alone_or_not_at_all() {
     assert!(matches!(begin(&local, &windows), Ok(Answer::Alone(100))));
     assert!(matches!(begin(&strict, &windows), Err(Refusal::Failed(_))));
     assert!(local.trouble().unwrap().contains("refused"));
-    assert!(local.view(COLLECT, &windows).is_none());
+    assert!(local.view(COLLECT, &windows, None).is_none());
     // Asked again only after a second, and without waiting for anything until then.
     server.restart();
     let started = Instant::now();
