@@ -12,9 +12,8 @@ use crate::net::agent::{Http, Settings};
 use crate::net::redact;
 use crate::net::tls;
 use crate::options::{OnDuplicate, OnFullQuota, Options};
-use crate::progress::{Event, Reporter};
 use crate::quota::ledger::Ledger;
-use crate::quota::limiter::{self, Limiter};
+use crate::quota::limiter::Limiter;
 #[cfg(feature = "redis")]
 use crate::quota::redis;
 use crate::quota::registry::{self, Key};
@@ -22,7 +21,6 @@ use crate::quota::report::{QuotaStatus, report, unknown};
 use crate::quota::{Rules, file};
 use crate::service::base_url::BaseUrl;
 use crate::service::cloud;
-use crate::service::endpoint::Quota;
 use crate::service::hosts::Hosts;
 use crate::token::cache::Cache;
 use crate::token::choice::{self, SignIn};
@@ -187,35 +185,6 @@ impl Account {
         let ledger = self.ledger(&key).map(OnceCell::with_value).unwrap_or_default();
         let rules = Rules { limits: self.rules.limits.clone(), ledger };
         report(&registry::limiter(&key), &rules)
-    }
-
-    /// Tells that the next request of this kind will have to wait for its slot, if for longer than a moment. Not from
-    /// within that wait: a callback that calls the library again would stand in line behind its own call.
-    pub(crate) fn tell_of_wait(
-        &self,
-        call: &Arc<Call>,
-        quota: Quota,
-        action_id: Option<&str>,
-        reporter: &mut Reporter<'_, '_>,
-    ) -> Result<()> {
-        if !reporter.is_wanted() || self.on_full_quota == OnFullQuota::Fail {
-            return Ok(());
-        }
-        let limiter = match self.limiter.get() {
-            Some(limiter) => Arc::clone(limiter),
-            // The request will need it as well.
-            None => self.limiter_of(&self.tokens.get(&self.http, call)?),
-        };
-        let now = limiter.snapshot_for(Some(call), quota, &self.rules);
-        let free_in = now.available_in;
-        // How long others take who are in line is not known, be it a moment.
-        let is_short = now.queued == 0 && free_in.is_some_and(|free| free <= limiter::WORTH_A_LINE);
-        // Who has no time for it does not wait: the request ends at once.
-        if is_short || free_in.is_some_and(|free| !call.has_time_for(free)) {
-            return Ok(());
-        }
-        let wait = free_in.filter(|_| now.queued == 0);
-        reporter.step(&Event::Queued { action_id, endpoint: quota.name(), wait })
     }
 
     /// The kind of the log that is shared, and where it lives.

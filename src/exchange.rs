@@ -12,7 +12,8 @@ use crate::net::failure::Failure;
 use crate::net::reply::Reply;
 use crate::net::retry::{self, Next};
 use crate::options::OnFullQuota;
-use crate::quota::limiter::{Limiter, Permit, Refusal};
+use crate::progress::{Event, Reporter};
+use crate::quota::limiter::{Limiter, Permit, Refusal, WORTH_A_LINE};
 use crate::service::endpoint::{Quota, Request};
 use crate::service::fault;
 use crate::token::{Token, claims};
@@ -170,6 +171,34 @@ impl Account {
         if throttled { Ok(()) } else { call.pause(pause).map_err(Some) }
     }
 
+    /// Tells that the next request of this kind will have to wait for its slot, if for longer than a moment. Not from
+    /// within that wait: a callback that calls the library again would stand in line behind its own call.
+    pub(crate) fn tell_of_wait(
+        &self,
+        call: &Arc<Call>,
+        quota: Quota,
+        action_id: Option<&str>,
+        reporter: &mut Reporter<'_, '_>,
+    ) -> Result<()> {
+        if !reporter.is_wanted() || self.on_full_quota == OnFullQuota::Fail {
+            return Ok(());
+        }
+        let limiter = match self.limiter.get() {
+            Some(limiter) => Arc::clone(limiter),
+            // The request will need it as well.
+            None => self.limiter_of(&self.tokens.get(&self.http, call)?),
+        };
+        let now = limiter.snapshot_for(Some(call), quota, &self.rules);
+        // How long others take who are in line is not known, be it a moment.
+        let wait = now.wait_of_next();
+        let is_short = wait.is_some_and(|wait| wait <= WORTH_A_LINE);
+        // Who has no time for it does not wait: the request ends at once.
+        if is_short || now.available_in.is_some_and(|free| !call.has_time_for(free)) {
+            return Ok(());
+        }
+        reporter.step(&Event::Queued { action_id, endpoint: quota.name(), wait })
+    }
+
     fn slot(&self, limiter: &Arc<Limiter>, call: &Call, quota: Quota) -> Result<Permit<'_>> {
         let wait = self.on_full_quota == OnFullQuota::Wait;
         let trouble = || {
@@ -184,8 +213,8 @@ impl Account {
                 match stop {
                     Stop::Deadline => {
                         let now = limiter.snapshot(quota, &self.rules);
-                        let wait = now.available_in.filter(|_| now.queued == 0);
-                        error.after(wait.filter(|wait| !wait.is_zero())).with_note(&trouble())
+                        let wait = now.wait_of_next().filter(|wait| !wait.is_zero());
+                        error.after(wait).with_note(&trouble())
                     }
                     _ => error,
                 }

@@ -1,5 +1,7 @@
 //! State that belongs to one process.
 
+use std::sync::{Arc, Weak};
+
 use once_cell::race::OnceBox;
 
 use crate::ffi::process;
@@ -33,6 +35,21 @@ impl<T: Default> PerProcess<T> {
         }
         &node.value
     }
+}
+
+/// What somebody still uses under this key, or else a new one. What nobody uses any more is forgotten; there are few.
+pub(crate) fn shared<K: PartialEq, T: ?Sized>(
+    all: &mut Vec<(K, Weak<T>)>,
+    key: K,
+    make: impl FnOnce() -> Arc<T>,
+) -> Arc<T> {
+    all.retain(|(_, one)| one.strong_count() > 0);
+    let known = all.iter().find(|(known, _)| *known == key);
+    known.and_then(|(_, one)| one.upgrade()).unwrap_or_else(|| {
+        let one = make();
+        all.push((key, Arc::downgrade(&one)));
+        one
+    })
 }
 
 #[cfg(test)]

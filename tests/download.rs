@@ -27,6 +27,7 @@ use support::packages::{
     Folder, arrived, lead_to, links_asked_for, package, patient, service, sha256,
 };
 use support::{Cancel, Outcome};
+
 #[test]
 fn a_package_arrives_whole_under_its_name_only() {
     let (sim, id) = service("Succeeded");

@@ -21,6 +21,7 @@ use scene::Scene;
 use scene::file_host::{first_byte, header, reset, send, send_file};
 use serde_json::json;
 use support::packages::{arrived, links_asked_for, package, patient};
+
 #[test]
 fn a_lost_connection_is_carried_on_where_it_broke() {
     let content = package(3_000_000, 4);

@@ -46,6 +46,13 @@ pub(crate) struct Snapshot {
     pub windows: Vec<WindowSnapshot>,
 }
 
+impl Snapshot {
+    /// When a call that comes now could go out. `None`: that depends on others, who are in line before it or under way.
+    pub(crate) fn wait_of_next(&self) -> Option<Duration> {
+        self.available_in.filter(|_| self.queued == 0)
+    }
+}
+
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct WindowSnapshot {
     /// Slots in use.

@@ -8,7 +8,7 @@ use ring::digest::{Context, SHA256};
 use super::clock::SystemClock;
 use super::ledger::Ledger;
 use super::limiter::Limiter;
-use crate::per_process::PerProcess;
+use crate::per_process::{PerProcess, shared};
 
 /// What the service counts by: destination, tenant and application.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,16 +75,8 @@ pub(crate) fn ledger(
     key: &Key,
     make: impl FnOnce() -> Arc<dyn Ledger>,
 ) -> Arc<dyn Ledger> {
-    let mut ledgers = SHARED.get().ledgers.lock();
-    ledgers.retain(|(_, ledger)| ledger.strong_count() > 0);
     let name = (place.to_owned(), key.clone());
-    let known = ledgers.iter().find(|(known, _)| *known == name);
-    if let Some(ledger) = known.and_then(|(_, ledger)| ledger.upgrade()) {
-        return ledger;
-    }
-    let ledger = make();
-    ledgers.push((name, Arc::downgrade(&ledger)));
-    ledger
+    shared(&mut SHARED.get().ledgers.lock(), name, make)
 }
 
 #[cfg(test)]

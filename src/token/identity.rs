@@ -9,7 +9,7 @@ use ring::rand::SystemRandom;
 use zeroize::Zeroizing;
 
 use super::cache::Shared;
-use crate::per_process::PerProcess;
+use crate::per_process::{PerProcess, shared};
 
 /// Collects what makes an identity. What comes out is a digest under a key of this process: it holds no secret
 /// and cannot be compared with one.
@@ -53,24 +53,15 @@ impl Identity {
         let Some(context) = self.0 else {
             return Arc::new(make());
         };
-        let mut caches = CACHES.get().by_identity.lock();
         // A cache goes with its last client.
-        caches.retain(|(_, cache)| cache.strong_count() > 0);
-        let digest = context.sign();
-        let known = caches.iter().find(|(known, _)| known.as_ref() == digest.as_ref());
-        if let Some(cache) = known.and_then(|(_, cache)| cache.upgrade()) {
-            return cache;
-        }
-        let cache = Arc::new(make());
-        caches.push((digest, Arc::downgrade(&cache)));
-        cache
+        let digest = context.sign().as_ref().to_vec();
+        shared(&mut CACHES.get().by_identity.lock(), digest, || Arc::new(make()))
     }
 }
 
 struct Caches {
     key: Option<hmac::Key>,
-    /// There are few.
-    by_identity: Mutex<Vec<(hmac::Tag, Weak<Shared>)>>,
+    by_identity: Mutex<Vec<(Vec<u8>, Weak<Shared>)>>,
 }
 
 impl Default for Caches {

@@ -12,7 +12,7 @@ use super::{look, pace};
 use crate::Error;
 use crate::account::Account;
 use crate::call::Signal;
-use crate::per_process::PerProcess;
+use crate::per_process::{PerProcess, shared};
 use crate::service::model::{ActionStatus, MachineAction};
 
 /// All waits of the process under one identity.
@@ -101,15 +101,7 @@ impl Board {
     /// The board of those who ask the same service as the same identity.
     pub(super) fn of(account: &Account) -> Arc<Board> {
         let key = (account.tokens.number(), account.api.as_str().to_owned());
-        let mut boards = BOARDS.get().lock();
-        boards.retain(|(_, board)| board.strong_count() > 0);
-        let known = boards.iter().find(|(known, _)| *known == key);
-        if let Some(board) = known.and_then(|(_, board)| board.upgrade()) {
-            return board;
-        }
-        let board = Arc::new(Board::default());
-        boards.push((key, Arc::downgrade(&board)));
-        board
+        shared(&mut BOARDS.get().lock(), key, Arc::default)
     }
 
     /// Takes a place, which ends with the result. What nobody has seen yet is looked at soon.
