@@ -5,10 +5,12 @@
 //! caller cancels, or when the client is shut down.
 
 use std::cell::Cell;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::ffi::process;
 use crate::quota::ledger::Keeper;
 use crate::sync::{AtomicU8, Condvar, Mutex};
 use crate::{Error, Status};
@@ -39,37 +41,75 @@ const CLOSED: u8 = 2;
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
     stop: AtomicU8,
-    woken: Mutex<bool>,
+    state: Mutex<Waiting>,
     changed: Condvar,
 }
 
+#[derive(Debug, Default)]
+struct Waiting {
+    woken: bool,
+    /// What the call reads from, which it does in this process.
+    reads: Option<(u64, Arc<TcpStream>)>,
+}
+
 impl Signal {
-    /// Ends the current wait, or the next one if none is under way.
+    /// Ends the current wait, or the next one if none is under way. A wait for the network is only ended by a stop.
     pub(crate) fn wake(&self) {
-        *self.woken.lock() = true;
+        self.state.lock().woken = true;
         self.changed.notify_one();
     }
 
     fn stop(&self, reason: u8) {
         // The first reason stands: a call cancelled by its caller stays cancelled under shutdown.
         let _ = self.stop.compare_exchange(RUNNING, reason, Ordering::AcqRel, Ordering::Acquire);
-        self.wake();
+        let mut state = self.state.lock();
+        state.woken = true;
+        if let Some((process, stream)) = &state.reads
+            // A forked child has the same connection; what it stops are its copies of its parent's calls.
+            && *process == process::incarnation()
+        {
+            // Nothing is sent by this, but the read that waits has come to the end. One that cannot be ended so
+            // looks by itself whether it was stopped.
+            let _ = stream.shutdown(Shutdown::Read);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Lets a stop end what is read from `stream` until the result is dropped. `None`: it has been stopped.
+    pub(crate) fn reading(&self, stream: &Arc<TcpStream>) -> Option<Reading<'_>> {
+        let mut state = self.state.lock();
+        // Looked at under the lock: who stops from here on finds the stream.
+        if self.stop.load(Ordering::Acquire) != RUNNING {
+            return None;
+        }
+        state.reads = Some((process::incarnation(), Arc::clone(stream)));
+        Some(Reading(self))
     }
 
     /// Sleeps until `until` (for ever without), or until somebody wakes it.
     pub(crate) fn sleep(&self, until: Option<Instant>) {
-        let mut woken = self.woken.lock();
-        while !*woken {
+        let mut state = self.state.lock();
+        while !state.woken {
             match until {
-                None => self.changed.wait(&mut woken),
+                None => self.changed.wait(&mut state),
                 Some(at) => {
-                    if self.changed.wait_until(&mut woken, at).timed_out() {
+                    if self.changed.wait_until(&mut state, at).timed_out() {
                         break;
                     }
                 }
             }
         }
-        *woken = false;
+        state.woken = false;
+    }
+}
+
+/// A read under way that a stop ends.
+pub(crate) struct Reading<'a>(&'a Signal);
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().reads = None;
     }
 }
 
@@ -287,9 +327,9 @@ impl Call {
         *self.keeper.lock() = keeper;
     }
 
-    /// Keeps it alive. `false`: it was lost.
-    pub(crate) fn keep(&self) -> bool {
-        self.keeper.lock().as_mut().is_none_or(Keeper::keep)
+    /// Keeps it alive, and tells for how long. `None`: it was lost.
+    pub(crate) fn keep(&self) -> Option<Duration> {
+        self.keeper.lock().as_mut().map_or(Some(Duration::MAX), Keeper::keep)
     }
 
     /// Notes whether a request that changes something may have been carried out without our knowing.
@@ -355,6 +395,17 @@ mod tests {
         let call = call(60_000, None);
         call.signal().wake();
         assert_eq!(call.wait(None), Ok(()));
+    }
+
+    #[test]
+    fn no_read_begins_once_the_call_is_stopped() {
+        let peer = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = Arc::new(TcpStream::connect(peer.local_addr().unwrap()).unwrap());
+        let cancel = Cancel::new(None);
+        let call = call(60_000, Some(&cancel));
+        assert!(call.signal().reading(&stream).is_some());
+        cancel.trigger();
+        assert!(call.signal().reading(&stream).is_none());
     }
 
     #[test]

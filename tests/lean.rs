@@ -130,6 +130,16 @@ fn a_call_on_a_warm_connection_is_a_handful_of_system_calls() {
 }
 
 #[test]
+fn a_call_that_waits_for_its_reply_sleeps() {
+    let server = Server::start(|_| Then::AnswerAfter(4));
+    let traces = Traces::of("GET 1", &server.url(), &[]);
+    let waits =
+        traces.counts().into_iter().filter(|(name, _)| name == "recvfrom" || name == "poll");
+    // To connect, and once a second.
+    assert!(waits.map(|(_, count)| count).sum::<usize>() < 12, "{:?}", traces.texts());
+}
+
+#[test]
 fn a_connection_that_was_closed_while_idle_disturbs_nobody() {
     for ending in [Then::AnswerAndClose, Then::AnswerAndTimeOut] {
         let server = Server::start(move |_| ending);

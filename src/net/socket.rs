@@ -2,7 +2,8 @@
 //!
 //! The HTTP library reads and writes through layers that know nothing of deadlines and cancel handles,
 //! all of it on the calling thread. So the call in progress is noted for its thread, and the socket
-//! waits in short slices, between which it asks whether the call may go on.
+//! waits in slices, between which it asks whether the call may go on. They are short, but for reads,
+//! where a call spends its time: who stops the call ends those.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Read, Write};
@@ -24,6 +25,12 @@ use crate::descriptor::above_standard;
 
 /// The longest a stop can go unnoticed.
 const SLICE: Duration = Duration::from_millis(20);
+
+/// The same for a read on Unix, if ending it should fail.
+const READ_SLICE: Duration = Duration::from_secs(if cfg!(test) { 3_600 } else { 1 });
+
+/// What is left of the time is more than a slice, so that the kernel's bound, which is not exact, will do.
+const AMPLE: Duration = READ_SLICE.saturating_add(Duration::from_millis(250));
 
 thread_local! {
     /// Innermost last: a token callback may use the library again.
@@ -109,17 +116,20 @@ impl Exchange {
         opened
     }
 
+    /// Repeats `ready` in slices, none of them longer than `longest`.
     fn wait<T>(
         &self,
         mut now: Instant,
         limit: Instant,
+        longest: Duration,
         mut ready: impl FnMut(Duration) -> io::Result<Option<T>>,
     ) -> Result<Option<T>, Failure> {
         let until = self.call.deadline().map_or(limit, |at| at.min(limit));
         loop {
             self.call.check_at(now).map_err(Failure::from)?;
             // A process that was stopped for long may wake up without its slot in a shared quota.
-            if !self.call.keep() && !self.sent.get() {
+            let kept_for = self.call.keep();
+            if kept_for.is_none() && !self.sent.get() {
                 let message = "the slot in the shared quota was lost before the request was sent";
                 return Err(Failure::new(Status::Broken, message).transient(true));
             }
@@ -127,7 +137,8 @@ impl Exchange {
                 return Ok(None);
             }
             // A little too long is better than waking up just before the moment.
-            let slice = until.saturating_duration_since(now).min(SLICE);
+            let slice =
+                until.saturating_duration_since(now).min(longest).min(kept_for.unwrap_or(SLICE));
             match ready(slice.max(Duration::from_millis(1))) {
                 Ok(Some(value)) => return Ok(Some(value)),
                 Ok(None) => {}
@@ -164,7 +175,7 @@ pub(crate) fn wait_for<T>(
     limit: Instant,
     ready: impl FnMut(Duration) -> io::Result<Option<T>>,
 ) -> Result<Option<T>, Failure> {
-    Exchange::current()?.wait(Instant::now(), limit, ready)
+    Exchange::current()?.wait(Instant::now(), limit, SLICE, ready)
 }
 
 /// A connected socket whose every single wait is bounded by a slice.
@@ -174,7 +185,8 @@ pub(crate) fn wait_for<T>(
 /// is polled.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: TcpStream,
+    /// Shared with who stops the call that reads from it, while it does.
+    stream: Arc<TcpStream>,
 }
 
 impl Socket {
@@ -202,7 +214,7 @@ impl Socket {
             Some(Some(error)) => Err(refused(error)),
             Some(None) => {
                 bound_waits(&stream).map_err(refused)?;
-                Ok(Some(Socket { stream }))
+                Ok(Some(Socket { stream: Arc::new(stream) }))
             }
         }
     }
@@ -220,23 +232,18 @@ impl Socket {
     /// Repeats a read or write in slices until something was transferred.
     fn transfer(
         &self,
-        flags: PollFlags,
-        mut once: impl FnMut(&TcpStream) -> io::Result<usize>,
+        exchange: &Exchange,
+        longest: Duration,
+        mut once: impl FnMut(Duration) -> io::Result<Option<usize>>,
     ) -> io::Result<usize> {
-        let exchange = Exchange::current()?;
         let now = Instant::now();
         let (limit, late) = match exchange.connecting_until.get() {
             Some(limit) => (limit, "this took too long (`connect_timeout_ms`)"),
             None => (now + exchange.idle, "the peer was silent for too long (`idle_timeout_ms`)"),
         };
-        let transferred = exchange.wait(now, limit, |slice| {
-            if cfg!(windows) && !poll_one(&self.stream, flags, slice)? {
-                return Ok(None);
-            }
-            match once(&self.stream) {
-                Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(None),
-                other => other.map(Some),
-            }
+        let transferred = exchange.wait(now, limit, longest, |slice| match once(slice) {
+            Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(None),
+            other => other,
         })?;
         transferred.ok_or_else(|| Failure::new(Status::Broken, late).into())
     }
@@ -246,14 +253,35 @@ impl Socket {
 /// call is asked before each of them keeps a peer that never pauses from outrunning the deadline.
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.transfer(PollFlags::IN, |mut stream| stream.read(buffer))
+        let exchange = Exchange::current()?;
+        let longest = if cfg!(unix) { AMPLE } else { SLICE };
+        let amount = self.transfer(&exchange, longest, |slice| {
+            let Some(_reading) = exchange.call.signal().reading(&self.stream) else {
+                return Ok(None);
+            };
+            let bounded = cfg!(unix) && slice == AMPLE;
+            if !bounded && !poll_one(&self.stream, PollFlags::IN, slice)? {
+                return Ok(None);
+            }
+            (&*self.stream).read(buffer).map(Some)
+        })?;
+        if amount == 0 {
+            // The peer's end or ours.
+            exchange.call.check().map_err(Failure::from)?;
+        }
+        Ok(amount)
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let written = self.transfer(PollFlags::OUT, |mut stream| stream.write(buffer))?;
         let exchange = Exchange::current()?;
+        let written = self.transfer(&exchange, SLICE, |slice| {
+            if cfg!(windows) && !poll_one(&self.stream, PollFlags::OUT, slice)? {
+                return Ok(None);
+            }
+            (&*self.stream).write(buffer).map(Some)
+        })?;
         // Tunnel and handshake write too, but nothing of the request itself.
         if written > 0 && exchange.connecting_until.get().is_none() {
             exchange.sent.set(true);
@@ -271,7 +299,7 @@ fn bound_waits(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     #[cfg(unix)]
     {
-        stream.set_read_timeout(Some(SLICE))?;
+        stream.set_read_timeout(Some(READ_SLICE))?;
         stream.set_write_timeout(Some(SLICE))?;
         stream.set_nonblocking(false)?;
     }
@@ -328,3 +356,7 @@ fn open(family: AddressFamily) -> io::Result<std::os::windows::io::OwnedSocket> 
     rustix::io::ioctl_fionbio(&socket, true)?;
     Ok(socket)
 }
+
+#[cfg(test)]
+#[path = "socket_tests.rs"]
+mod tests;

@@ -203,9 +203,10 @@ impl Keeper {
         }
     }
 
-    /// Renews the slot if it is time. `false`: it was lost, because it was not renewed in time, or nobody can say
-    /// that it was. A lost slot is renewed all the same: its call may be under way, and is to be counted.
-    pub(crate) fn keep(&mut self) -> bool {
+    /// Renews the slot if it is time, and tells how soon it will be again. `None`: it was lost, because it was not
+    /// renewed in time, or nobody can say that it was. A lost slot is renewed all the same: its call may be under
+    /// way, and is to be counted.
+    pub(crate) fn keep(&mut self) -> Option<Duration> {
         let Held { ledger, quota, slot, .. } = &self.held;
         let now = ledger.now();
         if now >= self.renew_at {
@@ -227,8 +228,9 @@ impl Keeper {
             self.renew_at = now + pause;
         }
         // Asking may have taken long.
-        self.lost |= ledger.now() >= self.kept_until;
-        !self.lost
+        let now = ledger.now();
+        self.lost |= now >= self.kept_until;
+        (!self.lost).then(|| self.renew_at.saturating_sub(now))
     }
 }
 

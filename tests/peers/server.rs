@@ -17,6 +17,8 @@ pub const ID: &str = "5382f7ea-7557-4ab7-9782-d50480024a4e";
 pub enum Then {
     /// It is answered.
     Answer,
+    /// It is answered after so many seconds.
+    AnswerAfter(u64),
     /// It is answered, and the connection closed.
     AnswerAndClose,
     /// It is answered, and the connection closed with a reply that nobody asked for.
@@ -82,6 +84,9 @@ fn serve(
         let Some(line) = read_request(&mut reader) else { return };
         requests.lock().unwrap().push((number, line.clone()));
         let then = then(request);
+        if let Then::AnswerAfter(seconds) = then {
+            std::thread::sleep(Duration::from_secs(seconds));
+        }
         if !matches!(then, Then::Close | Then::Reset) {
             let body = answer(&line);
             let reply = format!(
@@ -93,7 +98,7 @@ fn serve(
             }
         }
         match then {
-            Then::Answer => continue,
+            Then::Answer | Then::AnswerAfter(_) => continue,
             Then::AnswerAndClose | Then::Close => {}
             Then::AnswerAndTimeOut => {
                 let unasked = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n";

@@ -1,0 +1,63 @@
+//! A read's slice is an hour here: what ends sooner was ended.
+
+use std::net::TcpListener;
+use std::sync::mpsc;
+use std::thread;
+
+use super::*;
+use crate::Error;
+use crate::call::{Cancel, Running};
+
+/// What becomes of a read from a peer that says nothing, while `meanwhile` happens.
+fn read_from_silence(call: Call, meanwhile: impl FnOnce()) -> Error {
+    let peer = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = peer.local_addr().unwrap();
+    let (tell, told) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        let head = Head { lines: "".into(), secret: None, bulk: false };
+        let _exchange = Exchange::enter(&Arc::new(call), READ_SLICE, 2 * READ_SLICE, head);
+        let limit = Instant::now() + READ_SLICE;
+        // It may be stopped as early as here.
+        let read = Socket::connect(address, limit)
+            .and_then(|socket| socket.unwrap().read(&mut [0; 16]).map_err(Failure::from_io));
+        tell.send(Error::from(read.unwrap_err())).unwrap();
+    });
+    let _connection = peer.accept().unwrap();
+    meanwhile();
+    let error = told.recv_timeout(Duration::from_secs(30)).expect("the read goes on");
+    reader.join().unwrap();
+    error
+}
+
+#[test]
+fn a_trigger_ends_a_read_whenever_it_comes() {
+    for late in 0..40 {
+        let cancel = Cancel::new(None);
+        let call = Call::begin(&Arc::default(), None, Some(&cancel));
+        let error = read_from_silence(call, || {
+            thread::sleep(Duration::from_micros(50 * late));
+            cancel.trigger();
+        });
+        assert_eq!(error.status(), Status::Cancelled);
+    }
+}
+
+#[test]
+fn closing_the_client_ends_a_read() {
+    let running = Arc::new(Running::default());
+    let call = Call::begin(&running, None, None);
+    let error = read_from_silence(call, || {
+        thread::sleep(Duration::from_millis(20));
+        assert!(running.close(Duration::from_secs(30)));
+    });
+    assert_eq!(error.status(), Status::Closed);
+}
+
+#[test]
+fn a_deadline_does_not_wait_for_the_slice() {
+    for handle in [None, Some(Cancel::new(Some(Duration::from_millis(30))))] {
+        let timeout = Duration::from_millis(if handle.is_some() { 60_000 } else { 30 });
+        let call = Call::begin(&Arc::default(), Some(timeout), handle.as_ref());
+        assert_eq!(read_from_silence(call, || ()).status(), Status::Deadline);
+    }
+}
