@@ -271,9 +271,13 @@ impl Ledger for RedisLedger {
     }
 
     fn view(&self, quota: Quota, windows: &[Window], call: Option<&Call>) -> Option<View> {
+        let seen = *self.seen.lock().of(quota);
         let run = Run::new(&self.scripts.view, self.keys.of(quota))
+            .with(micros(lease(windows)))
             .with(self.strict())
             .with(micros(between_looks(windows)))
+            .with(seen.made)
+            .with(seen.kept_until)
             .windows(windows);
         let numbers = match call {
             Some(call) => self.link.run(call, PATIENCE, &run).ok(),

@@ -27,7 +27,7 @@ impl Scripts {
             settle: script!("lua/settle.lua"),
             renew: script!("lua/renew.lua"),
             throttled: script!("lua/throttled.lua"),
-            view: script!("lua/view.lua"),
+            view: script!("lua/server.lua", "lua/view.lua"),
         }
     }
 }

@@ -236,7 +236,11 @@ fn a_new_server_is_used_at_once_or_only_when_it_knows_a_whole_window() {
     let server = RedisServer::start();
     let strict = ledger_at(&server.url(), Fallback::Fail);
     let windows = windows("5/3");
+    // Before anybody has asked for a slot, too.
+    let foreseen = strict.view(COLLECT, &windows, None).unwrap().available_in.unwrap();
     let left = wait(&strict, &windows);
+    // The server tells its age in whole seconds.
+    assert!(foreseen >= left && foreseen <= left + Duration::from_secs(1), "{foreseen:?} {left:?}");
     // Lease 6 s, window 3 s, and the server's start to the second.
     assert!((8_000..10_010).contains(&left.as_millis()), "{left:?}");
     assert!(
@@ -278,6 +282,8 @@ fn a_server_that_comes_back_from_disk_may_have_lost_the_end() {
     server.kill();
     server.restart();
     // The connection that was kept is dead, which costs nothing but another.
+    let foreseen = strict.view(COLLECT, &windows, None).unwrap().available_in;
+    assert!(foreseen > Some(Duration::from_millis(1_100)), "{foreseen:?}");
     let left = wait(&strict, &windows);
     assert!(left > Duration::from_millis(1_100), "{left:?}");
     take(&ledger(&server), &windows);

@@ -10,8 +10,7 @@ local windows, widest = read_windows(7)
 local FURTHEST = 600 * 1000000
 local this_run, known_back_to = read_server()
 if strict and not this_run then
-    return redis.error_reply('NOINFO this login may not run INFO, without which a lost log is not noticed: allow '
-        .. '+info, or set quota_redis_fallback=local')
+    return no_info()
 end
 
 if widest > (facts.hold or 0) then
@@ -19,18 +18,12 @@ if widest > (facts.hold or 0) then
 end
 widest = facts.hold
 
--- Calls whose entries were lost may be counted until the lease that they had has passed.
+local since = complete_since(lease, used, used_until, this_run, known_back_to)
 if not facts.made then
-    -- If nobody misses anything, at worst what was here before the server began was lost.
-    local lost = now < used_until and now or known_back_to
     note('made', now)
-    note('since', lost + lease)
-elseif this_run and not is_same_run(run, this_run) then
-    -- The server was restarted, replaced or promoted, and may have come back without the last moments.
-    note('since', now + lease)
-elseif used ~= 0 and used ~= facts.made and now < used_until then
-    -- What the caller has used should still be here, so it was lost before this log was made.
-    note('since', math.max(facts.since, facts.made + lease))
+end
+if facts.since ~= since then
+    note('since', since)
 end
 if this_run and run ~= this_run then
     if run then
@@ -39,10 +32,7 @@ if this_run and run ~= this_run then
     redis.call('ZADD', key, '-1', 'run ' .. this_run)
 end
 
--- The clock was set back: what seems to lie far ahead is taken for just now, or nobody would go for as long.
-if facts.since > now + lease then
-    note('since', now + lease)
-end
+-- The clock was set back: the same goes for calls.
 local odd = redis.call('ZRANGEBYSCORE', key, '(' .. text(now + FURTHEST), '+inf')
 for _, member in ipairs(odd) do
     redis.call('ZADD', key, text(now), member)
