@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::ffi::process;
-use crate::quota::ledger::Keeper;
+use crate::quota::ledger::{Keeper, Kept};
 use crate::sync::{AtomicU8, Condvar, Mutex};
 use crate::{Error, Status};
 
@@ -65,7 +65,7 @@ impl Signal {
         let mut state = self.state.lock();
         state.woken = true;
         if let Some((process, stream)) = &state.reads
-            // A forked child has the same connection; what it stops are its copies of its parent's calls.
+            // In a forked child it is the parent's connection, and the parent's read that would be ended.
             && *process == process::incarnation()
         {
             // Nothing is sent by this, but the read that waits has come to the end. One that cannot be ended so
@@ -327,9 +327,9 @@ impl Call {
         *self.keeper.lock() = keeper;
     }
 
-    /// Keeps it alive, and tells for how long. `None`: it was lost.
-    pub(crate) fn keep(&self) -> Option<Duration> {
-        self.keeper.lock().as_mut().map_or(Some(Duration::MAX), Keeper::keep)
+    /// Keeps it alive. `None`: there is nothing to be kept.
+    pub(crate) fn keep(&self) -> Option<Kept> {
+        self.keeper.lock().as_mut().map(Keeper::keep)
     }
 
     /// Notes whether a request that changes something may have been carried out without our knowing.
@@ -397,10 +397,31 @@ mod tests {
         assert_eq!(call.wait(None), Ok(()));
     }
 
+    fn connection() -> (Arc<TcpStream>, TcpStream) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (Arc::new(stream), listener.accept().unwrap().0)
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_stop_in_a_forked_child_leaves_the_parents_connection_alone() {
+        for of_another in [true, false] {
+            let (stream, _peer) = connection();
+            let cancel = Cancel::new(None);
+            let call = call(60_000, Some(&cancel));
+            let reader = process::incarnation() + u64::from(of_another);
+            call.signal().state.lock().reads = Some((reader, Arc::clone(&stream)));
+            cancel.trigger();
+            stream.set_nonblocking(true).unwrap();
+            let has_ended = stream.peek(&mut [0]).is_ok_and(|amount| amount == 0);
+            assert_eq!(has_ended, !of_another);
+        }
+    }
+
     #[test]
     fn no_read_begins_once_the_call_is_stopped() {
-        let peer = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let stream = Arc::new(TcpStream::connect(peer.local_addr().unwrap()).unwrap());
+        let (stream, _peer) = connection();
         let cancel = Cancel::new(None);
         let call = call(60_000, Some(&cancel));
         assert!(call.signal().reading(&stream).is_some());

@@ -23,13 +23,13 @@ use crate::call::Call;
 #[cfg(unix)]
 use crate::descriptor::above_standard;
 
-/// The longest a stop can go unnoticed.
+/// The longest a stop can go unnoticed while a call connects or sends, and on Windows while it reads.
 const SLICE: Duration = Duration::from_millis(20);
 
-/// The same for a read on Unix, if ending it should fail.
+/// How long the kernel lets a read wait on Unix. Who stops the call ends it sooner.
 const READ_SLICE: Duration = Duration::from_secs(if cfg!(test) { 3_600 } else { 1 });
 
-/// What is left of the time is more than a slice, so that the kernel's bound, which is not exact, will do.
+/// The kernel's bound is not exact. Where no more than this is left of the time, the rest is waited for to the moment.
 const AMPLE: Duration = READ_SLICE.saturating_add(Duration::from_millis(250));
 
 thread_local! {
@@ -127,18 +127,23 @@ impl Exchange {
         let until = self.call.deadline().map_or(limit, |at| at.min(limit));
         loop {
             self.call.check_at(now).map_err(Failure::from)?;
-            // A process that was stopped for long may wake up without its slot in a shared quota.
-            let kept_for = self.call.keep();
-            if kept_for.is_none() && !self.sent.get() {
-                let message = "the slot in the shared quota was lost before the request was sent";
-                return Err(Failure::new(Status::Broken, message).transient(true));
+            let mut longest = longest;
+            if let Some(kept) = self.call.keep() {
+                // A process that was stopped for long may wake up without its slot in a shared quota.
+                if kept.is_lost && !self.sent.get() {
+                    let message =
+                        "the slot in the shared quota was lost before the request was sent";
+                    return Err(Failure::new(Status::Broken, message).transient(true));
+                }
+                longest = longest.min(kept.again_in);
+                // That may have taken long.
+                now = Instant::now();
             }
             if now >= limit {
                 return Ok(None);
             }
             // A little too long is better than waking up just before the moment.
-            let slice =
-                until.saturating_duration_since(now).min(longest).min(kept_for.unwrap_or(SLICE));
+            let slice = until.saturating_duration_since(now).min(longest);
             match ready(slice.max(Duration::from_millis(1))) {
                 Ok(Some(value)) => return Ok(Some(value)),
                 Ok(None) => {}
@@ -256,11 +261,16 @@ impl Read for Socket {
         let exchange = Exchange::current()?;
         let longest = if cfg!(unix) { AMPLE } else { SLICE };
         let amount = self.transfer(&exchange, longest, |slice| {
-            let Some(_reading) = exchange.call.signal().reading(&self.stream) else {
-                return Ok(None);
-            };
-            let bounded = cfg!(unix) && slice == AMPLE;
-            if !bounded && !poll_one(&self.stream, PollFlags::IN, slice)? {
+            let _reading;
+            // Windows would lose what has come, and looks often enough.
+            if cfg!(unix) {
+                let Some(reading) = exchange.call.signal().reading(&self.stream) else {
+                    return Ok(None);
+                };
+                _reading = reading;
+            }
+            let is_bounded = cfg!(unix) && slice >= AMPLE;
+            if !is_bounded && !poll_one(&self.stream, PollFlags::IN, slice)? {
                 return Ok(None);
             }
             (&*self.stream).read(buffer).map(Some)

@@ -179,6 +179,15 @@ impl Held {
     }
 }
 
+/// How a slot stands that was to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// It was not renewed in time, or nobody can say that it was.
+    pub is_lost: bool,
+    /// How soon it wants to be kept again. A lost one does, too: its call may be under way, and is to be counted.
+    pub again_in: Duration,
+}
+
 /// Renews a slot while its call is under way.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -203,10 +212,8 @@ impl Keeper {
         }
     }
 
-    /// Renews the slot if it is time, and tells how soon it will be again. `None`: it was lost, because it was not
-    /// renewed in time, or nobody can say that it was. A lost slot is renewed all the same: its call may be under
-    /// way, and is to be counted.
-    pub(crate) fn keep(&mut self) -> Option<Duration> {
+    /// Renews the slot if it is time.
+    pub(crate) fn keep(&mut self) -> Kept {
         let Held { ledger, quota, slot, .. } = &self.held;
         let now = ledger.now();
         if now >= self.renew_at {
@@ -230,7 +237,7 @@ impl Keeper {
         // Asking may have taken long.
         let now = ledger.now();
         self.lost |= now >= self.kept_until;
-        (!self.lost).then(|| self.renew_at.saturating_sub(now))
+        Kept { is_lost: self.lost, again_in: self.renew_at.saturating_sub(now) }
     }
 }
 

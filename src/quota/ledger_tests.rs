@@ -76,9 +76,9 @@ fn look_until(told: &Told, keeper: &mut Keeper, second: u64) -> Option<u64> {
     while told.now() < Duration::from_secs(second) {
         *told.now.lock() += Duration::from_millis(100);
         let at = u64::try_from(told.now().as_millis()).unwrap();
-        match keeper.keep() {
-            None => lost = lost.or(Some(at)),
-            Some(_) => assert_eq!(lost, None, "what was lost does not come back"),
+        match keeper.keep().is_lost {
+            true => lost = lost.or(Some(at)),
+            false => assert_eq!(lost, None, "what was lost does not come back"),
         }
     }
     lost
@@ -89,7 +89,7 @@ fn a_lease_does_not_lapse_unnoticed_while_the_log_cannot_be_asked() {
     let (told, mut keeper) = keeper();
     assert_eq!(look_until(&told, &mut keeper, 20), None);
     assert_eq!(*told.asked_at.lock(), [15_000]);
-    assert_eq!(keeper.keep(), Some(Duration::from_secs(10)));
+    assert_eq!(keeper.keep(), Kept { is_lost: false, again_in: Duration::from_secs(10) });
     *told.answer.lock() = Renewal::Unknown;
     // A minute after it was kept last.
     assert_eq!(look_until(&told, &mut keeper, 90), Some(75_000));
@@ -120,10 +120,10 @@ fn a_lost_slot_is_renewed_now_and_then_and_stays_lost() {
 fn a_process_that_stood_still_has_lost_its_slot_whatever_the_log_says() {
     let (told, mut keeper) = keeper();
     *told.now.lock() = Duration::from_secs(60);
-    assert_eq!(keeper.keep(), None);
+    assert!(keeper.keep().is_lost);
     let (told, mut keeper) = self::keeper();
     // While it asked.
     *told.takes.lock() = Duration::from_secs(61);
     *told.now.lock() = Duration::from_secs(15);
-    assert_eq!(keeper.keep(), None);
+    assert!(keeper.keep().is_lost);
 }
