@@ -47,12 +47,14 @@ pub(crate) fn cancel(
     let mut last = match asked {
         Ok(reply) => actions::read_action(&reply).ok(),
         // An action that has ended is refused, in words that differ: its state tells.
-        Err(refusal) if refusal.status() == Status::BadRequest => {
-            return match actions::read(account, call, action_id) {
-                Ok(action) if action.status().is_final() => Ok(Ended::new(action)),
-                Ok(action) => Err(refusal.action(action_id, Some(action.json()))),
-                Err(_) => Err(refusal.action(action_id, None)),
-            };
+        Err(refusal) if matches!(refusal.status(), Status::BadRequest | Status::AlreadyRunning) => {
+            match actions::read(account, call, action_id) {
+                Ok(action) if action.status().is_final() => return Ok(Ended::new(action)),
+                // Somebody has asked for it before, maybe this very call, whose reply was lost.
+                Ok(action) if refusal.status() == Status::AlreadyRunning => Some(action),
+                Ok(action) => return Err(refusal.action(action_id, Some(action.json()))),
+                Err(_) => return Err(refusal.action(action_id, None)),
+            }
         }
         Err(error) => return Err(error.action(action_id, None)),
     };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::account::Account;
 use crate::actions;
 use crate::call::Call;
-use crate::net::reply::Reply;
+use crate::net::reply::{Reply, TOLERATED_SKEW};
 use crate::options::OnDuplicate;
 use crate::service::endpoint;
 use crate::service::machine;
@@ -39,6 +39,8 @@ struct Job<'a> {
     comment: &'a str,
     /// By both clocks: the one stands still while the machine sleeps, the other may be set.
     began: (Instant, SystemTime),
+    /// How far those may be off.
+    grain: Duration,
 }
 
 /// `POST /api/machines/{id}/collectInvestigationPackage`
@@ -52,7 +54,7 @@ pub(crate) fn collect(
     comment: &str,
 ) -> Result<Collected> {
     let began = (Instant::now(), SystemTime::now());
-    let job = Job { account, call, machine_id, comment, began };
+    let job = Job { account, call, machine_id, comment, began, grain: CLOCK_GRAIN };
     let error = match job.send() {
         Ok(collected) => return Ok(collected),
         Err(error) if error.status() == Status::AlreadyRunning => {
@@ -71,7 +73,8 @@ pub(crate) fn collect(
     }
 }
 
-/// The collection that a request with this comment, sent at `began` or later, has started.
+/// The collection that a request with this comment, sent at `began` or later, has started. Another process may have
+/// sent it, so nothing but the time of day tells how long ago that was, and the clock may have been set since.
 pub(crate) fn started_since(
     account: &Account,
     call: &Arc<Call>,
@@ -79,7 +82,10 @@ pub(crate) fn started_since(
     comment: &str,
     began: SystemTime,
 ) -> Result<Option<MachineAction>> {
-    Job { account, call, machine_id, comment, began: (Instant::now(), began) }.look()
+    // Still to come: the clock was set back, by more than this.
+    let set_back = began.duration_since(SystemTime::now()).unwrap_or_default();
+    let grain = TOLERATED_SKEW.saturating_add(set_back);
+    Job { account, call, machine_id, comment, began: (Instant::now(), began), grain }.look()
 }
 
 impl Job<'_> {
@@ -106,7 +112,7 @@ impl Job<'_> {
             // By the service's clock: when it answered, less the time that has passed here since.
             let answered = recent.date.unwrap_or_else(SystemTime::now);
             let passed = self.began.0.elapsed().max(self.began.1.elapsed().unwrap_or_default());
-            let began = answered.checked_sub(passed.saturating_add(CLOCK_GRAIN));
+            let began = answered.checked_sub(passed.saturating_add(self.grain));
             Ok(recent.actions.into_iter().find(|action| {
                 let ours = action.requestor_comment().map(str::trim) == Some(self.comment.trim());
                 let created = action.created().and_then(|c| humantime::parse_rfc3339_weak(c).ok());

@@ -49,14 +49,42 @@ impl Fetched {
 
 /// Written before a collection is asked for, so that whoever comes later can find it, and again when its action
 /// is known.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct Note {
     version: u32,
     machine_id: String,
+    #[serde(flatten)]
+    asked: Asked,
+    /// Earlier requests of which nobody knows whether they have started a collection.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    before: Vec<Asked>,
+    action_id: Option<String>,
+}
+
+/// A request for a collection.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Asked {
     comment: String,
     /// When the collection was about to be asked for, by this host's clock.
     began: String,
-    action_id: Option<String>,
+}
+
+impl Note {
+    /// The last one first.
+    fn requests(&self) -> impl Iterator<Item = &Asked> {
+        std::iter::once(&self.asked).chain(&self.before)
+    }
+}
+
+/// The most requests before the last that a note remembers; the oldest are forgotten first.
+const MOST_BEFORE: usize = 3;
+
+/// What earlier calls with this device and path have left.
+enum Earlier {
+    Nothing,
+    Action(String),
+    /// A collection was asked for, perhaps in vain.
+    Unsettled(Note),
 }
 
 const VERSION: u32 = 1;
@@ -78,8 +106,8 @@ pub(crate) fn fetch(
     };
     let job = Job { account, call, machine_id, comment, note };
     let earlier = job.earlier()?;
-    let is_noted = earlier.is_some();
-    let (action_id, known, adopted) = if let Some(action_id) = earlier {
+    let is_noted = matches!(earlier, Earlier::Action(_));
+    let (action_id, known, adopted) = if let Earlier::Action(action_id) = earlier {
         (action_id, None, true)
     } else if let Some(action) = job.finished(&spot)? {
         (action.id().to_owned(), Some(action), true)
@@ -87,7 +115,7 @@ pub(crate) fn fetch(
         // A file that is in the way is noticed before anything is asked of the device.
         spot.is_free()?;
         account.tell_of_wait(call, Quota::Collect, None, reporter)?;
-        let Collected { action, adopted } = job.collect()?;
+        let Collected { action, adopted } = job.collect(earlier)?;
         (action.id().to_owned(), Some(action), adopted)
     };
     reporter
@@ -127,8 +155,8 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// The collection that an earlier call with this device and path started, if one did.
-    fn earlier(&self) -> Result<Option<String>> {
-        let Some(note) = self.read()? else { return Ok(None) };
+    fn earlier(&self) -> Result<Earlier> {
+        let Some(note) = self.read()? else { return Ok(Earlier::Nothing) };
         if !note.machine_id.eq_ignore_ascii_case(self.machine_id) {
             let message = format!(
                 "`{}` notes an unfinished fetch from another device; finish that one, remove the note, or \
@@ -137,15 +165,29 @@ impl Job<'_> {
             );
             return Err(Error::new(Status::File, message).at(Stage::Download));
         }
-        if note.action_id.is_some() {
-            return Ok(note.action_id);
+        if let Some(action_id) = note.action_id {
+            return Ok(Earlier::Action(action_id));
         }
-        let began = humantime::parse_rfc3339(&note.began).unwrap_or(SystemTime::UNIX_EPOCH);
-        let found =
-            collect::started_since(self.account, self.call, self.machine_id, &note.comment, began)?;
-        let Some(action) = found else { return Ok(None) };
-        self.write(&note.comment, &note.began, Some(action.id()));
-        Ok(Some(action.id().to_owned()))
+        match self.started(&note)? {
+            Some(id) => {
+                self.write(&Note { action_id: Some(id.clone()), ..note });
+                Ok(Earlier::Action(id))
+            }
+            None => Ok(Earlier::Unsettled(note)),
+        }
+    }
+
+    /// The collection that one of these requests has started, as far as the list shows it.
+    fn started(&self, note: &Note) -> Result<Option<String>> {
+        for Asked { comment, began } in note.requests() {
+            let began = humantime::parse_rfc3339(began).unwrap_or(SystemTime::UNIX_EPOCH);
+            let (account, call, machine_id) = (self.account, self.call, self.machine_id);
+            let found = collect::started_since(account, call, machine_id, comment, began)?;
+            if let Some(action) = found {
+                return Ok(Some(action.id().to_owned()));
+            }
+        }
+        Ok(None)
     }
 
     /// The note, if there is one. One that cannot be read may be of a collection that runs, so it is not passed over.
@@ -234,15 +276,20 @@ impl Job<'_> {
         error.saying(message)
     }
 
-    fn collect(&self) -> Result<Collected> {
+    fn collect(&self, earlier: Earlier) -> Result<Collected> {
         // The token may take its time; the shorter the time between note and request, the less there is to look for.
         self.account.tokens.get(&self.account.http, self.call)?;
-        let began = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        journal::write(&self.note, &self.content(self.comment, &began, None))
+        let open = match earlier {
+            Earlier::Unsettled(note) => Some(note),
+            _ => None,
+        };
+        let note = self.note_of(open.as_ref());
+        journal::write(&self.note, &note)
             .map_err(|error| download::file_error("write", &self.note, &error))?;
         match collect::collect(self.account, self.call, self.machine_id, self.comment) {
             Ok(collected) => {
-                self.write(self.comment, &began, Some(collected.action.id()));
+                let action_id = Some(collected.action.id().to_owned());
+                self.write(&Note { action_id, ..note });
                 Ok(collected)
             }
             Err(error) if self.call.is_unsettled() => {
@@ -252,13 +299,36 @@ impl Job<'_> {
                     "{}; mde_fetch_package with the same device and path looks for it first",
                     error.message()
                 );
-                Err(error.saying(message).outcome_unknown().retryable(true))
+                // Who has stopped it does not want it repeated.
+                let retryable = !matches!(error.status(), Status::Cancelled | Status::Closed);
+                Err(error.saying(message).outcome_unknown().retryable(retryable))
             }
             Err(error) => {
-                self.forget();
+                // Nothing came of this request, which says nothing of those before it.
+                match open {
+                    Some(open) => self.write(&open),
+                    None => self.forget(),
+                }
                 Err(error)
             }
         }
+    }
+
+    /// What is noted before the request: this one, and those that may have started a collection.
+    fn note_of(&self, open: Option<&Note>) -> Note {
+        let began = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let mut asked = Asked { comment: self.comment.to_owned(), began };
+        let mut before = Vec::new();
+        for one in open.into_iter().flat_map(Note::requests) {
+            // What was asked for with the same comment is found by the time of the first.
+            match one.comment == asked.comment {
+                true => asked.began.clone_from(&one.began),
+                false => before.push(one.clone()),
+            }
+        }
+        before.truncate(MOST_BEFORE);
+        let machine_id = self.machine_id.to_owned();
+        Note { version: VERSION, machine_id, asked, before, action_id: None }
     }
 
     fn wait(
@@ -278,19 +348,9 @@ impl Job<'_> {
         })
     }
 
-    fn content(&self, comment: &str, began: &str, action_id: Option<&str>) -> Note {
-        Note {
-            version: VERSION,
-            machine_id: self.machine_id.to_owned(),
-            comment: comment.to_owned(),
-            began: began.to_owned(),
-            action_id: action_id.map(str::to_owned),
-        }
-    }
-
     /// Without it the note from before the request leads to the same action, by way of the list.
-    fn write(&self, comment: &str, began: &str, action_id: Option<&str>) {
-        if let Err(error) = journal::write(&self.note, &self.content(comment, began, action_id)) {
+    fn write(&self, note: &Note) {
+        if let Err(error) = journal::write(&self.note, note) {
             let error = download::file_error("write", &self.note, &error);
             log::line(Level::Warn, || error.message().to_owned());
         }
@@ -308,6 +368,8 @@ fn is_over(error: &Error) -> Option<bool> {
         // Not for an action that was seen by this very call, and not where something in between does not find the
         // service.
         Status::NotFound => Some(error.last_seen().is_none() && error.is_unknown_to_service()),
+        // A state that this version does not know.
+        Status::Protocol if error.last_seen().is_some() => Some(false),
         _ => None,
     }
 }

@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 
 use crate::json;
 
-/// Notes are short; anything larger is something else.
-const MAX: u64 = 64 * 1024;
+/// Notes are short; anything larger is something else. Four comments of 32 KiB in which every byte is escaped fit in.
+const MAX: u64 = 1 << 20;
 
 /// Replaces the file at `path`, which only its owner can read. Whoever reads it, also after a crash of the
 /// process or the machine, finds the old content or the new. One writer at a time.

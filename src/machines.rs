@@ -171,7 +171,7 @@ pub(crate) fn find(account: &Account, call: &Arc<Call>, query: &Query<'_>) -> Re
         Query::Address(address, time) => {
             // Not the present moment, which this host's clock may have ahead of the service's.
             let time = time.or_else(|| SystemTime::now().checked_sub(Duration::from_secs(60)));
-            let time = time.unwrap_or(SystemTime::UNIX_EPOCH);
+            let time = time.unwrap_or(SystemTime::UNIX_EPOCH).max(SystemTime::UNIX_EPOCH);
             let time = humantime::format_rfc3339_seconds(time).to_string();
             list(endpoint::machines_by_ip(&address.to_string(), &time))?
         }

@@ -14,11 +14,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use mde_simulator::Outcome;
+use mde_simulator::{Outcome, Simulator};
 use serde_json::{Value, json};
 use support::child::{self, Child};
 use support::packages::{Folder, collections_asked_for, quick, sha256};
-use support::{Cancel, client, try_client};
+use support::{Cancel, Client, client, try_client};
 
 /// Room for everybody: the second link of a minute would be waited for, and processes that are killed share no log.
 const OPTIONS: [(&str, &str); 2] = [
@@ -163,17 +163,90 @@ fn a_collection_that_runs_is_adopted_or_refused() {
 fn a_collection_whose_reply_was_lost_is_found_by_the_next_call() {
     let (sim, folder) = (quick(), Folder::new());
     let client = client(&sim, &OPTIONS);
+    ends_unsettled(&sim, &client, "x", &folder);
+    let fetched = client.fetch(&sim.machine_id(0), "another comment", &folder.path()).ok();
+    assert_eq!((&fetched["adopted"], collections_asked_for(&sim)), (&json!(true), 1));
+}
+
+/// What is told of a collection that was asked for and of which nobody knows what became.
+#[track_caller]
+fn ends_unsettled(sim: &Simulator, client: &Client, comment: &str, folder: &Folder) {
     for rule in [
         json!({"match": {"path_contains": "collectInvestigationPackage"}, "process": true, "close": "before_reply"}),
         json!({"match": {"path_contains": "/api/machineactions"}, "times": 3, "reply": {"status": 503}}),
     ] {
         sim.script(rule).unwrap();
     }
-    let error = client.fetch(&sim.machine_id(0), "x", &folder.path()).error("outcome_unknown");
+    let error = client.fetch(&sim.machine_id(0), comment, &folder.path()).error("outcome_unknown");
     assert_eq!((&error["outcome"], &error["retryable"]), (&json!("unknown"), &json!(true)));
     sim.clear_script();
-    let fetched = client.fetch(&sim.machine_id(0), "another comment", &folder.path()).ok();
-    assert_eq!((&fetched["adopted"], collections_asked_for(&sim)), (&json!(true), 1));
+}
+
+#[test]
+fn a_refusal_does_not_make_forget_what_an_earlier_call_may_have_started() {
+    // The list shows nothing yet, and the next request is refused, or its outcome is not known either.
+    for (comment, refused) in [("x", true), ("x", false), ("another", true), ("another", false)] {
+        let (sim, folder) = (quick(), Folder::new());
+        let client = client(&sim, &OPTIONS);
+        ends_unsettled(&sim, &client, "x", &folder);
+        let machine = sim.machine_id(0);
+        let late = json!({"match": {"path_contains": "/api/machineactions"}, "times": if refused { 3 } else { 6 },
+            "reply": {"status": 200, "json": {"value": []}}});
+        sim.script(late).unwrap();
+        let next = match refused {
+            true => json!({"match": {"path_contains": "collect"}, "reply": {"status": 403}}),
+            // It never arrives.
+            false => json!({"match": {"path_contains": "collect"}, "close": "before_reply"}),
+        };
+        sim.script(next).unwrap();
+        let status = if refused { "forbidden" } else { "outcome_unknown" };
+        client.fetch(&machine, comment, &folder.path()).error(status);
+        sim.clear_script();
+        let fetched = client.fetch(&machine, comment, &folder.path()).ok();
+        assert_eq!(fetched["adopted"], true, "{comment} {refused}");
+        assert_eq!(fetched["action"]["requestorComment"], "x");
+        assert_eq!(sim.actions().len(), 1);
+        assert_eq!(folder.names(), ["package.zip"]);
+    }
+}
+
+#[test]
+fn a_collection_is_found_though_the_clock_was_set_back_since() {
+    for ahead_s in [0, 200, 3_600] {
+        let (sim, folder) = (quick(), Folder::new());
+        let client = client(&sim, &OPTIONS);
+        let machine = sim.machine_id(0);
+        let action = client.collect(&machine, "x").ok()["action"]["id"].clone();
+        let began = std::time::SystemTime::now() + Duration::from_secs(ahead_s);
+        let note = json!({"version": 1, "machine_id": machine, "comment": "x", "action_id": null,
+            "began": humantime::format_rfc3339_millis(began).to_string()});
+        std::fs::write(format!("{}.fetch.json", folder.path()), note.to_string()).unwrap();
+        let fetched = client.fetch(&machine, "x", &folder.path()).ok();
+        assert_eq!((&fetched["action"]["id"], sim.actions().len()), (&action, 1), "{ahead_s}");
+    }
+}
+
+#[test]
+fn who_stops_a_request_is_not_told_to_repeat_it() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    sim.script(json!({"match": {"path_contains": "collect"}, "stall": true, "process": true}))
+        .unwrap();
+    let cancel = Cancel::new(0);
+    let machine = sim.machine_id(0);
+    let error = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while sim.actions().is_empty() {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            cancel.trigger();
+        });
+        client.fetch_until(&machine, "x", &folder.path(), None, Some(&cancel)).error("cancelled")
+    });
+    assert_eq!((&error["outcome"], &error["retryable"]), (&json!("unknown"), &json!(false)));
+    sim.clear_script();
+    let fetched = client.fetch(&machine, "x", &folder.path()).ok();
+    assert_eq!((&fetched["adopted"], sim.actions().len()), (&json!(true), 1));
 }
 
 #[test]

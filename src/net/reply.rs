@@ -8,7 +8,7 @@ use super::redact;
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
 
 /// How far clocks may be apart: Entra tolerates five minutes.
-const TOLERATED_SKEW: Duration = Duration::from_secs(300);
+pub(crate) const TOLERATED_SKEW: Duration = Duration::from_secs(300);
 
 /// Status, the headers that matter, and the whole body.
 #[derive(Debug, Default)]

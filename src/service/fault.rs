@@ -17,6 +17,7 @@ use crate::{Error, Stage, Status};
 const MAX_TEXT: usize = 1_024;
 
 /// When a 429 does not say how long: the length of the shorter window.
+const SHORTEST_THROTTLE: Duration = Duration::from_secs(1);
 const DEFAULT_THROTTLE: Duration = Duration::from_secs(60);
 
 /// What the service said in an error reply.
@@ -179,9 +180,11 @@ fn classify(http_status: u16, fault: &Fault) -> (Status, &'static str) {
     }
 }
 
-/// How long a 429 closes the endpoint: header, else the seconds in the message, else a minute.
+/// How long a 429 closes the endpoint: header, else the seconds in the message, else a minute. What is left of a
+/// second may be told as none: without a pause all attempts would go out at once.
 fn throttle(reply: &Reply, message: &str) -> Duration {
-    reply.retry_after().or_else(|| seconds_in(message)).unwrap_or(DEFAULT_THROTTLE)
+    let told = reply.retry_after().or_else(|| seconds_in(message));
+    told.unwrap_or(DEFAULT_THROTTLE).max(SHORTEST_THROTTLE)
 }
 
 /// "You can send requests again in 8 seconds."

@@ -67,7 +67,8 @@ pub(super) struct Wanted {
 #[derive(Debug)]
 pub(super) struct Sight {
     pub number: u64,
-    pub news: News,
+    /// `None`: it was not answered in time.
+    pub news: Option<News>,
     /// The list did not show it.
     pub was_read: bool,
 }
@@ -185,6 +186,7 @@ impl Place<'_> {
             if was_read {
                 entry.read = Some(now);
             }
+            let Some(news) = news else { continue };
             match &news {
                 News::Seen(action) => {
                     if entry.state.as_ref() != Some(action.status()) {
@@ -290,7 +292,7 @@ mod tests {
     }
 
     fn sight(one: &Wanted, news: News) -> Sight {
-        Sight { number: one.number, news, was_read: false }
+        Sight { number: one.number, news: Some(news), was_read: false }
     }
 
     fn seen(wanted: &[Wanted]) -> Vec<Sight> {
@@ -307,6 +309,18 @@ mod tests {
             Turn::Look(wanted) => wanted.into_iter().map(|one| one.action_id).collect(),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn what_was_not_answered_in_time_comes_last_at_the_next_look() {
+        let board = Arc::new(Board::default());
+        let (first, _second) = (place(&board, "A"), place(&board, "b"));
+        let now = Instant::now();
+        let Turn::Look(wanted) = first.turn(now) else { panic!() };
+        first.looked(vec![Sight { number: wanted[0].number, news: None, was_read: true }]);
+        let Turn::Look(again) = first.turn(now + 2 * INTERVAL) else { panic!() };
+        assert_eq!((again[0].read.is_some(), again[1].read), (true, None));
+        assert!(again[0].is_due, "it is still waited for");
     }
 
     #[test]

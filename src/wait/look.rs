@@ -21,8 +21,8 @@ const GRAIN: Duration = Duration::from_secs(1);
 /// The most actions that one look reads one by one because the list did not show them.
 const MOST_READS: usize = 10;
 
-/// A read among others that would have to queue for longer is left out: everybody would wait for it.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A read among others that has to queue or takes longer is left out: everybody waits for it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Looks at every wanted action once, as far as that can be done with one list and a few reads. What it could
 /// not look at is not in the result.
@@ -30,7 +30,7 @@ pub(super) fn look(account: &Account, call: &Arc<Call>, wanted: &[Wanted]) -> Ve
     match wanted {
         [one] => vec![Sight {
             number: one.number,
-            news: read(account, call, &one.action_id),
+            news: Some(read(account, call, &one.action_id)),
             was_read: true,
         }],
         several => match list(account, call, several) {
@@ -38,7 +38,7 @@ pub(super) fn look(account: &Account, call: &Arc<Call>, wanted: &[Wanted]) -> Ve
             Err(error) => {
                 let failed = |one: &Wanted| Sight {
                     number: one.number,
-                    news: News::Failed(error.clone()),
+                    news: Some(News::Failed(error.clone())),
                     was_read: false,
                 };
                 several.iter().map(failed).collect()
@@ -65,7 +65,8 @@ fn list(account: &Account, call: &Arc<Call>, wanted: &[Wanted]) -> Result<Vec<Ma
         true => oldest,
         false => [oldest, usual()].into_iter().flatten().min(),
     };
-    let since = since.and_then(|since| since.checked_sub(GRAIN)).unwrap_or(SystemTime::UNIX_EPOCH);
+    let since = since.and_then(|since| since.checked_sub(GRAIN));
+    let since = since.unwrap_or(SystemTime::UNIX_EPOCH).max(SystemTime::UNIX_EPOCH);
     let since = humantime::format_rfc3339_seconds(since);
     let filter = format!("type eq '{KIND}' and creationDateTimeUtc ge {since}");
     let mut listed = actions::recent(account, call, &filter, PAGE)?.actions;
@@ -89,7 +90,7 @@ fn compare(
         match at.ok().and_then(|at| listed.get(at)) {
             Some(action) => seen.push(Sight {
                 number: one.number,
-                news: News::Seen(action.clone()),
+                news: Some(News::Seen(action.clone())),
                 was_read: false,
             }),
             None if one.is_due => absent.push(one),
@@ -100,10 +101,14 @@ fn compare(
     for one in absent.into_iter().take(MOST_READS) {
         let part = Arc::new(call.part(PATIENCE));
         let news = read(account, &part, &one.action_id);
-        if matches!(&news, News::Failed(error) if part.check().is_err() || is_about_room(error)) {
+        let in_vain =
+            matches!(&news, News::Failed(error) if part.check().is_err() || is_about_room(error));
+        // One that is answered slowly, or never, must not keep the others from their turn at the next look.
+        let news = Some(news).filter(|_| !in_vain);
+        seen.push(Sight { number: one.number, news, was_read: true });
+        if in_vain {
             break;
         }
-        seen.push(Sight { number: one.number, news, was_read: true });
     }
     seen
 }

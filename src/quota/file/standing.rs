@@ -124,6 +124,9 @@ impl Gate {
         let kept_until = self.memory_until.min(until(self.memory));
         let mut next =
             Gate { memory_until: kept_until, burst: self.burst.max(burst(windows)), ..self };
+        if next.closed_at > now {
+            (next.closed_at, next.closed_until) = (now, now.saturating_add(self.closed_for(now)));
+        }
         let is_widest = mine >= self.memory || kept_until <= now;
         if is_widest && (mine != self.memory || kept_until < now.saturating_add(mine)) {
             (next.memory, next.memory_until) = (mine, until(mine));
@@ -136,8 +139,23 @@ impl Gate {
 mod tests {
     use super::*;
 
+    const SECOND: u64 = 1_000_000_000;
+
     fn window(limit: u32, seconds: f64) -> Window {
         Window { limit, length: Duration::from_secs_f64(seconds) }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_keeps_nothing_closed_for_longer_than_it_was() {
+        let hour = 3_600 * SECOND;
+        let closed =
+            Gate { closed_at: 2 * hour, closed_until: 2 * hour + 60 * SECOND, ..Gate::default() };
+        let windows = [window(1, 60.0)];
+        let gate = closed.claimed(&windows, hour);
+        assert_eq!(gate.closed_for(hour), 60 * SECOND);
+        let gate = gate.claimed(&windows, hour + 20 * SECOND);
+        assert_eq!(gate.closed_for(hour + 20 * SECOND), 40 * SECOND);
+        assert_eq!(gate.closed_for(hour + 60 * SECOND), 0);
     }
 
     #[test]
@@ -151,7 +169,6 @@ mod tests {
 
     #[test]
     fn the_widest_window_counts_as_long_as_somebody_comes_with_it_and_one_window_longer() {
-        const SECOND: u64 = 1_000_000_000;
         let (wide, narrow) = ([window(9, 100.0)], [window(9, 1.0)]);
         let mut gate = Gate::default().claimed(&narrow, 5 * SECOND).claimed(&wide, 10 * SECOND);
         assert_eq!(gate.memory, memory(&wide));
