@@ -15,8 +15,8 @@
  *     mde_download_package()  brings it to disk, whole and checked, or not at all
  *     mde_inspect_package()   checks a package on disk again, and lists what is in it
  *
- * Every function blocks the calling thread and can be interrupted from any other. There is no daemon, no
- * background thread, no configuration file, no signal handler, and nothing is printed (but see Memory).
+ * Every function blocks the calling thread; those that send requests can be stopped from any other. There is no
+ * daemon, no background thread, no configuration file, no signal handler, and nothing is printed (but see Memory).
  *
  *     mde_options *options = mde_options_new();
  *     mde_client *client = NULL;
@@ -47,9 +47,9 @@
  * one), the tokens (clients that sign in alike share one, which goes with the last of them), the list of who
  * waits for which action, and the log callback. A host name that must be looked up is looked up on a
  * short-lived thread, because the system's resolver cannot be interrupted; there is at most one per client
- * and name, and it ends by itself. A package of more than 8 MiB that arrives fast is written and hashed on a
- * thread that ends before the call does, if the system has one to give. Neither takes signals that are meant for the program. A
- * thread that calls needs 128 KiB of stack.
+ * and name, and it ends by itself. Where 16 MiB of a package take longer to write and hash than to come, a
+ * thread does that from there on, if the system has one to give; it ends before the call does. Both threads block the
+ * program's signals. A thread that calls needs 128 KiB of stack.
  *
  * Stopping. Every wait ends, wherever the call is: by mde_cancel_trigger(), by the deadline of the cancel
  * handle, by mde_client_shutdown(), and by the option timeout_ms, or wait_timeout_ms in the calls that last
@@ -66,22 +66,23 @@
  *
  * Files. mde_download_package() and mde_fetch_package() write to their `path` and, until they are through,
  * to files beside it that begin with its name (in a folder, also with the device's id) and that only their
- * owner can read. The option quota_file names another one. Nothing else is written, and a file that is
- * there already is never replaced.
+ * owner can read. The option quota_file names another one. Nothing else is written, and no file that has the
+ * name of a package is ever replaced.
  *
  * Encoding. Strings are NUL-terminated UTF-8, paths included, on every system. Invalid UTF-8 gives
  * MDE_ERR_UTF8.
  *
  * Errors. Functions return a status: MDE_OK (0), or one of the MDE_ERR_ codes below. *out_json is set to
- * NULL on entry and to one JSON document at the end, on success and on failure. A failure document:
+ * NULL on entry and to one JSON document at the end, on success and on failure. A failure document,
+ * with all members at once:
  *
- *     {"error":{"status":80,"name":"rate_limited","message":"...","stage":"quota","http_status":429,
+ *     {"error":{"status":81,"name":"throttled","message":"...","stage":"reply","http_status":429,
  *      "service_code":"429","request_id":"...","correlation_id":"...","retryable":true,
  *      "retry_after_ms":8000,"attempts":3,"outcome":"unknown","action_id":"...","action":{...}}}
  *
  * status, name, message and retryable are always there, the others where they apply: stage is token, quota,
  * send, reply, wait, link, download or verify; request_id and correlation_id are what the service's support
- * asks for; attempts counts the requests sent; outcome is there, and "unknown", when a request that changes
+ * asks for; attempts tells how often it was tried; outcome is there, and "unknown", when a request that changes
  * something may have been carried out although the call failed, whatever its status: look before repeating
  * it. Readers must ignore members they do not know. mde_json_get() reads documents without a JSON library.
  * Functions without out_json (mde_log_set, mde_token_set, mde_options_set_token_provider, mde_client_shutdown,
@@ -95,7 +96,8 @@
  * wiped from memory with it; the buffers of connections are wiped when a connection is closed. Copies of
  * the sign-in request inside the HTTP library are out of reach; access tokens do not pass through it.
  *
- * Environment. Variables are looked at while a client is made, and only there: for a proxy (used with
+ * Environment. Variables are looked at while a client is made (those of the certificate store, where api_url and
+ * sign-in do without TLS, when the first download needs it), and only there: for a proxy (used with
  * proxy=env alone), on Linux for the certificate store (SSL_CERT_FILE, SSL_CERT_DIR), and for
  * auth=workload_identity and managed identities (docs/options.md names them).
  *
@@ -301,11 +303,11 @@ typedef int32_t (*mde_token_fn)(void *user_data, const char *scope, mde_token *s
  *  {"stage":"download","action_id":"…","bytes":1048576,"total":7340032,"bytes_per_second":524288}
  *  {"stage":"verify","action_id":"…","bytes":1048576,"total":7340032}
  *
- * "quota" comes before a collection or a link is asked for that has to wait for its quota, by more than a second: which
- * `endpoint`, as in mde_quota_status, and how long at least, absent while that depends on calls under way or waiting;
- * `action_id` is absent before there is an action. It may take a minute, and an hour where packages are many. Nothing
- * is told meanwhile: what ends the call then is its cancel handle, or its time. When a look of a wait has to queue, or a
- * request that is repeated, only the log says so.
+ * "quota" comes before a collection or a link is asked for that has to wait for its quota, by more than a second:
+ * which `endpoint`, as in mde_quota_status, and how long at least, absent while that depends on calls under way or
+ * waiting; `action_id` is absent before there is an action. The wait may last a minute, and an hour where packages
+ * are many; the callback is not called meanwhile, so only a cancel handle, a deadline or mde_client_shutdown() can
+ * end it. When a look of a wait has to queue, or a request that is repeated, only the log says so.
  * "collect" comes once, from mde_fetch_package alone; `adopted` is as in its document. "wait" comes at each look:
  * `elapsed_ms` is the time since this call began to wait, `next_poll_ms` that until the next look, 0 after the
  * last; `status` is absent while the service does not show the action yet. `bytes` of "download" is what has
@@ -482,8 +484,8 @@ MDE_API void mde_cancel_free(mde_cancel *cancel);
  * never sent again: look for the collection before repeating the call. Whatever the status,
  * "outcome":"unknown" in the failure document says so, also when the call was cancelled or ran out of time
  * while the request was under way.
- * Spends the quota "collect", and "list" where the list is read. Needs the permissions
- * Machine.CollectForensics and Machine.Read.All.
+ * Spends the quota "collect", "list" where the list is read, and "machines" where that needs the device's 40-digit
+ * id. Needs the permissions Machine.CollectForensics and Machine.Read.All.
  * Source: Microsoft Defender for Endpoint, "Collect investigation package API".
  */
 MDE_API
@@ -510,7 +512,8 @@ int32_t mde_get_action(const mde_client *client,
                        char **out_json);
 
 /**
- * Lists machine actions, newest first, all pages of them.
+ * Lists machine actions, newest first, all pages of them; a list of more than 1,000 pages or 64 MiB needs a narrower
+ * filter and is MDE_ERR_INVALID_ARGUMENT.
  *
  * `odata_filter`: an OData expression over id, status, machineId, type, requestor and
  * creationDateTimeUtc, for example "status eq 'Pending' and type eq 'CollectInvestigationPackage'"; ""
@@ -528,17 +531,18 @@ int32_t mde_list_actions(const mde_client *client,
  * How much of each quota is used, and when the next call could go out. No request is sent.
  *
  * On MDE_OK: {"quotas":[{"endpoint":"collect","limit":100,"window_s":60,"used":3,"in_flight":1,
- * "queued":0,"available_in_ms":0,"free_in_ms":[57013,58992]},…],"log":{"kind":"process"}}, one entry per
- * endpoint and window. `available_in_ms` counts all windows of the endpoint together; it is absent while it
- * depends on calls in flight. `free_in_ms`: when slots in use, no longer in flight, fall free, soonest first, at
- * most 100. The n-th call from now, behind those queued, goes out at once in a window where k = n + queued +
- * used - max(1, limit - left_to_others) is at most 0, and else after element k (from 1) of free_in_ms; if there is
- * none, nobody knows yet. Not before `closed_ms`, which is there, with `closed_by`, while the service
- * keeps the endpoint closed after a 429. `left_to_others`: calls that are left out because a 429 showed
- * that somebody else spends the same quota; they come back with time and with successful calls. `log`: "process", or
- * "file" or "redis" with its `place` (options quota_file, quota_redis) and, while something is wrong with it, the
- * `trouble`. Where the log is shared the figures are those of all who share it, `queued` apart. With "known":false,
- * only before the first call, nothing tells yet whose quota will be spent, and all figures but the limits are absent.
+ * "queued":0,"available_in_ms":0,"free_in_ms":[57013,58992]},…],"log":{"kind":"process"}}, one entry per endpoint and
+ * window. `available_in_ms` counts all windows of the endpoint together; it is absent while it depends on calls in
+ * flight. `free_in_ms`: when slots in use, no longer in flight, fall free, soonest first, at most 100, and absent if
+ * none is known. When the n-th call from now can go out: in each window let room = limit - left_to_others, but at
+ * least 1, and k = n + queued + used - room. If k is at most 0 there is room now; else once element k of free_in_ms,
+ * counted from 1, has passed; if there is no such element, nobody knows yet. The latest window counts, and not before
+ * `closed_ms`, which is there, with `closed_by`, while the service keeps the endpoint closed after a 429.
+ * `left_to_others`: calls that are left out because a 429 showed that somebody else spends the same quota; they come
+ * back with time and with successful calls. `log`: "process", or "file" or "redis" with its `place` (options
+ * quota_file, quota_redis) and, while something is wrong with it, the `trouble`. Where the log is shared the figures
+ * are those of all who share it, `queued` apart. With "known":false, only before the first call, nothing tells yet
+ * whose quota will be spent, and all figures but the limits are absent.
  */
 MDE_API
 int32_t mde_quota_status(const mde_client *client,
@@ -555,9 +559,10 @@ int32_t mde_quota_status(const mde_client *client,
  * unless set) or the time of `cancel` was over; an action of a device that is offline can stay Pending for
  * days, so call again to go on waiting. Every failure document carries the `action` as last seen.
  * The action is looked at every poll_interval_ms at first and down to once a minute later on. However many
- * threads of the process wait under one tenant and application, one request looks for all of them, and one of
- * the waiting threads makes it. A look that fails is survived once the action was seen.
- * Spends the quota "read" while one thread waits and "list" while several do. Needs the permission Machine.Read.All.
+ * threads wait with one client, or with clients that share a token (docs/sign-in.md), one request looks for all of
+ * them, and one of the waiting threads makes it. A look that fails is survived once the action was seen.
+ * Spends the quota "read" while one thread waits, and while several do "list", and "read" for what the list does not
+ * show. Needs the permission Machine.Read.All.
  * Source: Microsoft Defender for Endpoint, "Get machineAction API", "List machineActions API".
  */
 MDE_API
@@ -673,17 +678,17 @@ int32_t mde_download_package(const mde_client *client,
  * Wherever it was interrupted, by an error, its deadline, mde_cancel_trigger() or the end of the process, the same
  * call (the same device and path) carries on from there and starts no second collection: a note beside the file,
  * `<path>.fetch.json` (in a folder `<machine_id>.fetch.json`), says how far the call before had come. It is removed
- * at the end, and when the action itself has failed, timed out or been cancelled, or its package is gone, so that
- * the next call starts another one. One call at a time works on a note; others get MDE_ERR_FILE, retryable, and a
- * note that cannot be read is MDE_ERR_FILE too, since a collection may run that it tells of. Once the file is there, the same call gives the same answer again, with "existing":true; choose
- * another path for another package. (A folder gets a new file each time, so only with the path of a file can a
- * caller that missed the answer ask for it again.)
+ * at the end, and when the action itself has failed, timed out or been cancelled, or its package is gone, so that the
+ * next call starts another one. One call at a time works on a note; others get MDE_ERR_FILE, retryable, and a note
+ * that cannot be read is MDE_ERR_FILE too: a collection that it names may still be running. Once the file is there,
+ * the same call gives the same answer again, with "existing":true; choose another path for another package. (A folder
+ * gets a new file each time, so only with the path of a file can a caller that missed the answer ask for it again.)
  *
  * Errors are those of the three; /error/stage says where it stopped. With "outcome":"unknown" it is not known
  * whether the collection was started; other than with mde_collect_package the same call may be repeated at once,
  * since it looks for that collection first.
- * Spends the quotas "collect", "read" or "list", and "link". Needs the permissions Machine.CollectForensics and
- * Machine.Read.All.
+ * Spends the quotas of its steps: "collect", "read" or "list", and "link". Needs the permissions
+ * Machine.CollectForensics and Machine.Read.All.
  */
 MDE_API
 int32_t mde_fetch_package(const mde_client *client,

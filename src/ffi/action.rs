@@ -19,9 +19,10 @@ use crate::{Cancel, Client, OnProgress};
 /// unless set) or the time of `cancel` was over; an action of a device that is offline can stay Pending for
 /// days, so call again to go on waiting. Every failure document carries the `action` as last seen.
 /// The action is looked at every poll_interval_ms at first and down to once a minute later on. However many
-/// threads of the process wait under one tenant and application, one request looks for all of them, and one of
-/// the waiting threads makes it. A look that fails is survived once the action was seen.
-/// Spends the quota "read" while one thread waits and "list" while several do. Needs the permission Machine.Read.All.
+/// threads wait with one client, or with clients that share a token (docs/sign-in.md), one request looks for all of
+/// them, and one of the waiting threads makes it. A look that fails is survived once the action was seen.
+/// Spends the quota "read" while one thread waits, and while several do "list", and "read" for what the list does not
+/// show. Needs the permission Machine.Read.All.
 /// Source: Microsoft Defender for Endpoint, "Get machineAction API", "List machineActions API".
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_wait_action(

@@ -19,17 +19,17 @@ use crate::{Cancel, Client, OnProgress};
 /// Wherever it was interrupted, by an error, its deadline, mde_cancel_trigger() or the end of the process, the same
 /// call (the same device and path) carries on from there and starts no second collection: a note beside the file,
 /// `<path>.fetch.json` (in a folder `<machine_id>.fetch.json`), says how far the call before had come. It is removed
-/// at the end, and when the action itself has failed, timed out or been cancelled, or its package is gone, so that
-/// the next call starts another one. One call at a time works on a note; others get MDE_ERR_FILE, retryable, and a
-/// note that cannot be read is MDE_ERR_FILE too, since a collection may run that it tells of. Once the file is there, the same call gives the same answer again, with "existing":true; choose
-/// another path for another package. (A folder gets a new file each time, so only with the path of a file can a
-/// caller that missed the answer ask for it again.)
+/// at the end, and when the action itself has failed, timed out or been cancelled, or its package is gone, so that the
+/// next call starts another one. One call at a time works on a note; others get MDE_ERR_FILE, retryable, and a note
+/// that cannot be read is MDE_ERR_FILE too: a collection that it names may still be running. Once the file is there,
+/// the same call gives the same answer again, with "existing":true; choose another path for another package. (A folder
+/// gets a new file each time, so only with the path of a file can a caller that missed the answer ask for it again.)
 ///
 /// Errors are those of the three; /error/stage says where it stopped. With "outcome":"unknown" it is not known
 /// whether the collection was started; other than with mde_collect_package the same call may be repeated at once,
 /// since it looks for that collection first.
-/// Spends the quotas "collect", "read" or "list", and "link". Needs the permissions Machine.CollectForensics and
-/// Machine.Read.All.
+/// Spends the quotas of its steps: "collect", "read" or "list", and "link". Needs the permissions
+/// Machine.CollectForensics and Machine.Read.All.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_fetch_package(
     client: *const mde_client,

@@ -23,8 +23,8 @@ use crate::{Cancel, Client, MachineAction};
 /// never sent again: look for the collection before repeating the call. Whatever the status,
 /// "outcome":"unknown" in the failure document says so, also when the call was cancelled or ran out of time
 /// while the request was under way.
-/// Spends the quota "collect", and "list" where the list is read. Needs the permissions
-/// Machine.CollectForensics and Machine.Read.All.
+/// Spends the quota "collect", "list" where the list is read, and "machines" where that needs the device's 40-digit
+/// id. Needs the permissions Machine.CollectForensics and Machine.Read.All.
 /// Source: Microsoft Defender for Endpoint, "Collect investigation package API".
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_collect_package(
@@ -69,7 +69,8 @@ pub unsafe extern "C" fn mde_get_action(
     unsafe { operation(client, cancel, out_json, body) }
 }
 
-/// Lists machine actions, newest first, all pages of them.
+/// Lists machine actions, newest first, all pages of them; a list of more than 1,000 pages or 64 MiB needs a narrower
+/// filter and is MDE_ERR_INVALID_ARGUMENT.
 ///
 /// `odata_filter`: an OData expression over id, status, machineId, type, requestor and
 /// creationDateTimeUtc, for example "status eq 'Pending' and type eq 'CollectInvestigationPackage'"; ""
@@ -96,17 +97,18 @@ pub unsafe extern "C" fn mde_list_actions(
 /// How much of each quota is used, and when the next call could go out. No request is sent.
 ///
 /// On MDE_OK: {"quotas":[{"endpoint":"collect","limit":100,"window_s":60,"used":3,"in_flight":1,
-/// "queued":0,"available_in_ms":0,"free_in_ms":[57013,58992]},…],"log":{"kind":"process"}}, one entry per
-/// endpoint and window. `available_in_ms` counts all windows of the endpoint together; it is absent while it
-/// depends on calls in flight. `free_in_ms`: when slots in use, no longer in flight, fall free, soonest first, at
-/// most 100. The n-th call from now, behind those queued, goes out at once in a window where k = n + queued +
-/// used - max(1, limit - left_to_others) is at most 0, and else after element k (from 1) of free_in_ms; if there is
-/// none, nobody knows yet. Not before `closed_ms`, which is there, with `closed_by`, while the service
-/// keeps the endpoint closed after a 429. `left_to_others`: calls that are left out because a 429 showed
-/// that somebody else spends the same quota; they come back with time and with successful calls. `log`: "process", or
-/// "file" or "redis" with its `place` (options quota_file, quota_redis) and, while something is wrong with it, the
-/// `trouble`. Where the log is shared the figures are those of all who share it, `queued` apart. With "known":false,
-/// only before the first call, nothing tells yet whose quota will be spent, and all figures but the limits are absent.
+/// "queued":0,"available_in_ms":0,"free_in_ms":[57013,58992]},…],"log":{"kind":"process"}}, one entry per endpoint and
+/// window. `available_in_ms` counts all windows of the endpoint together; it is absent while it depends on calls in
+/// flight. `free_in_ms`: when slots in use, no longer in flight, fall free, soonest first, at most 100, and absent if
+/// none is known. When the n-th call from now can go out: in each window let room = limit - left_to_others, but at
+/// least 1, and k = n + queued + used - room. If k is at most 0 there is room now; else once element k of free_in_ms,
+/// counted from 1, has passed; if there is no such element, nobody knows yet. The latest window counts, and not before
+/// `closed_ms`, which is there, with `closed_by`, while the service keeps the endpoint closed after a 429.
+/// `left_to_others`: calls that are left out because a 429 showed that somebody else spends the same quota; they come
+/// back with time and with successful calls. `log`: "process", or "file" or "redis" with its `place` (options
+/// quota_file, quota_redis) and, while something is wrong with it, the `trouble`. Where the log is shared the figures
+/// are those of all who share it, `queued` apart. With "known":false, only before the first call, nothing tells yet
+/// whose quota will be spent, and all figures but the limits are absent.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_quota_status(
     client: *const mde_client,

@@ -17,11 +17,11 @@ use crate::Event;
 ///  {"stage":"download","action_id":"…","bytes":1048576,"total":7340032,"bytes_per_second":524288}
 ///  {"stage":"verify","action_id":"…","bytes":1048576,"total":7340032}
 ///
-/// "quota" comes before a collection or a link is asked for that has to wait for its quota, by more than a second: which
-/// `endpoint`, as in mde_quota_status, and how long at least, absent while that depends on calls under way or waiting;
-/// `action_id` is absent before there is an action. It may take a minute, and an hour where packages are many. Nothing
-/// is told meanwhile: what ends the call then is its cancel handle, or its time. When a look of a wait has to queue, or a
-/// request that is repeated, only the log says so.
+/// "quota" comes before a collection or a link is asked for that has to wait for its quota, by more than a second:
+/// which `endpoint`, as in mde_quota_status, and how long at least, absent while that depends on calls under way or
+/// waiting; `action_id` is absent before there is an action. The wait may last a minute, and an hour where packages
+/// are many; the callback is not called meanwhile, so only a cancel handle, a deadline or mde_client_shutdown() can
+/// end it. When a look of a wait has to queue, or a request that is repeated, only the log says so.
 /// "collect" comes once, from mde_fetch_package alone; `adopted` is as in its document. "wait" comes at each look:
 /// `elapsed_ms` is the time since this call began to wait, `next_poll_ms` that until the next look, 0 after the
 /// last; `status` is absent while the service does not show the action yet. `bytes` of "download" is what has

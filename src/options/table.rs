@@ -265,7 +265,7 @@ pub(crate) const TABLE: &[Spec] = &[
         "0 to 86400000; 0 for no limit",
         "300000",
         "How long a whole operation may take, quota waits and retries included; in the operations that \
-         wait_timeout_ms is for, a single request.",
+         wait_timeout_ms is for, a single request, but not the transfer of a package.",
         |o, v| millis(v, 0).map(|v| o.timeout = Millis(Some(v))),
     ),
     number(
