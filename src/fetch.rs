@@ -53,31 +53,18 @@ impl Fetched {
 struct Note {
     version: u32,
     machine_id: String,
-    #[serde(flatten)]
-    asked: Asked,
-    /// Earlier requests of which nobody knows whether they have started a collection.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    before: Vec<Asked>,
-    action_id: Option<String>,
-}
-
-/// A request for a collection.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct Asked {
     comment: String,
-    /// When the collection was about to be asked for, by this host's clock.
+    /// When the collection was about to be asked for, by this host's clock; the first time, where nobody knows what
+    /// became of earlier requests.
     began: String,
+    action_id: Option<String>,
+    /// With which other comments it was asked for since, the last one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    other_comments: Vec<String>,
 }
 
-impl Note {
-    /// The last one first.
-    fn requests(&self) -> impl Iterator<Item = &Asked> {
-        std::iter::once(&self.asked).chain(&self.before)
-    }
-}
-
-/// The most requests before the last that a note remembers; the oldest are forgotten first.
-const MOST_BEFORE: usize = 3;
+/// The most other comments that a note remembers.
+const MOST_OTHERS: usize = 3;
 
 /// What earlier calls with this device and path have left.
 enum Earlier {
@@ -179,8 +166,8 @@ impl Job<'_> {
 
     /// The collection that one of these requests has started, as far as the list shows it.
     fn started(&self, note: &Note) -> Result<Option<String>> {
-        for Asked { comment, began } in note.requests() {
-            let began = humantime::parse_rfc3339(began).unwrap_or(SystemTime::UNIX_EPOCH);
+        let began = humantime::parse_rfc3339(&note.began).unwrap_or(SystemTime::UNIX_EPOCH);
+        for comment in std::iter::once(&note.comment).chain(&note.other_comments) {
             let (account, call, machine_id) = (self.account, self.call, self.machine_id);
             let found = collect::started_since(account, call, machine_id, comment, began)?;
             if let Some(action) = found {
@@ -316,19 +303,21 @@ impl Job<'_> {
 
     /// What is noted before the request: this one, and those that may have started a collection.
     fn note_of(&self, open: Option<&Note>) -> Note {
-        let began = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        let mut asked = Asked { comment: self.comment.to_owned(), began };
-        let mut before = Vec::new();
-        for one in open.into_iter().flat_map(Note::requests) {
-            // What was asked for with the same comment is found by the time of the first.
-            match one.comment == asked.comment {
-                true => asked.began.clone_from(&one.began),
-                false => before.push(one.clone()),
-            }
+        let now = || humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let mut other_comments: Vec<String> = Vec::new();
+        if let Some(open) = open {
+            let comments = std::iter::once(&open.comment).chain(&open.other_comments);
+            other_comments.extend(comments.filter(|one| *one != self.comment).cloned());
+            other_comments.truncate(MOST_OTHERS);
         }
-        before.truncate(MOST_BEFORE);
-        let machine_id = self.machine_id.to_owned();
-        Note { version: VERSION, machine_id, asked, before, action_id: None }
+        Note {
+            version: VERSION,
+            machine_id: self.machine_id.to_owned(),
+            comment: self.comment.to_owned(),
+            began: open.map_or_else(now, |open| open.began.clone()),
+            action_id: None,
+            other_comments,
+        }
     }
 
     fn wait(
