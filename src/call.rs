@@ -64,10 +64,9 @@ impl Signal {
         let _ = self.stop.compare_exchange(RUNNING, reason, Ordering::AcqRel, Ordering::Acquire);
         let mut state = self.state.lock();
         state.woken = true;
-        if let Some((process, stream)) = &state.reads
-            // In a forked child it is the parent's connection, and the parent's read that would be ended.
-            && *process == process::incarnation()
-        {
+        // In a forked child it is the parent's connection, and the parent's read that would be ended.
+        let is_here = |(process, _): &&(u64, Arc<TcpStream>)| *process == process::incarnation();
+        if let Some((_, stream)) = state.reads.as_ref().filter(is_here) {
             // Nothing is sent by this, but the read that waits has come to the end. One that cannot be ended so
             // looks by itself whether it was stopped.
             let _ = stream.shutdown(Shutdown::Read);
