@@ -62,17 +62,16 @@ impl Signal {
     fn stop(&self, reason: u8) {
         // The first reason stands: a call cancelled by its caller stays cancelled under shutdown.
         let _ = self.stop.compare_exchange(RUNNING, reason, Ordering::AcqRel, Ordering::Acquire);
-        let mut state = self.state.lock();
-        state.woken = true;
-        // In a forked child it is the parent's connection, and the parent's read that would be ended.
-        let is_here = |(process, _): &&(u64, Arc<TcpStream>)| *process == process::incarnation();
-        if let Some((_, stream)) = state.reads.as_ref().filter(is_here) {
-            // Nothing is sent by this, but the read that waits has come to the end. One that cannot be ended so
-            // looks by itself whether it was stopped.
-            let _ = stream.shutdown(Shutdown::Read);
+        match &self.state.lock().reads {
+            // In a forked child it is the parent's connection, and the parent's read that would be ended.
+            Some((process, stream)) if *process == process::incarnation() => {
+                // Nothing is sent by this, but the read that waits has come to the end. One that cannot be ended so
+                // looks by itself whether it was stopped.
+                let _ = stream.shutdown(Shutdown::Read);
+            }
+            _ => {}
         }
-        drop(state);
-        self.changed.notify_one();
+        self.wake();
     }
 
     /// Lets a stop end what is read from `stream` until the result is dropped. `None`: it has been stopped.

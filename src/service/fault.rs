@@ -16,8 +16,10 @@ use crate::{Error, Stage, Status};
 /// How long the service's text may be in our messages.
 const MAX_TEXT: usize = 1_024;
 
-/// When a 429 does not say how long: the length of the shorter window.
+/// The least that a 429 closes the endpoint for.
 const SHORTEST_THROTTLE: Duration = Duration::from_secs(1);
+
+/// When a 429 does not say how long: the length of the shorter window.
 const DEFAULT_THROTTLE: Duration = Duration::from_secs(60);
 
 /// What the service said in an error reply.
