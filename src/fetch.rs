@@ -63,6 +63,13 @@ struct Note {
     other_comments: Vec<String>,
 }
 
+impl Note {
+    /// Those that it was asked for with, the last one first.
+    fn comments(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.comment).chain(&self.other_comments)
+    }
+}
+
 /// The most other comments that a note remembers.
 const MOST_OTHERS: usize = 3;
 
@@ -167,7 +174,7 @@ impl Job<'_> {
     /// The collection that one of these requests has started, as far as the list shows it.
     fn started(&self, note: &Note) -> Result<Option<String>> {
         let began = humantime::parse_rfc3339(&note.began).unwrap_or(SystemTime::UNIX_EPOCH);
-        for comment in std::iter::once(&note.comment).chain(&note.other_comments) {
+        for comment in note.comments() {
             let (account, call, machine_id) = (self.account, self.call, self.machine_id);
             let found = collect::started_since(account, call, machine_id, comment, began)?;
             if let Some(action) = found {
@@ -306,8 +313,7 @@ impl Job<'_> {
         let now = || humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let mut other_comments: Vec<String> = Vec::new();
         if let Some(open) = open {
-            let comments = std::iter::once(&open.comment).chain(&open.other_comments);
-            other_comments.extend(comments.filter(|one| *one != self.comment).cloned());
+            other_comments.extend(open.comments().filter(|one| *one != self.comment).cloned());
             other_comments.truncate(MOST_OTHERS);
         }
         Note {
