@@ -36,6 +36,15 @@ fn constant(status: Status) -> String {
 }
 
 #[test]
+fn the_committed_header_is_the_generated_one() {
+    let generated = include_str!(concat!(env!("OUT_DIR"), "/mde.h"));
+    assert!(
+        include_str!("../include/mde.h") == generated,
+        "include/mde.h is out of date. Refresh it: MDE_UPDATE_HEADER=1 cargo build"
+    );
+}
+
+#[test]
 fn options_page() {
     let mut text = String::from(
         "# Options\n\n\

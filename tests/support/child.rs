@@ -1,61 +1,126 @@
-//! Fetches in a process of their own: the test binary again, with its test `child`, which prints what [`run`] gives.
+//! Processes of their own, which tests start, kill and trace. The program is `tests/child`; its one argument is a
+//! [`Task`] as JSON.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
-
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use mde_simulator::Simulator;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::Client;
+/// The options of a client, name and value.
+pub type Options = Vec<(String, String)>;
 
-/// What the test `child` prints, if this is such a process.
-pub fn run() -> Option<String> {
-    let Ok(task) = std::env::var("MDE_TEST_CHILD") else { return None };
-    let task: Value = serde_json::from_str(&task).unwrap();
-    let text = |name: &str| task[name].as_str().unwrap().to_owned();
-    let options: Vec<(String, String)> = serde_json::from_value(task["options"].clone()).unwrap();
-    let options: Vec<(&str, &str)> =
-        options.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-    let client = Client::with(&options).unwrap_or_else(|outcome| panic!("{}", outcome.text));
-    let outcome = client.fetch(&text("machine"), "killed now and then", &text("path"));
-    Some(format!("\nresult {}", outcome.text))
+/// What a process does.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Task {
+    /// Fetches a package and prints the document.
+    Fetch { options: Options, machine: String, path: String },
+    /// Downloads a package.
+    Download { options: Options, action: String, path: PathBuf },
+    /// Downloads onto a disk that is too small, which it mounts at this path.
+    DownloadToSmallDisk { at: PathBuf },
+    /// Reads an action and prints status and document.
+    Read { options: Options, action: String },
+    /// Reads an action over and over, with some threads, until it is killed.
+    ReadForEver { options: Options, action: String, threads: usize },
+    /// Reads an action over and over, with some threads, until then.
+    ReadUntil { options: Options, action: String, threads: usize, until_ms: u64 },
+    /// Reads an action, forks a child that lives until standard input ends, and looks at the quota until it is killed.
+    ForkAndLookAtQuota { options: Options, action: String },
+    /// Uses a client in a forked child, and then in the parent.
+    ReadInForkedChild { options: Options, action: String },
+    /// Makes so many calls on one connection.
+    Calls { url: String, collect: bool, count: usize },
+    /// Uses and frees a client in a forked child; leaves marks in a trace.
+    TracedFork { url: String, ca_file: Option<String> },
+    /// Collects, and prints what the log of the quota says of trouble, before and after the rights of the file are those
+    /// that it wants.
+    ReplaceQuotaFile { options: Options, machine: String, file: PathBuf },
+    /// Looks up a name that the name server, itself, never answers.
+    LookUpInVain,
 }
 
-pub struct Child<'a> {
-    pub sim: &'a Simulator,
-    pub options: &'a [(&'a str, &'a str)],
+/// The program.
+fn program() -> PathBuf {
+    super::target().join("debug/mde-test-child")
+}
+
+impl Task {
+    /// The command that does it.
+    pub fn command(&self) -> Command {
+        self.command_of(&program())
+    }
+
+    /// The same with a copy of the program.
+    pub fn command_of(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.arg(self.as_argument());
+        command
+    }
+
+    /// The words that come behind those of another command, which starts it.
+    pub fn words(&self) -> [String; 2] {
+        [program().to_str().unwrap().to_owned(), self.as_argument()]
+    }
+
+    fn as_argument(&self) -> String {
+        serde_json::to_string(self).unwrap()
+    }
+
+    /// Runs to the end; what it printed.
+    #[track_caller]
+    pub fn finish(&self) -> String {
+        finished(self.command().output().unwrap())
+    }
+}
+
+/// Copies the program to where every user can start it.
+pub fn copy_program(to: &Path) {
+    std::fs::copy(program(), to).unwrap();
+}
+
+/// What a process printed that must have succeeded.
+#[track_caller]
+pub fn finished(output: Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (printed, errors) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{:?}\n{printed}\n{errors}", output.status);
+    printed
+}
+
+/// The usual options for a simulator, and more.
+pub fn options(sim: &Simulator, more: &[(&str, &str)]) -> Options {
+    let usual = super::options(sim).into_iter().map(|(name, value)| (name.to_owned(), value));
+    let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    usual.chain(more).collect()
+}
+
+/// A fetch in a process of its own.
+pub struct Fetch {
+    task: Task,
     pub machine: String,
     pub path: String,
 }
 
-impl Child<'_> {
-    fn command(&self) -> Command {
-        let options: Vec<(String, String)> = super::options(self.sim)
-            .into_iter()
-            .chain(self.options.iter().map(|(name, value)| (*name, (*value).to_owned())))
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
-        let task = json!({"options": options, "machine": self.machine, "path": self.path});
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command
-            .args(["child", "--exact", "--nocapture", "--test-threads=1"])
-            .env("MDE_TEST_CHILD", task.to_string());
-        command
+impl Fetch {
+    pub fn new(sim: &Simulator, more: &[(&str, &str)], machine: String, path: String) -> Fetch {
+        let options = options(sim, more);
+        let task = Task::Fetch { options, machine: machine.clone(), path: path.clone() };
+        Fetch { task, machine, path }
     }
 
     /// Runs to the end; the document it got.
+    #[track_caller]
     pub fn finish(&self) -> Value {
-        let done = self.command().output().unwrap();
-        let said = String::from_utf8_lossy(&done.stdout).into_owned();
-        let result = said.lines().find_map(|line| line.strip_prefix("result "));
-        serde_json::from_str(result.unwrap_or_else(|| panic!("{said}"))).unwrap()
+        serde_json::from_str(&self.task.finish()).unwrap()
     }
 
     /// Kills it after so long; whether it was still at work.
     pub fn kill_after(&self, delay: Duration) -> bool {
-        let mut child = self.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut command = self.task.command();
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(delay);
         let at_work = child.try_wait().unwrap().is_none();
         child.kill().unwrap();

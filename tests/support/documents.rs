@@ -1,8 +1,5 @@
 //! The blocks of code in the pages that people read.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
-#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use std::fs;
 use std::path::Path;
 

@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 use std::sync::Mutex;
 
-use crate::support::{Client, Outcome};
+use crate::{Client, Outcome};
 
 static ENVIRONMENT: Mutex<()> = Mutex::new(());
 

@@ -1,9 +1,7 @@
 //! What the tests of downloads share: folders, packages, and a service whose links lead where a test wants.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
-
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mde_simulator::{Config, Endpoint, Limit, QuotaMode, Simulator};
@@ -19,7 +17,7 @@ impl Folder {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("package-{}-{number}", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let path = crate::scratch().join(name);
         fs::create_dir_all(&path).unwrap();
         Folder(path)
     }
@@ -76,6 +74,12 @@ pub fn lead_to(sim: &Simulator, link: &str) {
     sim.script(json!({"match": {"path_contains": "getPackageUri"}, "times": 0,
         "reply": {"status": 200, "json": {"value": link}}}))
         .unwrap();
+}
+
+/// The same, with nothing left of what was scripted before.
+pub fn fresh_script(sim: &Simulator, link: &str) {
+    sim.clear_script();
+    lead_to(sim, link);
 }
 
 /// A client that does not wait for the quota of links.

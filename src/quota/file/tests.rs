@@ -5,8 +5,6 @@ use crate::call::Cancel;
 use crate::quota::ledger::{Held, Keeper};
 
 #[cfg(unix)]
-mod rights;
-#[cfg(unix)]
 mod unix;
 
 const COLLECT: Quota = Quota::Collect;

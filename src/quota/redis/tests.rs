@@ -6,7 +6,7 @@ use super::*;
 use crate::net::tls::Trust;
 use crate::quota::limits::Limits;
 
-#[path = "../../../tests/peers/redis_server.rs"]
+#[path = "../../../tests/support/peers/redis_server.rs"]
 mod server;
 mod trouble;
 

@@ -1,0 +1,30 @@
+//! What the functions do, through the C ABI, against the simulator.
+
+/// Actions that are cancelled.
+mod cancel_action;
+/// Collections that are started.
+mod collect;
+/// Downloads, whole and cut off.
+mod download;
+/// Downloads from real hosts, and after the end of a process or a disk.
+mod download_hosts;
+/// Downloads that are carried on.
+mod download_pieces;
+/// From a device to a file in one call.
+mod fetch;
+/// What a fetch tells of the quota it has to wait for.
+mod fetch_quota;
+/// The check of a package.
+mod inspect;
+/// Links to packages.
+mod links;
+/// Devices that are looked up.
+mod machines;
+/// Replies that were recorded.
+mod recorded;
+/// Replies of every kind, and calls that are tried again.
+mod replies;
+/// A package in every state it can be in.
+mod states;
+/// Waits for an action to end.
+mod wait;

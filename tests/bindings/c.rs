@@ -1,0 +1,111 @@
+//! The library as C programs meet it: the programs of `tests/c` and the examples, against the release
+//! library. `tests/c_full.rs` runs them again under valgrind, with sanitizers, and statically linked.
+
+use std::collections::BTreeSet;
+
+use mde_tests::programs::{How, ROOT, compile, release, run, start, tool};
+use mde_tests::programs::{fetching, scenarios};
+
+#[test]
+fn null_arguments() {
+    scenarios::null_arguments(How::Plain);
+}
+
+/// What the library exports, what is documented, and what is tested with NULL are the same.
+#[test]
+fn no_export_is_forgotten() {
+    let set = |text: &str| -> BTreeSet<String> { text.lines().map(str::to_owned).collect() };
+    let documented =
+        set(&std::fs::read_to_string(format!("{ROOT}/tests/abi/exports.txt")).unwrap());
+    let mut nm = tool("nm", "binutils");
+    let nm = run(nm
+        .args(["-D", "--defined-only", "--format=just-symbols"])
+        .arg(release().join("libmde.so")));
+    assert_eq!(
+        set(&nm.expect(0).stdout),
+        documented,
+        "left: exports of libmde.so, right: tests/abi/exports.txt"
+    );
+    let sources = ["tests/c/null_arguments.c", "tests/c/support.c"];
+    let listed = run(start(&compile(&sources, How::Plain), How::Plain).arg("--list"));
+    assert_eq!(
+        set(&listed.expect(0).stdout),
+        documented,
+        "left: the table in tests/c/null_arguments.c, right: tests/abi/exports.txt"
+    );
+}
+
+#[test]
+fn bad_input() {
+    scenarios::bad_input(How::Plain);
+}
+
+#[test]
+fn lifecycle() {
+    scenarios::lifecycle(How::Plain);
+}
+
+#[test]
+fn fork() {
+    scenarios::fork(How::Plain);
+}
+
+#[test]
+fn harsh_host() {
+    scenarios::harsh_host(How::Plain);
+}
+
+#[test]
+fn panics_are_contained() {
+    scenarios::panics();
+}
+
+#[test]
+fn the_example_collects() {
+    scenarios::example_collects(How::Plain);
+}
+
+#[test]
+fn the_example_collects_over_tls() {
+    scenarios::example_collects_over_tls(How::Plain);
+}
+
+#[test]
+fn the_example_fails_helpfully() {
+    scenarios::example_fails_helpfully(How::Plain);
+}
+
+#[test]
+fn the_example_explains_its_usage() {
+    scenarios::example_explains_its_usage(How::Plain);
+}
+
+#[test]
+fn the_example_can_be_interrupted() {
+    scenarios::example_can_be_interrupted(How::Plain);
+}
+
+#[test]
+fn the_example_fetches() {
+    fetching::succeeds(How::Plain);
+}
+
+#[test]
+fn the_example_fails_helpfully_to_fetch() {
+    fetching::fails_helpfully(How::Plain);
+}
+
+#[test]
+fn the_example_carries_on_with_a_fetch() {
+    fetching::carries_on(How::Plain);
+}
+
+#[test]
+fn the_example_explains_how_to_fetch() {
+    fetching::explains_its_usage(How::Plain);
+}
+
+#[test]
+fn the_example_draws_on_a_terminal() {
+    fetching::draws_on_a_terminal(How::Plain);
+}

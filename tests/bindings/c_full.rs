@@ -1,0 +1,109 @@
+//! The C programs again, in the slow ways. All tests are in one module, so that `tests/run.sh core` can
+//! leave them out with `--skip full::`; a plain `cargo test` runs them.
+
+mod full {
+    /// Forked children are left out: valgrind would judge the parent's memory twice.
+    mod valgrind {
+        use mde_tests::programs::How::{Valgrind, ValgrindForTls};
+        use mde_tests::programs::{fetching, scenarios};
+
+        #[test]
+        fn null_arguments() {
+            scenarios::null_arguments(Valgrind);
+        }
+
+        #[test]
+        fn bad_input() {
+            scenarios::bad_input(Valgrind);
+        }
+
+        #[test]
+        fn lifecycle() {
+            scenarios::lifecycle(Valgrind);
+        }
+
+        #[test]
+        fn the_example() {
+            scenarios::example_collects(Valgrind);
+            scenarios::example_collects_over_tls(ValgrindForTls);
+            scenarios::example_fails_helpfully(Valgrind);
+            scenarios::example_explains_its_usage(Valgrind);
+            scenarios::example_can_be_interrupted(Valgrind);
+        }
+
+        #[test]
+        fn the_example_that_fetches() {
+            fetching::succeeds(Valgrind);
+            fetching::fails_helpfully(Valgrind);
+            fetching::carries_on(Valgrind);
+            fetching::explains_its_usage(Valgrind);
+        }
+    }
+
+    mod sanitizers {
+        use mde_tests::programs::How::Sanitized;
+        use mde_tests::programs::{fetching, scenarios};
+
+        #[test]
+        fn null_arguments() {
+            scenarios::null_arguments(Sanitized);
+        }
+
+        #[test]
+        fn bad_input() {
+            scenarios::bad_input(Sanitized);
+        }
+
+        #[test]
+        fn lifecycle() {
+            scenarios::lifecycle(Sanitized);
+        }
+
+        #[test]
+        fn the_example() {
+            scenarios::example_collects(Sanitized);
+            scenarios::example_collects_over_tls(Sanitized);
+            scenarios::example_fails_helpfully(Sanitized);
+            scenarios::example_explains_its_usage(Sanitized);
+            scenarios::example_can_be_interrupted(Sanitized);
+        }
+
+        #[test]
+        fn the_example_that_fetches() {
+            fetching::succeeds(Sanitized);
+            fetching::fails_helpfully(Sanitized);
+            fetching::carries_on(Sanitized);
+            fetching::explains_its_usage(Sanitized);
+        }
+    }
+
+    mod static_library {
+        use mde_tests::programs::How::Static;
+        use mde_tests::programs::scenarios;
+        use mde_tests::programs::{ROOT, static_library};
+
+        #[test]
+        fn null_arguments() {
+            scenarios::null_arguments(Static);
+        }
+
+        #[test]
+        fn lifecycle() {
+            scenarios::lifecycle(Static);
+        }
+
+        #[test]
+        fn fork() {
+            scenarios::fork(Static);
+        }
+
+        /// The one place that tells how to link it has to be right.
+        #[test]
+        fn what_else_to_link_is_documented() {
+            let page = std::fs::read_to_string(format!("{ROOT}/examples/c/README.md")).unwrap();
+            let (_, needed) = static_library();
+            let flags = format!("libmde.a -pthread {}", needed.join(" "));
+            assert!(page.contains(&flags), "examples/c/README.md lacks `{flags}`");
+        }
+    }
+}

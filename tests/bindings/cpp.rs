@@ -1,0 +1,235 @@
+//! The header for C++, as programs meet it: with two compilers, in two standards, with and without exceptions.
+//! The slow ways are in the module `full`, which `tests/run.sh core` leaves out.
+
+use std::collections::BTreeSet;
+
+mod building;
+mod example;
+
+use building::{Build, CLANG, GCC, passes};
+use mde_tests::programs::targets::under_wine;
+use mde_tests::programs::{ROOT, Scratch, run, tool};
+
+const HEADER: &str = include_str!("../../include/mde.hpp");
+const WITHOUT: [&str; 2] = ["-fno-exceptions", "-fno-rtti"];
+
+/// The words of the header that are not in a comment.
+fn words(text: &str) -> BTreeSet<&str> {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with(['*', '/']));
+    let code = code.map(|line| line.split("//").next().unwrap());
+    code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_')).collect()
+}
+
+#[test]
+fn every_function_and_constant_has_a_counterpart() {
+    let words = words(HEADER);
+    for function in include_str!("../abi/exports.txt").lines() {
+        assert!(words.contains(function), "{function} is not called in include/mde.hpp");
+    }
+    for line in include_str!("../../include/mde.h").lines() {
+        let constant = line.strip_prefix("#define ").and_then(|it| it.split(' ').next());
+        let named =
+            |it: &&str| ["MDE_OK", "MDE_ERR_", "MDE_LOG_"].iter().any(|p| it.starts_with(p));
+        if let Some(constant) = constant.filter(named) {
+            let name =
+                ["MDE_ERR_", "MDE_LOG_", "MDE_"].iter().find_map(|p| constant.strip_prefix(p));
+            let row = format!("    {} = {constant},\n", name.unwrap().to_lowercase());
+            assert!(HEADER.contains(&row), "include/mde.hpp lacks `{}`", row.trim());
+        }
+    }
+}
+
+#[test]
+fn with_gcc() {
+    passes(&Build::new(GCC, "c++17"), "lifecycle.cpp", &[]);
+    passes(&Build::new(GCC, "c++20"), "lifecycle.cpp", &["with stop_token"]);
+}
+
+#[test]
+fn with_clang() {
+    passes(&Build::new(CLANG, "c++17"), "lifecycle.cpp", &[]);
+    passes(&Build::new(CLANG, "c++20"), "lifecycle.cpp", &["with stop_token"]);
+}
+
+#[test]
+fn without_exceptions() {
+    passes(&Build::new(GCC, "c++17").with(&WITHOUT), "without_exceptions.cpp", &[]);
+    passes(&Build::new(CLANG, "c++20").with(&WITHOUT), "without_exceptions.cpp", &[]);
+}
+
+/// In both orders: the linker keeps the first of two equal functions, and one that was compiled without
+/// exceptions ends the program where the other one catches.
+#[test]
+fn parts_without_exceptions_leave_those_with_them_alone() {
+    let build = Build::new(GCC, "c++17").with(&["-DMDE_TEST_PARTS"]);
+    let mut parts =
+        [build.object("catching.cpp", &[]), build.object("without_exceptions.cpp", &WITHOUT)];
+    for name in ["catching_first", "catching_last"] {
+        building::succeeds(build.link(name, &parts), &[]);
+        parts.reverse();
+    }
+}
+
+/// A library of another ABI, in C: two functions tell so, the others end the program.
+fn other_library() -> String {
+    let mut library = String::from("#include <stdlib.h>\n");
+    for function in include_str!("../abi/exports.txt").lines() {
+        let body = match function {
+            "mde_abi_version" => "return 99;",
+            "mde_version" => "return \"7.8.9\";",
+            _ => "abort();",
+        };
+        let kind = if function == "mde_version" { "const char *" } else { "unsigned " };
+        library.push_str(&format!("{kind}{function}(void) {{ {body} }}\n"));
+    }
+    library
+}
+
+#[test]
+fn a_library_of_another_abi_is_refused() {
+    let build = Build::new(GCC, "c++20");
+    let library = build.c_object("other", &other_library());
+    let program = build.link("other_abi", &[build.object("other_abi.cpp", &[]), library]);
+    building::succeeds(program, &[]);
+}
+
+/// What must not compile, each for its reason.
+#[test]
+fn mistakes_are_refused() {
+    let build = Build::new(CLANG, "c++17");
+    for (mistake, reason) in [
+        ("void f(mde::options &o) { o.set(\"cloud\", \"eu\"); }", "ignoring return value"),
+        ("void f(mde::client &c) { mde::client d(c); }", "deleted"),
+        ("void f(mde::cancellation &c) { mde::cancellation d(c); }", "deleted"),
+        ("void f(mde::options &c) { mde::options d(c); }", "deleted"),
+        ("auto f(mde::document &d) { return d.get<double>(\"/a\"); }", "T is std::string, bool"),
+        ("void f(mde::options &o) { (void)o.set(\"cloud\", true); }", "no matching member"),
+        ("void f(mde::options &o) { (void)o.set(\"cloud\", nullptr); }", "deleted function"),
+    ] {
+        let source = format!("#include <mde.hpp>\n{mistake}\n");
+        let said = run(&mut build.checking(&source, &[])).expect(1).stderr;
+        assert!(said.contains(reason), "{mistake}: {said}");
+    }
+    let throwing =
+        "#include <mde.hpp>\nvoid f(mde::options &o) { o.set(\"cloud\", \"eu\").value(); }\n";
+    run(&mut build.checking(throwing, &[])).expect(0);
+    let said = run(&mut build.checking(throwing, &WITHOUT)).expect(1).stderr;
+    assert!(said.contains("no member named 'value'"), "{said}");
+}
+
+/// Its first program runs, by the command beside it; the others compile.
+#[test]
+fn the_quick_start_works() {
+    let blocks = |language: &str| -> Vec<&'static str> {
+        let opening = format!("```{language}\n");
+        let page = include_str!("../../docs/cpp.md");
+        page.split(&*opening.leak()).skip(1).map(|it| it.split("```").next().unwrap()).collect()
+    };
+    let (programs, commands) = (blocks("cpp"), blocks("sh"));
+    assert_eq!((programs.len(), commands.len()), (5, 1));
+    for program in &programs {
+        for build in [Build::new(GCC, "c++17"), Build::new(CLANG, "c++20")] {
+            run(&mut build.checking(program, &[])).expect(0);
+        }
+    }
+    run(&mut Build::new(GCC, "c++17").checking(programs[1], &WITHOUT)).expect(0);
+    example::quick_start(programs[0], commands[0]);
+}
+
+#[test]
+fn the_example_fetches() {
+    example::succeeds(&Build::new(GCC, "c++17"));
+}
+
+#[test]
+fn the_example_fails_helpfully() {
+    example::fails_helpfully(&Build::new(GCC, "c++17"));
+}
+
+#[test]
+fn the_example_can_be_interrupted() {
+    example::can_be_interrupted(&Build::new(CLANG, "c++20"));
+}
+
+mod full {
+    use super::*;
+
+    #[test]
+    fn with_sanitizers() {
+        let flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+        let build = Build::new(GCC, "c++20").with(&flags);
+        passes(&build, "lifecycle.cpp", &["with stop_token"]);
+        passes(&build, "without_exceptions.cpp", &[]);
+        let build = Build::new(GCC, "c++17").with(&flags);
+        example::succeeds(&build);
+        example::fails_helpfully(&build);
+        example::can_be_interrupted(&build);
+    }
+
+    /// The other compiler's, which look at more, such as functions called through pointers of another type.
+    #[test]
+    fn with_sanitizers_of_clang() {
+        let flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+        let build = Build::new(CLANG, "c++20").with(&flags);
+        passes(&build, "lifecycle.cpp", &["with stop_token"]);
+    }
+
+    /// The header and what it makes of the standard library; the library itself synchronises where the sanitizer
+    /// cannot see it.
+    #[test]
+    fn with_thread_sanitizer() {
+        let build = Build::new(CLANG, "c++20").with(&["-fsanitize=thread"]);
+        passes(&build, "lifecycle.cpp", &["with stop_token"]);
+    }
+
+    #[test]
+    fn under_valgrind() {
+        passes(&Build::new(GCC, "c++20").under_valgrind(), "lifecycle.cpp", &["with stop_token"]);
+    }
+
+    /// With the other standard library of Linux, which has no `std::stop_token` in this version.
+    #[test]
+    fn with_libcxx() {
+        let build = Build::new(CLANG, "c++20").with(&["-stdlib=libc++"]);
+        passes(&build, "lifecycle.cpp", &[]);
+    }
+
+    /// With the macros of `windows.h` before it.
+    #[test]
+    fn for_windows() {
+        let folder = Scratch::new("windows");
+        let source = folder.0.join("twice.cpp");
+        let text = "#include <windows.h>\n#include <mde.hpp>\n#include <filesystem>\n\
+            bool f(const std::filesystem::path &p) { return mde::inspect_package(p).has_value(); }\n";
+        std::fs::write(&source, text).unwrap();
+        for standard in ["c++17", "c++20"] {
+            let mut cross = tool("x86_64-w64-mingw32-g++", "g++-mingw-w64-x86-64");
+            cross.args(building::STRICT).arg(format!("-std={standard}")).arg("-fsyntax-only");
+            run(cross.arg("-I").arg(format!("{ROOT}/include")).arg(&source)).expect(0);
+        }
+    }
+
+    /// What has no place in a code page comes in as it is.
+    #[test]
+    fn the_example_reads_unicode_on_windows() {
+        let folder = Scratch::new("fetch");
+        let (library, program) = (folder.0.join("other.o"), folder.0.join("fetch.exe"));
+        let source = folder.0.join("other.c");
+        std::fs::write(&source, other_library()).unwrap();
+        let mut cc = tool("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64");
+        run(cc.arg("-c").arg(&source).arg("-o").arg(&library)).expect(0);
+        for standard in ["c++20", "c++17"] {
+            let mut cross = tool("x86_64-w64-mingw32-g++-posix", "g++-mingw-w64-x86-64");
+            cross.args(building::STRICT).arg(format!("-std={standard}")).arg("-static");
+            cross.arg("-I").arg(format!("{ROOT}/include"));
+            cross.arg(format!("{ROOT}/examples/cpp/fetch.cpp")).arg(&library);
+            run(cross.arg("-o").arg(&program)).expect(0);
+        }
+        let said = run(&mut under_wine(&[&program, &"--größe日本"])).expect(2).stderr;
+        assert!(said.contains("fetch: unknown argument: --größe日本 "), "{said}");
+        let fetch = ["--machine", "m", "--comment", "c"];
+        let mut named = under_wine(&[&program]);
+        let said = run(named.args(fetch).env("MDE_TENANT_ID", "日本")).expect(2).stderr;
+        assert!(said.contains("has ABI 99"), "{said}");
+    }
+}

@@ -1,0 +1,13 @@
+//! The library as other languages meet it, and on other systems.
+//!
+//! What takes long or needs large components is in modules `full`, which `tests/run.sh core` leaves out.
+
+/// The programs of `tests/c` and `examples/c`.
+mod c;
+/// The same under valgrind, with sanitizers, and statically linked.
+mod c_full;
+mod cpp;
+mod dotnet;
+mod python;
+/// The programs in C for Windows and Arm.
+mod targets;

@@ -1,0 +1,141 @@
+//! The library on the other systems that it is built for: the C programs under Wine and qemu. Which target is
+//! tested how, `docs/platforms.md` says.
+
+mod full {
+    macro_rules! programs {
+        ($how:expr) => {
+            use mde_tests::programs::{fetching, scenarios, waits};
+
+            #[test]
+            fn null_arguments() {
+                scenarios::null_arguments($how);
+            }
+
+            #[test]
+            fn bad_input() {
+                scenarios::bad_input($how);
+            }
+
+            #[test]
+            fn lifecycle() {
+                scenarios::lifecycle($how);
+            }
+
+            #[test]
+            fn every_wait_can_be_stopped() {
+                waits::stops($how);
+            }
+
+            #[test]
+            fn the_example() {
+                scenarios::example_collects($how);
+                scenarios::example_collects_over_tls($how);
+                scenarios::example_fails_helpfully($how);
+                scenarios::example_explains_its_usage($how);
+            }
+
+            #[test]
+            fn the_example_can_be_interrupted() {
+                scenarios::example_can_be_interrupted($how);
+            }
+
+            #[test]
+            fn the_example_fetches() {
+                fetching::succeeds($how);
+            }
+
+            #[test]
+            fn the_example_that_fetches_fails_helpfully() {
+                fetching::fails_helpfully($how);
+            }
+
+            #[test]
+            fn the_example_that_fetches_carries_on() {
+                fetching::carries_on($how);
+                fetching::carries_on_after_a_kill($how);
+            }
+
+            #[test]
+            fn any_name_and_any_length_of_a_path() {
+                fetching::takes_any_path($how);
+            }
+
+            #[test]
+            fn processes_share_a_quota_file() {
+                scenarios::shares_a_quota_file($how);
+            }
+        };
+    }
+
+    mod windows {
+        use mde_tests::programs::How::Wine;
+        use mde_tests::programs::{ROOT, run, targets, tool};
+        use std::collections::BTreeSet;
+
+        programs!(Wine);
+
+        #[test]
+        fn a_host_may_unload_it_and_have_small_stacks() {
+            scenarios::windows_host();
+        }
+
+        /// Exports what is documented, and needs nothing that Windows does not have.
+        #[test]
+        fn what_it_exports_and_needs() {
+            let target = targets::of(Wine).unwrap();
+            let mut objdump = tool("x86_64-w64-mingw32-objdump", "mingw-w64");
+            let said = run(objdump.arg("-p").arg(target.folder().join("mde.dll"))).expect(0).stdout;
+            let exported: BTreeSet<&str> = said
+                .lines()
+                .skip_while(|line| !line.starts_with("[Ordinal/Name Pointer] Table"))
+                .skip(1)
+                .take_while(|line| !line.trim().is_empty())
+                .filter_map(|line| line.split_whitespace().last())
+                .collect();
+            let documented =
+                std::fs::read_to_string(format!("{ROOT}/tests/abi/exports.txt")).unwrap();
+            assert_eq!(exported, documented.lines().collect());
+            let needed: BTreeSet<String> = said
+                .lines()
+                .filter_map(|line| Some(line.split_once("DLL Name: ")?.1.to_ascii_lowercase()))
+                .collect();
+            let system = [
+                "advapi32.dll",
+                "api-ms-win-core-synch-l1-2-0.dll",
+                "bcrypt.dll",
+                "bcryptprimitives.dll",
+                "crypt32.dll",
+                "kernel32.dll",
+                "msvcrt.dll",
+                "ntdll.dll",
+                "userenv.dll",
+                "ws2_32.dll",
+            ];
+            let foreign: Vec<_> =
+                needed.iter().filter(|name| !system.contains(&name.as_str())).collect();
+            assert!(foreign.is_empty(), "{foreign:?}");
+        }
+    }
+
+    mod aarch64 {
+        use mde_tests::programs::How::{Aarch64, Aarch64Static};
+
+        programs!(Aarch64);
+
+        #[test]
+        fn fork() {
+            scenarios::fork(Aarch64);
+        }
+
+        #[test]
+        fn harsh_host() {
+            scenarios::harsh_host(Aarch64);
+        }
+
+        #[test]
+        fn static_library() {
+            scenarios::null_arguments(Aarch64Static);
+            scenarios::lifecycle(Aarch64Static);
+        }
+    }
+}

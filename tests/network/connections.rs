@@ -1,0 +1,287 @@
+//! What lies between: TLS with a private CA, a real proxy, names, connections that are kept.
+
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use mde_simulator::{Config, Simulator};
+use mde_tests::child::{self, Task};
+use mde_tests::{Client, client, simulator, try_client};
+
+const ID: &str = "5382f7ea-7557-4ab7-9782-d50480024a4e";
+
+fn scratch(name: &str) -> PathBuf {
+    let folder = mde_tests::scratch().join(format!("{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn tls_simulator() -> (Simulator, String) {
+    let sim = Simulator::start(Config { tls: true, ..Config::default() }).unwrap();
+    let port = sim.api_url().rsplit_once(':').unwrap().1.to_owned();
+    let path = scratch("ca").join(format!("{port}.pem"));
+    std::fs::write(&path, sim.ca_pem().unwrap()).unwrap();
+    (sim, path.to_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_private_ca_is_trusted_when_it_is_given_and_only_then() {
+    let (sim, ca) = tls_simulator();
+    client(&sim, &[("ca_file", &ca)]).collect(&sim.machine_id(0), "x").ok();
+    let error = client(&sim, &[]).collect(&sim.machine_id(1), "x").error("tls");
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains("127.0.0.1") && message.contains("issuer is not trusted"),
+        "{message}"
+    );
+    assert_eq!(error["retryable"], false);
+    assert!(sim.requests().iter().all(|r| !r.path.contains(&sim.machine_id(1))));
+}
+
+#[test]
+fn a_ca_file_without_a_certificate_is_a_mistake() {
+    let sim = simulator();
+    let folder = scratch("bad-ca");
+    let cases: [(&str, &[u8]); 4] = [
+        ("empty", b""),
+        ("text", b"no certificate here"),
+        ("damaged", b"-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n"),
+        ("not-a-certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+    ];
+    for (name, content) in cases {
+        let path = folder.join(name);
+        std::fs::write(&path, content).unwrap();
+        let Err(outcome) = try_client(&sim, &[("ca_file", path.to_str().unwrap())]) else {
+            panic!("{name}")
+        };
+        assert!(
+            outcome.error("config")["message"].as_str().unwrap().contains("`ca_file`"),
+            "{name}"
+        );
+    }
+}
+
+/// Passes connections on to a port of this machine and counts them.
+fn counting_relay(port: u16) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (own_port, count) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&count);
+    std::thread::spawn(move || {
+        for near in listener.incoming().map_while(Result::ok) {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let far = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let pairs = [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)];
+            for (mut from, mut to) in pairs {
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(std::net::Shutdown::Write);
+                });
+            }
+        }
+    });
+    (own_port, count)
+}
+
+#[test]
+fn a_ca_file_that_is_no_ordinary_file_or_partly_damaged_is_refused_at_once() {
+    let (sim, ca) = tls_simulator();
+    let folder = scratch("odd-ca");
+    let (pipe, huge, mixed) = (folder.join("pipe"), folder.join("huge"), folder.join("mixed"));
+    let made = Command::new("mkfifo")
+        .arg(&pipe)
+        .status()
+        .expect("mkfifo is missing; run: apt-get install -y coreutils");
+    assert!(made.success());
+    std::fs::File::create(&huge).unwrap().set_len(1 << 30).unwrap();
+    let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(&mixed, std::fs::read_to_string(&ca).unwrap() + junk).unwrap();
+    for (path, problem) in [
+        (&pipe, "is not a file"),
+        (&huge, "is not a file of up to"),
+        (&folder, "is not a file"),
+        (&PathBuf::from("/dev/zero"), "is not a file"),
+        (&mixed, "damaged (number 2)"),
+    ] {
+        let Err(outcome) = try_client(&sim, &[("ca_file", path.to_str().unwrap())]) else {
+            panic!("{path:?}")
+        };
+        let message = outcome.error("config")["message"].as_str().unwrap().to_owned();
+        assert!(message.contains("`ca_file`") && message.contains(problem), "{message}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn one_connection_serves_calls_that_follow_each_other() {
+    for tls in [false, true] {
+        let (sim, ca) = if tls { tls_simulator() } else { (simulator(), String::new()) };
+        let port = sim.api_url().rsplit_once(':').unwrap().1.parse().unwrap();
+        let (relay, connections) = counting_relay(port);
+        let url = sim.api_url().replace(&port.to_string(), &relay.to_string());
+        let mut options = vec![("api_url", url.as_str()), ("login_url", url.as_str())];
+        options.extend(tls.then_some(("ca_file", ca.as_str())));
+        let client = client(&sim, &options);
+        for n in 0..10 {
+            client.collect(&sim.machine_id(n), "x").ok();
+            client.action(ID).error("not_found");
+        }
+        assert_eq!(connections.load(Ordering::SeqCst), 1, "tls: {tls}");
+    }
+}
+
+#[test]
+fn names_are_resolved_and_unknown_names_say_so() {
+    let sim = simulator();
+    let url = sim.api_url().replace("127.0.0.1", "localhost");
+    client(&sim, &[("api_url", &url), ("login_url", &url)]).collect(&sim.machine_id(0), "x").ok();
+    let unknown = Client::with(&[
+        ("access_token", "t"),
+        ("api_url", "https://no-such-host.invalid"),
+        ("max_retries", "0"),
+        ("proxy", "none"),
+    ]);
+    let error = unknown.unwrap().action(ID).error("resolve");
+    assert!(error["message"].as_str().unwrap().contains("no-such-host.invalid"));
+    assert_eq!(error["stage"], "send");
+}
+
+#[test]
+fn a_refused_connection_says_so() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}");
+    let client =
+        Client::with(&[("access_token", "t"), ("api_url", &url), ("max_retries", "2")]).unwrap();
+    let error = client.action(ID).error("connect");
+    assert_eq!((error["attempts"].as_u64(), error["retryable"].as_bool()), (Some(3), Some(true)));
+}
+
+#[test]
+fn a_peer_that_hangs_up_during_the_handshake_is_no_certificate_problem() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let hang_up = std::thread::spawn(move || (0..2).for_each(|_| drop(listener.accept().unwrap())));
+    let client =
+        Client::with(&[("access_token", "t"), ("api_url", &url), ("max_retries", "1")]).unwrap();
+    let error = client.action(ID).error_in(&["connect", "broken"]);
+    assert_eq!((error["attempts"].as_u64(), error["retryable"].as_bool()), (Some(2), Some(true)));
+    hang_up.join().unwrap();
+}
+
+#[test]
+fn lookups_without_an_answer_share_a_thread_and_hold_nobody() {
+    // In a network of its own, where nobody need be root to be its name server.
+    let conf = scratch("names").join("resolv.conf");
+    std::fs::write(&conf, "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n").unwrap();
+    let own = "PATH=$PATH:/usr/sbin && ip link set lo up && mount --bind \"$1\" /etc/resolv.conf && \
+               exec \"$2\" \"$3\"";
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "--net", "sh", "-c", own, "sh"])
+        .arg(&conf)
+        .args(Task::LookUpInVain.words())
+        .output()
+        .expect("unshare is missing; run: apt-get install -y util-linux");
+    assert!(child::finished(output).contains("nobody was held"));
+}
+
+/// tinyproxy, as Debian ships it.
+struct Proxy {
+    process: Child,
+    port: u16,
+}
+
+impl Proxy {
+    fn start(login: Option<(&str, &str)>) -> Proxy {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let folder = scratch("proxy");
+        let path = folder.join(format!("{port}.conf"));
+        let mut config = std::fs::File::create(&path).unwrap();
+        writeln!(
+            config,
+            "Port {port}\nListen 127.0.0.1\nTimeout 600\nMaxClients 50\nLogFile \"{}\"",
+            folder.join(format!("{port}.log")).display()
+        )
+        .unwrap();
+        if let Some((user, password)) = login {
+            writeln!(config, "BasicAuth {user} {password}").unwrap();
+        }
+        let process = Command::new("tinyproxy")
+            .args(["-d", "-c"])
+            .arg(&path)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("tinyproxy is missing; run: apt-get install -y tinyproxy-bin");
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(10), "tinyproxy does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Proxy { process, port }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(scratch("proxy").join(format!("{}.log", self.port))).unwrap()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn a_real_proxy_opens_tunnels() {
+    let proxy = Proxy::start(None);
+    let (sim, ca) = tls_simulator();
+    let url = format!("http://127.0.0.1:{}", proxy.port);
+    client(&sim, &[("ca_file", &ca), ("proxy", &url)]).collect(&sim.machine_id(0), "x").ok();
+    let authority = sim.api_url().replace("https://", "");
+    assert!(proxy.log().contains(&format!("CONNECT {authority}")), "{}", proxy.log());
+    let direct = client(
+        &sim,
+        &[
+            ("ca_file", &ca),
+            ("proxy", "http://127.0.0.1:1"),
+            ("no_proxy", "10.0.0.0/8, 127.0.0.0/8"),
+        ],
+    );
+    direct.collect(&sim.machine_id(1), "x").ok();
+}
+
+#[test]
+fn a_proxy_login_is_decoded_and_its_absence_is_told() {
+    let proxy = Proxy::start(Some(("us.er", "pa_ss.1")));
+    let (sim, ca) = tls_simulator();
+    let at = |login: &str| format!("http://{login}127.0.0.1:{}", proxy.port);
+    client(&sim, &[("ca_file", &ca), ("proxy", &at("us%2Eer:pa%5Fss.1@"))])
+        .collect(&sim.machine_id(0), "x")
+        .ok();
+    for login in ["", "user:canary-wrong@"] {
+        let outcome = client(&sim, &[("ca_file", &ca), ("proxy", &at(login))])
+            .collect(&sim.machine_id(1), "x");
+        assert!(!outcome.text.contains("canary"));
+        let error = outcome.error("proxy");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("407") || message.contains("401"), "{message}");
+        assert_eq!(error["retryable"], false, "no repetition cures it");
+    }
+}
+
+#[test]
+fn a_proxy_that_is_not_there_or_silent_is_the_proxys_failure() {
+    let (sim, ca) = tls_simulator();
+    let more = [("ca_file", ca.as_str()), ("proxy", "http://127.0.0.1:1"), ("max_retries", "2")];
+    let error = client(&sim, &more).collect(&sim.machine_id(0), "x").error("proxy");
+    assert!(error["message"].as_str().unwrap().contains("127.0.0.1:1"), "{error}");
+    assert_eq!((error["attempts"].as_u64(), error["retryable"].as_bool()), (Some(3), Some(true)));
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let waiting = client(&sim, &[("ca_file", &ca), ("proxy", &url), ("connect_timeout_ms", "300")]);
+    waiting.collect(&sim.machine_id(0), "x").error("proxy");
+}

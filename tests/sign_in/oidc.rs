@@ -1,0 +1,148 @@
+//! Signing in at an authority that others wrote: `oidc-provider`, a certified OpenID provider, which knows
+//! nothing of this library or of Entra.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use mde_tests::Client;
+use mde_tests::peers::keys::Keys;
+use serde_json::{Value, json};
+
+const TENANT: &str = "11111111-2222-3333-4444-555555555555";
+const SCOPE: &str = "https://api.securitycenter.microsoft.com/.default";
+
+/// `tests/oidc/server.mjs`.
+struct Provider {
+    process: Child,
+    url: String,
+}
+
+impl Provider {
+    fn start(clients: &Value) -> Provider {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("oidc");
+        assert!(
+            folder.join("node_modules/oidc-provider").exists(),
+            "oidc-provider is missing; run: npm ci --prefix tests/oidc"
+        );
+        let config = json!({"tenant": TENANT, "scope": SCOPE, "clients": clients});
+        let mut process = Command::new("node")
+            .arg(folder.join("server.mjs"))
+            .arg(config.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("node is missing; run: apt-get install -y --no-install-recommends nodejs npm");
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let port: u16 = line.trim().parse().expect("the provider did not start; see above");
+        Provider { process, url: format!("http://127.0.0.1:{port}") }
+    }
+
+    fn client(&self, id: &str, more: &[(&str, &str)]) -> Client {
+        let usual = [
+            ("tenant_id", TENANT),
+            ("client_id", id),
+            ("api_url", self.url.as_str()),
+            ("login_url", self.url.as_str()),
+            ("max_retries", "0"),
+        ];
+        Client::with(&[&usual, more].concat()).unwrap_or_else(|outcome| panic!("{}", outcome.text))
+    }
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The provider's API answers with the application that it knows the token to be of.
+#[track_caller]
+fn is_known_as(client: &Client, id: &str) {
+    assert_eq!(client.list("").ok()["actions"][0]["id"], id);
+}
+
+#[test]
+fn client_secret() {
+    let secret = "p&s=w+d %~.-_/\"'<>";
+    let provider = Provider::start(&json!([{"id": "by-secret", "secret": secret}]));
+    is_known_as(&provider.client("by-secret", &[("client_secret", secret)]), "by-secret");
+    let error =
+        provider.client("by-secret", &[("client_secret", "another")]).list("").error("token");
+    assert_eq!(
+        (&error["service_code"], &error["http_status"]),
+        (&json!("invalid_client"), &json!(401))
+    );
+    let unknown = provider.client("nobody", &[("client_secret", secret)]);
+    assert_eq!(unknown.list("").error("token")["service_code"], "invalid_client");
+}
+
+#[test]
+fn certificate() {
+    let (keys, others) = (Keys::new(), Keys::new());
+    keys.openssl("pkcs12 -export -in cert.pem -inkey key.pem -out own.p12 -passout pass:abcdef");
+    others.openssl("pkcs12 -export -in cert.pem -inkey key.pem -out own.p12 -passout pass:abcdef");
+    let clients: Vec<_> = ["PS256", "RS256"]
+        .iter()
+        .map(|algorithm| {
+            json!({"id": algorithm, "certificate": keys.path("cert.pem"), "algorithm": algorithm})
+        })
+        .collect();
+    let provider = Provider::start(&json!(clients));
+    let with = |id: &str, keys: &Keys, algorithm: &str| {
+        let file = keys.path("own.p12");
+        provider.client(
+            id,
+            &[
+                ("client_certificate", &file),
+                ("certificate_password", "abcdef"),
+                ("certificate_algorithm", algorithm),
+                ("certificate_chain", "yes"),
+            ],
+        )
+    };
+    for algorithm in ["PS256", "RS256"] {
+        // More than once: the provider takes no assertion twice.
+        for _ in 0..3 {
+            is_known_as(&with(algorithm, &keys, algorithm), algorithm);
+        }
+        let error = with(algorithm, &others, algorithm).list("").error("token");
+        assert_eq!(error["service_code"], "invalid_client");
+    }
+    assert_eq!(
+        with("PS256", &keys, "RS256").list("").error("token")["service_code"],
+        "invalid_client"
+    );
+}
+
+#[test]
+fn an_assertion_from_a_file_that_rotates() {
+    let keys = Keys::new();
+    let clients =
+        json!([{"id": "app", "certificate": keys.path("cert.pem"), "algorithm": "RS256"}]);
+    let provider = Provider::start(&clients);
+    // An issuer of its own: OpenSSL signs.
+    let issue = |id: &str| {
+        use base64::Engine;
+        use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+        let now =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let claims = json!({"iss": "app", "sub": "app", "jti": id, "exp": now + 60, "iat": now,
+            "aud": format!("{}/{TENANT}/oauth2/v2.0/token", provider.url)});
+        let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", part(json!({"alg": "RS256", "typ": "JWT"})), part(claims));
+        keys.write("signed", &signed);
+        keys.openssl("dgst -sha256 -sign key.pem -out signature signed");
+        let signature = URL_SAFE_NO_PAD.encode(keys.bytes("signature"));
+        keys.write("token", format!("{signed}.{signature}\n"));
+    };
+    let file = keys.path("token");
+    let client = || provider.client("app", &[("federated_token_file", &file)]);
+    issue("first");
+    is_known_as(&client(), "app");
+    assert_eq!(client().list("").error("token")["service_code"], "invalid_client", "it was used");
+    issue("second");
+    is_known_as(&client(), "app");
+}

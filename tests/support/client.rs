@@ -1,0 +1,381 @@
+//! The C ABI as tests use it: the same functions a C program calls, with results taken apart.
+//!
+//! Every document that comes out is checked against `docs/schema.json`.
+
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::path::Path;
+use std::ptr::{null, null_mut};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use mde::ffi::action::{mde_cancel_action, mde_wait_action};
+use mde::ffi::cancel::{mde_cancel, mde_cancel_free, mde_cancel_new, mde_cancel_trigger};
+use mde::ffi::client::{mde_client, mde_client_free, mde_client_new, mde_client_shutdown};
+use mde::ffi::download::{mde_download_package, mde_get_package_uri};
+use mde::ffi::fetch::mde_fetch_package;
+use mde::ffi::library::mde_string_free;
+use mde::ffi::machine::mde_find_machines;
+use mde::ffi::options::{mde_options_free, mde_options_new, mde_options_set};
+use mde::ffi::package::{mde_collect_package, mde_get_action, mde_list_actions, mde_quota_status};
+use mde_simulator::{Config, Simulator};
+use serde_json::Value;
+
+pub const OK: i32 = 0;
+
+static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+    let schema = serde_json::from_str(include_str!("../../docs/schema.json")).unwrap();
+    jsonschema::validator_for(&schema).unwrap()
+});
+
+/// What a call returned.
+#[derive(Debug)]
+pub struct Outcome {
+    pub status: i32,
+    pub document: Value,
+    pub text: String,
+}
+
+impl Outcome {
+    /// The document of a call that must have succeeded.
+    #[track_caller]
+    pub fn ok(self) -> Value {
+        assert_eq!(self.status, OK, "{}", self.text);
+        self.document
+    }
+
+    /// The error of a call that must have failed with this name.
+    #[track_caller]
+    pub fn error(self, name: &str) -> Value {
+        assert_ne!(self.status, OK, "{}", self.text);
+        let error = self.document["error"].clone();
+        assert_eq!(error["status"], self.status, "{}", self.text);
+        assert_eq!(error["name"], name, "{}", self.text);
+        error
+    }
+}
+
+impl Outcome {
+    /// The same, where the exact kind of failure is a matter of timing.
+    #[track_caller]
+    pub fn error_in(self, names: &[&str]) -> Value {
+        let name = self.document["error"]["name"].as_str().unwrap_or_default().to_owned();
+        assert!(names.contains(&name.as_str()), "{}", self.text);
+        self.error(&name)
+    }
+}
+
+/// Takes a result apart and frees it.
+pub fn take(status: i32, json: *mut c_char) -> Outcome {
+    assert!(!json.is_null(), "status {status} without a document");
+    // SAFETY: the library gave this string out, and it is freed once.
+    let text = unsafe { CStr::from_ptr(json) }.to_str().expect("documents are UTF-8").to_owned();
+    // SAFETY: as above.
+    unsafe { mde_string_free(json) };
+    let document: Value = serde_json::from_str(&text).expect("documents are JSON");
+    if let Err(problem) = SCHEMA.validate(&document) {
+        panic!("not as docs/schema.json says: {problem}\n{text}");
+    }
+    Outcome { status, document, text }
+}
+
+fn c(text: &str) -> CString {
+    CString::new(text).unwrap()
+}
+
+/// A cancel handle.
+pub struct Cancel(*mut mde_cancel);
+
+// SAFETY: the header allows any thread to use it.
+unsafe impl Send for Cancel {}
+// SAFETY: as above.
+unsafe impl Sync for Cancel {}
+
+impl Cancel {
+    pub fn new(timeout_ms: u64) -> Cancel {
+        Cancel(mde_cancel_new(timeout_ms))
+    }
+
+    pub fn trigger(&self) {
+        // SAFETY: alive until dropped.
+        unsafe { mde_cancel_trigger(self.0) }
+    }
+}
+
+impl Drop for Cancel {
+    fn drop(&mut self) {
+        // SAFETY: freed once, and no call borrows it any more.
+        unsafe { mde_cancel_free(self.0) }
+    }
+}
+
+/// Takes the events of a long operation; `false` asks it to stop.
+pub type Progress<'a> = &'a mut dyn FnMut(Value) -> bool;
+
+type ProgressFn = unsafe extern "C" fn(*mut c_void, *const c_char) -> i32;
+
+/// The callback and its user data, as C passes them.
+fn callback(progress: &mut Option<Progress<'_>>) -> (Option<ProgressFn>, *mut c_void) {
+    unsafe extern "C" fn pass_on(user_data: *mut c_void, event: *const c_char) -> i32 {
+        // SAFETY: what `callback` gave out, for the length of the call.
+        let progress = unsafe { &mut *user_data.cast::<Option<Progress<'_>>>() };
+        // SAFETY: the library promises a string for the length of this call.
+        let event = unsafe { CStr::from_ptr(event) }.to_str().expect("events are UTF-8");
+        let event = serde_json::from_str(event).expect("events are JSON");
+        let go_on = progress.as_mut().expect("a callback without progress")(event);
+        i32::from(!go_on)
+    }
+    let wanted = progress.is_some();
+    (wanted.then_some(pass_on as ProgressFn), (&raw mut *progress).cast())
+}
+
+/// A client.
+pub struct Client(*mut mde_client);
+
+// SAFETY: the header allows any thread to use it.
+unsafe impl Send for Client {}
+// SAFETY: as above.
+unsafe impl Sync for Client {}
+
+impl Client {
+    /// A client with these options, or why there is none.
+    pub fn with(options: &[(&str, &str)]) -> Result<Client, Outcome> {
+        let raw = mde_options_new();
+        let mut outcome = None;
+        for (name, value) in options {
+            let mut json = null_mut();
+            // SAFETY: all pointers are valid for the call.
+            let status =
+                unsafe { mde_options_set(raw, c(name).as_ptr(), c(value).as_ptr(), &raw mut json) };
+            outcome = Some(take(status, json)).filter(|outcome| outcome.status != OK);
+            if outcome.is_some() {
+                break;
+            }
+        }
+        let mut client = null_mut();
+        let outcome = outcome.unwrap_or_else(|| {
+            let mut json = null_mut();
+            // SAFETY: as above.
+            let status = unsafe { mde_client_new(raw, &raw mut client, &raw mut json) };
+            take(status, json)
+        });
+        // SAFETY: given out above, freed once.
+        unsafe { mde_options_free(raw) };
+        if outcome.status == OK { Ok(Client(client)) } else { Err(outcome) }
+    }
+
+    pub fn collect(&self, machine: &str, comment: &str) -> Outcome {
+        self.collect_until(machine, comment, None)
+    }
+
+    pub fn collect_until(&self, machine: &str, comment: &str, cancel: Option<&Cancel>) -> Outcome {
+        let (machine, comment) = (c(machine), c(comment));
+        let cancel = cancel.map_or(null(), |cancel| cancel.0.cast_const());
+        let mut json = null_mut();
+        // SAFETY: all pointers are valid for the call.
+        let status = unsafe {
+            mde_collect_package(self.0, machine.as_ptr(), comment.as_ptr(), cancel, &raw mut json)
+        };
+        take(status, json)
+    }
+
+    pub fn action(&self, id: &str) -> Outcome {
+        self.action_until(id, None)
+    }
+
+    pub fn action_until(&self, id: &str, cancel: Option<&Cancel>) -> Outcome {
+        let id = c(id);
+        let cancel = cancel.map_or(null(), |cancel| cancel.0.cast_const());
+        let mut json = null_mut();
+        // SAFETY: all pointers are valid for the call.
+        let status = unsafe { mde_get_action(self.0, id.as_ptr(), cancel, &raw mut json) };
+        take(status, json)
+    }
+
+    pub fn list(&self, filter: &str) -> Outcome {
+        let filter = c(filter);
+        let mut json = null_mut();
+        // SAFETY: all pointers are valid for the call.
+        let status = unsafe { mde_list_actions(self.0, filter.as_ptr(), null(), &raw mut json) };
+        take(status, json)
+    }
+
+    pub fn wait(&self, id: &str) -> Outcome {
+        self.wait_until(id, None, None)
+    }
+
+    /// `progress` gets the events and says whether to go on.
+    pub fn wait_until(
+        &self,
+        id: &str,
+        mut progress: Option<Progress<'_>>,
+        cancel: Option<&Cancel>,
+    ) -> Outcome {
+        let id = c(id);
+        let cancel = cancel.map_or(null(), |cancel| cancel.0.cast_const());
+        let (callback, user_data) = callback(&mut progress);
+        let mut json = null_mut();
+        // SAFETY: all pointers are valid for the call.
+        let status = unsafe {
+            mde_wait_action(self.0, id.as_ptr(), callback, user_data, cancel, &raw mut json)
+        };
+        take(status, json)
+    }
+
+    pub fn cancel(&self, id: &str, comment: &str) -> Outcome {
+        self.cancel_until(id, comment, None)
+    }
+
+    pub fn cancel_until(&self, id: &str, comment: &str, cancel: Option<&Cancel>) -> Outcome {
+        let (id, comment) = (c(id), c(comment));
+        let cancel = cancel.map_or(null(), |cancel| cancel.0.cast_const());
+        let mut json = null_mut();
+        // SAFETY: all pointers are valid for the call.
+        let status = unsafe {
+            mde_cancel_action(self.0, id.as_ptr(), comment.as_ptr(), cancel, &raw mut json)
+        };
+        take(status, json)
+    }
+
+    pub fn fetch(&self, machine: &str, comment: &str, path: &str) -> Outcome {
+        self.fetch_until(machine, comment, path, None, None)
+    }
+
+    pub fn fetch_until(
+        &self,
+        machine: &str,
+        comment: &str,
+        path: &str,
+        mut progress: Option<Progress<'_>>,
+        cancel: Option<&Cancel>,
+    ) -> Outcome {
+        let (machine, comment, path) = (c(machine), c(comment), c(path));
+        let cancel = cancel.map_or(null(), |cancel| cancel.0.cast_const());
+        let (callback, user_data) = callback(&mut progress);
+        let mut json = null_mut();
+        // SAFETY: all pointers are valid for the call.
+        let status = unsafe {
+            mde_fetch_package(
+                self.0,
+                machine.as_ptr(),
+                comment.as_ptr(),
+                path.as_ptr(),
+                callback,
+                user_data,
+                cancel,
+                &raw mut json,
+            )
+        };
+        take(status, json)
+    }
+
+    pub fn find(&self, query: &str) -> Outcome {
+        let query = c(query);
+        let mut json = null_mut();
+        // SAFETY: all pointers are valid for the call.
+        let status = unsafe { mde_find_machines(self.0, query.as_ptr(), null(), &raw mut json) };
+        take(status, json)
+    }
+
+    pub fn package_uri(&self, id: &str) -> Outcome {
+        let id = c(id);
+        let mut json = null_mut();
+        // SAFETY: all pointers are valid for the call.
+        let status = unsafe { mde_get_package_uri(self.0, id.as_ptr(), null(), &raw mut json) };
+        take(status, json)
+    }
+
+    pub fn download(&self, id: &str, path: &Path) -> Outcome {
+        self.download_until(id, path, None, |_| 0)
+    }
+
+    /// `progress` is given every event, checked to be JSON; what it returns goes to the library.
+    pub fn download_until<F: FnMut(Value) -> i32>(
+        &self,
+        id: &str,
+        path: &Path,
+        cancel: Option<&Cancel>,
+        mut progress: F,
+    ) -> Outcome {
+        unsafe extern "C" fn tell<F: FnMut(Value) -> i32>(
+            user_data: *mut c_void,
+            event: *const c_char,
+        ) -> i32 {
+            // SAFETY: what is handed over below, and used by one thread.
+            let progress = unsafe { &mut *user_data.cast::<F>() };
+            // SAFETY: the library's promise.
+            let event = unsafe { CStr::from_ptr(event) }.to_str().unwrap();
+            progress(serde_json::from_str(event).unwrap())
+        }
+        let (id, path) = (c(id), c(path.to_str().unwrap()));
+        let cancel = cancel.map_or(null(), |cancel| cancel.0.cast_const());
+        let mut json = null_mut();
+        // SAFETY: all pointers are valid for the call.
+        let status = unsafe {
+            mde_download_package(
+                self.0,
+                id.as_ptr(),
+                path.as_ptr(),
+                Some(tell::<F>),
+                (&raw mut progress).cast(),
+                cancel,
+                &raw mut json,
+            )
+        };
+        take(status, json)
+    }
+
+    pub fn quota(&self) -> Outcome {
+        let mut json = null_mut();
+        // SAFETY: all pointers are valid for the call.
+        let status = unsafe { mde_quota_status(self.0, &raw mut json) };
+        take(status, json)
+    }
+
+    pub fn shutdown(&self, timeout: Duration) -> i32 {
+        // SAFETY: alive until dropped.
+        unsafe { mde_client_shutdown(self.0, timeout.as_millis().try_into().unwrap()) }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // SAFETY: freed once, and no call borrows it any more.
+        unsafe { mde_client_free(self.0) }
+    }
+}
+
+/// Options for a client of a simulator: signed in with its default secret, without retries' pauses
+/// unless asked for, and with an identity of its own unless given one, so that tests that run side by
+/// side do not share a quota.
+pub fn options(sim: &Simulator) -> Vec<(&'static str, String)> {
+    vec![
+        ("tenant_id", mde_simulator::DEFAULT_TENANT.to_owned()),
+        ("client_id", mde_simulator::DEFAULT_CLIENT.to_owned()),
+        ("client_secret", mde_simulator::DEFAULT_SECRET.to_owned()),
+        ("api_url", sim.api_url()),
+        ("login_url", sim.login_url()),
+        ("max_retries", "0".to_owned()),
+        ("timeout_ms", "30000".to_owned()),
+    ]
+}
+
+/// A client of a simulator, with further options that override the usual ones.
+#[track_caller]
+pub fn client(sim: &Simulator, more: &[(&str, &str)]) -> Client {
+    try_client(sim, more).unwrap_or_else(|outcome| panic!("{}", outcome.text))
+}
+
+pub fn try_client(sim: &Simulator, more: &[(&str, &str)]) -> Result<Client, Outcome> {
+    let usual = options(sim);
+    let all: Vec<_> = usual
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .chain(more.iter().copied())
+        .collect();
+    Client::with(&all)
+}
+
+/// A simulator with the default behaviour.
+pub fn simulator() -> Simulator {
+    Simulator::start(Config::default()).unwrap()
+}

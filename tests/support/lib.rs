@@ -1,0 +1,70 @@
+//! What the test programs share.
+
+/// A client, as C programs use one, with results taken apart.
+mod client;
+
+/// Processes that tests start, kill and trace.
+pub mod child;
+/// The blocks of code in the pages that people read.
+pub mod documents;
+/// Clients that are made while the environment is what a test says.
+pub mod environment;
+/// Folders, packages, and a service whose links lead where a test wants.
+pub mod packages;
+/// Programs in C and other languages: how they are built and run.
+pub mod programs;
+
+/// Servers that the library talks to: real ones, and some that misbehave.
+pub mod peers {
+    pub mod azurite;
+    pub mod file_host;
+    pub mod keys;
+    pub mod nginx;
+    pub mod openssl;
+    pub mod proxies;
+    pub mod redis_server;
+    pub mod relay;
+    pub mod responder;
+    pub mod scene;
+    pub mod server;
+    pub mod slow_reader;
+    pub mod stub_proxy;
+}
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+pub use client::*;
+
+/// The checkout.
+pub const ROOT: &str = {
+    let here = env!("CARGO_MANIFEST_DIR").as_bytes();
+    let (root, _) = here.split_at(here.len() - "/tests".len());
+    match std::str::from_utf8(root) {
+        Ok(root) => root,
+        Err(_) => panic!("the checkout has a name that is not UTF-8"),
+    }
+};
+
+/// The version of the library.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Where cargo builds, wherever it was told to: the program that runs lies in `debug/deps` or `debug`.
+pub fn target() -> &'static Path {
+    static TARGET: LazyLock<PathBuf> = LazyLock::new(|| {
+        let program = std::env::current_exe().unwrap();
+        let debug = program.ancestors().find(|it| it.ends_with("debug")).unwrap();
+        debug.parent().unwrap().to_owned()
+    });
+    &TARGET
+}
+
+/// Where tests make their folders.
+pub fn scratch() -> &'static Path {
+    static SCRATCH: LazyLock<PathBuf> = LazyLock::new(|| {
+        let folder = target().join("tmp");
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    });
+    &SCRATCH
+}

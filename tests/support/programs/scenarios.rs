@@ -1,0 +1,321 @@
+//! The C programs, each runnable in every way that [`How`] names.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use mde_simulator::{Config, DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT};
+use serde_json::json;
+
+use crate::programs::{
+    Finished, How, Program, Scratch, Service, compile, run, run_with, start, targets,
+};
+
+const SUPPORT: &str = "tests/c/support.c";
+
+#[track_caller]
+fn passes(finished: Finished) {
+    assert!(finished.expect(0).stdout.contains("all checks passed"));
+}
+
+/// Every function with NULL in every place.
+#[track_caller]
+pub fn null_arguments(how: How) {
+    let program = compile(&["tests/c/null_arguments.c", SUPPORT], how);
+    passes(run(&mut start(&program, how)));
+}
+
+/// Every string argument with text it cannot take.
+#[track_caller]
+pub fn bad_input(how: How) {
+    let program = compile(&["tests/c/bad_input.c", SUPPORT], how);
+    passes(run(&mut start(&program, how)));
+}
+
+fn against_the_simulator(source: &str, how: How) -> Finished {
+    let service = Service::start(Config::default());
+    let program = compile(&[source, SUPPORT, "tests/c/service.c"], how);
+    run(service.describe(&mut start(&program, how)))
+}
+
+/// A client's whole life.
+#[track_caller]
+pub fn lifecycle(how: How) {
+    passes(against_the_simulator("tests/c/lifecycle.c", how));
+}
+
+/// Clients in forked children.
+#[track_caller]
+pub fn fork(how: How) {
+    passes(against_the_simulator("tests/c/fork.c", how));
+}
+
+/// Small stacks, SIGPIPE, interrupted system calls; over HTTP and TLS.
+#[track_caller]
+pub fn harsh_host(how: How) {
+    passes(against_the_simulator("tests/c/harsh_host.c", how));
+    let service = Service::start(Config { tls: true, ..Config::default() });
+    let program = compile(&["tests/c/harsh_host.c", SUPPORT, "tests/c/service.c"], how);
+    let ca = program.write("ca.pem", service.sim.ca_pem().unwrap());
+    let mut command = start(&program, how);
+    passes(run(service.describe(&mut command).env("MDE_TEST_CA", ca)));
+}
+
+/// What the last one does as far as Windows has it, and unloading.
+#[track_caller]
+pub fn windows_host() {
+    passes(against_the_simulator("tests/c/windows_host.c", How::Wine));
+    passes(run(&mut start(&compile(&["tests/c/unload.c"], How::Wine), How::Wine)));
+}
+
+/// Panics inside calls.
+#[track_caller]
+pub fn panics() {
+    let finished = against_the_simulator("tests/c/panic.c", How::TestHooks).expect(0);
+    assert_eq!(finished.stderr, "", "a contained panic printed something");
+    passes(finished);
+}
+
+/// A program of `examples/c`, and how to call it.
+pub struct Example {
+    pub program: Program,
+    pub how: How,
+    pub service: Service,
+}
+
+impl Example {
+    #[track_caller]
+    pub fn new(how: How, config: Config) -> Example {
+        Example::of("examples/c/collect.c", how, config)
+    }
+
+    #[track_caller]
+    pub fn of(source: &str, how: How, config: Config) -> Example {
+        let program = compile(&[source, "examples/c/tool.c"], how);
+        Example { program, how, service: Service::start(config) }
+    }
+
+    /// Everything but the device, with the secret in the environment.
+    pub fn command(&self) -> Command {
+        let mut command = start(&self.program, self.how);
+        let url = self.service.sim.api_url();
+        command
+            .args(["--tenant", DEFAULT_TENANT, "--client", DEFAULT_CLIENT])
+            .arg(format!("--option=api_url={url}"))
+            .args(["--option", &format!("login_url={url}")])
+            .args(["--comment", "case 4711"])
+            .env("MDE_CLIENT_SECRET", DEFAULT_SECRET);
+        let settings = ["TENANT_ID", "CLIENT_ID", "MACHINE_ID", "COMMENT", "CLOUD", "OUT"];
+        for name in settings {
+            command.env_remove(format!("MDE_{name}"));
+        }
+        command
+    }
+
+    pub fn machine(&self, n: usize) -> String {
+        self.service.sim.machine_id(n)
+    }
+}
+
+/// Fails with the whole text when it lacks a part.
+#[track_caller]
+pub fn has(text: &str, part: &str) {
+    assert!(text.contains(part), "no `{part}` in\n{text}");
+}
+
+/// The example's happy paths: text, JSON, a collection that runs already, a secret from a file.
+#[track_caller]
+pub fn example_collects(how: How) {
+    let example = Example::new(how, Config::default());
+    let machine = example.machine(0);
+    let finished = run(example.command().args(["--machine", &machine, "--log", "debug"])).expect(0);
+    let (out, err) = (&finished.stdout, &finished.stderr);
+    has(out, &format!("machine      {machine}\n"));
+    has(out, "status       Pending\n");
+    has(out, "created      20");
+    has(out, "adopted      no (started by this call)\n");
+    has(err, "debug POST /api/machines/");
+    assert!(!format!("{out}{err}").contains(DEFAULT_SECRET));
+
+    let secret = example.program.write(
+        "secret",
+        &format!(
+            "{DEFAULT_SECRET}
+"
+        ),
+    );
+    let finished = run(example
+        .command()
+        .args(["--machine", &machine, "--json", "--secret-file"])
+        .arg(&secret)
+        .env_remove("MDE_CLIENT_SECRET"))
+    .expect(0);
+    let document: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!(document["adopted"], true, "{document}");
+    assert_eq!(document["action"]["machineId"], machine.as_str());
+}
+
+/// The same over TLS, with the certificate authority in a file.
+#[track_caller]
+pub fn example_collects_over_tls(how: How) {
+    let config = Config { tls: true, ..Config::default() };
+    let example = Example::new(how, config);
+    let machine = example.machine(0);
+    let ca = example.program.write("ca.pem", example.service.sim.ca_pem().unwrap());
+    let ca_option = format!("ca_file={}", ca.display());
+    let mut command = example.command();
+    command.args(["--machine", &machine, "--option", &ca_option]);
+    if how == How::Wine {
+        // Windows' verifier with roots of one's own is not in Wine; without them it is, below.
+        has(&run(&mut command).expect(2).stderr, "there is no usable certificate store");
+    } else {
+        has(&run(&mut command).expect(0).stdout, "status       Pending\n");
+    }
+    let finished = run(example.command().args(["--machine", &machine])).expect(1);
+    has(&finished.stderr, "collect: collecting: tls (42): ");
+}
+
+/// The example's failures, each with its exit code and what it says.
+#[track_caller]
+pub fn example_fails_helpfully(how: How) {
+    let example = Example::new(how, Config::default());
+    let machine = example.machine(0);
+    let unknown = "0123456789012345678901234567890123456789";
+    let finished = run(example.command().args(["--machine", unknown])).expect(1);
+    has(&finished.stderr, "collect: collecting: not_found (61): ");
+    has(&finished.stderr, "  request id ");
+    assert_eq!(finished.stdout, "");
+
+    let finished = run(example
+        .command()
+        .args(["--machine", &machine])
+        .env("MDE_CLIENT_SECRET", "canary-wrong"))
+    .expect(1);
+    has(&finished.stderr, "collect: collecting: token (20): ");
+    assert!(!finished.stderr.contains("canary"), "{}", finished.stderr);
+
+    let throttled = json!({
+        "match": {"path_contains": "collectInvestigationPackage"}, "times": 0,
+        "reply": {"status": 429, "headers": {"Retry-After": "7"},
+                  "json": {"error": {"code": "429", "message": "slow down", "target": "req-1"}}}});
+    example.service.sim.script(throttled).unwrap();
+    let finished =
+        run(example.command().args(["--machine", &machine, "--json", "--option", "quota=fail"]))
+            .expect(3);
+    has(&finished.stderr, "throttled (81): ");
+    has(&finished.stderr, "  retry after 7.0 s\n");
+    has(&finished.stderr, "  request id req-1\n");
+    let document: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!(document["error"]["name"], "throttled");
+}
+
+/// Wrong command lines.
+#[track_caller]
+pub fn example_explains_its_usage(how: How) {
+    let example = Example::new(how, Config::default());
+    let wrong: [(&[&str], &str); 11] = [
+        (&[], "no device: give --machine or set MDE_MACHINE_ID"),
+        (&["--machine"], "a value must follow --machine"),
+        (&["--nonsense", "x"], "unknown argument: --nonsense"),
+        (&["--machine", "m", "--out", "x"], "unknown argument: --out"),
+        (&["--machine", "m", "--log", "loud"], "error, warn, info or debug, not loud"),
+        (&["--machine", "m", "--option", "timeout_ms"], "wants NAME=VALUE"),
+        (&["--machine", "m", "--option", "nonsense=1"], "option `nonsense` is unknown"),
+        (&["--machine", "m", "--cloud", "mars"], "option `cloud`"),
+        (&["--machine", "m", "--option=client_secret=x"], "do not belong on a command line"),
+        (&["--machine", "m", "--secret-file", "/nonexistent"], "cannot open the file"),
+        (&["--machine", "m", "--option", "ca_file=/nonexistent"], "option `ca_file`"),
+    ];
+    for (arguments, part) in wrong {
+        let finished = run(example.command().args(arguments)).expect(2);
+        has(&finished.stderr, part);
+        assert_eq!(finished.stdout, "");
+    }
+    let help = run(start(&example.program, how).arg("--help")).expect(0);
+    has(&help.stdout, "There is no option that takes the secret itself");
+    has(&help.stdout, "3 it failed, but may succeed when tried again later");
+    let version = run(start(&example.program, how).arg("--version")).expect(0);
+    has(&version.stdout, &format!("mde {} (ABI ", crate::VERSION));
+}
+
+/// Runs a command, with Ctrl-C as soon as something is the case.
+#[track_caller]
+pub fn interrupted(
+    command: &mut Command,
+    how: How,
+    limit: Duration,
+    when: impl Fn() -> bool,
+) -> Finished {
+    let wait = || {
+        let patience = Instant::now() + Duration::from_secs(60);
+        while !when() && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    if how == How::Wine {
+        let folder = Scratch::new("interrupt");
+        let now = folder.0.join("now");
+        return run_with(&mut targets::interruptible(command, &now), limit, |_| {
+            wait();
+            std::fs::write(now, "").unwrap();
+        });
+    }
+    run_with(command, limit, |pid| {
+        wait();
+        run(Command::new("sh").args(["-c", &format!("kill -INT {pid}")])).expect(0);
+    })
+}
+
+/// Ctrl-C ends a call that the service never answers.
+#[track_caller]
+pub fn example_can_be_interrupted(how: How) {
+    let example = Example::new(how, Config::default());
+    let machine = example.service.stalled_machine();
+    let mut command = example.command();
+    let under_way = || example.service.sim.requests().iter().any(|it| it.path.contains(&machine));
+    let limit = Duration::from_secs(30);
+    let command = command.args(["--machine", &machine]);
+    let finished = interrupted(command, how, limit, under_way).expect(1);
+    has(&finished.stderr, "collect: collecting: cancelled (83): ");
+    has(&finished.stderr, "before trying again");
+}
+
+/// Two processes count the same calls, also when one of them is killed in the middle of one.
+#[track_caller]
+pub fn shares_a_quota_file(how: How) {
+    let example = Example::new(how, Config::default());
+    let folder = Scratch::new("quota");
+    let file = folder.0.join("Kontingent-配额.quota");
+    let collect = |machine: &str, more: &str| {
+        let mut command = example.command();
+        command.args(["--machine", machine, "--option", "quota=fail", "--option", more]);
+        command.arg("--option").arg(format!("quota_file={}", targets::native(&file, how)));
+        command
+    };
+    let limits = "quota_limits=collect=3/3600";
+    run(&mut collect(&example.machine(0), limits)).expect(0);
+    // Killed while the service has not answered: its slot stays taken, and the file can be used.
+    let stalled = example.service.stalled_machine();
+    let mut killed = collect(&stalled, limits).spawn().unwrap();
+    let patience = Instant::now() + Duration::from_secs(60);
+    let came = || example.service.sim.requests().iter().any(|it| it.path.contains(&stalled));
+    while !came() && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    run(&mut collect(&example.machine(1), limits)).expect(0);
+    let finished = run(&mut collect(&example.machine(2), limits)).expect(3);
+    has(&finished.stderr, "rate_limited (80)");
+    // More room makes a larger file, which takes the place of the old one, and knows the same calls.
+    let grown = "quota_limits=collect=4/3600";
+    std::thread::scope(|scope| {
+        let both = [2, 3].map(|n| {
+            let mut command = collect(&example.machine(n), grown);
+            scope.spawn(move || run(&mut command).code)
+        });
+        let mut codes = both.map(|it| it.join().unwrap());
+        codes.sort_unstable();
+        assert_eq!(codes, [Some(0), Some(3)]);
+    });
+    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1);
+}

@@ -1,0 +1,144 @@
+//! What proves an identity is wiped: after the client is gone, the memory of this process does not hold it any
+//! more. A program of its own, because others would hold copies.
+
+#![cfg(target_os = "linux")]
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::unix::fs::FileExt;
+use std::sync::{Mutex, MutexGuard};
+
+use mde::{Client, Options};
+use mde_tests::peers::keys::Keys;
+use zeroize::{Zeroize, Zeroizing};
+
+/// A text that is kept in a form in which the search does not find itself.
+struct Mark(Vec<u8>);
+
+impl Mark {
+    fn new(text: &[u8]) -> Mark {
+        Mark(text.iter().map(|byte| byte ^ 0x5a).collect())
+    }
+
+    fn text(&self) -> Zeroizing<String> {
+        Zeroizing::new(String::from_utf8(self.0.iter().map(|byte| byte ^ 0x5a).collect()).unwrap())
+    }
+
+    fn is_at(&self, window: &[u8]) -> bool {
+        window.iter().zip(&self.0).all(|(byte, masked)| byte ^ 0x5a == *masked)
+    }
+
+    /// How often the memory of this process holds it.
+    fn count(&self) -> usize {
+        let memory = File::open("/proc/self/mem").unwrap();
+        let mut buffer = Vec::new();
+        let mut found = 0;
+        for line in std::fs::read_to_string("/proc/self/maps").unwrap().lines() {
+            let mut words = line.split_whitespace();
+            let (range, access) = (words.next().unwrap(), words.next().unwrap());
+            if !access.starts_with("rw") {
+                continue;
+            }
+            let (from, to) = range.split_once('-').unwrap();
+            let [from, to] = [from, to].map(|hex| u64::from_str_radix(hex, 16).unwrap());
+            buffer.resize((to - from) as usize, 0);
+            if memory.read_exact_at(&mut buffer, from).is_ok() {
+                found += buffer.windows(self.0.len()).filter(|window| self.is_at(window)).count();
+            }
+            // What was copied here is not to be found again.
+            buffer.zeroize();
+        }
+        found
+    }
+}
+
+/// A call that sends its token request to somebody who never answers, and everything that goes with it.
+fn use_up(options: &[(&str, &str)]) {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let mut all = Options::new();
+    let usual = [
+        ("tenant_id", "t"),
+        ("client_id", "c"),
+        ("api_url", url.as_str()),
+        ("login_url", url.as_str()),
+        ("proxy", "none"),
+        ("timeout_ms", "300"),
+    ];
+    for (name, value) in usual.iter().chain(options) {
+        all.set(name, value).unwrap();
+    }
+    let client = Client::new(&all).unwrap();
+    drop(all);
+    let error = client.actions("", None).unwrap_err();
+    assert_eq!(error.status(), mde::Status::Deadline, "{error}");
+}
+
+/// One test at a time has the memory.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[test]
+fn the_search_finds_what_is_there() {
+    let _turn = turn();
+    let mark = Mark::new(b"a-mark-that-is-here-0815");
+    let here = mark.text();
+    assert!(mark.count() > 0);
+    drop(here);
+    assert_eq!(mark.count(), 0);
+}
+
+#[test]
+fn nothing_is_left_of_a_secret() {
+    let _turn = turn();
+    let secret = Mark::new(b"a-secret-to-be-wiped-4711");
+    use_up(&[("client_secret", &secret.text())]);
+    assert_eq!(secret.count(), 0);
+}
+
+/// Signs in with this certificate, key and password: nothing is left of the password, of the key, and of its text.
+#[track_caller]
+fn nothing_is_left_of(certificate: &str, key: Option<&str>) {
+    let _turn = turn();
+    let keys = Keys::new();
+    let password = Mark::new(b"a-password-to-be-wiped-42");
+    keys.write("password", password.text().as_bytes());
+    keys.openssl("pkcs12 -export -in cert.pem -inkey key.pem -out own.p12 -passout file:password");
+    keys.openssl("pkcs8 -topk8 -in key.pem -out encrypted.pem -passout file:password");
+    // A piece of the key as DER has it: some bytes of its first prime.
+    keys.openssl("rsa -in key.pem -traditional -outform DER -out key.der");
+    let mut der = keys.bytes("key.der");
+    let prime = Mark::new(&der[600..624]);
+    der.zeroize();
+    let mut pem = keys.text("key.pem");
+    let line = Mark::new(&pem.lines().nth(5).unwrap().as_bytes()[..32]);
+    pem.zeroize();
+    {
+        let mut options = vec![("client_certificate", keys.path(certificate))];
+        options.extend(key.map(|key| ("client_key", keys.path(key))));
+        let password = password.text();
+        let mut options: Vec<_> =
+            options.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        options.push(("certificate_password", &password));
+        use_up(&options);
+    }
+    assert_eq!([&password, &prime, &line].map(Mark::count), [0; 3], "password, key, its text");
+}
+
+#[test]
+fn nothing_is_left_of_a_pkcs12_file() {
+    nothing_is_left_of("own.p12", None);
+}
+
+#[test]
+fn nothing_is_left_of_an_encrypted_key() {
+    nothing_is_left_of("cert.pem", Some("encrypted.pem"));
+}
+
+#[test]
+fn nothing_is_left_of_a_key() {
+    nothing_is_left_of("cert.pem", Some("key.pem"));
+}
