@@ -14,8 +14,9 @@
 # MDE_LIB_DIR names a directory with a libmde.so to measure; without it, one is built. MIB and TARGET change the size of
 # the package, 1,024, and the folder it goes to. CALLS, ROUNDS and
 # TRIALS change the 10,000 calls per run, the 9 rounds of alternating runs (7 of downloads, 5 of shared logs) and the 200
-# stops per phase, WAITERS the 1,000 threads that wait. LIMITER_PROFILE=dev builds the part limiter quickly. LIMITER_WITH
-# is put before the program of the part limiter, for example 'chrt -f 5' on a machine that has other work.
+# stops per phase, WAITERS the 1,000 threads that wait. LIMITER_WITH is put before the program of the part limiter, for
+# example 'chrt -f 5' on a machine that has other work. MDE_LIMITER_BENCH and MDE_SIMULATOR name these programs where
+# they are built already.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 calls=${CALLS:-10000}
@@ -331,13 +332,13 @@ overshoot_part() { printf '\n'; "$work/overshoot" "$trials"; }
 
 # limiter_program: a build of its own, since the library gives its limiter away to nobody but tests and benches.
 limiter_program() {
-    local profile=${LIMITER_PROFILE:-limiter-bench}
+    [ -z "${MDE_LIMITER_BENCH:-}" ] || { printf '%s\n' "$MDE_LIMITER_BENCH"; return; }
     command -v cargo >/dev/null || die 'cargo is missing; install Rust from https://rustup.rs'
     (
         cd "$here/.."
-        cargo build -q -p mde-limiter-bench --profile "$profile" --features redis
+        cargo build -q -p mde-limiter-bench --profile limiter-bench --features redis
         cargo metadata --format-version 1 --no-deps
-    ) | sed 's/.*"target_directory":"\([^"]*\)".*/\1\/'"${profile/#dev/debug}"'\/mde-limiter-bench/'
+    ) | sed 's/.*"target_directory":"\([^"]*\)".*/\1\/limiter-bench\/mde-limiter-bench/'
 }
 
 limiter_instructions() {
@@ -424,11 +425,13 @@ print(of("read") + of("list"))'
 }
 
 waits_part() {
-    local waiters=${WAITERS:-1000} target program
-    command -v cargo >/dev/null || die 'cargo is missing; install Rust from https://rustup.rs'
-    (cd "$here/.." && cargo build -q --release -p mde-simulator)
-    target=$(cd "$here/.." && cargo metadata --format-version 1 --no-deps |
-        sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+    local waiters=${WAITERS:-1000} simulator=${MDE_SIMULATOR:-} program
+    if [ -z "$simulator" ]; then
+        command -v cargo >/dev/null || die 'cargo is missing; install Rust from https://rustup.rs'
+        (cd "$here/.." && cargo build -q --release -p mde-simulator)
+        simulator=$(cd "$here/.." && cargo metadata --format-version 1 --no-deps |
+            sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/mde-simulator
+    fi
     gcc -std=c99 -O2 -Wall -Wextra -Werror -pthread -I "$here/../include" -o "$work/waits" "$here/waits/waits.c" \
         "-L$work" -lmde "-Wl,-rpath,$work"
     printf '\n%s threads, each on a collection of its own that takes a minute and a half; seconds between an end and its notice.\n\n' "$waiters"
@@ -437,7 +440,7 @@ waits_part() {
     for program in 'wait 15 mde_wait_action' 'poll 5 read every 5 s' 'poll 15 read every 15 s' 'poll 30 read every 30 s'; do
         set -- $program
         # One each, so that all devices are free.
-        "$target/release/mde-simulator" --quiet --listen 127.0.0.1:0 --port-file "$work/simulator.port" \
+        "$simulator" --quiet --listen 127.0.0.1:0 --port-file "$work/simulator.port" \
             --machines "$waiters" --quota-mode off --pending 3 --in-progress 6 >"$work/simulator.log" 2>&1 &
         simulator_pid=$!
         for _ in $(seq 100); do [ -s "$work/simulator.port" ] && break; sleep 0.1; done

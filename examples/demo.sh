@@ -6,6 +6,8 @@
 # With these variables set it runs against the real service instead, and starts a real collection:
 #   MDE_TENANT_ID, MDE_CLIENT_ID, MDE_CLIENT_SECRET, MDE_MACHINE_ID   (optional: MDE_CLOUD, MDE_COMMENT)
 # The package then stays in the folder (or file) that MDE_OUT names, or else in the current one.
+#
+# What is built already need not be built again: MDE_LIB_DIR names a folder with a libmde.so, MDE_SIMULATOR the program.
 set -euo pipefail
 
 case ${1:-} in
@@ -55,10 +57,16 @@ cd "$root"
 # Where cargo puts things is for cargo to say: CARGO_TARGET_DIR, or a setting in its configuration.
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
-say 'Building libmde.so (the first time takes a minute or two)'
-cargo rustc --quiet -p mde --release --lib --crate-type cdylib
+if [ -n "${MDE_LIB_DIR:-}" ]; then
+    library=$MDE_LIB_DIR/libmde.so
+    [ -f "$library" ] || die "there is no libmde.so in the folder that MDE_LIB_DIR names, $MDE_LIB_DIR"
+else
+    say 'Building libmde.so (the first time takes a minute or two)'
+    cargo rustc --quiet -p mde --release --lib --crate-type cdylib
+    library=$target/release/libmde.so
+fi
 # Programs look for the library by its SONAME.
-ln -s "$target/release/libmde.so" "$work/libmde.so"
+ln -s "$library" "$work/libmde.so"
 ln -s libmde.so "$work/libmde.so.0"
 
 say 'Compiling examples/c/collect.c and examples/c/fetch.c'
@@ -77,9 +85,9 @@ if [ -n "$real" ]; then
 fi
 
 say 'Building and starting the simulator'
-cargo build --quiet -p mde-simulator
+[ -n "${MDE_SIMULATOR:-}" ] || cargo build --quiet -p mde-simulator
 # A collection of about a minute in a few seconds, and a package that takes a few more.
-"$target/debug/mde-simulator" --listen 127.0.0.1:0 --port-file "$work/port" --time-scale 10 \
+"${MDE_SIMULATOR:-$target/debug/mde-simulator}" --listen 127.0.0.1:0 --port-file "$work/port" --time-scale 10 \
     --package-bytes 24000000 --download-rate 8000000 >"$work/simulator.log" 2>&1 &
 simulator=$!
 for _ in $(seq 100); do

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Sets up and runs the tests, from any directory.
 #
-#     tests/run.sh         everything
-#     tests/run.sh core    the quick part: without valgrind, sanitizers, static linking, models, Redis, .NET 8 and
-#                          the demonstration
+#     tests/run.sh           everything that a merge needs
+#     tests/run.sh core      the quick part: without valgrind, sanitizers, static linking, models, other systems,
+#                            .NET 8 and the demonstration
+#     tests/run.sh release   everything that a release needs: two builds compared, the library as cargo alone builds
+#                            it, cargo-c, long forms, and systems with nothing installed
 #
 # Needs Rust; installs missing Debian packages when run as root, and otherwise says which command does.
 set -euo pipefail
@@ -15,27 +17,18 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 die() { printf 'tests/run.sh: %s\n' "$*" >&2; exit 1; }
 
 mode=${1:-full}
-[ $# -le 1 ] && { [ "$mode" = full ] || [ "$mode" = core ]; } || die 'usage: tests/run.sh [core]'
+case $#,$mode in
+    0,full | 1,core | 1,release) ;;
+    *) die 'usage: tests/run.sh [core|release]' ;;
+esac
 
-current='starting'
-started=$SECONDS
-trap '[ $? -eq 0 ] || printf "\n== FAILED: %s\n" "$current" >&2' EXIT
-
-# step NAME COMMAND...: runs it, says how long it took, ends everything if it fails.
-step() {
-    current=$1
-    local since=$SECONDS
-    printf '\n== %s\n' "$current"
-    shift
-    "$@"
-    printf -- '-- %s: %d s\n' "$current" $((SECONDS - since))
-}
+. tests/steps.sh
 
 # Each tool with the Debian package that has it.
 tools() {
     local missing=() pair
-    for pair in abidiff:abigail-tools cc:gcc c++:g++ clang:clang clang++:clang nm:binutils cmake:cmake curl:curl doxygen:doxygen ip:iproute2 \
-        kill:procps mcs:mono-mcs mono:mono-runtime xbuild:mono-xbuild nginx:nginx-light node:nodejs npm:npm openssl:openssl \
+    for pair in abidiff:abigail-tools cc:gcc c++:g++ clang:clang clang++:clang nm:binutils cmake:cmake curl:curl doxygen:doxygen git:git ip:iproute2 \
+        kill:procps mcs:mono-mcs mono:mono-runtime xbuild:mono-xbuild nginx:nginx-light openssl:openssl \
         pip3:python3-pip pkg-config:pkg-config python3:python3 script:bsdutils strace:strace tinyproxy:tinyproxy-bin \
         unshare:util-linux zip:zip; do
         PATH=$PATH:/usr/sbin type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
@@ -43,7 +36,7 @@ tools() {
     [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
     # The class library that mcs compiles against.
     [ -e /usr/lib/mono/4.5/System.Core.dll ] || missing+=(libmono-cil-dev)
-    if [ "$mode" = full ]; then
+    if [ "$mode" != core ]; then
         /usr/bin/python3 -c 'import pip, setuptools' 2>/dev/null || missing+=(python3-pip python3-setuptools)
         command -v valgrind >/dev/null || missing+=(valgrind)
         # The header for C++ with the other standard library, and for Windows.
@@ -95,8 +88,8 @@ toolchain() {
 
 # What others wrote: an authority for the tests of signing in, a blob storage for those of downloads.
 peers() {
-    [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 18 ] || die 'node is too old; install version 18 or newer'
     local folder
+    tests/node.sh "$target/node"
     for folder in tests/oidc tests/azurite; do
         cmp -s $folder/package-lock.json $folder/node_modules/.installed && continue
         npm ci --prefix $folder --ignore-scripts --no-audit --no-fund
@@ -104,18 +97,17 @@ peers() {
     done
 }
 
-# Debian's is too old. It stays in cargo's target folder, and takes less long to build than to optimise.
-cargo_c() {
-    CARGO_TARGET_DIR=$target/tools/build cargo install cargo-c@0.10.24 --locked --root "$target/tools" \
-        --config profile.release.opt-level=0 --config profile.release.lto=false
-    rm -rf "$target/tools/build"
-    export MDE_CARGO_C=$target/tools/bin
-}
-
-# For the tests of the archive, and of all that is built with nothing else.
+# Made anew only where something in it has changed.
 archive() {
-    MDE_ARCHIVE=$(if [ "$mode" = core ]; then ./package.sh; else ./package.sh --verify; fi)
-    export MDE_ARCHIVE
+    local made=$target/package/mde-$version-x86_64-unknown-linux-gnu.tar.gz
+    if [ ! -e "$made" ] || [ -n "$(find . -path ./target -prune -o -name node_modules -prune -o -path ./.git -prune \
+        -o -type f -newer "$made" -print -quit)" ]; then
+        ./package.sh
+    fi
+    # The programs in C use what it holds.
+    rm -rf "$target/shipped"
+    mkdir "$target/shipped"
+    tar -xf "$made" -C "$target/shipped" --strip-components=1
 }
 
 # The last version that checks for Python 3.8.
@@ -146,17 +138,17 @@ msrv() {
         touch "$folder/unpacked"
     fi
     LD_LIBRARY_PATH=$lib:$folder/lib/x86_64-linux-gnu RUSTC=$folder/usr/bin/rustc CARGO_TARGET_DIR=$folder/target \
-        CARGO_PROFILE_DEV_DEBUG=false \
-        "$folder/usr/bin/cargo" build -p mde --lib --locked
+        "$folder/usr/bin/cargo" check -p mde --lib --locked
 }
 
-# The unit tests once more, as a program for Windows. The tests before it made the folder for Wine.
-unit_tests_on_windows() {
+# The unit tests once more, as a program for Windows, with fewer patterns where patterns are tried.
+windows_unit_tests() {
     RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_PROFILE_TEST_DEBUG=false \
         CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=/usr/lib/wine/wine64 \
         WINEPREFIX=$target/wine/prefix WINEPATH="Z:${target//\//\\}\\wine" WINEDEBUG=-all LC_ALL=C.UTF-8 DISPLAY= \
+        MDE_PROPERTY_CASES=${MDE_PROPERTY_CASES:-10000} \
         /usr/bin/cargo test -p mde --lib --locked --target x86_64-pc-windows-gnu --target-dir "$target/package/build" \
-        -Zbuild-std=std,panic_unwind,test
+        -Zbuild-std=std,panic_unwind,test "$@"
 }
 
 # The linker that knows what old systems have.
@@ -170,13 +162,29 @@ zig() {
     fi
 }
 
-# The programs in C once more, with the library as it is shipped.
-shipped() {
-    local folder=$target/shipped
-    rm -rf "$folder"
-    mkdir "$folder"
-    tar -xf "$MDE_ARCHIVE" -C "$folder" --strip-components=1
-    MDE_LIB_DIR=$folder/lib MDE_TEST_GLIBC=2.17 cargo test -p mde --test c_abi --test compatibility --test header
+# One choice of packages and features for all, so that each crate is built once.
+all=(--workspace --features mde-limiter-bench/redis)
+skip=(--skip release_only::)
+[ "$mode" != core ] || skip+=(--skip full::)
+
+# program NAME THREADS [WORDS...]: the tests of one program. Most wait more than they work, so many run side by side.
+program() { cargo test "${all[@]}" --no-fail-fast --test "$1" -- --test-threads="$2" "${skip[@]}" "${@:3}"; }
+
+lints() {
+    cargo clippy "${all[@]}" --all-targets -- -D warnings
+    cargo clippy -p mde --all-targets -- -D warnings
+    # The unit tests with other locks below them.
+    [ "$mode" = core ] || cargo clippy -p mde --all-targets --features shuttle,redis -- -D warnings
+}
+
+unit_tests() {
+    cargo test "${all[@]}" --no-fail-fast --lib --bins --test allocations
+    cargo test "${all[@]}" --no-fail-fast --doc
+}
+
+# Without credentials, so that it never starts a real collection.
+demonstration() {
+    env -u MDE_TENANT_ID -u MDE_CLIENT_ID -u MDE_CLIENT_SECRET -u MDE_MACHINE_ID examples/demo.sh
 }
 
 command -v cargo >/dev/null ||
@@ -184,43 +192,78 @@ command -v cargo >/dev/null ||
 
 step 'Debian packages' tools
 step 'Rust toolchain' toolchain
-step 'OpenID provider and blob storage' peers
-step 'Formatting' cargo fmt --all --check
-step 'Lints' cargo clippy --workspace --all-targets -- -D warnings
-# Always by this command: with the other crate types beside it, the library would not get its link-time
-# optimisation.
-step 'Release library' cargo rustc -p mde --release --lib --crate-type cdylib
-# The tests in C use this library and do not build it again.
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
-export MDE_LIB_DIR=$target/release
-step 'Linker for old systems' zig
-step 'Archive of the release' archive
-step 'Runtimes of .NET' tests/dotnet/runtimes.sh "$target/dotnet" "$mode"
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+mkdir -p "$target"
 
-if [ "$mode" = core ]; then
-    step 'Tests, without the slow ones in C' cargo test --workspace --no-fail-fast -- --skip full::
-else
-    step 'Type checker for Python' type_checker
-    # Without credentials, so that it never starts a real collection.
-    step 'The demonstration' env -u MDE_TENANT_ID -u MDE_CLIENT_ID -u MDE_CLIENT_SECRET -u MDE_MACHINE_ID \
-        examples/demo.sh
-    step 'cargo-c' cargo_c
-    # Each once; tests/targets.rs takes them from there.
-    step 'Library for Windows' ./package.sh x86_64-pc-windows-gnu
-    step 'Library for Arm' ./package.sh aarch64-unknown-linux-gnu
-    export MDE_LIB_DIR_WINDOWS=$target/package/build/x86_64-pc-windows-gnu/archive
-    export MDE_LIB_DIR_AARCH64=$target/package/build/aarch64-unknown-linux-gnu/archive
-    step 'Tests' cargo test --workspace --no-fail-fast
-    step 'Unit tests on Windows' unit_tests_on_windows
+# What is built once and used by all tests.
+export MDE_ARCHIVE=$target/package/mde-$version-x86_64-unknown-linux-gnu.tar.gz
+export MDE_LIB_DIR=$target/shipped/lib MDE_TEST_GLIBC=2.17
+export MDE_LIB_DIR_WINDOWS=$target/package/build/x86_64-pc-windows-gnu/archive
+export MDE_LIB_DIR_AARCH64=$target/package/build/aarch64-unknown-linux-gnu/archive
+export MDE_SIMULATOR=$target/debug/mde-simulator
+export MDE_LIMITER_BENCH=$target/debug/mde-limiter-bench
+PATH=$target/node/bin:$PATH
+
+# The lanes. Builds give way to tests, of which some look at the time.
+builds() {
+    renice -n 15 -p $BASHPID >/dev/null
+    step 'Linker for old systems' zig
+    step 'Release archive' archive
+    if [ "$mode" != core ]; then
+        step 'Library for Windows' ./package.sh x86_64-pc-windows-gnu
+        step 'Library for Arm' ./package.sh aarch64-unknown-linux-gnu
+    fi
+    after 'Test programs'
+    step 'Lints' lints
+    [ "$mode" != core ] || return 0
+    step 'Unit tests for Windows' windows_unit_tests --no-run
     step 'Rust 1.85' msrv
-    step 'The library of the archive' shipped
-    # The unit tests with other locks below them, so these tests only.
-    step 'Lints of the optional features' cargo clippy -p mde --all-targets --features shuttle,redis -- -D warnings
-    step 'Lints of the optional features of the benches' \
-        cargo clippy -p mde-limiter-bench --all-targets --features redis -- -D warnings
-    step 'Models of the waiting' cargo test -p mde --lib --features shuttle models::
-    # The rest of the library has been tested without it.
-    step 'Options and scripts of the feature redis' cargo test -p mde --features redis --lib -- redis options
-    step 'Tests of the feature redis' cargo test -p mde --features redis --test redis
+    step 'Models of the waiting' cargo test -p mde --lib --features shuttle,redis models::
+}
+
+tests_of_the_library() {
+    step 'Formatting' cargo fmt --all --check
+    step 'OpenID provider and blob storage' peers
+    step 'Test programs' cargo test "${all[@]}" --no-run
+    step 'Unit tests' unit_tests
+    step 'Tests: api' program api 8
+    step 'Tests: sign_in' program sign_in 8
+    step 'Tests: log' program log 2
+    step 'Tests: wiped' program wiped 1
+}
+
+tests_that_wait() {
+    after 'Unit tests'
+    step 'Tests: network' program network 8
+    step 'Tests: quota' program quota 4
+}
+
+tests_of_what_is_shipped() {
+    after 'OpenID provider and blob storage'
+    step 'Runtimes of .NET' tests/dotnet/runtimes.sh "$target/dotnet" "$mode"
+    [ "$mode" = core ] || step 'Type checker for Python' type_checker
+    after 'Test programs' 'Release archive'
+    step 'Tests: bindings' program bindings 3 --skip targets::
+    step 'Tests: release' program release 6
+    [ "$mode" != core ] || return 0
+    step 'The demonstration' demonstration
+    after 'Library for Windows' 'Library for Arm'
+    step 'Tests: bindings, other systems' program bindings 4 targets::
+    after 'Unit tests for Windows'
+    # In the folder that the tests before it made for Wine.
+    step 'Unit tests on Windows' windows_unit_tests
+}
+
+lane builds
+lane tests_of_the_library
+lane tests_that_wait
+lane tests_of_what_is_shipped
+lanes_end
+
+if [ "$mode" = release ]; then
+    :
 fi
+
+table
 printf '\n== All passed in %d s\n' $((SECONDS - started))

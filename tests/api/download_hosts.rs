@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use mde_simulator::Simulator;
@@ -245,8 +245,7 @@ fn a_full_disk_is_named_and_carried_on_when_there_is_room() {
     // In a mount namespace of its own, where a small disk can be mounted without being root.
     let folder = Folder::new();
     let task = Task::DownloadToSmallDisk { at: folder.0.clone() };
-    let output = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount"])
+    let output = child::isolated(false)
         .args(task.words())
         .output()
         .expect("unshare is missing: apt-get install util-linux");

@@ -1,13 +1,10 @@
 //! `mde_inspect_package`: zips that other programs made, the simulator's packages, and what is no zip at all.
 
-use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::ptr::null_mut;
 
-use mde::ffi::inspect::mde_inspect_package;
 use mde_simulator::{Config, PackageFault, QuotaMode, Simulator};
-use mde_tests::{Outcome, take};
+use mde_tests::{Outcome, inspect_package};
 use serde_json::Value;
 
 /// A folder of one test.
@@ -19,11 +16,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn inspect(path: &Path) -> Outcome {
-    let path = CString::new(path.to_str().unwrap()).unwrap();
-    let mut json = null_mut();
-    // SAFETY: both pointers are valid for the call.
-    let status = unsafe { mde_inspect_package(path.as_ptr(), &raw mut json) };
-    take(status, json)
+    inspect_package(path.to_str().unwrap())
 }
 
 #[track_caller]

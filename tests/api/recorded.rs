@@ -214,7 +214,7 @@ fn is_read_as_what_it_is(sample: &Sample) {
         assert_eq!(error["request_id"], body["trace_id"], "{name}");
     } else if sample.status >= 400 {
         serve(&sim, "/api/machineactions", sample);
-        check_error(&sample, client.action("5382f7ea-7557-4ab7-9782-d50480024a4e"));
+        check_error(sample, client.action("5382f7ea-7557-4ab7-9782-d50480024a4e"));
     } else if body["value"].is_array() {
         serve(&sim, "/api/machineactions", sample);
         assert_eq!(client.list("").ok()["actions"], body["value"], "{name}");

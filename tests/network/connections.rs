@@ -178,8 +178,8 @@ fn lookups_without_an_answer_share_a_thread_and_hold_nobody() {
     std::fs::write(&conf, "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n").unwrap();
     let own = "PATH=$PATH:/usr/sbin && ip link set lo up && mount --bind \"$1\" /etc/resolv.conf && \
                exec \"$2\" \"$3\"";
-    let output = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "--net", "sh", "-c", own, "sh"])
+    let output = child::isolated(true)
+        .args(["sh", "-c", own, "sh"])
         .arg(&conf)
         .args(Task::LookUpInVain.words())
         .output()

@@ -444,7 +444,9 @@ mod full {
     fn the_archive_is_made_as_its_page_says() {
         assert!(PAGE.contains("```sh\n./package.sh\n```"));
         assert!(PAGE.contains("```sh\n./package.sh --verify\n```"));
-        assert!(include_str!("../run.sh").contains(" ./package.sh --verify"));
+        let script = include_str!("../run.sh");
+        assert!(script.contains("        ./package.sh\n"));
+        assert!(script.contains(" ./package.sh --verify\n"));
     }
 
     #[test]
@@ -476,46 +478,56 @@ mod full {
         assert_eq!(run(&mut Command::new(&program)).expect(0).stdout.trim(), VERSION);
     }
 
-    /// `MDE_CARGO_C` is the folder of its programs, where it is not among those of the system.
-    #[test]
-    fn cargo_c_installs_as_its_page_says() {
-        let prefix = Scratch::new("cinstall");
-        let mut path = std::env::var("PATH").unwrap();
-        if let Ok(folder) = std::env::var("MDE_CARGO_C") {
-            path = format!("{folder}:{path}");
-        }
-        let found = run(&mut in_bash(&format!("PATH='{path}'; type -P cargo-cinstall"), &prefix.0));
-        assert_eq!(found.code, Some(0), "cargo-c is missing; run: cargo install cargo-c --locked");
-        let command = block("sh", "cargo cinstall");
-        assert!(command.contains("--prefix=/usr/local"));
-        // Debian's folders for several architectures are for the system alone.
-        let here = format!("--prefix={} --libdir=lib", prefix.0.display());
-        let script = command.replace("--prefix=/usr/local", &here);
-        let mut bash = in_bash(&script, Path::new(ROOT));
-        bash.env("PATH", path).env("CARGO_TARGET_DIR", target().join("cinstall"));
-        run_with(without_cargos_own(&mut bash), Duration::from_secs(1200), |_| {}).expect(0);
+    /// What only a release needs: `tests/run.sh release`.
+    mod release_only {
+        use super::*;
 
-        let archived = installed();
-        for name in ["include/mde.h", "include/mde.hpp"] {
-            // The header for C++ is there once it is in the checkout.
-            if Path::new(ROOT).join(name).exists() {
-                let of = |prefix: &Scratch| std::fs::read(prefix.0.join(name)).unwrap();
-                assert_eq!(of(&prefix), of(&archived), "{name}");
+        /// `MDE_CARGO_C` is the folder of its programs, where it is not among those of the system.
+        #[test]
+        fn cargo_c_installs_as_its_page_says() {
+            let prefix = Scratch::new("cinstall");
+            let mut path = std::env::var("PATH").unwrap();
+            if let Ok(folder) = std::env::var("MDE_CARGO_C") {
+                path = format!("{folder}:{path}");
             }
+            let found =
+                run(&mut in_bash(&format!("PATH='{path}'; type -P cargo-cinstall"), &prefix.0));
+            assert_eq!(
+                found.code,
+                Some(0),
+                "cargo-c is missing; run: cargo install cargo-c --locked"
+            );
+            let command = block("sh", "cargo cinstall");
+            assert!(command.contains("--prefix=/usr/local"));
+            // Debian's folders for several architectures are for the system alone.
+            let here = format!("--prefix={} --libdir=lib", prefix.0.display());
+            let script = command.replace("--prefix=/usr/local", &here);
+            let mut bash = in_bash(&script, Path::new(ROOT));
+            bash.env("PATH", path).env("CARGO_TARGET_DIR", target().join("cinstall"));
+            run_with(without_cargos_own(&mut bash), Duration::from_secs(1200), |_| {}).expect(0);
+
+            let archived = installed();
+            for name in ["include/mde.h", "include/mde.hpp"] {
+                // The header for C++ is there once it is in the checkout.
+                if Path::new(ROOT).join(name).exists() {
+                    let of = |prefix: &Scratch| std::fs::read(prefix.0.join(name)).unwrap();
+                    assert_eq!(of(&prefix), of(&archived), "{name}");
+                }
+            }
+            let link = |name: &str| std::fs::read_link(prefix.0.join(name)).unwrap();
+            assert_eq!(link("lib/libmde.so.0"), Path::new(&format!("libmde.so.{VERSION}")));
+            let mut readelf = tool("readelf", "binutils");
+            let dynamic = run(readelf.arg("-dW").arg(library(&prefix))).expect(0).stdout;
+            assert!(dynamic.contains("soname: [libmde.so.0]"), "{dynamic}");
+            let private = |prefix: &Scratch| {
+                let all = with_pkg_config(prefix, &["--static", "--libs", "mde"]);
+                all.split_once("-lmde ").unwrap().1.trim().to_owned()
+            };
+            assert_eq!(private(&prefix), private(&archived));
+            links_and_runs(&prefix.0, &["-lmde"]);
+            let needed = private(&prefix);
+            let all: Vec<_> = ["-l:libmde.a"].into_iter().chain(needed.split(' ')).collect();
+            links_and_runs(&prefix.0, &all);
         }
-        let link = |name: &str| std::fs::read_link(prefix.0.join(name)).unwrap();
-        assert_eq!(link("lib/libmde.so.0"), Path::new(&format!("libmde.so.{VERSION}")));
-        let mut readelf = tool("readelf", "binutils");
-        let dynamic = run(readelf.arg("-dW").arg(library(&prefix))).expect(0).stdout;
-        assert!(dynamic.contains("soname: [libmde.so.0]"), "{dynamic}");
-        let private = |prefix: &Scratch| {
-            let all = with_pkg_config(prefix, &["--static", "--libs", "mde"]);
-            all.split_once("-lmde ").unwrap().1.trim().to_owned()
-        };
-        assert_eq!(private(&prefix), private(&archived));
-        links_and_runs(&prefix.0, &["-lmde"]);
-        let needed = private(&prefix);
-        let all: Vec<_> = ["-l:libmde.a"].into_iter().chain(needed.split(' ')).collect();
-        links_and_runs(&prefix.0, &all);
     }
 }

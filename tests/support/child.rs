@@ -76,6 +76,20 @@ impl Task {
     }
 }
 
+/// Starts what follows in a mount namespace of its own, and with `network` in a network of its own. Nobody need be root
+/// for it; root needs no user namespace, which a chroot forbids.
+pub fn isolated(network: bool) -> Command {
+    let mut command = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.arg("--mount");
+    if network {
+        command.arg("--net");
+    }
+    command
+}
+
 /// Copies the program to where every user can start it.
 pub fn copy_program(to: &Path) {
     std::fs::copy(program(), to).unwrap();

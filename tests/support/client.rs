@@ -13,6 +13,7 @@ use mde::ffi::cancel::{mde_cancel, mde_cancel_free, mde_cancel_new, mde_cancel_t
 use mde::ffi::client::{mde_client, mde_client_free, mde_client_new, mde_client_shutdown};
 use mde::ffi::download::{mde_download_package, mde_get_package_uri};
 use mde::ffi::fetch::mde_fetch_package;
+use mde::ffi::inspect::mde_inspect_package;
 use mde::ffi::library::mde_string_free;
 use mde::ffi::machine::mde_find_machines;
 use mde::ffi::options::{mde_options_free, mde_options_new, mde_options_set};
@@ -65,7 +66,7 @@ impl Outcome {
 }
 
 /// Takes a result apart and frees it.
-pub fn take(status: i32, json: *mut c_char) -> Outcome {
+fn take(status: i32, json: *mut c_char) -> Outcome {
     assert!(!json.is_null(), "status {status} without a document");
     // SAFETY: the library gave this string out, and it is freed once.
     let text = unsafe { CStr::from_ptr(json) }.to_str().expect("documents are UTF-8").to_owned();
@@ -76,6 +77,15 @@ pub fn take(status: i32, json: *mut c_char) -> Outcome {
         panic!("not as docs/schema.json says: {problem}\n{text}");
     }
     Outcome { status, document, text }
+}
+
+/// Checks a package.
+pub fn inspect_package(path: &str) -> Outcome {
+    let path = c(path);
+    let mut json = null_mut();
+    // SAFETY: both pointers are valid for the call.
+    let status = unsafe { mde_inspect_package(path.as_ptr(), &raw mut json) };
+    take(status, json)
 }
 
 fn c(text: &str) -> CString {

@@ -144,10 +144,10 @@ fn read_request(reader: &mut impl BufRead) -> Option<String> {
             line.clone_into(&mut first);
         } else if line.is_empty() {
             break;
-        } else if let Some((name, value)) = line.split_once(':') {
-            if name.eq_ignore_ascii_case("content-length") {
-                length = value.trim().parse().unwrap();
-            }
+        } else if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().unwrap();
         }
     }
     let mut body = vec![0; length];
