@@ -27,9 +27,11 @@ esac
 # Each tool with the Debian package that has it.
 tools() {
     local missing=() pair
-    for pair in abidiff:abigail-tools cc:gcc c++:g++ clang:clang clang++:clang nm:binutils cmake:cmake curl:curl doxygen:doxygen git:git ip:iproute2 \
+    for pair in abidiff:abigail-tools cc:gcc c++:g++ clang:clang clang++:clang nm:binutils cmake:cmake curl:curl \
+        doxygen:doxygen git:git ip:iproute2 \
         kill:procps mcs:mono-mcs mono:mono-runtime xbuild:mono-xbuild nginx:nginx-light openssl:openssl \
-        pip3:python3-pip pkg-config:pkg-config python3:python3 script:bsdutils strace:strace tinyproxy:tinyproxy-bin \
+        pip3:python3-pip pkg-config:pkg-config python3:python3 \
+        redis-server:redis-server script:bsdutils strace:strace tinyproxy:tinyproxy-bin \
         unshare:util-linux zip:zip; do
         PATH=$PATH:/usr/sbin type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
@@ -48,7 +50,6 @@ tools() {
         [ -x /usr/sbin/squid ] || missing+=(squid)
         # valgrind needs the symbols of the dynamic loader.
         [ -d /usr/lib/debug ] || missing+=(libc6-dbg)
-        command -v redis-server >/dev/null || missing+=(redis-server)
         # Other targets: compilers, and what runs their programs.
         for pair in /usr/bin/rustc:rustc-web /usr/bin/cargo:cargo-web \
             /usr/bin/x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64 /usr/lib/wine/wine64:wine64 \
@@ -67,8 +68,11 @@ tools() {
         /usr/bin/pkg-config:pkg-config; do
         [ -e "${pair%%:*}" ] || missing+=("${pair##*:}")
     done
-    # For cargo-c.
-    [ "$mode" = core ] || [ -e /usr/include/openssl/ssl.h ] || missing+=(libssl-dev)
+    if [ "$mode" = release ]; then
+        # For cargo-c.
+        [ -e /usr/include/openssl/ssl.h ] || missing+=(libssl-dev)
+        command -v debootstrap >/dev/null || missing+=(debootstrap)
+    fi
     [ ${#missing[@]} -gt 0 ] || return 0
     local install=(apt-get install -y --no-install-recommends "${missing[@]}")
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
@@ -138,7 +142,7 @@ msrv() {
         touch "$folder/unpacked"
     fi
     LD_LIBRARY_PATH=$lib:$folder/lib/x86_64-linux-gnu RUSTC=$folder/usr/bin/rustc CARGO_TARGET_DIR=$folder/target \
-        "$folder/usr/bin/cargo" check -p mde --lib --locked
+        "$folder/usr/bin/cargo" "${1:-check}" -p mde --lib --locked
 }
 
 # The unit tests once more, as a program for Windows, with fewer patterns where patterns are tried.
@@ -187,6 +191,33 @@ demonstration() {
     env -u MDE_TENANT_ID -u MDE_CLIENT_ID -u MDE_CLIENT_SECRET -u MDE_MACHINE_ID examples/demo.sh
 }
 
+two_builds() {
+    ./package.sh --verify
+    ./package.sh --verify x86_64-pc-windows-gnu
+    ./package.sh --verify aarch64-unknown-linux-gnu
+}
+
+# The programs in C, the header and the promises once more, with the library that `cargo` alone builds.
+by_cargo_alone() {
+    export MDE_LIB_DIR=$target/release MDE_TEST_GLIBC=2.34
+    cargo test "${all[@]}" --no-fail-fast --test bindings -- c:: c_full::
+    cargo test "${all[@]}" --no-fail-fast --test release -- header:: compatibility::
+}
+
+# Debian's is too old. It stays in cargo's target folder, and takes less long to build than to optimise.
+cargo_c() {
+    CARGO_TARGET_DIR=$target/tools/build cargo install cargo-c@0.10.24 --locked --root "$target/tools" \
+        --config profile.release.opt-level=0 --config profile.release.lto=false
+    rm -rf "$target/tools/build"
+}
+
+# Where other runs take programs that are built already.
+as_documented() {
+    unset MDE_LIB_DIR MDE_SIMULATOR MDE_LIMITER_BENCH MDE_TEST_GLIBC
+    demonstration
+    cargo test "${all[@]}" --no-fail-fast --test release -- documents::
+}
+
 command -v cargo >/dev/null ||
     die 'cargo is missing; install Rust from https://rustup.rs and start a new shell'
 
@@ -203,6 +234,7 @@ export MDE_LIB_DIR_WINDOWS=$target/package/build/x86_64-pc-windows-gnu/archive
 export MDE_LIB_DIR_AARCH64=$target/package/build/aarch64-unknown-linux-gnu/archive
 export MDE_SIMULATOR=$target/debug/mde-simulator
 export MDE_LIMITER_BENCH=$target/debug/mde-limiter-bench
+export MDE_CARGO_C=$target/tools/bin
 PATH=$target/node/bin:$PATH
 
 # The lanes. Builds give way to tests, of which some look at the time.
@@ -261,8 +293,20 @@ lane tests_that_wait
 lane tests_of_what_is_shipped
 lanes_end
 
+# What only a release needs. It takes hours.
 if [ "$mode" = release ]; then
-    :
+    step 'Two builds, byte for byte' two_builds
+    step 'Library by cargo alone' cargo rustc -p mde --release --lib --crate-type cdylib
+    step 'Tests: library by cargo alone' by_cargo_alone
+    step 'cargo-c' cargo_c
+    step 'Tests: cargo-c' cargo test "${all[@]}" --test release -- release_only::
+    step 'Rust 1.85, compiled' msrv build
+    step 'Patterns, ten times as many' env MDE_PROPERTY_CASES=1000000 cargo test "${all[@]}" --lib properties::
+    MDE_PROPERTY_CASES=100000 step 'Patterns on Windows, all of them' windows_unit_tests properties::
+    step 'Models, ten times as often' env MDE_MODEL_RUNS=100000 cargo test -p mde --lib --features shuttle,redis models::
+    step 'Programs that cargo builds' as_documented
+    step 'A bare Debian 12' tests/bare.sh bookworm "$target/bare-bookworm"
+    step 'A bare Debian 13' tests/bare.sh trixie "$target/bare-trixie"
 fi
 
 table

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Runs the demonstration and all tests in a bare Debian, with nothing installed but a C compiler, certificates and
+# Rust: once from a clone in root's home, once from the sources without their history.
+#
+#     tests/bare.sh SUITE FOLDER [clone|sources]
+#
+# SUITE is bookworm or trixie. FOLDER is made, or used again; about 15 GB go into it. Only root can do that.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+die() { printf 'tests/bare.sh: %s\n' "$*" >&2; exit 1; }
+[ $# -eq 2 ] || [ $# -eq 3 ] || die 'usage: tests/bare.sh bookworm|trixie FOLDER [clone|sources]'
+suite=$1 folder=$2 ways=${3:-clone sources}
+[ "$(id -u)" = 0 ] || die 'only root can make and enter another system'
+for pair in debootstrap:debootstrap git:git rustc:rustc; do
+    command -v "${pair%%:*}" >/dev/null || die "\`${pair%%:*}\` is missing; run: apt-get install ${pair##*:}"
+done
+
+inside() { env -i PATH=/root/.cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb \
+    LANG=C.UTF-8 ${CI:+CI="$CI"} chroot "$folder" bash -ec "$1"; }
+
+end() {
+    local at
+    # The other way round than they were mounted.
+    for at in dev/shm dev/pts dev proc sys ''; do umount "$folder/$at" 2>/dev/null || true; done
+}
+
+[ -e "$folder/etc/debian_version" ] || debootstrap --variant=minbase "$suite" "$folder"
+# Names, packages and certificates come from where this machine has them from.
+cp /etc/resolv.conf "$folder/etc/"
+printf '127.0.0.1 localhost\n::1 localhost\n' >"$folder/etc/hosts"
+{
+    printf 'deb http://deb.debian.org/debian %s main\n' "$suite" "$suite-updates"
+    printf 'deb http://deb.debian.org/debian-security %s-security main\n' "$suite"
+} >"$folder/etc/apt/sources.list"
+mkdir -p "$folder/usr/local/share/ca-certificates"
+cp -r /usr/local/share/ca-certificates/. "$folder/usr/local/share/ca-certificates/"
+trap end EXIT
+# A mount point of its own, as the root of a system is.
+mount --bind "$folder" "$folder"
+mount -t proc proc "$folder/proc"
+mount --rbind /sys "$folder/sys" && mount --make-rslave "$folder/sys"
+mount -t tmpfs -o mode=755 tmpfs "$folder/dev"
+mkdir "$folder/dev/pts" "$folder/dev/shm"
+mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$folder/dev/pts"
+mount -t tmpfs tmpfs "$folder/dev/shm"
+for device in null zero full random urandom tty; do
+    touch "$folder/dev/$device"
+    mount --bind "/dev/$device" "$folder/dev/$device"
+done
+ln -s pts/ptmx "$folder/dev/ptmx"
+ln -s /proc/self/fd "$folder/dev/fd"
+for number in 0 1 2; do ln -s "/proc/self/fd/$number" "$folder/dev/$(printf '%s\n' stdin stdout stderr | sed -n $((number + 1))p)"; done
+
+inside 'apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends gcc libc6-dev ca-certificates
+    update-ca-certificates'
+if [ ! -e "$folder/root/rust" ]; then
+    sysroot=$(rustc --print sysroot)
+    mkdir -p "$folder/root/.cargo/bin"
+    mkdir "$folder/root/rust"
+    tar -c -C "$sysroot" --exclude=./share/doc . | tar -x -C "$folder/root/rust"
+    for program in "$folder"/root/rust/bin/*; do ln -sf "/root/rust/bin/${program##*/}" "$folder/root/.cargo/bin/"; done
+fi
+
+for way in $ways; do
+    rm -rf "$folder/root/mde"
+    case $way in
+        clone) git clone -q "$root" "$folder/root/mde" ;;
+        sources)
+            mkdir "$folder/root/mde"
+            git -C "$root" archive HEAD | tar -x -C "$folder/root/mde"
+            ;;
+        *) die "the way is clone or sources, not $way" ;;
+    esac
+    printf '\n== %s, %s: the demonstration\n' "$suite" "$way"
+    inside 'cd /root/mde && examples/demo.sh'
+    printf '\n== %s, %s: the tests\n' "$suite" "$way"
+    inside 'cd /root/mde && tests/run.sh'
+done
