@@ -1,5 +1,5 @@
 //! The library as C programs meet it: the programs of `tests/c` and the examples, against the release
-//! library. `tests/c_full.rs` runs them again under valgrind, with sanitizers, and statically linked.
+//! library. `c_full.rs` runs them again under valgrind, with sanitizers, and statically linked.
 
 use std::collections::BTreeSet;
 

@@ -217,7 +217,9 @@ fn the_head_of_the_answer_may_come_in_pieces_and_hold_more() {
             }
             tunnel(near, port);
         });
-        services.client(&stub.url(), &[]).action(ID).error("not_found");
+        // A thousand writes take their time on a machine that has other work.
+        let patient = [("connect_timeout_ms", "60000"), ("timeout_ms", "120000")];
+        services.client(&stub.url(), &patient).action(ID).error("not_found");
     }
 }
 

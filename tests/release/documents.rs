@@ -107,6 +107,19 @@ fn the_commands_of_the_readme_are_those_of_the_scripts() {
     }
 }
 
+/// A test program that the script does not know would never run.
+#[test]
+fn the_script_runs_every_program() {
+    let script = include_str!("../run.sh");
+    let manifest = include_str!("../Cargo.toml");
+    let programs: Vec<_> = manifest.split("[[test]]\nname = \"").skip(1).collect();
+    assert!(programs.len() > 6, "{programs:?}");
+    for program in programs {
+        let name = program.split('"').next().unwrap();
+        assert!(script.contains(&format!("' program {name} ")), "tests/run.sh does not run {name}");
+    }
+}
+
 /// It fetches a package, with the address of the simulator besides.
 #[test]
 fn the_c_program_of_the_readme_fetches_a_package() {

@@ -2,7 +2,7 @@
 //! other orders. The limiter, its queue, permits and signals are those of the library; only the locks below
 //! them and the clock are the model's. A thread that nobody wakes any more is found as a deadlock.
 //!
-//! Run by `cargo test -p mde --lib --features shuttle models::`; `MDE_MODEL_RUNS` says how often each story is
+//! Run by `cargo test -p mde --lib --features shuttle,redis models::`; `MDE_MODEL_RUNS` says how often each story is
 //! told.
 
 mod shared;
