@@ -333,12 +333,15 @@ fn many_waiters_cost_one_request() {
     let interval = INTERVAL.as_millis().to_string();
     let options = [("poll_interval_ms", interval.as_str()), ("quota_limits", "collect=1000/1")];
     let client = Arc::new(client(&sim, &options));
+    let collecting = Instant::now();
     let ids: Vec<String> = (0..MANY)
         .map(|n| {
             let document = client.collect(&sim.machine_id(n), "x").ok();
             document["action"]["id"].as_str().unwrap().to_owned()
         })
         .collect();
+    // How quick this machine is just now.
+    let allowance = Duration::from_millis(500) + collecting.elapsed() / 2;
     let start = Arc::new(Barrier::new(MANY + 1));
     let threads: Vec<_> = ids
         .into_iter()
@@ -353,18 +356,18 @@ fn many_waiters_cost_one_request() {
         })
         .collect();
     start.wait();
-    let began = Instant::now();
+    let (began, waiting) = (Instant::now(), SystemTime::now());
     let mut latest = Duration::ZERO;
     for thread in threads {
         let (noticed, document) = thread.join().unwrap();
         assert_eq!(document["action"]["status"], "Succeeded");
         let ended = document["action"]["lastUpdateDateTimeUtc"].as_str().unwrap();
         let ended = humantime::parse_rfc3339(ended).unwrap();
-        latest = latest.max(noticed.duration_since(ended).unwrap_or_default());
+        latest = latest.max(noticed.duration_since(ended.max(waiting)).unwrap_or_default());
     }
     let took = began.elapsed();
     // The reply itself takes its time, with a thousand actions in it and a thousand threads to wake.
-    assert!(latest < INTERVAL + Duration::from_millis(1_000), "noticed {latest:?} late");
+    assert!(latest < INTERVAL + allowance, "noticed {latest:?} late, allowance {allowance:?}");
     let most = 2 + took.as_millis() / INTERVAL.as_millis();
     let (listed, read) = (lists(&sim), reads(&sim));
     assert!(listed as u128 <= most, "{listed} lists in {took:?}");
