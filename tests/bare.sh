@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Runs the demonstration and all tests in a bare Debian, with nothing installed but a C compiler, certificates and
+# Runs the demonstration and all tests in a bare Debian 12, with nothing installed but a C compiler, certificates and
 # Rust: once from a clone in root's home, once from the sources without their history.
 #
-#     tests/bare.sh SUITE FOLDER [clone|sources]
+#     tests/bare.sh FOLDER [clone|sources]
 #
-# SUITE is bookworm or trixie. FOLDER is made, or used again; about 15 GB go into it. Only root can do that.
+# FOLDER is made, or used again; about 15 GB go into it. Only root can do that.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 die() { printf 'tests/bare.sh: %s\n' "$*" >&2; exit 1; }
-[ $# -eq 2 ] || [ $# -eq 3 ] || die 'usage: tests/bare.sh bookworm|trixie FOLDER [clone|sources]'
-suite=$1 folder=$2 ways=${3:-clone sources}
+[ $# -eq 1 ] || [ $# -eq 2 ] || die 'usage: tests/bare.sh FOLDER [clone|sources]'
+suite=bookworm folder=$1 ways=${2:-clone sources}
 [ "$(id -u)" = 0 ] || die 'only root can make and enter another system'
 for pair in debootstrap:debootstrap git:git rustc:rustc; do
     command -v "${pair%%:*}" >/dev/null || die "\`${pair%%:*}\` is missing; run: apt-get install ${pair##*:}"
@@ -72,8 +72,8 @@ for way in $ways; do
             ;;
         *) die "the way is clone or sources, not $way" ;;
     esac
-    printf '\n== %s, %s: the demonstration\n' "$suite" "$way"
+    printf '\n== Bare Debian, %s: the demonstration\n' "$way"
     inside 'cd /root/mde && examples/demo.sh'
-    printf '\n== %s, %s: the tests\n' "$suite" "$way"
+    printf '\n== Bare Debian, %s: the tests\n' "$way"
     inside 'cd /root/mde && tests/run.sh'
 done
