@@ -7,6 +7,8 @@
 # FOLDER is made, or used again; about 15 GB go into it. Only root can do that.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# What is mounted is gone with this process, whatever ends it.
+[ -n "${MDE_BARE:-}" ] || MDE_BARE=mounts exec unshare --mount "$root/tests/bare.sh" "$@"
 
 die() { printf 'tests/bare.sh: %s\n' "$*" >&2; exit 1; }
 [ $# -eq 1 ] || [ $# -eq 2 ] || die 'usage: tests/bare.sh FOLDER [clone|sources]'
@@ -19,12 +21,6 @@ done
 inside() { env -i PATH=/root/.cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb \
     LANG=C.UTF-8 ${CI:+CI="$CI"} chroot "$folder" bash -ec "$1"; }
 
-end() {
-    local at
-    # The other way round than they were mounted.
-    for at in dev/shm dev/pts dev proc sys ''; do umount "$folder/$at" 2>/dev/null || true; done
-}
-
 [ -e "$folder/etc/debian_version" ] || debootstrap --variant=minbase "$suite" "$folder"
 # Names, packages and certificates come from where this machine has them from.
 cp /etc/resolv.conf "$folder/etc/"
@@ -35,7 +31,6 @@ printf '127.0.0.1 localhost\n::1 localhost\n' >"$folder/etc/hosts"
 } >"$folder/etc/apt/sources.list"
 mkdir -p "$folder/usr/local/share/ca-certificates"
 cp -r /usr/local/share/ca-certificates/. "$folder/usr/local/share/ca-certificates/"
-trap end EXIT
 # A mount point of its own, as the root of a system is.
 mount --bind "$folder" "$folder"
 mount -t proc proc "$folder/proc"
@@ -50,7 +45,9 @@ for device in null zero full random urandom tty; do
 done
 ln -s pts/ptmx "$folder/dev/ptmx"
 ln -s /proc/self/fd "$folder/dev/fd"
-for number in 0 1 2; do ln -s "/proc/self/fd/$number" "$folder/dev/$(printf '%s\n' stdin stdout stderr | sed -n $((number + 1))p)"; done
+ln -s /proc/self/fd/0 "$folder/dev/stdin"
+ln -s /proc/self/fd/1 "$folder/dev/stdout"
+ln -s /proc/self/fd/2 "$folder/dev/stderr"
 
 inside 'apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends gcc libc6-dev ca-certificates
     update-ca-certificates'
