@@ -13,6 +13,9 @@ use mde_tests::peers::server;
 use serde_json::Value;
 
 fn main() {
+    // No child outlives the test that started it, not even where that is killed.
+    let end = Some(rustix::process::Signal::KILL);
+    rustix::process::set_parent_process_death_signal(end).unwrap();
     let task = std::env::args().nth(1).expect("a task as JSON");
     match serde_json::from_str(&task).expect("a task as JSON") {
         Task::Fetch { options, machine, path } => {
