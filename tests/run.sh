@@ -146,9 +146,7 @@ msrv() {
 }
 
 # The unit tests once more, as a program for Windows, with fewer patterns where patterns are tried.
-windows_# The quick part tries fewer patterns.
-unit_tests() {
-    [ "$mode" != core ] || export MDE_PROPERTY_CASES=${MDE_PROPERTY_CASES:-10000}
+windows_unit_tests() {
     RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_PROFILE_TEST_DEBUG=false \
         CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=/usr/lib/wine/wine64 \
         WINEPREFIX=$target/wine/prefix WINEPATH="Z:${target//\//\\}\\wine" WINEDEBUG=-all LC_ALL=C.UTF-8 DISPLAY= \

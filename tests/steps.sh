@@ -17,7 +17,7 @@ trap 'exit 143' TERM
 # kill_below PID: its children and theirs.
 kill_below() {
     local child
-    for child in $(ps -o pid= --ppid "$1"); do
+    for child in $(cat "/proc/$1/task/"*/children 2>/dev/null); do
         kill_below "$child"
         kill "$child" 2>/dev/null || true
     done
