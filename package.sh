@@ -207,7 +207,8 @@ definitions() {
 
 tarball() {
     tar -c -C "$1" --format=ustar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" "$2" |
-        gzip -9n >"$3"
+        gzip -9n >"$3.part"
+    mv "$3.part" "$3"
 }
 
 archive() {

@@ -387,12 +387,10 @@ limiter_part() {
 }
 
 download_part() {
-    local azurite=$here/../tests/azurite missing=() pair
-    for pair in curl:curl node:nodejs npm:npm; do
-        type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
-    done
-    [ ${#missing[@]} -eq 0 ] || die "missing tools; as root:
-    apt-get install -y --no-install-recommends ${missing[*]}"
+    local azurite=$here/../tests/azurite
+    command -v curl >/dev/null || die 'curl is missing; as root: apt-get install -y --no-install-recommends curl'
+    command -v node >/dev/null && command -v npm >/dev/null ||
+        die "Node.js is missing; run: tests/node.sh target/node && export PATH=\$PWD/target/node/bin:\$PATH"
     [ -d "$azurite/node_modules" ] || npm ci --prefix "$azurite" --ignore-scripts --no-audit --no-fund >"$work/npm.log"
     gcc -std=c99 -O2 -Wall -Wextra -Werror -I "$here/../include" -o "$work/download" "$here/download/download.c" \
         "-L$work" -lmde "-Wl,-rpath,$work"

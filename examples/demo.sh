@@ -58,7 +58,7 @@ cd "$root"
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
 if [ -n "${MDE_LIB_DIR:-}" ]; then
-    library=$MDE_LIB_DIR/libmde.so
+    library=$(cd "$here" && realpath -m "$MDE_LIB_DIR/libmde.so")
     [ -f "$library" ] || die "there is no libmde.so in the folder that MDE_LIB_DIR names, $MDE_LIB_DIR"
 else
     say 'Building libmde.so (the first time takes a minute or two)'

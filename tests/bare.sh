@@ -7,8 +7,6 @@
 # FOLDER is made, or used again; about 15 GB go into it. Only root can do that.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# What is mounted is gone with this process, whatever ends it.
-[ -n "${MDE_BARE:-}" ] || MDE_BARE=mounts exec unshare --mount "$root/tests/bare.sh" "$@"
 
 die() { printf 'tests/bare.sh: %s\n' "$*" >&2; exit 1; }
 [ $# -eq 1 ] || [ $# -eq 2 ] || die 'usage: tests/bare.sh FOLDER [clone|sources]'
@@ -18,10 +16,18 @@ for pair in debootstrap:debootstrap git:git rustc:rustc; do
     command -v "${pair%%:*}" >/dev/null || die "\`${pair%%:*}\` is missing; run: apt-get install ${pair##*:}"
 done
 
-inside() { env -i PATH=/root/.cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb \
-    LANG=C.UTF-8 ${CI:+CI="$CI"} chroot "$folder" bash -ec "$1"; }
+git -C "$root" rev-parse HEAD >/dev/null || die 'this needs a checkout that git reads'
+# What is mounted is gone with this process, whatever ends it.
+[ -n "${MDE_BARE:-}" ] || MDE_BARE=mounts exec unshare --mount "$root/tests/bare.sh" "$@"
 
-[ -e "$folder/etc/debian_version" ] || debootstrap --variant=minbase "$suite" "$folder"
+inside() { env -i PATH=/root/.cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb \
+    LANG=C.UTF-8 NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt ${CI:+CI="$CI"} chroot "$folder" bash -ec "$1"; }
+
+if [ ! -e "$folder" ]; then
+    rm -rf "$folder.part"
+    debootstrap --variant=minbase "$suite" "$folder.part"
+    mv "$folder.part" "$folder"
+fi
 # Names, packages and certificates come from where this machine has them from.
 cp /etc/resolv.conf "$folder/etc/"
 printf '127.0.0.1 localhost\n::1 localhost\n' >"$folder/etc/hosts"
@@ -53,9 +59,12 @@ inside 'apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -
     update-ca-certificates'
 if [ ! -e "$folder/root/rust" ]; then
     sysroot=$(rustc --print sysroot)
+    [ "$sysroot" != /usr ] || die 'this needs Rust in a folder of its own, as rustup installs it'
     mkdir -p "$folder/root/.cargo/bin"
-    mkdir "$folder/root/rust"
-    tar -c -C "$sysroot" --exclude=./share/doc . | tar -x -C "$folder/root/rust"
+    rm -rf "$folder/root/rust.part"
+    mkdir "$folder/root/rust.part"
+    tar -c -C "$sysroot" --exclude=./share/doc . | tar -x -C "$folder/root/rust.part"
+    mv "$folder/root/rust.part" "$folder/root/rust"
     for program in "$folder"/root/rust/bin/*; do ln -sf "/root/rust/bin/${program##*/}" "$folder/root/.cargo/bin/"; done
 fi
 

@@ -1,15 +1,16 @@
 # Runs steps one after the other, or side by side in lanes, and says how long each took. For tests/run.sh.
 #
-#     step NAME COMMAND...   runs a command; if it fails, everything ends
-#     lane COMMAND...        runs steps beside those of other lanes; what a step prints is shown when it ends
-#     after NAME...          waits for steps of other lanes
-#     lanes_end              waits for all lanes
-#     table                  seconds of each step, longest first
+#     step NAME COMMAND...    runs a command; if it fails, its lane ends, or everything outside of lanes
+#     check NAME COMMAND...   the same, but its lane goes on, so that one run shows all that fails
+#     lane COMMAND...         runs steps beside those of other lanes; what a step prints is shown when it ends
+#     after NAME...           waits for steps of other lanes
+#     lanes_end               waits for all lanes, and ends everything if something has failed
+#     table                   seconds of each step, longest first
 
 steps=$(mktemp -d)
 started=$SECONDS
 in_lane=
-lanes=()
+lanes=0
 trap steps_end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -25,64 +26,83 @@ kill_below() {
 
 steps_end() {
     local code=$?
-    [ -e "$steps/failed" ] && code=1
     if [ $code -ne 0 ]; then
         kill_below $$
-        printf '\n== FAILED: %s\n' "$(cat "$steps/failed" 2>/dev/null || cat "$steps/current" 2>/dev/null || echo starting)" >&2
+        printf '\n'
+        while read -r name; do printf '== FAILED: %s\n' "$name"; done <"$steps/failed" >&2
+        [ -s "$steps/failed" ] || printf '== ENDED in: %s\n' "$(cat "$steps/current" 2>/dev/null || echo 'the beginning')" >&2
     fi
     rm -rf "$steps"
     exit $code
 }
+: >"$steps/failed"
 
-step() {
+# In a lane: the step is done or has failed, whether its output can be shown or not.
+show() {
+    local name=$1 code=$2 seconds=$3
+    if [ "$code" -eq 0 ]; then : >"$steps/$name.done"; else echo "$name" >>"$steps/failed"; fi
+    printf '%d %s\n' "$seconds" "$name" >>"$steps/times"
+    (
+        flock 9
+        printf '\n== %s\n' "$name"
+        cat "$steps/$name.log"
+        printf -- '-- %s: %d s\n' "$name" "$seconds"
+    ) 9>"$steps/lock" || true
+}
+
+check() {
     local name=$1 since=$SECONDS code=0
     shift
     if [ -z "$in_lane" ]; then
         echo "$name" >"$steps/current"
         printf '\n== %s\n' "$name"
-        "$@"
-    else
         # Not in a condition, where a function would go on after a command that failed.
-        "$@" >"$steps/$name.log" 2>&1 </dev/null &
+        "$@" &
         wait $! || code=$?
-        (
-            flock 9
-            # The first failure is the one to show; the others are ended by it.
-            [ ! -e "$steps/failed" ] || exit 0
-            printf '\n== %s\n' "$name"
-            cat "$steps/$name.log"
-            [ $code -eq 0 ] || echo "$name" >"$steps/failed"
-        ) 9>"$steps/lock"
-        [ $code -eq 0 ] || exit $code
+        printf -- '-- %s: %d s\n' "$name" $((SECONDS - since))
+        printf '%d %s\n' $((SECONDS - since)) "$name" >>"$steps/times"
+        [ $code -eq 0 ] || echo "$name" >>"$steps/failed"
+        result=$code
+        return
     fi
-    printf -- '-- %s: %d s\n' "$name" $((SECONDS - since))
-    printf '%d %s\n' $((SECONDS - since)) "$name" >>"$steps/times"
-    : >"$steps/$name.done"
+    "$@" >"$steps/$name.log" 2>&1 </dev/null &
+    wait $! || code=$?
+    show "$name" $code $((SECONDS - since))
+    result=$code
+}
+
+step() {
+    check "$@"
+    [ "$result" -eq 0 ] || exit "$result"
 }
 
 lane() {
     (
         in_lane=yes
+        # Whatever ends it is known to those that wait for it.
+        trap 'code=$?; [ $code -eq 0 ] || [ -s "$steps/failed" ] || echo "the lane $1" >>"$steps/failed"' EXIT
+        trap - INT TERM
         "$@"
     ) &
-    lanes+=($!)
+    lanes=$((lanes + 1))
 }
 
 after() {
     local name
     for name; do
-        while [ ! -e "$steps/$name.done" ]; do sleep 0.2; done
+        while [ ! -e "$steps/$name.done" ]; do
+            [ ! -s "$steps/failed" ] || exit 0
+            sleep 0.2
+        done
     done
 }
 
 lanes_end() {
-    local lane
-    while [ -n "$(jobs -rp)" ]; do
-        [ ! -e "$steps/failed" ] || exit 1
-        sleep 0.2
+    while [ "$lanes" -gt 0 ]; do
+        wait -n || [ -s "$steps/failed" ] || echo 'a lane' >>"$steps/failed"
+        lanes=$((lanes - 1))
     done
-    for lane in "${lanes[@]}"; do wait "$lane" || exit 1; done
-    lanes=()
+    [ ! -s "$steps/failed" ] || exit 1
 }
 
 table() {

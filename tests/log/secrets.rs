@@ -179,3 +179,25 @@ fn in_a_value_that_is_refused() {
     }
     watch.shows_no_secret(0);
 }
+
+/// A call log on a server that is not there, with a password.
+#[test]
+fn in_a_server_of_the_quota_that_is_away() {
+    let (sim, log) = (simulator(), Log::start());
+    let url = "redis://me:canary-secret@127.0.0.1:1";
+    let strict = client(&sim, &[("quota_redis", url), ("quota_redis_fallback", "fail")]);
+    let error = strict.list("").error("rate_limited");
+    assert_eq!((&error["stage"], &error["retryable"]), (&json!("quota"), &json!(true)));
+    assert!(error["retry_after_ms"].as_u64().is_some_and(|wait| wait <= 1_000), "{error}");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("quota_redis_fallback") && message.contains("127.0.0.1:1/0"));
+    let status = strict.quota().ok();
+    assert!(status["log"]["trouble"].as_str().unwrap().contains("did not accept"), "{status}");
+    // Without it, as if there was none.
+    client(&sim, &[("quota_redis", url)]).list("").ok();
+    let lines: String = log.take().into_iter().map(|(_, line)| line + "\n").collect();
+    for text in [&*lines, &error.to_string(), &status.to_string()] {
+        assert!(!text.contains("canary"), "{text}");
+    }
+    assert!(lines.contains("quota_redis 127.0.0.1:1/0 cannot be used"), "{lines}");
+}

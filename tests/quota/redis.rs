@@ -169,39 +169,6 @@ fn the_status_tells_what_the_whole_fleet_has_used() {
 }
 
 #[test]
-fn a_server_that_is_away_is_told_without_the_password() {
-    let sim = simulator();
-    let lines = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
-    let sink = std::sync::Arc::clone(&lines);
-    mde::log::set(Some((
-        mde::log::Level::Debug,
-        std::sync::Arc::new(move |_, line: &str| {
-            let mut lines = sink.lock().unwrap();
-            lines.push_str(line);
-            lines.push('\n');
-        }),
-    )));
-    let url = "redis://me:canary-secret@127.0.0.1:1";
-    let strict = client(&sim, &[("quota_redis", url), ("quota_redis_fallback", "fail")]);
-    let error = strict.list("").error("rate_limited");
-    assert_eq!((&error["stage"], &error["retryable"]), (&json!("quota"), &json!(true)));
-    assert!(error["retry_after_ms"].as_u64().is_some_and(|wait| wait <= 1_000), "{error}");
-    let message = error["message"].as_str().unwrap();
-    assert!(message.contains("quota_redis_fallback") && message.contains("127.0.0.1:1/0"));
-    let status = strict.quota().ok();
-    assert!(status["log"]["trouble"].as_str().unwrap().contains("did not accept"), "{status}");
-    // Without it, as if there was none.
-    let local = client(&sim, &[("quota_redis", url)]);
-    local.list("").ok();
-    mde::log::set(None);
-    let lines = lines.lock().unwrap();
-    for text in [&*lines, &error.to_string(), &status.to_string()] {
-        assert!(!text.contains("canary"), "{text}");
-    }
-    assert!(lines.contains("quota_redis 127.0.0.1:1/0 cannot be used"), "{lines}");
-}
-
-#[test]
 fn what_does_not_fit_is_told_by_the_options() {
     let sim = simulator();
     let refused = |more: &[(&str, &str)]| {

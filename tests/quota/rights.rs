@@ -82,43 +82,43 @@ fn stranger(sim: &Simulator, folder: &Open, group: u32) -> String {
     child::finished(command.current_dir("/").uid(group + 1).gid(group).output().unwrap())
 }
 
-/// A file of root's making, with these rights. `false`: only root can make it, and this is not root.
-fn made(folder: &Open, mode: u32, user: u32) -> bool {
-    if !is_root() {
-        return false;
-    }
-    fs::write(folder.file(), "").unwrap();
-    set_mode(&folder.file(), mode);
-    chown(folder.file(), Some(user), Some(2_345)).unwrap();
-    true
-}
+/// What only root can set up.
+mod as_root {
+    use super::*;
 
-#[test]
-fn a_stranger_who_replaces_a_file_tells_whose_it_was() {
-    let (sim, folder) = (simulator(), Open::new("stranger"));
-    if made(&folder, 0o666, 1_234) {
+    /// A file with these rights, of a user and a group.
+    #[track_caller]
+    fn make(folder: &Open, mode: u32, user: u32) {
+        assert!(is_root(), "only root can give files away; run: sudo tests/run.sh");
+        fs::write(folder.file(), "").unwrap();
+        set_mode(&folder.file(), mode);
+        chown(folder.file(), Some(user), Some(2_345)).unwrap();
+    }
+
+    #[test]
+    fn a_stranger_who_replaces_a_file_tells_whose_it_was() {
+        let (sim, folder) = (simulator(), Open::new("stranger"));
+        make(&folder, 0o666, 1_234);
         let said = stranger(&sim, &folder, 65_000);
         let expected = "the new file does not belong to user 1234 and group 2345";
         assert!(said.contains(expected), "{said}");
         assert_eq!(folder.rights(), (65_001, 65_000, 0o660));
     }
-}
 
-#[test]
-fn a_member_of_its_group_keeps_the_group() {
-    let (sim, folder) = (simulator(), Open::new("member"));
-    if made(&folder, 0o660, 1_234) {
+    #[test]
+    fn a_member_of_its_group_keeps_the_group() {
+        let (sim, folder) = (simulator(), Open::new("member"));
+        make(&folder, 0o660, 1_234);
         let said = stranger(&sim, &folder, 2_345);
         assert!(said.contains("the new file does not belong to user 1234:"), "{said}");
         assert_eq!(folder.rights(), (2_346, 2_345, 0o660));
     }
-}
 
-/// Root would use it whoever has it.
-#[test]
-fn a_file_of_root_may_become_a_members() {
-    let (sim, folder) = (simulator(), Open::new("root"));
-    if made(&folder, 0o660, 0) {
+    /// Root would use it whoever has it.
+    #[test]
+    fn a_file_of_root_may_become_a_members() {
+        let (sim, folder) = (simulator(), Open::new("root"));
+        make(&folder, 0o660, 0);
         let said = stranger(&sim, &folder, 2_345);
         assert!(said.contains("trouble: null"), "{said}");
     }

@@ -112,11 +112,17 @@ fn the_commands_of_the_readme_are_those_of_the_scripts() {
 fn the_script_runs_every_program() {
     let script = include_str!("../run.sh");
     let manifest = include_str!("../Cargo.toml");
-    let programs: Vec<_> = manifest.split("[[test]]\nname = \"").skip(1).collect();
-    assert!(programs.len() > 6, "{programs:?}");
-    for program in programs {
-        let name = program.split('"').next().unwrap();
-        assert!(script.contains(&format!("' program {name} ")), "tests/run.sh does not run {name}");
+    let own = manifest.split("[[test]]\nname = \"").skip(1).map(|it| it.split('"').next().unwrap());
+    let own: Vec<_> = own.map(str::to_owned).collect();
+    assert!(own.len() > 6, "{own:?}");
+    // Those of the other packages, which cargo finds by itself.
+    let entries = ["examples/simulator/tests", "benches/limiter/tests"].map(|it| root().join(it));
+    let others = entries.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let others = others.map(|it| it.unwrap().path());
+    let others = others.map(|it| it.file_stem().unwrap().to_str().unwrap().to_owned());
+    for name in own.into_iter().chain(others) {
+        let runs = [format!("' program {name} "), format!("--test {name}\n")];
+        assert!(runs.iter().any(|it| script.contains(it)), "tests/run.sh does not run {name}");
     }
 }
 

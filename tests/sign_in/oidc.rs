@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use mde_tests::Client;
 use mde_tests::peers::keys::Keys;
@@ -21,18 +21,14 @@ struct Provider {
 impl Provider {
     fn start(clients: &Value) -> Provider {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("oidc");
-        assert!(
-            folder.join("node_modules/oidc-provider").exists(),
-            "oidc-provider is missing; run: npm ci --prefix tests/oidc"
-        );
         let config = json!({"tenant": TENANT, "scope": SCOPE, "clients": clients});
-        let mut process = Command::new("node")
+        let mut process = mde_tests::node("oidc")
             .arg(folder.join("server.mjs"))
             .arg(config.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("node is missing; run: apt-get install -y --no-install-recommends nodejs npm");
+            .unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let port: u16 = line.trim().parse().expect("the provider did not start; see above");

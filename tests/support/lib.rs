@@ -32,6 +32,7 @@ pub mod peers {
 }
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::LazyLock;
 
 pub use client::*;
@@ -49,14 +50,42 @@ pub const ROOT: &str = {
 /// The version of the library.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Where cargo builds, wherever it was told to: the program that runs lies in `debug/deps` or `debug`.
-pub fn target() -> &'static Path {
-    static TARGET: LazyLock<PathBuf> = LazyLock::new(|| {
+/// Where cargo puts programs of this profile: the one that runs lies there or in `deps`.
+pub fn profile() -> &'static Path {
+    static PROFILE: LazyLock<PathBuf> = LazyLock::new(|| {
         let program = std::env::current_exe().unwrap();
-        let debug = program.ancestors().find(|it| it.ends_with("debug")).unwrap();
-        debug.parent().unwrap().to_owned()
+        let folder = program.parent().unwrap();
+        if folder.ends_with("deps") {
+            folder.parent().unwrap().to_owned()
+        } else {
+            folder.to_owned()
+        }
     });
-    &TARGET
+    &PROFILE
+}
+
+/// Where cargo builds, wherever it was told to.
+pub fn target() -> &'static Path {
+    profile().parent().unwrap()
+}
+
+/// The path in a variable, from the checkout if it is relative.
+pub fn path_in(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).map(|path| Path::new(ROOT).join(path))
+}
+
+/// Node.js, with these packages installed in a folder of `tests`.
+pub fn node(folder: &str) -> Command {
+    let node = target().join("node/bin");
+    let modules = Path::new(ROOT).join("tests").join(folder).join("node_modules");
+    assert!(
+        node.join("node").exists() && modules.exists(),
+        "Node.js or its packages are missing; run in {ROOT}: tests/node.sh {} && \
+         PATH={}:$PATH npm ci --prefix tests/{folder} --ignore-scripts",
+        node.parent().unwrap().display(),
+        node.display()
+    );
+    Command::new(node.join("node"))
 }
 
 /// Where tests make their folders.

@@ -4,7 +4,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/azurite");
@@ -18,13 +18,9 @@ pub struct Azurite {
 impl Azurite {
     pub fn start(data: &Path) -> Azurite {
         let script = Path::new(HERE).join("node_modules/azurite/dist/src/blob/main.js");
-        assert!(
-            script.exists(),
-            "Azurite is missing: npm ci --ignore-scripts --prefix tests/azurite (needs: apt-get install nodejs npm)"
-        );
         std::fs::create_dir_all(data).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Command::new("node")
+        let process = crate::node("azurite")
             .arg(script)
             .args(["--silent", "--disableTelemetry", "--skipApiVersionCheck"])
             .args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string()])
@@ -46,7 +42,7 @@ impl Azurite {
     fn node(&self, arguments: &[&str]) -> String {
         let script = Path::new(HERE).join("blobs.mjs");
         let output =
-            Command::new("node").arg(script).arg(&self.origin).args(arguments).output().unwrap();
+            crate::node("azurite").arg(script).arg(&self.origin).args(arguments).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }

@@ -21,8 +21,8 @@ pub enum Route {
 /// The archive for this machine: `MDE_ARCHIVE`, or what `package.sh` makes now.
 pub fn archive() -> &'static Path {
     static MADE: LazyLock<PathBuf> = LazyLock::new(|| {
-        if let Some(archive) = std::env::var_os("MDE_ARCHIVE") {
-            return PathBuf::from(archive);
+        if let Some(archive) = crate::path_in("MDE_ARCHIVE") {
+            return archive;
         }
         let mut script = Command::new(Path::new(ROOT).join("package.sh"));
         without_cargos_own(&mut script).env("CARGO_TARGET_DIR", target());

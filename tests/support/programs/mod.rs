@@ -171,8 +171,8 @@ pub fn without_cargos_own(command: &mut Command) -> &mut Command {
 
 /// The folder of the release `libmde.so`: `MDE_LIB_DIR`, or where it is built now.
 pub fn release() -> &'static Path {
-    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| match std::env::var_os("MDE_LIB_DIR") {
-        Some(folder) => PathBuf::from(folder),
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| match crate::path_in("MDE_LIB_DIR") {
+        Some(folder) => folder,
         None => {
             let what = ["--release", "--lib", "--crate-type", "cdylib"];
             cargo(target(), &[&["rustc", "-p", "mde"], &what[..]].concat());
@@ -212,7 +212,7 @@ pub fn static_library() -> &'static (PathBuf, Vec<String>) {
 /// put one without it in its place: then it is built here.
 fn with_test_hooks() -> &'static Path {
     static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-        let ours = target().join("debug/deps");
+        let ours = crate::profile().join("deps");
         let library = fs::read(ours.join("libmde.so")).unwrap_or_default();
         let mark = b"canary-in-panic-text";
         if library.windows(mark.len()).any(|at| at == mark) {

@@ -48,8 +48,8 @@ pub fn of(how: How) -> Option<&'static Target> {
 impl Target {
     /// The folder with its libraries, built now unless a variable names one.
     pub fn folder(&self) -> &Path {
-        self.folder.get_or_init(|| match std::env::var_os(self.variable) {
-            Some(folder) => PathBuf::from(folder),
+        self.folder.get_or_init(|| match crate::path_in(self.variable) {
+            Some(folder) => folder,
             None => {
                 let mut package = Command::new("./package.sh");
                 package.arg(self.name).current_dir(ROOT).env("CARGO_TARGET_DIR", target());
