@@ -274,8 +274,8 @@ PATH=$target/node/bin:$PATH
 
 # The lanes. Builds give way to tests, of which some look at the time.
 builds() {
-    renice -n 15 -p $BASHPID >/dev/null
     step 'Linker for old systems' zig
+    renice -n 15 -p $BASHPID >/dev/null
     step 'Release archive' archive
     if [ "$mode" != core ]; then
         step 'Library for Windows' ./package.sh x86_64-pc-windows-gnu
