@@ -57,6 +57,7 @@ def locked(path):
 def compiled(messages, rust):
     """The crates that were compiled for the target; those of the compiler's own sources as one, `std`."""
     crates = {}
+    workspace = tomllib.loads(Path("Cargo.toml").read_text())["workspace"]["package"]
     for line in messages.read_text().splitlines():
         message = json.loads(line)
         if message.get("reason") != "compiler-artifact":
@@ -72,9 +73,10 @@ def compiled(messages, rust):
         package = tomllib.loads(manifest.read_text())["package"]
         if own:
             continue
+        # What a package of the workspace has from there.
+        shared = (name for name, value in package.items() if value == {"workspace": True})
+        package |= {name: workspace[name] for name in shared}
         terms = package.get("license")
-        if isinstance(terms, dict):
-            terms = "MIT OR Apache-2.0"
         crate = Crate(package["name"], str(package["version"]), folder, terms, package.get("authors"),
                       package.get("repository"))
         crates[crate.name, crate.version] = crate
