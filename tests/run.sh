@@ -277,18 +277,10 @@ builds() {
     step 'Linker for old systems' zig
     renice -n 15 -p $BASHPID >/dev/null
     step 'Release archive' archive
-    if [ "$mode" != core ]; then
-        step 'Library for Windows' ./package.sh x86_64-pc-windows-gnu
-        step 'Library for Arm' ./package.sh aarch64-unknown-linux-gnu
-    fi
-    after 'Test programs'
-    check 'Lints' lints
     [ "$mode" != core ] || return 0
+    step 'Library for Windows' ./package.sh x86_64-pc-windows-gnu
+    step 'Library for Arm' ./package.sh aarch64-unknown-linux-gnu
     step 'Unit tests for Windows' windows_unit_tests --no-run
-    check 'Rust 1.85' msrv
-    check 'Models of the waiting' some cargo test -p mde --lib --features shuttle,redis models::
-    # Without what is optional, as the archive has it.
-    MDE_PROPERTY_CASES=10000 check 'Unit tests without features' cargo test -p mde --lib
 }
 
 tests_of_the_library() {
@@ -300,6 +292,13 @@ tests_of_the_library() {
     check 'Tests: network' program network 6
     check 'Tests: sign_in' program sign_in 6
     check 'Tests: quota' program quota 4
+    renice -n 15 -p $BASHPID >/dev/null
+    check 'Lints' lints
+    [ "$mode" != core ] || return 0
+    check 'Rust 1.85' msrv
+    check 'Models of the waiting' some cargo test -p mde --lib --features shuttle,redis models::
+    # Without what is optional, as the archive has it.
+    MDE_PROPERTY_CASES=10000 check 'Unit tests without features' cargo test -p mde --lib
 }
 
 tests_of_the_process() {

@@ -76,11 +76,18 @@ step() {
     [ "$result" -eq 0 ] || exit "$result"
 }
 
+# Lanes that wait for a step of this one end as well; what runs meanwhile runs to its end.
+lane_ends() {
+    local code=$?
+    [ $code -ne 0 ] || return 0
+    : >"$steps/given-up"
+    [ -s "$steps/failed" ] || echo "$1" >>"$steps/failed"
+}
+
 lane() {
     (
         in_lane=yes
-        # Whatever ends it is known to those that wait for it.
-        trap 'code=$?; [ $code -eq 0 ] || [ -s "$steps/failed" ] || echo "the lane $1" >>"$steps/failed"' EXIT
+        trap "lane_ends '$1'" EXIT
         trap - INT TERM
         "$@"
     ) &
@@ -91,7 +98,7 @@ after() {
     local name
     for name; do
         while [ ! -e "$steps/$name.done" ]; do
-            [ ! -s "$steps/failed" ] || exit 0
+            [ ! -e "$steps/given-up" ] || exit 0
             sleep 0.2
         done
     done
@@ -99,7 +106,7 @@ after() {
 
 lanes_end() {
     while [ "$lanes" -gt 0 ]; do
-        wait -n || [ -s "$steps/failed" ] || echo 'a lane' >>"$steps/failed"
+        wait -n || lane_ends 'a lane'
         lanes=$((lanes - 1))
     done
     [ ! -s "$steps/failed" ] || exit 1
