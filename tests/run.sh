@@ -11,9 +11,6 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Shells have what they start in the background ignore Ctrl-C, and tests send it.
-[ -n "${MDE_TEST_SIGNALS:-}" ] || MDE_TEST_SIGNALS=default exec env --default-signal=INT,QUIT tests/run.sh "$@"
-
 die() { printf 'tests/run.sh: %s\n' "$*" >&2; exit 1; }
 
 mode=${1:-full}
@@ -255,6 +252,8 @@ as_documented() {
 
 command -v cargo >/dev/null ||
     die 'cargo is missing; install Rust from https://rustup.rs and start a new shell'
+# Shells have what they start in the background ignore Ctrl-C, and tests send it.
+cargo() { env --default-signal=INT,QUIT cargo "$@"; }
 
 step 'Debian packages' tools
 step 'Rust toolchain' toolchain
