@@ -49,18 +49,3 @@ fn set_fallback(options: &mut Options, value: &str) -> Checked {
     options.quota_redis_fallback = fallback.ok_or("has an unknown value")?;
     Ok(())
 }
-
-#[cfg(all(test, not(feature = "redis")))]
-#[test]
-fn options_of_a_feature_that_was_left_out_are_unknown_and_say_why() {
-    for name in ["quota_redis", "quota_redis_fallback"] {
-        let error = Options::new().set(name, "redis://:canary@cache").unwrap_err();
-        assert_eq!(error.status(), crate::Status::Config);
-        assert_eq!(
-            error.message(),
-            format!(
-                "option `{name}` is unknown: this library was built without the feature `redis`"
-            )
-        );
-    }
-}
