@@ -99,7 +99,7 @@ class Loading(unittest.TestCase):
         self.assertEqual(self.python(say, MDE_LIBRARY=library), "%s %s\n" % (library, mde.version()))
         lib = os.environ["MDE_TEST_LIB"]
         self.assertEqual(self.python(say, LD_LIBRARY_PATH=lib), "libmde.so.0 %s\n" % mde.version())
-        named = "import mde; print(mde.load(%r)); mde.load('/other')" % library
+        named = "import mde; print(mde.load(%r), flush=True); mde.load('/other')" % library
         said = self.python(named, MDE_LIBRARY="/nowhere/libmde.so")
         self.assertTrue(said.startswith(library + "\n"), said)
         self.assertIn("RuntimeError: the library was loaded from %s already" % library, said)

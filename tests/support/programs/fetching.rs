@@ -141,10 +141,13 @@ pub fn fails_helpfully(how: How) {
     }
     sim.set(|b| b.machine_outcomes.clear());
 
-    // An end of patience is no end of the collection.
+    // An end of patience is no end of the collection. The time must be enough to start one, also where programs are slow.
     sim.set(|b| b.in_progress_s = 60.0);
-    let finished =
-        run(fetch.command(1).args(["--json", "--option", "wait_timeout_ms=1500"])).expect(3);
+    let patience = match how {
+        How::Plain | How::Static | How::Sanitized => "wait_timeout_ms=1500",
+        _ => "wait_timeout_ms=6000",
+    };
+    let finished = run(fetch.command(1).args(["--json", "--option", patience])).expect(3);
     has(&finished.stderr, "fetch: fetching: deadline (82): ");
     has(&finished.stderr, "fetch: the same command carries on from here\n");
     let document: Value = serde_json::from_str(&finished.stdout).unwrap();
