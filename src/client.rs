@@ -4,23 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::account::Account;
-use crate::actions;
-use crate::arguments;
 use crate::call::{self, Call, Cancel, Running};
-use crate::cancellation::{self, Ended};
-use crate::collect::{self, Collected};
-use crate::download::{self, Package};
-use crate::fetch::{self, Fetched};
-use crate::ffi::process;
-use crate::link::{self, PackageUri};
+use crate::error::{Error, Result};
 use crate::log::{self, Level};
-use crate::machines::{self, Found};
+use crate::operations::cancel_action::{self, Ended};
+use crate::operations::collect::{self, Collected};
+use crate::operations::download::{self, Package};
+use crate::operations::fetch::{self, Fetched};
+use crate::operations::find_machines::{self, Found};
+use crate::operations::package_uri::{self, PackageUri};
+use crate::operations::{actions, arguments, wait};
 use crate::options::Options;
+use crate::os::process;
 use crate::progress::{OnProgress, Reporter};
 use crate::quota::report::QuotaStatus;
-use crate::service::model::MachineAction;
-use crate::wait;
-use crate::{Error, Result, Status};
+use crate::service::action::MachineAction;
+use crate::status::Status;
 
 /// One identity against one service. All methods may be called from many threads at once.
 ///
@@ -109,7 +108,7 @@ impl Client {
         let action_id = arguments::action_id(action_id)?;
         let comment = arguments::comment(comment)?;
         self.run("cancel_action", cancel, |call| {
-            cancellation::cancel(&self.account, call, action_id, comment)
+            cancel_action::cancel(&self.account, call, action_id, comment)
         })
     }
 
@@ -140,8 +139,8 @@ impl Client {
     /// An address may name the time when it was in use, `10.0.0.5@2026-01-24T22:17:02Z`; now, without.
     /// Source: "Get machine by ID API", "List machines API", "Find devices by internal IP API".
     pub fn find_machines(&self, query: &str, cancel: Option<&Cancel>) -> Result<Found> {
-        let query = machines::Query::parse(query)?;
-        self.run("find_machines", cancel, |call| machines::find(&self.account, call, &query))
+        let query = find_machines::Query::parse(query)?;
+        self.run("find_machines", cancel, |call| find_machines::find(&self.account, call, &query))
     }
 
     /// Gets the link under which the package of a finished collection can be fetched, for about a minute.
@@ -149,7 +148,7 @@ impl Client {
     /// Source: "Get package SAS URI API".
     pub fn package_uri(&self, action_id: &str, cancel: Option<&Cancel>) -> Result<PackageUri> {
         let action_id = arguments::action_id(action_id)?;
-        self.run("get_package_uri", cancel, |call| link::get(&self.account, call, action_id))
+        self.run("get_package_uri", cancel, |call| package_uri::get(&self.account, call, action_id))
     }
 
     /// Downloads the package of a finished collection to a file, checks it, and gives it its name only then.
@@ -263,7 +262,7 @@ impl Drop for Aftermath<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.account.http.reset();
-            call::note_aftermath(self.call.is_unsettled());
+            call::panic_note::note_aftermath(self.call.is_unsettled());
         }
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use crate::Status;
-use crate::json;
+use crate::status::Status;
+use crate::text::json;
 
 /// The part of an operation in which it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

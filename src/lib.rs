@@ -4,69 +4,52 @@
 //! of, and offers the same operations to Rust through [`Client`]. It blocks the calling thread, can be
 //! interrupted from any other, starts no background work, and keeps the service's quota exactly.
 //!
-//! One request is one straight line: `ffi` checks and copies → `client` → the step (`collect`, `wait`,
-//! `download` and the others; `fetch` strings them together) → `service::endpoint` describes the request →
-//! `exchange` takes it through `token` (who asks), `quota` (whether it may go) and `net` (the wire) →
-//! `service::fault` or `service::model` reads the reply → JSON.
+//! One request is one straight line: `ffi` checks and copies → `client` → one of `operations` → `service::endpoint`
+//! describes the request → `account::request` takes it through `sign_in` (who asks), `quota` (whether it may go) and
+//! `http` (the wire) → `service::fault` or `service::action` reads the reply → JSON.
 
 #![deny(unsafe_code)]
 
 mod account;
-mod actions;
-mod archive;
-mod arguments;
-#[cfg(feature = "test-hooks")]
-#[doc(hidden)]
-pub mod bench_hooks;
 mod call;
-mod cancellation;
 mod client;
-mod collect;
-#[cfg(unix)]
-mod descriptor;
-mod download;
 mod error;
-mod exchange;
-mod fetch;
 pub mod ffi;
-mod file_access;
-mod journal;
-mod json;
-mod link;
+mod http;
 pub mod log;
-mod machines;
-mod net;
+mod operations;
 mod options;
-mod per_process;
+mod os;
+mod package_zip;
 mod progress;
 mod quota;
-#[cfg(test)]
-mod reference;
 mod service;
-mod small_file;
+mod sign_in;
 mod status;
-mod sync;
-mod threads;
-mod token;
-mod wait;
+#[cfg(any(test, feature = "test-hooks"))]
+mod testing;
+mod text;
 
-pub use archive::{Contents, DeviceKind, Entry, InspectedPackage, inspect_package};
 pub use call::Cancel;
-pub use cancellation::Ended;
 pub use client::Client;
-pub use collect::Collected;
-pub use download::Package;
 pub use error::{Error, Result, Stage};
-pub use fetch::Fetched;
-pub use link::PackageUri;
-pub use machines::{Found, Problem};
+pub use operations::cancel_action::Ended;
+pub use operations::collect::Collected;
+pub use operations::download::Package;
+pub use operations::fetch::Fetched;
+pub use operations::find_machines::{Found, Problem};
+pub use operations::package_uri::PackageUri;
 pub use options::Options;
+pub use package_zip::{Contents, DeviceKind, Entry, InspectedPackage, inspect_package};
 pub use progress::{Event, OnProgress};
 pub use quota::report::{QuotaLog, QuotaStatus, QuotaWindow};
+pub use service::action::{ActionStatus, MachineAction};
 pub use service::machine::Machine;
-pub use service::model::{ActionStatus, MachineAction};
+pub use sign_in::{ProvidedToken, TokenProvider};
 pub use status::Status;
-pub use token::{ProvidedToken, TokenProvider};
+#[cfg(feature = "test-hooks")]
+#[doc(hidden)]
+pub use testing::bench_hooks;
 
 /// The README's Rust program, compiled with the documentation's.
 #[cfg(doctest)]

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use crate::call::Stop;
-use crate::error::millis_up;
-use crate::json;
-use crate::{ActionStatus, Error, Result, Stage};
+use crate::error::{Error, Result, Stage, millis_up};
+use crate::service::action::ActionStatus;
+use crate::text::json;
 
 /// Receives events on the calling thread, at most ten in a second; `Break` ends the operation as cancelled.
 pub type OnProgress<'a> = dyn FnMut(&Event<'_>) -> ControlFlow<()> + 'a;
@@ -185,7 +185,7 @@ impl<'a, 'b> Reporter<'a, 'b> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Status;
+    use crate::status::Status;
 
     #[test]
     fn events_are_json_with_stable_names() {

@@ -7,7 +7,9 @@ use super::client::mde_client;
 use super::operation::operation;
 use super::progress::{mde_progress_fn, sink};
 use super::ptr;
-use crate::{Cancel, Client, OnProgress};
+use crate::call::Cancel;
+use crate::client::Client;
+use crate::progress::OnProgress;
 
 /// Waits until a machine action has ended.
 ///

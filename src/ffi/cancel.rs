@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{guard, ptr};
-use crate::Cancel;
+use crate::call::Cancel;
 
 /// Stops calls from outside. Used by many threads at once.
 pub struct mde_cancel(pub(super) Cancel);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::options::mde_options;
 use super::{guard, ptr};
-use crate::Client;
+use crate::client::Client;
 
 /// One identity against one service. Used by many threads at once.
 pub struct mde_client(pub(super) Client);
@@ -26,7 +26,7 @@ pub unsafe extern "C" fn mde_client_new(
         // SAFETY: as above.
         let options = unsafe { ptr::handle(options, "options") }?;
         #[cfg(windows)]
-        super::windows::pin();
+        crate::os::windows::pin();
         let client = mde_client(Client::new(&options.0)?);
         // SAFETY: as above; checked by `place`.
         unsafe { ptr::give(out_client, client) };

@@ -7,8 +7,10 @@ use super::client::mde_client;
 use super::operation::operation;
 use super::progress::{mde_progress_fn, sink};
 use super::ptr;
+use crate::call::Cancel;
+use crate::client::Client;
+use crate::error::Result;
 use crate::progress::OnProgress;
-use crate::{Cancel, Client, Result};
 
 /// Gets the link under which the package of a finished collection can be fetched, for use with another
 /// downloader; mde_download_package gets its own.

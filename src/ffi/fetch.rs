@@ -7,7 +7,9 @@ use super::client::mde_client;
 use super::operation::operation;
 use super::progress::{mde_progress_fn, sink};
 use super::ptr;
-use crate::{Cancel, Client, OnProgress};
+use crate::call::Cancel;
+use crate::client::Client;
+use crate::progress::OnProgress;
 
 /// Collects a package from a device, waits for it, downloads and checks it: mde_collect_package, mde_wait_action
 /// and mde_download_package under one deadline (wait_timeout_ms), one cancel handle and one stream of events.

@@ -7,9 +7,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 use super::strings;
-use crate::call::take_aftermath;
+use crate::call::panic_note::take_aftermath;
+use crate::error::{Error, Result};
 use crate::log::{self, Level};
-use crate::{Error, Result, Status};
+use crate::status::Status;
 
 thread_local! {
     /// How many guards this thread is inside of. Needs no destructor.

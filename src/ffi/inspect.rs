@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 
 use super::{guard, ptr};
-use crate::archive::inspect_package;
+use crate::package_zip::inspect_package;
 
 /// Checks an investigation package on disk and lists what is in it, without unpacking it. No request is sent,
 /// and nothing is written.
@@ -29,7 +29,7 @@ pub unsafe extern "C" fn mde_inspect_package(
     let body = || {
         // SAFETY: the caller's promise (header, "Pointers").
         let path = unsafe { ptr::text(path, "path") }?;
-        Ok(inspect_package(crate::arguments::path(path)?)?.to_json())
+        Ok(inspect_package(crate::operations::arguments::path(path)?)?.to_json())
     };
     // SAFETY: the caller's promise about out_json, passed on.
     unsafe { guard::document(out_json, body) }

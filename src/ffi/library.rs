@@ -9,7 +9,8 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{guard, ptr, strings};
-use crate::{Error, Result, Status};
+use crate::error::{Error, Result};
+use crate::status::Status;
 
 /// The version of the library, for example "0.1.0". Static; never freed. Compare it with MDE_VERSION
 /// of the header only to log a difference; what must match is mde_abi_version().

@@ -4,8 +4,8 @@ use std::ffi::{CString, c_char, c_void};
 use std::sync::Arc;
 
 use super::guard;
+use crate::error::{Error, Result};
 use crate::log::{self, Level};
-use crate::{Error, Result};
 
 /// Receives one line of log text: UTF-8, one line, without secrets, valid during the call only.
 /// May be called from any thread that is inside a function of this library, from several at once. It

@@ -6,7 +6,8 @@ use super::cancel::mde_cancel;
 use super::client::mde_client;
 use super::operation::operation;
 use super::ptr;
-use crate::{Cancel, Client};
+use crate::call::Cancel;
+use crate::client::Client;
 
 /// Finds devices.
 ///

@@ -26,14 +26,8 @@ pub mod machine;
 mod operation;
 pub mod options;
 pub mod package;
-pub(crate) mod process;
 pub mod progress;
 pub mod token;
-#[cfg(windows)]
-pub(crate) mod windows;
 
 /// Changes when something is removed, renumbered or re-typed; also the number in the SONAME.
 pub(crate) const ABI_VERSION: u32 = 0;
-
-#[cfg(feature = "test-hooks")]
-pub(crate) mod test_hooks;

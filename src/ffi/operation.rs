@@ -5,7 +5,9 @@ use std::ffi::c_char;
 use super::cancel::mde_cancel;
 use super::client::mde_client;
 use super::{guard, ptr};
-use crate::{Cancel, Client, Result};
+use crate::call::Cancel;
+use crate::client::Client;
+use crate::error::Result;
 
 /// Runs one operation of a client.
 ///

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::log::UserData;
 use super::token::{Callback, mde_token_fn};
 use super::{guard, ptr};
-use crate::{Error, Options, Status};
+use crate::error::Error;
+use crate::options::Options;
+use crate::status::Status;
 
 /// Settings for clients. Used by one thread at a time.
 pub struct mde_options(pub(super) Options);

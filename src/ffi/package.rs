@@ -6,8 +6,9 @@ use super::cancel::mde_cancel;
 use super::client::mde_client;
 use super::operation::operation;
 use super::ptr;
-use crate::service::model::document;
-use crate::{Cancel, Client, MachineAction};
+use crate::call::Cancel;
+use crate::client::Client;
+use crate::service::action::{MachineAction, document};
 
 /// Asks the service to collect an investigation package from a device, and returns as soon as it has agreed.
 ///

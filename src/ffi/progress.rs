@@ -4,7 +4,7 @@ use std::ffi::{CString, c_char, c_void};
 use std::ops::ControlFlow;
 
 use super::log::UserData;
-use crate::Event;
+use crate::progress::Event;
 
 /// Receives one event of a long operation: a JSON object, valid during the call only. Called on the thread that
 /// called the operation, at most ten times a second. Any other result than 0 ends the operation with

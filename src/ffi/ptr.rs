@@ -2,7 +2,8 @@
 
 use std::ffi::{CStr, c_char};
 
-use crate::{Error, Result, Status};
+use crate::error::{Error, Result};
+use crate::status::Status;
 
 fn is_null(name: &str) -> Error {
     Error::new(Status::Null, format!("argument `{name}` is NULL; expected a valid pointer"))

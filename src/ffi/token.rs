@@ -7,8 +7,9 @@ use zeroize::Zeroizing;
 
 use super::log::UserData;
 use super::{guard, ptr};
-use crate::token::Token;
-use crate::{Error, ProvidedToken, TokenProvider};
+use crate::error::Error;
+use crate::sign_in::Token;
+use crate::sign_in::provider::{ProvidedToken, TokenProvider};
 
 /// Where a token callback puts its token. Valid during that call of the callback only.
 pub struct mde_token {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::service::base_url::BaseUrl;
-use crate::token::Token;
+use crate::sign_in::Token;
+use crate::text::url::BaseUrl;
 
 /// The longest time that can be set: a day.
 const MAX_MILLIS: u64 = 86_400_000;

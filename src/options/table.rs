@@ -7,13 +7,13 @@ use super::check::{
 #[cfg(any(feature = "redis", test))]
 use super::redis;
 use super::{Auth, Millis, OnDuplicate, OnFullQuota, Options};
-use crate::net::proxy::{self, Choice, Proxy};
+use crate::http::proxy::{self, Choice, Proxy};
 use crate::quota::limits::{self, Limits};
-use crate::service::base_url;
 use crate::service::cloud;
 use crate::service::hosts::{self, Hosts};
-use crate::token::certificate::Algorithm;
-use crate::token::managed::{self, Which};
+use crate::sign_in::certificate::Algorithm;
+use crate::sign_in::managed::{self, Which};
+use crate::text::url;
 
 /// The value's problem, to complete "option `x` …".
 pub(super) type Checked = std::result::Result<(), String>;
@@ -31,7 +31,7 @@ pub(crate) struct Spec {
     pub(super) set: fn(&mut Options, &str) -> Checked,
 }
 
-const URL: &str = base_url::ACCEPTED;
+const URL: &str = url::ACCEPTED;
 
 const CERTIFICATE: &str = "the path of a PEM or PKCS#12 file, or the text of one in PEM";
 

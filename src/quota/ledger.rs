@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::limiter::{Refusal, Snapshot, WindowSnapshot};
 use super::window::{Window, straggling};
 use crate::call::Call;
-use crate::ffi::process;
+use crate::os::process;
 use crate::service::endpoint::Quota;
 
 /// A quota log shared with other processes.
@@ -242,5 +242,5 @@ impl Keeper {
 }
 
 #[cfg(test)]
-#[path = "ledger_tests.rs"]
+#[path = "tests/ledger.rs"]
 mod tests;

@@ -3,18 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Rules;
 use super::budget::{Budget, Room, Turn};
 use super::clock::{Clock, Time};
-use super::foreign;
 use super::ledger::{Answer, Held, Keeper, Outcome, Slot};
 use super::window::{Admission, Window};
-use crate::Error;
+use super::{Rules, foreign};
 use crate::call::{Call, Signal, Stop};
-use crate::error::millis_up;
+use crate::error::{Error, millis_up};
 use crate::log::{self, Level};
+use crate::os::sync::Mutex;
 use crate::service::endpoint::{PerQuota, Quota};
-use crate::sync::Mutex;
 
 /// The quota of one tenant and application: one log per endpoint, behind one mutex.
 #[derive(Debug)]
@@ -383,5 +381,5 @@ impl Drop for Permit<'_> {
 }
 
 #[cfg(test)]
-#[path = "limiter_tests.rs"]
+#[path = "tests/limiter.rs"]
 mod tests;

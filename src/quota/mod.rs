@@ -26,15 +26,12 @@ mod foreign;
 pub(crate) mod ledger;
 pub(crate) mod limiter;
 pub(crate) mod limits;
-#[cfg(test)]
-#[cfg(feature = "shuttle")]
-mod models;
-#[cfg(test)]
-mod properties;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 pub(crate) mod registry;
 pub(crate) mod report;
+#[cfg(test)]
+mod tests;
 pub(crate) mod window;
 
 /// What a client keeps to.

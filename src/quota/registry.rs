@@ -8,7 +8,7 @@ use ring::digest::{Context, SHA256};
 use super::clock::SystemClock;
 use super::ledger::Ledger;
 use super::limiter::Limiter;
-use crate::per_process::{PerProcess, shared};
+use crate::os::per_process::{PerProcess, shared};
 
 /// What the service counts by: destination, tenant and application.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::Rules;
 use super::limiter::{Limiter, Snapshot};
 use crate::error::millis_up;
-use crate::json;
 use crate::service::endpoint::Quota;
+use crate::text::json;
 
 /// How much of each quota is used, and where that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -98,7 +98,7 @@ pub(crate) fn family(authority: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::base_url::BaseUrl;
+    use crate::text::url::BaseUrl;
 
     #[test]
     fn the_family_of_each_cloud_follows_from_its_host() {

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::json;
+use crate::text::json;
 
 /// The quotas of the service, one budget each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

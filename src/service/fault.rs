@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::surrogates;
+use crate::text::surrogates;
 
-use crate::net::redact;
-use crate::net::reply::Reply;
-use crate::{Error, Stage, Status};
+use crate::error::{Error, Stage};
+use crate::http::reply::Reply;
+use crate::status::Status;
+use crate::text::redact;
 
 /// How long the service's text may be in our messages.
 const MAX_TEXT: usize = 1_024;

@@ -6,7 +6,7 @@
 
 use ureq::http::Uri;
 
-use super::base_url::{BaseUrl, is_loopback};
+use crate::text::url::{BaseUrl, is_loopback};
 
 /// What is accepted, for messages.
 pub(crate) const ACCEPTED: &str =
@@ -80,7 +80,7 @@ impl Hosts {
             true => Ok(()),
             false => Err(format!(
                 "leads to `{}`, which is not among `download_hosts`; add it there if it is to be trusted",
-                crate::net::redact::clean(host, 255)
+                crate::text::redact::clean(host, 255)
             )),
         }
     }

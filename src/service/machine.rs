@@ -6,8 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::surrogates;
-use crate::json;
+use crate::text::{json, surrogates};
 
 /// One device: the service's own JSON, and the members the library looks at.
 #[derive(Clone, Debug)]

@@ -1,10 +1,8 @@
 //! What the service says: where it lives, what it is asked, and how its answers read.
 
-pub(crate) mod base_url;
+pub(crate) mod action;
 pub(crate) mod cloud;
 pub(crate) mod endpoint;
 pub(crate) mod fault;
 pub(crate) mod hosts;
 pub(crate) mod machine;
-pub(crate) mod model;
-mod surrogates;

@@ -5,7 +5,6 @@
 //! of the machine all calls of before count as made at its start. When the file cannot be used, the process
 //! goes on with its own log alone, says so, and tries the file again later.
 
-pub(super) mod boot;
 mod layout;
 mod standing;
 mod store;
@@ -36,10 +35,12 @@ use super::limits::Limits;
 use super::registry::Key;
 use super::window::{Window, straggling};
 use crate::call::{Call, Stop};
+use crate::error::Error;
+use crate::http::failure::in_words;
 use crate::log::{self, Level};
-use crate::net::failure::in_words;
+use crate::os::boot_clock;
 use crate::service::endpoint::{PerQuota, Quota};
-use crate::{Error, Status};
+use crate::status::Status;
 
 /// The quota log in a file.
 pub(crate) struct FileLedger {
@@ -225,7 +226,7 @@ impl Ledger for FileLedger {
         };
         let mut answer = Answer::Alone(ALL);
         let done = self.transact(&mut state, &mut pause, &mut |transaction| {
-            let now = nanos(boot::now());
+            let now = nanos(boot_clock::now());
             let known = transaction.gate(quota);
             let gate = known.claimed(windows, now);
             if gate != known {
@@ -252,7 +253,7 @@ impl Ledger for FileLedger {
     fn settle(&self, quota: Quota, slot: Slot, outcome: Outcome, windows: &[Window]) {
         // What cannot be written ages from the end of the lease.
         self.briefly(SETTLING, None, &mut |transaction| {
-            let now = nanos(boot::now());
+            let now = nanos(boot_clock::now());
             let entry = match outcome {
                 Outcome::NotSent => Entry::FREE,
                 Outcome::Replied => Entry { stamp: now, owner: 0 },
@@ -267,7 +268,7 @@ impl Ledger for FileLedger {
     fn renew(&self, quota: Quota, slot: Slot, windows: &[Window]) -> Renewal {
         let mut renewal = Renewal::Unknown;
         self.briefly(RENEWING, None, &mut |transaction| {
-            let now = nanos(boot::now());
+            let now = nanos(boot_clock::now());
             let stamp = now.saturating_add(nanos(lease(windows)));
             let kept = transaction.entry(quota, slot.place)?;
             let in_time = kept.is_some_and(|kept| kept.owner == slot.owner && kept.stamp > now);
@@ -289,7 +290,7 @@ impl Ledger for FileLedger {
         let mut used = None;
         // This process keeps it closed in any case.
         self.briefly(SETTLING, None, &mut |transaction| {
-            let now = nanos(boot::now());
+            let now = nanos(boot_clock::now());
             let gate = transaction.gate(quota);
             let until = now.saturating_add(nanos(wait));
             if until > gate.closed_until {
@@ -309,7 +310,7 @@ impl Ledger for FileLedger {
     fn view(&self, quota: Quota, windows: &[Window], call: Option<&Call>) -> Option<View> {
         let mut view = None;
         self.briefly(SETTLING, call, &mut |transaction| {
-            let now = nanos(boot::now());
+            let now = nanos(boot_clock::now());
             let closed = transaction.gate(quota).closed_for(now);
             let standing = Standing::of(&transaction.entries(quota)?, windows, now);
             view = Some(View {
@@ -324,7 +325,7 @@ impl Ledger for FileLedger {
     }
 
     fn now(&self) -> Duration {
-        boot::now()
+        boot_clock::now()
     }
 
     fn place(&self) -> (&'static str, String) {
@@ -336,7 +337,7 @@ impl Ledger for FileLedger {
         let trouble = state.trouble.as_ref().map(|(trouble, _)| trouble.clone());
         let careful = || {
             let careful = state.careful?;
-            let left = Duration::from_nanos(careful.until.saturating_sub(nanos(boot::now())));
+            let left = Duration::from_nanos(careful.until.saturating_sub(nanos(boot_clock::now())));
             (!left.is_zero()).then(|| begun_anew(careful.restarted, left))
         };
         trouble.or_else(careful).or_else(|| state.store.rights_lost().map(replaced))
@@ -375,7 +376,7 @@ fn put(
     let elsewhere = entries.iter().position(|kept| kept.owner == slot.owner).map(|at| at as u64);
     let free = || {
         let memory = transaction.gate(quota).memory.max(memory(windows));
-        Standing::of(&entries, windows, nanos(boot::now())).reusable(memory)
+        Standing::of(&entries, windows, nanos(boot_clock::now())).reusable(memory)
     };
     match elsewhere.or_else(|| free().filter(|_| entry != Entry::FREE)) {
         Some(place) => transaction.write(quota, place, entry),

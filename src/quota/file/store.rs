@@ -5,13 +5,13 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::MOST_CALLS;
-use super::boot;
 use super::layout::{self, CAREFUL_AT, Careful, Entry, Gate, HEAD, Head, SLOT};
 use super::system::{Rights, create, is_still_at, keep_rights, replace, rights};
 use super::transaction::{
     Locked, Pause, Result, Transaction, Trouble, failed, write_entry, write_gate,
 };
-use crate::file_access::{read_at, write_at};
+use crate::os::boot_clock;
+use crate::os::lock::{read_at, write_at};
 use crate::service::endpoint::{PerQuota, Quota};
 
 /// No quota file is longer.
@@ -67,8 +67,8 @@ impl Store {
         metadata: &Metadata,
         slots: &PerQuota<u32>,
     ) -> Result<Option<Transaction>> {
-        let session =
-            boot::session().ok_or(Trouble::Failed("used: no boot id", ErrorKind::Unsupported))?;
+        let session = boot_clock::session()
+            .ok_or(Trouble::Failed("used: no boot id", ErrorKind::Unsupported))?;
         let mut bytes = vec![0; HEAD];
         let got = read_at(&file, &mut bytes, 0).map_err(failed("read"))?;
         bytes.truncate(got);
@@ -111,12 +111,12 @@ impl Store {
         &mut self,
         damaged: &Locked,
         slots: &PerQuota<u32>,
-        session: &boot::Session,
+        session: &boot_clock::Session,
     ) -> Result<()> {
         let (aside, copy) = keep(damaged, &self.path).map_err(failed("set aside"))?;
         let (head, memory) = (Head { slots: slots.clone(), identity: self.identity }, self.memory);
         self.replace(damaged, |file| {
-            let now = u64::try_from(boot::now().as_nanos()).unwrap_or(u64::MAX);
+            let now = u64::try_from(boot_clock::now().as_nanos()).unwrap_or(u64::MAX);
             fill(file, &head, session, Entry { stamp: now, owner: 0 })?;
             let until = now.saturating_add(memory);
             let careful = Careful { until, restarted: false };
@@ -137,7 +137,7 @@ impl Store {
         &mut self,
         old: &Transaction,
         slots: &PerQuota<u32>,
-        session: &boot::Session,
+        session: &boot_clock::Session,
     ) -> Result<()> {
         let mut head = old.head.clone();
         for quota in Quota::ALL {
@@ -230,7 +230,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Writes a whole file, every byte of it, so that the room on the disk is there from now on.
-fn fill(file: &File, head: &Head, session: &boot::Session, entry: Entry) -> Result<()> {
+fn fill(file: &File, head: &Head, session: &boot_clock::Session, entry: Entry) -> Result<()> {
     let mut bytes = head.to_bytes();
     bytes.resize(usize::try_from(layout::SESSION_AT).unwrap_or(HEAD), 0);
     bytes.extend(layout::session_to_bytes(session));

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
-use crate::descriptor::above_standard;
+use crate::os::descriptor::above_standard;
 
 pub(super) fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();

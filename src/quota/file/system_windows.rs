@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 
 use super::layout;
-use crate::ffi::windows::{self, Links};
-use crate::file_access::write_at;
+use crate::os::lock::write_at;
+use crate::os::windows::{self, Links};
 
 pub(super) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)

@@ -349,7 +349,7 @@ fn a_restart_of_the_machine_makes_everything_count_from_its_start() {
     fs::write(folder.file(), &bytes).unwrap();
     let (ledger, _) = open(&folder.file(), "collect=300/60,500/86400");
     let view = ledger.view(COLLECT, limits.of(COLLECT), None).unwrap();
-    let since_boot = boot::now();
+    let since_boot = boot_clock::now();
     if since_boot < Duration::from_secs(86_000) {
         // The three, and what a minute may have held that never reached the disk.
         assert_eq!(view.windows[1].used, 303);
@@ -357,7 +357,7 @@ fn a_restart_of_the_machine_makes_everything_count_from_its_start() {
         let last = *view.windows[1].free_in.last().unwrap();
         assert!(last.abs_diff(expected) < Duration::from_secs(90), "{last:?} {expected:?}");
     }
-    assert_eq!(layout::session(&fs::read(folder.file()).unwrap()), boot::session());
+    assert_eq!(layout::session(&fs::read(folder.file()).unwrap()), boot_clock::session());
     let list = ledger.view(Quota::List, limits.of(Quota::List), None).unwrap();
     assert_eq!(list.closed_for.is_some(), since_boot < Duration::from_secs(7_200));
 }
@@ -367,7 +367,7 @@ fn a_clock_that_was_set_back_blocks_nobody_for_long() {
     let folder = Folder::new();
     let (ledger, limits) = open(&folder.file(), "collect=1/0.2");
     let slot = taken(&ledger, &limits);
-    let far = Entry { stamp: nanos(boot::now()) * 2 + 3_600_000_000_000, owner: slot.owner };
+    let far = Entry { stamp: nanos(boot_clock::now()) * 2 + 3_600_000_000_000, owner: slot.owner };
     let mut bytes = fs::read(folder.file()).unwrap();
     bytes[432..456].copy_from_slice(&far.to_bytes(COLLECT, 0));
     fs::write(folder.file(), &bytes).unwrap();
@@ -403,7 +403,7 @@ fn who_waits_for_the_lock_can_be_stopped_and_a_holder_that_hangs_is_not_waited_f
     let (ledger, limits) = open(&folder.file(), "collect=2/60");
     taken(&ledger, &limits);
     let other = File::options().read(true).write(true).open(folder.file()).unwrap();
-    assert!(crate::file_access::try_lock(&other).unwrap());
+    assert!(crate::os::lock::try_lock(&other).unwrap());
     let cancel = Cancel::new(None);
     let call = Call::begin(&Arc::default(), None, Some(&cancel));
     std::thread::scope(|scope| {
@@ -429,7 +429,7 @@ fn who_comes_back_after_the_lease_has_lost_the_slot_whatever_the_file_says() {
     let folder = Folder::new();
     let (ledger, limits) = open(&folder.file(), "collect=1/0.1");
     let slot = taken(&ledger, &limits);
-    let asked_at = boot::now();
+    let asked_at = boot_clock::now();
     let ledger: Arc<dyn Ledger> = Arc::new(ledger);
     let mut keeper = Keeper::new(&Held::new(&ledger, COLLECT, slot, asked_at), limits.of(COLLECT));
     for _ in 0..4 {
@@ -438,7 +438,7 @@ fn who_comes_back_after_the_lease_has_lost_the_slot_whatever_the_file_says() {
     }
     // Nobody can be asked, and the lease is over.
     let other = File::options().read(true).write(true).open(folder.file()).unwrap();
-    assert!(crate::file_access::try_lock(&other).unwrap());
+    assert!(crate::os::lock::try_lock(&other).unwrap());
     std::thread::sleep(Duration::from_millis(1_100));
     assert!(keeper.keep().is_lost);
 }

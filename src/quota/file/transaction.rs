@@ -20,11 +20,11 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::Duration;
 
-use super::boot;
 use super::layout::{self, CAREFUL_AT, Careful, Entry, Gate, Head, SLOT};
 use super::system::open;
 use crate::call::Stop;
-use crate::file_access::{read_at, try_lock, unlock, write_at};
+use crate::os::boot_clock;
+use crate::os::lock::{read_at, try_lock, unlock, write_at};
 use crate::service::endpoint::Quota;
 
 /// A holder needs microseconds. Longer than this, it is stopped or its disk is.
@@ -115,7 +115,7 @@ impl Transaction {
         if got != bytes.len() {
             return Err(Trouble::Failed("read: it is too short", ErrorKind::UnexpectedEof));
         }
-        let now = u64::try_from(boot::now().as_nanos()).unwrap_or(u64::MAX);
+        let now = u64::try_from(boot_clock::now().as_nanos()).unwrap_or(u64::MAX);
         let furthest = now.saturating_add(FURTHEST);
         let mut entries = Vec::with_capacity(slots as usize);
         for (place, bytes) in bytes.chunks_exact(SLOT).enumerate() {
@@ -157,7 +157,7 @@ impl Transaction {
     /// The machine was restarted, so the clock began anew. Every call of before was made before its start; its
     /// bytes may have been under way for a while. What had not reached the disk when the machine stopped is
     /// not known: at most the calls of a minute, under the limits that were in force.
-    pub(super) fn begin_session(&self, session: &boot::Session) -> Result<()> {
+    pub(super) fn begin_session(&self, session: &boot_clock::Session) -> Result<()> {
         const UNDER_WAY: u64 = 30_000_000_000;
         const MINUTE: u64 = 60_000_000_000;
         for quota in Quota::ALL {

@@ -8,11 +8,11 @@ use ::redis::{Cmd, ConnectionLike, Parser, RedisError, RedisResult, Value};
 use zeroize::Zeroizing;
 
 use super::target::Target;
-use crate::Status;
-use crate::net::dial::Dialer;
-use crate::net::failure::Failure;
-use crate::net::link::Stream;
-use crate::net::redact;
+use crate::http::connect::Dialer;
+use crate::http::failure::Failure;
+use crate::http::transport::Stream;
+use crate::status::Status;
+use crate::text::redact;
 
 /// The largest reply: the view of an endpoint has a few hundred numbers.
 const LARGEST: u64 = 256 * 1024;

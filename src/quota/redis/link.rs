@@ -10,9 +10,9 @@ use super::connection::Connection;
 use super::scripts::Run;
 use super::target::Target;
 use crate::call::{Call, Stop};
+use crate::http::connect::Dialer;
+use crate::http::socket::{Exchange, Head};
 use crate::log::{self, Level};
-use crate::net::dial::Dialer;
-use crate::net::socket::{Exchange, Head};
 use crate::quota::ledger::{BETWEEN_WARNINGS, FIRST_RETRY, LAST_RETRY};
 
 /// How long connecting and signing in may take.

@@ -23,7 +23,6 @@ use ring::digest::{SHA256, digest};
 use self::link::{Link, Missed};
 use self::scripts::{Run, Scripts, micros};
 pub(crate) use self::target::Target;
-use super::file::boot;
 use super::ledger::{
     self, Answer, FIRST_RETRY, Full, Ledger, Outcome, Renewal, Slot, View, between_looks, lease,
 };
@@ -31,10 +30,12 @@ use super::limiter::{Refusal, WindowSnapshot};
 use super::registry::{self, Key};
 use super::window::{Window, longest_hold, straggling};
 use crate::call::Call;
+use crate::error::{Error, Stage};
+use crate::http::connect::Dialer;
 use crate::log::{self, Level};
-use crate::net::dial::Dialer;
+use crate::os::boot_clock;
 use crate::service::endpoint::{PerQuota, Quota};
-use crate::{Error, Stage, Status};
+use crate::status::Status;
 
 /// The name in status documents.
 pub(crate) const KIND: &str = "redis";
@@ -299,7 +300,7 @@ impl Ledger for RedisLedger {
     }
 
     fn now(&self) -> Duration {
-        boot::now()
+        boot_clock::now()
     }
 
     fn place(&self) -> (&'static str, String) {

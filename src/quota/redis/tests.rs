@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::*;
-use crate::net::tls::Trust;
+use crate::http::tls::Trust;
 use crate::quota::limits::Limits;
 
 #[path = "../../../tests/support/peers/redis_server.rs"]

@@ -1,0 +1,243 @@
+//! One identity at one service: what every request of a client needs, made from its options.
+
+mod request;
+pub(crate) mod sign_in;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use once_cell::sync::OnceCell;
+
+use self::sign_in::SignIn;
+use crate::call::Call;
+use crate::error::{Error, Result};
+use crate::http::client::{Http, Settings};
+use crate::http::tls;
+use crate::operations::arguments::is_guid;
+use crate::options::{OnDuplicate, OnFullQuota, Options};
+use crate::quota::ledger::Ledger;
+use crate::quota::limiter::Limiter;
+#[cfg(feature = "redis")]
+use crate::quota::redis;
+use crate::quota::registry::{self, Key};
+use crate::quota::report::{QuotaStatus, report, unknown};
+use crate::quota::{Rules, file};
+use crate::service::cloud;
+use crate::service::hosts::Hosts;
+use crate::sign_in::cache::Cache;
+use crate::sign_in::{Token, claims};
+use crate::status::Status;
+use crate::text::redact;
+use crate::text::url::BaseUrl;
+
+/// Connections, tokens and quota of one identity, and how it wants them used.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub http: Http,
+    pub tokens: Cache,
+    pub api: BaseUrl,
+    pub rules: Rules,
+    pub on_full_quota: OnFullQuota,
+    pub on_duplicate: OnDuplicate,
+    pub max_retries: u32,
+    /// How long an operation of one request may take; `None`: as long as it likes.
+    pub timeout: Option<Duration>,
+    pub poll_interval: Duration,
+    /// Hosts that a package link may lead to.
+    pub download_hosts: Hosts,
+    pub max_package_bytes: u64,
+    /// Known from the first token on.
+    pub limiter: OnceCell<Arc<Limiter>>,
+    quota_file: Option<String>,
+    #[cfg(feature = "redis")]
+    quota_redis: Option<redis::Target>,
+    #[cfg(feature = "redis")]
+    quota_redis_fallback: redis::Fallback,
+    tenant_id: Option<String>,
+    client_id: Option<String>,
+}
+
+const DEFAULT_RETRIES: u32 = 4;
+const DEFAULT_MAX_PACKAGE: u64 = 16 << 30;
+
+impl Account {
+    pub(crate) fn new(options: &Options) -> Result<Account> {
+        let default_cloud = || cloud::by_name("commercial");
+        let Some(cloud) = options.cloud.or_else(default_cloud) else {
+            return Err(Error::new(Status::Config, "option `cloud` names no known cloud"));
+        };
+        #[cfg(feature = "redis")]
+        if options.quota_file.is_some() && options.quota_redis.is_some() {
+            let message =
+                "options `quota_file` and `quota_redis` are both set; one log is enough: set one";
+            return Err(Error::new(Status::Config, message));
+        }
+        let api = BaseUrl::or_default(options.api_url.as_ref(), cloud.api_url)?;
+        let sign_in = sign_in::sign_in(options, cloud)?;
+        // With the way to the authority: who reaches it in another way may reach another one.
+        let mut identity = sign_in.identity();
+        let max_retries = options.max_retries.unwrap_or(DEFAULT_RETRIES);
+        let user_agent = match &options.user_agent {
+            Some(host) => format!("{host} mde/{}", env!("CARGO_PKG_VERSION")),
+            None => concat!("mde/", env!("CARGO_PKG_VERSION")).to_owned(),
+        };
+        let SignIn { source, tenant_id, client_id } = sign_in;
+        let extra_roots =
+            options.ca_file.as_deref().map_or_else(|| Ok(Vec::new()), tls::read_roots)?;
+        if let Some(identity) = &mut identity {
+            extra_roots.iter().for_each(|root| {
+                identity.part(root);
+            });
+        }
+        let http = Http::new(Settings {
+            secure: api.as_str().starts_with("https")
+                || source.is_secure()
+                || options.quota_redis_is_secure(),
+            extra_roots,
+            proxy: options.proxy.clone(),
+            no_proxy: options.no_proxy.clone(),
+            connect_timeout: options.connect_timeout.get(),
+            idle_timeout: options.idle_timeout.get(),
+            user_agent,
+        })?;
+        if let Some(identity) = &mut identity {
+            http.identify(identity);
+        }
+        let limits = options.quota_limits.clone().unwrap_or_default();
+        if options.quota_file.is_some() && limits.most() > file::MOST_CALLS {
+            return Err(Error::new(
+                Status::Config,
+                format!(
+                    "option `quota_limits` has a limit that is too large for `quota_file`; expected up to \
+                     {} calls",
+                    file::MOST_CALLS
+                ),
+            ));
+        }
+        if let Some(path) = &options.quota_file {
+            let folder = Path::new(path).parent().filter(|folder| folder.is_dir());
+            folder.ok_or_else(|| {
+                let problem = "is in a folder that is not there; make the folder first";
+                Error::new(Status::Config, format!("option `quota_file`: {path} {problem}"))
+            })?;
+        }
+        Ok(Account {
+            http,
+            tokens: Cache::new(source, identity, max_retries),
+            rules: Rules {
+                limits: limits.share(options.quota_share.unwrap_or(100)),
+                ledger: OnceCell::new(),
+            },
+            on_full_quota: options.quota,
+            on_duplicate: options.on_duplicate,
+            max_retries,
+            timeout: options.timeout.limit(),
+            poll_interval: options.poll_interval.get(),
+            download_hosts: options.download_hosts.clone().unwrap_or_default().and(&api),
+            max_package_bytes: options
+                .max_package_bytes
+                .map_or(DEFAULT_MAX_PACKAGE, |limit| if limit == 0 { u64::MAX } else { limit }),
+            limiter: OnceCell::new(),
+            quota_file: options.quota_file.clone(),
+            #[cfg(feature = "redis")]
+            quota_redis: options.quota_redis.clone(),
+            #[cfg(feature = "redis")]
+            quota_redis_fallback: options.quota_redis_fallback,
+            tenant_id,
+            client_id,
+            api,
+        })
+    }
+
+    /// The limiter of the identity that this token belongs to.
+    pub(crate) fn limiter_of(&self, token: &Token) -> Arc<Limiter> {
+        let learn = || {
+            let key = self.key_of(token);
+            if let Some(ledger) = self.ledger(&key) {
+                let _ = self.rules.ledger.set(ledger);
+            }
+            registry::limiter(&key)
+        };
+        Arc::clone(self.limiter.get_or_init(learn))
+    }
+
+    /// Where the quota of this identity is shared with other processes.
+    fn ledger(&self, key: &Key) -> Option<Arc<dyn Ledger>> {
+        #[cfg(feature = "redis")]
+        if let Some(target) = &self.quota_redis {
+            let dialer = self.http.dialer_without_proxy();
+            return Some(redis::ledger(target, self.quota_redis_fallback, &dialer, key));
+        }
+        let path = self.quota_file.as_ref()?;
+        Some(file::ledger(path, key, &self.rules.limits))
+    }
+
+    /// How the quota stands; no request is sent for it.
+    pub(crate) fn quota_status(&self) -> QuotaStatus {
+        if let Some(limiter) = self.limiter.get() {
+            return report(limiter, &self.rules);
+        }
+        // Before the first call: as its token will say, if that is known.
+        let key = match self.tokens.current() {
+            Some(token) => Some(self.key_of(&token)),
+            None => self.key_of_options(),
+        };
+        let Some(key) = key else {
+            return unknown(&self.rules, self.shared_place());
+        };
+        let ledger = self.ledger(&key).map(OnceCell::with_value).unwrap_or_default();
+        let rules = Rules { limits: self.rules.limits.clone(), ledger };
+        report(&registry::limiter(&key), &rules)
+    }
+
+    /// The kind of the log that is shared, and where it lives.
+    fn shared_place(&self) -> Option<(&'static str, String)> {
+        #[cfg(feature = "redis")]
+        if let Some(target) = &self.quota_redis {
+            return Some((redis::KIND, target.shown()));
+        }
+        Some((file::KIND, self.quota_file.clone()?))
+    }
+
+    /// Whose quota the tokens of the sign-in service will spend, where the options name it as those do.
+    fn key_of_options(&self) -> Option<Key> {
+        let tenant = self.tenant_id.as_deref().filter(|id| is_guid(id))?;
+        let application = self.client_id.as_deref().filter(|_| self.tokens.is_for_options())?;
+        Some(Key::new(&cloud::family(self.api.authority()), tenant, application))
+    }
+
+    /// Whose quota a token spends. The service counts by the ids in the token; the options may name the same
+    /// tenant in another way, and serve only where a token is not readable.
+    pub(crate) fn key_of(&self, token: &Token) -> Key {
+        let claims = claims::read(token.text());
+        let tenant = claims.tenant.or_else(|| self.tenant_id.clone());
+        let application = claims.application.or_else(|| self.client_id.clone());
+        let family = cloud::family(self.api.authority());
+        // Opaque tokens of nobody in particular share one budget: too careful rather than too bold.
+        Key::new(
+            &family,
+            tenant.as_deref().unwrap_or("unknown"),
+            application.as_deref().unwrap_or("unknown"),
+        )
+    }
+
+    /// The call as one request of it sees it: an operation may last longer than any single request.
+    pub(crate) fn request_of(&self, call: &Arc<Call>) -> Arc<Call> {
+        match self.timeout {
+            Some(limit) if call.has_time_for(limit) => Arc::new(call.part(limit)),
+            _ => Arc::clone(call),
+        }
+    }
+
+    /// Takes known secrets out of a text that others had a hand in.
+    pub(crate) fn mask(&self, text: &mut String) {
+        let token = self.tokens.current();
+        let token = token.as_ref().map(Token::text);
+        let known = [self.tokens.secret(), token, self.http.proxy_login()];
+        #[cfg(feature = "redis")]
+        let known =
+            known.into_iter().chain([self.quota_redis.as_ref().map(redis::Target::password)]);
+        known.into_iter().flatten().for_each(|secret| redact::mask(text, secret));
+    }
+}

@@ -1,0 +1,276 @@
+//! One request from admission to reply: quota, token, network, and what to try again.
+
+use std::sync::Arc;
+
+use ureq::http::header::CONTENT_TYPE;
+
+use crate::account::Account;
+use crate::call::{Call, Stop};
+use crate::error::{Error, Result, Stage};
+use crate::http::client::Outgoing;
+use crate::http::failure::Failure;
+use crate::http::reply::Reply;
+use crate::http::retry::{self, Next};
+use crate::log::{self, Level};
+use crate::options::OnFullQuota;
+use crate::progress::{Event, Reporter};
+use crate::quota::limiter::{Limiter, Permit, Refusal, WORTH_A_LINE};
+use crate::service::endpoint::{Quota, Request};
+use crate::service::fault;
+use crate::sign_in::{Token, claims};
+use crate::status::Status;
+
+impl Account {
+    /// Carries out one request; returns its successful reply or the error of the last attempt.
+    pub(crate) fn perform(&self, call: &Arc<Call>, request: &Request) -> Result<Reply> {
+        let url = [self.api.as_str(), &request.target].concat();
+        let mut renewed = false;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let (token, permit) = self.admit(call, request.quota)?;
+            let part = self.request_of(call);
+            part.set_keeper(permit.keeper());
+            let sent = self.send(call, &part, request, &url, &token);
+            part.set_keeper(None);
+            let (error, next) = match sent {
+                Ok(mut reply) => {
+                    (reply.attempts, reply.purpose) = (attempt, request.purpose);
+                    let error = (!reply.is_success()).then(|| explain(request, &token, &mut reply));
+                    let error = error.map(|error| match fault::may_be_cured_by_a_token(&reply) {
+                        true => error.with_note(self.tokens.advice()),
+                        false => error,
+                    });
+                    match error.as_ref().filter(|error| error.status() == Status::Throttled) {
+                        Some(error) => {
+                            permit.throttled(&self.rules, error.retry_after().unwrap_or_default());
+                        }
+                        None => permit.replied(),
+                    }
+                    log_reply(request, attempt, &reply);
+                    let Some(error) = error else {
+                        return Ok(reply);
+                    };
+                    // Once: what the next token does not cure, none does.
+                    if !renewed
+                        && fault::may_be_cured_by_a_token(&reply)
+                        && self.tokens.reject(&token)
+                    {
+                        renewed = true;
+                        continue;
+                    }
+                    let next =
+                        retry::after_error(&error, request.repeatable(), attempt, self.max_retries);
+                    (error, next)
+                }
+                Err(failure) => {
+                    match failure.may_have_been_received() {
+                        // Given up: the permit keeps the slot for a while.
+                        true => drop(permit),
+                        false => permit.not_sent(),
+                    }
+                    let next = retry::after_failure(
+                        &failure,
+                        request.repeatable(),
+                        attempt,
+                        self.max_retries,
+                    );
+                    let lost = failure.may_have_been_received() && !request.repeatable();
+                    let error = Error::from(failure);
+                    if lost {
+                        log_lost(request, &error);
+                    }
+                    (error, next)
+                }
+            };
+            let error = error.attempts(attempt);
+            self.before_next(call, &error, next).map_err(|stop| match stop {
+                None => error,
+                Some(stop) => Error::from(stop).at(Stage::Send).attempts(attempt),
+            })?;
+        }
+    }
+
+    /// A token, and a slot in the quota of whomever it belongs to. The token comes first: getting one may
+    /// take long, and a slot is not to be held idle; after a long wait for the slot it may be time for another.
+    fn admit(&self, call: &Arc<Call>, quota: Quota) -> Result<(Token, Permit<'_>)> {
+        let token = self.tokens.get(&self.http, call)?;
+        let limiter = self.limiter_of(&token);
+        let permit = self.slot(&limiter, call, quota)?;
+        if !token.is_expired() {
+            return Ok((token, permit));
+        }
+        match self.tokens.get(&self.http, call) {
+            Ok(token) => Ok((token, permit)),
+            Err(error) => {
+                permit.not_sent();
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends a request once. What changes something is unsettled until it is known that it did or did not.
+    fn send(
+        &self,
+        call: &Call,
+        part: &Arc<Call>,
+        request: &Request,
+        url: &str,
+        token: &Token,
+    ) -> std::result::Result<Reply, Failure> {
+        let changes = !request.repeatable();
+        if changes {
+            call.set_unsettled(true);
+        }
+        #[cfg(feature = "test-hooks")]
+        crate::testing::panic_hook::panic_if_asked(request);
+        let outgoing = Outgoing {
+            method: request.method,
+            url,
+            header: request.body.as_ref().map(|_| (CONTENT_TYPE, "application/json")),
+            secret: Some(token.header()),
+            body: request.body.as_deref().unwrap_or_default(),
+            max_reply: request.max_reply,
+        };
+        let outcome = self.http.send(part, &outgoing);
+        let nothing_done = match &outcome {
+            Ok(reply) => (300..500).contains(&reply.status),
+            Err(failure) => !failure.may_have_been_received(),
+        };
+        if changes && nothing_done {
+            call.set_unsettled(false);
+        }
+        outcome
+    }
+
+    /// Pauses before the next attempt. `Err(None)`: there is none; the error stands.
+    fn before_next(
+        &self,
+        call: &Call,
+        error: &Error,
+        next: Next,
+    ) -> std::result::Result<(), Option<Stop>> {
+        let Next::Again(pause) = next else {
+            return Err(None);
+        };
+        let throttled = error.status() == Status::Throttled;
+        // The limiter knows how long the endpoint is closed, and whose turn it is then.
+        let pause = match throttled {
+            true => error.retry_after().unwrap_or_default(),
+            false => pause,
+        };
+        if throttled && self.on_full_quota == OnFullQuota::Fail {
+            return Err(None);
+        }
+        // A caller who cannot stay that long learns at once why, and when to come back.
+        if !call.has_time_for(pause) {
+            return Err(None);
+        }
+        log::line(Level::Warn, || {
+            format!("{}: trying again in {} ms", error.status().name(), pause.as_millis())
+        });
+        if throttled { Ok(()) } else { call.pause(pause).map_err(Some) }
+    }
+
+    /// Tells that the next request of this kind will have to wait for its slot, if for longer than a moment. Not from
+    /// within that wait: a callback that calls the library again would stand in line behind its own call.
+    pub(crate) fn tell_of_wait(
+        &self,
+        call: &Arc<Call>,
+        quota: Quota,
+        action_id: Option<&str>,
+        reporter: &mut Reporter<'_, '_>,
+    ) -> Result<()> {
+        if !reporter.is_wanted() || self.on_full_quota == OnFullQuota::Fail {
+            return Ok(());
+        }
+        let limiter = match self.limiter.get() {
+            Some(limiter) => Arc::clone(limiter),
+            // The request will need it as well.
+            None => self.limiter_of(&self.tokens.get(&self.http, call)?),
+        };
+        let now = limiter.snapshot_for(Some(call), quota, &self.rules);
+        // How long others take who are in line is not known, be it a moment.
+        let wait = now.wait_of_next();
+        let is_short = wait.is_some_and(|wait| wait <= WORTH_A_LINE);
+        // Who has no time for it does not wait: the request ends at once.
+        if is_short || now.available_in.is_some_and(|free| !call.has_time_for(free)) {
+            return Ok(());
+        }
+        reporter.step(&Event::Queued { action_id, endpoint: quota.name(), wait })
+    }
+
+    fn slot(&self, limiter: &Arc<Limiter>, call: &Call, quota: Quota) -> Result<Permit<'_>> {
+        let wait = self.on_full_quota == OnFullQuota::Wait;
+        let trouble = || {
+            let ledger = self.rules.ledger.get();
+            let trouble = ledger.and_then(|ledger| Some((ledger.place().1, ledger.trouble()?)));
+            trouble.map_or_else(String::new, |(place, what)| format!("the log {place} {what}"))
+        };
+        limiter.acquire(quota, &self.rules, call, wait).map_err(|refusal| match refusal {
+            Refusal::Stopped(stop) => {
+                let error = Error::from(stop).at(Stage::Quota);
+                // Only who ran out of time is helped by knowing when to come back.
+                match stop {
+                    Stop::Deadline => {
+                        let now = limiter.snapshot(quota, &self.rules);
+                        let wait = now.wait_of_next().filter(|wait| !wait.is_zero());
+                        error.after(wait).with_note(&trouble())
+                    }
+                    _ => error,
+                }
+            }
+            Refusal::Failed(error) => error,
+            Refusal::NoRoom(free_in) => {
+                let endpoint = quota.name();
+                let why = match limiter.is_closed(quota) {
+                    true => "was closed by the service (429)",
+                    false => "has no room now",
+                };
+                let when = match free_in {
+                    Some(_) => "after retry_after_ms",
+                    None => "when calls that are under way or waiting have ended",
+                };
+                let (limit, or) = match wait {
+                    true => (", and none within this call's time", "give it more time"),
+                    false => ("", "set `quota=wait`"),
+                };
+                let message = format!(
+                    "the quota of endpoint `{endpoint}` {why}{limit}; call again {when}, or {or}"
+                );
+                Error::new(Status::RateLimited, message)
+                    .with_note(&trouble())
+                    .at(Stage::Quota)
+                    .after(free_in)
+            }
+        })
+    }
+}
+
+/// The error of a reply; of a refusal for want of permissions with what the token has.
+fn explain(request: &Request, token: &Token, reply: &mut Reply) -> Error {
+    reply.mask(token.text());
+    let error = fault::error(reply);
+    if error.status() != Status::Forbidden {
+        return error;
+    }
+    match claims::read(token.text()).roles {
+        Some(held) => error.with_note(&fault::permissions_note(request.quota.permissions(), &held)),
+        None => error,
+    }
+}
+
+/// Whether the service did what it was asked is not known now, and a host that ends here should find a trace of it.
+fn log_lost(request: &Request, error: &Error) {
+    log::line(Level::Warn, || {
+        format!("the reply to {} {} was lost: {error}", request.method.as_str(), request.target)
+    });
+}
+
+fn log_reply(request: &Request, attempt: u32, reply: &Reply) {
+    log::line(Level::Debug, || {
+        // Without the query: filters may hold what a log should not.
+        let path = request.target.split('?').next().unwrap_or_default();
+        format!("{} {path}: HTTP {} (attempt {attempt})", request.method.as_str(), reply.status)
+    });
+}

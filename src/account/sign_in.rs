@@ -1,0 +1,215 @@
+//! How to sign in: inferred from the options that are set, or named by `auth`.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::options::{Auth, Options};
+use crate::os::environment::variable;
+use crate::service::cloud::Cloud;
+use crate::sign_in::certificate::Certificate;
+use crate::sign_in::entra::{Authority, Proof};
+use crate::sign_in::federated::TokenFile;
+use crate::sign_in::identity::Identity;
+use crate::sign_in::managed::{Managed, Which};
+use crate::sign_in::provider::Callback;
+use crate::sign_in::{Source, Token};
+use crate::status::Status;
+use crate::text::url::BaseUrl;
+
+/// Who signs in, and how.
+#[derive(Debug)]
+pub(crate) struct SignIn {
+    pub source: Source,
+    /// As the options or the environment name them.
+    pub tenant_id: Option<String>,
+    pub client_id: Option<String>,
+}
+
+impl SignIn {
+    /// What clients must have in common to share tokens, but for how they reach the authority. `None`: the host's
+    /// callbacks and tokens serve the client that was given them.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        let mut identity = Identity::new();
+        match &self.source {
+            Source::Authority(authority) => authority.identify(identity.part("authority")),
+            Source::Managed(managed) => managed.identify(identity.part("managed")),
+            Source::Fixed(_) | Source::Provider(_) => return None,
+        }
+        Some(identity)
+    }
+}
+
+/// The ways to sign in that a single option stands for, with that option.
+fn given(options: &Options) -> Vec<(Auth, &'static str)> {
+    [
+        (Auth::AccessToken, "access_token", options.access_token.is_some()),
+        (Auth::TokenProvider, "token_provider", options.token_provider.is_some()),
+        (Auth::ClientSecret, "client_secret", options.client_secret.is_some()),
+        (Auth::Certificate, "client_certificate", options.client_certificate.is_some()),
+        (Auth::Federated, "federated_token_file", options.federated_token_file.is_some()),
+        (Auth::ManagedIdentity, "managed_identity", options.managed_identity.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(auth, name, is_set)| is_set.then_some((auth, name)))
+    .collect()
+}
+
+fn config(message: impl Into<String>) -> Error {
+    Error::new(Status::Config, message)
+}
+
+fn needs<T>(value: Option<T>, option: &str) -> Result<T> {
+    value.ok_or_else(|| {
+        config(format!("option `{option}` is not set; signing in in this way needs it"))
+    })
+}
+
+fn choose(options: &Options) -> Result<Auth> {
+    match (options.auth, given(options).as_slice()) {
+        (Some(auth), _) => Ok(auth),
+        (None, [(auth, _)]) => Ok(*auth),
+        (None, []) => Err(config(
+            "no way to sign in is set; expected `client_secret`, `client_certificate` or \
+             `federated_token_file` (each with `tenant_id` and `client_id`), `managed_identity`, \
+             `auth=workload_identity`, `access_token`, or a token provider",
+        )),
+        (None, several) => {
+            let names: Vec<_> = several.iter().map(|(_, name)| *name).collect();
+            Err(config(format!(
+                "several ways to sign in are set ({}); set option `auth` to the one to use",
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+/// Settles how to sign in. Reads the certificate, and the environment where the way to sign in says so.
+pub(crate) fn sign_in(options: &Options, cloud: &Cloud) -> Result<SignIn> {
+    let auth = choose(options)?;
+    let mut tenant_id = options.tenant_id.clone();
+    let mut client_id = options.client_id.clone();
+    let mut login = BaseUrl::or_default(options.login_url.as_ref(), cloud.login_url)?;
+    let scope = options.scope.as_deref().unwrap_or(cloud.scope);
+    let proof = match auth {
+        Auth::AccessToken => {
+            let token = needs(options.access_token.as_ref(), "access_token")?;
+            let token = Token::new(token, None)
+                .map_err(|error| config(format!("option `access_token`: {}", error.message())))?;
+            return Ok(SignIn { source: Source::Fixed(token), tenant_id, client_id });
+        }
+        Auth::TokenProvider => {
+            let provider = options.token_provider.as_ref().ok_or_else(|| {
+                config("no token provider is set; `auth=token_provider` needs one")
+            })?;
+            let callback = Callback { provider: Arc::clone(provider), scope: scope.to_owned() };
+            return Ok(SignIn { source: Source::Provider(callback), tenant_id, client_id });
+        }
+        Auth::ManagedIdentity => {
+            if client_id.is_some() && options.managed_identity.is_none() {
+                return Err(config(
+                    "option `client_id` does not choose a managed identity; set `managed_identity=client_id:…` for \
+                     one that was assigned to this machine, or `managed_identity=system`",
+                ));
+            }
+            let which = options.managed_identity.as_ref().unwrap_or(&Which::System);
+            let source = Source::Managed(Managed::find(which, scope)?);
+            // The application is the identity's, which only its tokens name.
+            return Ok(SignIn { source, tenant_id, client_id: None });
+        }
+        Auth::ClientSecret => {
+            Proof::Secret(needs(options.client_secret.as_ref(), "client_secret")?.clone())
+        }
+        Auth::Certificate => {
+            let certificate = needs(options.client_certificate.as_ref(), "client_certificate")?;
+            Proof::Certificate(Box::new(Certificate::load(options, certificate)?))
+        }
+        Auth::Federated => {
+            let path = needs(options.federated_token_file.clone(), "federated_token_file")?;
+            Proof::Federated(TokenFile::new(path, "option `federated_token_file`"))
+        }
+        Auth::WorkloadIdentity => {
+            tenant_id = from_environment(tenant_id, "tenant_id", "AZURE_TENANT_ID")?;
+            client_id = from_environment(client_id, "client_id", "AZURE_CLIENT_ID")?;
+            if options.login_url.is_none() {
+                if let Some(host) = variable("AZURE_AUTHORITY_HOST")? {
+                    login = BaseUrl::parse(&host).map_err(|problem| {
+                        config(format!("the environment variable AZURE_AUTHORITY_HOST {problem}"))
+                    })?;
+                }
+            }
+            let file = options.federated_token_file.clone();
+            let path =
+                from_environment(file, "federated_token_file", "AZURE_FEDERATED_TOKEN_FILE")?;
+            let named_by = match options.federated_token_file {
+                Some(_) => "option `federated_token_file`",
+                None => "the environment variable AZURE_FEDERATED_TOKEN_FILE",
+            };
+            Proof::Federated(TokenFile::new(needs(path, "federated_token_file")?, named_by))
+        }
+    };
+    let tenant = needs(tenant_id.as_deref(), "tenant_id")?;
+    let client = needs(client_id.as_deref(), "client_id")?;
+    let source = Source::Authority(Authority::new(&login, tenant, client, scope, proof));
+    Ok(SignIn { source, tenant_id, client_id })
+}
+
+/// The option, else what Azure's webhook has put into the environment.
+fn from_environment(option: Option<String>, name: &str, from: &str) -> Result<Option<String>> {
+    if option.is_some() {
+        return Ok(option);
+    }
+    match variable(from)? {
+        None => Err(config(format!(
+            "neither option `{name}` nor the environment variable {from} is set; \
+             `auth=workload_identity` needs one of them"
+        ))),
+        // The same checks as for the option.
+        Some(value) => match Options::new().set(name, &value) {
+            Ok(()) => Ok(Some(value)),
+            Err(error) => {
+                Err(config(format!("the environment variable {from}: {}", error.message())))
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Client;
+
+    #[test]
+    fn signing_in_is_inferred_or_refused_by_name() {
+        let problem = |pairs: &[(&str, &str)]| {
+            let mut options = Options::new();
+            for (name, value) in pairs {
+                options.set(name, value).unwrap();
+            }
+            options.set("proxy", "none").unwrap();
+            Client::new(&options).map(|_| ()).map_err(|e| e.message().to_owned())
+        };
+        assert!(problem(&[]).unwrap_err().contains("no way to sign in"));
+        assert!(problem(&[("client_secret", "s")]).unwrap_err().contains("`tenant_id` is not set"));
+        let both =
+            [("client_secret", "s"), ("access_token", "t"), ("tenant_id", "t"), ("client_id", "c")];
+        assert!(problem(&both).unwrap_err().contains("(access_token, client_secret)"));
+        assert!(
+            problem(&[("auth", "token_provider"), ("access_token", "t")])
+                .unwrap_err()
+                .contains("provider")
+        );
+        assert!(
+            problem(&[("access_token", "t"), ("ca_file", "/nonexistent")])
+                .unwrap_err()
+                .contains("`ca_file`")
+        );
+        assert!(problem(&[("access_token", "t")]).is_ok());
+        assert!(problem(&[("federated_token_file", "/t")]).unwrap_err().contains("`tenant_id`"));
+        let several = [("federated_token_file", "/t"), ("managed_identity", "system")];
+        let said = problem(&several).unwrap_err();
+        assert!(said.contains("(federated_token_file, managed_identity)"), "{said}");
+        for auth in ["certificate", "federated", "client_secret", "access_token"] {
+            assert!(problem(&[("auth", auth)]).unwrap_err().contains("is not set"), "{auth}");
+        }
+    }
+}

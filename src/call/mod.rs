@@ -1,0 +1,271 @@
+//! One operation in flight: its deadline, what can stop it, and how it sleeps.
+//!
+//! Every wait of an operation goes through its [`Call`], so there is one rule for all of them: a
+//! wait ends when its time has come, when somebody wakes it, when the deadline passes, when the
+//! caller cancels, or when the client is shut down.
+
+mod cancel;
+pub(crate) mod panic_note;
+mod signal;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+pub use self::cancel::Cancel;
+use self::signal::{CANCELLED, CLOSED};
+pub(crate) use self::signal::{Running, Signal};
+use crate::error::Error;
+use crate::os::sync::Mutex;
+use crate::quota::ledger::{Keeper, Kept};
+use crate::status::Status;
+
+/// Why an operation has to end early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Deadline,
+    Cancelled,
+    Closed,
+}
+
+impl From<Stop> for Error {
+    fn from(stop: Stop) -> Error {
+        match stop {
+            Stop::Deadline => Error::new(Status::Deadline, "the deadline passed"),
+            Stop::Cancelled => Error::new(Status::Cancelled, "the operation was cancelled"),
+            Stop::Closed => Error::new(Status::Closed, "the client was shut down"),
+        }
+    }
+}
+
+/// One operation in flight.
+#[derive(Debug)]
+pub(crate) struct Call {
+    signal: Arc<Signal>,
+    began: Instant,
+    deadline: Option<Instant>,
+    cancel: Option<Cancel>,
+    client: Arc<Running>,
+    unsettled: AtomicBool,
+    keeper: Mutex<Option<Keeper>>,
+}
+
+impl Call {
+    /// Starts an operation that may last `timeout` and belongs to a client's set of running calls.
+    pub(crate) fn begin(
+        client: &Arc<Running>,
+        timeout: Option<Duration>,
+        cancel: Option<&Cancel>,
+    ) -> Call {
+        let began = Instant::now();
+        let by_option = timeout.and_then(|t| began.checked_add(t));
+        let by_handle = cancel.and_then(|c| c.0.deadline);
+        let call = Call {
+            signal: Arc::new(Signal::default()),
+            began,
+            deadline: [by_option, by_handle].into_iter().flatten().min(),
+            cancel: cancel.cloned(),
+            client: Arc::clone(client),
+            unsettled: AtomicBool::new(false),
+            keeper: Mutex::new(None),
+        };
+        call.client.add(&call.signal);
+        if let Some(Cancel(state)) = &call.cancel {
+            state.running.add(&call.signal);
+        }
+        call
+    }
+
+    /// A part of this operation that must not take longer than `limit`: whatever stops the whole stops it, too.
+    pub(crate) fn part(&self, limit: Duration) -> Call {
+        let began = Instant::now();
+        Call {
+            signal: Arc::clone(&self.signal),
+            began,
+            deadline: [self.deadline, began.checked_add(limit)].into_iter().flatten().min(),
+            // Those who stop the whole know its signal, which is this one.
+            cancel: None,
+            client: Arc::default(),
+            unsettled: AtomicBool::new(false),
+            keeper: Mutex::new(None),
+        }
+    }
+
+    /// Whether the operation may go on.
+    pub(crate) fn check(&self) -> std::result::Result<(), Stop> {
+        self.check_at(Instant::now())
+    }
+
+    /// The same for who has just looked at the clock: reading it costs more than all the rest of this.
+    pub(crate) fn check_at(&self, now: Instant) -> std::result::Result<(), Stop> {
+        match self.signal.stop.load(Ordering::Acquire) {
+            CANCELLED => Err(Stop::Cancelled),
+            CLOSED => Err(Stop::Closed),
+            _ if self.deadline.is_some_and(|at| now >= at) => Err(Stop::Deadline),
+            _ => Ok(()),
+        }
+    }
+
+    /// When the operation began.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Sleeps until `until` (without: until woken), the deadline, or a stop, whichever comes first.
+    pub(crate) fn wait(&self, until: Option<Instant>) -> std::result::Result<(), Stop> {
+        self.check()?;
+        self.signal.sleep([until, self.deadline].into_iter().flatten().min());
+        self.check()
+    }
+
+    /// Sleeps for the whole of `pause`, unless stopped.
+    pub(crate) fn pause(&self, pause: Duration) -> std::result::Result<(), Stop> {
+        let until = Instant::now().checked_add(pause);
+        while until.is_none_or(|at| Instant::now() < at) {
+            self.wait(until)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a pause of this length would end before the deadline.
+    pub(crate) fn has_time_for(&self, pause: Duration) -> bool {
+        let end = Instant::now().checked_add(pause);
+        self.deadline.is_none_or(|deadline| end.is_some_and(|end| end < deadline))
+    }
+
+    /// Whether it is the deadline of the cancel handle that has passed.
+    pub(crate) fn ended_by_handle(&self) -> bool {
+        let by_handle = self.cancel.as_ref().and_then(|cancel| cancel.0.deadline);
+        by_handle.is_some() && by_handle == self.deadline && self.has_passed()
+    }
+
+    /// Whether the deadline of the whole operation has passed, and not only that of a part.
+    pub(crate) fn has_passed(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// When the operation must have ended.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// What has to be kept alive from now on while this call waits for the network.
+    pub(crate) fn set_keeper(&self, keeper: Option<Keeper>) {
+        *self.keeper.lock() = keeper;
+    }
+
+    /// Keeps it alive. `None`: there is nothing to be kept.
+    pub(crate) fn keep(&self) -> Option<Kept> {
+        self.keeper.lock().as_mut().map(Keeper::keep)
+    }
+
+    /// Notes whether a request that changes something may have been carried out without our knowing.
+    pub(crate) fn set_unsettled(&self, unsettled: bool) {
+        self.unsettled.store(unsettled, Ordering::Relaxed);
+    }
+
+    /// Whether a request of this call may have been carried out without our knowing.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.unsettled.load(Ordering::Relaxed)
+    }
+
+    /// What others use to wake this call.
+    pub(crate) fn signal(&self) -> &Arc<Signal> {
+        &self.signal
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if let Some(Cancel(state)) = &self.cancel {
+            state.running.remove(&self.signal);
+        }
+        self.client.remove(&self.signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+    use crate::os::process;
+
+    fn call(timeout_ms: u64, cancel: Option<&Cancel>) -> Call {
+        Call::begin(&Arc::default(), Some(Duration::from_millis(timeout_ms)), cancel)
+    }
+
+    #[test]
+    fn trigger_ends_a_wait_from_another_thread() {
+        let cancel = Cancel::new(None);
+        let call = call(60_000, Some(&cancel));
+        let other = cancel.clone();
+        let thread = std::thread::spawn(move || other.trigger());
+        assert_eq!(call.pause(Duration::from_secs(30)), Err(Stop::Cancelled));
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_handle_triggered_before_the_call_stops_it() {
+        let cancel = Cancel::new(None);
+        cancel.trigger();
+        assert_eq!(call(60_000, Some(&cancel)).check(), Err(Stop::Cancelled));
+    }
+
+    #[test]
+    fn the_earlier_deadline_counts() {
+        let cancel = Cancel::new(Some(Duration::ZERO));
+        assert_eq!(call(60_000, Some(&cancel)).check(), Err(Stop::Deadline));
+        assert_eq!(call(0, None).check(), Err(Stop::Deadline));
+        assert_eq!(call(60_000, None).check(), Ok(()));
+    }
+
+    #[test]
+    fn a_wake_before_the_wait_is_not_lost() {
+        let call = call(60_000, None);
+        call.signal().wake();
+        assert_eq!(call.wait(None), Ok(()));
+    }
+
+    fn connection() -> (Arc<TcpStream>, TcpStream) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (Arc::new(stream), listener.accept().unwrap().0)
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_stop_in_a_forked_child_leaves_the_parents_connection_alone() {
+        for of_another in [true, false] {
+            let (stream, _peer) = connection();
+            let cancel = Cancel::new(None);
+            let call = call(60_000, Some(&cancel));
+            let reader = process::incarnation() + u64::from(of_another);
+            call.signal().state.lock().reads = Some((reader, Arc::clone(&stream)));
+            cancel.trigger();
+            stream.set_nonblocking(true).unwrap();
+            let has_ended = stream.peek(&mut [0]).is_ok_and(|amount| amount == 0);
+            assert_eq!(has_ended, !of_another);
+        }
+    }
+
+    #[test]
+    fn no_read_begins_once_the_call_is_stopped() {
+        let (stream, _peer) = connection();
+        let cancel = Cancel::new(None);
+        let call = call(60_000, Some(&cancel));
+        assert!(call.signal().reading(&stream).is_some());
+        cancel.trigger();
+        assert!(call.signal().reading(&stream).is_none());
+    }
+
+    #[test]
+    fn close_stops_and_waits() {
+        let running = Arc::new(Running::default());
+        let call = Call::begin(&running, None, None);
+        assert!(!running.close(Duration::from_millis(1)));
+        assert_eq!(call.check(), Err(Stop::Closed));
+        drop(call);
+        assert!(running.close(Duration::ZERO));
+    }
+}

@@ -1,0 +1,219 @@
+//! Why no reply came, as an error that travels through the HTTP library and out again.
+
+use std::fmt;
+use std::io;
+
+use crate::call::Stop;
+use crate::error::{Error, Stage};
+use crate::status::Status;
+
+/// A failure below HTTP: its status and what to tell the caller. Never carries text from outside
+/// that was not cleaned.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: Kind,
+    message: String,
+    /// Whether any part of the request may have reached the service.
+    sent: bool,
+    /// Whether the same request may succeed if it is sent again.
+    transient: bool,
+    /// What a proxy answered.
+    http_status: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Status(Status),
+    Stopped(Stop),
+}
+
+impl Failure {
+    pub(crate) fn new(status: Status, message: impl Into<String>) -> Failure {
+        let transient = matches!(status, Status::Resolve | Status::Connect | Status::Broken);
+        Failure {
+            kind: Kind::Status(status),
+            message: message.into(),
+            sent: false,
+            transient,
+            http_status: None,
+        }
+    }
+
+    /// The same failure, knowing whether the request may have been received.
+    pub(crate) fn sent(mut self, sent: bool) -> Failure {
+        self.sent = sent;
+        self
+    }
+
+    /// The same failure under another status, if it has the given one; as transient as it was.
+    pub(crate) fn relabel(
+        mut self,
+        from: Status,
+        to: Status,
+        message: impl FnOnce(&str) -> String,
+    ) -> Failure {
+        if self.kind == Kind::Status(from) {
+            self.kind = Kind::Status(to);
+            self.message = message(&self.message);
+        }
+        self
+    }
+
+    /// Whether the service may have received the request.
+    pub(crate) fn may_have_been_received(&self) -> bool {
+        self.sent
+    }
+
+    /// Whether the same request may succeed if it is sent again.
+    pub(crate) fn is_transient(&self) -> bool {
+        self.transient
+    }
+
+    /// The same failure, known to pass by itself or not.
+    pub(crate) fn transient(mut self, transient: bool) -> Failure {
+        self.transient = transient;
+        self
+    }
+
+    pub(crate) fn http(mut self, status: u16) -> Failure {
+        self.http_status = Some(status);
+        self
+    }
+
+    /// The same failure, which names the host unless it does already, or another one that failed.
+    pub(crate) fn with_host(mut self, host: &str) -> Failure {
+        use Status::{Broken, Protocol, Tls};
+        let of_host = matches!(self.kind, Kind::Status(Broken | Protocol | Tls));
+        if of_host && !self.message.contains(host) {
+            self.message = format!("`{host}`: {}", self.message);
+        }
+        self
+    }
+
+    /// The same failure of a connection that a proxy passed on.
+    pub(crate) fn through(mut self, proxy: &str) -> Failure {
+        if matches!(self.kind, Kind::Status(Status::Tls | Status::Connect)) {
+            self.message.push_str(&format!(" (through the proxy {proxy})"));
+        }
+        self
+    }
+
+    /// The failure as the HTTP library carries it. `Other` is the one kind that no layer in between
+    /// takes for an end of data or a reason to read on.
+    pub(crate) fn wrap(self) -> ureq::Error {
+        ureq::Error::Other(Box::new(self))
+    }
+
+    /// The failure inside an error of the HTTP library, or the library's own error in our words: its
+    /// text may contain the address with its query, so it is not used.
+    pub(crate) fn unwrap(error: ureq::Error) -> Failure {
+        match error {
+            ureq::Error::Other(inner) => match inner.downcast::<Failure>() {
+                Ok(failure) => *failure,
+                Err(_) => Failure::new(Status::Protocol, "the reply was not understood"),
+            },
+            ureq::Error::Io(error) => Failure::from_io(error),
+            ureq::Error::LargeResponseHeader(..) => {
+                Failure::new(Status::Protocol, "the reply's head is larger than 64 KiB")
+            }
+            ureq::Error::Protocol(_) | ureq::Error::Http(_) => {
+                let message = "the reply is not valid HTTP/1.1; check scheme and port of the URL";
+                Failure::new(Status::Protocol, message)
+            }
+            _ => Failure::new(Status::Protocol, "the reply was not understood"),
+        }
+    }
+
+    /// A failure that passed through `std::io`, for example below TLS.
+    pub(crate) fn from_io(error: io::Error) -> Failure {
+        let why = reason(&error);
+        let lost = || {
+            Failure::new(
+                Status::Broken,
+                format!("the connection was lost before the whole reply had arrived ({why})"),
+            )
+        };
+        let Some(inner) = error.into_inner() else {
+            return lost();
+        };
+        match inner.downcast::<Failure>() {
+            Ok(failure) => *failure,
+            // The HTTP library wraps its own errors once more when a body is read through `Read`.
+            Err(inner) => match inner.downcast::<ureq::Error>() {
+                Ok(error) => Failure::unwrap(*error),
+                Err(inner) => match inner.downcast::<rustls::Error>() {
+                    // For instance a certificate that the server asks of us only after the handshake.
+                    Ok(error) => {
+                        let why = super::tls::explain(&error);
+                        Failure::new(Status::Tls, format!("TLS failed: {why}"))
+                    }
+                    Err(_) => lost(),
+                },
+            },
+        }
+    }
+}
+
+impl From<Stop> for Failure {
+    fn from(stop: Stop) -> Failure {
+        Failure { kind: Kind::Stopped(stop), ..Failure::new(Status::Internal, "") }
+    }
+}
+
+impl From<Failure> for io::Error {
+    fn from(failure: Failure) -> io::Error {
+        io::Error::other(failure)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        let stage = if failure.sent { Stage::Reply } else { Stage::Send };
+        match failure.kind {
+            Kind::Status(status) => {
+                let error =
+                    Error::new(status, failure.message).at(stage).retryable(failure.transient);
+                match failure.http_status {
+                    Some(status) => error.http(status),
+                    None => error,
+                }
+            }
+            Kind::Stopped(stop) => Error::from(stop).at(stage),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Why the system refused something, in its own words where it has any: they name no data of ours.
+pub(crate) fn reason(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(code) => {
+            crate::text::redact::clean(&io::Error::from_raw_os_error(code).to_string(), 128)
+        }
+        None if error.kind() == io::ErrorKind::Other => {
+            "for a reason the system does not name".to_owned()
+        }
+        // Said where the error was made.
+        None if error.get_ref().is_some() => crate::text::redact::clean(&error.to_string(), 128),
+        None => in_words(error.kind()),
+    }
+}
+
+/// What kind of failure it was, where the standard library's own words are no help.
+pub(crate) fn in_words(kind: io::ErrorKind) -> String {
+    use io::ErrorKind::{AlreadyExists, NotFound, UnexpectedEof, WriteZero};
+    match kind {
+        NotFound => "there is no such file or folder".to_owned(),
+        AlreadyExists => "it is there already".to_owned(),
+        UnexpectedEof => "it ended too early".to_owned(),
+        WriteZero => "nothing more was accepted".to_owned(),
+        other => crate::text::redact::clean(&other.to_string(), 128),
+    }
+}

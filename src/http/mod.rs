@@ -1,0 +1,15 @@
+//! Sending one request and reading its reply, whatever lies in between.
+
+pub(crate) mod body;
+pub(crate) mod client;
+pub(crate) mod connect;
+mod crypto;
+pub(crate) mod failure;
+pub(crate) mod proxy;
+pub(crate) mod reply;
+mod resolve;
+pub(crate) mod retry;
+pub(crate) mod socket;
+pub(crate) mod tls;
+pub(crate) mod transport;
+mod tunnel;

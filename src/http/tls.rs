@@ -1,0 +1,263 @@
+//! Whom to trust: the operating system's verifier, plus the certificates of `ca_file`.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::ops::Range;
+use std::sync::Arc;
+
+use once_cell::sync::OnceCell;
+use rustls::client::ClientConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::{CertificateError, ClientConnection, StreamOwned};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_platform_verifier::Verifier;
+
+use super::failure::{Failure, reason};
+use super::socket::{Exchange, Socket};
+use super::transport::BULK;
+use crate::error::{Error, Result};
+use crate::status::Status;
+
+/// A TLS stream over one of our sockets.
+pub(crate) type TlsStream = StreamOwned<ClientConnection, ReadAhead>;
+
+/// A socket below TLS. The TLS library reads 4 KiB at a time, which is plenty for small replies; where much is to
+/// be read, this reads more than it is asked for.
+#[derive(Debug)]
+pub(crate) struct ReadAhead {
+    socket: Socket,
+    /// Without room: nothing is read ahead.
+    buffer: Vec<u8>,
+    unread: Range<usize>,
+}
+
+impl ReadAhead {
+    fn new(socket: Socket) -> ReadAhead {
+        let room = if Exchange::is_bulk() { BULK } else { 0 };
+        ReadAhead { socket, buffer: vec![0; room], unread: 0..0 }
+    }
+
+    /// Whether the peer neither closed the connection nor sent anything unasked.
+    pub(crate) fn is_idle_and_open(&self) -> bool {
+        self.unread.is_empty() && self.socket.is_idle_and_open()
+    }
+}
+
+impl Read for ReadAhead {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.buffer.is_empty() {
+            return self.socket.read(out);
+        }
+        if self.unread.is_empty() {
+            self.unread = 0..self.socket.read(&mut self.buffer)?;
+        }
+        let got = self.buffer.get(self.unread.clone()).unwrap_or_default();
+        let amount = got.len().min(out.len());
+        if let (Some(to), Some(from)) = (out.get_mut(..amount), got.get(..amount)) {
+            to.copy_from_slice(from);
+        }
+        self.unread.start += amount;
+        Ok(amount)
+    }
+}
+
+impl Write for ReadAhead {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
+/// Whom to trust, found out when it is first needed.
+#[derive(Debug)]
+pub(crate) struct Trust {
+    extra_roots: Vec<CertificateDer<'static>>,
+    config: OnceCell<Arc<ClientConfig>>,
+}
+
+impl Trust {
+    /// `now`: look for a certificate store at once, so that a client without one is not made.
+    pub(crate) fn new(extra_roots: Vec<CertificateDer<'static>>, now: bool) -> Result<Trust> {
+        let trust = Trust { extra_roots, config: OnceCell::new() };
+        if now {
+            trust.config()?;
+        }
+        Ok(trust)
+    }
+
+    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>> {
+        self.config.get_or_try_init(|| config(&self.extra_roots)).cloned()
+    }
+}
+
+/// TLS 1.2 and 1.3, ring, the system's trust. There is no way to switch verification off.
+fn config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>> {
+    let unusable = |error: rustls::Error| {
+        let why = match error {
+            rustls::Error::General(why) => why,
+            other => other.to_string(),
+        };
+        let why = crate::text::redact::clean(&why, 256);
+        let advice = "install the system's CA certificates, or name a file of them in `ca_file`";
+        Error::new(Status::Tls, format!("there is no usable certificate store ({why}); {advice}"))
+    };
+    let provider: Arc<CryptoProvider> = Arc::new(super::crypto::provider());
+    let verifier = if extra_roots.is_empty() {
+        Verifier::new(Arc::clone(&provider))
+    } else {
+        Verifier::new_with_extra_roots(extra_roots.iter().cloned(), Arc::clone(&provider))
+    }
+    .map_err(unusable)?;
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(unusable)?
+        .dangerous() // rustls' word for "own verifier"; this one is the system's.
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// A file of all CAs there are has some 250 KiB.
+const MAX_CA_FILE: u64 = 16 << 20;
+
+/// The certificates of `ca_file`. A file without one, or with one that is damaged, is a mistake.
+pub(crate) fn read_roots(path: &str) -> Result<Vec<CertificateDer<'static>>> {
+    let refused = |problem: String| {
+        Error::new(
+            Status::Config,
+            format!(
+                "option `ca_file`: {path} {problem}; expected a file with one or more PEM certificates"
+            ),
+        )
+    };
+    let unreadable = |error: io::Error| refused(format!("is not readable: {}", reason(&error)));
+    // Looked at before it is opened: opening a pipe may block.
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() || metadata.len() > MAX_CA_FILE {
+        return Err(refused(format!("is not a file of up to {MAX_CA_FILE} bytes")));
+    }
+    let mut pem = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_CA_FILE).read_to_end(&mut pem).map_err(unreadable)?;
+    let roots: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|_| refused("has damaged PEM".to_owned()))?;
+    for (at, root) in roots.iter().enumerate() {
+        rustls::RootCertStore::empty().add(root.clone()).map_err(|_| {
+            refused(format!("has a certificate that is damaged (number {})", at + 1))
+        })?;
+    }
+    match roots.is_empty() {
+        true => Err(refused("has no certificate".to_owned())),
+        false => Ok(roots),
+    }
+}
+
+/// Performs the handshake with `host`.
+pub(crate) fn handshake(
+    config: &Arc<ClientConfig>,
+    host: &str,
+    socket: Socket,
+) -> std::result::Result<TlsStream, Failure> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let refused =
+        |why: String| Failure::new(Status::Tls, format!("TLS with `{host}` failed: {why}"));
+    let name = ServerName::try_from(bare.to_owned())
+        .map_err(|_| refused("the host is not a valid name".to_owned()))?;
+    let mut connection = ClientConnection::new(Arc::clone(config), name)
+        .map_err(|error| refused(explain(&error)))?;
+    let mut socket = ReadAhead::new(socket);
+    while connection.is_handshaking() {
+        if let Err(error) = connection.complete_io(&mut socket) {
+            return Err(match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
+                Some(error) => refused(explain(error)),
+                None => Failure::from_io(error).relabel(Status::Broken, Status::Connect, |why| {
+                    format!("`{host}` did not complete the TLS handshake: {why}")
+                }),
+            });
+        }
+    }
+    Ok(StreamOwned::new(connection, socket))
+}
+
+/// Sends everything, or says why not. The stream's own `write` keeps a failure to itself until it is used
+/// again, and then a peer that does not read would be waited for a second time.
+pub(super) fn write_all(stream: &mut TlsStream, mut data: &[u8]) -> io::Result<()> {
+    while !data.is_empty() {
+        let taken = stream.conn.writer().write(data)?;
+        data = match data.get(taken..) {
+            Some(rest) if taken > 0 => rest,
+            _ => return Err(ErrorKind::WriteZero.into()),
+        };
+        stream.flush()?;
+    }
+    Ok(())
+}
+
+/// Which check failed, in a sentence; the library's own text for the rest (it holds no secrets).
+pub(super) fn explain(error: &rustls::Error) -> String {
+    use rustls::AlertDescription::{CertificateRequired, HandshakeFailure, ProtocolVersion};
+    use rustls::CertificateError::{
+        InvalidPurpose, InvalidPurposeContext, NotValidForName, NotValidForNameContext,
+    };
+    use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage, PeerIncompatible};
+    use rustls::PeerIncompatible::{
+        ServerDoesNotSupportTls12Or13, ServerTlsVersionIsDisabledByOurConfig,
+    };
+    match error {
+        InvalidCertificate(CertificateError::Other(other))
+            if other.to_string().contains("CaUsedAsEndEntity") =>
+        {
+            "the certificate is a CA's and may not serve as a server's; make the server one of its own"
+                .to_owned()
+        }
+        InvalidCertificate(CertificateError::BadSignature) => {
+            "the certificate's signature is not its issuer's".to_owned()
+        }
+        InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
+            "the peer does not speak TLS; check scheme and port of the URL".to_owned()
+        }
+        AlertReceived(ProtocolVersion)
+        | PeerIncompatible(
+            ServerDoesNotSupportTls12Or13 | ServerTlsVersionIsDisabledByOurConfig,
+        ) => "the server needs TLS 1.2 or newer".to_owned(),
+        AlertReceived(CertificateRequired) => {
+            "the server asks for a client certificate, and this library has none to show".to_owned()
+        }
+        AlertReceived(HandshakeFailure) => {
+            "the server refused the handshake (HandshakeFailure); it may ask for a client certificate, or for \
+             other ciphers"
+                .to_owned()
+        }
+        InvalidCertificate(InvalidPurpose | InvalidPurposeContext { .. }) => {
+            "the certificate may not serve as a server's; it needs the extended key usage serverAuth"
+                .to_owned()
+        }
+        InvalidCertificate(NotValidForNameContext { presented, .. }) if !presented.is_empty() => {
+            let inner = |name: &String| {
+                let name = name.split_once('(').map_or(name.as_str(), |(_, inner)| inner);
+                name.trim_end_matches(')').trim_matches('"').to_owned()
+            };
+            let names: Vec<_> = presented.iter().map(inner).collect();
+            let names = crate::text::redact::clean(&names.join(", "), 200);
+            format!("the certificate is for another host ({names})")
+        }
+        AlertReceived(alert) => format!("the server refused the handshake ({alert:?})"),
+        InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            "the certificate has expired".to_owned()
+        }
+        InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+        ) => "the certificate is not valid yet; check this machine's clock".to_owned(),
+        InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => "the certificate is for another host".to_owned(),
+        InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "the certificate's issuer is not trusted here; add its CA to the system or to `ca_file`"
+                .to_owned()
+        }
+        InvalidCertificate(CertificateError::Revoked) => "the certificate was revoked".to_owned(),
+        other => crate::text::redact::clean(&other.to_string(), 256),
+    }
+}

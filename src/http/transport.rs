@@ -1,0 +1,174 @@
+//! A connection as the HTTP library uses it: plain or TLS, over our own socket.
+//!
+//! The token does not pass through the HTTP library, which would check and copy it for every request and
+//! wipe none of the copies: its header, and those that never change, are put behind the first line here.
+
+use std::io::{self, Read, Write};
+
+use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
+
+use zeroize::Zeroize;
+
+use super::client::SecretLine;
+use super::failure::Failure;
+use super::socket::{Exchange, Socket};
+use super::tls::{self, TlsStream};
+use crate::status::Status;
+
+/// The largest head of a request: a token, an escaped filter, and some.
+const OUTPUT: usize = 64 * 1024;
+/// The largest head of a reply; bodies are read piece by piece.
+const INPUT: usize = 64 * 1024;
+
+/// The same where much is to be read: fewer system calls, and fewer moments at which both sides wait.
+pub(super) const BULK: usize = 256 * 1024;
+
+/// What nearly every request fits into.
+const ONE_REQUEST: usize = 8 * 1024;
+
+pub(crate) struct Link {
+    stream: Stream,
+    buffers: LazyBuffers,
+    /// What the HTTP library has sent, kept until it wants to read: one write carries head and body.
+    pending: Vec<u8>,
+    /// Data has just been read, so the connection was open a moment ago.
+    fresh: bool,
+}
+
+pub(crate) enum Stream {
+    Plain(Socket),
+    Tls(Box<TlsStream>),
+}
+
+impl Stream {
+    pub(crate) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Stream::Plain(socket) => socket.write_all(bytes),
+            Stream::Tls(tls) => tls::write_all(tls, bytes),
+        }
+    }
+
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.read(buffer),
+            Stream::Tls(tls) => tls.read(buffer),
+        }
+    }
+
+    /// Whether the peer neither closed the connection nor sent anything unasked.
+    pub(crate) fn is_idle_and_open(&self) -> bool {
+        match self {
+            Stream::Plain(socket) => socket.is_idle_and_open(),
+            Stream::Tls(tls) => tls.sock.is_idle_and_open(),
+        }
+    }
+}
+
+impl Link {
+    pub(crate) fn new(stream: Stream) -> Link {
+        Link {
+            stream,
+            buffers: LazyBuffers::new(if Exchange::is_bulk() { BULK } else { INPUT }, OUTPUT),
+            pending: Vec::with_capacity(ONE_REQUEST),
+            fresh: false,
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let written = self.stream.write_all(&self.pending);
+        // It held a token, and is wiped with the connection.
+        self.pending.clear();
+        written.map_err(Failure::from_io)
+    }
+}
+
+/// Splits behind the first line.
+fn after_line(head: &[u8]) -> Option<(&[u8], &[u8])> {
+    head.split_at_checked(head.windows(2).position(|pair| pair == b"\r\n")? + 2)
+}
+
+/// Appends without leaving a copy behind when the buffer has to move.
+fn append(buffer: &mut Vec<u8>, parts: &[&[u8]]) {
+    let total = buffer.len() + parts.iter().map(|part| part.len()).sum::<usize>();
+    if total > buffer.capacity() {
+        let mut larger = Vec::with_capacity(total.next_power_of_two());
+        larger.extend_from_slice(buffer);
+        std::mem::replace(buffer, larger).zeroize();
+    }
+    for part in parts {
+        buffer.extend_from_slice(part);
+    }
+}
+
+impl Transport for Link {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+        let output = self.buffers.output().get(..amount).unwrap_or_default();
+        match Exchange::take_head() {
+            None => append(&mut self.pending, &[output]),
+            Some(head) => {
+                let (line, rest) = after_line(output).ok_or_else(|| {
+                    let message = "the first line of the request is not whole";
+                    Failure::new(Status::Internal, message).wrap()
+                })?;
+                let secret = head.secret.as_ref().map_or("", SecretLine::as_str);
+                append(&mut self.pending, &[line, head.lines.as_bytes(), secret.as_bytes(), rest]);
+            }
+        }
+        if self.pending.len() < OUTPUT {
+            return Ok(());
+        }
+        self.flush().map_err(Failure::wrap)
+    }
+
+    fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
+        self.flush().map_err(Failure::wrap)?;
+        let input = self.buffers.input_append_buf();
+        if input.is_empty() {
+            let message = format!("the reply's head is larger than {INPUT} bytes");
+            return Err(Failure::new(Status::Protocol, message).wrap());
+        }
+        let amount = match self.stream.read(input) {
+            Ok(amount) => amount,
+            // The HTTP library takes the end of the connection for the end of a body without length;
+            // an abortive end must not pass for one.
+            Err(error) => return Err(Failure::from_io(error).wrap()),
+        };
+        self.buffers.input_appended(amount);
+        self.fresh = amount > 0;
+        Ok(self.fresh)
+    }
+
+    /// Asked when a connection is put away and when it is used again; only the second needs a look.
+    fn is_open(&mut self) -> bool {
+        if std::mem::take(&mut self.fresh) {
+            return true;
+        }
+        self.stream.is_idle_and_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        matches!(self.stream, Stream::Tls(_))
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Link")
+    }
+}
+
+/// What went through may have held a token.
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.pending.zeroize();
+        self.buffers.output().zeroize();
+        self.buffers.input_append_buf().zeroize();
+    }
+}

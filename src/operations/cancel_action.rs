@@ -1,0 +1,90 @@
+//! Cancelling a machine action, until it has really ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::account::Account;
+use crate::call::Call;
+use crate::error::{Error, Result, Stage};
+use crate::operations::actions;
+use crate::service::action::{ActionStatus, MachineAction, document};
+use crate::service::endpoint;
+use crate::status::Status;
+
+/// An action that has ended after it was asked to.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// The machine action in its final state.
+    pub action: MachineAction,
+    /// Whether that state is Cancelled. If not, the action had ended otherwise before.
+    pub cancelled: bool,
+}
+
+impl Ended {
+    fn new(action: MachineAction) -> Ended {
+        Ended { cancelled: *action.status() == ActionStatus::Cancelled, action }
+    }
+
+    /// `{"action":{…},"cancelled":true}`
+    pub fn to_json(&self) -> String {
+        let end = if self.cancelled { ",\"cancelled\":true}" } else { ",\"cancelled\":false}" };
+        document("{\"action\":", [self.action.json()], end)
+    }
+}
+
+/// Between two looks: soon at first, since most actions end at once.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// `POST /api/machineactions/{id}/cancel`, and then reads until the state has changed: a reply that accepts
+/// the request often shows the action as it was.
+pub(crate) fn cancel(
+    account: &Account,
+    call: &Arc<Call>,
+    action_id: &str,
+    comment: &str,
+) -> Result<Ended> {
+    let asked = account.perform(call, &endpoint::cancel(action_id, comment));
+    let mut last = match asked {
+        Ok(reply) => actions::read_action(&reply).ok(),
+        // An action that has ended is refused, in words that differ: its state tells.
+        Err(refusal) if matches!(refusal.status(), Status::BadRequest | Status::AlreadyRunning) => {
+            match actions::read(account, call, action_id) {
+                Ok(action) if action.status().is_final() => return Ok(Ended::new(action)),
+                // Somebody has asked for it before, maybe this very call, whose reply was lost.
+                Ok(action) if refusal.status() == Status::AlreadyRunning => Some(action),
+                Ok(action) => return Err(refusal.action(action_id, Some(action.json()))),
+                Err(_) => return Err(refusal.action(action_id, None)),
+            }
+        }
+        Err(error) => return Err(error.action(action_id, None)),
+    };
+    if last.as_ref().is_some_and(|action| !action.id().eq_ignore_ascii_case(action_id)) {
+        last = None;
+    }
+    let mut pause = FIRST_PAUSE;
+    loop {
+        if let Some(action) = last.take_if(|action| action.status().is_final()) {
+            return Ok(Ended::new(action));
+        }
+        let seen = call
+            .pause(pause)
+            .map_err(Error::from)
+            .and_then(|()| actions::read(account, call, action_id));
+        match seen {
+            Ok(action) => last = Some(action),
+            Err(error) => return Err(accepted_but(error, action_id, last.as_ref())),
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// The request was accepted, and then something came in between.
+fn accepted_but(error: Error, action_id: &str, last: Option<&MachineAction>) -> Error {
+    let message = format!(
+        "{}; the service has accepted to cancel the action, but it was not seen to end; wait for it, or \
+         cancel it again",
+        error.message()
+    );
+    error.saying(message).at(Stage::Wait).action(action_id, last.map(MachineAction::json))
+}

@@ -1,0 +1,319 @@
+//! From a finished collection to a checked file: under its final name there is only ever a whole package.
+//!
+//! Beside the file to be, `<file>.part` grows, and `<file>.part.json` notes what it is a part of, so that a call
+//! that ended early, even with its process, is carried on by the next one.
+
+mod blob;
+mod check;
+mod claim;
+mod notes;
+mod part;
+mod place;
+mod rate;
+mod reply;
+mod sink;
+#[cfg(unix)]
+#[path = "system_unix.rs"]
+mod system;
+#[cfg(windows)]
+#[path = "system_windows.rs"]
+mod system;
+mod transfer;
+
+use std::sync::Arc;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::account::Account;
+use crate::call::Call;
+use crate::error::{Error, Result, Stage};
+use crate::log::{self, Level};
+use crate::operations::{actions, package_uri};
+use crate::package_zip::{Contents, hex};
+use crate::progress::{Event, Reporter};
+use crate::service::action::MachineAction;
+use crate::status::Status;
+
+pub(crate) use claim::Claim;
+use part::Part;
+use place::Place;
+pub(crate) use place::{Spot, look};
+
+/// A package on disk.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Package {
+    /// Where it is.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// The SHA-256 of the file, in lower-case hexadecimal digits.
+    pub sha256: String,
+    /// What is in it.
+    pub contents: Contents,
+    /// The action that collected it.
+    pub action_id: String,
+    /// The device it is from, where the action tells.
+    pub machine_id: Option<String>,
+    /// The name of that device.
+    pub computer_name: Option<String>,
+    /// It had been downloaded by an earlier call, and this one only checked that it still is what it was.
+    pub existing: bool,
+}
+
+impl Package {
+    /// `{"package":{"path":"…","bytes":…,"sha256":"…","action_id":"…",…,"entries":…,…}}`
+    pub fn to_json(&self) -> String {
+        format!("{{\"package\":{}}}", self.json())
+    }
+
+    pub(crate) fn json(&self) -> String {
+        // Strings and numbers always serialise.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl Serialize for Package {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("path", &self.path)?;
+        map.serialize_entry("bytes", &self.bytes)?;
+        map.serialize_entry("sha256", &self.sha256)?;
+        map.serialize_entry("action_id", &self.action_id)?;
+        if let Some(id) = &self.machine_id {
+            map.serialize_entry("machine_id", id)?;
+        }
+        if let Some(name) = &self.computer_name {
+            map.serialize_entry("computer_name", name)?;
+        }
+        map.serialize_entry("existing", &self.existing)?;
+        self.contents.members(&mut map)?;
+        map.end()
+    }
+}
+
+/// Downloads the package of an action to `path`.
+pub(crate) fn download(
+    account: &Account,
+    call: &Arc<Call>,
+    action_id: &str,
+    path: &str,
+    reporter: &mut Reporter<'_, '_>,
+) -> Result<Package> {
+    let about = |error: Error| error.about(action_id, None);
+    let spot = look(path).map_err(about)?;
+    // Costs a cheap request and may save one of the two links that can be had in a minute.
+    let action = actions::read(account, call, action_id)
+        .map_err(|error| about(error.within(Stage::Download)))?;
+    package_uri::has_succeeded(&action).map_err(|error| error.at(Stage::Download))?;
+    download_to(account, call, &action, spot, reporter)
+}
+
+/// Downloads the package of an action that has succeeded.
+pub(crate) fn download_to(
+    account: &Account,
+    call: &Arc<Call>,
+    action: &MachineAction,
+    spot: Spot,
+    reporter: &mut Reporter<'_, '_>,
+) -> Result<Package> {
+    let place = spot.place(action);
+    Job { account, call, action, action_id: action.id(), place }
+        .run(reporter)
+        .map_err(|error| error.about(action.id(), Some(action.json())))
+}
+
+struct Job<'a> {
+    account: &'a Account,
+    call: &'a Arc<Call>,
+    action: &'a MachineAction,
+    action_id: &'a str,
+    place: Place,
+}
+
+impl Job<'_> {
+    /// What can go wrong without the network goes wrong before a link is asked for.
+    fn run(&self, reporter: &mut Reporter<'_, '_>) -> Result<Package> {
+        if let Some(package) = self.existing(reporter)? {
+            return Ok(package);
+        }
+        let lock = self.place.lock()?;
+        // Somebody else may have finished it meanwhile.
+        if let Some(package) = self.existing(reporter)? {
+            return Ok(package);
+        }
+        let mut part = Part::resume(&self.place, lock, self.action_id, |file, length| {
+            check::hash(file, length, &mut self.watch(reporter))
+        })?;
+        let contents = self.complete(&mut part, reporter)?;
+        let (bytes, sha256) = (part.length(), part.sha256()?);
+        part.seal(&sha256)?;
+        Ok(self.package(bytes, sha256, contents, false))
+    }
+
+    /// Fetches what is missing and checks the whole; a second time if the first came about in pieces, of which
+    /// one may not have belonged to the rest.
+    fn complete(&self, part: &mut Part<'_>, reporter: &mut Reporter<'_, '_>) -> Result<Contents> {
+        let mut again = false;
+        loop {
+            let Job { account, call, action_id, .. } = *self;
+            transfer::run(account, call, action_id, part, reporter)?;
+            let total = part.length();
+            reporter.step(&Event::Verifying { action_id, bytes: 0, total })?;
+            let checked = check::verify(part.file(), total, &mut self.watch(reporter));
+            match checked {
+                Ok(contents) => {
+                    reporter.step(&Event::Verifying { action_id, bytes: total, total })?;
+                    return Ok(contents);
+                }
+                Err(error) if error.status() != Status::Integrity => return Err(error),
+                Err(error) if part.is_pieced() && !again => {
+                    again = true;
+                    log::line(Level::Warn, || format!("{}: starting over", error.message()));
+                    part.restart()?;
+                }
+                Err(error) => {
+                    part.discard();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// The package, if an earlier call got as far as giving it its name.
+    fn existing(&self, reporter: &mut Reporter<'_, '_>) -> Result<Option<Package>> {
+        let Some(file) = self.place.open_final()? else {
+            return Ok(None);
+        };
+        let Some(receipt) = file.receipt(self.action_id) else {
+            return Err(self.place.taken());
+        };
+        let digest = check::hash(file.file(), receipt.bytes, &mut self.watch(reporter))?;
+        if hex(digest.finish().as_ref()) != receipt.sha256 {
+            return Err(self.place.taken());
+        }
+        let contents = check::verify(file.file(), receipt.bytes, &mut self.watch(reporter))?;
+        file.tidy(&receipt);
+        Ok(Some(self.package(receipt.bytes, receipt.sha256, contents, true)))
+    }
+
+    fn package(&self, bytes: u64, sha256: String, contents: Contents, existing: bool) -> Package {
+        Package {
+            path: self.place.shown().to_owned(),
+            bytes,
+            sha256,
+            contents,
+            action_id: self.action_id.to_owned(),
+            machine_id: self.action.machine_id().map(str::to_owned),
+            computer_name: self.action.computer_name().map(str::to_owned),
+            existing,
+        }
+    }
+
+    /// Tells how far a check has come, and whether it may go on.
+    fn watch<'a>(
+        &'a self,
+        reporter: &'a mut Reporter<'_, '_>,
+    ) -> impl FnMut(u64, u64) -> Result<()> + 'a {
+        move |bytes, total| {
+            let now = std::time::Instant::now();
+            self.call.check_at(now).map_err(|stop| Error::from(stop).at(Stage::Verify))?;
+            reporter.steady(now, || Event::Verifying { action_id: self.action_id, bytes, total })
+        }
+    }
+}
+
+/// A local file that could not be used; says which, and what was to be done with it.
+pub(crate) fn file_error(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Error {
+    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+
+    let path = shown(path);
+    match error.kind() {
+        StorageFull | QuotaExceeded => Error::new(
+            Status::DiskFull,
+            format!(
+                "cannot {doing} `{path}`: the disk is full; make room and repeat the call, which carries on \
+                 where this one stopped"
+            ),
+        )
+        .retryable(true),
+        _ if too_many_open(error) => Error::new(
+            Status::File,
+            format!(
+                "cannot {doing} `{path}`: too many files are open; raise the limit of the process or close some, \
+                 and repeat the call, which carries on where this one stopped"
+            ),
+        )
+        .retryable(true),
+        kind => {
+            let why = crate::http::failure::reason(error);
+            let cure = match kind {
+                PermissionDenied | ReadOnlyFilesystem => {
+                    "; see to it that it may be written there, or choose another path"
+                }
+                _ if too_long(error) => "; choose a shorter one",
+                _ => "",
+            };
+            Error::new(Status::File, format!("cannot {doing} `{path}`: {why}{cure}"))
+        }
+    }
+    .at(Stage::Download)
+}
+
+/// Neither the file nor the path is to blame, and it may pass by itself.
+#[cfg(unix)]
+pub(crate) fn too_many_open(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
+#[cfg(windows)]
+pub(crate) fn too_many_open(error: &std::io::Error) -> bool {
+    /// `ERROR_TOO_MANY_OPEN_FILES`
+    const TOO_MANY: i32 = 4;
+    error.raw_os_error() == Some(TOO_MANY)
+}
+
+/// The name of the file, or the whole path.
+#[cfg(unix)]
+fn too_long(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    Errno::from_io_error(error) == Some(Errno::NAMETOOLONG)
+}
+
+#[cfg(windows)]
+fn too_long(error: &std::io::Error) -> bool {
+    /// `ERROR_FILENAME_EXCED_RANGE`
+    const TOO_LONG: i32 = 206;
+    error.raw_os_error() == Some(TOO_LONG)
+}
+
+/// A path on one line.
+pub(crate) fn shown(path: &std::path::Path) -> String {
+    let text = path.to_string_lossy();
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Error;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_worth_another_call() {
+        let (many, full) = if cfg!(windows) { (4, 112) } else { (24, 28) };
+        for (code, status, retryable, says) in [
+            (many, Status::File, true, "too many files are open; raise the limit"),
+            (full, Status::DiskFull, true, "the disk is full; make room"),
+            (if cfg!(windows) { 5 } else { 13 }, Status::File, false, "or choose another path"),
+            (if cfg!(windows) { 13 } else { 5 }, Status::File, false, "(os error"),
+        ] {
+            let error = file_error("write", Path::new("/a/b"), &Error::from_raw_os_error(code));
+            assert_eq!((error.status(), error.is_retryable()), (status, retryable), "{error}");
+            assert!(error.message().starts_with("cannot write `/a/b`: "), "{error}");
+            assert!(error.message().contains(says), "{error}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A package on its way to disk: what is there of it, and its hash so far.
+
+use std::fs::File;
+
+use ring::digest::Context;
+
+use super::notes::{Notes, Receipt};
+use super::place::{Lock, Place};
+use super::sink::{Sink, Trouble};
+use super::{file_error, system};
+use crate::call::Call;
+use crate::error::{Error, Result, Stage};
+use crate::status::Status;
+
+pub(super) struct Part<'a> {
+    // The first to go: a thread that writes must have ended before the lock does.
+    sink: Sink,
+    place: &'a Place,
+    lock: Lock<'a>,
+    notes: Notes,
+    /// With what is still to be written.
+    length: u64,
+    /// It may be of pieces that do not belong together, or have ended too early.
+    pieced: bool,
+}
+
+impl<'a> Part<'a> {
+    /// Carries on with what an earlier call left, if it is of this action; `hash` reads it again.
+    pub(super) fn resume(
+        place: &'a Place,
+        lock: Lock<'a>,
+        action_id: &str,
+        hash: impl FnOnce(&File, u64) -> Result<Context>,
+    ) -> Result<Part<'a>> {
+        let found = lock.file.metadata().map_err(|e| file_error("read", place.part(), &e))?.len();
+        let notes = place.read_notes(action_id);
+        let notes = notes.filter(|notes| notes.total.is_none_or(|total| found <= total));
+        let mut part = match notes {
+            Some(notes) if found > 0 => {
+                let sink = Sink::after(hash(&lock.file, found)?);
+                return Ok(Part { sink, place, lock, notes, length: found, pieced: true });
+            }
+            _ => {
+                let notes = Notes::of(action_id);
+                Part { sink: Sink::new(), place, lock, notes, length: found, pieced: false }
+            }
+        };
+        part.restart()?;
+        Ok(part)
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.lock.file
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    pub(super) fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.length > 0 && self.notes.total == Some(self.length)
+    }
+
+    pub(super) fn is_pieced(&self) -> bool {
+        self.pieced
+    }
+
+    pub(super) fn set_pieced(&mut self) {
+        self.pieced = true;
+    }
+
+    /// Forgets everything that was fetched.
+    pub(super) fn restart(&mut self) -> Result<()> {
+        self.sink = Sink::new();
+        if self.length > 0 {
+            self.lock.file.set_len(0).map_err(|e| file_error("empty", self.place.part(), &e))?;
+        }
+        self.notes = Notes::of(&self.notes.action_id);
+        (self.length, self.pieced) = (0, false);
+        Ok(())
+    }
+
+    /// Notes what is about to be fetched, before the first byte of it is written.
+    pub(super) fn expect(&mut self, notes: Notes) -> Result<()> {
+        if let (Some(total), Some(room)) =
+            (notes.total, system::room(&self.lock.file, self.place.part()))
+        {
+            let missing = total.saturating_sub(self.length);
+            if missing > room {
+                let message = format!(
+                    "the package needs {missing} bytes and the disk has {room} left; make room and repeat \
+                     the call, which carries on where this one stopped"
+                );
+                return Err(Error::new(Status::DiskFull, message)
+                    .retryable(true)
+                    .at(Stage::Download));
+            }
+        }
+        self.pieced |= self.length > 0;
+        if self.length == 0 || notes != self.notes {
+            self.place.write_notes(&notes)?;
+            self.notes = notes;
+        }
+        Ok(())
+    }
+
+    /// Adds the first `filled` bytes of a block, for which the caller may get another of the same size.
+    pub(super) fn append(&mut self, call: &Call, block: &mut Vec<u8>, filled: usize) -> Result<()> {
+        self.sink
+            .add(call, &self.lock.file, self.length, block, filled)
+            .map_err(|trouble| self.failed(trouble))?;
+        self.length += filled as u64;
+        Ok(())
+    }
+
+    /// Waits until all that was added is in the file.
+    pub(super) fn settle(&mut self, call: &Call) -> Result<()> {
+        self.sink.settle(call).map_err(|trouble| self.failed(trouble))
+    }
+
+    fn failed(&self, trouble: Trouble) -> Error {
+        match trouble {
+            Trouble::File(error) => file_error("write", self.place.part(), &error),
+            Trouble::Stopped(stop) => Error::from(stop).at(Stage::Download),
+            Trouble::Lost => {
+                let message = "the thread that writes the package has died; repeat the call, which carries on";
+                Error::new(Status::Internal, message).retryable(true).at(Stage::Download)
+            }
+        }
+    }
+
+    /// Notes that nothing is missing, where the host did not say so before.
+    pub(super) fn is_complete(&mut self) -> Result<()> {
+        let notes = Notes { total: Some(self.length), ..self.notes.clone() };
+        self.place.write_notes(&notes)?;
+        self.notes = notes;
+        Ok(())
+    }
+
+    /// The hash of what is there, once it is settled.
+    pub(super) fn sha256(&self) -> Result<String> {
+        self.sink.sha256().map_err(|trouble| self.failed(trouble))
+    }
+
+    /// Puts the checked package in its place, for good: after this a crash takes nothing back.
+    pub(super) fn seal(self, sha256: &str) -> Result<()> {
+        let Part { place, lock, mut notes, length, .. } = self;
+        notes.sha256 = Some(sha256.to_owned());
+        place.write_notes(&notes)?;
+        let receipt =
+            Receipt { action_id: notes.action_id, bytes: length, sha256: sha256.to_owned() };
+        let has_receipt = system::set_receipt(&lock.file, &receipt.to_line());
+        lock.file.sync_all().map_err(|e| file_error("write", place.part(), &e))?;
+        lock.rename()?;
+        // Without a receipt the notes are what tells a later call that the work is done.
+        if has_receipt {
+            place.remove_notes();
+        }
+        Ok(())
+    }
+
+    /// Leaves nothing of it.
+    pub(super) fn discard(&mut self) {
+        self.sink = Sink::new();
+        let _ = self.lock.file.set_len(0);
+        self.length = 0;
+    }
+}

@@ -1,0 +1,284 @@
+//! Where a package goes: the names it has on its way there, and who may work on them.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::notes::{Notes, Receipt};
+use super::{file_error, shown, system, too_many_open};
+use crate::error::{Error, Result, Stage};
+use crate::os::{lock, state_file};
+use crate::service::action::MachineAction;
+use crate::status::Status;
+
+/// What the caller's path is.
+pub(crate) struct Spot {
+    given: String,
+    path: PathBuf,
+    is_folder: bool,
+}
+
+/// Looks at the caller's path, and whether a file can be there at all.
+pub(crate) fn look(given: &str) -> Result<Spot> {
+    let refused = |message: String| Err(Error::new(Status::File, message).at(Stage::Download));
+    // The host may change its working directory meanwhile.
+    let path =
+        std::path::absolute(given).map_err(|error| file_error("use", Path::new(given), &error))?;
+    let spot = |is_folder| Ok(Spot { given: given.to_owned(), path: path.clone(), is_folder });
+    match fs::metadata(&path) {
+        Ok(metadata) if metadata.is_dir() => return spot(true),
+        Ok(_) => return spot(false),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(file_error("use", &path, &error)),
+    }
+    let folder_meant = given.ends_with(std::path::is_separator);
+    let (Some(folder), Some(_), false) = (path.parent(), path.file_name(), folder_meant) else {
+        return refused(format!("the folder `{}` does not exist; make it first", shown(&path)));
+    };
+    match fs::metadata(folder) {
+        Ok(metadata) if metadata.is_dir() => spot(false),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(file_error("use the folder", folder, &error))
+        }
+        Ok(_) => refused(format!("`{}` is no folder", shown(folder))),
+        Err(_) => refused(format!("the folder `{}` does not exist; make it first", shown(folder))),
+    }
+}
+
+impl Spot {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn is_folder(&self) -> bool {
+        self.is_folder
+    }
+
+    /// The action whose package is said to have this name already; whether that is so, a download checks.
+    pub(crate) fn action_here(&self) -> Option<String> {
+        let file = system::open_final(&self.path).ok()?;
+        let receipt = system::receipt(&file).and_then(|line| Receipt::from_line(&line));
+        let noted = || {
+            let notes = state_file::suffixed(&state_file::suffixed(&self.path, ".part"), ".json");
+            state_file::read::<Notes>(&notes).and_then(Receipt::from_notes)
+        };
+        receipt.or_else(noted).map(|receipt| receipt.action_id)
+    }
+
+    /// Whether a new package can get this name; in a folder, whose names are all different, always.
+    pub(crate) fn is_free(&self) -> Result<()> {
+        match fs::symlink_metadata(&self.path) {
+            Ok(_) if !self.is_folder => Err(taken(&self.path)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The file to be. In a folder it is named after device and action.
+    pub(super) fn place(self, action: &MachineAction) -> Place {
+        let (shown, path) = match self.is_folder {
+            false => (self.given, self.path),
+            true => {
+                let name = file_name(action);
+                let given = Path::new(&self.given).join(&name);
+                (given.to_string_lossy().into_owned(), self.path.join(name))
+            }
+        };
+        let part = state_file::suffixed(&path, ".part");
+        Place { shown, notes: state_file::suffixed(&part, ".json"), part, path }
+    }
+}
+
+/// `<computer>_<action id>.zip`, of characters that no file system minds.
+fn file_name(action: &MachineAction) -> String {
+    const LONGEST: usize = 64;
+    let name = action.computer_name().or(action.machine_id()).unwrap_or("device");
+    let fit = |c: char| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' };
+    let name: String = name.chars().take(LONGEST).map(fit).collect();
+    let name = name.trim_matches('.');
+    let name = if name.is_empty() { "device" } else { name };
+    let id: String = action.id().chars().take(LONGEST).map(fit).collect();
+    format!("{name}_{id}.zip")
+}
+
+/// The names of one package.
+pub(super) struct Place {
+    shown: String,
+    path: PathBuf,
+    part: PathBuf,
+    notes: PathBuf,
+}
+
+impl Place {
+    /// The path in the caller's terms.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    pub(super) fn part(&self) -> &Path {
+        &self.part
+    }
+
+    pub(super) fn read_notes(&self, action_id: &str) -> Option<Notes> {
+        state_file::read::<Notes>(&self.notes).filter(|notes| notes.action_id == action_id)
+    }
+
+    pub(super) fn write_notes(&self, notes: &Notes) -> Result<()> {
+        state_file::write(&self.notes, notes)
+            .map_err(|error| file_error("write", &self.notes, &error))
+    }
+
+    pub(super) fn remove_notes(&self) {
+        let _ = fs::remove_file(&self.notes);
+    }
+
+    /// The error for a final name that is in use.
+    pub(super) fn taken(&self) -> Error {
+        taken(&self.path)
+    }
+
+    /// What has the final name, if anything has.
+    pub(super) fn open_final(&self) -> Result<Option<Final<'_>>> {
+        match fs::symlink_metadata(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(file_error("use", &self.path, &error)),
+            Ok(metadata) if !metadata.is_file() => return Err(self.taken()),
+            Ok(_) => {}
+        }
+        let file = system::open_final(&self.path).map_err(|error| match too_many_open(&error) {
+            true => file_error("read", &self.path, &error),
+            false => self.taken(),
+        })?;
+        let metadata = file.metadata().map_err(|_| self.taken())?;
+        match metadata.is_file() {
+            true => Ok(Some(Final { place: self, length: metadata.len(), file })),
+            false => Err(self.taken()),
+        }
+    }
+
+    /// Makes the part, or opens the one that is there, and keeps everybody else from it.
+    pub(super) fn lock(&self) -> Result<Lock<'_>> {
+        let failed = |error| file_error("write", &self.part, &error);
+        // Each round deals with somebody else who was at work just then.
+        for _ in 0..16 {
+            let file = system::open_part(&self.part).map_err(failed)?;
+            if !lock::try_lock(&file).map_err(failed)? {
+                break;
+            }
+            let lock = Lock { place: self, file };
+            if !system::is_still_at(&lock.file, &self.part) {
+                continue;
+            }
+            if system::has_other_names(&lock.file) {
+                fs::remove_file(&self.part).map_err(failed)?;
+                continue;
+            }
+            return Ok(lock);
+        }
+        let message = format!(
+            "another download to `{}` is under way; wait for it or choose another path",
+            shown(&self.path)
+        );
+        Err(Error::new(Status::File, message).retryable(true).at(Stage::Download))
+    }
+}
+
+fn taken(path: &Path) -> Error {
+    let message = format!(
+        "`{}` exists, and a download replaces no file; move it away or choose another path",
+        shown(path)
+    );
+    Error::new(Status::File, message).at(Stage::Download)
+}
+
+/// The part, for us alone.
+pub(super) struct Lock<'a> {
+    place: &'a Place,
+    pub(super) file: File,
+}
+
+impl Lock<'_> {
+    /// Gives the part its final name.
+    pub(super) fn rename(&self) -> Result<()> {
+        let Place { path, part, .. } = self.place;
+        system::rename_new(part, path).map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => self.place.taken(),
+            _ => file_error("rename the finished download to", path, &error),
+        })?;
+        state_file::sync_folder_of(path);
+        Ok(())
+    }
+}
+
+/// Leaves nothing where nothing was fetched.
+impl Drop for Lock<'_> {
+    fn drop(&mut self) {
+        let is_empty = self.file.metadata().is_ok_and(|metadata| metadata.len() == 0);
+        if is_empty && system::is_still_at(&self.file, &self.place.part) {
+            self.place.remove_notes();
+            let _ = fs::remove_file(&self.place.part);
+        }
+        lock::unlock(&self.file);
+    }
+}
+
+/// A file that has the final name.
+pub(super) struct Final<'a> {
+    place: &'a Place,
+    file: File,
+    length: u64,
+}
+
+impl Final<'_> {
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// What is known of it, if it is the package of this action and has its length.
+    pub(super) fn receipt(&self, action_id: &str) -> Option<Receipt> {
+        let kept = system::receipt(&self.file).and_then(|line| Receipt::from_line(&line));
+        kept.or_else(|| self.place.read_notes(action_id).and_then(Receipt::from_notes))
+            .filter(|receipt| receipt.action_id == action_id && receipt.bytes == self.length)
+    }
+
+    /// Removes what a crash left beside it.
+    pub(super) fn tidy(&self, receipt: &Receipt) {
+        let noted = self.place.read_notes(&receipt.action_id);
+        if noted.as_ref().is_none_or(|notes| notes.sha256.is_none()) {
+            return;
+        }
+        // The other name of this very file, where it was given a second one before it lost the first.
+        if system::is_still_at(&self.file, &self.place.part) {
+            let _ = fs::remove_file(&self.place.part);
+        }
+        if system::receipt(&self.file).is_some() {
+            self.place.remove_notes();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(computer: &str) -> String {
+        let json = serde_json::json!({"id": "5382f7ea-7557-4ab7-9782-d50480024a4e",
+            "computerDnsName": computer, "machineId": "m"});
+        file_name(&MachineAction::from_json(&json.to_string()).unwrap())
+    }
+
+    #[test]
+    fn names_stay_inside_their_folder() {
+        let id = "5382f7ea-7557-4ab7-9782-d50480024a4e";
+        for (computer, expected) in [
+            ("desktop-39g9tgl.contoso.example", "desktop-39g9tgl.contoso.example"),
+            ("../../etc/passwd", "_.._etc_passwd"),
+            ("a b\u{0}\n\\c:d", "a_b___c_d"),
+            ("...", "device"),
+            ("ünïcode", "_n_code"),
+            ("", "m"),
+        ] {
+            assert_eq!(name(computer), format!("{expected}_{id}.zip"), "{computer:?}");
+        }
+        assert_eq!(name(&"x".repeat(300)).len(), 64 + 1 + 36 + 4);
+    }
+}

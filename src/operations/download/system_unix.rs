@@ -1,0 +1,114 @@
+//! What a download needs of a Unix file system.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+use crate::os::descriptor::above_standard;
+
+/// The attribute that keeps a receipt with its file.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+const RECEIPT: &str = "user.mde.package";
+
+/// Opens, or makes, a file that only its owner can read. A link is not followed, and a pipe not waited for.
+pub(super) fn open_part(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = open(&mut options, path)?;
+    let metadata = file.metadata()?;
+    let refused = |why: &str| Err(io::Error::new(ErrorKind::InvalidInput, why));
+    if !metadata.is_file() {
+        return refused("it is no file");
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return refused("it belongs to another user");
+    }
+    if metadata.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
+}
+
+/// Opens a file to read it, by its own name alone.
+pub(super) fn open_final(path: &Path) -> io::Result<File> {
+    open(OpenOptions::new().read(true), path)
+}
+
+fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = options.custom_flags(flags.bits() as i32).open(path);
+    let file = file.map_err(|error| match rustix::io::Errno::from_io_error(&error) {
+        Some(rustix::io::Errno::LOOP) => {
+            io::Error::new(ErrorKind::InvalidInput, "it is a symbolic link")
+        }
+        _ => error,
+    })?;
+    Ok(above_standard(file.into())?.into())
+}
+
+/// Whether the file has more names than this one; what is written to it would show under all of them.
+pub(super) fn has_other_names(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.nlink() > 1)
+}
+
+/// Whether others who open the path get the same file.
+pub(super) fn is_still_at(file: &File, path: &Path) -> bool {
+    let id = |metadata: &fs::Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(ours), Ok(theirs)) => id(&ours) == id(&theirs),
+        _ => false,
+    }
+}
+
+/// How much the file system has left for us.
+pub(super) fn room(file: &File, _: &Path) -> Option<u64> {
+    let about = rustix::fs::fstatvfs(file).ok()?;
+    about.f_bavail.checked_mul(about.f_frsize)
+}
+
+/// Gives a file its final name, which nothing may have. The old name is gone afterwards.
+pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // Not on this file system, for instance NFS.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+            other => return Ok(other?),
+        }
+    }
+    fs::hard_link(from, to)?;
+    fs::remove_file(from)
+}
+
+/// Keeps a receipt with the file. `false`: the file system keeps no attributes.
+pub(super) fn set_receipt(file: &File, line: &str) -> bool {
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+    {
+        use rustix::fs::{XattrFlags, fsetxattr};
+        fsetxattr(file, RECEIPT, line.as_bytes(), XattrFlags::empty()).is_ok()
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+    {
+        let _ = (file, line);
+        false
+    }
+}
+
+pub(super) fn receipt(file: &File) -> Option<String> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+    {
+        let mut line = [0; 256];
+        let length = rustix::fs::fgetxattr(file, RECEIPT, &mut line).ok()?;
+        String::from_utf8(line.get(..length)?.to_vec()).ok()
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+    {
+        let _ = file;
+        None
+    }
+}

@@ -1,0 +1,213 @@
+//! Options: set by name, checked at once, copied by the client.
+//!
+//! `table` has a row for each; an option that is not in it does not exist, and `docs/options.md` is made
+//! from it.
+
+mod check;
+#[cfg(any(feature = "redis", test))]
+mod redis;
+mod table;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+use crate::http::proxy::Choice;
+use crate::quota::limits::Limits;
+#[cfg(feature = "redis")]
+use crate::quota::redis::{Fallback, Target};
+use crate::service::cloud::Cloud;
+use crate::service::hosts::Hosts;
+use crate::sign_in::TokenProvider;
+use crate::sign_in::certificate::Algorithm;
+use crate::sign_in::managed::Which;
+use crate::status::Status;
+use crate::text::url::BaseUrl;
+
+use table::Spec;
+pub(crate) use table::TABLE;
+
+/// Longest value of any option.
+const MAX_VALUE: usize = 64 * 1024;
+
+/// What a client is made from. Set by name, checked at once, copied by the client.
+#[derive(Clone, Default)]
+pub struct Options {
+    pub(crate) tenant_id: Option<String>,
+    pub(crate) client_id: Option<String>,
+    pub(crate) client_secret: Option<Zeroizing<String>>,
+    pub(crate) client_certificate: Option<Zeroizing<String>>,
+    pub(crate) client_key: Option<Zeroizing<String>>,
+    pub(crate) certificate_password: Option<Zeroizing<String>>,
+    pub(crate) certificate_algorithm: Option<Algorithm>,
+    pub(crate) certificate_chain: bool,
+    pub(crate) federated_token_file: Option<String>,
+    pub(crate) managed_identity: Option<Which>,
+    pub(crate) access_token: Option<Zeroizing<String>>,
+    pub(crate) token_provider: Option<Arc<dyn TokenProvider>>,
+    pub(crate) auth: Option<Auth>,
+    pub(crate) cloud: Option<&'static Cloud>,
+    pub(crate) api_url: Option<BaseUrl>,
+    pub(crate) login_url: Option<BaseUrl>,
+    pub(crate) scope: Option<String>,
+    pub(crate) ca_file: Option<String>,
+    pub(crate) proxy: Choice,
+    pub(crate) no_proxy: Option<String>,
+    pub(crate) connect_timeout: Millis<10_000>,
+    pub(crate) idle_timeout: Millis<60_000>,
+    pub(crate) timeout: Millis<300_000>,
+    pub(crate) wait_timeout: Millis<3_600_000>,
+    pub(crate) poll_interval: Millis<15_000>,
+    pub(crate) max_retries: Option<u32>,
+    pub(crate) on_duplicate: OnDuplicate,
+    pub(crate) quota: OnFullQuota,
+    pub(crate) quota_limits: Option<Limits>,
+    pub(crate) quota_share: Option<u32>,
+    pub(crate) quota_file: Option<String>,
+    #[cfg(feature = "redis")]
+    pub(crate) quota_redis: Option<Target>,
+    #[cfg(feature = "redis")]
+    pub(crate) quota_redis_fallback: Fallback,
+    pub(crate) download_hosts: Option<Hosts>,
+    pub(crate) max_package_bytes: Option<u64>,
+    pub(crate) user_agent: Option<String>,
+}
+
+/// How to sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Auth {
+    AccessToken,
+    TokenProvider,
+    ClientSecret,
+    Certificate,
+    Federated,
+    WorkloadIdentity,
+    ManagedIdentity,
+}
+
+/// What to do when a collection already runs on the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum OnDuplicate {
+    #[default]
+    Adopt,
+    Error,
+}
+
+/// What to do when the quota has no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum OnFullQuota {
+    #[default]
+    Wait,
+    Fail,
+}
+
+/// A duration with its default in milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Millis<const DEFAULT: u64>(Option<Duration>);
+
+impl<const DEFAULT: u64> Millis<DEFAULT> {
+    pub(crate) fn get(self) -> Duration {
+        self.0.unwrap_or(Duration::from_millis(DEFAULT))
+    }
+
+    /// The same where 0 stands for no limit.
+    pub(crate) fn limit(self) -> Option<Duration> {
+        Some(self.get()).filter(|limit| !limit.is_zero())
+    }
+}
+
+impl Options {
+    /// Options with every default.
+    pub fn new() -> Options {
+        Options::default()
+    }
+
+    /// Sets one option by name. Nothing changes when the value is not accepted.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let spec = find(name)?;
+        if value.len() > MAX_VALUE {
+            return Err(refused(spec, &format!("is longer than {MAX_VALUE} bytes")));
+        }
+        (spec.set)(self, value).map_err(|problem| refused(spec, &problem))
+    }
+
+    /// Sets several options from a JSON object of names and values; all of them or, on error, none.
+    pub fn set_json(&mut self, json: &str) -> Result<()> {
+        let parsed: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json)
+            .map_err(|error| {
+                Error::argument(
+                    "json",
+                    &format!(
+                        "is not a JSON object (line {}, column {})",
+                        error.line(),
+                        error.column()
+                    ),
+                    "an object of option names and values, for example {\"cloud\":\"eu\"}",
+                )
+            })?;
+        let mut changed = self.clone();
+        for (name, value) in parsed {
+            let spec = find(&name)?;
+            match value {
+                serde_json::Value::String(text) => changed.set(&name, &Zeroizing::new(text))?,
+                serde_json::Value::Number(number) if spec.numeric => {
+                    changed.set(&name, &number.to_string())?;
+                }
+                _ => return Err(refused(spec, "has a JSON value of the wrong type")),
+            }
+        }
+        *self = changed;
+        Ok(())
+    }
+
+    /// Whether the quota's log is reached over TLS.
+    pub(crate) fn quota_redis_is_secure(&self) -> bool {
+        #[cfg(feature = "redis")]
+        return self.quota_redis.as_ref().is_some_and(Target::is_secure);
+        #[cfg(not(feature = "redis"))]
+        false
+    }
+
+    /// Lets the host get the tokens; see [`TokenProvider`].
+    pub fn set_token_provider(&mut self, provider: Arc<dyn TokenProvider>) {
+        self.token_provider = Some(provider);
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Some values are secrets, so none is shown.
+        f.write_str("Options")
+    }
+}
+
+fn find(name: &str) -> Result<&'static Spec> {
+    TABLE.iter().find(|spec| spec.name == name).ok_or_else(|| {
+        if let Some(feature) = table::left_out(name) {
+            let problem = format!("this library was built without the feature `{feature}`");
+            return Error::new(Status::Config, format!("option `{name}` is unknown: {problem}"));
+        }
+        let names: Vec<_> = TABLE.iter().map(|spec| spec.name).collect();
+        // A name that looks like none may be a secret in the wrong place.
+        let plausible = |b: u8| b.is_ascii_alphabetic() || b == b'_' || b == b'-';
+        let shown = match name.len() <= 32 && name.bytes().all(plausible) {
+            true => name,
+            false => "(not shown)",
+        };
+        Error::new(
+            Status::Config,
+            format!("option `{shown}` is unknown; expected one of {}", names.join(", ")),
+        )
+    })
+}
+
+/// The value itself is not repeated: it may be a secret in the wrong place.
+fn refused(spec: &Spec, problem: &str) -> Error {
+    let Spec { name, accepts, .. } = spec;
+    Error::new(Status::Config, format!("option `{name}` {problem}; expected {accepts}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,17 @@
+//! Everything that asks the operating system. Beside `ffi`, the only place where unsafe code may stand.
+
+#![allow(unsafe_code)]
+
+pub(crate) mod boot_clock;
+#[cfg(unix)]
+pub(crate) mod descriptor;
+pub(crate) mod environment;
+pub(crate) mod lock;
+pub(crate) mod per_process;
+pub(crate) mod process;
+pub(crate) mod small_file;
+pub(crate) mod state_file;
+pub(crate) mod sync;
+pub(crate) mod thread;
+#[cfg(windows)]
+pub(crate) mod windows;

@@ -1,0 +1,244 @@
+//! The end of a zip: the end record, and the central directory that it leads to.
+
+use super::fields::{extra, length, lengthen, number};
+use super::file::Source;
+use super::{Checked, MAX_DIRECTORY, MAX_ENTRIES, Problem, names};
+use crate::error::Result;
+
+const END: &[u8] = b"PK\x05\x06";
+const END_LENGTH: usize = 22;
+const LOCATOR: &[u8] = b"PK\x06\x07";
+const LOCATOR_LENGTH: usize = 20;
+const END_64: &[u8] = b"PK\x06\x06";
+const END_64_LENGTH: usize = 56;
+const CENTRAL: &[u8] = b"PK\x01\x02";
+const CENTRAL_LENGTH: usize = 46;
+/// The extra field with Info-ZIP's name in UTF-8.
+const UNICODE_PATH: u64 = 0x7075;
+
+/// Encrypted, patched, strongly encrypted, directory encrypted.
+const UNREADABLE: u64 = 0x2061;
+
+/// What the central directory says.
+pub(super) struct Directory {
+    pub(super) members: Vec<Member>,
+    /// Where it begins; all content lies before.
+    pub(super) start: u64,
+}
+
+/// One entry of it.
+pub(super) struct Member {
+    /// The name as it stands in the archive.
+    pub(super) raw: Box<[u8]>,
+    /// The same, fit to show.
+    pub(super) name: String,
+    pub(super) flags: u64,
+    pub(super) method: u64,
+    /// Time and, in the upper half, date as MS-DOS writes them.
+    pub(super) modified: u64,
+    pub(super) crc32: u64,
+    pub(super) compressed: u64,
+    pub(super) bytes: u64,
+    /// Where its local header lies.
+    pub(super) offset: u64,
+}
+
+impl Member {
+    /// Whether it is a folder, which has no content.
+    pub(super) fn is_folder(&self) -> bool {
+        matches!(self.raw.last(), Some(b'/' | b'\\'))
+    }
+}
+
+struct End {
+    entries: u64,
+    size: u64,
+    offset: u64,
+    /// Where the end records begin.
+    at: u64,
+}
+
+/// Reads and checks the directory; the content is yet to be looked at.
+pub(super) fn read(source: &mut Source<'_>) -> Result<Directory> {
+    let whole = |problem: Problem| problem.into_error(None);
+    let end = end(source).map_err(whole)?;
+    let past = bounds(&end).map_err(whole)?;
+    let mut members = Vec::new();
+    let mut at = end.offset;
+    for _ in 0..end.entries {
+        let mut name = None;
+        let read = member(source, &mut at, past, &mut name);
+        members.push(read.map_err(|problem| problem.into_error(name.as_deref()))?);
+    }
+    if at != past {
+        return Err(whole("has another length of directory than its end record says".into()));
+    }
+    // Some programs believe the end record's position, others count back from the end record.
+    if past != end.at {
+        let what = "has something between its directory and its end record, so that programs differ in what they \
+                    see in it";
+        return Err(whole(what.into()));
+    }
+    Ok(Directory { members, start: end.offset })
+}
+
+/// Where the directory ends.
+fn bounds(end: &End) -> Checked<u64> {
+    if end.entries > MAX_ENTRIES {
+        return Err("has more than 100,000 entries".into());
+    }
+    if end.size > MAX_DIRECTORY {
+        return Err("has a directory of more than 32 MiB".into());
+    }
+    let past = end.offset.checked_add(end.size).filter(|past| *past <= end.at);
+    past.ok_or(
+        "has a directory that reaches into its end record: a part of the file is missing".into(),
+    )
+}
+
+fn end(source: &mut Source<'_>) -> Checked<End> {
+    let tail = source.len().min((END_LENGTH + usize::from(u16::MAX)) as u64);
+    let before = source.len() - tail;
+    let bytes = source.exact(before, usize::try_from(tail).unwrap_or(0))?;
+    // The record ends with a comment that reaches exactly to the end of the file.
+    let fits = |at: &usize| {
+        let rest = bytes.get(*at..).unwrap_or_default();
+        let Some((record, comment)) = rest.split_at_checked(END_LENGTH) else { return false };
+        record.starts_with(END) && length(record, END_LENGTH - 2) == comment.len()
+    };
+    let Some(at) = (0..bytes.len()).find(fits) else {
+        let begin = if source.len() < 2 { &[] } else { source.exact(0, 2)? };
+        return Err(match begin {
+            b"PK" => "does not end as a zip does: it is cut short, or something was appended",
+            _ => "is not a zip",
+        }
+        .into());
+    };
+    let record = bytes.get(at..).unwrap_or_default();
+    // Many programs take the last signature, whether or not what follows fits it.
+    if record.windows(END.len()).skip(1).any(|window| window == END) {
+        return Err("has two end records, so that programs differ in what they see in it".into());
+    }
+    let (disk, start_disk) = (number(record, 4, 2), number(record, 6, 2));
+    let (here, entries) = (number(record, 8, 2), number(record, 10, 2));
+    if disk != start_disk || !matches!(disk, 0 | 0xffff) || here != entries {
+        return Err(SEVERAL.into());
+    }
+    let (size, offset) = (number(record, 12, 4), number(record, 16, 4));
+    end_64(source, End { entries, size, offset, at: before + at as u64 })
+}
+
+const SEVERAL: &str = "is one part of an archive of several";
+
+/// Follows the locator in front of the end record to the one with longer numbers, if there is one.
+fn end_64(source: &mut Source<'_>, end: End) -> Checked<End> {
+    let Some(locator_at) = end.at.checked_sub(LOCATOR_LENGTH as u64) else { return Ok(end) };
+    let locator = source.exact(locator_at, LOCATOR_LENGTH)?;
+    if !locator.starts_with(LOCATOR) {
+        return Ok(end);
+    }
+    let at = number(locator, 8, 8);
+    if number(locator, 4, 4) != 0 || number(locator, 16, 4) > 1 {
+        return Err(SEVERAL.into());
+    }
+    let record = source.exact(at, END_64_LENGTH)?;
+    if !record.starts_with(END_64) {
+        return Err("has no long end record where its locator says".into());
+    }
+    // Its length leaves out the signature and itself; it may have grown at its end.
+    let length = number(record, 4, 8);
+    if at.checked_add(12).and_then(|start| start.checked_add(length)) != Some(locator_at)
+        || length < (END_64_LENGTH - 12) as u64
+    {
+        return Err("has a long end record of another length than it says".into());
+    }
+    let (here, entries) = (number(record, 24, 8), number(record, 32, 8));
+    if number(record, 16, 8) != 0 || here != entries {
+        return Err(SEVERAL.into());
+    }
+    let (size, offset) = (number(record, 40, 8), number(record, 48, 8));
+    // The short record repeats what fits into it.
+    let differs = |long: u64, short: u64, most: u64| short != most && short != long;
+    if differs(entries, end.entries, u16::MAX.into())
+        || differs(size, end.size, u32::MAX.into())
+        || differs(offset, end.offset, u32::MAX.into())
+    {
+        return Err("has two end records that disagree".into());
+    }
+    Ok(End { entries, size, offset, at })
+}
+
+/// Reads the entry at `at` and moves on. `shown` gets its name as soon as it is known.
+fn member(
+    source: &mut Source<'_>,
+    at: &mut u64,
+    past: u64,
+    shown: &mut Option<String>,
+) -> Checked<Member> {
+    let head = source.exact(*at, CENTRAL_LENGTH)?;
+    if !head.starts_with(CENTRAL) {
+        return Err("has something else in its directory where an entry should be".into());
+    }
+    let lengths = [28, 30, 32].map(|at| length(head, at));
+    let mode = number(head, 40, 2);
+    // In the order of the 64-bit extra field.
+    let mut long = [number(head, 24, 4), number(head, 20, 4), number(head, 42, 4)];
+    let mut member = Member {
+        raw: Box::default(),
+        name: String::new(),
+        flags: number(head, 8, 2),
+        method: number(head, 10, 2),
+        modified: number(head, 12, 4),
+        crc32: number(head, 16, 4),
+        compressed: 0,
+        bytes: 0,
+        offset: 0,
+    };
+    let variable = source.exact(*at + CENTRAL_LENGTH as u64, lengths.iter().sum())?;
+    *at += (CENTRAL_LENGTH + variable.len()) as u64;
+    if *at > past {
+        return Err("has a directory entry that reaches beyond the directory".into());
+    }
+    let [name, extra_length, _] = lengths;
+    let (raw, rest) = variable.split_at(name);
+    let extras = rest.get(..extra_length).unwrap_or_default();
+    member.raw = raw.into();
+    member.name = String::from_utf8_lossy(raw).into_owned();
+    *shown = Some(member.name.clone());
+    names::safe(raw)?;
+    // Info-ZIP's second name, which some unpackers use: version, checksum of the first name, text.
+    if let Some((_, unicode)) = extra(extras, UNICODE_PATH)?.split_at_checked(5) {
+        names::safe(unicode)?;
+    }
+    lengthen(&mut long, extras)?;
+    [member.bytes, member.compressed, member.offset] = long;
+    readable(&member, mode)?;
+    Ok(member)
+}
+
+/// Refuses what cannot be checked, and what is no plain file.
+fn readable(member: &Member, mode: u64) -> Checked<()> {
+    /// The kinds of file in a Unix mode, and the two that a package may have; 0 where the packer does not say.
+    const KIND: u64 = 0xf000;
+    const FOLDER: u64 = 0x4000;
+    const FILE: u64 = 0x8000;
+    const LINK: u64 = 0xa000;
+    if member.flags & UNREADABLE != 0 {
+        return Err("is encrypted, and packages are not".into());
+    }
+    if !matches!(member.method, super::content::STORED | super::content::DEFLATED) {
+        return Err(
+            "is packed in a way that packages are not; known are stored and deflated".into()
+        );
+    }
+    if member.is_folder() && member.bytes != 0 {
+        return Err("is a folder and yet has content".into());
+    }
+    match mode & KIND {
+        0 | FOLDER | FILE => Ok(()),
+        LINK => {
+            Err("is a symbolic link, which could lead out of the folder it is unpacked in".into())
+        }
+        _ => Err("is a device, pipe or socket".into()),
+    }
+}

@@ -1,0 +1,127 @@
+//! The file under check: opened without waiting, read at any position through one buffer.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::Path;
+
+use super::{Checked, Pause};
+use crate::error::{Error, Result, Stage};
+use crate::os::lock;
+use crate::status::Status;
+use crate::text::redact;
+
+/// The largest record (a central entry with name, extra field and comment) fits.
+const BUFFER: usize = 256 * 1024;
+
+/// Opens a regular file. Anything else is refused without being opened: a FIFO would wait for its other end.
+pub(super) fn open(path: &Path) -> Result<File> {
+    let failed = |error: io::Error| unusable(path, "cannot be opened", &error);
+    regular(path, &std::fs::metadata(path).map_err(failed)?)?;
+    let file = open_now(path).map_err(failed)?;
+    // Once more, in case the path has become another since.
+    regular(path, &file.metadata().map_err(failed)?)?;
+    Ok(file)
+}
+
+fn regular(path: &Path, meta: &Metadata) -> Result<()> {
+    if meta.is_file() {
+        return Ok(());
+    }
+    let what = if meta.is_dir() { "is a folder" } else { "is a device, pipe or socket" };
+    let message = format!("`{}` {what}; expected the path of a zip file", shown(path));
+    Err(Error::new(Status::File, message).at(Stage::Verify))
+}
+
+fn unusable(path: &Path, what: &str, error: &io::Error) -> Error {
+    let message = format!("`{}` {what}: {error}", shown(path));
+    Error::new(Status::File, message).at(Stage::Verify)
+}
+
+fn shown(path: &Path) -> String {
+    redact::clean(&path.to_string_lossy(), 1000)
+}
+
+#[cfg(unix)]
+fn open_now(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use rustix::fs::OFlags;
+
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).custom_flags(flags.bits() as i32);
+    Ok(crate::os::descriptor::above_standard(options.open(path)?.into())?.into())
+}
+
+#[cfg(windows)]
+fn open_now(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
+/// One file, whose bytes are asked for by position.
+pub(super) struct Source<'a> {
+    file: &'a File,
+    len: u64,
+    buffer: Box<[u8]>,
+    /// What the buffer holds.
+    start: u64,
+    filled: usize,
+    pause: Pause<'a>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(file: &'a File, pause: Pause<'a>) -> Checked<Source<'a>> {
+        let len = file.metadata().map_err(unreadable)?.len();
+        let buffer = vec![0; BUFFER].into_boxed_slice();
+        Ok(Source { file, len, buffer, start: 0, filled: 0, pause })
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub(super) fn pause(&self) -> Checked<()> {
+        Ok((self.pause)(self.start)?)
+    }
+
+    /// Exactly `count` bytes, at most as many as the buffer has.
+    pub(super) fn exact(&mut self, at: u64, count: usize) -> Checked<&[u8]> {
+        if self.held(at).len() < count {
+            self.load(at)?;
+        }
+        self.held(at).get(..count).ok_or("reaches beyond the end of the file".into())
+    }
+
+    /// At least one byte, at most `most`.
+    pub(super) fn some(&mut self, at: u64, most: u64) -> Checked<&[u8]> {
+        if self.held(at).is_empty() {
+            self.load(at)?;
+        }
+        let held = self.held(at);
+        if held.is_empty() {
+            return Err("reaches beyond the end of the file".into());
+        }
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(held.len());
+        Ok(held.get(..most).unwrap_or_default())
+    }
+
+    fn held(&self, at: u64) -> &[u8] {
+        let offset = at.checked_sub(self.start).and_then(|offset| usize::try_from(offset).ok());
+        offset.and_then(|offset| self.buffer.get(offset..self.filled)).unwrap_or_default()
+    }
+
+    fn load(&mut self, at: u64) -> Checked<()> {
+        (self.start, self.filled) = (at, 0);
+        if at >= self.len {
+            // Such positions come from the archive; the system would call some of them invalid.
+            return Ok(());
+        }
+        self.pause()?;
+        self.filled = lock::read_at(self.file, &mut self.buffer, at).map_err(unreadable)?;
+        Ok(())
+    }
+}
+
+fn unreadable(error: io::Error) -> Error {
+    Error::new(Status::File, format!("the file could not be read: {error}")).at(Stage::Verify)
+}

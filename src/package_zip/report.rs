@@ -1,0 +1,195 @@
+//! What the check of a package tells, as types and as JSON.
+
+use std::path::Path;
+
+use ring::digest::{Context, SHA256};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::device::{self, DeviceKind};
+use super::directory::Member;
+use super::file::{self, Source};
+use super::verify;
+use crate::error::Result;
+
+/// One entry of a package: a file, or a folder, whose name ends in a slash.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    name: Box<str>,
+    bytes: u64,
+    compressed: u64,
+    crc32: u32,
+    modified: u32,
+}
+
+impl Entry {
+    /// The path inside the package, as it stands there; what is not UTF-8 is replaced by U+FFFD.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Length of the content.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Length of the content as it is packed.
+    pub fn compressed(&self) -> u64 {
+        self.compressed
+    }
+
+    /// Checksum of the content (CRC-32 of ISO 3309), with which it was compared.
+    pub fn crc32(&self) -> u32 {
+        self.crc32
+    }
+
+    /// When the file was last changed, as `2026-01-31T23:59:58`: by the device's own clock and time zone, in steps of
+    /// two seconds. `None`: the package does not say.
+    pub fn modified(&self) -> Option<String> {
+        let (date, time) = (self.modified >> 16, self.modified & 0xffff);
+        let (month, day) = (date >> 5 & 15, date & 31);
+        let (hour, minute, second) = (time >> 11, time >> 5 & 63, (time & 31) * 2);
+        let valid = matches!(month, 1..=12) && day > 0 && hour < 24 && minute < 60 && second < 60;
+        let year = (date >> 9) + 1980;
+        valid.then(|| format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"))
+    }
+
+    #[cfg(test)]
+    pub(super) fn named(name: &str) -> Entry {
+        Entry { name: name.into(), bytes: 0, compressed: 0, crc32: 0, modified: 0 }
+    }
+}
+
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", self.name())?;
+        map.serialize_entry("bytes", &self.bytes)?;
+        map.serialize_entry("compressed", &self.compressed)?;
+        map.serialize_entry("crc32", &format!("{:08x}", self.crc32))?;
+        if let Some(modified) = self.modified() {
+            map.serialize_entry("modified", &modified)?;
+        }
+        map.end()
+    }
+}
+
+/// What a package holds. Every byte of every file has been compared with its checksum.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Contents {
+    /// In the order of the package's directory.
+    pub entries: Vec<Entry>,
+    /// Length of all files when unpacked.
+    pub bytes_uncompressed: u64,
+    /// The operating system it comes from; `None`: it does not look like an investigation package.
+    pub device: Option<DeviceKind>,
+    /// What packages of this system are documented to hold and this one does not, by Microsoft's names.
+    pub missing: Vec<&'static str>,
+    /// Bytes of the file that belong to nothing it lists.
+    pub bytes_unlisted: u64,
+    /// Names that differ from another in the case of their letters only; unpacked on Windows or macOS, one replaces the
+    /// other.
+    pub same_but_for_case: u64,
+}
+
+impl Contents {
+    pub(super) fn new(members: Vec<Member>, bytes_unlisted: u64, same_but_for_case: u64) -> Self {
+        let entry = |member: Member| Entry {
+            name: member.name.into(),
+            bytes: member.bytes,
+            compressed: member.compressed,
+            crc32: u32::try_from(member.crc32).unwrap_or(0),
+            modified: u32::try_from(member.modified).unwrap_or(0),
+        };
+        let entries: Vec<Entry> = members.into_iter().map(entry).collect();
+        let bytes_uncompressed = entries.iter().map(Entry::bytes).sum();
+        let (device, missing) = device::recognise(&entries);
+        Contents { entries, bytes_uncompressed, device, missing, bytes_unlisted, same_but_for_case }
+    }
+
+    /// The members that every document about a verified package has.
+    pub(crate) fn members<M: SerializeMap>(
+        &self,
+        map: &mut M,
+    ) -> std::result::Result<(), M::Error> {
+        map.serialize_entry("entries", &self.entries.len())?;
+        map.serialize_entry("bytes_uncompressed", &self.bytes_uncompressed)?;
+        if let Some(device) = self.device {
+            map.serialize_entry("device", device.name())?;
+        }
+        map.serialize_entry("missing", &self.missing)?;
+        map.serialize_entry("bytes_unlisted", &self.bytes_unlisted)?;
+        map.serialize_entry("same_but_for_case", &self.same_but_for_case)
+    }
+}
+
+/// A package on disk that was looked into.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct InspectedPackage {
+    /// Where it lies, as it was given.
+    pub path: String,
+    /// Length of the file.
+    pub bytes: u64,
+    /// SHA-256 of the file.
+    pub sha256: [u8; 32],
+    /// What is in it.
+    pub contents: Contents,
+}
+
+impl InspectedPackage {
+    /// `{"package":{…,"files":[…]}}`
+    pub fn to_json(&self) -> String {
+        #[derive(serde::Serialize)]
+        struct Document<'a> {
+            package: &'a InspectedPackage,
+        }
+        // Serialising strings and numbers into memory does not fail.
+        serde_json::to_string(&Document { package: self }).unwrap_or_default()
+    }
+}
+
+impl Serialize for InspectedPackage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("path", &self.path)?;
+        map.serialize_entry("bytes", &self.bytes)?;
+        map.serialize_entry("sha256", &hex(&self.sha256))?;
+        self.contents.members(&mut map)?;
+        map.serialize_entry("files", &self.contents.entries)?;
+        map.end()
+    }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+/// Checks a package on disk and lists what is in it, without unpacking it. Reads every byte twice: for the SHA-256 of
+/// the file, and to compare each entry with its checksum.
+///
+/// # Errors
+/// [`Status::Integrity`](crate::status::Status::Integrity): the zip is damaged, or made to do harm where it is unpacked; the
+/// message says which entry and what is wrong. [`Status::File`](crate::status::Status::File): it is no file, or cannot be read.
+pub fn inspect_package(path: impl AsRef<Path>) -> Result<InspectedPackage> {
+    let path = path.as_ref();
+    let file = file::open(path)?;
+    let contents = verify(&file, &|_| Ok(()))?;
+    let (bytes, sha256) = digest(&file).map_err(|problem| problem.into_error(None))?;
+    Ok(InspectedPackage { path: path.to_string_lossy().into_owned(), bytes, sha256, contents })
+}
+
+fn digest(file: &std::fs::File) -> super::Checked<(u64, [u8; 32])> {
+    let mut source = Source::new(file, &|_| Ok(()))?;
+    let mut context = Context::new(&SHA256);
+    let mut at = 0;
+    while at < source.len() {
+        let part = source.some(at, u64::MAX)?;
+        context.update(part);
+        at += part.len() as u64;
+    }
+    let mut sha256 = [0; 32];
+    sha256.copy_from_slice(context.finish().as_ref());
+    Ok((at, sha256))
+}

@@ -1,0 +1,124 @@
+//! A shared log in memory that says now this, now that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::dice;
+use crate::call::{Call, Signal, Stop};
+use crate::error::Error;
+use crate::os::sync::Mutex;
+use crate::quota::ledger::{Answer, Full, Ledger, Outcome, Renewal, Slot, View};
+use crate::quota::limiter::Refusal;
+use crate::quota::window::Window;
+use crate::service::endpoint::Quota;
+use crate::status::Status;
+
+#[derive(Debug, Default)]
+pub(super) struct Moody {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// How often it has said that there is no room.
+    refused: u32,
+    given: u64,
+    taken: Vec<Slot>,
+    /// Who was told to wait, and must be the next to ask: as long as only one at a time may ask.
+    turn: Option<Arc<Signal>>,
+    /// It is away, and everybody goes on alone, with this percentage of the limits.
+    away: Option<u32>,
+    /// Who may leave at any time, and then cannot take its turn.
+    excused: Vec<Arc<Signal>>,
+}
+
+/// It gets tired of refusing, so that every run of a model ends.
+const PATIENCE: u32 = 4;
+
+impl Moody {
+    /// The call may leave at any time from now on.
+    pub(super) fn excuse(&self, call: &Call) {
+        let mut state = self.state.lock();
+        state.excused.push(Arc::clone(call.signal()));
+        state.turn = state.turn.take().filter(|turn| !Arc::ptr_eq(turn, call.signal()));
+    }
+
+    /// The log goes away, or comes back.
+    pub(super) fn set_away(&self, away: Option<u32>) {
+        self.state.lock().away = away;
+    }
+
+    /// Whether every slot was given back.
+    pub(super) fn is_empty(&self) -> bool {
+        self.state.lock().taken.is_empty()
+    }
+}
+
+impl Ledger for Moody {
+    fn begin(&self, _: Quota, windows: &[Window], call: &Call) -> Result<Answer, Refusal> {
+        let mut state = self.state.lock();
+        let me = call.signal();
+        if let Some(percent) = state.away {
+            return Ok(Answer::Alone(percent));
+        }
+        let one_at_a_time = windows.iter().all(|window| window.limit == 1);
+        if let Some(turn) = state.turn.take().filter(|_| one_at_a_time) {
+            assert!(Arc::ptr_eq(&turn, me), "somebody lost its turn");
+        }
+        if state.refused < PATIENCE && dice(2) == 0 {
+            state.refused += 1;
+            let is_excused = state.excused.iter().any(|excused| Arc::ptr_eq(excused, me));
+            state.turn = (!is_excused).then(|| Arc::clone(me));
+            let look_in = Duration::from_millis(dice(3).into());
+            return Ok(Answer::Full(Full { look_in, ..Full::default() }));
+        }
+        match dice(8) {
+            0 => Err(Refusal::Failed(Error::new(Status::Internal, "the log is broken"))),
+            1 => Err(Refusal::Stopped(Stop::Deadline)),
+            2 => Ok(Answer::Alone(100)),
+            _ => {
+                state.given += 1;
+                let slot = Slot { place: state.given, owner: 1 };
+                state.taken.push(slot);
+                Ok(Answer::Taken(slot))
+            }
+        }
+    }
+
+    fn settle(&self, _: Quota, slot: Slot, _: Outcome, _: &[Window]) {
+        let mut state = self.state.lock();
+        let at = state.taken.iter().position(|taken| *taken == slot);
+        state.taken.swap_remove(at.expect("a slot is settled once"));
+    }
+
+    fn renew(&self, _: Quota, _: Slot, _: &[Window]) -> Renewal {
+        Renewal::Kept
+    }
+
+    fn throttled(
+        &self,
+        quota: Quota,
+        slot: Option<Slot>,
+        _: Duration,
+        windows: &[Window],
+    ) -> Option<Vec<usize>> {
+        self.settle(quota, slot?, Outcome::Replied, windows);
+        None
+    }
+
+    fn view(&self, _: Quota, _: &[Window], _: Option<&Call>) -> Option<View> {
+        None
+    }
+
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn place(&self) -> (&'static str, String) {
+        ("model", String::new())
+    }
+
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,138 @@
+//! The assertion: a JWT that says who asks whom, and when, signed with the certificate's key.
+//!
+//! Source: "Microsoft identity platform application authentication certificate credentials".
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
+use ring::rand::{SecureRandom, SystemRandom};
+use ring::rsa::KeyPair;
+use ring::signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+use crate::status::Status;
+use crate::text::json;
+
+/// How an assertion is signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Algorithm {
+    /// RSA-PSS; the certificate is named by its SHA-256.
+    #[default]
+    Ps256,
+    /// PKCS#1 v1.5, for older authorities; the certificate is named by its SHA-1.
+    Rs256,
+}
+
+/// The documented advice is five to ten minutes.
+const LIFE: u64 = 600;
+
+#[derive(Serialize)]
+struct Header {
+    alg: &'static str,
+    typ: &'static str,
+    #[serde(rename = "x5t#S256", skip_serializing_if = "Option::is_none")]
+    x5t_s256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    x5t: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    x5c: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    aud: &'a str,
+    iss: &'a str,
+    sub: &'a str,
+    jti: String,
+    nbf: u64,
+    iat: u64,
+    exp: u64,
+}
+
+/// A part of a JWT.
+fn encode(part: &impl Serialize) -> String {
+    URL_SAFE_NO_PAD.encode(json::text(part))
+}
+
+/// A key, and the header of what it signs.
+pub(super) struct Signer {
+    key: KeyPair,
+    algorithm: Algorithm,
+    header: String,
+}
+
+impl Signer {
+    /// `certificate` is the key's, in DER; `chain` begins with it, or is empty: then the authority knows it.
+    pub(super) fn new(
+        key: KeyPair,
+        algorithm: Algorithm,
+        certificate: &[u8],
+        chain: &[&[u8]],
+    ) -> Signer {
+        let thumbprint = |hash| URL_SAFE_NO_PAD.encode(digest(hash, certificate));
+        let (alg, x5t_s256, x5t) = match algorithm {
+            Algorithm::Ps256 => ("PS256", Some(thumbprint(&SHA256)), None),
+            Algorithm::Rs256 => ("RS256", None, Some(thumbprint(&SHA1_FOR_LEGACY_USE_ONLY))),
+        };
+        let x5c = chain.iter().map(|der| STANDARD.encode(der)).collect();
+        let header = encode(&Header { alg, typ: "JWT", x5t_s256, x5t, x5c });
+        Signer { key, algorithm, header }
+    }
+
+    /// What every assertion begins with.
+    pub(super) fn header(&self) -> &str {
+        &self.header
+    }
+
+    pub(super) fn sign(&self, audience: &str, client_id: &str) -> Result<Zeroizing<String>> {
+        let unable = |_| {
+            let message = "the assertion could not be signed: the system gave no randomness";
+            Error::new(Status::Internal, message)
+        };
+        let random = SystemRandom::new();
+        let mut unique = [0; 16];
+        random.fill(&mut unique).map_err(unable)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        let claims = encode(&Claims {
+            aud: audience,
+            iss: client_id,
+            sub: client_id,
+            jti: guid(unique),
+            nbf: now,
+            iat: now,
+            exp: now + LIFE,
+        });
+        let mut signature = vec![0; self.key.public().modulus_len()];
+        // In one piece: a string that grows leaves copies behind.
+        let length = self.header.len() + claims.len() + 2 + 2 * signature.len();
+        let mut jwt = Zeroizing::new(String::with_capacity(length));
+        jwt.extend([&self.header, ".", &claims]);
+        let padding: &dyn ring::signature::RsaEncoding = match self.algorithm {
+            Algorithm::Ps256 => &RSA_PSS_SHA256,
+            Algorithm::Rs256 => &RSA_PKCS1_SHA256,
+        };
+        self.key.sign(padding, &random, jwt.as_bytes(), &mut signature).map_err(unable)?;
+        jwt.push('.');
+        URL_SAFE_NO_PAD.encode_string(&signature, &mut jwt);
+        Ok(jwt)
+    }
+}
+
+/// A random GUID, version 4.
+fn guid(mut bytes: [u8; 16]) -> String {
+    let [.., version, _, variant, _, _, _, _, _, _, _] = &mut bytes;
+    *version = *version & 0x0f | 0x40;
+    *variant = *variant & 0x3f | 0x80;
+    let mut text = String::with_capacity(36);
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}

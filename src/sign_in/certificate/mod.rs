@@ -1,0 +1,250 @@
+//! Signing in with a certificate: an assertion that its key signs stands for the secret.
+//!
+//! One file per format: [`pem`], [`pkcs12`], [`key`] and what protects them ([`pbe`]), [`x509`] for the
+//! certificate itself, [`assertion`] for what is signed.
+
+mod assertion;
+mod der;
+mod key;
+mod oid;
+mod pbe;
+mod pem;
+mod pkcs12;
+#[cfg(test)]
+mod tests;
+mod x509;
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use ring::rsa::KeyPair;
+use zeroize::Zeroizing;
+
+pub(crate) use self::assertion::Algorithm;
+use self::assertion::Signer;
+use self::key::Encoded;
+use self::pbe::Work;
+use self::x509::{Moment, X509};
+use super::identity::Identity;
+use crate::error::{Error, Result};
+use crate::options::Options;
+use crate::os::small_file;
+use crate::status::Status;
+
+/// A certificate with its key, ready to sign.
+pub(crate) struct Certificate {
+    signer: Signer,
+    /// The certificate itself, which stands for its key too: they belong together.
+    der: Vec<u8>,
+    not_before: Moment,
+    not_after: Moment,
+}
+
+/// Why certificate or key cannot be used.
+#[derive(Debug)]
+enum Trouble {
+    Damaged,
+    NoPassword,
+    WrongPassword,
+    /// Protected by something that is not supported.
+    Unsupported(&'static str),
+    /// A key that nobody can sign in with.
+    WrongKind(&'static str),
+    /// Certificate and key where the key alone is expected.
+    NotKeyAlone,
+    TooMuchWork,
+}
+
+/// What a file holds.
+#[derive(Default)]
+struct Material {
+    certificates: Vec<Vec<u8>>,
+    keys: Vec<Encoded>,
+}
+
+const CERTIFICATE: &str = "client_certificate";
+const KEY: &str = "client_key";
+
+/// Chains are short.
+const MAX_FILE: u64 = 1 << 20;
+
+impl Certificate {
+    /// Reads option `client_certificate` and, if it is set, `client_key`.
+    pub(crate) fn load(options: &Options, certificate: &str) -> Result<Certificate> {
+        let password = options.certificate_password.as_ref().map(|password| password.as_str());
+        let mut work = Work::new();
+        let bytes = content(CERTIFICATE, certificate)?;
+        let mut material = Material::read(&bytes, password, &mut work)
+            .map_err(|trouble| trouble.told(CERTIFICATE))?;
+        let mut key_option = CERTIFICATE;
+        if let Some(key) = &options.client_key {
+            key_option = KEY;
+            let bytes = content(KEY, key)?;
+            material.keys = Material::read_key(&bytes).map_err(|trouble| trouble.told(KEY))?;
+        }
+        let Material { certificates, keys } = material;
+        let refused = |option: &str, problem: &str| {
+            Error::new(Status::Config, format!("option `{option}` {problem}"))
+        };
+        let key = match keys.as_slice() {
+            [key] => key.open(password, &mut work).map_err(|trouble| trouble.told(key_option))?,
+            [] if key_option == KEY => return Err(refused(KEY, "has no private key")),
+            [] => {
+                let problem = "has no private key; expected it in the same file or in `client_key`";
+                return Err(refused(CERTIFICATE, problem));
+            }
+            _ => return Err(refused(key_option, "has several private keys; expected one")),
+        };
+        let chain = certificates
+            .iter()
+            .map(|der| X509::read(der))
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(|trouble| trouble.told(CERTIFICATE))?;
+        if chain.is_empty() {
+            return Err(refused(CERTIFICATE, "has no certificate"));
+        }
+        // A certificate that was renewed without a new key: the newest is the one that is in use.
+        let own = chain.iter().filter(|one| one.public_key == key_of(&key));
+        let Some(own) = own.max_by_key(|one| one.not_after.at) else {
+            let problem = format!("has no certificate that belongs to the key of `{key_option}`");
+            return Err(refused(CERTIFICATE, &problem));
+        };
+        let chain = options.certificate_chain.then(|| ordered(own, &chain));
+        let algorithm = options.certificate_algorithm.unwrap_or_default();
+        Ok(Certificate {
+            signer: Signer::new(key, algorithm, own.der, chain.as_deref().unwrap_or_default()),
+            der: own.der.to_vec(),
+            not_before: own.not_before.clone(),
+            not_after: own.not_after.clone(),
+        })
+    }
+
+    /// An assertion for the token endpoint at `url`, valid from now on for some minutes.
+    pub(super) fn assertion(&self, url: &str, client_id: &str) -> Result<Zeroizing<String>> {
+        self.signer.sign(url, client_id)
+    }
+
+    pub(super) fn identify(&self, identity: &mut Identity) {
+        identity.part(&self.der).part(self.signer.header());
+    }
+
+    /// What is to be said of the certificate itself when it is refused.
+    pub(super) fn validity_note(&self) -> Option<String> {
+        let now = SystemTime::now();
+        if now > self.not_after.at {
+            Some(format!("the certificate expired at {}: make a new one", self.not_after.text))
+        } else if now < self.not_before.at {
+            let from = &self.not_before.text;
+            Some(format!("the certificate is valid only from {from} on; check this host's clock"))
+        } else {
+            None
+        }
+    }
+}
+
+impl std::fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Certificate")
+    }
+}
+
+/// As certificates have it.
+fn key_of(key: &KeyPair) -> &[u8] {
+    key.public().as_ref()
+}
+
+/// The chain from the own certificate on, each followed by its issuer, as far as they are there. The root is left
+/// out: who trusts it has it.
+fn ordered<'a>(own: &X509<'a>, all: &[X509<'a>]) -> Vec<&'a [u8]> {
+    let mut chain = vec![own.der];
+    let mut last = own;
+    while let Some(issuer) = all.iter().find(|one| one.subject == last.issuer) {
+        if issuer.is_self_signed() || chain.contains(&issuer.der) {
+            break;
+        }
+        chain.push(issuer.der);
+        last = issuer;
+    }
+    chain
+}
+
+/// What an option names: a file, or its text itself.
+fn content(option: &str, value: &str) -> Result<Zeroizing<Vec<u8>>> {
+    if pem::is_pem(value.as_bytes()) {
+        return Ok(Zeroizing::new(value.as_bytes().to_vec()));
+    }
+    small_file::read(Path::new(value), MAX_FILE).map_err(|problem| {
+        let accepted = "the path of a PEM or PKCS#12 file, or the text of one in PEM";
+        Error::new(Status::Config, format!("option `{option}` {problem}; expected {accepted}"))
+    })
+}
+
+impl Material {
+    fn read(
+        bytes: &[u8],
+        password: Option<&str>,
+        work: &mut Work,
+    ) -> std::result::Result<Material, Trouble> {
+        if pkcs12::is_pkcs12(bytes) {
+            return pkcs12::read(bytes, password, work);
+        }
+        let mut material = Material::default();
+        if !pem::is_pem(bytes) {
+            // A certificate in DER; its key is in `client_key`.
+            X509::read(bytes)?;
+            material.certificates.push(bytes.to_vec());
+            return Ok(material);
+        }
+        for section in pem::sections(bytes)? {
+            match section.label {
+                "CERTIFICATE" => material.certificates.push(section.content.to_vec()),
+                label => material.keys.extend(Encoded::from_pem(label, section.content)),
+            }
+        }
+        Ok(material)
+    }
+
+    fn read_key(bytes: &[u8]) -> std::result::Result<Vec<Encoded>, Trouble> {
+        if pem::is_pem(bytes) {
+            let sections = pem::sections(bytes)?.into_iter();
+            return Ok(sections.filter_map(|s| Encoded::from_pem(s.label, s.content)).collect());
+        }
+        if pkcs12::is_pkcs12(bytes) {
+            return Err(Trouble::NotKeyAlone);
+        }
+        Ok(vec![Encoded::from_der(Zeroizing::new(bytes.to_vec()))?])
+    }
+}
+
+impl Trouble {
+    /// As the error of the option that named the file.
+    fn told(self, option: &str) -> Error {
+        let message = match self {
+            Trouble::Damaged => format!(
+                "option `{option}` names something damaged or in another format; expected PEM or PKCS#12 (in DER)"
+            ),
+            Trouble::NoPassword => format!(
+                "option `certificate_password` is not set; what `{option}` names is encrypted"
+            ),
+            Trouble::WrongPassword => format!(
+                "option `certificate_password` is wrong: it does not open what `{option}` names"
+            ),
+            Trouble::Unsupported(what) => format!(
+                "option `{option}` names something that is protected by {what}; convert it with: openssl \
+                 pkcs12 -export, or openssl pkcs8 -topk8"
+            ),
+            Trouble::WrongKind(kind) => format!(
+                "option `{option}` names {kind}; expected an RSA key of 2048, 3072 or 4096 bits, since the sign-in \
+                 service takes no other kind"
+            ),
+            Trouble::NotKeyAlone => format!(
+                "option `{option}` names a PKCS#12 file, which belongs in `{CERTIFICATE}`: it has certificate and key"
+            ),
+            Trouble::TooMuchWork => format!(
+                "option `{option}` names something whose password costs too many iterations; expected up to ten \
+                 million in all"
+            ),
+        };
+        Error::new(Status::Config, message)
+    }
+}

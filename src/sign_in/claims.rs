@@ -1,0 +1,84 @@
+//! The few claims of an access token that tell whose quota it spends, what it permits and until when. Read,
+//! never trusted.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::text::json;
+
+/// Tenant, application, permissions and end of a token, as far as it is readable.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Claims {
+    pub tenant: Option<String>,
+    pub application: Option<String>,
+    /// The application permissions. `None`: the token is not readable, or is a user's, who has permissions of another
+    /// kind (`scp`).
+    pub roles: Option<Vec<String>>,
+    /// Seconds since 1970.
+    pub expires_at: Option<u64>,
+}
+
+/// Reads a JWT's payload; anything else gives no claims.
+pub(crate) fn read(token: &str) -> Claims {
+    let payload = token.split('.').nth(1).unwrap_or_default();
+    let Ok(document) = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).map(Zeroizing::new)
+    else {
+        return Claims::default();
+    };
+    let Some(Value::Object(payload)) = json::read(&document) else {
+        return Claims::default();
+    };
+    let text = |name: &str| Some(payload.get(name)?.as_str()?.to_owned());
+    let is_of_user = payload.contains_key("scp") && !payload.contains_key("roles");
+    let roles = payload.get("roles").and_then(Value::as_array);
+    let roles = roles.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+    Claims {
+        tenant: text("tid"),
+        application: text("appid").or_else(|| text("azp")),
+        roles: (!is_of_user).then(|| roles.collect()),
+        expires_at: payload.get("exp").and_then(Value::as_u64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(payload: &str) -> String {
+        format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(payload))
+    }
+
+    #[test]
+    fn both_versions_of_the_application_claim() {
+        for (payload, application) in
+            [(r#"{"tid":"t","appid":"a"}"#, "a"), (r#"{"tid":"t","azp":"b","ver":"2.0"}"#, "b")]
+        {
+            let claims = read(&token(payload));
+            assert_eq!(claims.tenant.as_deref(), Some("t"));
+            assert_eq!(claims.application.as_deref(), Some(application));
+        }
+    }
+
+    #[test]
+    fn permissions_and_end() {
+        let claims = read(&token(r#"{"roles":["Machine.Read.All",5],"exp":1700000000}"#));
+        assert_eq!(claims.roles, Some(vec!["Machine.Read.All".to_owned()]));
+        assert_eq!(claims.expires_at, Some(1_700_000_000));
+        let odd = read(&token(r#"{"roles":"x","exp":"soon"}"#));
+        assert_eq!((odd.roles, odd.expires_at), (Some(Vec::new()), None));
+        // The token of a user.
+        let delegated = read(&token(r#"{"scp":"Machine.Read Machine.CollectForensics"}"#));
+        assert_eq!(delegated.roles, None);
+        let both = read(&token(r#"{"scp":"Machine.Read","roles":["Alert.Read.All"]}"#));
+        assert_eq!(both.roles, Some(vec!["Alert.Read.All".to_owned()]));
+    }
+
+    #[test]
+    fn anything_else_has_no_claims() {
+        for text in ["", "opaque", "a.b.c", "..", "a.WzFd.c", "a.bnVsbA.c"] {
+            assert_eq!(read(text), Claims::default(), "{text}");
+        }
+    }
+}

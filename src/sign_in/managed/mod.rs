@@ -1,0 +1,357 @@
+//! Managed identities: Azure gave this machine, app or server an identity, and something on it hands out tokens.
+//!
+//! Where that is follows from the environment, as in Microsoft's own libraries: App Service and Functions
+//! ([`app_service`]), servers that Azure Arc manages ([`arc`]), else a virtual machine ([`imds`]). Nobody in
+//! between is wanted: never a proxy, and plain HTTP only to an address that cannot be anywhere else.
+
+mod app_service;
+mod arc;
+mod imds;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ureq::http::Uri;
+use ureq::http::header::HeaderName;
+use zeroize::Zeroize;
+
+use super::identity::Identity;
+use super::{Token, attempts, grant, refusal};
+use crate::call::Call;
+use crate::error::{Error, Result};
+use crate::http::client::{Http, Outgoing, SecretLine};
+use crate::http::failure::Failure;
+use crate::http::reply::Reply;
+use crate::http::retry::{self, Next};
+use crate::log::{self, Level};
+use crate::operations::arguments::is_guid;
+use crate::os::environment::variable;
+use crate::service::endpoint::{Method, escape};
+use crate::status::Status;
+use crate::text::url::is_loopback;
+
+/// Which of the machine's identities: option `managed_identity`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// The machine's own.
+    System,
+    /// User-assigned ones.
+    ClientId(String),
+    ObjectId(String),
+    ResourceId(String),
+}
+
+/// What option `managed_identity` accepts, for messages.
+pub(crate) const ACCEPTED: &str =
+    "system, client_id:GUID, object_id:GUID, or resource_id:/subscriptions/…";
+
+/// What every resource id begins with.
+const RESOURCES: &str = "/subscriptions/";
+
+impl Which {
+    pub(crate) fn parse(text: &str) -> std::result::Result<Which, String> {
+        if text == "system" {
+            return Ok(Which::System);
+        }
+        let unknown = || "names no identity".to_owned();
+        let (kind, id) = text.split_once(':').ok_or_else(unknown)?;
+        if id.is_empty() || id.len() > 1_024 || !id.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err("has an id that is empty, too long, or has other characters".to_owned());
+        }
+        let make = match kind {
+            "client_id" => Which::ClientId,
+            "object_id" => Which::ObjectId,
+            "resource_id" => {
+                let start = id.get(..RESOURCES.len()).unwrap_or_default();
+                return match start.eq_ignore_ascii_case(RESOURCES) {
+                    true => Ok(Which::ResourceId(id.to_owned())),
+                    false => Err(format!("has a resource id that does not begin with {RESOURCES}")),
+                };
+            }
+            _ => return Err(unknown()),
+        };
+        match is_guid(id) {
+            true => Ok(make(id.to_owned())),
+            false => Err("has an id that is no GUID".to_owned()),
+        }
+    }
+
+    fn id(&self) -> &str {
+        match self {
+            Which::System => "",
+            Which::ClientId(id) | Which::ObjectId(id) | Which::ResourceId(id) => id,
+        }
+    }
+}
+
+/// What hands out the tokens, and how it wants to be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Imds,
+    AppService,
+    /// App Service as it was in 2017.
+    OldAppService,
+    Arc,
+}
+
+/// A managed identity.
+#[derive(Debug)]
+pub(crate) struct Managed {
+    kind: Kind,
+    /// With its query.
+    url: String,
+    /// Where it is, for messages.
+    place: String,
+    secret: Option<SecretLine>,
+    /// Where Azure Arc's agent puts its keys.
+    folder: Option<PathBuf>,
+}
+
+/// How long an address on this machine, or next to it, may take to answer. On a machine that is not Azure's,
+/// nobody does.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// The documented pauses before the first retry, the second, and so on; the last one stands for all others.
+const PAUSES: [u64; 5] = [0, 2, 6, 14, 30];
+
+/// The longest pause after a connection that was refused or lost: what is on this machine is soon back, or was never
+/// there.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// A 410 says that the endpoint is being renewed, which takes up to this long.
+const RENEWAL: Duration = Duration::from_secs(70);
+
+impl Managed {
+    /// Finds the endpoint; `scope` is asked for as a resource.
+    pub(crate) fn find(which: &Which, scope: &str) -> Result<Managed> {
+        let resource = scope.strip_suffix("/.default").unwrap_or(scope);
+        let endpoint = variable("IDENTITY_ENDPOINT")?;
+        let header = variable("IDENTITY_HEADER")?;
+        let old = variable("MSI_ENDPOINT")?.zip(variable("MSI_SECRET")?);
+        let (kind, name, address, secret) = match (endpoint, header, old) {
+            (Some(endpoint), Some(secret), _) => {
+                if variable("IDENTITY_SERVER_THUMBPRINT")?.is_some() {
+                    let message = "managed identities of Service Fabric are not supported; use a certificate or \
+                        a token provider";
+                    return Err(Error::new(Status::Config, message));
+                }
+                (Kind::AppService, "IDENTITY_ENDPOINT", endpoint, Some(secret))
+            }
+            (Some(endpoint), None, _) => (Kind::Arc, "IDENTITY_ENDPOINT", endpoint, None),
+            (None, _, Some((endpoint, secret))) => {
+                (Kind::OldAppService, "MSI_ENDPOINT", endpoint, Some(secret))
+            }
+            (None, _, None) if arc::is_installed() => {
+                (Kind::Arc, "IDENTITY_ENDPOINT", arc::ENDPOINT.to_owned(), None)
+            }
+            (None, _, None) => {
+                let name = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
+                let host = variable(name)?.unwrap_or_else(|| imds::HOST.to_owned());
+                let host = host.trim_end_matches('/');
+                (Kind::Imds, name, format!("{host}{}", imds::PATH), None)
+            }
+        };
+        let place = check(kind, &address).map_err(|problem| {
+            let message = format!(
+                "the environment variable {name} {problem}; managed identities expect http:// with a loopback or \
+                 link-local address, or one of 100.64.0.0/10 in App Service"
+            );
+            Error::new(Status::Config, message)
+        })?;
+        let query = match kind {
+            Kind::Imds => imds::query(which),
+            Kind::AppService => app_service::query(which),
+            Kind::OldAppService => app_service::old_query(which),
+            Kind::Arc => arc::query(which),
+        }?;
+        let secret = match secret {
+            Some(secret) => Some(app_service::line(kind, secret)?),
+            None => None,
+        };
+        let url = format!("{address}?resource={}{query}", escape(resource));
+        Ok(Managed { kind, url, place, secret, folder: arc::folder() })
+    }
+
+    pub(super) fn secret(&self) -> Option<&str> {
+        let line = self.secret.as_ref()?;
+        Some(line.value(app_service::header(self.kind), ""))
+    }
+
+    /// Everything that a client must have in common with another one to get its token.
+    pub(crate) fn identify(&self, identity: &mut Identity) {
+        identity.part(&self.url).secret(self.secret().unwrap_or_default());
+    }
+
+    pub(super) fn fetch(&self, http: &Http, call: &Arc<Call>, retries: u32) -> Result<Token> {
+        // Connections of its own: it is asked about once an hour.
+        let http = http.direct(CONNECT);
+        let renewed_by = Instant::now() + RENEWAL;
+        let mut renewals = 0;
+        attempts::ask(call, |attempt| {
+            // Waiting for a renewal takes nothing from what there is for other refusals.
+            let others = attempt - renewals;
+            let mut reply = self.ask(&http, call, others, retries)?;
+            log::line(Level::Debug, || {
+                format!(
+                    "GET of a managed identity's token: HTTP {} (attempt {attempt})",
+                    reply.status
+                )
+            });
+            let read = self.read(&mut reply);
+            reply.body.zeroize();
+            read.map_err(|error| {
+                let of_its_kind = match reply.status {
+                    410 => {
+                        renewals += 1;
+                        renewals
+                    }
+                    _ => others,
+                };
+                let wait = error.retry_after();
+                let next = next(reply.status, of_its_kind, retries, wait, renewed_by);
+                (error, next)
+            })
+        })
+    }
+
+    /// One attempt. With an error goes what to do next.
+    fn ask(
+        &self,
+        http: &Http,
+        call: &Arc<Call>,
+        attempt: u32,
+        retries: u32,
+    ) -> std::result::Result<Reply, (Error, Next)> {
+        let send = |secret| {
+            let began = Instant::now();
+            self.send(http, call, secret).map_err(|failure| {
+                let next = retry::after_failure(&failure, true, attempt, retries);
+                let error = self.unreachable(failure);
+                let is_silence =
+                    error.status() == Status::Connect && began.elapsed() >= http.connect_timeout();
+                let next = match next {
+                    // Who does not even refuse the connection is not there.
+                    Next::Again(_) if is_silence => Next::GiveUp,
+                    Next::Again(pause) => Next::Again(pause.min(LONGEST_PAUSE)),
+                    Next::GiveUp => Next::GiveUp,
+                };
+                (error, next)
+            })
+        };
+        let reply = send(self.secret.as_ref())?;
+        match (self.kind, reply.status) {
+            (Kind::Arc, 401) => {
+                let key = arc::answer(&reply, self.folder.as_deref())
+                    .map_err(|error| (error, Next::GiveUp))?;
+                let mut reply = send(Some(&key))?;
+                if !reply.is_success() {
+                    // It may be repeated there.
+                    reply.mask(key.value(arc::HEADER, arc::SCHEME));
+                }
+                Ok(reply)
+            }
+            _ => Ok(reply),
+        }
+    }
+
+    fn send(
+        &self,
+        http: &Http,
+        call: &Arc<Call>,
+        secret: Option<&SecretLine>,
+    ) -> std::result::Result<Reply, Failure> {
+        let request = Outgoing {
+            method: Method::Get,
+            url: &self.url,
+            header: matches!(self.kind, Kind::Imds | Kind::Arc)
+                .then_some((HeaderName::from_static("metadata"), "true")),
+            secret,
+            body: "",
+            max_reply: grant::MAX_REPLY,
+        };
+        http.send(call, &request)
+    }
+
+    fn unreachable(&self, failure: Failure) -> Error {
+        let error = Error::from(failure);
+        match error.status() {
+            Status::Connect | Status::Broken => error.with_note(&format!(
+                "no managed identity answers at {}: this may be no machine of Azure's",
+                self.place
+            )),
+            _ => error,
+        }
+    }
+
+    fn read(&self, reply: &mut Reply) -> Result<Token> {
+        let who = "the managed identity's endpoint";
+        if reply.is_success() {
+            return grant::read(reply, who, "that this is a machine of Azure's");
+        }
+        let secret = self.secret().unwrap_or_default();
+        reply.mask(secret);
+        let check = "assign the identity to this machine, and check `managed_identity`";
+        let error = refusal::error(reply, who, check, &[secret]);
+        Err(match reply.status {
+            404 => {
+                error.with_note("there may be no managed identity here; assign one to this machine")
+            }
+            _ => error,
+        })
+    }
+}
+
+/// What to do after a refusal: `attempt` counts those of its kind, a 410 or another one. A 404 passes too: the identity may just have been assigned.
+fn next(
+    status: u16,
+    attempt: u32,
+    retries: u32,
+    wait: Option<Duration>,
+    renewed_by: Instant,
+) -> Next {
+    // By time instead of by number, since it is known how long it takes.
+    if status == 410 && retries > 0 && Instant::now() < renewed_by {
+        let pause = Duration::from_secs(1 << attempt.saturating_sub(1).min(4));
+        return Next::Again(pause.min(renewed_by.saturating_duration_since(Instant::now())));
+    }
+    if attempt > retries || !matches!(status, 404 | 429 | 500..) {
+        return Next::GiveUp;
+    }
+    let at = usize::try_from(attempt - 1).unwrap_or(usize::MAX).min(PAUSES.len() - 1);
+    let pause = Duration::from_secs(PAUSES.get(at).copied().unwrap_or_default());
+    // A little more, so that many who were refused together do not return together.
+    Next::Again(pause.mul_f64(1.0 + 0.1 * retry::random()).max(wait.unwrap_or_default()))
+}
+
+/// Host and port of an address that is on this machine or on its own network segment.
+fn check(kind: Kind, address: &str) -> std::result::Result<String, &'static str> {
+    let uri: Uri = address.parse().map_err(|_| "is not a URL")?;
+    let authority = uri.authority().ok_or("has no host")?;
+    if uri.scheme_str() != Some("http") {
+        return Err("is not an http address");
+    }
+    if uri.query().is_some() || address.contains('#') || authority.as_str().contains('@') {
+        return Err("has a query, fragment or login");
+    }
+    let host = uri.host().unwrap_or_default();
+    // App Service on Linux hands out tokens at such an address too, and never the same one.
+    let is_near = match host.parse() {
+        Ok(IpAddr::V4(address)) => {
+            // Windows containers have it at one of the addresses that no network routes (RFC 6598).
+            let [first, second, ..] = address.octets();
+            let is_in_container = matches!(kind, Kind::AppService | Kind::OldAppService)
+                && first == 100
+                && (64..128).contains(&second);
+            address.is_link_local() || is_in_container
+        }
+        _ => false,
+    };
+    match is_loopback(host) || is_near {
+        true => Ok(authority.to_string()),
+        false => Err("would send tokens unencrypted through a network"),
+    }
+}

@@ -1,0 +1,48 @@
+//! Tokens from the host: it has its own way to sign in and hands over what it got.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Token;
+use crate::error::{Error, Result, Stage};
+use crate::status::Status;
+use crate::text::redact;
+
+/// A token from a provider, with how long it is valid from now on, if the provider knows.
+#[derive(Debug)]
+pub struct ProvidedToken {
+    /// The access token, without the word `Bearer`.
+    pub token: zeroize::Zeroizing<String>,
+    /// Its remaining life. Without it the provider is asked before every request.
+    pub expires_in: Option<Duration>,
+}
+
+/// Gets access tokens for a scope, on the thread of the call that needs one.
+///
+/// Called by one thread at a time per client. An `Err` is the reason, for the error message.
+pub trait TokenProvider: Send + Sync {
+    /// A token for `scope`, for example `https://api.securitycenter.microsoft.com/.default`.
+    fn token(&self, scope: &str) -> std::result::Result<ProvidedToken, String>;
+}
+
+pub(crate) struct Callback {
+    pub provider: Arc<dyn TokenProvider>,
+    pub scope: String,
+}
+
+impl Callback {
+    pub(super) fn fetch(&self) -> Result<Token> {
+        let provided = self.provider.token(&self.scope).map_err(|why| {
+            let why = redact::clean(&why, 256);
+            Error::new(Status::Token, format!("the token provider gave no token: {why}"))
+                .at(Stage::Token)
+        })?;
+        Token::new(&provided.token, provided.expires_in.filter(|life| !life.is_zero()))
+    }
+}
+
+impl std::fmt::Debug for Callback {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Callback")
+    }
+}

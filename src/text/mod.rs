@@ -1,0 +1,6 @@
+//! Small forms of text: they know nothing of networks, files or the service.
+
+pub(crate) mod json;
+pub(crate) mod redact;
+pub(crate) mod surrogates;
+pub(crate) mod url;

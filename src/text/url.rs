@@ -1,0 +1,157 @@
+//! A base address of the service or of the sign-in service, checked once when the option is set.
+
+use std::net::IpAddr;
+
+use ureq::http::Uri;
+
+use crate::error::{Error, Result};
+use crate::status::Status;
+
+/// `scheme://host[:port][/prefix]`, without a trailing slash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BaseUrl {
+    text: String,
+    authority: String,
+    path: String,
+}
+
+/// What is accepted, for messages.
+pub(crate) const ACCEPTED: &str = "https://host[:port][/prefix], or http:// on a loopback address, \
+     without query, fragment or login";
+
+impl BaseUrl {
+    /// Reads an address; the error says what is wrong with it.
+    pub(crate) fn parse(text: &str) -> std::result::Result<BaseUrl, &'static str> {
+        // http::Uri drops a fragment silently, so look before it does.
+        if text.contains('#') {
+            return Err("has a fragment");
+        }
+        let uri: Uri = text.parse().map_err(|_| "is not a URL")?;
+        if uri.query().is_some() {
+            return Err("has a query");
+        }
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err("has no scheme or no host");
+        };
+        if authority.as_str().contains('@') {
+            return Err("has a login");
+        }
+        let host = authority.host();
+        if host.is_empty() {
+            return Err("has no host");
+        }
+        if host.trim_end_matches('.').is_empty() {
+            return Err("has no host");
+        }
+        if authority.as_str() != host && authority.port_u16().is_none_or(|port| port == 0) {
+            return Err("has a port that is not a number from 1 to 65535");
+        }
+        match scheme {
+            "https" => {}
+            "http" if is_loopback(host) => {}
+            "http" => {
+                return Err("would send tokens unencrypted: http is accepted on loopback only");
+            }
+            _ => return Err("is neither https nor http"),
+        }
+        let path = uri.path().trim_end_matches('/');
+        if path.split('/').any(|segment| segment == ".." || segment == ".") {
+            return Err("has a relative path");
+        }
+        Ok(BaseUrl {
+            text: format!("{scheme}://{authority}{path}"),
+            authority: authority_of(&uri).unwrap_or_default(),
+            path: path.to_owned(),
+        })
+    }
+
+    /// The address set by option, or the one from the table of clouds.
+    pub(crate) fn or_default(option: Option<&BaseUrl>, default: &str) -> Result<BaseUrl> {
+        match option {
+            Some(url) => Ok(url.clone()),
+            None => BaseUrl::parse(default).map_err(|problem| Error::new(Status::Config, problem)),
+        }
+    }
+
+    /// The address, without a trailing slash.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The path prefix, empty or beginning with a slash.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Host and port, as [`authority_of`] has them.
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+}
+
+/// Host and port in the one form that compares: lower case, without a trailing dot or the usual port.
+pub(crate) fn authority_of(uri: &Uri) -> Option<String> {
+    let host = uri.host()?.trim_end_matches('.').to_ascii_lowercase();
+    Some(match (uri.scheme_str(), uri.port_u16()) {
+        (_, None) | (Some("https"), Some(443)) | (Some("http"), Some(80)) => host,
+        (_, Some(port)) => format!("{host}:{port}"),
+    })
+}
+
+/// Whether a host name or literal address can only be this machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_what_is_documented() {
+        for (given, kept) in [
+            ("https://api.security.microsoft.com", "https://api.security.microsoft.com"),
+            ("https://gw.example/mde/", "https://gw.example/mde"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://localhost:1", "http://localhost:1"),
+            ("http://[::1]:9/", "http://[::1]:9"),
+        ] {
+            assert_eq!(BaseUrl::parse(given).unwrap().as_str(), kept);
+        }
+    }
+
+    #[test]
+    fn one_service_has_one_authority() {
+        for same in ["https://API.example", "https://api.example:443/x", "https://api.example./"] {
+            assert_eq!(BaseUrl::parse(same).unwrap().authority(), "api.example");
+        }
+        assert_eq!(BaseUrl::parse("https://[::1]:8443").unwrap().authority(), "[::1]:8443");
+    }
+
+    #[test]
+    fn refuses_everything_else() {
+        for bad in [
+            "",
+            "x",
+            "api.security.microsoft.com",
+            "http://api.security.microsoft.com",
+            "http://localhost.evil.example",
+            "https://u:p@host",
+            "https://host?x=1",
+            "https://host#f",
+            "ftp://127.0.0.1",
+            "https://",
+            "https://host:99999",
+            "https://host:/",
+            "https://h/a/../b",
+            "https://ho st",
+            "https://h:0",
+            "https://.",
+            "http://127.0.0.1.example",
+        ] {
+            assert!(BaseUrl::parse(bad).is_err(), "{bad}");
+        }
+    }
+}
