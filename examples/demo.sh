@@ -2,7 +2,7 @@
 # Takes an investigation package from a device to a checked file with the C examples, from a fresh clone and
 # from any directory.
 #
-# Without credentials it runs against the simulator in examples/simulator, which it builds and starts.
+# Without credentials it runs against the simulator of this checkout, which it builds and starts.
 # With these variables set it runs against the real service instead, and starts a real collection:
 #   MDE_TENANT_ID, MDE_CLIENT_ID, MDE_CLIENT_SECRET, MDE_MACHINE_ID   (optional: MDE_CLOUD, MDE_COMMENT)
 # The package then stays in the folder (or file) that MDE_OUT names, or else in the current one.
@@ -101,7 +101,7 @@ echo "listening on $url"
 
 # The first of the simulator's machines, device-0001.contoso.example; the same at every start.
 machine=b9ecb316f7bbc6a1b745800a82ea6c0d4f8f8d17
-# The simulator's own tenant, application and secret: see examples/simulator/README.md.
+# The simulator's own tenant, application and secret: see simulator/README.md.
 export MDE_CLIENT_SECRET='sim8Q~not+a/real=secret&100%'
 service=(
     --tenant 9d4b7c1e-2f60-4a85-8c3d-51e0a7b6f924

@@ -119,7 +119,7 @@ archive() {
         mkdir -p "$target/package"
         rm -f "$record"
         made_from >"$target/package/made-from.part"
-        ./package.sh
+        ./packaging/package.sh
         mv "$target/package/made-from.part" "$record"
     fi
     # The programs in C use what it holds.
@@ -172,7 +172,7 @@ windows_unit_tests() {
 # The linker that knows what old systems have.
 zig() {
     local version folder=$target/zig
-    version=$(sed -n 's/^zig_version=//p' package.sh)
+    version=$(sed -n 's/^zig_version=//p' packaging/package.sh)
     if [ ! -e "$folder/$version" ]; then
         rm -rf "$folder"
         python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder" "ziglang==$version"
@@ -221,9 +221,9 @@ demonstration() {
 }
 
 two_builds() {
-    ./package.sh --verify
-    ./package.sh --verify x86_64-pc-windows-gnu
-    ./package.sh --verify aarch64-unknown-linux-gnu
+    ./packaging/package.sh --verify
+    ./packaging/package.sh --verify x86_64-pc-windows-gnu
+    ./packaging/package.sh --verify aarch64-unknown-linux-gnu
 }
 
 # The programs in C, the header and the promises once more, with the library that `cargo` alone builds.
@@ -277,8 +277,8 @@ builds() {
     step 'Release archive' archive
     renice -n 15 -p $BASHPID >/dev/null
     [ "$mode" != core ] || return 0
-    step 'Library for Windows' ./package.sh x86_64-pc-windows-gnu
-    step 'Library for Arm' ./package.sh aarch64-unknown-linux-gnu
+    step 'Library for Windows' ./packaging/package.sh x86_64-pc-windows-gnu
+    step 'Library for Arm' ./packaging/package.sh aarch64-unknown-linux-gnu
     step 'Unit tests for Windows' windows_unit_tests --no-run
 }
 

@@ -17,7 +17,7 @@
 
 #include "mde.h"
 
-/* The simulator's own: see examples/simulator/README.md. */
+/* The simulator's own: see simulator/README.md. */
 #define TENANT "9d4b7c1e-2f60-4a85-8c3d-51e0a7b6f924"
 #define APPLICATION "3a8f5d02-6b7c-4e19-9f48-c2d1708be563"
 #define SECRET "sim8Q~not+a/real=secret&100%"

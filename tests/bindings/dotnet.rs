@@ -65,12 +65,12 @@ fn net_framework_gets_the_library() {
 /// What can be said of the project without an SDK.
 #[test]
 fn the_project_is_sound() {
-    for project in ["Mde/Mde.csproj", "Fetch/Fetch.csproj"] {
+    for project in ["bindings/dotnet/Mde/Mde.csproj", "examples/dotnet/Fetch/Fetch.csproj"] {
         let read = "import sys, xml.dom.minidom as x; x.parse(sys.argv[1])";
         let mut python = tool("python3", "python3");
-        run(python.args(["-c", read]).arg(format!("{ROOT}/examples/dotnet/{project}"))).expect(0);
+        run(python.args(["-c", read]).arg(format!("{ROOT}/{project}"))).expect(0);
     }
-    let project = read("examples/dotnet/Mde/Mde.csproj");
+    let project = read("bindings/dotnet/Mde/Mde.csproj");
     for part in [
         "<TargetFrameworks>net8.0;netstandard2.0</TargetFrameworks>",
         &format!("<Version>{}</Version>", mde_tests::VERSION),
@@ -90,8 +90,8 @@ fn the_project_is_sound() {
 /// What is read as JSON is what code is generated for.
 #[test]
 fn every_document_is_in_the_context() {
-    let context = read("examples/dotnet/Mde/Net8/MdeJsonContext.cs");
-    let folder = std::path::Path::new(ROOT).join("examples/dotnet/Mde");
+    let context = read("bindings/dotnet/Mde/Net8/MdeJsonContext.cs");
+    let folder = std::path::Path::new(ROOT).join("bindings/dotnet/Mde");
     let mut results = BTreeSet::from(["ErrorDocument".to_owned()]);
     for file in building::files(&folder, "cs") {
         for line in std::fs::read_to_string(file).unwrap().lines() {
@@ -112,7 +112,7 @@ fn every_document_is_in_the_context() {
 /// Declared once, and used.
 #[test]
 fn every_export_is_bound() {
-    let native = read("examples/dotnet/Mde/Native/NativeMethods.cs");
+    let native = read("bindings/dotnet/Mde/Native/NativeMethods.cs");
     let bound: BTreeSet<_> = native
         .lines()
         .filter(|line| line.contains(" static extern "))
@@ -121,7 +121,7 @@ fn every_export_is_bound() {
     let exported: BTreeSet<_> = read("tests/abi/exports.txt").lines().map(str::to_owned).collect();
     assert_eq!(bound, exported, "left: NativeMethods.cs, right: tests/abi/exports.txt");
     let mut rest = String::new();
-    for folder in ["examples/dotnet/Mde", "examples/dotnet/Mde/Native"] {
+    for folder in ["bindings/dotnet/Mde", "bindings/dotnet/Mde/Native"] {
         for file in building::files(&std::path::Path::new(ROOT).join(folder), "cs") {
             if !file.ends_with("NativeMethods.cs") {
                 rest += &std::fs::read_to_string(file).unwrap();

@@ -1,4 +1,4 @@
-//! The Python package, `examples/python`, as it lies in an unpacked release archive: its tests in `tests/python` run under
+//! The Python package, `bindings/python`, as it lies in an unpacked release archive: its tests in `tests/python` run under
 //! the system's Python with `unittest`, against the simulator.
 
 use std::path::{Path, PathBuf};
@@ -22,8 +22,12 @@ impl Python {
         Python { installed: installed(), service }
     }
 
+    fn example(&self) -> PathBuf {
+        self.installed.0.join("share/mde/examples/python/fetch.py")
+    }
+
     fn package(&self) -> PathBuf {
-        self.installed.0.join("share/mde/examples/python")
+        self.installed.0.join("share/mde/bindings/python")
     }
 
     /// Runs a file of tests. The development mode of Python shows what else would pass unnoticed.
@@ -40,6 +44,7 @@ impl Python {
             .current_dir(folder)
             .env("MDE_LIBRARY", lib.join("libmde.so.0"))
             .env("MDE_TEST_LIB", &lib)
+            .env("MDE_TEST_EXAMPLE", self.example())
             .env("MDE_TEST_CHECKOUT", ROOT)
             .env("PYTHONPATH", path)
             .env("PYTHONDONTWRITEBYTECODE", "1");
@@ -101,7 +106,7 @@ mod full {
         let mypy = mde_tests::target().join("mypy");
         let python = Python::new();
         let mut command = interpreter();
-        command.args(["-m", "mypy", "--strict", "--python-version", "3.8", "mde", "fetch.py"]);
+        command.args(["-m", "mypy", "--strict", "--python-version", "3.8", "mde"]).arg(python.example());
         command.current_dir(python.package()).env("PYTHONPATH", &mypy);
         command.arg("--cache-dir").arg(python.installed.0.join("mypy-cache"));
         assert!(

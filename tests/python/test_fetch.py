@@ -15,7 +15,7 @@ import mde
 
 from support import MACHINES, OPTIONS, STALLED, URL, Case, control, eventually, requests
 
-PROGRAM = str(pathlib.Path(mde.__file__).parent.parent / "fetch.py")
+PROGRAM = os.environ["MDE_TEST_EXAMPLE"]
 
 
 class Fetch(Case):

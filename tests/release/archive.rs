@@ -109,11 +109,12 @@ mod full {
     #[test]
     fn a_checkout_that_git_does_not_read_is_not_packed() {
         let folder = Scratch::new("refused");
-        for name in ["package.sh", "Cargo.toml", "build.rs"] {
+        std::fs::create_dir(folder.0.join("packaging")).unwrap();
+        for name in ["packaging/package.sh", "Cargo.toml", "build.rs"] {
             std::fs::copy(Path::new(ROOT).join(name), folder.0.join(name)).unwrap();
         }
         std::fs::write(folder.0.join(".git"), "gitdir: /nowhere\n").unwrap();
-        let mut package = Command::new(folder.0.join("package.sh"));
+        let mut package = Command::new(folder.0.join("packaging/package.sh"));
         let said = run(without_cargos_own(&mut package)).expect(1).stderr;
         assert!(said.contains("not a git repository"), "{said}");
         assert!(said.contains("git does not read this checkout"), "{said}");
@@ -442,11 +443,11 @@ mod full {
     /// The commands that make the archive are those that the tests begin with.
     #[test]
     fn the_archive_is_made_as_its_page_says() {
-        assert!(PAGE.contains("```sh\n./package.sh\n```"));
-        assert!(PAGE.contains("```sh\n./package.sh --verify\n```"));
+        assert!(PAGE.contains("```sh\n./packaging/package.sh\n```"));
+        assert!(PAGE.contains("```sh\n./packaging/package.sh --verify\n```"));
         let script = include_str!("../run.sh");
-        assert!(script.contains("        ./package.sh\n"));
-        assert!(script.contains(" ./package.sh --verify\n"));
+        assert!(script.contains("        ./packaging/package.sh\n"));
+        assert!(script.contains(" ./packaging/package.sh --verify\n"));
     }
 
     #[test]

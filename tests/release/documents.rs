@@ -20,7 +20,7 @@ const TESTED: &[(&str, &str, &str)] = &[
     ("docs/cpp.md", "cpp", "tests/bindings/cpp.rs"),
     ("docs/cpp.md", "sh", "tests/bindings/cpp.rs"),
     ("docs/dotnet.md", "csharp", "tests/bindings/dotnet/scenarios.rs"),
-    ("docs/json.md", "json", "src/reference.rs"),
+    ("docs/json.md", "json", "src/testing/reference.rs"),
     ("docs/install.md", "sh", "tests/release/archive.rs"),
     ("docs/install.md", "cmake", "tests/release/archive.rs"),
     ("docs/performance.md", "sh", "tests/release/documents.rs"),
@@ -31,10 +31,10 @@ const TESTED: &[(&str, &str, &str)] = &[
     ("docs/sign-in.md", "json", "tests/release/documents.rs"),
     ("examples/c/README.md", "sh", "tests/release/documents.rs"),
     ("examples/cpp/README.md", "sh", "tests/release/archive.rs"),
-    ("examples/dotnet/README.md", "csharp", "tests/bindings/dotnet/scenarios.rs"),
-    ("examples/simulator/README.md", "sh", "tests/release/documents.rs"),
-    ("examples/simulator/README.md", "rust", "tests/release/documents.rs"),
-    ("examples/simulator/README.md", "json", "tests/release/documents.rs"),
+    ("bindings/dotnet/README.md", "csharp", "tests/bindings/dotnet/scenarios.rs"),
+    ("simulator/README.md", "sh", "tests/release/documents.rs"),
+    ("simulator/README.md", "rust", "tests/release/documents.rs"),
+    ("simulator/README.md", "json", "tests/release/documents.rs"),
 ];
 
 /// What programs print, and other things that nobody runs.
@@ -116,7 +116,7 @@ fn the_script_runs_every_program() {
     let own: Vec<_> = own.map(str::to_owned).collect();
     assert!(own.len() > 6, "{own:?}");
     // Those of the other packages, which cargo finds by itself.
-    let entries = ["examples/simulator/tests", "benches/limiter/tests"].map(|it| root().join(it));
+    let entries = ["simulator/tests", "benches/limiter/tests"].map(|it| root().join(it));
     let others = entries.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
     let others = others.map(|it| it.unwrap().path());
     let others = others.map(|it| it.file_stem().unwrap().to_str().unwrap().to_owned());
@@ -212,7 +212,7 @@ fn the_rust_program_of_the_simulator_runs() {
         Ok(())
     }
     program().unwrap();
-    for block in of("examples/simulator/README.md", "rust") {
+    for block in of("simulator/README.md", "rust") {
         is_here(&block.text);
     }
 }
@@ -291,7 +291,7 @@ fn the_command_that_grants_a_permission_is_well_formed() {
 #[test]
 fn the_simulator_takes_the_rule_that_its_page_shows() {
     let sim = simulator();
-    for block in of("examples/simulator/README.md", "json") {
+    for block in of("simulator/README.md", "json") {
         let whole = json(&block);
         let without = |mut rule: Value, names: &[&str], kept: &str| {
             let members = rule.as_object_mut().unwrap();
@@ -355,7 +355,7 @@ mod full {
 
     #[test]
     fn the_simulator_starts_as_its_page_says() {
-        for block in of("examples/simulator/README.md", "sh") {
+        for block in of("simulator/README.md", "sh") {
             let command = block.text.trim();
             assert!(command.contains("127.0.0.1:8080"), "{command}");
             // Any free port, since that one may be in use. A program that is built already is as good as one that

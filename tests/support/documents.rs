@@ -15,11 +15,13 @@ pub struct Block {
     pub text: String,
 }
 
-/// Every page: those of the checkout, of `docs`, and the READMEs of `examples`.
+/// Every page: those of the checkout, of `docs`, and the READMEs below.
 pub fn pages(root: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    let mut folders =
-        vec![(String::new(), 0), ("docs/".to_owned(), 0), ("examples/".to_owned(), 3)];
+    let mut folders: Vec<_> =
+        [("", 0), ("docs/", 0), ("examples/", 3), ("bindings/", 3), ("simulator/", 0)]
+            .map(|(folder, depth)| (folder.to_owned(), depth))
+            .into();
     while let Some((folder, depth)) = folders.pop() {
         for entry in fs::read_dir(root.join(&folder)).unwrap() {
             let entry = entry.unwrap();

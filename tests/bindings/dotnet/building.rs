@@ -74,7 +74,7 @@ impl Built {
     pub fn changed(on: On, change: impl FnOnce(&Path)) -> Built {
         let folder = Scratch::new("dotnet");
         let built = Built { on, prefix: installed(), folder };
-        let source = built.source("Mde");
+        let source = built.source();
         change(&source);
         let mut sources = files(&source, "cs");
         sources.extend(files(&source.join("Native"), "cs"));
@@ -101,9 +101,14 @@ impl Built {
         self.folder.0.join(name)
     }
 
-    /// A folder of `examples/dotnet`, as it was installed.
-    pub fn source(&self, name: &str) -> PathBuf {
-        self.prefix.0.join("share/mde/examples/dotnet").join(name)
+    /// The sources of the binding, as they were installed.
+    pub fn source(&self) -> PathBuf {
+        self.prefix.0.join("share/mde/bindings/dotnet/Mde")
+    }
+
+    /// Those of the example.
+    pub fn example(&self) -> PathBuf {
+        self.prefix.0.join("share/mde/examples/dotnet/Fetch")
     }
 
     fn out(&self, name: &str) -> String {
@@ -154,8 +159,8 @@ impl Built {
         let reference = unpacked("netstandard", "full").join("netstandard.dll");
         csc.arg("-target:library").arg(format!("-r:{}", reference.display()));
         csc.arg(self.out("Mde.standard.dll"));
-        csc.args(files(&self.source("Mde"), "cs"));
-        run(csc.args(files(&self.source("Mde").join("Native"), "cs"))).expect(0);
+        csc.args(files(&self.source(), "cs"));
+        run(csc.args(files(&self.source().join("Native"), "cs"))).expect(0);
     }
 
     /// Compiles a program against the binding, without a warning.

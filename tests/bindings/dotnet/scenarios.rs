@@ -159,7 +159,7 @@ fn package() -> Scratch {
     }
     let mut python = tool("python3", "python3");
     python.arg(format!("{ROOT}/tests/dotnet/lay_out.py"));
-    python.arg(format!("{ROOT}/examples/dotnet/Mde/Mde.csproj"));
+    python.arg(format!("{ROOT}/bindings/dotnet/Mde/Mde.csproj"));
     run(python.arg(native).arg(folder.0.join("Mde"))).expect(0);
     folder
 }
@@ -225,7 +225,7 @@ struct Fetch {
 impl Fetch {
     fn new(on: On) -> Fetch {
         let built = Built::binding(on);
-        let sources = files(&built.source("Fetch"), "cs");
+        let sources = files(&built.example(), "cs");
         built.compile("Fetch.exe", &sources);
         Fetch { built, service: service(), folder: Scratch::new("fetch") }
     }
@@ -303,7 +303,7 @@ fn blocks(page: &str) -> Vec<String> {
 #[track_caller]
 pub fn the_pages_are_right(on: On) {
     let (built, service) = (Built::binding(on), service());
-    let all = [blocks("examples/dotnet/README.md"), blocks("docs/dotnet.md")].concat();
+    let all = [blocks("bindings/dotnet/README.md"), blocks("docs/dotnet.md")].concat();
     assert_eq!(all.len(), 3);
     for (n, block) in all.into_iter().enumerate() {
         let source = built.file(&format!("block{n}.cs"));

@@ -18,13 +18,13 @@ pub enum Route {
     CMakeStatic,
 }
 
-/// The archive for this machine: `MDE_ARCHIVE`, or what `package.sh` makes now.
+/// The archive for this machine: `MDE_ARCHIVE`, or what `packaging/package.sh` makes now.
 pub fn archive() -> &'static Path {
     static MADE: LazyLock<PathBuf> = LazyLock::new(|| {
         if let Some(archive) = crate::path_in("MDE_ARCHIVE") {
             return archive;
         }
-        let mut script = Command::new(Path::new(ROOT).join("package.sh"));
+        let mut script = Command::new(Path::new(ROOT).join("packaging/package.sh"));
         without_cargos_own(&mut script).env("CARGO_TARGET_DIR", target());
         let printed = run_with(&mut script, Duration::from_secs(2400), |_| {}).expect(0).stdout;
         PathBuf::from(printed.trim())
@@ -46,7 +46,7 @@ pub fn unpack(archive: &Path, to: &Path) {
 /// ```text
 /// include/  mde.h mde.hpp
 /// lib/      libmde.so libmde.so.0 libmde.so.0.1.0 libmde.a pkgconfig/mde.pc cmake/mde/*.cmake
-/// share/mde/examples/  c cpp dotnet python
+/// share/mde/  examples/{c,cpp,dotnet,python} bindings/{dotnet,python}
 /// ```
 pub fn installed() -> Scratch {
     static UNPACKED: LazyLock<PathBuf> = LazyLock::new(|| {

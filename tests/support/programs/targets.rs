@@ -51,7 +51,7 @@ impl Target {
         self.folder.get_or_init(|| match crate::path_in(self.variable) {
             Some(folder) => folder,
             None => {
-                let mut package = Command::new("./package.sh");
+                let mut package = Command::new("./packaging/package.sh");
                 package.arg(self.name).current_dir(ROOT).env("CARGO_TARGET_DIR", target());
                 run_with(&mut package, Duration::from_secs(1800), |_| {}).expect(0);
                 target().join("package/build").join(self.name).join("archive")

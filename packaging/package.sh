@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Makes the release archive of one target, and the debug symbols beside it.
 #
-#     ./package.sh                  for this machine: x86_64-unknown-linux-gnu
-#     ./package.sh TARGET           for x86_64-unknown-linux-gnu, x86_64-unknown-linux-musl,
-#                                   aarch64-unknown-linux-gnu or x86_64-pc-windows-gnu
-#     ./package.sh --verify [TARGET]   builds a copy of the sources in another folder as well, and compares
-#     ./package.sh --help
+#     packaging/package.sh           for this machine: x86_64-unknown-linux-gnu
+#     packaging/package.sh TARGET    for x86_64-unknown-linux-gnu, x86_64-unknown-linux-musl,
+#                                    aarch64-unknown-linux-gnu or x86_64-pc-windows-gnu
+#     packaging/package.sh --verify [TARGET]   builds a copy of the sources in another folder as well, and compares
+#     packaging/package.sh --help
 #
 # Writes mde-VERSION-TARGET.tar.gz (.zip for Windows), mde-VERSION-TARGET-debug.tar.gz and SHA256SUMS into
 # the folder `package` of cargo's target folder, and prints the path of the archive.
@@ -17,7 +17,7 @@
 # The same sources, compilers and date give the same bytes, wherever they lie. `SOURCE_DATE_EPOCH` is the
 # date of all files; without it that of the last commit.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$(pwd -P)
 cd "$root"
 
@@ -25,7 +25,7 @@ die() { printf 'package.sh: %s\n' "$*" >&2; exit 1; }
 say() { printf 'package.sh: %s\n' "$*" >&2; }
 
 targets='x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu x86_64-unknown-linux-musl x86_64-pc-windows-gnu'
-usage="usage: ./package.sh [--verify] [TARGET]; targets: $targets"
+usage="usage: packaging/package.sh [--verify] [TARGET]; targets: $targets"
 verify=
 case ${1:-} in
     --verify) verify=yes; shift ;;
@@ -38,7 +38,7 @@ target=${1:-x86_64-unknown-linux-gnu}
 prefix='' linker=cc last_linker='' more='' needed='gcc libc6-dev'
 case $target in
     # Asks for no newer glibc than systems of the last ten years have.
-    x86_64-unknown-linux-gnu) last_linker=$root/src/package/link_for_old_glibc.sh ;;
+    x86_64-unknown-linux-gnu) last_linker=$root/packaging/link_for_old_glibc.sh ;;
     x86_64-unknown-linux-musl) linker=musl-gcc needed='musl-tools' ;;
     aarch64-unknown-linux-gnu)
         prefix=aarch64-linux-gnu- linker=aarch64-linux-gnu-gcc needed='gcc-aarch64-linux-gnu libc6-dev-arm64-cross' ;;
@@ -70,7 +70,7 @@ name=mde-$version-$target
 # taken for an export: what building and testing left behind would be packed.
 is_checkout=
 [ ! -e .git ] || is_checkout=yes
-[ -z "$is_checkout" ] || git ls-files -- package.sh >/dev/null || die 'git does not read this checkout, for the reason above'
+[ -z "$is_checkout" ] || git ls-files -- packaging/package.sh >/dev/null || die 'git does not read this checkout, for the reason above'
 if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then
     # Zip knows nothing earlier.
     SOURCE_DATE_EPOCH=315619200
@@ -103,7 +103,7 @@ compile() {
         c_flags+=" '-ffile-prefix-map=$from'"
     done
     case $target in
-        *-windows-gnu) flags+=(-Clink-arg=-Wl,--no-insert-timestamp "-Cdlltool=$root/src/package/dlltool") ;;
+        *-windows-gnu) flags+=(-Clink-arg=-Wl,--no-insert-timestamp "-Cdlltool=$root/packaging/dlltool") ;;
         # The system's libc, as everything else in the process has it.
         *-musl) flags+=(-Ctarget-feature=-crt-static -Clink-self-contained=no) ;;
     esac
@@ -124,7 +124,7 @@ compile() {
 # shape FROM TO: fills in a template.
 shape() {
     sed -e "s|@version@|$version|g" -e "s|@target@|$target|g" -e "s|@abi@|$abi|g" -e "s|@libraries@|$libraries|g" \
-        -e "s|@cmake_libraries@|${libraries// /;}|g" "src/package/$1" >"$2"
+        -e "s|@cmake_libraries@|${libraries// /;}|g" "packaging/$1" >"$2"
 }
 
 stage=$folder/package/stage-$target
@@ -132,7 +132,7 @@ pack() {
     local built=$build/$target/archive top=$stage/$name debug=$stage/debug/$name share
     share=$top/share/mde
     rm -rf "$stage"
-    mkdir -p "$top"/{include,lib/pkgconfig,lib/cmake/mde} "$share/examples" "$debug/lib"
+    mkdir -p "$top"/{include,lib/pkgconfig,lib/cmake/mde} "$share"/{examples,bindings} "$debug/lib"
     cp include/*.h* "$top/include/"
     libraries=$(sed -n 's/^.*native-static-libs: *//p' "$build/$target.log" | tail -n 1)
     [[ $libraries =~ ^(\ ?-l[A-Za-z0-9_.+-]+)+$ ]] ||
@@ -168,13 +168,13 @@ pack() {
     shape mde-static.pc.in "$top/lib/pkgconfig/mde-static.pc"
     local part
     for part in config config-version; do shape "mde-$part.cmake.in" "$top/lib/cmake/mde/mde-$part.cmake"; done
-    for part in c cpp dotnet python; do
-        [ ! -d examples/$part ] || copy examples/$part "$share/examples/"
+    for part in examples/{c,cpp,dotnet,python} bindings/{dotnet,python}; do
+        [ ! -d "$part" ] || copy "$part" "$share/${part%/*}/"
     done
     copy docs "$share/"
     cp README.md CHANGELOG.md SECURITY.md LICENSE-* "$share/"
-    python3 src/package/links.py "$top" share/mde
-    python3 src/package/bill.py --version "$version" --target "$target" --messages "$build/$target.json" --lock Cargo.lock \
+    python3 packaging/links.py "$top" share/mde
+    python3 packaging/bill.py --version "$version" --target "$target" --messages "$build/$target.json" --lock Cargo.lock \
         --rust "$sources" --rustc "$("$rustc" --version)" --to "$share"
 
     find "$stage" -type d -exec chmod 755 {} + -o -type f -exec chmod 644 {} +
@@ -235,7 +235,7 @@ if [ -n "$verify" ]; then
     mkdir "$other/checkout"
     listed . | tar -c --null --files-from=- | tar -x -C "$other/checkout"
     say "building again in $other"
-    CARGO_TARGET_DIR="$other/target" "$other/checkout/package.sh" "$target" >/dev/null
+    CARGO_TARGET_DIR="$other/target" "$other/checkout/packaging/package.sh" "$target" >/dev/null
     for file in "$folder/package/$name"*; do
         [ -f "$file" ] || continue
         cmp "$file" "$other/target/package/${file##*/}" || die "two builds differ: ${file##*/}"
