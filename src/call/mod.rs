@@ -5,6 +5,7 @@
 //! caller cancels, or when the client is shut down.
 
 mod cancel;
+mod keep_alive;
 pub(crate) mod panic_note;
 mod signal;
 
@@ -13,11 +14,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub use self::cancel::Cancel;
+pub(crate) use self::keep_alive::{KeepAlive, Kept};
 use self::signal::{CANCELLED, CLOSED};
 pub(crate) use self::signal::{Running, Signal};
 use crate::error::Error;
 use crate::os::sync::Mutex;
-use crate::quota::ledger::{Keeper, Kept};
 use crate::status::Status;
 
 /// Why an operation has to end early.
@@ -47,7 +48,7 @@ pub(crate) struct Call {
     cancel: Option<Cancel>,
     client: Arc<Running>,
     unsettled: AtomicBool,
-    keeper: Mutex<Option<Keeper>>,
+    keeper: Mutex<Option<Box<dyn KeepAlive>>>,
 }
 
 impl Call {
@@ -150,13 +151,13 @@ impl Call {
     }
 
     /// What has to be kept alive from now on while this call waits for the network.
-    pub(crate) fn set_keeper(&self, keeper: Option<Keeper>) {
+    pub(crate) fn set_keeper(&self, keeper: Option<Box<dyn KeepAlive>>) {
         *self.keeper.lock() = keeper;
     }
 
     /// Keeps it alive. `None`: there is nothing to be kept.
     pub(crate) fn keep(&self) -> Option<Kept> {
-        self.keeper.lock().as_mut().map(Keeper::keep)
+        self.keeper.lock().as_mut().map(|keeper| keeper.keep())
     }
 
     /// Notes whether a request that changes something may have been carried out without our knowing.

@@ -6,12 +6,8 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::*;
-use crate::call::{Cancel, Running};
+use crate::call::{Cancel, KeepAlive, Kept, Running};
 use crate::error::Error;
-use crate::quota::ledger::{Answer, Held, Keeper, Ledger, Outcome, Renewal, Slot, View, lease};
-use crate::quota::limiter::Refusal;
-use crate::quota::window::Window;
-use crate::service::endpoint::Quota;
 
 /// What becomes of a read from a peer that says nothing, while `meanwhile` happens.
 fn read_from_silence(call: Call, meanwhile: impl FnOnce()) -> Error {
@@ -67,88 +63,57 @@ fn a_deadline_does_not_wait_for_the_slice() {
     }
 }
 
-/// A shared log in which a slot is to be renewed.
+/// A slot that is to be renewed now and then.
 #[derive(Debug)]
-struct Log {
-    made: Instant,
-    renewals: AtomicU32,
+struct Slot {
+    renew_at: Instant,
+    every: Duration,
     renewing_takes: Duration,
+    renewals: Arc<AtomicU32>,
 }
 
-impl Log {
-    /// Lets the call hold a slot that was taken so long ago.
-    fn lend(call: &Call, window: Duration, since: Duration, renewing_takes: Duration) -> Arc<Log> {
-        let log =
-            Arc::new(Log { made: Instant::now(), renewals: AtomicU32::new(0), renewing_takes });
-        let windows = [Window { limit: 1, length: window }];
-        let slot = Slot { place: 1, owner: 1 };
-        let ledger = Arc::clone(&log) as Arc<dyn Ledger>;
-        let held = Held::new(&ledger, Quota::Read, slot, log.now().saturating_sub(since));
-        call.set_keeper(Some(Keeper::new(&held, &windows)));
-        log
+impl Slot {
+    /// Lets the call hold one, and counts how often it is renewed.
+    fn lend(call: &Call, first: Duration, every: Duration, takes: Duration) -> Arc<AtomicU32> {
+        let renewals = Arc::new(AtomicU32::new(0));
+        call.set_keeper(Some(Box::new(Slot {
+            renew_at: Instant::now() + first,
+            every,
+            renewing_takes: takes,
+            renewals: Arc::clone(&renewals),
+        })));
+        renewals
     }
 }
 
-impl Ledger for Log {
-    fn begin(&self, _: Quota, _: &[Window], _: &Call) -> Result<Answer, Refusal> {
-        Ok(Answer::Alone(1))
-    }
-
-    fn settle(&self, _: Quota, _: Slot, _: Outcome, _: &[Window]) {}
-
-    fn renew(&self, _: Quota, _: Slot, _: &[Window]) -> Renewal {
-        thread::sleep(self.renewing_takes);
-        self.renewals.fetch_add(1, Ordering::Relaxed);
-        Renewal::Kept
-    }
-
-    fn throttled(
-        &self,
-        _: Quota,
-        _: Option<Slot>,
-        _: Duration,
-        _: &[Window],
-    ) -> Option<Vec<usize>> {
-        None
-    }
-
-    fn view(&self, _: Quota, _: &[Window], _: Option<&Call>) -> Option<View> {
-        None
-    }
-
-    fn now(&self) -> Duration {
-        Duration::from_secs(3_600) + self.made.elapsed()
-    }
-
-    fn place(&self) -> (&'static str, String) {
-        ("test", String::new())
-    }
-
-    fn trouble(&self) -> Option<String> {
-        None
+impl KeepAlive for Slot {
+    fn keep(&mut self) -> Kept {
+        if Instant::now() >= self.renew_at {
+            thread::sleep(self.renewing_takes);
+            self.renewals.fetch_add(1, Ordering::Relaxed);
+            self.renew_at += self.every;
+        }
+        Kept { is_lost: false, again_in: self.renew_at.saturating_duration_since(Instant::now()) }
     }
 }
 
 #[test]
 fn a_slot_is_renewed_while_the_reply_is_waited_for() {
     let call = Call::begin(&Arc::default(), Some(Duration::from_millis(1_400)), None);
-    let window = Duration::from_millis(100);
-    assert_eq!(lease(&[Window { limit: 1, length: window }]), Duration::from_secs(1));
-    let log = Log::lend(&call, window, Duration::ZERO, Duration::ZERO);
+    let every = Duration::from_millis(250);
+    let renewals = Slot::lend(&call, every, every, Duration::ZERO);
     assert_eq!(read_from_silence(call, || ()).status(), Status::Deadline);
-    // Every 250 ms.
-    assert!((3..=5).contains(&log.renewals.load(Ordering::Relaxed)), "{log:?}");
+    let renewals = renewals.load(Ordering::Relaxed);
+    assert!((3..=5).contains(&renewals), "{renewals}");
 }
 
 #[test]
 fn what_a_renewal_takes_is_not_added_to_the_deadline() {
     let began = Instant::now();
     let call = Call::begin(&Arc::default(), Some(Duration::from_secs(2)), None);
-    let window = Duration::from_secs(60);
-    // Half a second from now it is time.
-    let since = lease(&[Window { limit: 1, length: window }]) / 4 - Duration::from_millis(500);
-    let log = Log::lend(&call, window, since, Duration::from_secs(1));
+    let (first, every) = (Duration::from_millis(500), Duration::from_secs(20));
+    let renewals = Slot::lend(&call, first, every, Duration::from_secs(1));
     assert_eq!(read_from_silence(call, || ()).status(), Status::Deadline);
-    assert_eq!(log.renewals.load(Ordering::Relaxed), 1);
+    assert_eq!(renewals.load(Ordering::Relaxed), 1);
     assert!(began.elapsed() < Duration::from_millis(2_900), "{:?}", began.elapsed());
 }

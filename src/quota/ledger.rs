@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::limiter::{Refusal, Snapshot, WindowSnapshot};
 use super::window::{Window, straggling};
-use crate::call::Call;
+use crate::call::{Call, KeepAlive, Kept};
 use crate::os::process;
 use crate::service::endpoint::Quota;
 
@@ -179,15 +179,6 @@ impl Held {
     }
 }
 
-/// How a slot stands that was to be kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Kept {
-    /// It was not renewed in time, or nobody can say that it was.
-    pub is_lost: bool,
-    /// How soon it wants to be kept again. A lost one does, too: its call may be under way, and is to be counted.
-    pub again_in: Duration,
-}
-
 /// Renews a slot while its call is under way.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -211,9 +202,11 @@ impl Keeper {
             lost: false,
         }
     }
+}
 
+impl KeepAlive for Keeper {
     /// Renews the slot if it is time.
-    pub(crate) fn keep(&mut self) -> Kept {
+    fn keep(&mut self) -> Kept {
         let Held { ledger, quota, slot, .. } = &self.held;
         let now = ledger.now();
         if now >= self.renew_at {

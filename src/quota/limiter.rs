@@ -8,7 +8,7 @@ use super::clock::{Clock, Time};
 use super::ledger::{Answer, Held, Keeper, Outcome, Slot};
 use super::window::{Admission, Window};
 use super::{Rules, foreign};
-use crate::call::{Call, Signal, Stop};
+use crate::call::{Call, KeepAlive, Signal, Stop};
 use crate::error::{Error, millis_up};
 use crate::log::{self, Level};
 use crate::os::sync::Mutex;
@@ -329,8 +329,9 @@ impl Permit<'_> {
     }
 
     /// Keeps the slot in the shared log, where there is one, while the call is under way.
-    pub(crate) fn keeper(&self) -> Option<Keeper> {
-        self.held.as_ref().map(|held| Keeper::new(held, self.windows))
+    pub(crate) fn keeper(&self) -> Option<Box<dyn KeepAlive>> {
+        let held = self.held.as_ref()?;
+        Some(Box::new(Keeper::new(held, self.windows)))
     }
 
     /// Gives back a slot that was taken here but not in the shared log. Who goes on waiting lines up in the same

@@ -106,7 +106,9 @@ mod full {
         let mypy = mde_tests::target().join("mypy");
         let python = Python::new();
         let mut command = interpreter();
-        command.args(["-m", "mypy", "--strict", "--python-version", "3.8", "mde"]).arg(python.example());
+        command
+            .args(["-m", "mypy", "--strict", "--python-version", "3.8", "mde"])
+            .arg(python.example());
         command.current_dir(python.package()).env("PYTHONPATH", &mypy);
         command.arg("--cache-dir").arg(python.installed.0.join("mypy-cache"));
         assert!(

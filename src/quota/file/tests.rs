@@ -1,7 +1,7 @@
 use std::fs::{self, File};
 
 use super::*;
-use crate::call::Cancel;
+use crate::call::{Cancel, KeepAlive};
 use crate::quota::ledger::{Held, Keeper};
 
 #[cfg(unix)]
