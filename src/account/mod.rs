@@ -14,7 +14,6 @@ use crate::call::Call;
 use crate::error::{Error, Result};
 use crate::http::client::{Http, Settings};
 use crate::http::tls;
-use crate::operations::arguments::is_guid;
 use crate::options::{OnDuplicate, OnFullQuota, Options};
 use crate::quota::ledger::Ledger;
 use crate::quota::limiter::Limiter;
@@ -28,6 +27,7 @@ use crate::service::hosts::Hosts;
 use crate::sign_in::cache::Cache;
 use crate::sign_in::{Token, claims};
 use crate::status::Status;
+use crate::text::guid::is_guid;
 use crate::text::redact;
 use crate::text::url::BaseUrl;
 
@@ -73,7 +73,8 @@ impl Account {
                 "options `quota_file` and `quota_redis` are both set; one log is enough: set one";
             return Err(Error::new(Status::Config, message));
         }
-        let api = BaseUrl::or_default(options.api_url.as_ref(), cloud.api_url)?;
+        let api = BaseUrl::or_default(options.api_url.as_ref(), cloud.api_url)
+            .map_err(|problem| Error::new(Status::Config, problem))?;
         let sign_in = sign_in::sign_in(options, cloud)?;
         // With the way to the authority: who reaches it in another way may reach another one.
         let mut identity = sign_in.identity();
@@ -101,8 +102,8 @@ impl Account {
             idle_timeout: options.idle_timeout.get(),
             user_agent,
         })?;
-        if let Some(identity) = &mut identity {
-            http.identify(identity);
+        if let (Some(identity), Some([proxy, exceptions])) = (&mut identity, http.route()) {
+            identity.part(proxy).secret(http.proxy_login().unwrap_or_default()).part(exceptions);
         }
         let limits = options.quota_limits.clone().unwrap_or_default();
         if options.quota_file.is_some() && limits.most() > file::MOST_CALLS {

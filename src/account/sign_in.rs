@@ -88,7 +88,8 @@ pub(crate) fn sign_in(options: &Options, cloud: &Cloud) -> Result<SignIn> {
     let auth = choose(options)?;
     let mut tenant_id = options.tenant_id.clone();
     let mut client_id = options.client_id.clone();
-    let mut login = BaseUrl::or_default(options.login_url.as_ref(), cloud.login_url)?;
+    let mut login =
+        BaseUrl::or_default(options.login_url.as_ref(), cloud.login_url).map_err(config)?;
     let scope = options.scope.as_deref().unwrap_or(cloud.scope);
     let proof = match auth {
         Auth::AccessToken => {

@@ -22,9 +22,8 @@ use super::socket::{Exchange, Head};
 use super::tls::Trust;
 use crate::call::Call;
 use crate::error::Result;
+use crate::http::method::Method;
 use crate::log::{self, Level};
-use crate::service::endpoint::Method;
-use crate::sign_in::identity::Identity;
 use crate::status::Status;
 
 /// What is known before the first connection.
@@ -182,9 +181,9 @@ impl Http {
         self.connect_timeout
     }
 
-    /// How hosts are reached, for who must reach the same one in the same way.
-    pub(crate) fn identify(&self, identity: &mut Identity) {
-        self.dialer.proxies.identify(identity);
+    /// How hosts are reached: see [`Proxies::route`].
+    pub(crate) fn route(&self) -> Option<[String; 2]> {
+        self.dialer.proxies.route()
     }
 
     /// The login of the proxy, which nobody may see.

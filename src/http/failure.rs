@@ -5,6 +5,7 @@ use std::io;
 
 use crate::call::Stop;
 use crate::error::{Error, Stage};
+use crate::os::io_error::reason;
 use crate::status::Status;
 
 /// A failure below HTTP: its status and what to tell the caller. Never carries text from outside
@@ -190,30 +191,3 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
-
-/// Why the system refused something, in its own words where it has any: they name no data of ours.
-pub(crate) fn reason(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(code) => {
-            crate::text::redact::clean(&io::Error::from_raw_os_error(code).to_string(), 128)
-        }
-        None if error.kind() == io::ErrorKind::Other => {
-            "for a reason the system does not name".to_owned()
-        }
-        // Said where the error was made.
-        None if error.get_ref().is_some() => crate::text::redact::clean(&error.to_string(), 128),
-        None => in_words(error.kind()),
-    }
-}
-
-/// What kind of failure it was, where the standard library's own words are no help.
-pub(crate) fn in_words(kind: io::ErrorKind) -> String {
-    use io::ErrorKind::{AlreadyExists, NotFound, UnexpectedEof, WriteZero};
-    match kind {
-        NotFound => "there is no such file or folder".to_owned(),
-        AlreadyExists => "it is there already".to_owned(),
-        UnexpectedEof => "it ended too early".to_owned(),
-        WriteZero => "nothing more was accepted".to_owned(),
-        other => crate::text::redact::clean(&other.to_string(), 128),
-    }
-}

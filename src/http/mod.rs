@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod connect;
 mod crypto;
 pub(crate) mod failure;
+pub(crate) mod method;
 pub(crate) mod proxy;
 pub(crate) mod reply;
 mod resolve;

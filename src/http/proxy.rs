@@ -11,7 +11,6 @@ use ureq::http::Uri;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::sign_in::identity::Identity;
 use crate::status::Status;
 use crate::text::url::is_loopback;
 
@@ -143,12 +142,10 @@ impl Proxies {
         }
     }
 
-    /// Everything that decides how a host is reached.
-    pub(crate) fn identify(&self, identity: &mut Identity) {
-        if let Some(proxy) = &self.proxy {
-            identity.part(proxy.authority()).secret(self.login().unwrap_or_default());
-            identity.part(format!("{:?} {}", self.except, self.loopback_direct));
-        }
+    /// What decides how a host is reached: the proxy, and the hosts that do without it. The login is not in it.
+    pub(crate) fn route(&self) -> Option<[String; 2]> {
+        let proxy = self.proxy.as_ref()?;
+        Some([proxy.authority(), format!("{:?} {}", self.except, self.loopback_direct)])
     }
 
     /// User and password of the proxy, if it needs them.

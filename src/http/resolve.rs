@@ -15,8 +15,9 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use super::failure::{Failure, reason};
+use super::failure::Failure;
 use super::socket::wait_for;
+use crate::os::io_error::reason;
 use crate::os::thread;
 use crate::status::Status;
 

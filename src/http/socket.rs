@@ -17,10 +17,11 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, recv};
 
 use super::client::SecretLine;
-use super::failure::{Failure, reason};
+use super::failure::Failure;
 use crate::call::Call;
 #[cfg(unix)]
 use crate::os::descriptor::above_standard;
+use crate::os::io_error::reason;
 use crate::status::Status;
 
 /// The longest a stop can go unnoticed while a call connects or sends, and on Windows while it reads.

@@ -12,10 +12,11 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::Verifier;
 
-use super::failure::{Failure, reason};
+use super::failure::Failure;
 use super::socket::{Exchange, Socket};
 use super::transport::BULK;
 use crate::error::{Error, Result};
+use crate::os::io_error::reason;
 use crate::status::Status;
 
 /// A TLS stream over one of our sockets.

@@ -1,6 +1,7 @@
 //! What callers hand over, checked before anything is done with it. Every error names the argument.
 
 use crate::error::{Error, Result};
+use crate::text::guid::is_guid;
 
 /// An id or name that stays inside its path segment whatever lies between here and the service.
 pub(crate) fn machine_id(id: &str) -> Result<&str> {
@@ -28,15 +29,6 @@ pub(crate) fn comment(comment: &str) -> Result<&str> {
         _ => "is too long",
     };
     Err(Error::argument("comment", problem, "1 to 32768 bytes of text that say why"))
-}
-
-/// Whether this is a GUID in its usual form, without braces.
-pub(crate) fn is_guid(text: &str) -> bool {
-    text.len() == 36
-        && text.bytes().enumerate().all(|(at, b)| match at {
-            8 | 13 | 18 | 23 => b == b'-',
-            _ => b.is_ascii_hexdigit(),
-        })
 }
 
 pub(crate) fn action_id(id: &str) -> Result<&str> {

@@ -198,7 +198,7 @@ impl Job<'_> {
             if download::too_many_open(&error) {
                 return download::file_error("read", &self.note, &error);
             }
-            refused(crate::http::failure::reason(&error))
+            refused(crate::os::io_error::reason(&error))
         })?;
         match note {
             Some(note) if note.version != VERSION => {

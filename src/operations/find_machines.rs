@@ -8,10 +8,10 @@ use crate::account::Account;
 use crate::call::Call;
 use crate::error::{Error, Result};
 use crate::operations::actions::not_understood;
-use crate::operations::arguments::is_guid;
 use crate::service::action::document;
 use crate::service::endpoint::{self, Request};
 use crate::service::machine::{Machine, is_device_id, machine, machines};
+use crate::text::guid::is_guid;
 use crate::text::json;
 
 /// The most devices that are given out; a query that finds more is too wide to act on.

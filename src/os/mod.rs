@@ -6,6 +6,7 @@ pub(crate) mod boot_clock;
 #[cfg(unix)]
 pub(crate) mod descriptor;
 pub(crate) mod environment;
+pub(crate) mod io_error;
 pub(crate) mod lock;
 pub(crate) mod per_process;
 pub(crate) mod process;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use crate::http::failure::reason;
+use crate::os::io_error::reason;
 
 /// The whole of a file of up to `most` bytes, wiped when dropped. The error completes "… names a file that …".
 pub(crate) fn read(path: &Path, most: u64) -> Result<Zeroizing<Vec<u8>>, String> {

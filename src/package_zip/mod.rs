@@ -27,7 +27,6 @@ use self::content::Checker;
 pub use self::device::DeviceKind;
 use self::directory::Member;
 use self::file::Source;
-pub(crate) use self::report::hex;
 pub use self::report::{Contents, Entry, InspectedPackage, inspect_package};
 use crate::error::{Error, Result, Stage};
 use crate::status::Status;

@@ -10,6 +10,7 @@ use super::directory::Member;
 use super::file::{self, Source};
 use super::verify;
 use crate::error::Result;
+use crate::text::hex::hex;
 
 /// One entry of a package: a file, or a folder, whose name ends in a slash.
 #[derive(Clone, Debug)]
@@ -159,11 +160,6 @@ impl Serialize for InspectedPackage {
         map.serialize_entry("files", &self.contents.entries)?;
         map.end()
     }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// Checks a package on disk and lists what is in it, without unpacking it. Reads every byte twice: for the SHA-256 of

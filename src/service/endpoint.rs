@@ -4,10 +4,8 @@
 //! "Get machine by ID API", "Get package SAS URI API", "Cancel machine action API", "List machines API", "Find
 //! devices by internal IP API".
 
-use std::borrow::Cow;
-
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
+use crate::http::method::Method;
+use crate::text::escape::escape;
 use crate::text::json;
 
 /// The quotas of the service, one budget each.
@@ -134,36 +132,12 @@ impl Request {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Method {
-    Get,
-    Post,
-}
-
-impl Method {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Method::Get => "GET",
-            Method::Post => "POST",
-        }
-    }
-}
-
 /// The most actions the service puts on one page.
 pub(crate) const PAGE: usize = 10_000;
 
 const ONE_RECORD: usize = 1 << 20;
 /// A full page of actions is some 10 MB; live response actions carry their commands and are larger.
 const ONE_PAGE: usize = 32 << 20;
-
-/// Everything but RFC 3986 "unreserved" is escaped.
-pub(crate) const COMPONENT: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Borrowed where nothing is to be escaped, as in an id.
-pub(crate) fn escape(text: &str) -> Cow<'_, str> {
-    utf8_percent_encode(text, COMPONENT).into()
-}
 
 /// A path that begins with this, continues with an id, and ends with that.
 fn path(before: &str, id: &str, after: &str) -> String {

@@ -16,10 +16,11 @@ use super::{Token, attempts, grant, refusal};
 use crate::call::Call;
 use crate::error::{Error, Result};
 use crate::http::client::{Http, Outgoing};
+use crate::http::method::Method;
 use crate::http::reply::Reply;
 use crate::http::retry;
 use crate::log::{self, Level};
-use crate::service::endpoint::{COMPONENT, Method, escape};
+use crate::text::escape::{COMPONENT, escape};
 use crate::text::url::BaseUrl;
 
 const CHECK: &str =

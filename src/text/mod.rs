@@ -1,5 +1,8 @@
 //! Small forms of text: they know nothing of networks, files or the service.
 
+pub(crate) mod escape;
+pub(crate) mod guid;
+pub(crate) mod hex;
 pub(crate) mod json;
 pub(crate) mod redact;
 pub(crate) mod surrogates;

@@ -4,9 +4,6 @@ use std::net::IpAddr;
 
 use ureq::http::Uri;
 
-use crate::error::{Error, Result};
-use crate::status::Status;
-
 /// `scheme://host[:port][/prefix]`, without a trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BaseUrl {
@@ -21,7 +18,7 @@ pub(crate) const ACCEPTED: &str = "https://host[:port][/prefix], or http:// on a
 
 impl BaseUrl {
     /// Reads an address; the error says what is wrong with it.
-    pub(crate) fn parse(text: &str) -> std::result::Result<BaseUrl, &'static str> {
+    pub(crate) fn parse(text: &str) -> Result<BaseUrl, &'static str> {
         // http::Uri drops a fragment silently, so look before it does.
         if text.contains('#') {
             return Err("has a fragment");
@@ -66,10 +63,13 @@ impl BaseUrl {
     }
 
     /// The address set by option, or the one from the table of clouds.
-    pub(crate) fn or_default(option: Option<&BaseUrl>, default: &str) -> Result<BaseUrl> {
+    pub(crate) fn or_default(
+        option: Option<&BaseUrl>,
+        default: &str,
+    ) -> Result<BaseUrl, &'static str> {
         match option {
             Some(url) => Ok(url.clone()),
-            None => BaseUrl::parse(default).map_err(|problem| Error::new(Status::Config, problem)),
+            None => BaseUrl::parse(default),
         }
     }
 

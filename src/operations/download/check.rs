@@ -36,7 +36,7 @@ pub(super) fn hash(file: &File, length: u64, watch: Watch<'_>) -> Result<Context
 }
 
 fn unreadable(error: &io::Error) -> Error {
-    let why = crate::http::failure::reason(error);
+    let why = crate::os::io_error::reason(error);
     Error::new(Status::File, format!("what was downloaded cannot be read back: {why}"))
         .at(Stage::Download)
 }

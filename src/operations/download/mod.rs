@@ -29,10 +29,11 @@ use crate::call::Call;
 use crate::error::{Error, Result, Stage};
 use crate::log::{self, Level};
 use crate::operations::{actions, package_uri};
-use crate::package_zip::{Contents, hex};
+use crate::package_zip::Contents;
 use crate::progress::{Event, Reporter};
 use crate::service::action::MachineAction;
 use crate::status::Status;
+use crate::text::hex::hex;
 
 pub(crate) use claim::Claim;
 use part::Part;
@@ -246,7 +247,7 @@ pub(crate) fn file_error(doing: &str, path: &std::path::Path, error: &std::io::E
         )
         .retryable(true),
         kind => {
-            let why = crate::http::failure::reason(error);
+            let why = crate::os::io_error::reason(error);
             let cure = match kind {
                 PermissionDenied | ReadOnlyFilesystem => {
                     "; see to it that it may be written there, or choose another path"

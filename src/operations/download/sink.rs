@@ -17,7 +17,7 @@ use ring::digest::{Context, SHA256};
 use crate::call::{Call, Stop};
 use crate::log::{self, Level};
 use crate::os::{lock, process, thread};
-use crate::package_zip::hex;
+use crate::text::hex::hex;
 
 /// After how much it is looked where the time goes.
 const LOOK_EVERY: usize = 16 * 1024 * 1024;

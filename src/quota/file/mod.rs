@@ -36,9 +36,9 @@ use super::registry::Key;
 use super::window::{Window, straggling};
 use crate::call::{Call, Stop};
 use crate::error::Error;
-use crate::http::failure::in_words;
 use crate::log::{self, Level};
 use crate::os::boot_clock;
+use crate::os::io_error::in_words;
 use crate::service::endpoint::{PerQuota, Quota};
 use crate::status::Status;
 

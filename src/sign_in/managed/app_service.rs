@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 use super::{Kind, Which};
 use crate::error::{Error, Result};
 use crate::http::client::SecretLine;
-use crate::service::endpoint::escape;
 use crate::status::Status;
+use crate::text::escape::escape;
 
 pub(super) fn query(which: &Which) -> Result<String> {
     let id = escape(which.id());

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 use super::Which;
 use crate::error::{Error, Result};
 use crate::http::client::SecretLine;
-use crate::http::failure::reason;
 use crate::http::reply::Reply;
+use crate::os::io_error::reason;
 use crate::os::small_file;
 use crate::status::Status;
 

@@ -4,7 +4,7 @@
 
 use super::Which;
 use crate::error::Result;
-use crate::service::endpoint::escape;
+use crate::text::escape::escape;
 
 pub(super) const HOST: &str = "http://169.254.169.254";
 pub(super) const PATH: &str = "/metadata/identity/oauth2/token";

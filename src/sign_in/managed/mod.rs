@@ -25,13 +25,14 @@ use crate::call::Call;
 use crate::error::{Error, Result};
 use crate::http::client::{Http, Outgoing, SecretLine};
 use crate::http::failure::Failure;
+use crate::http::method::Method;
 use crate::http::reply::Reply;
 use crate::http::retry::{self, Next};
 use crate::log::{self, Level};
-use crate::operations::arguments::is_guid;
 use crate::os::environment::variable;
-use crate::service::endpoint::{Method, escape};
 use crate::status::Status;
+use crate::text::escape::escape;
+use crate::text::guid::is_guid;
 use crate::text::url::is_loopback;
 
 /// Which of the machine's identities: option `managed_identity`.
