@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::options::{Auth, Options};
 use crate::os::environment::variable;
 use crate::service::cloud::Cloud;
-use crate::sign_in::certificate::Certificate;
+use crate::sign_in::certificate::{self, Certificate};
 use crate::sign_in::entra::{Authority, Proof};
 use crate::sign_in::federated::TokenFile;
 use crate::sign_in::identity::Identity;
@@ -122,7 +122,14 @@ pub(crate) fn sign_in(options: &Options, cloud: &Cloud) -> Result<SignIn> {
         }
         Auth::Certificate => {
             let certificate = needs(options.client_certificate.as_ref(), "client_certificate")?;
-            Proof::Certificate(Box::new(Certificate::load(options, certificate)?))
+            let settings = certificate::Settings {
+                certificate,
+                key: options.client_key.as_ref().map(|key| key.as_str()),
+                password: options.certificate_password.as_ref().map(|password| password.as_str()),
+                algorithm: options.certificate_algorithm.unwrap_or_default(),
+                chain: options.certificate_chain,
+            };
+            Proof::Certificate(Box::new(Certificate::load(&settings)?))
         }
         Auth::Federated => {
             let path = needs(options.federated_token_file.clone(), "federated_token_file")?;
@@ -177,7 +184,7 @@ fn from_environment(option: Option<String>, name: &str, from: &str) -> Result<Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::Client;
+    use crate::account::Account;
 
     #[test]
     fn signing_in_is_inferred_or_refused_by_name() {
@@ -187,7 +194,7 @@ mod tests {
                 options.set(name, value).unwrap();
             }
             options.set("proxy", "none").unwrap();
-            Client::new(&options).map(|_| ()).map_err(|e| e.message().to_owned())
+            Account::new(&options).map(|_| ()).map_err(|e| e.message().to_owned())
         };
         assert!(problem(&[]).unwrap_err().contains("no way to sign in"));
         assert!(problem(&[("client_secret", "s")]).unwrap_err().contains("`tenant_id` is not set"));

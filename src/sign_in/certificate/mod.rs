@@ -27,7 +27,6 @@ use self::pbe::Work;
 use self::x509::{Moment, X509};
 use super::identity::Identity;
 use crate::error::{Error, Result};
-use crate::options::Options;
 use crate::os::small_file;
 use crate::status::Status;
 
@@ -38,6 +37,18 @@ pub(crate) struct Certificate {
     der: Vec<u8>,
     not_before: Moment,
     not_after: Moment,
+}
+
+/// What the options say of a certificate.
+pub(crate) struct Settings<'a> {
+    /// Option `client_certificate`: the path of a file.
+    pub certificate: &'a str,
+    /// Option `client_key`: the path of a file.
+    pub key: Option<&'a str>,
+    pub password: Option<&'a str>,
+    pub algorithm: Algorithm,
+    /// Whether the assertion carries the whole chain.
+    pub chain: bool,
 }
 
 /// Why certificate or key cannot be used.
@@ -70,14 +81,14 @@ const MAX_FILE: u64 = 1 << 20;
 
 impl Certificate {
     /// Reads option `client_certificate` and, if it is set, `client_key`.
-    pub(crate) fn load(options: &Options, certificate: &str) -> Result<Certificate> {
-        let password = options.certificate_password.as_ref().map(|password| password.as_str());
+    pub(crate) fn load(settings: &Settings<'_>) -> Result<Certificate> {
+        let Settings { certificate, key, password, algorithm, chain: with_chain } = *settings;
         let mut work = Work::new();
         let bytes = content(CERTIFICATE, certificate)?;
         let mut material = Material::read(&bytes, password, &mut work)
             .map_err(|trouble| trouble.told(CERTIFICATE))?;
         let mut key_option = CERTIFICATE;
-        if let Some(key) = &options.client_key {
+        if let Some(key) = key {
             key_option = KEY;
             let bytes = content(KEY, key)?;
             material.keys = Material::read_key(&bytes).map_err(|trouble| trouble.told(KEY))?;
@@ -109,8 +120,7 @@ impl Certificate {
             let problem = format!("has no certificate that belongs to the key of `{key_option}`");
             return Err(refused(CERTIFICATE, &problem));
         };
-        let chain = options.certificate_chain.then(|| ordered(own, &chain));
-        let algorithm = options.certificate_algorithm.unwrap_or_default();
+        let chain = with_chain.then(|| ordered(own, &chain));
         Ok(Certificate {
             signer: Signer::new(key, algorithm, own.der, chain.as_deref().unwrap_or_default()),
             der: own.der.to_vec(),
