@@ -115,7 +115,7 @@ impl Job<'_> {
             let began = answered.checked_sub(passed.saturating_add(self.grain));
             Ok(recent.actions.into_iter().find(|action| {
                 let ours = action.requestor_comment().map(str::trim) == Some(self.comment.trim());
-                let created = action.created().and_then(|c| humantime::parse_rfc3339_weak(c).ok());
+                let created = action.created_at();
                 let since = created.zip(began).is_some_and(|(created, began)| created >= began);
                 is_collection_of(action, id) && ours && since
             }))
@@ -210,7 +210,7 @@ const CLOCK_GRAIN: Duration = Duration::from_secs(5);
 fn is_older_request(action: &MachineAction, comment: &str, reply: &Reply) -> bool {
     const CLEARLY_EARLIER: Duration = Duration::from_secs(60);
     let other_comment = action.requestor_comment().is_some_and(|c| c.trim() != comment.trim());
-    let created = action.created().and_then(|c| humantime::parse_rfc3339_weak(c).ok());
+    let created = action.created_at();
     let age = reply.date().zip(created).and_then(|(now, created)| now.duration_since(created).ok());
     other_comment || age.is_some_and(|age| age > CLEARLY_EARLIER)
 }

@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -185,6 +186,11 @@ impl MachineAction {
     /// When the action was created: ISO 8601, UTC, with up to seven fraction digits.
     pub fn created(&self) -> Option<&str> {
         self.text(&self.created)
+    }
+
+    /// The same as a time, as far as it can be read.
+    pub(crate) fn created_at(&self) -> Option<SystemTime> {
+        humantime::parse_rfc3339_weak(self.created()?).ok()
     }
 
     fn text<'a>(&'a self, member: &'a Option<Text>) -> Option<&'a str> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
-use super::{look, pace};
+use super::pace;
 use crate::account::Account;
 use crate::call::Signal;
 use crate::error::Error;
@@ -127,7 +127,7 @@ impl Board {
             due: if seen.is_some() { now + interval } else { now },
             since: now,
             state: seen.map(|action| action.status().clone()),
-            created: seen.and_then(look::created),
+            created: seen.and_then(MachineAction::created_at),
             read: None,
             news: None,
             is_busy: false,
@@ -193,7 +193,7 @@ impl Place<'_> {
                         entry.state = Some(action.status().clone());
                         entry.since = now;
                     }
-                    entry.created = look::created(action).or(entry.created);
+                    entry.created = action.created_at().or(entry.created);
                 }
                 News::Missing(_) | News::Failed(_) if entry.client != client => {
                     in_vain = true;

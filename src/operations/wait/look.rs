@@ -118,8 +118,3 @@ fn compare(
 fn is_about_room(error: &Error) -> bool {
     matches!(error.status(), Status::RateLimited | Status::Throttled)
 }
-
-/// When an action was created, as far as that can be read.
-pub(super) fn created(action: &MachineAction) -> Option<SystemTime> {
-    humantime::parse_rfc3339_weak(action.created()?).ok()
-}
