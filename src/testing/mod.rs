@@ -2,6 +2,8 @@
 
 #[cfg(feature = "test-hooks")]
 pub mod bench_hooks;
+#[cfg(test)]
+mod layers;
 #[cfg(feature = "test-hooks")]
 pub(crate) mod panic_hook;
 #[cfg(test)]
