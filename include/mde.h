@@ -47,9 +47,8 @@
  * one), the tokens (clients that sign in alike share one, which goes with the last of them), the list of who
  * waits for which action, and the log callback. A host name that must be looked up is looked up on a
  * short-lived thread, because the system's resolver cannot be interrupted; there is at most one per client
- * and name, and it ends by itself. Where 16 MiB of a package take longer to write and hash than to come, a
- * thread does that from there on, if the system has one to give; it ends before the call does. Both threads block the
- * program's signals. A thread that calls needs 128 KiB of stack.
+ * and name, it ends by itself, and it blocks the program's signals. The library starts no other thread.
+ * A thread that calls needs 128 KiB of stack.
  *
  * Stopping. Every wait ends, wherever the call is: by mde_cancel_trigger(), by the deadline of the cancel
  * handle, by mde_client_shutdown(), and by the option timeout_ms, or wait_timeout_ms in the calls that last

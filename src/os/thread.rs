@@ -1,5 +1,4 @@
-//! The few threads of the library's own, each begun by a call: one that looks a name up, one that writes and hashes
-//! a large package. They stay out of their host's way: none takes a signal that is meant for the host.
+//! The library's own threads, which look names up. None takes a signal that is meant for the host.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};

@@ -11,7 +11,6 @@ mod part;
 mod place;
 mod rate;
 mod reply;
-mod sink;
 #[cfg(unix)]
 #[path = "system_unix.rs"]
 mod system;
@@ -19,6 +18,7 @@ mod system;
 #[path = "system_windows.rs"]
 mod system;
 mod transfer;
+mod writer;
 
 use std::sync::Arc;
 
@@ -147,7 +147,7 @@ impl Job<'_> {
             check::hash(file, length, &mut self.watch(reporter))
         })?;
         let contents = self.complete(&mut part, reporter)?;
-        let (bytes, sha256) = (part.length(), part.sha256()?);
+        let (bytes, sha256) = (part.length(), part.sha256());
         part.seal(&sha256)?;
         Ok(self.package(bytes, sha256, contents, false))
     }

@@ -6,19 +6,16 @@ use ring::digest::Context;
 
 use super::notes::{Notes, Receipt};
 use super::place::{Lock, Place};
-use super::sink::{Sink, Trouble};
+use super::writer::Writer;
 use super::{file_error, system};
-use crate::call::Call;
 use crate::error::{Error, Result, Stage};
 use crate::status::Status;
 
 pub(super) struct Part<'a> {
-    // The first to go: a thread that writes must have ended before the lock does.
-    sink: Sink,
+    writer: Writer,
     place: &'a Place,
     lock: Lock<'a>,
     notes: Notes,
-    /// With what is still to be written.
     length: u64,
     /// It may be of pieces that do not belong together, or have ended too early.
     pieced: bool,
@@ -37,12 +34,12 @@ impl<'a> Part<'a> {
         let notes = notes.filter(|notes| notes.total.is_none_or(|total| found <= total));
         let mut part = match notes {
             Some(notes) if found > 0 => {
-                let sink = Sink::after(hash(&lock.file, found)?);
-                return Ok(Part { sink, place, lock, notes, length: found, pieced: true });
+                let writer = Writer::after(hash(&lock.file, found)?);
+                return Ok(Part { writer, place, lock, notes, length: found, pieced: true });
             }
             _ => {
                 let notes = Notes::of(action_id);
-                Part { sink: Sink::new(), place, lock, notes, length: found, pieced: false }
+                Part { writer: Writer::new(), place, lock, notes, length: found, pieced: false }
             }
         };
         part.restart()?;
@@ -75,7 +72,7 @@ impl<'a> Part<'a> {
 
     /// Forgets everything that was fetched.
     pub(super) fn restart(&mut self) -> Result<()> {
-        self.sink = Sink::new();
+        self.writer = Writer::new();
         if self.length > 0 {
             self.lock.file.set_len(0).map_err(|e| file_error("empty", self.place.part(), &e))?;
         }
@@ -108,29 +105,13 @@ impl<'a> Part<'a> {
         Ok(())
     }
 
-    /// Adds the first `filled` bytes of a block, for which the caller may get another of the same size.
-    pub(super) fn append(&mut self, call: &Call, block: &mut Vec<u8>, filled: usize) -> Result<()> {
-        self.sink
-            .add(call, &self.lock.file, self.length, block, filled)
-            .map_err(|trouble| self.failed(trouble))?;
-        self.length += filled as u64;
+    /// Writes the next bytes.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.writer
+            .add(&self.lock.file, bytes, self.length)
+            .map_err(|e| file_error("write", self.place.part(), &e))?;
+        self.length += bytes.len() as u64;
         Ok(())
-    }
-
-    /// Waits until all that was added is in the file.
-    pub(super) fn settle(&mut self, call: &Call) -> Result<()> {
-        self.sink.settle(call).map_err(|trouble| self.failed(trouble))
-    }
-
-    fn failed(&self, trouble: Trouble) -> Error {
-        match trouble {
-            Trouble::File(error) => file_error("write", self.place.part(), &error),
-            Trouble::Stopped(stop) => Error::from(stop).at(Stage::Download),
-            Trouble::Lost => {
-                let message = "the thread that writes the package has died; repeat the call, which carries on";
-                Error::new(Status::Internal, message).retryable(true).at(Stage::Download)
-            }
-        }
     }
 
     /// Notes that nothing is missing, where the host did not say so before.
@@ -141,9 +122,9 @@ impl<'a> Part<'a> {
         Ok(())
     }
 
-    /// The hash of what is there, once it is settled.
-    pub(super) fn sha256(&self) -> Result<String> {
-        self.sink.sha256().map_err(|trouble| self.failed(trouble))
+    /// The hash of what is there.
+    pub(super) fn sha256(&self) -> String {
+        self.writer.sha256()
     }
 
     /// Puts the checked package in its place, for good: after this a crash takes nothing back.
@@ -165,7 +146,7 @@ impl<'a> Part<'a> {
 
     /// Leaves nothing of it.
     pub(super) fn discard(&mut self) {
-        self.sink = Sink::new();
+        self.writer = Writer::new();
         let _ = self.lock.file.set_len(0);
         self.length = 0;
     }

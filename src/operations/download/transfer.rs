@@ -60,7 +60,6 @@ pub(super) fn run(
     while !transfer.part.is_whole() {
         transfer.round()?;
     }
-    transfer.part.settle(call).map_err(|error| transfer.dressed(error))?;
     transfer.tell()
 }
 
@@ -304,7 +303,8 @@ impl Transfer<'_, '_, '_, '_> {
                 }
             };
             self.check_size(self.part.length().saturating_add(filled as u64))?;
-            self.part.append(self.call, &mut self.buffer, filled).map_err(Ended::Final)?;
+            let block = self.buffer.get(..filled).unwrap_or_default();
+            self.part.append(block).map_err(Ended::Final)?;
             filled = 0;
             told = Instant::now();
             self.tell_at_times(told).map_err(Ended::Final)?;

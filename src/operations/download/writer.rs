@@ -1,0 +1,62 @@
+//! Writes a package to its file and hashes it as it arrives.
+
+use std::fs::File;
+use std::io;
+
+use ring::digest::{Context, SHA256};
+
+use crate::os::lock;
+use crate::text::hex::hex;
+
+/// The SHA-256 of the bytes that were written.
+pub(super) struct Writer(Context);
+
+impl Writer {
+    pub(super) fn new() -> Writer {
+        Writer::after(Context::new(&SHA256))
+    }
+
+    /// For the rest of a package whose beginning is hashed.
+    pub(super) fn after(context: Context) -> Writer {
+        Writer(context)
+    }
+
+    /// Writes bytes that belong at `at`, where the ones before ended.
+    pub(super) fn add(&mut self, file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+        lock::write_at(file, bytes, at)?;
+        self.0.update(bytes);
+        Ok(())
+    }
+
+    /// The hash of everything that was written.
+    pub(super) fn sha256(&self) -> String {
+        hex(self.0.clone().finish().as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_holds_what_was_hashed() {
+        let path = std::env::temp_dir().join(format!("mde-writer-{:016x}", fastrand::u64(..)));
+        let file = File::create(&path).unwrap();
+        let (mut writer, mut all) = (Writer::new(), Vec::new());
+        for n in 0..40_u8 {
+            let bytes = vec![n; 1_000 * usize::from(n)];
+            writer.add(&file, &bytes, all.len() as u64).unwrap();
+            all.extend(bytes);
+        }
+        let hash = hex(ring::digest::digest(&SHA256, &all).as_ref());
+        assert_eq!((writer.sha256(), writer.sha256()), (hash.clone(), hash));
+        assert_eq!(std::fs::read(&path).unwrap(), all);
+
+        // The bytes that could not be written are not hashed.
+        let closed = File::open(&path).unwrap();
+        assert!(writer.add(&closed, b"more", all.len() as u64).is_err());
+        assert_eq!(writer.sha256(), hex(ring::digest::digest(&SHA256, &all).as_ref()));
+        drop((file, closed));
+        std::fs::remove_file(&path).unwrap();
+    }
+}
