@@ -120,9 +120,7 @@ impl Snapshot {
             self.available_in.zip(view.available_in).map(|(mine, shared)| mine.max(shared));
         self.closed_for = self.closed_for.max(view.closed_for);
         for (mine, shared) in self.windows.iter_mut().zip(view.windows) {
-            if shared.used >= mine.used {
-                (mine.used, mine.free_in) = (shared.used, shared.free_in);
-            }
+            mine.used = mine.used.max(shared.used);
         }
     }
 }

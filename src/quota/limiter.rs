@@ -57,8 +57,6 @@ pub(crate) struct WindowSnapshot {
     pub used: usize,
     /// Slots left to others, who were seen to use them.
     pub foreign: u32,
-    /// When the slots that are in use and no longer in flight fall free, soonest first.
-    pub free_in: Vec<Duration>,
 }
 
 impl Limiter {
@@ -234,7 +232,6 @@ impl Limiter {
                 .map(|window| WindowSnapshot {
                     used: budget.log.used(*window, now),
                     foreign: budget.foreign.of(window.length, now),
-                    free_in: budget.log.free_in(*window, now),
                 })
                 .collect(),
         });

@@ -92,8 +92,6 @@ pub struct QuotaWindow {
     pub closed_for: Option<Duration>,
     /// Calls of this window that are left to others: 429s showed that somebody else spends the same quota.
     pub left_to_others: u32,
-    /// When slots that are in use, and no longer in flight, fall free: the next hundred.
-    pub free_in: Vec<Duration>,
 }
 
 /// A window as documents show it.
@@ -128,16 +126,9 @@ impl Serialize for Row<'_> {
         if window.left_to_others > 0 {
             row.serialize_entry("left_to_others", &window.left_to_others)?;
         }
-        if !window.free_in.is_empty() {
-            let free = window.free_in.iter().map(|wait| millis_up(*wait)).collect::<Vec<_>>();
-            row.serialize_entry("free_in_ms", &free)?;
-        }
         row.end()
     }
 }
-
-/// As many instants as anybody will plan ahead with.
-const MAX_FREE: usize = 100;
 
 /// What is known without knowing whose quota it is.
 pub(crate) fn unknown(rules: &Rules, shared: Option<(&'static str, String)>) -> QuotaStatus {
@@ -166,8 +157,7 @@ fn windows(rules: &Rules, of: impl Fn(Quota) -> Snapshot) -> Vec<QuotaWindow> {
         let snapshot = of(quota);
         let mut seen = snapshot.windows.into_iter();
         for window in rules.limits.of(quota) {
-            let mut seen = seen.next().unwrap_or_default();
-            seen.free_in.truncate(MAX_FREE);
+            let seen = seen.next().unwrap_or_default();
             entries.push(QuotaWindow {
                 endpoint: quota.name(),
                 limit: window.limit,
@@ -178,7 +168,6 @@ fn windows(rules: &Rules, of: impl Fn(Quota) -> Snapshot) -> Vec<QuotaWindow> {
                 available_in: snapshot.available_in,
                 closed_for: snapshot.closed_for,
                 left_to_others: seen.foreign,
-                free_in: seen.free_in,
             });
         }
     }

@@ -119,12 +119,6 @@ impl Log {
         self.in_flight + alive.count()
     }
 
-    /// When the slots of `window` that are no longer in flight fall free, soonest first.
-    pub(crate) fn free_in(&self, window: Window, now: Time) -> Vec<Duration> {
-        let free = self.ended.iter().map(|stamp| stamp.plus(window.hold()));
-        free.filter(|free| *free > now).map(|free| free.since(now)).collect()
-    }
-
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight
     }

@@ -83,13 +83,7 @@ fn the_status_counts_every_call_against_its_own_endpoint() {
     assert_eq!(
         row(&document, "collect", 60),
         &json!({"endpoint": "collect", "limit": 100, "window_s": 60, "used": 2, "in_flight": 0, "queued": 0,
-            "available_in_ms": 0, "free_in_ms": row(&document, "collect", 60)["free_in_ms"]})
-    );
-    let free: Vec<u64> =
-        serde_json::from_value(row(&document, "collect", 60)["free_in_ms"].clone()).unwrap();
-    assert!(
-        free.len() == 2 && free[0] <= free[1] && free[0] > 50_000 && free[1] <= 60_061,
-        "{free:?}"
+            "available_in_ms": 0})
     );
     assert_eq!(document["log"], json!({"kind": "process"}));
     assert_eq!(row(&document, "collect", 3600)["used"], 2);

@@ -75,12 +75,9 @@ impl Standing {
     }
 
     pub(crate) fn snapshot(&self, window: Window) -> WindowSnapshot {
-        let free =
-            |stamp: &u64| stamp.saturating_add(nanos(window.hold())).saturating_sub(self.now);
-        let waits = self.ended.iter().map(free).filter(|wait| *wait > 0);
-        let free_in: Vec<_> = waits.map(Duration::from_nanos).collect();
-        let used = self.in_flight + free_in.len();
-        WindowSnapshot { used, free_in, ..WindowSnapshot::default() }
+        let counts = |stamp: &&u64| stamp.saturating_add(nanos(window.hold())) > self.now;
+        let used = self.in_flight + self.ended.iter().filter(counts).count();
+        WindowSnapshot { used, ..WindowSnapshot::default() }
     }
 }
 

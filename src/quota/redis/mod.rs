@@ -291,9 +291,7 @@ impl Ledger for RedisLedger {
         let mut snapshots = Vec::new();
         for _ in windows {
             let used = usize::try_from(numbers.next()?).ok()?;
-            let known = usize::try_from(numbers.next()?).ok()?;
-            let free_in = numbers.by_ref().take(known).map(|wait| until(wait, 0)).collect();
-            snapshots.push(WindowSnapshot { used, free_in, ..WindowSnapshot::default() });
+            snapshots.push(WindowSnapshot { used, ..WindowSnapshot::default() });
         }
         let closed_for = Some(closed).filter(|closed| !closed.is_zero());
         Some(View { in_flight, available_in, closed_for, windows: snapshots })

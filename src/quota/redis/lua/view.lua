@@ -1,7 +1,7 @@
 -- How the endpoint stands. Arguments: lease, strict (1 or 0), look, the log that the caller has used and until when
 -- that was sure to be kept (0 and 0 for none), windows.
--- Returns: calls under way, when there is room (negative: nobody knows), how long it is closed; then for each window how many calls it holds, how
--- many instants follow, and those: how long until the next slots fall free, a hundred at the most.
+-- Returns: calls under way, when there is room (negative: nobody knows), how long it is closed; then for each window
+-- how many calls it holds.
 
 local lease, strict, look = tonumber(ARGV[1]), ARGV[2] == '1', tonumber(ARGV[3])
 local used, used_until = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -19,13 +19,6 @@ local blocked = closed_for(strict, math.max(widest, facts.hold or 0))
 local _, free = not_before(blocked, wait_for_room(windows, look))
 local view = { count(now), free, closed }
 for _, window in ipairs(windows) do
-    local low = '(' .. text(math.max(now - window.hold, 0))
-    local ended = redis.call(
-        'ZRANGEBYSCORE', key, low, text(now), 'WITHSCORES', 'LIMIT', '0', '100')
     view[#view + 1] = count(now - window.hold)
-    view[#view + 1] = #ended / 2
-    for at = 2, #ended, 2 do
-        view[#view + 1] = tonumber(ended[at]) + window.hold - now
-    end
 end
 return view

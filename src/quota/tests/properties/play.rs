@@ -28,8 +28,6 @@ pub(super) enum Turn {
 pub(super) struct Report {
     pub in_flight: usize,
     pub is_idle: bool,
-    /// For each window, when the slots that are not in flight fall free.
-    pub free_at: Vec<Vec<u64>>,
     /// For each window, the slots in use.
     pub used: Vec<usize>,
 }
@@ -138,21 +136,13 @@ impl History<'_> {
     /// What the subject should report.
     pub(super) fn recount(&self, now: u64) -> Report {
         let lasts = self.sent_as_seen_at(now, self.events.len()).map(|sent| sent.last);
-        let mut ended: Vec<u64> = lasts.collect();
-        ended.sort_unstable();
-        let in_flight = ended.iter().filter(|last| **last == u64::MAX).count();
-        ended.truncate(ended.len() - in_flight);
-        let free_at = |window: &Window| {
-            let free = ended.iter().map(|last| last + reach(window));
-            free.filter(|free| *free > now).collect::<Vec<u64>>()
+        let (in_flight, ended): (Vec<u64>, Vec<u64>) = lasts.partition(|last| *last == u64::MAX);
+        let in_flight = in_flight.len();
+        let used = |window: &Window| {
+            in_flight + ended.iter().filter(|last| **last + reach(window) > now).count()
         };
-        let free_at: Vec<Vec<u64>> = self.windows.iter().map(free_at).collect();
-        Report {
-            in_flight,
-            is_idle: in_flight == 0 && free_at.iter().all(Vec::is_empty),
-            used: free_at.iter().map(|free| in_flight + free.len()).collect(),
-            free_at,
-        }
+        let used: Vec<usize> = self.windows.iter().map(used).collect();
+        Report { in_flight, is_idle: used.iter().all(|used| *used == 0), used }
     }
 
     /// Each time that somebody had to wait: the last instant at which it was to wait, and when the service may

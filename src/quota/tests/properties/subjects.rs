@@ -57,13 +57,9 @@ impl Subject for LogAlone<'_> {
 
     fn report(&mut self, now: u64) -> Report {
         let at = Time::from_nanos(now);
-        let free_at = |window: &Window| {
-            self.log.free_in(*window, at).into_iter().map(|free| now + in_nanos(free)).collect()
-        };
         Report {
             in_flight: self.log.in_flight(),
             is_idle: self.log.is_idle(at),
-            free_at: self.windows.iter().map(free_at).collect(),
             used: self.windows.iter().map(|window| self.log.used(*window, at)).collect(),
         }
     }
@@ -148,11 +144,9 @@ impl Subject for SharedEntries<'_> {
         let standing = Standing::of(&self.entries, self.windows, now + START);
         let windows: Vec<_> =
             self.windows.iter().map(|window| standing.snapshot(*window)).collect();
-        let at = |wait: &Duration| now + in_nanos(*wait);
         Report {
             in_flight: standing.in_flight,
             is_idle: windows.iter().all(|window| window.used == 0),
-            free_at: windows.iter().map(|w| w.free_in.iter().map(at).collect()).collect(),
             used: windows.iter().map(|window| window.used).collect(),
         }
     }
@@ -222,11 +216,9 @@ impl Subject for WholeLimiter<'_> {
     fn report(&mut self, now: u64) -> Report {
         self.advance(now);
         let snapshot = self.limiter.snapshot(QUOTA, self.rules);
-        let at = |wait: &Duration| now + in_nanos(*wait);
         Report {
             in_flight: snapshot.in_flight,
             is_idle: self.limiter.is_idle(),
-            free_at: snapshot.windows.iter().map(|w| w.free_in.iter().map(at).collect()).collect(),
             used: snapshot.windows.iter().map(|window| window.used).collect(),
         }
     }
