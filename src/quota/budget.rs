@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::clock::Time;
-use super::foreign::Foreign;
 use super::ledger::Full;
 use super::window::{Admission, Log, Window};
 use crate::call::Signal;
@@ -16,8 +14,8 @@ pub(super) struct Budget {
     pub log: Log,
     /// The service said 429: nothing goes out before this.
     pub closed_until: Option<Time>,
-    /// What others spend of the same quota, as far as 429s have shown it.
-    pub foreign: Foreign,
+    /// And then one call at a time, until one of them is not refused.
+    pub half_open: bool,
     /// Who waits, by the number that each drew when it came. Only the first one watches the clock.
     pub queue: BTreeMap<u64, Arc<Signal>>,
     pub drawn: u64,
@@ -25,51 +23,27 @@ pub(super) struct Budget {
 
 impl Budget {
     pub fn admission(&self, windows: &[Window], now: Time) -> Admission {
-        let admission = match self.foreign.eases_at(now) {
-            None => self.log.admission(windows, now),
-            Some(eases) => match self.log.admission(&self.foreign.leave_room(windows, now), now) {
-                Admission::Now => Admission::Now,
-                Admission::At(free) => Admission::At(free.min(eases)),
-                Admission::AfterReply => Admission::At(eases),
-            },
-        };
-        match (admission, self.closed_until.filter(|at| *at > now)) {
+        match (self.log.admission(windows, now), self.closed_until.filter(|at| *at > now)) {
             (Admission::Now, Some(closed)) => Admission::At(closed),
             (Admission::At(free), Some(closed)) => Admission::At(free.max(closed)),
+            (_, None) if self.half_open && self.log.in_flight() > 0 => Admission::AfterReply,
             (admission, _) => admission,
         }
     }
 
     /// When a call could go out if it were the next one. `None`: that depends on calls in flight.
     pub fn free_at(&self, windows: &[Window], now: Time) -> Option<Time> {
-        let plain = self.log.admission(windows, now);
-        let mut at = now;
-        let free = loop {
-            let admission = self.log.admission(&self.foreign.leave_room(windows, at), at);
-            // Each reply brings one of the calls back that are left to others.
-            if self.log.in_flight() > 0 && admission != plain {
-                return None;
-            }
-            let free = match admission {
-                Admission::Now => at,
-                Admission::At(free) => free,
-                Admission::AfterReply => return None,
-            };
-            match self.foreign.eases_at(at).filter(|eases| *eases < free) {
-                Some(eases) => at = eases,
-                None => break free,
-            }
-        };
-        Some(self.closed_until.map_or(free, |closed| free.max(closed)))
+        match self.admission(windows, now) {
+            Admission::Now => Some(now),
+            Admission::At(free) => Some(free),
+            Admission::AfterReply => None,
+        }
     }
 
-    /// What the shared log says of that, for the windows without the calls that are left to others.
-    pub fn shared_free_in(&self, free_in: Option<Duration>, now: Time) -> Option<Duration> {
-        match self.foreign.eases_at(now) {
-            _ if free_in.is_some_and(|free| free.is_zero()) => free_in,
-            Some(_) if self.log.in_flight() > 0 => None,
-            eases => free_in.map(|free| eases.map_or(free, |at| at.since(now).min(free))),
-        }
+    /// The service refused a call.
+    pub fn close(&mut self, until: Time) {
+        self.closed_until = self.closed_until.max(Some(until));
+        self.half_open = true;
     }
 
     /// Takes the slot if there is one; the caller must be next in line.
@@ -77,7 +51,7 @@ impl Budget {
         let look = match self.admission(windows, now) {
             Admission::Now => {
                 self.log.begin(windows);
-                return Turn::Go;
+                return Turn::Go { probe: self.half_open };
             }
             Admission::At(free) => Some(free),
             Admission::AfterReply => None,
@@ -89,10 +63,7 @@ impl Budget {
     pub fn is_full(&mut self, full: Full, now: Time) -> Room {
         let closed = Some(full.closed_for).filter(|closed| !closed.is_zero());
         self.closed_until = self.closed_until.max(closed.map(|closed| now.plus(closed)));
-        Room {
-            look: Some(now.plus(full.look_in)),
-            free: self.shared_free_in(full.free_in, now).map(|free| now.plus(free)),
-        }
+        Room { look: Some(now.plus(full.look_in)), free: full.free_in.map(|free| now.plus(free)) }
     }
 
     /// A number for somebody who has come.
@@ -128,7 +99,10 @@ impl Budget {
 /// Whether a caller may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    Go,
+    /// `probe`: its reply says whether the endpoint is open again.
+    Go {
+        probe: bool,
+    },
     Wait(Room),
 }
 
@@ -139,25 +113,4 @@ pub(super) struct Room {
     pub look: Option<Time>,
     /// Before this there is none. `None`: nobody knows.
     pub free: Option<Time>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn where_the_shared_log_has_room_now_no_reply_is_waited_for() {
-        let windows = [Window { limit: 100, length: Duration::from_secs(60) }];
-        let (mut budget, now) = (Budget::default(), Time::default());
-        budget.log.begin(&windows);
-        budget.foreign.learn(&windows, [50].into_iter(), now);
-        for (shared, free_in) in [
-            (Some(Duration::ZERO), Some(Duration::ZERO)),
-            // A reply may bring one of the calls back that are left to others.
-            (Some(Duration::from_secs(1)), None),
-            (None, None),
-        ] {
-            assert_eq!(budget.shared_free_in(shared, now), free_in);
-        }
-    }
 }

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::limiter::{Refusal, Snapshot, WindowSnapshot};
+use super::limiter::{Refusal, Snapshot};
 use super::window::{Window, straggling};
 use crate::call::{Call, KeepAlive, Kept};
 use crate::os::process;
@@ -26,15 +26,9 @@ pub(crate) trait Ledger: Debug + Send + Sync {
     fn renew(&self, quota: Quota, slot: Slot, windows: &[Window]) -> Renewal;
 
     /// The service said 429, to the call in this slot: nothing goes out on this endpoint for `wait`, and the slot
-    /// is given back, in one step, because whoever made the call may be out of time. How many calls each window
-    /// holds; `None`: not to be learned at present.
-    fn throttled(
-        &self,
-        quota: Quota,
-        slot: Option<Slot>,
-        wait: Duration,
-        windows: &[Window],
-    ) -> Option<Vec<usize>>;
+    /// is given back, in one step, because whoever made the call may be out of time. After `wait` one call at a time
+    /// goes out, until one of them is not refused.
+    fn throttled(&self, quota: Quota, slot: Option<Slot>, wait: Duration, windows: &[Window]);
 
     /// How an endpoint stands; `None`: not to be learned at present. Who has a call does not wait longer than that may.
     fn view(&self, quota: Quota, windows: &[Window], call: Option<&Call>) -> Option<View>;
@@ -81,6 +75,8 @@ pub(crate) const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 pub(crate) struct Slot {
     pub place: u64,
     pub owner: u64,
+    /// The endpoint was half open: a reply to this call that is no 429 opens it.
+    pub probe: bool,
 }
 
 /// What became of the wish to keep a slot.
@@ -109,7 +105,8 @@ pub(crate) struct View {
     /// As [`Full::free_in`].
     pub available_in: Option<Duration>,
     pub closed_for: Option<Duration>,
-    pub windows: Vec<WindowSnapshot>,
+    /// Slots in use, of each window.
+    pub used: Vec<usize>,
 }
 
 impl Snapshot {
@@ -119,8 +116,8 @@ impl Snapshot {
         self.available_in =
             self.available_in.zip(view.available_in).map(|(mine, shared)| mine.max(shared));
         self.closed_for = self.closed_for.max(view.closed_for);
-        for (mine, shared) in self.windows.iter_mut().zip(view.windows) {
-            mine.used = mine.used.max(shared.used);
+        for (mine, shared) in self.used.iter_mut().zip(view.used) {
+            *mine = shared.max(*mine);
         }
     }
 }

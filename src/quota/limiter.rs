@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Rules;
 use super::budget::{Budget, Room, Turn};
 use super::clock::{Clock, Time};
 use super::ledger::{Answer, Held, Keeper, Outcome, Slot};
 use super::window::{Admission, Window};
-use super::{Rules, foreign};
 use crate::call::{Call, KeepAlive, Signal, Stop};
 use crate::error::{Error, millis_up};
 use crate::log::{self, Level};
@@ -40,8 +40,8 @@ pub(crate) struct Snapshot {
     pub available_in: Option<Duration>,
     /// How long the endpoint stays closed after a 429.
     pub closed_for: Option<Duration>,
-    /// One entry per window.
-    pub windows: Vec<WindowSnapshot>,
+    /// Slots in use, of each window.
+    pub used: Vec<usize>,
 }
 
 impl Snapshot {
@@ -49,14 +49,6 @@ impl Snapshot {
     pub(crate) fn wait_of_next(&self) -> Option<Duration> {
         self.available_in.filter(|_| self.queued == 0)
     }
-}
-
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct WindowSnapshot {
-    /// Slots in use.
-    pub used: usize,
-    /// Slots left to others, who were seen to use them.
-    pub foreign: u32,
 }
 
 impl Limiter {
@@ -85,17 +77,19 @@ impl Limiter {
                     // At best it is the next one.
                     false => Turn::Wait(Room { look: None, free: budget.free_at(windows, now) }),
                 };
-                if wait && turn != Turn::Go {
+                if wait && matches!(turn, Turn::Wait(_)) {
                     budget.line_up(number, call.signal());
                 }
                 Ok((turn, number, is_next))
             });
             let (turn, number, is_next) = asked.map_err(Refusal::Stopped)?;
             let room = match turn {
-                Turn::Go => match self.confirm(quota, rules, call, number, wait)? {
-                    Ok(permit) => return Ok(permit),
-                    Err(room) => room,
-                },
+                Turn::Go { probe } => {
+                    match self.confirm(quota, rules, call, number, probe, wait)? {
+                        Ok(permit) => return Ok(permit),
+                        Err(room) => room,
+                    }
+                }
                 Turn::Wait(room) => room,
             };
             let now = self.clock.now();
@@ -128,28 +122,22 @@ impl Limiter {
         rules: &'a Rules,
         call: &Call,
         number: u64,
+        probe: bool,
         wait: bool,
     ) -> Result<Result<Permit<'a>, Room>, Refusal> {
         let windows = rules.limits.of(quota);
-        let mut permit = Permit {
-            limiter: Arc::clone(self),
-            quota,
-            windows,
-            held: None,
-            settled: false,
-            refused: false,
-        };
+        let mut permit =
+            Permit { limiter: Arc::clone(self), quota, windows, held: None, probe, settled: false };
         let Some(ledger) = rules.ledger.get() else {
             return Ok(Ok(permit));
         };
-        let room = self.with(quota, |budget, now| budget.foreign.leave_room(windows, now));
         let asked_at = ledger.now();
-        match ledger.begin(quota, &room, call) {
+        match ledger.begin(quota, windows, call) {
             Ok(Answer::Taken(slot)) => {
                 permit.held = Some(Held::new(ledger, quota, slot, asked_at));
                 Ok(Ok(permit))
             }
-            Ok(Answer::Alone(percent)) => match self.too_many_alone(quota, &room, percent) {
+            Ok(Answer::Alone(percent)) => match self.too_many_alone(quota, windows, percent) {
                 None => Ok(Ok(permit)),
                 Some(room) => {
                     permit.give_back(number, wait.then_some(call.signal()));
@@ -185,27 +173,13 @@ impl Limiter {
         })
     }
 
-    /// The service answered 429: nobody goes out on this endpoint for `wait`. We keep its limits, so somebody
-    /// else must have spent the rest: that much is left to them for a while. `slot` of the refused call in the
-    /// shared log is given back there.
+    /// The service answered 429: nobody goes out on this endpoint for `wait`, and then one call at a time until one
+    /// is not refused. `slot` of the refused call in the shared log is given back there.
     pub(crate) fn close(&self, quota: Quota, rules: &Rules, wait: Duration, slot: Option<Slot>) {
-        let windows = rules.limits.of(quota);
         // Here at once, whatever time the shared log takes.
-        self.with(quota, |budget, now| {
-            budget.closed_until = budget.closed_until.max(Some(now.plus(wait)));
-        });
-        let ledger = rules.ledger.get();
-        let shared = ledger.and_then(|ledger| ledger.throttled(quota, slot, wait, windows));
-        let lesson = self.with(quota, |budget, now| {
-            let used = windows.iter().enumerate().map(|(at, window)| {
-                let here = budget.log.used(*window, now);
-                let all = shared.as_ref().and_then(|used| used.get(at)).copied();
-                all.unwrap_or_default().max(here)
-            });
-            budget.foreign.learn(windows, used, now)
-        });
-        if let Some(lesson) = lesson {
-            foreign::warn(quota, lesson);
+        self.with(quota, |budget, now| budget.close(now.plus(wait)));
+        if let Some(ledger) = rules.ledger.get() {
+            ledger.throttled(quota, slot, wait, rules.limits.of(quota));
         }
     }
 
@@ -227,21 +201,11 @@ impl Limiter {
             queued: budget.queue.len(),
             available_in: budget.free_at(windows, now).map(|free| free.since(now)),
             closed_for: budget.closed_until.filter(|at| *at > now).map(|at| at.since(now)),
-            windows: windows
-                .iter()
-                .map(|window| WindowSnapshot {
-                    used: budget.log.used(*window, now),
-                    foreign: budget.foreign.of(window.length, now),
-                })
-                .collect(),
+            used: windows.iter().map(|window| budget.log.used(*window, now)).collect(),
         });
-        if let Some(ledger) = rules.ledger.get() {
-            let room = self.with(quota, |budget, now| budget.foreign.leave_room(windows, now));
-            if let Some(mut view) = ledger.view(quota, &room, call) {
-                view.available_in =
-                    self.with(quota, |budget, now| budget.shared_free_in(view.available_in, now));
-                snapshot.take_in(view);
-            }
+        let ledger = rules.ledger.get();
+        if let Some(view) = ledger.and_then(|ledger| ledger.view(quota, windows, call)) {
+            snapshot.take_in(view);
         }
         snapshot
     }
@@ -253,7 +217,6 @@ impl Limiter {
         budgets.iter().all(|budget| {
             budget.queue.is_empty()
                 && budget.closed_until.is_none_or(|at| at <= now)
-                && !budget.foreign.is_known(now)
                 && budget.log.is_idle(now)
         })
     }
@@ -301,8 +264,9 @@ pub(crate) struct Permit<'a> {
     windows: &'a [Window],
     /// The same slot in the shared log.
     held: Option<Held>,
+    /// The endpoint was half open: a reply that is no refusal opens it.
+    probe: bool,
     settled: bool,
-    refused: bool,
 }
 
 impl Permit<'_> {
@@ -316,7 +280,7 @@ impl Permit<'_> {
     pub(crate) fn throttled(mut self, rules: &Rules, wait: Duration) {
         let slot = self.held.take().map(|held| held.slot());
         self.limiter.close(self.quota, rules, wait, slot);
-        self.refused = true;
+        self.probe = false;
         self.settle(Outcome::Replied);
     }
 
@@ -358,9 +322,7 @@ impl Permit<'_> {
             match outcome {
                 Outcome::Replied => {
                     budget.log.end(now);
-                    if !self.refused {
-                        budget.foreign.ease();
-                    }
+                    budget.half_open &= !self.probe;
                 }
                 Outcome::NotSent => budget.log.undo(),
                 Outcome::GivenUp => budget.log.abandon(now, windows),

@@ -11,6 +11,9 @@
 //! let every other call i in it be counted at s_i. Then s_i > s_j - W >= a_j - W, and the reply to i came
 //! at or after s_i, so i still occupied its slot at a_j; hence fewer than the limit are in the window.
 //!
+//! If somebody else spends the same quota, the service refuses a call with 429. Then the endpoint is closed until
+//! the time that the service named, and half open after it: one call at a time goes out, until one is not refused.
+//!
 //! An attempt that was given up has no reply, and its bytes may arrive after we closed the connection. It
 //! counts as answered half a minute later (a shortest window later, if that is less). The proof assumes that
 //! nothing arrives after that.
@@ -22,7 +25,6 @@ use once_cell::sync::OnceCell;
 mod budget;
 pub(crate) mod clock;
 pub(crate) mod file;
-mod foreign;
 pub(crate) mod ledger;
 pub(crate) mod limiter;
 pub(crate) mod limits;

@@ -90,8 +90,6 @@ pub struct QuotaWindow {
     pub available_in: Option<Duration>,
     /// How long the endpoint stays closed because the service said 429.
     pub closed_for: Option<Duration>,
-    /// Calls of this window that are left to others: 429s showed that somebody else spends the same quota.
-    pub left_to_others: u32,
 }
 
 /// A window as documents show it.
@@ -123,9 +121,6 @@ impl Serialize for Row<'_> {
             row.serialize_entry("closed_ms", &millis_up(wait))?;
             row.serialize_entry("closed_by", "throttled")?;
         }
-        if window.left_to_others > 0 {
-            row.serialize_entry("left_to_others", &window.left_to_others)?;
-        }
         row.end()
     }
 }
@@ -155,19 +150,17 @@ fn windows(rules: &Rules, of: impl Fn(Quota) -> Snapshot) -> Vec<QuotaWindow> {
     let mut entries = Vec::new();
     for quota in Quota::ALL {
         let snapshot = of(quota);
-        let mut seen = snapshot.windows.into_iter();
+        let mut used = snapshot.used.into_iter();
         for window in rules.limits.of(quota) {
-            let seen = seen.next().unwrap_or_default();
             entries.push(QuotaWindow {
                 endpoint: quota.name(),
                 limit: window.limit,
                 window: window.length,
-                used: seen.used,
+                used: used.next().unwrap_or_default(),
                 in_flight: snapshot.in_flight,
                 queued: snapshot.queued,
                 available_in: snapshot.available_in,
                 closed_for: snapshot.closed_for,
-                left_to_others: seen.foreign,
             });
         }
     }

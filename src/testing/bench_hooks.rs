@@ -130,7 +130,7 @@ impl Limiter {
     /// How many slots are taken in the widest window, and how many callers wait.
     pub fn standing(&self) -> (usize, usize) {
         let snapshot = self.limiter.snapshot(QUOTA, &self.rules);
-        (snapshot.windows.iter().map(|w| w.used).max().unwrap_or_default(), snapshot.queued)
+        (snapshot.used.into_iter().max().unwrap_or_default(), snapshot.queued)
     }
 }
 

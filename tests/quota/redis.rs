@@ -159,7 +159,7 @@ fn the_status_tells_what_the_whole_fleet_has_used() {
     client.list("").ok();
     let login = ["AUTH", "canary-secret"];
     let keys = server.commands(&[&login, &["SELECT", "1"], &["KEYS", "*"]]);
-    assert!(keys.contains("mde:quota:v1:{127.0.0.1:"), "{keys}");
+    assert!(keys.contains("mde:quota:v2:{127.0.0.1:"), "{keys}");
     let document = client.quota().ok();
     let place = format!("127.0.0.1:{}/1", server.port);
     assert_eq!(document["log"], json!({"kind": "redis", "place": place}));

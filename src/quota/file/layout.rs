@@ -1,33 +1,35 @@
-//! The bytes of a quota file, version 1. All numbers are little endian.
+//! The bytes of a quota file, version 2. All numbers are little endian.
 //!
 //! | offset | bytes | what |
 //! |---|---|---|
 //! | 0 | 8 | `MDEQUOTA` |
-//! | 8 | 4 | version, 1 |
+//! | 8 | 4 | version, 2 |
 //! | 12 | 6 × 4 | how many slots each endpoint's table has, in the order of [`Quota::ALL`] |
 //! | 36 | 32 | SHA-256 of whose quota this is |
 //! | 68 | 4 | CRC-32 of the 68 bytes before |
 //! | 96 | 8 + 4 + 4 | until when more counts as spent than is known to be, why (see [`Careful`]), CRC-32; or nothing |
 //! | 128 | 16 + 4 | session of the machine that the times belong to, CRC-32 |
-//! | 192 | 6 × 40 | per endpoint: closed until, closed at, how long entries matter, until when, calls in a minute (4), CRC-32 |
-//! | 432 | n × 24 | the tables, one after the other: time, owner, CRC-32, 4 bytes of nothing |
+//! | 192 | 6 × 44 | per endpoint: closed until, closed at, how long entries matter, until when, calls in a minute (4), half open (4), CRC-32 |
+//! | 456 | n × 24 | the tables, one after the other: time, owner, CRC-32, 4 bytes of nothing |
 //!
 //! Times are nanoseconds of the session's clock. A slot of zeros is free; an owner that is not zero means
 //! that the call is under way. Every part has its own checksum, which also covers where it stands, so a
 //! part that was torn or moved is recognised by itself and the others stay good.
+//!
+//! Name, version and the checksum at 68 are the same in all versions.
 
 use super::MOST_CALLS;
 use crate::service::endpoint::{PerQuota, Quota};
 
 pub(super) const MAGIC: &[u8; 8] = b"MDEQUOTA";
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 pub(super) const SESSION_AT: u64 = 128;
 const GATES_AT: u64 = 192;
-const GATE: usize = 40;
+const GATE: usize = 44;
 pub(super) const SLOT: usize = 24;
 /// Everything before the tables.
-pub(super) const HEAD: usize = 432;
+pub(super) const HEAD: usize = 456;
 
 /// The part that is written once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,11 +54,10 @@ impl Head {
 
     /// `bytes`: the first [`HEAD`] of the file, or fewer. `None`: not a quota file of this version, or damaged.
     pub(super) fn read(bytes: &[u8]) -> Option<Head> {
-        let (content, sum) = (bytes.get(..68)?, u32_at(bytes, 68)?);
-        let ours = content.starts_with(MAGIC) && u32_at(content, 8)? == VERSION;
-        if !ours || crc32fast::hash(content) != sum {
+        if version(bytes)? != VERSION {
             return None;
         }
+        let content = bytes.get(..68)?;
         let mut at = 12;
         let slots = PerQuota::from_fn(|_| {
             let slots = u32_at(content, at).unwrap_or_default();
@@ -81,6 +82,13 @@ impl Head {
         let before = Quota::ALL.into_iter().take_while(|other| *other != quota);
         HEAD as u64 + before.map(|q| u64::from(*self.slots.of(q)) * SLOT as u64).sum::<u64>()
     }
+}
+
+/// The version of a quota file whose first bytes are intact.
+pub(super) fn version(bytes: &[u8]) -> Option<u32> {
+    let (content, sum) = (bytes.get(..68)?, u32_at(bytes, 68)?);
+    let intact = content.starts_with(MAGIC) && crc32fast::hash(content) == sum;
+    u32_at(content, 8).filter(|_| intact)
 }
 
 /// Whether a file that begins like this may have been one of ours: some of its name is left, or a power cut has left
@@ -143,6 +151,8 @@ pub(crate) struct Gate {
     pub memory_until: u64,
     /// The most calls that anybody's windows let out in a minute.
     pub burst: u32,
+    /// A 429 came, and no call since then got a reply that is none: one call at a time.
+    pub half_open: bool,
 }
 
 impl Gate {
@@ -161,7 +171,9 @@ impl Gate {
         for number in [self.closed_until, self.closed_at, self.memory, self.memory_until] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
-        bytes.extend_from_slice(&self.burst.to_le_bytes());
+        for number in [self.burst, u32::from(self.half_open)] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
         let sum = sum(quota, u64::MAX, &bytes);
         bytes.extend_from_slice(&sum.to_le_bytes());
         bytes
@@ -174,13 +186,14 @@ impl Gate {
         if bytes.iter().all(|byte| *byte == 0) {
             return Some(Gate::default());
         }
-        let intact = u32_at(bytes, 36)? == sum(quota, u64::MAX, bytes.get(..36)?);
+        let intact = u32_at(bytes, 40)? == sum(quota, u64::MAX, bytes.get(..40)?);
         let gate = Gate {
             closed_until: u64_at(bytes, 0)?,
             closed_at: u64_at(bytes, 8)?,
             memory: u64_at(bytes, 16)?,
             memory_until: u64_at(bytes, 24)?,
             burst: u32_at(bytes, 32)?,
+            half_open: u32_at(bytes, 36)? != 0,
         };
         intact.then_some(gate)
     }
@@ -258,9 +271,9 @@ mod tests {
     fn heads_survive_and_every_flipped_bit_is_noticed() {
         let head = head();
         let bytes = head.to_bytes();
-        assert_eq!(head.length(), 432 + 210 * 24);
-        assert_eq!(head.table(Quota::Collect), 432);
-        assert_eq!(head.table(Quota::List), 432 + 30 * 24);
+        assert_eq!(head.length(), 456 + 210 * 24);
+        assert_eq!(head.table(Quota::Collect), 456);
+        assert_eq!(head.table(Quota::List), 456 + 30 * 24);
         assert_eq!(Head::read(&bytes).as_ref(), Some(&head));
         assert_eq!(Head::read(&[0; 100]), None);
         assert_eq!(Head::read(&[]), None);
@@ -302,7 +315,14 @@ mod tests {
 
     #[test]
     fn gates_and_sessions_survive() {
-        let gate = Gate { closed_until: 9, closed_at: 8, memory: 7, memory_until: 6, burst: 5 };
+        let gate = Gate {
+            closed_until: 9,
+            closed_at: 8,
+            memory: 7,
+            memory_until: 6,
+            burst: 5,
+            half_open: true,
+        };
         let mut head = vec![0; HEAD];
         assert_eq!(Gate::read(&head, Quota::Link), Some(Gate::default()));
         let at = usize::try_from(Gate::at(Quota::Link)).unwrap();

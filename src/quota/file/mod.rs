@@ -140,6 +140,13 @@ impl FileLedger {
                 state,
                 "is not empty and no quota file; name another file, or make this one empty",
             )),
+            Err(Trouble::OtherVersion(version)) => {
+                let why = format!(
+                    "has format version {version}, and this library reads and writes version {}; name another file",
+                    layout::VERSION
+                );
+                Err(self.unfit(state, &why))
+            }
             Err(Trouble::Failed(what, why)) => {
                 let trouble = format!("cannot be {what} ({})", in_words(why));
                 self.warn(state, &trouble);
@@ -243,7 +250,7 @@ impl Ledger for FileLedger {
             let owner = ledger::new_owner();
             let stamp = now.saturating_add(nanos(lease(windows)));
             transaction.write(quota, place, Entry { stamp, owner })?;
-            answer = Answer::Taken(Slot { place, owner });
+            answer = Answer::Taken(Slot { place, owner, probe: gate.half_open });
             Ok(())
         });
         tell(state);
@@ -261,7 +268,12 @@ impl Ledger for FileLedger {
                     Entry { stamp: now.saturating_add(nanos(straggling(windows))), owner: 0 }
                 }
             };
-            put(transaction, quota, slot, entry, windows)
+            put(transaction, quota, slot, entry, windows)?;
+            if slot.probe && outcome == Outcome::Replied {
+                let gate = transaction.gate(quota);
+                transaction.write_gate(quota, Gate { half_open: false, ..gate })?;
+            }
+            Ok(())
         });
     }
 
@@ -280,44 +292,32 @@ impl Ledger for FileLedger {
         renewal
     }
 
-    fn throttled(
-        &self,
-        quota: Quota,
-        slot: Option<Slot>,
-        wait: Duration,
-        windows: &[Window],
-    ) -> Option<Vec<usize>> {
-        let mut used = None;
+    fn throttled(&self, quota: Quota, slot: Option<Slot>, wait: Duration, windows: &[Window]) {
         // This process keeps it closed in any case.
         self.briefly(SETTLING, None, &mut |transaction| {
             let now = nanos(boot_clock::now());
-            let gate = transaction.gate(quota);
-            let until = now.saturating_add(nanos(wait));
-            if until > gate.closed_until {
-                let gate = Gate { closed_until: until, closed_at: now, ..gate };
-                transaction.write_gate(quota, gate)?;
+            transaction.write_gate(quota, transaction.gate(quota).closed(wait, now))?;
+            match slot {
+                Some(slot) => {
+                    put(transaction, quota, slot, Entry { stamp: now, owner: 0 }, windows)
+                }
+                None => Ok(()),
             }
-            if let Some(slot) = slot {
-                put(transaction, quota, slot, Entry { stamp: now, owner: 0 }, windows)?;
-            }
-            let standing = Standing::of(&transaction.entries(quota)?, windows, now);
-            used = Some(windows.iter().map(|window| standing.snapshot(*window).used).collect());
-            Ok(())
         });
-        used
     }
 
     fn view(&self, quota: Quota, windows: &[Window], call: Option<&Call>) -> Option<View> {
         let mut view = None;
         self.briefly(SETTLING, call, &mut |transaction| {
             let now = nanos(boot_clock::now());
-            let closed = transaction.gate(quota).closed_for(now);
+            let gate = transaction.gate(quota);
+            let closed = gate.closed_for(now);
             let standing = Standing::of(&transaction.entries(quota)?, windows, now);
             view = Some(View {
                 in_flight: standing.in_flight,
-                available_in: standing.available_in(closed),
+                available_in: standing.available_in(gate),
                 closed_for: (closed > 0).then(|| Duration::from_nanos(closed)),
-                windows: windows.iter().map(|window| standing.snapshot(*window)).collect(),
+                used: windows.iter().map(|window| standing.used(*window)).collect(),
             });
             Ok(())
         });

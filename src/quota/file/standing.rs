@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::layout::{Entry, Gate};
 use crate::quota::ledger::{Full, between_looks};
-use crate::quota::limiter::WindowSnapshot;
 use crate::quota::window::{Window, longest_hold};
 
 /// How the entries of an endpoint stand at one instant.
@@ -41,7 +40,7 @@ impl Standing {
     /// Whether a call may go, and into which place, or after how many nanoseconds it is worth asking again.
     pub(crate) fn decide(&self, gate: Gate, windows: &[Window]) -> Decision {
         let closed = gate.closed_for(self.now);
-        let free = self.free.map(|free| free.max(closed));
+        let free = self.free_under(gate);
         match self.reusable(gate.memory.max(memory(windows))) {
             Some(place) if free == Some(0) => Decision::Take(place),
             // The windows have room, but every entry still matters to somebody with a wider one.
@@ -56,16 +55,23 @@ impl Standing {
                 };
                 Decision::Wait(Full {
                     look_in: Duration::from_nanos(again.max(closed).max(1)),
-                    free_in: self.available_in(closed),
+                    free_in: self.available_in(gate),
                     closed_for: Duration::from_nanos(closed),
                 })
             }
         }
     }
 
-    /// When there is room, as far as that is known, while the endpoint is closed for so many nanoseconds.
-    pub(crate) fn available_in(&self, closed: u64) -> Option<Duration> {
-        self.free.map(|free| Duration::from_nanos(free.max(closed)))
+    /// Nanoseconds until a call may go. `None`: not before a call under way has ended.
+    fn free_under(&self, gate: Gate) -> Option<u64> {
+        let closed = gate.closed_for(self.now);
+        let is_probed = gate.half_open && closed == 0 && self.in_flight > 0;
+        self.free.filter(|_| !is_probed).map(|free| free.max(closed))
+    }
+
+    /// When there is room, as far as that is known.
+    pub(crate) fn available_in(&self, gate: Gate) -> Option<Duration> {
+        self.free_under(gate).map(Duration::from_nanos)
     }
 
     /// A place whose entry matters to nobody any more.
@@ -74,10 +80,10 @@ impl Standing {
         self.stamps.iter().position(free).map(|place| place as u64)
     }
 
-    pub(crate) fn snapshot(&self, window: Window) -> WindowSnapshot {
+    /// How many calls occupy a slot of the window.
+    pub(crate) fn used(&self, window: Window) -> usize {
         let counts = |stamp: &&u64| stamp.saturating_add(nanos(window.hold())) > self.now;
-        let used = self.in_flight + self.ended.iter().filter(counts).count();
-        WindowSnapshot { used, ..WindowSnapshot::default() }
+        self.in_flight + self.ended.iter().filter(counts).count()
     }
 }
 
@@ -111,6 +117,15 @@ fn burst(windows: &[Window]) -> u32 {
 }
 
 impl Gate {
+    /// The service said 429: nothing goes out for `wait`, and then one call at a time.
+    pub(crate) fn closed(self, wait: Duration, now: u64) -> Gate {
+        let until = now.saturating_add(nanos(wait));
+        match until > self.closed_until {
+            true => Gate { closed_until: until, closed_at: now, half_open: true, ..self },
+            false => Gate { half_open: true, ..self },
+        }
+    }
+
     /// What is known once somebody with these windows has come. The widest window counts until nobody has come
     /// with it for as long as it lasts, so that others do not wait for entries that matter to nobody any more.
     pub(crate) fn claimed(self, windows: &[Window], now: u64) -> Gate {

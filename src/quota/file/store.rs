@@ -83,6 +83,9 @@ impl Store {
         }
         let intact = Head::read(&bytes).filter(|head| is_intact(head, &bytes, length));
         let Some(head) = intact else {
+            if let Some(version) = layout::version(&bytes).filter(|v| *v != layout::VERSION) {
+                return Err(Trouble::OtherVersion(version));
+            }
             // Somebody's data is not ours to move, and much of it begins with zeros.
             if !layout::is_ours(&bytes) || length > LONGEST as u64 {
                 return Err(Trouble::NoQuotaFile);

@@ -60,7 +60,7 @@ fn wait(ledger: &FileLedger, limits: &Limits) -> Duration {
 }
 
 fn used(ledger: &FileLedger, limits: &Limits) -> usize {
-    ledger.view(COLLECT, limits.of(COLLECT), None).unwrap().windows[0].used
+    ledger.view(COLLECT, limits.of(COLLECT), None).unwrap().used[0]
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn two_processes_share_one_log_and_it_outlives_both() {
     assert_eq!(wait(&two, &limits), Duration::from_millis(120));
     one.settle(COLLECT, slot, Outcome::Replied, limits.of(COLLECT));
     let view = two.view(COLLECT, limits.of(COLLECT), None).unwrap();
-    assert_eq!((view.in_flight, view.windows[0].used), (1, 2));
+    assert_eq!((view.in_flight, view.used[0]), (1, 2));
     drop((one, two));
     let (three, _) = open(&folder.file(), "collect=2/60");
     assert_eq!(used(&three, &limits), 2);
@@ -94,7 +94,7 @@ fn a_figure_is_given_only_where_it_does_not_depend_on_calls_under_way() {
     };
     let view = ledger.view(COLLECT, windows, None).unwrap();
     assert_eq!((view.in_flight, view.available_in, free_in()), (2, None, None));
-    assert_eq!(view.windows[0].used, 2);
+    assert_eq!(view.used[0], 2);
     ledger.settle(COLLECT, slot, Outcome::Replied, windows);
     let (told, view) = (free_in().unwrap(), ledger.view(COLLECT, windows, None).unwrap());
     for wait in [told, view.available_in.unwrap()] {
@@ -197,6 +197,64 @@ fn a_closed_endpoint_is_closed_for_all_and_the_others_are_not() {
         two.begin(Quota::Read, limits.of(Quota::Read), &call()),
         Ok(Answer::Taken(_))
     ));
+}
+
+#[test]
+fn after_a_429_one_call_of_all_processes_goes_out_until_one_is_not_refused() {
+    const WAIT: Duration = Duration::from_millis(50);
+    let folder = Folder::new();
+    let (one, limits) = open(&folder.file(), "collect=9/0.2");
+    let (two, _) = open(&folder.file(), "collect=9/0.2");
+    let windows = limits.of(COLLECT);
+    let before = taken(&one, &limits);
+    let slot = taken(&one, &limits);
+    one.throttled(COLLECT, Some(slot), WAIT, windows);
+    std::thread::sleep(WAIT);
+    // One of before is under way, and its reply says nothing about now.
+    assert_eq!(wait(&two, &limits), Duration::from_millis(5));
+    one.settle(COLLECT, before, Outcome::Replied, windows);
+    for outcome in [Outcome::NotSent, Outcome::GivenUp] {
+        let probe = taken(&two, &limits);
+        let view = one.view(COLLECT, windows, None).unwrap();
+        assert_eq!((view.in_flight, view.available_in), (1, None));
+        wait(&one, &limits);
+        two.settle(COLLECT, probe, outcome, windows);
+    }
+    // One that dies is waited for no longer than its lease, and one that is refused closes the endpoint again.
+    taken(&two, &limits);
+    wait(&one, &limits);
+    std::thread::sleep(lease(windows));
+    let probe = taken(&one, &limits);
+    one.throttled(COLLECT, Some(probe), WAIT, windows);
+    assert!(wait(&two, &limits) > WAIT / 2);
+    std::thread::sleep(WAIT);
+    let probe = taken(&two, &limits);
+    wait(&one, &limits);
+    two.settle(COLLECT, probe, Outcome::Replied, windows);
+    taken(&one, &limits);
+    taken(&two, &limits);
+}
+
+#[test]
+fn a_file_of_another_version_is_refused_and_left_alone() {
+    let version_1 = include_bytes!("tests/version_1.quota");
+    let folder = Folder::new();
+    fs::write(folder.file(), version_1).unwrap();
+    let (ledger, limits) = open(&folder.file(), "collect=2/60");
+    let Err(Refusal::Failed(error)) = ledger.begin(COLLECT, limits.of(COLLECT), &call()) else {
+        panic!("it was used");
+    };
+    assert_eq!(error.status(), Status::Config);
+    let problem = "has format version 1, and this library reads and writes version 2";
+    assert!(error.message().contains("quota_file") && error.message().contains(problem), "{error}");
+    assert!(ledger.trouble().unwrap().contains(problem));
+    assert_eq!(fs::read(folder.file()).unwrap(), version_1);
+    // A version that was torn is damage.
+    let mut torn = version_1.to_vec();
+    torn[8] = 3;
+    fs::write(folder.file(), &torn).unwrap();
+    let (ledger, limits) = open(&folder.file(), "collect=2/60");
+    assert_eq!(used(&ledger, &limits), 2);
 }
 
 #[test]
@@ -352,7 +410,7 @@ fn a_restart_of_the_machine_makes_everything_count_from_its_start() {
     let since_boot = boot_clock::now();
     if since_boot < Duration::from_secs(86_000) {
         // The three, and what a minute may have held that never reached the disk.
-        assert_eq!(view.windows[1].used, 303);
+        assert_eq!(view.used[1], 303);
         let expected = Duration::from_secs(30 + 86_400) - since_boot;
         let full = [Window { limit: 303, length: Duration::from_secs(86_400) }];
         let free = ledger.view(COLLECT, &full, None).unwrap().available_in.unwrap();
@@ -370,7 +428,7 @@ fn a_clock_that_was_set_back_blocks_nobody_for_long() {
     let slot = taken(&ledger, &limits);
     let far = Entry { stamp: nanos(boot_clock::now()) * 2 + 3_600_000_000_000, owner: slot.owner };
     let mut bytes = fs::read(folder.file()).unwrap();
-    bytes[432..456].copy_from_slice(&far.to_bytes(COLLECT, 0));
+    bytes[456..480].copy_from_slice(&far.to_bytes(COLLECT, 0));
     fs::write(folder.file(), &bytes).unwrap();
     let wait = wait(&ledger, &limits);
     assert!(wait < Duration::from_millis(210), "{wait:?}");
@@ -506,7 +564,7 @@ fn a_file_whose_beginning_is_gone_is_damaged_and_not_new() {
     let (ledger, limits) = open(&folder.file(), "collect=2/60");
     taken(&ledger, &limits);
     let mut bytes = fs::read(folder.file()).unwrap();
-    bytes[..432].fill(0);
+    bytes[..456].fill(0);
     fs::write(folder.file(), &bytes).unwrap();
     let (ledger, _) = open(&folder.file(), "collect=2/60");
     assert_eq!(used(&ledger, &limits), 2);

@@ -37,6 +37,8 @@ pub(super) enum Trouble {
     OtherIdentity,
     /// It is not empty, and never was a quota file.
     NoQuotaFile,
+    /// It is a quota file of this version.
+    OtherVersion(u32),
     /// What failed, and why.
     Failed(&'static str, ErrorKind),
 }

@@ -26,7 +26,7 @@ pub(crate) use self::target::Target;
 use super::ledger::{
     self, Answer, FIRST_RETRY, Full, Ledger, Outcome, Renewal, Slot, View, between_looks, lease,
 };
-use super::limiter::{Refusal, WindowSnapshot};
+use super::limiter::Refusal;
 use super::registry::{self, Key};
 use super::window::{Window, longest_hold, straggling};
 use crate::call::Call;
@@ -208,12 +208,16 @@ impl Ledger for RedisLedger {
             .windows(windows);
         match self.link.run(call, PATIENCE, &run) {
             Ok(answer) => {
-                let [taken, wait, now, made, kept_until, since, free, closed] = answer[..] else {
+                let [taken, wait, now, made, kept_until, since, free, closed, half_open] =
+                    answer[..]
+                else {
                     return self.without("gave an answer of the wrong shape", FIRST_RETRY);
                 };
                 self.remember(quota, windows, now, Seen { made, kept_until, told_since: since });
                 match (taken, u64::try_from(now)) {
-                    (1, Ok(place)) => Ok(Answer::Taken(Slot { place, owner })),
+                    (1, Ok(place)) => {
+                        Ok(Answer::Taken(Slot { place, owner, probe: half_open == 1 }))
+                    }
                     _ => Ok(Answer::Full(Full {
                         look_in: until(wait, 0).max(Duration::from_micros(1)),
                         free_in: known(free),
@@ -236,6 +240,7 @@ impl Ledger for RedisLedger {
             .with(slot.place)
             .with(slot.owner)
             .with(ahead)
+            .with(u8::from(slot.probe && outcome == Outcome::Replied))
             .windows(windows);
         // What could not be told ages from the end of the lease.
         let _ = self.briefly(SETTLING, &run);
@@ -254,21 +259,14 @@ impl Ledger for RedisLedger {
         }
     }
 
-    fn throttled(
-        &self,
-        quota: Quota,
-        slot: Option<Slot>,
-        wait: Duration,
-        windows: &[Window],
-    ) -> Option<Vec<usize>> {
+    fn throttled(&self, quota: Quota, slot: Option<Slot>, wait: Duration, windows: &[Window]) {
         let member = slot.map(|slot| format!("{}:{}", slot.place, slot.owner));
         let run = Run::new(&self.scripts.throttled, self.keys.of(quota))
             .with(micros(wait))
             .with(member.unwrap_or_default())
             .windows(windows);
         // This process keeps it closed in any case.
-        let used = self.briefly(SETTLING, &run)?;
-        used.into_iter().map(|used| usize::try_from(used).ok()).collect()
+        let _ = self.briefly(SETTLING, &run);
     }
 
     fn view(&self, quota: Quota, windows: &[Window], call: Option<&Call>) -> Option<View> {
@@ -288,13 +286,12 @@ impl Ledger for RedisLedger {
         let in_flight = usize::try_from(numbers.next()?).ok()?;
         let available_in = known(numbers.next()?);
         let closed = until(numbers.next()?, 0);
-        let mut snapshots = Vec::new();
-        for _ in windows {
-            let used = usize::try_from(numbers.next()?).ok()?;
-            snapshots.push(WindowSnapshot { used, ..WindowSnapshot::default() });
+        let used: Vec<usize> = numbers.map_while(|used| usize::try_from(used).ok()).collect();
+        if used.len() != windows.len() {
+            return None;
         }
         let closed_for = Some(closed).filter(|closed| !closed.is_zero());
-        Some(View { in_flight, available_in, closed_for, windows: snapshots })
+        Some(View { in_flight, available_in, closed_for, used })
     }
 
     fn now(&self) -> Duration {
@@ -318,7 +315,7 @@ fn name(key: &Key, quota: Quota) -> String {
     let part = |text| utf8_percent_encode(text, &PLAIN).to_string();
     let Key { family, tenant, application } = key;
     format!(
-        "mde:quota:v1:{{{}/{}/{}}}:{}",
+        "mde:quota:v2:{{{}/{}/{}}}:{}",
         part(family),
         part(tenant),
         part(application),

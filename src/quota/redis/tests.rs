@@ -121,7 +121,7 @@ fn all_windows_count_together_and_endpoints_apart() {
     let left = wait(&ledger, &windows);
     assert!(left > Duration::from_secs(29), "{left:?}");
     let view = ledger.view(COLLECT, &windows, None).unwrap();
-    assert_eq!((view.in_flight, view.windows[0].used, view.windows[1].used), (0, 0, 3));
+    assert_eq!((view.in_flight, view.used[0], view.used[1]), (0, 0, 3));
     assert!(view.available_in > Some(Duration::from_secs(29)) && view.closed_for.is_none());
     assert!(matches!(
         ledger.begin(Quota::Read, &windows, &call(Duration::from_secs(5))),
@@ -194,12 +194,44 @@ fn a_closed_endpoint_is_closed_for_everybody_and_never_for_shorter() {
 }
 
 #[test]
+fn after_a_429_one_call_of_all_hosts_goes_out_until_one_is_not_refused() {
+    const WAIT: Duration = Duration::from_millis(500);
+    let server = RedisServer::start();
+    let (one, two) = (ledger(&server), ledger(&server));
+    let windows = windows("9/1");
+    let before = take(&one, &windows);
+    let slot = take(&one, &windows);
+    one.throttled(COLLECT, Some(slot), WAIT, &windows);
+    std::thread::sleep(WAIT);
+    // One of before is under way, and its reply says nothing about now.
+    assert_eq!(wait(&two, &windows), Duration::from_millis(5));
+    one.settle(COLLECT, before, Outcome::Replied, &windows);
+    let probe = take(&two, &windows);
+    let view = one.view(COLLECT, &windows, None).unwrap();
+    assert_eq!((view.in_flight, view.available_in), (1, None));
+    two.settle(COLLECT, probe, Outcome::NotSent, &windows);
+    // One that dies is waited for no longer than its lease, and one that is refused closes the endpoint again.
+    take(&two, &windows);
+    wait(&one, &windows);
+    std::thread::sleep(lease(&windows));
+    let probe = take(&one, &windows);
+    one.throttled(COLLECT, Some(probe), WAIT, &windows);
+    assert!(wait(&two, &windows) > WAIT / 2);
+    std::thread::sleep(WAIT);
+    let probe = take(&two, &windows);
+    wait(&one, &windows);
+    two.settle(COLLECT, probe, Outcome::Replied, &windows);
+    take(&one, &windows);
+    take(&two, &windows);
+}
+
+#[test]
 fn keys_carry_the_identity_and_do_not_stay_for_ever() {
     let server = RedisServer::start();
     let ledger = ledger(&server);
     take(&ledger, &windows("5/1"));
     let keys = server.command(&["KEYS", "*"]);
-    let key = "mde:quota:v1:{127.0.0.1:8080/tenant/app%2F1}:collect";
+    let key = "mde:quota:v2:{127.0.0.1:8080/tenant/app%2F1}:collect";
     assert!(keys.contains(key), "{keys}");
     let ttl = server.command(&["PTTL", key]);
     let ttl: u64 = ttl.trim().trim_start_matches(':').parse().unwrap();
@@ -219,7 +251,7 @@ fn a_figure_is_given_only_where_it_does_not_depend_on_calls_under_way() {
     };
     let view = ledger.view(COLLECT, &windows, None).unwrap();
     assert_eq!((view.in_flight, view.available_in, free_in()), (2, None, None));
-    assert_eq!(view.windows[0].used, 2);
+    assert_eq!(view.used[0], 2);
     ledger.settle(COLLECT, slot, Outcome::Replied, &windows);
     let (told, view) = (free_in().unwrap(), ledger.view(COLLECT, &windows, None).unwrap());
     for wait in [told, view.available_in.unwrap()] {
@@ -376,5 +408,5 @@ fn many_threads_never_take_more_than_there_is() {
         }
     });
     assert_eq!(taken.into_inner(), 50);
-    assert_eq!(ledger.view(COLLECT, &windows, None).unwrap().windows[0].used, 50);
+    assert_eq!(ledger.view(COLLECT, &windows, None).unwrap().used[0], 50);
 }

@@ -26,15 +26,7 @@ impl Ledger for Told {
         *self.answer.lock()
     }
 
-    fn throttled(
-        &self,
-        _: Quota,
-        _: Option<Slot>,
-        _: Duration,
-        _: &[Window],
-    ) -> Option<Vec<usize>> {
-        None
-    }
+    fn throttled(&self, _: Quota, _: Option<Slot>, _: Duration, _: &[Window]) {}
 
     fn view(&self, _: Quota, _: &[Window], _: Option<&Call>) -> Option<View> {
         None
@@ -65,7 +57,7 @@ fn keeper() -> (Arc<Told>, Keeper) {
     });
     assert_eq!(lease(&WINDOWS), Duration::from_secs(60));
     let ledger = Arc::clone(&told) as Arc<dyn Ledger>;
-    let slot = Slot { place: 1, owner: 1 };
+    let slot = Slot { place: 1, owner: 1, probe: false };
     let held = Held::new(&ledger, Quota::Collect, slot, Duration::ZERO);
     (told, Keeper::new(&held, &WINDOWS))
 }

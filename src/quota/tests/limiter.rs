@@ -233,7 +233,7 @@ impl Ledger for RefusesTheFirst {
     fn begin(&self, _: Quota, _: &[Window], call: &Call) -> Result<Answer, Refusal> {
         let mut asked = self.asked.lock();
         asked.push(Arc::clone(call.signal()));
-        let slot = Slot { place: asked.len() as u64, owner: 1 };
+        let slot = Slot { place: asked.len() as u64, owner: 1, probe: false };
         drop(asked);
         if slot.place > 1 {
             return Ok(Answer::Taken(slot));
@@ -248,17 +248,10 @@ impl Ledger for RefusesTheFirst {
         Renewal::Kept
     }
 
-    fn throttled(
-        &self,
-        _: Quota,
-        slot: Option<Slot>,
-        _: Duration,
-        windows: &[Window],
-    ) -> Option<Vec<usize>> {
-        // Slow, and not before the test has looked.
+    fn throttled(&self, _: Quota, slot: Option<Slot>, _: Duration, _: &[Window]) {
+        // Slow, and not before the test has seen what it wants to.
         assert!(slot.is_some());
         self.others_have_come.wait();
-        Some(windows.iter().map(|_| 7).collect())
     }
 
     fn view(&self, _: Quota, _: &[Window], _: Option<&Call>) -> Option<View> {
@@ -324,43 +317,49 @@ fn a_429_closes_the_endpoint_here_before_the_shared_log_has_answered_its_one_que
         room_in(another.err())
     });
     assert_eq!(wait, Some(Duration::from_secs(9)));
-    let window = &limiter.snapshot(COLLECT, &rules).windows[0];
-    assert_eq!((window.used, window.foreign), (1, 12));
+    assert_eq!(limiter.snapshot(COLLECT, &rules).used, [1]);
     assert_eq!(shared.asked.lock().len(), 2);
 }
 
-#[test]
-fn room_that_the_next_reply_may_bring_back_has_no_figure() {
-    let (limiter, clock) = limiter();
-    let limits = rules("collect=10/60");
-    limiter.acquire(COLLECT, &limits, &call(None), true).unwrap().replied();
-    limiter.close(COLLECT, &limits, Duration::from_secs(1), None);
-    clock.advance(Duration::from_secs(1));
-    // Two of ten calls are ours; one of them is spent, and the other one under way.
-    let held = limiter.acquire(COLLECT, &limits, &call(None), true).unwrap();
-    assert_eq!(room_in(limiter.acquire(COLLECT, &limits, &call(None), false).err()), None);
-    assert_eq!(limiter.snapshot(COLLECT, &limits).available_in, None);
-    held.replied();
-    let _next = limiter.acquire(COLLECT, &limits, &call(None), false).unwrap();
+/// Whether a caller is let out now.
+fn goes<'a>(limiter: &Arc<Limiter>, rules: &'a Rules) -> Option<Permit<'a>> {
+    limiter.acquire(COLLECT, rules, &call(None), false).ok()
 }
 
 #[test]
-fn without_calls_in_flight_the_figure_is_when_enough_is_left_again() {
+fn after_a_429_one_call_at_a_time_goes_out_until_one_is_not_refused() {
+    const WAIT: Duration = Duration::from_secs(8);
     let (limiter, clock) = limiter();
-    let limits = rules("collect=64/60,1000/1000");
-    for _ in 0..15 {
-        limiter.acquire(COLLECT, &limits, &call(None), true).unwrap().replied();
+    let limits = rules("collect=100/60");
+    let refused = goes(&limiter, &limits).unwrap();
+    refused.throttled(&limits, WAIT);
+    // One that was refused again, one that was never sent, and one that was lost.
+    for end in [
+        |permit: Permit<'_>, limits: &Rules| permit.throttled(limits, WAIT),
+        |permit: Permit<'_>, _: &Rules| permit.not_sent(),
+        |permit: Permit<'_>, _: &Rules| drop(permit),
+    ] {
+        clock.advance(WAIT);
+        let probe = goes(&limiter, &limits).unwrap();
+        assert!(goes(&limiter, &limits).is_none());
+        assert_eq!(limiter.snapshot(COLLECT, &limits).available_in, None);
+        end(probe, &limits);
     }
-    limiter.close(COLLECT, &limits, Duration::from_secs(1), None);
-    clock.advance(Duration::from_secs(2));
-    // Without a reply, which would bring one back.
-    drop(limiter.acquire(COLLECT, &limits, &call(None), true).unwrap());
-    // 48 are left to others: when half of them comes back, there is room.
-    let wait = limiter.snapshot(COLLECT, &limits).available_in.unwrap();
-    assert_eq!(wait, Duration::from_secs(58));
-    assert_eq!(room_in(limiter.acquire(COLLECT, &limits, &call(None), false).err()), Some(wait));
-    clock.advance(wait - Duration::from_nanos(1));
-    assert!(limiter.acquire(COLLECT, &limits, &call(None), false).is_err());
-    clock.advance(Duration::from_nanos(1));
-    assert!(limiter.acquire(COLLECT, &limits, &call(None), false).is_ok());
+    clock.advance(WAIT);
+    goes(&limiter, &limits).unwrap().replied();
+    let together: Vec<_> = (0..5).map(|_| goes(&limiter, &limits).unwrap()).collect();
+    assert_eq!(together.len(), 5);
+}
+
+#[test]
+fn a_reply_to_a_call_from_before_the_429_opens_nothing() {
+    let (limiter, clock) = limiter();
+    let limits = rules("collect=100/60");
+    let before = goes(&limiter, &limits).unwrap();
+    goes(&limiter, &limits).unwrap().throttled(&limits, Duration::from_secs(1));
+    clock.advance(Duration::from_secs(1));
+    assert!(goes(&limiter, &limits).is_none(), "one is under way");
+    before.replied();
+    let _probe = goes(&limiter, &limits).unwrap();
+    assert!(goes(&limiter, &limits).is_none());
 }

@@ -2,7 +2,7 @@
 -- Arguments: owner, lease, strict (1 or 0), look, the log that the caller has used and until when that
 -- was sure to be kept (0 and 0 for none), windows.
 -- Returns: whether it was taken, the wait, now, made, until when the log is kept, since, when there will be room
--- (negative: nobody knows), how long the service keeps the endpoint closed.
+-- (negative: nobody knows), how long the service keeps the endpoint closed, and whether it is half open (1 or 0).
 
 local owner, lease, strict, look = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4])
 local used, used_until = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -39,9 +39,11 @@ for _, member in ipairs(odd) do
 end
 
 redis.call('ZREMRANGEBYSCORE', key, '(0', text(now - widest))
-local wait, free = not_before(closed_for(strict, widest), wait_for_room(windows, look))
+local wait, free = wait_for_room(windows, look)
+wait, free = not_before(closed_for(strict, widest), wait, free, look)
 if wait == 0 then
     redis.call('ZADD', key, text(now + lease), text(now) .. ':' .. owner)
 end
 local kept = keep(math.max(widest + lease, closed_for(false, widest)))
-return { wait == 0 and 1 or 0, wait, now, facts.made, kept, facts.since, free, closed_for(false, widest) }
+return { wait == 0 and 1 or 0, wait, now, facts.made, kept, facts.since, free, closed_for(false, widest),
+    facts.half_open and 1 or 0 }

@@ -6,6 +6,7 @@
 --   since  from when on no call can be counted that this set does not hold
 --   hold   how long a call matters to the widest window that anybody has kept here
 --   closed until when nothing goes out, because the service said 429
+--   half_open  since when one call at a time goes out, because no call since a 429 got a reply that is none
 --   run …  which run of the server, and which time of it as a master, last wrote here
 
 local key = KEYS[1]
@@ -82,8 +83,11 @@ local function wait_for_room(windows, look)
     return wait, free or -1
 end
 
--- The same while the endpoint is closed.
-local function not_before(closed, wait, free)
+-- The same while the endpoint is closed, or is half open and a call is under way.
+local function not_before(closed, wait, free, look)
+    if closed == 0 and facts.half_open and count(now) > 0 then
+        wait, free = math.max(wait, look), -1
+    end
     return math.max(wait, closed), free < 0 and free or math.max(free, closed)
 end
 

@@ -16,7 +16,8 @@ if strict then
     facts.since = complete_since(lease, used, used_until, this_run, known_back_to)
 end
 local blocked = closed_for(strict, math.max(widest, facts.hold or 0))
-local _, free = not_before(blocked, wait_for_room(windows, look))
+local wait, free = wait_for_room(windows, look)
+wait, free = not_before(blocked, wait, free, look)
 local view = { count(now), free, closed }
 for _, window in ipairs(windows) do
     view[#view + 1] = count(now - window.hold)

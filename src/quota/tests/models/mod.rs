@@ -2,7 +2,7 @@
 //! other orders. The limiter, its queue, permits and signals are those of the library; only the locks below
 //! them and the clock are the model's. A thread that nobody wakes any more is found as a deadlock.
 //!
-//! Run by `cargo test -p mde --lib --features shuttle,redis models::`; `MDE_MODEL_RUNS` says how often each story is
+//! Run by `cargo test -p mde --lib --features shuttle models::`; `MDE_MODEL_RUNS` says how often each story is
 //! told.
 
 mod shared;
@@ -10,7 +10,7 @@ mod time;
 mod world;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use shuttle::rand::Rng;
@@ -163,6 +163,32 @@ fn a_closed_endpoint_opens_for_everybody() {
             });
         });
         assert_eq!(world.served.lock().len(), 3);
+    });
+}
+
+/// After a 429 callers go out one at a time until one of them has a reply, however the others end.
+#[test]
+fn a_half_open_endpoint_lets_one_call_out_until_one_is_not_refused() {
+    check(|| {
+        let world = &world(3);
+        let (busy, is_open) = (&AtomicUsize::new(0), &AtomicBool::new(false));
+        world.limiter.close(QUOTA, &world.rules, Duration::from_millis(1), None);
+        world.tell(|scope| {
+            for _ in 0..3 {
+                scope.spawn(move || {
+                    let permit = world.enter(&call(None)).unwrap();
+                    let others = busy.fetch_add(1, Ordering::Relaxed);
+                    assert!(others == 0 || is_open.load(Ordering::Relaxed), "{others} others");
+                    shuttle::thread::yield_now();
+                    busy.fetch_sub(1, Ordering::Relaxed);
+                    let fate = dice(4);
+                    if fate == 0 {
+                        is_open.store(true, Ordering::Relaxed);
+                    }
+                    world.leave_as(permit, fate);
+                });
+            }
+        });
     });
 }
 

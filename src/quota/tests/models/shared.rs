@@ -78,7 +78,7 @@ impl Ledger for Moody {
             2 => Ok(Answer::Alone(100)),
             _ => {
                 state.given += 1;
-                let slot = Slot { place: state.given, owner: 1 };
+                let slot = Slot { place: state.given, owner: 1, probe: false };
                 state.taken.push(slot);
                 Ok(Answer::Taken(slot))
             }
@@ -95,15 +95,10 @@ impl Ledger for Moody {
         Renewal::Kept
     }
 
-    fn throttled(
-        &self,
-        quota: Quota,
-        slot: Option<Slot>,
-        _: Duration,
-        windows: &[Window],
-    ) -> Option<Vec<usize>> {
-        self.settle(quota, slot?, Outcome::Replied, windows);
-        None
+    fn throttled(&self, quota: Quota, slot: Option<Slot>, _: Duration, windows: &[Window]) {
+        if let Some(slot) = slot {
+            self.settle(quota, slot, Outcome::Replied, windows);
+        }
     }
 
     fn view(&self, _: Quota, _: &[Window], _: Option<&Call>) -> Option<View> {

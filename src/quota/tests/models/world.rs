@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 use shuttle::thread::{self, Scope};
@@ -84,11 +85,17 @@ impl World {
 
     /// A call ends in one of the ways in which it can.
     pub(super) fn leave(&self, permit: Permit<'_>) {
+        self.leave_as(permit, dice(3));
+    }
+
+    /// A call ends in this way.
+    pub(super) fn leave_as(&self, permit: Permit<'_>, fate: u32) {
         self.busy.fetch_sub(1, Ordering::Relaxed);
-        match dice(3) {
+        match fate {
             0 => permit.replied(),
             1 => permit.not_sent(),
-            _ => drop(permit),
+            2 => drop(permit),
+            _ => permit.throttled(&self.rules, Duration::from_millis(1)),
         }
     }
 

@@ -17,7 +17,7 @@
 //!
 //! `MDE_PROPERTY_CASES` says how many patterns each property is shown.
 
-mod learning;
+mod half_open;
 mod patterns;
 mod play;
 mod service;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
+use super::half_open::Throttled;
 use super::patterns::{End, Pattern};
 use super::play::{Report, Subject, Turn};
 use crate::call::Call;
@@ -69,8 +70,9 @@ impl Subject for LogAlone<'_> {
 pub(super) struct SharedEntries<'a> {
     entries: Vec<Entry>,
     windows: &'a [Window],
-    /// Where each call that is under way has its entry.
-    places: Vec<Option<usize>>,
+    gate: Gate,
+    /// Where each call that is under way has its entry, and whether the endpoint was half open.
+    places: Vec<Option<(usize, bool)>>,
     /// How often in a row there was no room.
     refused: u32,
 }
@@ -83,13 +85,14 @@ impl<'a> SharedEntries<'a> {
     pub(super) fn new(windows: &'a [Window]) -> SharedEntries<'a> {
         let most = windows.iter().map(|window| window.limit).max().unwrap();
         let entries = vec![Entry::FREE; most as usize];
-        SharedEntries { entries, windows, places: Vec::new(), refused: 0 }
+        let gate = Gate { memory: memory(windows), ..Gate::default() };
+        SharedEntries { entries, windows, gate, places: Vec::new(), refused: 0 }
     }
 
     /// As its holder sees to it: never longer ago than a quarter of the lease.
     fn renew(&mut self, now: u64) {
         let lease = in_nanos(lease(self.windows));
-        for place in self.places.iter().flatten() {
+        for (place, _) in self.places.iter().flatten() {
             let entry = &mut self.entries[*place];
             entry.stamp = entry.stamp.max(now + lease - lease / 4);
         }
@@ -103,8 +106,7 @@ impl Subject for SharedEntries<'_> {
     fn take(&mut self, now: u64) -> Turn {
         let now = now + START;
         self.renew(now);
-        let gate = Gate { memory: memory(self.windows), ..Gate::default() };
-        match Standing::of(&self.entries, self.windows, now).decide(gate, self.windows) {
+        match Standing::of(&self.entries, self.windows, now).decide(self.gate, self.windows) {
             Decision::Wait(full) => {
                 self.refused += 1;
                 let later = match self.places.iter().flatten().next() {
@@ -117,7 +119,7 @@ impl Subject for SharedEntries<'_> {
                 let place = usize::try_from(place).unwrap();
                 let stamp = now + in_nanos(lease(self.windows));
                 self.entries[place] = Entry { stamp, owner: 1 };
-                self.places.push(Some(place));
+                self.places.push(Some((place, self.gate.half_open)));
                 self.refused = 0;
                 Turn::Go
             }
@@ -128,9 +130,12 @@ impl Subject for SharedEntries<'_> {
         let now = now + START;
         self.renew(now);
         self.refused = 0;
-        let place = self.places[n].take().unwrap();
+        let (place, probe) = self.places[n].take().unwrap();
         self.entries[place] = match end {
-            End::Replied => Entry { stamp: now, owner: 0 },
+            End::Replied => {
+                self.gate.half_open &= !probe;
+                Entry { stamp: now, owner: 0 }
+            }
             End::NotSent => Entry::FREE,
             // Its holder says so, or died: then the entry keeps what the last renewal gave it.
             End::GivenUp if n % 2 == 0 => {
@@ -142,13 +147,19 @@ impl Subject for SharedEntries<'_> {
 
     fn report(&mut self, now: u64) -> Report {
         let standing = Standing::of(&self.entries, self.windows, now + START);
-        let windows: Vec<_> =
-            self.windows.iter().map(|window| standing.snapshot(*window)).collect();
-        Report {
-            in_flight: standing.in_flight,
-            is_idle: windows.iter().all(|window| window.used == 0),
-            used: windows.iter().map(|window| window.used).collect(),
-        }
+        let used: Vec<_> = self.windows.iter().map(|window| standing.used(*window)).collect();
+        Report { in_flight: standing.in_flight, is_idle: used.iter().all(|used| *used == 0), used }
+    }
+}
+
+impl Throttled for SharedEntries<'_> {
+    fn refuse(&mut self, n: usize, wait: u64, now: u64) {
+        let now = now + START;
+        self.renew(now);
+        self.refused = 0;
+        let (place, _) = self.places[n].take().unwrap();
+        self.entries[place] = Entry { stamp: now, owner: 0 };
+        self.gate = self.gate.closed(Duration::from_nanos(wait), now);
     }
 }
 
@@ -219,7 +230,15 @@ impl Subject for WholeLimiter<'_> {
         Report {
             in_flight: snapshot.in_flight,
             is_idle: self.limiter.is_idle(),
-            used: snapshot.windows.iter().map(|window| window.used).collect(),
+            used: snapshot.used,
         }
+    }
+}
+
+impl Throttled for WholeLimiter<'_> {
+    fn refuse(&mut self, n: usize, wait: u64, now: u64) {
+        self.advance(now);
+        let permit = self.permits[n].take().unwrap();
+        permit.throttled(self.rules, Duration::from_nanos(wait));
     }
 }
