@@ -115,12 +115,10 @@ impl FileLedger {
             let line = format!("quota_file {} {}", self.path, replaced(what));
             state.lines.push(line);
         }
-        if let Some(aside) = state.store.take_set_aside() {
+        if state.store.take_damage() {
             state.lines.push(format!(
-                "quota_file {} was damaged; a copy is kept as {}, and the new one starts as if the whole quota \
-                 had just been spent",
-                self.path,
-                aside.display()
+                "quota_file {} was damaged; the new one starts as if the whole quota had just been spent",
+                self.path
             ));
         }
         match done {

@@ -1,7 +1,7 @@
-//! The quota file on disk: made, replaced and set aside, but not understood.
+//! The quota file on disk: made and replaced, but not understood.
 
 use std::fs::{File, Metadata};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::MOST_CALLS;
@@ -22,8 +22,8 @@ pub(super) struct Store {
     identity: [u8; 32],
     /// How long an entry matters to the widest window of ours, in nanoseconds.
     memory: u64,
-    /// A file that was damaged, and moved out of the way, since this was asked last.
-    set_aside: Option<PathBuf>,
+    /// A damaged file was replaced since this was asked last.
+    damage_found: bool,
     /// What a file that was replaced last has not of the one before, to complete "the new file …"; until somebody
     /// gives it other rights than these.
     rights_lost: Option<(String, Rights)>,
@@ -31,11 +31,17 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new(path: &str, identity: [u8; 32], memory: u64) -> Store {
-        Store { path: PathBuf::from(path), identity, memory, set_aside: None, rights_lost: None }
+        Store {
+            path: PathBuf::from(path),
+            identity,
+            memory,
+            damage_found: false,
+            rights_lost: None,
+        }
     }
 
-    pub(super) fn take_set_aside(&mut self) -> Option<PathBuf> {
-        self.set_aside.take()
+    pub(super) fn take_damage(&mut self) -> bool {
+        std::mem::take(&mut self.damage_found)
     }
 
     /// Why others may not be able to use the file that was put in place of theirs.
@@ -90,7 +96,7 @@ impl Store {
             if !layout::is_ours(&bytes) || length > LONGEST as u64 {
                 return Err(Trouble::NoQuotaFile);
             }
-            self.set_aside(&file, slots, &session)?;
+            self.start_over(&file, slots, &session)?;
             return Ok(None);
         };
         if head.identity != self.identity {
@@ -108,15 +114,13 @@ impl Store {
         Ok(Some(found))
     }
 
-    /// Replaces a file that cannot be read, and keeps a copy of it. What it knew is lost, so the new one starts as
-    /// if every call had just been made.
-    fn set_aside(
+    /// Replaces a damaged file. What it knew is lost, so the new one starts as if every call had just been made.
+    fn start_over(
         &mut self,
         damaged: &Locked,
         slots: &PerQuota<u32>,
         session: &boot_clock::Session,
     ) -> Result<()> {
-        let (aside, copy) = keep(damaged, &self.path).map_err(failed("set aside"))?;
         let (head, memory) = (Head { slots: slots.clone(), identity: self.identity }, self.memory);
         self.replace(damaged, |file| {
             let now = u64::try_from(boot_clock::now().as_nanos()).unwrap_or(u64::MAX);
@@ -124,14 +128,8 @@ impl Store {
             let until = now.saturating_add(memory);
             let careful = Careful { until, restarted: false };
             write_at(file, &careful.to_bytes(), CAREFUL_AT).map_err(failed("filled"))
-        })
-        .inspect_err(|_| {
-            // The next attempt makes its own, unless the original is gone already.
-            if content(damaged).is_ok_and(|left| left == copy) {
-                let _ = std::fs::remove_file(&aside);
-            }
         })?;
-        self.set_aside = Some(aside);
+        self.damage_found = true;
         Ok(())
     }
 
@@ -190,40 +188,10 @@ impl Store {
     }
 }
 
-/// Copies a damaged file to a name beside it, for whoever wants to know what became of it. The name, and the content.
-fn keep(damaged: &Locked, path: &Path) -> io::Result<(PathBuf, Vec<u8>)> {
-    let (aside, bytes) = (free_name(path), content(damaged)?);
-    let copy = create(&aside)?;
-    // As far as they can be kept.
-    let _ = keep_rights(&copy, &damaged.metadata()?);
-    match write_at(&copy, &bytes, 0) {
-        Ok(()) => Ok((aside, bytes)),
-        Err(error) => {
-            let _ = std::fs::remove_file(&aside);
-            Err(error)
-        }
-    }
-}
-
-/// By the handle that has the lock: some systems let no other one read.
-fn content(file: &Locked) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; LONGEST];
-    let length = read_at(file, &mut bytes, 0)?;
-    bytes.truncate(length);
-    Ok(bytes)
-}
-
 /// Whether all but the entries is whole, which can do without each other.
 fn is_intact(head: &Head, bytes: &[u8], length: u64) -> bool {
     let gates = Quota::ALL.into_iter().all(|quota| Gate::read(bytes, quota).is_some());
     gates && layout::session(bytes).is_some() && head.length() == length
-}
-
-/// A name for a damaged file that no earlier one has.
-fn free_name(path: &Path) -> PathBuf {
-    let names = (2..).map(|number| with_suffix(path, &format!(".damaged-{number}")));
-    let mut names = std::iter::once(with_suffix(path, ".damaged")).chain(names);
-    names.find(|name| std::fs::symlink_metadata(name).is_err()).unwrap_or_default()
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

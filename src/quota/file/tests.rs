@@ -201,10 +201,10 @@ fn a_closed_endpoint_is_closed_for_all_and_the_others_are_not() {
 
 #[test]
 fn after_a_429_one_call_of_all_processes_goes_out_until_one_is_not_refused() {
-    const WAIT: Duration = Duration::from_millis(50);
+    const WAIT: Duration = Duration::from_millis(500);
     let folder = Folder::new();
-    let (one, limits) = open(&folder.file(), "collect=9/0.2");
-    let (two, _) = open(&folder.file(), "collect=9/0.2");
+    let (one, limits) = open(&folder.file(), "collect=9/1");
+    let (two, _) = open(&folder.file(), "collect=9/1");
     let windows = limits.of(COLLECT);
     let before = taken(&one, &limits);
     let slot = taken(&one, &limits);
@@ -258,22 +258,16 @@ fn a_file_of_another_version_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_damaged_file_is_set_aside_counts_as_spent_and_says_so() {
+fn a_damaged_file_counts_as_spent_and_says_so() {
     let folder = Folder::new();
-    for (content, name) in [
-        (b"MDEQUOTA".to_vec(), "damaged"),
-        ([&b"MDEQUOTA"[..], &[b'x'; 200_000]].concat(), "damaged-2"),
-        (vec![0; 500], "damaged-3"),
-    ] {
+    for content in
+        [b"MDEQUOTA".to_vec(), [&b"MDEQUOTA"[..], &[b'x'; 200_000]].concat(), vec![0; 500]]
+    {
         fs::write(folder.file(), &content).unwrap();
-        let permissions = fs::metadata(folder.file()).unwrap().permissions();
         let (ledger, limits) = open(&folder.file(), "collect=5/60");
         assert!(wait(&ledger, &limits) > Duration::from_secs(59));
         assert_eq!(used(&ledger, &limits), 5);
-        assert_eq!(fs::read(format!("{}.{name}", folder.file())).unwrap(), content);
-        let copy = fs::metadata(format!("{}.{name}", folder.file())).unwrap();
-        assert_eq!(copy.permissions(), permissions);
-        assert!(!fs::exists(format!("{}.new", folder.file())).unwrap());
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
         // Also to those who come later.
         let (later, _) = open(&folder.file(), "collect=5/60");
         used(&later, &limits);
@@ -586,6 +580,6 @@ fn nobody_finds_an_empty_log_while_a_damaged_one_is_replaced() {
                 });
             }
         });
-        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
     }
 }
