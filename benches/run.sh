@@ -336,7 +336,7 @@ limiter_program() {
     command -v cargo >/dev/null || die 'cargo is missing; install Rust from https://rustup.rs'
     (
         cd "$here/.."
-        cargo build -q -p mde-limiter-bench --profile limiter-bench --features redis
+        cargo build -q -p mde-limiter-bench --profile limiter-bench
         cargo metadata --format-version 1 --no-deps
     ) | sed 's/.*"target_directory":"\([^"]*\)".*/\1\/limiter-bench\/mde-limiter-bench/'
 }

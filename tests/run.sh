@@ -180,8 +180,8 @@ zig() {
     fi
 }
 
-# One choice of packages and features for all, so that each crate is built once.
-all=(--workspace --features mde-limiter-bench/redis)
+# One choice of packages for all, so that each crate is built once.
+all=(--workspace)
 skip=(--skip release_only::)
 [ "$mode" != core ] || skip+=(--skip full::)
 if [ "$(id -u)" != 0 ]; then
@@ -203,9 +203,8 @@ some() {
 lints() {
     cargo clippy "${all[@]}" --all-targets -- -D warnings
     cargo clippy -p mde --all-targets -- -D warnings
-    cargo clippy -p mde-limiter-bench --all-targets -- -D warnings
     # The unit tests with other locks below them.
-    [ "$mode" = core ] || cargo clippy -p mde --all-targets --features shuttle,redis -- -D warnings
+    [ "$mode" = core ] || cargo clippy -p mde --all-targets --features shuttle -- -D warnings
 }
 
 # The quick part tries fewer patterns.
@@ -246,7 +245,7 @@ as_documented() {
     demonstration
     # Otherwise the benches would build them while their time runs.
     cargo build --release -p mde-simulator
-    cargo build -p mde-limiter-bench --profile limiter-bench --features redis
+    cargo build -p mde-limiter-bench --profile limiter-bench
     some cargo test "${all[@]}" --no-fail-fast --test release -- documents::
 }
 
@@ -295,9 +294,7 @@ tests_of_the_library() {
     check 'Lints' lints
     [ "$mode" != core ] || return 0
     check 'Rust 1.85' msrv
-    check 'Models of the waiting' some cargo test -p mde --lib --features shuttle,redis models::
-    # Without what is optional, as the archive has it.
-    MDE_PROPERTY_CASES=10000 check 'Unit tests without features' cargo test -p mde --lib
+    check 'Models of the waiting' some cargo test -p mde --lib --features shuttle models::
 }
 
 tests_of_the_process() {
@@ -339,7 +336,7 @@ if [ "$mode" = release ]; then
     step 'Rust 1.85, compiled' msrv build
     step 'Patterns, ten times as many' some env MDE_PROPERTY_CASES=1000000 cargo test "${all[@]}" --lib properties::
     MDE_PROPERTY_CASES=100000 step 'Patterns on Windows, all of them' some windows_unit_tests properties::
-    step 'Models, ten times as often' some env MDE_MODEL_RUNS=200000 cargo test -p mde --lib --features shuttle,redis models::
+    step 'Models, ten times as often' some env MDE_MODEL_RUNS=200000 cargo test -p mde --lib --features shuttle models::
     step 'Programs that cargo builds' as_documented
     step 'A bare Debian' tests/bare.sh "$target/bare"
 fi

@@ -17,7 +17,6 @@ use crate::http::tls;
 use crate::options::{OnDuplicate, OnFullQuota, Options};
 use crate::quota::ledger::Ledger;
 use crate::quota::limiter::Limiter;
-#[cfg(feature = "redis")]
 use crate::quota::redis;
 use crate::quota::registry::{self, Key};
 use crate::quota::report::{QuotaStatus, report, unknown};
@@ -50,9 +49,7 @@ pub(crate) struct Account {
     /// Known from the first token on.
     pub limiter: OnceCell<Arc<Limiter>>,
     quota_file: Option<String>,
-    #[cfg(feature = "redis")]
     quota_redis: Option<redis::Target>,
-    #[cfg(feature = "redis")]
     quota_redis_fallback: redis::Fallback,
     tenant_id: Option<String>,
     client_id: Option<String>,
@@ -67,7 +64,6 @@ impl Account {
         let Some(cloud) = options.cloud.or_else(default_cloud) else {
             return Err(Error::new(Status::Config, "option `cloud` names no known cloud"));
         };
-        #[cfg(feature = "redis")]
         if options.quota_file.is_some() && options.quota_redis.is_some() {
             let message =
                 "options `quota_file` and `quota_redis` are both set; one log is enough: set one";
@@ -141,9 +137,7 @@ impl Account {
                 .map_or(DEFAULT_MAX_PACKAGE, |limit| if limit == 0 { u64::MAX } else { limit }),
             limiter: OnceCell::new(),
             quota_file: options.quota_file.clone(),
-            #[cfg(feature = "redis")]
             quota_redis: options.quota_redis.clone(),
-            #[cfg(feature = "redis")]
             quota_redis_fallback: options.quota_redis_fallback,
             tenant_id,
             client_id,
@@ -165,7 +159,6 @@ impl Account {
 
     /// Where the quota of this identity is shared with other processes.
     fn ledger(&self, key: &Key) -> Option<Arc<dyn Ledger>> {
-        #[cfg(feature = "redis")]
         if let Some(target) = &self.quota_redis {
             let dialer = self.http.dialer_without_proxy();
             return Some(redis::ledger(target, self.quota_redis_fallback, &dialer, key));
@@ -194,7 +187,6 @@ impl Account {
 
     /// The kind of the log that is shared, and where it lives.
     fn shared_place(&self) -> Option<(&'static str, String)> {
-        #[cfg(feature = "redis")]
         if let Some(target) = &self.quota_redis {
             return Some((redis::KIND, target.shown()));
         }
@@ -235,10 +227,8 @@ impl Account {
     pub(crate) fn mask(&self, text: &mut String) {
         let token = self.tokens.current();
         let token = token.as_ref().map(Token::text);
-        let known = [self.tokens.secret(), token, self.http.proxy_login()];
-        #[cfg(feature = "redis")]
-        let known =
-            known.into_iter().chain([self.quota_redis.as_ref().map(redis::Target::password)]);
+        let quota = self.quota_redis.as_ref().map(redis::Target::password);
+        let known = [self.tokens.secret(), token, self.http.proxy_login(), quota];
         known.into_iter().flatten().for_each(|secret| redact::mask(text, secret));
     }
 }

@@ -4,8 +4,6 @@
 //! from it.
 
 mod check;
-#[cfg(any(feature = "redis", test))]
-mod redis;
 mod table;
 
 use std::sync::Arc;
@@ -16,7 +14,6 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::http::proxy::Choice;
 use crate::quota::limits::Limits;
-#[cfg(feature = "redis")]
 use crate::quota::redis::{Fallback, Target};
 use crate::service::cloud::Cloud;
 use crate::service::hosts::Hosts;
@@ -66,9 +63,7 @@ pub struct Options {
     pub(crate) quota_limits: Option<Limits>,
     pub(crate) quota_share: Option<u32>,
     pub(crate) quota_file: Option<String>,
-    #[cfg(feature = "redis")]
     pub(crate) quota_redis: Option<Target>,
-    #[cfg(feature = "redis")]
     pub(crate) quota_redis_fallback: Fallback,
     pub(crate) download_hosts: Option<Hosts>,
     pub(crate) max_package_bytes: Option<u64>,
@@ -164,10 +159,7 @@ impl Options {
 
     /// Whether the quota's log is reached over TLS.
     pub(crate) fn quota_redis_is_secure(&self) -> bool {
-        #[cfg(feature = "redis")]
-        return self.quota_redis.as_ref().is_some_and(Target::is_secure);
-        #[cfg(not(feature = "redis"))]
-        false
+        self.quota_redis.as_ref().is_some_and(Target::is_secure)
     }
 
     /// Lets the host get the tokens; see [`TokenProvider`].
@@ -185,10 +177,6 @@ impl std::fmt::Debug for Options {
 
 fn find(name: &str) -> Result<&'static Spec> {
     TABLE.iter().find(|spec| spec.name == name).ok_or_else(|| {
-        if let Some(feature) = table::left_out(name) {
-            let problem = format!("this library was built without the feature `{feature}`");
-            return Error::new(Status::Config, format!("option `{name}` is unknown: {problem}"));
-        }
         let names: Vec<_> = TABLE.iter().map(|spec| spec.name).collect();
         // A name that looks like none may be a secret in the wrong place.
         let plausible = |b: u8| b.is_ascii_alphabetic() || b == b'_' || b == b'-';

@@ -4,11 +4,10 @@ use super::check::{
     absolute, agent, millis, name, not_empty, one_of, path, path_or_text, secret, token, url,
     visible, whole,
 };
-#[cfg(any(feature = "redis", test))]
-use super::redis;
 use super::{Auth, Millis, OnDuplicate, OnFullQuota, Options};
 use crate::http::proxy::{self, Choice, Proxy};
 use crate::quota::limits::{self, Limits};
+use crate::quota::redis::{self, Fallback, Target};
 use crate::service::cloud;
 use crate::service::hosts::{self, Hosts};
 use crate::sign_in::certificate::Algorithm;
@@ -53,12 +52,6 @@ const fn number(
     set: fn(&mut Options, &str) -> Checked,
 ) -> Spec {
     Spec { numeric: true, ..text(name, accepts, default, about, set) }
-}
-
-/// The feature that a library lacks in which this option does not exist.
-pub(super) fn left_out(name: &str) -> Option<&'static str> {
-    let of_redis = matches!(name, "quota_redis" | "quota_redis_fallback");
-    (of_redis && cfg!(not(feature = "redis"))).then_some("redis")
 }
 
 pub(crate) const TABLE: &[Spec] = &[
@@ -335,10 +328,30 @@ pub(crate) const TABLE: &[Spec] = &[
          is not there.",
         |o, v| absolute(v).map(|v| o.quota_file = Some(v)),
     ),
-    #[cfg(any(feature = "redis", test))]
-    redis::QUOTA_REDIS,
-    #[cfg(any(feature = "redis", test))]
-    redis::QUOTA_REDIS_FALLBACK,
+    text(
+        "quota_redis",
+        redis::ACCEPTED,
+        "none: each process keeps its own log",
+        "A Redis (5 or newer) or Valkey server through which all processes that use it, on any number of hosts, share \
+         one quota; instead of `quota_file`. Its memory policy must be `noeviction`.",
+        |o, v| {
+            o.quota_redis = Some(Target::parse(v)?);
+            Ok(())
+        },
+    ),
+    text(
+        "quota_redis_fallback",
+        "local, local:1 to local:100, or fail",
+        "local",
+        "What to do while that server cannot be used: go on with what this process has counted itself, with that \
+         percentage of the limits, or send nothing and fail with rate_limited. With `fail`, nothing is sent either \
+         until its log reaches back a whole window after it was lost, for instance by a restart.",
+        |o, v| {
+            let fallback = Fallback::parse(v).ok_or("has an unknown value")?;
+            o.quota_redis_fallback = fallback;
+            Ok(())
+        },
+    ),
     text(
         "download_hosts",
         hosts::ACCEPTED,

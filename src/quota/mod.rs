@@ -28,7 +28,6 @@ pub(crate) mod file;
 pub(crate) mod ledger;
 pub(crate) mod limiter;
 pub(crate) mod limits;
-#[cfg(feature = "redis")]
 pub(crate) mod redis;
 pub(crate) mod registry;
 pub(crate) mod report;

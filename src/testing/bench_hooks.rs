@@ -93,7 +93,6 @@ impl Limiter {
     }
 
     /// With the log on this server, as `quota_redis` has it.
-    #[cfg(feature = "redis")]
     pub fn with_redis(limits: &str, url: &str) -> Result<Limiter, String> {
         use crate::http::connect::Dialer;
         use crate::http::tls::Trust;

@@ -175,13 +175,6 @@ class Results(Case):
         with self.assertRaises(mde.NotFoundError):
             mde.json_get(text, "/b")
 
-    def test_an_option_of_a_feature_that_was_left_out_says_why(self) -> None:
-        for name in ("quota_redis", "quota_redis_fallback"):
-            said = "option `%s` is unknown: this library was built without the feature `redis`" % name
-            with self.assertRaises(mde.ConfigError) as caught:
-                mde.Client(dict(OPTIONS, **{name: "redis://:canary@cache"}))
-            self.assertEqual(caught.exception.message, said)
-
     def test_a_client_from_json(self) -> None:
         import json
 

@@ -46,11 +46,11 @@ const CRYPTOGRAPHY: [&str; 10] = [
 ];
 
 /// Name, version and licence of what is linked into the library.
-fn linked(target: &str, features: &str) -> BTreeSet<(String, String, String)> {
+fn linked(target: &str) -> BTreeSet<(String, String, String)> {
     let output = Command::new(env!("CARGO"))
         .current_dir(mde_tests::ROOT)
         .args(["tree", "--locked", "-p", "mde", "-e", "normal,no-proc-macro", "--prefix", "none"])
-        .args(["--target", target, "--features", features, "--format", "{p}|{l}"])
+        .args(["--target", target, "--format", "{p}|{l}"])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -66,14 +66,11 @@ fn linked(target: &str, features: &str) -> BTreeSet<(String, String, String)> {
         .collect()
 }
 
-/// With and without what is optional.
 fn everywhere(check: impl Fn(&str, &BTreeSet<(String, String, String)>)) {
     for target in TARGETS {
-        for features in ["", "redis"] {
-            let crates = linked(target, features);
-            assert!(crates.len() > 20, "{target}: {crates:?}");
-            check(target, &crates);
-        }
+        let crates = linked(target);
+        assert!(crates.len() > 20, "{target}: {crates:?}");
+        check(target, &crates);
     }
 }
 

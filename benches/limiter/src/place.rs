@@ -8,7 +8,6 @@ use mde::bench_hooks::Limiter;
 pub fn limiter(place: &str, limits: &str) -> Limiter {
     match place {
         MEMORY => Limiter::new(limits),
-        #[cfg(feature = "redis")]
         url if url.starts_with("redis://") => Limiter::with_redis(limits, url),
         path => Limiter::with_file(limits, path),
     }

@@ -38,12 +38,9 @@ pub fn print(folder: &str, server: Option<&str>) {
             println!("| {name} | {processes} | {threads} | {rate:.0} | {cpu:.1} |");
         }
     }
-    #[cfg(feature = "redis")]
     if let Some(server) = server {
         crate::bucket::print(server);
     }
-    #[cfg(not(feature = "redis"))]
-    assert!(server.is_none(), "built without the feature redis");
 }
 
 /// Processes, and threads of each.
@@ -80,7 +77,6 @@ fn fill(file: &str) {
 pub fn work(words: &[&str]) {
     let [place, limits, threads] = words else { panic!("place limits threads") };
     let threads: usize = threads.parse().unwrap();
-    #[cfg(feature = "redis")]
     if let Some(server) = place.strip_prefix("bucket ") {
         return decide(threads, || crate::bucket::decider(server));
     }

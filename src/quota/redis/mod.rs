@@ -22,7 +22,7 @@ use ring::digest::{SHA256, digest};
 
 use self::link::{Link, Missed};
 use self::scripts::{Run, Scripts, micros};
-pub(crate) use self::target::Target;
+pub(crate) use self::target::{ACCEPTED, Target};
 use super::ledger::{
     self, Answer, FIRST_RETRY, Full, Ledger, Outcome, Renewal, Slot, View, between_looks, lease,
 };

@@ -4,6 +4,10 @@ use percent_encoding::percent_decode_str;
 use ureq::http::Uri;
 use zeroize::Zeroizing;
 
+/// What `quota_redis` accepts, for messages.
+pub(crate) const ACCEPTED: &str = "redis://[user:password@]host[:port][/database], or rediss:// for TLS, with user and \
+     password percent-encoded";
+
 const PORT: u16 = 6379;
 
 /// A server, a database on it, and a login.
