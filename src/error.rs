@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::status::Status;
@@ -305,56 +305,60 @@ impl Error {
 
     /// The failure document: `{"error":{…}}`.
     pub fn to_json(&self) -> String {
-        #[derive(serde::Serialize)]
+        #[derive(Serialize)]
         struct Document<'a> {
-            error: &'a Error,
+            error: Members<'a>,
         }
+        let e = &*self.0;
+        let action = e.action.as_deref().and_then(|action| serde_json::from_str(action).ok());
+        let error = Members {
+            status: e.status.code(),
+            name: e.status.name(),
+            message: &e.message,
+            stage: e.stage.map(Stage::name),
+            http_status: e.http_status,
+            service_code: self.service_code(),
+            request_id: self.request_id(),
+            correlation_id: self.correlation_id(),
+            retryable: e.retryable,
+            retry_after_ms: e.retry_after.map(millis_up),
+            attempts: e.attempts,
+            outcome: e.outcome_unknown.then_some("unknown"),
+            action_id: self.action_id(),
+            action,
+        };
         // If that ever failed, the status would still reach the caller through the return value.
-        json::text(&Document { error: self })
+        json::text(&Document { error })
     }
 }
 
-impl Serialize for Error {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let e = &*self.0;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("status", &e.status.code())?;
-        map.serialize_entry("name", e.status.name())?;
-        map.serialize_entry("message", &e.message)?;
-        if let Some(stage) = e.stage {
-            map.serialize_entry("stage", stage.name())?;
-        }
-        if let Some(http_status) = e.http_status {
-            map.serialize_entry("http_status", &http_status)?;
-        }
-        if let Some(code) = &e.service_code {
-            map.serialize_entry("service_code", code)?;
-        }
-        if let Some(id) = &e.request_id {
-            map.serialize_entry("request_id", id)?;
-        }
-        if let Some(id) = &e.correlation_id {
-            map.serialize_entry("correlation_id", id)?;
-        }
-        map.serialize_entry("retryable", &e.retryable)?;
-        if let Some(wait) = e.retry_after {
-            map.serialize_entry("retry_after_ms", &millis_up(wait))?;
-        }
-        if let Some(attempts) = e.attempts {
-            map.serialize_entry("attempts", &attempts)?;
-        }
-        if e.outcome_unknown {
-            map.serialize_entry("outcome", "unknown")?;
-        }
-        if let Some(id) = &e.action_id {
-            map.serialize_entry("action_id", id)?;
-        }
-        let action = e.action.as_deref().and_then(|a| serde_json::from_str::<&RawValue>(a).ok());
-        if let Some(action) = action {
-            map.serialize_entry("action", action)?;
-        }
-        map.end()
-    }
+/// An error as documents show it.
+#[derive(Serialize)]
+struct Members<'a> {
+    status: i32,
+    name: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stage: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<&'a str>,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'a RawValue>,
 }
 
 impl fmt::Display for Error {

@@ -1,8 +1,9 @@
 //! What a long operation tells while it runs.
 
-use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
+
+use serde::{Serialize, Serializer};
 
 use crate::call::Stop;
 use crate::error::{Error, Result, Stage, millis_up};
@@ -13,19 +14,28 @@ use crate::text::json;
 pub type OnProgress<'a> = dyn FnMut(&Event<'_>) -> ControlFlow<()> + 'a;
 
 /// One event of a long operation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "stage")]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// The next request is for a collection or a link, and has to wait for its quota.
+    #[serde(rename = "quota")]
     Queued {
         /// The machine action; `None` before there is one.
+        #[serde(skip_serializing_if = "Option::is_none")]
         action_id: Option<&'a str>,
         /// Whose quota, as the quota document names it.
         endpoint: &'static str,
         /// At least; `None` while it depends on calls that are under way or waiting.
+        #[serde(
+            rename = "wait_ms",
+            serialize_with = "millis_to_wait",
+            skip_serializing_if = "Option::is_none"
+        )]
         wait: Option<Duration>,
     },
     /// The collection runs; the same is told once by mde_fetch_package alone.
+    #[serde(rename = "collect")]
     Collected {
         /// The machine action.
         action_id: &'a str,
@@ -33,30 +43,38 @@ pub enum Event<'a> {
         adopted: bool,
     },
     /// The action was looked at.
+    #[serde(rename = "wait")]
     Waiting {
         /// The machine action.
         action_id: &'a str,
         /// Its state; `None` while the service does not show it yet.
+        #[serde(skip_serializing_if = "Option::is_none")]
         status: Option<&'a ActionStatus>,
         /// Since the wait began.
+        #[serde(rename = "elapsed_ms", serialize_with = "millis")]
         elapsed: Duration,
         /// When the action is looked at next; zero for an action that has ended.
+        #[serde(rename = "next_poll_ms", serialize_with = "millis")]
         next_poll: Duration,
     },
     /// Bytes have arrived.
+    #[serde(rename = "download")]
     Downloading {
         /// The machine action.
         action_id: &'a str,
         /// What is on disk, what an earlier call left there included.
         bytes: u64,
         /// The length of the package, when the host told it.
+        #[serde(skip_serializing_if = "Option::is_none")]
         total: Option<u64>,
         /// The rate of late.
         bytes_per_second: u64,
     },
     /// The package is being checked.
+    #[serde(rename = "verify")]
     Verifying {
         /// The machine action; empty where a file is checked that belongs to none.
+        #[serde(skip_serializing_if = "str::is_empty")]
         action_id: &'a str,
         /// How much has been checked.
         bytes: u64,
@@ -81,57 +99,21 @@ impl Event<'_> {
     /// `{"stage":"wait","action_id":"…","status":"InProgress","elapsed_ms":61000,"next_poll_ms":15000}` and
     /// the like; members that do not apply are absent.
     pub fn to_json(&self) -> String {
-        let mut text = String::from("{\"stage\":");
-        // Writing to a string does not fail.
-        let _ = match self {
-            Event::Queued { action_id, endpoint, wait } => {
-                text.push_str("\"quota\"");
-                if let Some(action_id) = action_id {
-                    let _ = write!(text, ",\"action_id\":{}", json::text(action_id));
-                }
-                let _ = write!(text, ",\"endpoint\":{}", json::text(endpoint));
-                match wait {
-                    Some(wait) => write!(text, ",\"wait_ms\":{}", millis_up(*wait)),
-                    None => Ok(()),
-                }
-            }
-            Event::Collected { action_id, adopted } => {
-                write!(
-                    text,
-                    "\"collect\",\"action_id\":{},\"adopted\":{adopted}",
-                    json::text(action_id)
-                )
-            }
-            Event::Waiting { action_id, status, elapsed, next_poll } => {
-                let _ = write!(text, "\"wait\",\"action_id\":{}", json::text(action_id));
-                if let Some(status) = status {
-                    let _ = write!(text, ",\"status\":{}", json::text(status.name()));
-                }
-                let (elapsed, next) = (elapsed.as_millis(), next_poll.as_millis());
-                write!(text, ",\"elapsed_ms\":{elapsed},\"next_poll_ms\":{next}")
-            }
-            Event::Downloading { action_id, bytes, total, bytes_per_second } => {
-                let _ = write!(
-                    text,
-                    "\"download\",\"action_id\":{},\"bytes\":{bytes}",
-                    json::text(action_id)
-                );
-                if let Some(total) = total {
-                    let _ = write!(text, ",\"total\":{total}");
-                }
-                write!(text, ",\"bytes_per_second\":{bytes_per_second}")
-            }
-            Event::Verifying { action_id, bytes, total } => {
-                text.push_str("\"verify\"");
-                if !action_id.is_empty() {
-                    let _ = write!(text, ",\"action_id\":{}", json::text(action_id));
-                }
-                write!(text, ",\"bytes\":{bytes},\"total\":{total}")
-            }
-        };
-        text.push('}');
-        text
+        json::text(self)
     }
+}
+
+/// Milliseconds that have passed.
+fn millis<S: Serializer>(duration: &Duration, to: S) -> std::result::Result<S::Ok, S::Error> {
+    to.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Milliseconds to wait.
+fn millis_to_wait<S: Serializer>(
+    wait: &Option<Duration>,
+    to: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    wait.map(millis_up).serialize(to)
 }
 
 /// Steps are told at once, and there are few; what moves steadily is told at this pace. Together that is

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::account::Account;
 use crate::call::Call;
 use crate::error::{Error, Result, Stage};
 use crate::operations::actions;
-use crate::service::action::{ActionStatus, MachineAction, document};
+use crate::service::action::{ActionStatus, MachineAction};
 use crate::service::endpoint;
 use crate::status::Status;
+use crate::text::json;
 
 /// An action that has ended after it was asked to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Ended {
     /// The machine action in its final state.
     pub action: MachineAction,
@@ -27,8 +30,7 @@ impl Ended {
 
     /// `{"action":{…},"cancelled":true}`
     pub fn to_json(&self) -> String {
-        let end = if self.cancelled { ",\"cancelled\":true}" } else { ",\"cancelled\":false}" };
-        document("{\"action\":", [self.action.json()], end)
+        json::text(self)
     }
 }
 

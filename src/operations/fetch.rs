@@ -16,13 +16,14 @@ use crate::operations::download::{self, Claim, Package, Spot};
 use crate::operations::{actions, wait};
 use crate::os::state_file;
 use crate::progress::{Event, Reporter};
-use crate::service::action::{MachineAction, document};
+use crate::service::action::MachineAction;
 use crate::service::endpoint::Quota;
 use crate::service::machine;
 use crate::status::Status;
+use crate::text::json;
 
 /// A package that was asked for and is on disk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Fetched {
     /// The package.
@@ -36,14 +37,7 @@ pub struct Fetched {
 impl Fetched {
     /// `{"package":{…},"action":{…},"adopted":false}`
     pub fn to_json(&self) -> String {
-        let package = self.package.json();
-        let adopted = if self.adopted { "true" } else { "false" };
-        let members = [
-            format!("\"package\":{package}"),
-            format!("\"action\":{}", self.action.json()),
-            format!("\"adopted\":{adopted}"),
-        ];
-        document("{", members.iter().map(String::as_str), "}")
+        json::text(self)
     }
 }
 

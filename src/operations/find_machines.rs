@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use serde::{Serialize, Serializer};
+
 use crate::account::Account;
 use crate::call::Call;
 use crate::error::{Error, Result};
 use crate::operations::actions::not_understood;
-use crate::service::action::document;
 use crate::service::endpoint::{self, Request};
 use crate::service::machine::{Machine, is_device_id, machine, machines};
 use crate::text::guid::is_guid;
@@ -96,6 +97,13 @@ impl Problem {
     }
 }
 
+/// By the name in documents.
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 /// The devices that were found.
 #[derive(Clone, Debug)]
 pub struct Found {
@@ -122,19 +130,21 @@ impl Found {
 
     /// `{"machines":[{…}],"checks":[{"id":"…","problems":["offline"]}],"more":false}`
     pub fn to_json(&self) -> String {
-        let checks: Vec<String> = self
-            .machines
-            .iter()
-            .zip(&self.problems)
-            .map(|(machine, problems)| {
-                let names: Vec<&str> = problems.iter().map(|problem| problem.name()).collect();
-                let (id, names) = (json::text(machine.id()), json::text(&names));
-                format!("{{\"id\":{id},\"problems\":{names}}}")
-            })
-            .collect();
-        let machines = document("{\"machines\":[", self.machines.iter().map(Machine::json), "]");
-        let more = if self.more { "],\"more\":true}" } else { "],\"more\":false}" };
-        machines + &document(",\"checks\":[", checks.iter().map(String::as_str), more)
+        #[derive(Serialize)]
+        struct Document<'a> {
+            machines: &'a [Machine],
+            checks: Vec<Check<'a>>,
+            more: bool,
+        }
+        #[derive(Serialize)]
+        struct Check<'a> {
+            id: &'a str,
+            problems: &'a [Problem],
+        }
+        let checks = self.machines.iter().zip(&self.problems);
+        let checks = checks.map(|(machine, problems)| Check { id: machine.id(), problems });
+        let (machines, more) = (&self.machines, self.more);
+        json::text(&Document { machines, checks: checks.collect(), more })
     }
 }
 

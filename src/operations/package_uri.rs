@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use ureq::http::Uri;
 use zeroize::Zeroizing;
 
@@ -36,7 +36,11 @@ impl PackageUri {
 
     /// `{"uri":"https://…"}`
     pub fn to_json(&self) -> String {
-        format!("{{\"uri\":{}}}", json::text(self.as_str()))
+        #[derive(Serialize)]
+        struct Document<'a> {
+            uri: &'a str,
+        }
+        json::text(&Document { uri: self.as_str() })
     }
 
     pub(crate) fn uri(&self) -> &Uri {

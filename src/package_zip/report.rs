@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ring::digest::{Context, SHA256};
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::{Serialize, Serializer};
 
 use super::device::{self, DeviceKind};
 use super::directory::Member;
@@ -11,6 +11,7 @@ use super::file::{self, Source};
 use super::verify;
 use crate::error::Result;
 use crate::text::hex::hex;
+use crate::text::json;
 
 /// One entry of a package: a file, or a folder, whose name ends in a slash.
 #[derive(Clone, Debug)]
@@ -62,15 +63,19 @@ impl Entry {
 
 impl Serialize for Entry {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("name", self.name())?;
-        map.serialize_entry("bytes", &self.bytes)?;
-        map.serialize_entry("compressed", &self.compressed)?;
-        map.serialize_entry("crc32", &format!("{:08x}", self.crc32))?;
-        if let Some(modified) = self.modified() {
-            map.serialize_entry("modified", &modified)?;
+        #[derive(Serialize)]
+        struct Members<'a> {
+            name: &'a str,
+            bytes: u64,
+            compressed: u64,
+            crc32: String,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            modified: Option<String>,
         }
-        map.end()
+        let Entry { bytes, compressed, crc32, .. } = *self;
+        let crc32 = format!("{crc32:08x}");
+        Members { name: self.name(), bytes, compressed, crc32, modified: self.modified() }
+            .serialize(serializer)
     }
 }
 
@@ -107,20 +112,30 @@ impl Contents {
         let (device, missing) = device::recognise(&entries);
         Contents { entries, bytes_uncompressed, device, missing, bytes_unlisted, same_but_for_case }
     }
+}
 
-    /// The members that every document about a verified package has.
-    pub(crate) fn members<M: SerializeMap>(
-        &self,
-        map: &mut M,
-    ) -> std::result::Result<(), M::Error> {
-        map.serialize_entry("entries", &self.entries.len())?;
-        map.serialize_entry("bytes_uncompressed", &self.bytes_uncompressed)?;
-        if let Some(device) = self.device {
-            map.serialize_entry("device", device.name())?;
+/// The members that every document about a verified package has.
+impl Serialize for Contents {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Members<'a> {
+            entries: usize,
+            bytes_uncompressed: u64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            device: Option<&'static str>,
+            missing: &'a [&'static str],
+            bytes_unlisted: u64,
+            same_but_for_case: u64,
         }
-        map.serialize_entry("missing", &self.missing)?;
-        map.serialize_entry("bytes_unlisted", &self.bytes_unlisted)?;
-        map.serialize_entry("same_but_for_case", &self.same_but_for_case)
+        Members {
+            entries: self.entries.len(),
+            bytes_uncompressed: self.bytes_uncompressed,
+            device: self.device.map(DeviceKind::name),
+            missing: &self.missing,
+            bytes_unlisted: self.bytes_unlisted,
+            same_but_for_case: self.same_but_for_case,
+        }
+        .serialize(serializer)
     }
 }
 
@@ -141,24 +156,22 @@ pub struct InspectedPackage {
 impl InspectedPackage {
     /// `{"package":{…,"files":[…]}}`
     pub fn to_json(&self) -> String {
-        #[derive(serde::Serialize)]
+        #[derive(Serialize)]
         struct Document<'a> {
-            package: &'a InspectedPackage,
+            package: Members<'a>,
         }
-        // Serialising strings and numbers into memory does not fail.
-        serde_json::to_string(&Document { package: self }).unwrap_or_default()
-    }
-}
-
-impl Serialize for InspectedPackage {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("path", &self.path)?;
-        map.serialize_entry("bytes", &self.bytes)?;
-        map.serialize_entry("sha256", &hex(&self.sha256))?;
-        self.contents.members(&mut map)?;
-        map.serialize_entry("files", &self.contents.entries)?;
-        map.end()
+        #[derive(Serialize)]
+        struct Members<'a> {
+            path: &'a str,
+            bytes: u64,
+            sha256: String,
+            #[serde(flatten)]
+            contents: &'a Contents,
+            files: &'a [Entry],
+        }
+        let InspectedPackage { path, bytes, sha256, contents } = self;
+        let (sha256, files) = (hex(sha256), &contents.entries);
+        json::text(&Document { package: Members { path, bytes: *bytes, sha256, contents, files } })
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::Serialize;
+use serde_json::Number;
 
 use super::Rules;
 use super::limiter::{Limiter, Snapshot};
@@ -24,49 +25,35 @@ pub struct QuotaStatus {
 }
 
 /// Where the log of calls lives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct QuotaLog {
     /// `process` (in memory), `file` or `redis`.
     pub kind: &'static str,
     /// The file's path or the server's address.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
     /// Why the shared log is not used at present, and this process counts only its own calls; or why others may not
     /// be able to use it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
 }
 
 impl QuotaStatus {
     /// `{"quotas":[{…},…],"log":{…}}`
     pub fn to_json(&self) -> String {
-        json::text(self)
-    }
-}
-
-impl Serialize for QuotaStatus {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut document = serializer.serialize_map(None)?;
-        let rows = self.quotas.iter().map(|window| Row { window, known: self.known });
-        document.serialize_entry("quotas", &rows.collect::<Vec<_>>())?;
-        document.serialize_entry("log", &self.log)?;
-        if !self.known {
-            document.serialize_entry("known", &false)?;
+        #[derive(Serialize)]
+        struct Document<'a> {
+            quotas: Vec<Row>,
+            log: &'a QuotaLog,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            known: Option<bool>,
         }
-        document.end()
-    }
-}
-
-impl Serialize for QuotaLog {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut log = serializer.serialize_map(None)?;
-        log.serialize_entry("kind", self.kind)?;
-        if let Some(place) = &self.place {
-            log.serialize_entry("place", place)?;
-        }
-        if let Some(trouble) = &self.trouble {
-            log.serialize_entry("trouble", trouble)?;
-        }
-        log.end()
+        json::text(&Document {
+            quotas: self.quotas.iter().map(|window| Row::new(window, self.known)).collect(),
+            log: &self.log,
+            known: (!self.known).then_some(false),
+        })
     }
 }
 
@@ -93,35 +80,54 @@ pub struct QuotaWindow {
 }
 
 /// A window as documents show it.
-struct Row<'a> {
-    window: &'a QuotaWindow,
-    known: bool,
+#[derive(Serialize)]
+struct Row {
+    endpoint: &'static str,
+    limit: u32,
+    window_s: Number,
+    #[serde(flatten)]
+    figures: Option<Figures>,
 }
 
-impl Serialize for Row<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let Row { window, known } = self;
-        let mut row = serializer.serialize_map(None)?;
-        row.serialize_entry("endpoint", window.endpoint)?;
-        row.serialize_entry("limit", &window.limit)?;
-        match window.window.subsec_nanos() {
-            0 => row.serialize_entry("window_s", &window.window.as_secs())?,
-            _ => row.serialize_entry("window_s", &window.window.as_secs_f64())?,
+/// What is known of a window once it is known whose it is.
+#[derive(Serialize)]
+struct Figures {
+    used: usize,
+    in_flight: usize,
+    queued: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    available_in_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed_by: Option<&'static str>,
+}
+
+impl Row {
+    fn new(window: &QuotaWindow, known: bool) -> Row {
+        let figures = Figures {
+            used: window.used,
+            in_flight: window.in_flight,
+            queued: window.queued,
+            available_in_ms: window.available_in.map(millis_up),
+            closed_ms: window.closed_for.map(millis_up),
+            closed_by: window.closed_for.map(|_| "throttled"),
+        };
+        Row {
+            endpoint: window.endpoint,
+            limit: window.limit,
+            window_s: seconds(window.window),
+            figures: known.then_some(figures),
         }
-        if !known {
-            return row.end();
-        }
-        row.serialize_entry("used", &window.used)?;
-        row.serialize_entry("in_flight", &window.in_flight)?;
-        row.serialize_entry("queued", &window.queued)?;
-        if let Some(wait) = window.available_in {
-            row.serialize_entry("available_in_ms", &millis_up(wait))?;
-        }
-        if let Some(wait) = window.closed_for {
-            row.serialize_entry("closed_ms", &millis_up(wait))?;
-            row.serialize_entry("closed_by", "throttled")?;
-        }
-        row.end()
+    }
+}
+
+/// A whole number where it is one.
+fn seconds(length: Duration) -> Number {
+    let whole = Number::from(length.as_secs());
+    match length.subsec_nanos() {
+        0 => whole,
+        _ => Number::from_f64(length.as_secs_f64()).unwrap_or(whole),
     }
 }
 

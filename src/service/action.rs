@@ -6,13 +6,11 @@
 //!
 //! Source: "machineAction resource type", and the service's own `$metadata`.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::ops::Range;
 use std::time::SystemTime;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Error as _, Serialize, Serializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::text::{json, surrogates};
@@ -76,45 +74,37 @@ impl ActionStatus {
     }
 }
 
+/// By the service's name.
+impl Serialize for ActionStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 /// One machine action: the service's own JSON, and the members the library looks at.
 #[derive(Clone, Debug)]
 pub struct MachineAction {
     json: Box<str>,
-    id: Text,
     status: ActionStatus,
-    kind: Option<Text>,
-    machine_id: Option<Text>,
-    computer_name: Option<Text>,
-    comment: Option<Text>,
-    created: Option<Text>,
+    members: Members,
 }
 
-/// A string of a record. A list may have ten thousand records, so what stands in one is not stored again.
-#[derive(Clone, Debug)]
-enum Text {
-    /// Where it stands in the JSON.
-    Within(Range<usize>),
-    /// As it is without the escapes that it is written with.
-    Own(Box<str>),
-}
-
-impl Text {
-    fn of(json: &str, text: Cow<'_, str>) -> Text {
-        match text {
-            Cow::Borrowed(text) => {
-                let start = text.as_ptr().addr().wrapping_sub(json.as_ptr().addr());
-                Text::Within(start..start.wrapping_add(text.len()))
-            }
-            Cow::Owned(text) => Text::Own(text.into()),
-        }
-    }
-
-    fn within<'a>(&'a self, json: &'a str) -> &'a str {
-        match self {
-            Text::Within(range) => json.get(range.clone()).unwrap_or_default(),
-            Text::Own(text) => text,
-        }
-    }
+/// The members that the library looks at. A member that is not a string is not known.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Members {
+    id: Value,
+    status: Value,
+    #[serde(rename = "type")]
+    kind: Value,
+    #[serde(rename = "machineId")]
+    machine_id: Value,
+    #[serde(rename = "computerDnsName")]
+    computer_name: Value,
+    #[serde(rename = "requestorComment")]
+    comment: Value,
+    #[serde(rename = "creationDateTimeUtc")]
+    created: Value,
 }
 
 impl MachineAction {
@@ -126,21 +116,12 @@ impl MachineAction {
             return Err("is not a JSON object");
         }
         // The whole text is read, and so checked, although most of it is not looked at.
-        let view: View = serde_json::from_str(json).map_err(|_| "is not a usable record")?;
-        let text = |text| Text::of(json, text);
-        let Some(id) = view.id.filter(|id| !id.is_empty()) else {
+        let members: Members = serde_json::from_str(json).map_err(|_| "is not a usable record")?;
+        if members.id.as_str().is_none_or(str::is_empty) {
             return Err("has no action id");
-        };
-        Ok(MachineAction {
-            json: json.into(),
-            id: text(id),
-            status: ActionStatus::from_name(view.status.as_deref().unwrap_or_default()),
-            kind: view.kind.map(text),
-            machine_id: view.machine_id.map(text),
-            computer_name: view.computer_name.filter(|name| !name.is_empty()).map(text),
-            comment: view.comment.map(text),
-            created: view.created.map(text),
-        })
+        }
+        let status = ActionStatus::from_name(members.status.as_str().unwrap_or_default());
+        Ok(MachineAction { json: json.into(), status, members })
     }
 
     /// The action as the service sent it, unknown members included: a JSON object.
@@ -155,7 +136,7 @@ impl MachineAction {
 
     /// The action's id, a GUID.
     pub fn id(&self) -> &str {
-        self.id.within(&self.json)
+        self.members.id.as_str().unwrap_or_default()
     }
 
     /// The action's state.
@@ -165,109 +146,41 @@ impl MachineAction {
 
     /// The kind of action, for example `CollectInvestigationPackage`; the set grows.
     pub fn kind(&self) -> Option<&str> {
-        self.text(&self.kind)
+        self.members.kind.as_str()
     }
 
     /// The device's id, 40 hexadecimal digits.
     pub fn machine_id(&self) -> Option<&str> {
-        self.text(&self.machine_id)
+        self.members.machine_id.as_str()
     }
 
     /// The device's DNS name; unknown to the service in an action's first moments.
     pub fn computer_name(&self) -> Option<&str> {
-        self.text(&self.computer_name)
+        self.members.computer_name.as_str().filter(|name| !name.is_empty())
     }
 
     /// The comment given when the action was requested.
     pub fn requestor_comment(&self) -> Option<&str> {
-        self.text(&self.comment)
+        self.members.comment.as_str()
     }
 
     /// When the action was created: ISO 8601, UTC, with up to seven fraction digits.
     pub fn created(&self) -> Option<&str> {
-        self.text(&self.created)
+        self.members.created.as_str()
     }
 
     /// The same as a time, as far as it can be read.
     pub(crate) fn created_at(&self) -> Option<SystemTime> {
         humantime::parse_rfc3339_weak(self.created()?).ok()
     }
-
-    fn text<'a>(&'a self, member: &'a Option<Text>) -> Option<&'a str> {
-        Some(member.as_ref()?.within(&self.json))
-    }
 }
 
-/// A member that is a string, or not known.
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'de, str>>, D::Error> {
-    deserializer.deserialize_any(TextOrNot)
-}
-
-/// Takes a string, and reads past anything else.
-struct TextOrNot;
-
-impl<'de> Visitor<'de> for TextOrNot {
-    type Value = Option<Cow<'de, str>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
+/// As the service sent it.
+impl Serialize for MachineAction {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_str(&self.json).map_err(S::Error::custom)?;
+        raw.serialize(serializer)
     }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Some(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Some(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(None)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(None)
-    }
-}
-
-#[derive(Deserialize)]
-struct View<'a> {
-    #[serde(default, borrow, deserialize_with = "text")]
-    id: Option<Cow<'a, str>>,
-    #[serde(default, borrow, deserialize_with = "text")]
-    status: Option<Cow<'a, str>>,
-    #[serde(default, borrow, rename = "type", deserialize_with = "text")]
-    kind: Option<Cow<'a, str>>,
-    #[serde(default, borrow, rename = "machineId", deserialize_with = "text")]
-    machine_id: Option<Cow<'a, str>>,
-    #[serde(default, borrow, rename = "computerDnsName", deserialize_with = "text")]
-    computer_name: Option<Cow<'a, str>>,
-    #[serde(default, borrow, rename = "requestorComment", deserialize_with = "text")]
-    comment: Option<Cow<'a, str>>,
-    #[serde(default, borrow, rename = "creationDateTimeUtc", deserialize_with = "text")]
-    created: Option<Cow<'a, str>>,
 }
 
 /// One page of a list: `{"value":[…],"@odata.nextLink":"…"}`.
@@ -282,8 +195,8 @@ impl Page {
         struct List<'a> {
             #[serde(borrow)]
             value: Vec<&'a RawValue>,
-            #[serde(default, borrow, rename = "@odata.nextLink", deserialize_with = "text")]
-            next: Option<Cow<'a, str>>,
+            #[serde(default, rename = "@odata.nextLink")]
+            next: Value,
         }
         let list: List = json::read(body).ok_or("is not a list of actions")?;
         Ok(Page {
@@ -292,12 +205,13 @@ impl Page {
                 .into_iter()
                 .map(|action| MachineAction::from_json(action.get()))
                 .collect::<Result<_, _>>()?,
-            next: list.next.filter(|next| !next.is_empty()).map(Cow::into_owned),
+            next: list.next.as_str().filter(|next| !next.is_empty()).map(str::to_owned),
         })
     }
 }
 
-/// Puts JSON texts into a document, with commas between them.
+/// Puts JSON texts into a document, with commas between them. For actions on the way of every call: reading them once
+/// more, as a `RawValue` asks for, would cost a tenth of the call.
 pub(crate) fn document<'a>(
     before: &str,
     texts: impl IntoIterator<Item = &'a str, IntoIter: Clone>,

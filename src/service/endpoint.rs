@@ -4,6 +4,8 @@
 //! "Get machine by ID API", "Get package SAS URI API", "Cancel machine action API", "List machines API", "Find
 //! devices by internal IP API".
 
+use serde::Serialize;
+
 use crate::http::method::Method;
 use crate::text::escape::escape;
 use crate::text::json;
@@ -144,9 +146,14 @@ fn path(before: &str, id: &str, after: &str) -> String {
     [before, &escape(id), after].concat()
 }
 
-/// Member names are case-sensitive for the service: `comment` is refused.
 fn comment_document(comment: &str) -> String {
-    format!("{{\"Comment\":{}}}", json::text(comment))
+    #[derive(Serialize)]
+    struct Document<'a> {
+        // Member names are case-sensitive for the service: `comment` is refused.
+        #[serde(rename = "Comment")]
+        comment: &'a str,
+    }
+    json::text(&Document { comment })
 }
 
 /// `POST /api/machines/{id}/collectInvestigationPackage`

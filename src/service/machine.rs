@@ -2,7 +2,7 @@
 //!
 //! Source: "Machine resource type", and the service's own `$metadata`.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -11,26 +11,26 @@ use crate::text::{json, surrogates};
 /// One device: the service's own JSON, and the members the library looks at.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    json: Box<str>,
+    json: Box<RawValue>,
     id: String,
     record: Value,
 }
 
 impl Machine {
     fn from_json(json: &str) -> Result<Machine, &'static str> {
-        let json = &*surrogates::paired(json.trim_ascii());
-        let record: Value = serde_json::from_str(json).map_err(|_| "is not a usable record")?;
+        let unusable = |_| "is not a usable record";
+        let json = surrogates::paired(json.trim_ascii()).into_owned();
+        let json = RawValue::from_string(json).map_err(unusable)?;
+        let record: Value = serde_json::from_str(json.get()).map_err(unusable)?;
         match record.get("id").and_then(Value::as_str) {
-            Some(id) if !id.is_empty() => {
-                Ok(Machine { json: json.into(), id: id.to_owned(), record })
-            }
+            Some(id) if !id.is_empty() => Ok(Machine { json, id: id.to_owned(), record }),
             _ => Err("has no device id"),
         }
     }
 
     /// The record as the service sent it, unknown members included: a JSON object.
     pub fn json(&self) -> &str {
-        &self.json
+        self.json.get()
     }
 
     /// The device id, 40 hexadecimal digits.
@@ -80,6 +80,13 @@ impl Machine {
 
     fn is_true(&self, member: &str) -> bool {
         self.record.get(member) == Some(&Value::Bool(true))
+    }
+}
+
+/// As the service sent it.
+impl Serialize for Machine {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.json.serialize(serializer)
     }
 }
 

@@ -22,7 +22,7 @@ mod writer;
 
 use std::sync::Arc;
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::Serialize;
 
 use crate::account::Account;
 use crate::call::Call;
@@ -34,6 +34,7 @@ use crate::progress::{Event, Reporter};
 use crate::service::action::MachineAction;
 use crate::status::Status;
 use crate::text::hex::hex;
+use crate::text::json;
 
 pub(crate) use claim::Claim;
 use part::Part;
@@ -41,7 +42,7 @@ use place::Place;
 pub(crate) use place::{Spot, look};
 
 /// A package on disk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Package {
     /// Where it is.
@@ -50,46 +51,29 @@ pub struct Package {
     pub bytes: u64,
     /// The SHA-256 of the file, in lower-case hexadecimal digits.
     pub sha256: String,
-    /// What is in it.
-    pub contents: Contents,
     /// The action that collected it.
     pub action_id: String,
     /// The device it is from, where the action tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub machine_id: Option<String>,
     /// The name of that device.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub computer_name: Option<String>,
     /// It had been downloaded by an earlier call, and this one only checked that it still is what it was.
     pub existing: bool,
+    /// What is in it.
+    #[serde(flatten)]
+    pub contents: Contents,
 }
 
 impl Package {
     /// `{"package":{"path":"…","bytes":…,"sha256":"…","action_id":"…",…,"entries":…,…}}`
     pub fn to_json(&self) -> String {
-        format!("{{\"package\":{}}}", self.json())
-    }
-
-    pub(crate) fn json(&self) -> String {
-        // Strings and numbers always serialise.
-        serde_json::to_string(self).unwrap_or_default()
-    }
-}
-
-impl Serialize for Package {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("path", &self.path)?;
-        map.serialize_entry("bytes", &self.bytes)?;
-        map.serialize_entry("sha256", &self.sha256)?;
-        map.serialize_entry("action_id", &self.action_id)?;
-        if let Some(id) = &self.machine_id {
-            map.serialize_entry("machine_id", id)?;
+        #[derive(Serialize)]
+        struct Document<'a> {
+            package: &'a Package,
         }
-        if let Some(name) = &self.computer_name {
-            map.serialize_entry("computer_name", name)?;
-        }
-        map.serialize_entry("existing", &self.existing)?;
-        self.contents.members(&mut map)?;
-        map.end()
+        json::text(&Document { package: self })
     }
 }
 
