@@ -37,8 +37,8 @@ impl Client {
     pub fn new(options: &Options) -> Result<Client> {
         Ok(Client {
             process: process::incarnation(),
-            account: Account::new(options)?,
-            wait_timeout: options.wait_timeout.limit(),
+            account: Account::new(options.settings())?,
+            wait_timeout: options.settings().wait_timeout,
             running: Arc::default(),
         })
     }

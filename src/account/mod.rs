@@ -14,7 +14,7 @@ use crate::call::Call;
 use crate::error::{Error, Result};
 use crate::http::client::{Http, Settings};
 use crate::http::tls;
-use crate::options::{OnDuplicate, OnFullQuota, Options};
+use crate::options::{self, OnDuplicate, OnFullQuota};
 use crate::quota::ledger::Ledger;
 use crate::quota::limiter::Limiter;
 use crate::quota::redis;
@@ -55,13 +55,9 @@ pub(crate) struct Account {
     client_id: Option<String>,
 }
 
-const DEFAULT_RETRIES: u32 = 4;
-const DEFAULT_MAX_PACKAGE: u64 = 16 << 30;
-
 impl Account {
-    pub(crate) fn new(options: &Options) -> Result<Account> {
-        let default_cloud = || cloud::by_name("commercial");
-        let Some(cloud) = options.cloud.or_else(default_cloud) else {
+    pub(crate) fn new(options: &options::Settings) -> Result<Account> {
+        let Some(cloud) = options.cloud else {
             return Err(Error::new(Status::Config, "option `cloud` names no known cloud"));
         };
         if options.quota_file.is_some() && options.quota_redis.is_some() {
@@ -74,7 +70,6 @@ impl Account {
         let sign_in = sign_in::sign_in(options, cloud)?;
         // With the way to the authority: who reaches it in another way may reach another one.
         let mut identity = sign_in.identity();
-        let max_retries = options.max_retries.unwrap_or(DEFAULT_RETRIES);
         let user_agent = match &options.user_agent {
             Some(host) => format!("{host} mde/{}", env!("CARGO_PKG_VERSION")),
             None => concat!("mde/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -94,15 +89,14 @@ impl Account {
             extra_roots,
             proxy: options.proxy.clone(),
             no_proxy: options.no_proxy.clone(),
-            connect_timeout: options.connect_timeout.get(),
-            idle_timeout: options.idle_timeout.get(),
+            connect_timeout: options.connect_timeout,
+            idle_timeout: options.idle_timeout,
             user_agent,
         })?;
         if let (Some(identity), Some([proxy, exceptions])) = (&mut identity, http.route()) {
             identity.part(proxy).secret(http.proxy_login().unwrap_or_default()).part(exceptions);
         }
-        let limits = options.quota_limits.clone().unwrap_or_default();
-        if options.quota_file.is_some() && limits.most() > file::MOST_CALLS {
+        if options.quota_file.is_some() && options.quota_limits.most() > file::MOST_CALLS {
             return Err(Error::new(
                 Status::Config,
                 format!(
@@ -121,20 +115,18 @@ impl Account {
         }
         Ok(Account {
             http,
-            tokens: Cache::new(source, identity, max_retries),
+            tokens: Cache::new(source, identity, options.max_retries),
             rules: Rules {
-                limits: limits.share(options.quota_share.unwrap_or(100)),
+                limits: options.quota_limits.clone().share(options.quota_share),
                 ledger: OnceCell::new(),
             },
             on_full_quota: options.quota,
             on_duplicate: options.on_duplicate,
-            max_retries,
-            timeout: options.timeout.limit(),
-            poll_interval: options.poll_interval.get(),
-            download_hosts: options.download_hosts.clone().unwrap_or_default().and(&api),
-            max_package_bytes: options
-                .max_package_bytes
-                .map_or(DEFAULT_MAX_PACKAGE, |limit| if limit == 0 { u64::MAX } else { limit }),
+            max_retries: options.max_retries,
+            timeout: options.timeout,
+            poll_interval: options.poll_interval,
+            download_hosts: options.download_hosts.clone().and(&api),
+            max_package_bytes: options.max_package_bytes,
             limiter: OnceCell::new(),
             quota_file: options.quota_file.clone(),
             quota_redis: options.quota_redis.clone(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::options::{Auth, Options};
+use crate::options::{Auth, Options, Settings};
 use crate::os::environment::variable;
 use crate::service::cloud::Cloud;
 use crate::sign_in::certificate::{self, Certificate};
@@ -40,7 +40,7 @@ impl SignIn {
 }
 
 /// The ways to sign in that a single option stands for, with that option.
-fn given(options: &Options) -> Vec<(Auth, &'static str)> {
+fn given(options: &Settings) -> Vec<(Auth, &'static str)> {
     [
         (Auth::AccessToken, "access_token", options.access_token.is_some()),
         (Auth::TokenProvider, "token_provider", options.token_provider.is_some()),
@@ -64,7 +64,7 @@ fn needs<T>(value: Option<T>, option: &str) -> Result<T> {
     })
 }
 
-fn choose(options: &Options) -> Result<Auth> {
+fn choose(options: &Settings) -> Result<Auth> {
     match (options.auth, given(options).as_slice()) {
         (Some(auth), _) => Ok(auth),
         (None, [(auth, _)]) => Ok(*auth),
@@ -84,7 +84,7 @@ fn choose(options: &Options) -> Result<Auth> {
 }
 
 /// Settles how to sign in. Reads the certificate, and the environment where the way to sign in says so.
-pub(crate) fn sign_in(options: &Options, cloud: &Cloud) -> Result<SignIn> {
+pub(crate) fn sign_in(options: &Settings, cloud: &Cloud) -> Result<SignIn> {
     let auth = choose(options)?;
     let mut tenant_id = options.tenant_id.clone();
     let mut client_id = options.client_id.clone();
@@ -126,7 +126,7 @@ pub(crate) fn sign_in(options: &Options, cloud: &Cloud) -> Result<SignIn> {
                 certificate,
                 key: options.client_key.as_ref().map(|key| key.as_str()),
                 password: options.certificate_password.as_ref().map(|password| password.as_str()),
-                algorithm: options.certificate_algorithm.unwrap_or_default(),
+                algorithm: options.certificate_algorithm,
                 chain: options.certificate_chain,
             };
             Proof::Certificate(Box::new(Certificate::load(&settings)?))

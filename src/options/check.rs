@@ -102,6 +102,11 @@ pub(super) fn millis(value: &str, min: u64) -> Result<Duration> {
     whole(value, min, MAX_MILLIS).map(Duration::from_millis)
 }
 
+/// A duration, of which 0 stands for no limit.
+pub(super) fn limit(value: &str) -> Result<Option<Duration>> {
+    Ok(Some(millis(value, 0)?).filter(|limit| !limit.is_zero()))
+}
+
 pub(super) fn one_of<T: Copy>(value: &str, choices: &[(&str, T)]) -> Result<T> {
     let found = choices.iter().find(|(name, _)| *name == value);
     found.map(|(_, choice)| *choice).ok_or_else(|| "has an unknown value".to_owned())

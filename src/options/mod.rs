@@ -1,7 +1,7 @@
 //! Options: set by name, checked at once, copied by the client.
 //!
-//! `table` has a row for each; an option that is not in it does not exist, and `docs/options.md` is made
-//! from it.
+//! `table` has a row for each; an option that is not in it does not exist. The settings of a client and
+//! `docs/options.md` are made from it.
 
 mod check;
 mod table;
@@ -24,21 +24,25 @@ use crate::status::Status;
 use crate::text::url::BaseUrl;
 
 use table::Spec;
-pub(crate) use table::TABLE;
+pub(crate) use table::{Preset, TABLE};
 
 /// Longest value of any option.
 const MAX_VALUE: usize = 64 * 1024;
 
 /// What a client is made from. Set by name, checked at once, copied by the client.
+#[derive(Clone)]
+pub struct Options(Settings);
+
+/// The values of the options. Those of its `Default` are blank: the table has the defaults.
 #[derive(Clone, Default)]
-pub struct Options {
+pub(crate) struct Settings {
     pub(crate) tenant_id: Option<String>,
     pub(crate) client_id: Option<String>,
     pub(crate) client_secret: Option<Zeroizing<String>>,
     pub(crate) client_certificate: Option<Zeroizing<String>>,
     pub(crate) client_key: Option<Zeroizing<String>>,
     pub(crate) certificate_password: Option<Zeroizing<String>>,
-    pub(crate) certificate_algorithm: Option<Algorithm>,
+    pub(crate) certificate_algorithm: Algorithm,
     pub(crate) certificate_chain: bool,
     pub(crate) federated_token_file: Option<String>,
     pub(crate) managed_identity: Option<Which>,
@@ -52,21 +56,23 @@ pub struct Options {
     pub(crate) ca_file: Option<String>,
     pub(crate) proxy: Choice,
     pub(crate) no_proxy: Option<String>,
-    pub(crate) connect_timeout: Millis<10_000>,
-    pub(crate) idle_timeout: Millis<60_000>,
-    pub(crate) timeout: Millis<300_000>,
-    pub(crate) wait_timeout: Millis<3_600_000>,
-    pub(crate) poll_interval: Millis<15_000>,
-    pub(crate) max_retries: Option<u32>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+    /// `None`: no limit.
+    pub(crate) timeout: Option<Duration>,
+    /// `None`: no limit.
+    pub(crate) wait_timeout: Option<Duration>,
+    pub(crate) poll_interval: Duration,
+    pub(crate) max_retries: u32,
     pub(crate) on_duplicate: OnDuplicate,
     pub(crate) quota: OnFullQuota,
-    pub(crate) quota_limits: Option<Limits>,
-    pub(crate) quota_share: Option<u32>,
+    pub(crate) quota_limits: Limits,
+    pub(crate) quota_share: u32,
     pub(crate) quota_file: Option<String>,
     pub(crate) quota_redis: Option<Target>,
     pub(crate) quota_redis_fallback: Fallback,
-    pub(crate) download_hosts: Option<Hosts>,
-    pub(crate) max_package_bytes: Option<u64>,
+    pub(crate) download_hosts: Hosts,
+    pub(crate) max_package_bytes: u64,
     pub(crate) user_agent: Option<String>,
 }
 
@@ -98,25 +104,34 @@ pub(crate) enum OnFullQuota {
     Fail,
 }
 
-/// A duration with its default in milliseconds.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Millis<const DEFAULT: u64>(Option<Duration>);
-
-impl<const DEFAULT: u64> Millis<DEFAULT> {
-    pub(crate) fn get(self) -> Duration {
-        self.0.unwrap_or(Duration::from_millis(DEFAULT))
+impl Settings {
+    /// Whether the quota's log is reached over TLS.
+    pub(crate) fn quota_redis_is_secure(&self) -> bool {
+        self.quota_redis.as_ref().is_some_and(Target::is_secure)
     }
+}
 
-    /// The same where 0 stands for no limit.
-    pub(crate) fn limit(self) -> Option<Duration> {
-        Some(self.get()).filter(|limit| !limit.is_zero())
+impl Default for Options {
+    fn default() -> Options {
+        Options::new()
     }
 }
 
 impl Options {
     /// Options with every default.
     pub fn new() -> Options {
-        Options::default()
+        let mut settings = Settings::default();
+        for spec in TABLE {
+            if let Preset::Value(value) = spec.preset {
+                // Each is accepted, as a test makes sure.
+                let _ = (spec.set)(&mut settings, value);
+            }
+        }
+        Options(settings)
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0
     }
 
     /// Sets one option by name. Nothing changes when the value is not accepted.
@@ -125,7 +140,7 @@ impl Options {
         if value.len() > MAX_VALUE {
             return Err(refused(spec, &format!("is longer than {MAX_VALUE} bytes")));
         }
-        (spec.set)(self, value).map_err(|problem| refused(spec, &problem))
+        (spec.set)(&mut self.0, value).map_err(|problem| refused(spec, &problem))
     }
 
     /// Sets several options from a JSON object of names and values; all of them or, on error, none.
@@ -157,14 +172,9 @@ impl Options {
         Ok(())
     }
 
-    /// Whether the quota's log is reached over TLS.
-    pub(crate) fn quota_redis_is_secure(&self) -> bool {
-        self.quota_redis.as_ref().is_some_and(Target::is_secure)
-    }
-
     /// Lets the host get the tokens; see [`TokenProvider`].
     pub fn set_token_provider(&mut self, provider: Arc<dyn TokenProvider>) {
-        self.token_provider = Some(provider);
+        self.0.token_provider = Some(provider);
     }
 }
 

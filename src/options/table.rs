@@ -1,10 +1,10 @@
 //! The table of options: name, meaning, default, check.
 
 use super::check::{
-    absolute, agent, millis, name, not_empty, one_of, path, path_or_text, secret, token, url,
-    visible, whole,
+    absolute, agent, limit, millis, name, not_empty, one_of, path, path_or_text, secret, token,
+    url, visible, whole,
 };
-use super::{Auth, Millis, OnDuplicate, OnFullQuota, Options};
+use super::{Auth, OnDuplicate, OnFullQuota, Settings};
 use crate::http::proxy::{self, Choice, Proxy};
 use crate::quota::limits::{self, Limits};
 use crate::quota::redis::{self, Fallback, Target};
@@ -21,14 +21,26 @@ pub(super) type Checked = std::result::Result<(), String>;
 pub(crate) struct Spec {
     pub name: &'static str,
     pub accepts: &'static str,
-    #[cfg_attr(not(test), expect(dead_code, reason = "for docs/options.md"))]
-    pub default: &'static str,
+    pub preset: Preset,
     #[cfg_attr(not(test), expect(dead_code, reason = "for docs/options.md"))]
     pub about: &'static str,
     /// JSON numbers are accepted besides strings.
     pub(super) numeric: bool,
-    pub(super) set: fn(&mut Options, &str) -> Checked,
+    pub(super) set: fn(&mut Settings, &str) -> Checked,
 }
+
+/// What applies to an option that is not set.
+#[derive(Clone, Copy)]
+pub(crate) enum Preset {
+    /// This value, in the form in which it would be set.
+    Value(&'static str),
+    /// What follows from other options, or from the environment, in words.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for docs/options.md"))]
+    Rule(&'static str),
+    Nothing,
+}
+
+use Preset::{Nothing, Rule, Value};
 
 const URL: &str = url::ACCEPTED;
 
@@ -37,28 +49,28 @@ const CERTIFICATE: &str = "the path of a PEM or PKCS#12 file, or the text of one
 pub(super) const fn text(
     name: &'static str,
     accepts: &'static str,
-    default: &'static str,
+    preset: Preset,
     about: &'static str,
-    set: fn(&mut Options, &str) -> Checked,
+    set: fn(&mut Settings, &str) -> Checked,
 ) -> Spec {
-    Spec { name, accepts, default, about, numeric: false, set }
+    Spec { name, accepts, preset, about, numeric: false, set }
 }
 
 const fn number(
     name: &'static str,
     accepts: &'static str,
-    default: &'static str,
+    preset: Preset,
     about: &'static str,
-    set: fn(&mut Options, &str) -> Checked,
+    set: fn(&mut Settings, &str) -> Checked,
 ) -> Spec {
-    Spec { numeric: true, ..text(name, accepts, default, about, set) }
+    Spec { numeric: true, ..text(name, accepts, preset, about, set) }
 }
 
 pub(crate) const TABLE: &[Spec] = &[
     text(
         "tenant_id",
         "the tenant's GUID or a domain name of it",
-        "",
+        Nothing,
         "The Entra tenant. Needed for a secret, a certificate and a federated token; with a token it tells whose \
          quota is spent.",
         |o, v| name(v).map(|v| o.tenant_id = Some(v)),
@@ -66,21 +78,21 @@ pub(crate) const TABLE: &[Spec] = &[
     text(
         "client_id",
         "the application's id, a GUID",
-        "",
+        Nothing,
         "The application (client) id of the Entra app registration.",
         |o, v| name(v).map(|v| o.client_id = Some(v)),
     ),
     text(
         "client_secret",
         "the secret's value (not its id)",
-        "",
+        Nothing,
         "A client secret of the application. Wiped from memory with the options and the client.",
         |o, v| secret(v).map(|v| o.client_secret = Some(v)),
     ),
     text(
         "client_certificate",
         CERTIFICATE,
-        "",
+        Nothing,
         "A certificate of the application, with its key or with `client_key`, to sign in with instead of a secret: RSA, \
          2048 to 4096 bits. Read when the client is made.",
         |o, v| path_or_text(v).map(|v| o.client_certificate = Some(v)),
@@ -88,32 +100,32 @@ pub(crate) const TABLE: &[Spec] = &[
     text(
         "client_key",
         "the path of a PEM or DER file (PKCS#8 or PKCS#1), or the text of one in PEM",
-        "in the file of `client_certificate`",
+        Rule("in the file of `client_certificate`"),
         "The certificate's private key. Wiped from memory with the options, but for what the signing code keeps.",
         |o, v| path_or_text(v).map(|v| o.client_key = Some(v)),
     ),
     text(
         "certificate_password",
         "the password of the PKCS#12 file or of the encrypted key",
-        "",
+        Nothing,
         "What opens the certificate's key. Wiped from memory with the options.",
         |o, v| secret(v).map(|v| o.certificate_password = Some(v)),
     ),
     text(
         "certificate_algorithm",
         "PS256 or RS256",
-        "PS256",
+        Value("PS256"),
         "How the certificate's key signs: RSA-PSS naming the certificate by its SHA-256 (`x5t#S256`), or the older \
          PKCS#1 v1.5 naming it by its SHA-1 (`x5t`).",
         |o, v| {
             one_of(v, &[("PS256", Algorithm::Ps256), ("RS256", Algorithm::Rs256)])
-                .map(|v| o.certificate_algorithm = Some(v))
+                .map(|v| o.certificate_algorithm = v)
         },
     ),
     text(
         "certificate_chain",
         "yes or no",
-        "no",
+        Value("no"),
         "Whether the certificate and those of its issuers in the same file are sent along (`x5c`), for applications \
          that trust a subject name and an issuer instead of one certificate.",
         |o, v| one_of(v, &[("yes", true), ("no", false)]).map(|v| o.certificate_chain = v),
@@ -121,7 +133,7 @@ pub(crate) const TABLE: &[Spec] = &[
     text(
         "federated_token_file",
         "the path of a file that holds one token",
-        "with auth=workload_identity: AZURE_FEDERATED_TOKEN_FILE",
+        Rule("with auth=workload_identity: AZURE_FEDERATED_TOKEN_FILE"),
         "A token of another issuer that the application trusts (workload identity federation). Read again for every \
          request, since its issuer replaces it.",
         |o, v| path(v).map(|v| o.federated_token_file = Some(v)),
@@ -129,7 +141,7 @@ pub(crate) const TABLE: &[Spec] = &[
     text(
         "managed_identity",
         managed::ACCEPTED,
-        "with auth=managed_identity: system",
+        Rule("with auth=managed_identity: system"),
         "The identity that Azure gave this virtual machine, app or Arc-enabled server: its own, or one assigned to it. \
          Where to ask follows from IDENTITY_ENDPOINT, IDENTITY_HEADER, MSI_ENDPOINT, MSI_SECRET and \
          AZURE_POD_IDENTITY_AUTHORITY_HOST when the client is made; never through a proxy.",
@@ -138,14 +150,14 @@ pub(crate) const TABLE: &[Spec] = &[
     text(
         "access_token",
         "a bearer token, without the word Bearer",
-        "",
+        Nothing,
         "A token obtained elsewhere. It is used as it is and never renewed.",
         |o, v| token(v).map(|v| o.access_token = Some(v)),
     ),
     text(
         "auth",
         "access_token, token_provider, client_secret, certificate, federated, workload_identity or managed_identity",
-        "inferred from what is set",
+        Rule("inferred from what is set"),
         "How to sign in; needed only when several ways are set, and for `workload_identity`: federated, with what is \
          not set taken from AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_AUTHORITY_HOST.",
         |o, v| {
@@ -167,7 +179,7 @@ pub(crate) const TABLE: &[Spec] = &[
     text(
         "cloud",
         "commercial, us, eu, uk, au, swa, ina, aea, gcc, gcc_high or dod",
-        "commercial",
+        Value("commercial"),
         "The cloud of the tenant, or (`us` to `aea`) the nearest door to the commercial cloud.",
         |o, v| match cloud::by_name(v) {
             Some(found) => {
@@ -180,28 +192,28 @@ pub(crate) const TABLE: &[Spec] = &[
     text(
         "api_url",
         URL,
-        "from `cloud`",
+        Rule("from `cloud`"),
         "Base address of the API; requests go to `{api_url}/api/…`. A path prefix is kept, for gateways.",
         |o, v| url(v).map(|v| o.api_url = Some(v)),
     ),
     text(
         "login_url",
         URL,
-        "from `cloud`",
+        Rule("from `cloud`"),
         "Base address of the sign-in service; tokens come from `{login_url}/{tenant_id}/oauth2/v2.0/token`.",
         |o, v| url(v).map(|v| o.login_url = Some(v)),
     ),
     text(
         "scope",
         "1 to 1024 visible ASCII characters",
-        "from `cloud`",
+        Rule("from `cloud`"),
         "The scope to ask a token for. The commercial default keeps the older host name on purpose.",
         |o, v| visible(v, 1_024).map(|v| o.scope = Some(v)),
     ),
     text(
         "ca_file",
         "the path of a file with one or more PEM certificates",
-        "none",
+        Rule("none"),
         "Certificates to trust besides the operating system's, for interception proxies and test set-ups. (On \
          Linux the system's store is found as OpenSSL does, SSL_CERT_FILE and SSL_CERT_DIR included.)",
         |o, v| not_empty(v).map(|v| o.ca_file = Some(v)),
@@ -209,7 +221,7 @@ pub(crate) const TABLE: &[Spec] = &[
     text(
         "proxy",
         proxy::ACCEPTED,
-        "env",
+        Value("env"),
         "The HTTP proxy. `env` reads HTTPS_PROXY, https_proxy, ALL_PROXY and all_proxy, in this order, when \
          the client is made, and never uses a proxy for loopback addresses; a URL is used for all. The port is 3128 unless it \
          is named.",
@@ -231,7 +243,7 @@ pub(crate) const TABLE: &[Spec] = &[
     text(
         "no_proxy",
         "names, addresses and CIDR ranges, separated by commas; * for all",
-        "with proxy=env: NO_PROXY or no_proxy",
+        Rule("with proxy=env: NO_PROXY or no_proxy"),
         "Hosts to reach without the proxy. A name covers the names below it.",
         |o, v| {
             proxy::check_exceptions(v)?;
@@ -242,53 +254,53 @@ pub(crate) const TABLE: &[Spec] = &[
     number(
         "connect_timeout_ms",
         "1 to 86400000",
-        "10000",
+        Value("10000"),
         "How long name lookup, connecting, proxy tunnel and TLS handshake may take together.",
-        |o, v| millis(v, 1).map(|v| o.connect_timeout = Millis(Some(v))),
+        |o, v| millis(v, 1).map(|v| o.connect_timeout = v),
     ),
     number(
         "idle_timeout_ms",
         "1 to 86400000",
-        "60000",
+        Value("60000"),
         "How long a peer may be silent while a request is sent or a reply is awaited or read.",
-        |o, v| millis(v, 1).map(|v| o.idle_timeout = Millis(Some(v))),
+        |o, v| millis(v, 1).map(|v| o.idle_timeout = v),
     ),
     number(
         "timeout_ms",
         "0 to 86400000; 0 for no limit",
-        "300000",
+        Value("300000"),
         "How long a whole operation may take, quota waits and retries included; in the operations that \
          wait_timeout_ms is for, a single request, but not the transfer of a package.",
-        |o, v| millis(v, 0).map(|v| o.timeout = Millis(Some(v))),
+        |o, v| limit(v).map(|v| o.timeout = v),
     ),
     number(
         "wait_timeout_ms",
         "0 to 86400000; 0 for no limit",
-        "3600000",
+        Value("3600000"),
         "How long mde_wait_action, mde_download_package and mde_fetch_package may take. Calling them again \
          carries on.",
-        |o, v| millis(v, 0).map(|v| o.wait_timeout = Millis(Some(v))),
+        |o, v| limit(v).map(|v| o.wait_timeout = v),
     ),
     number(
         "poll_interval_ms",
         "100 to 86400000",
-        "15000",
+        Value("15000"),
         "The shortest time between two looks at an action that is waited for. An action that takes long is \
          looked at less often, down to once a minute.",
-        |o, v| millis(v, 100).map(|v| o.poll_interval = Millis(Some(v))),
+        |o, v| millis(v, 100).map(|v| o.poll_interval = v),
     ),
     number(
         "max_retries",
         "0 to 20",
-        "4",
+        Value("4"),
         "How often a request is sent again after a passing failure, where that is safe. A request for a package that \
          meets the end of a kept connection is sent once more besides.",
-        |o, v| whole(v, 0, 20).map(|v| o.max_retries = Some(v)),
+        |o, v| whole(v, 0, 20).map(|v| o.max_retries = v),
     ),
     text(
         "on_duplicate",
         "adopt or error",
-        "adopt",
+        Value("adopt"),
         "What mde_collect_package does when a collection already runs on the device: return that one, or fail.",
         |o, v| {
             one_of(v, &[("adopt", OnDuplicate::Adopt), ("error", OnDuplicate::Error)])
@@ -298,7 +310,7 @@ pub(crate) const TABLE: &[Spec] = &[
     text(
         "quota",
         "wait or fail",
-        "wait",
+        Value("wait"),
         "What a call does when the quota has no room: wait for its turn, or fail with rate_limited. A call whose turn is known to come after its deadline does not wait for it either.",
         |o, v| {
             one_of(v, &[("wait", OnFullQuota::Wait), ("fail", OnFullQuota::Fail)])
@@ -308,21 +320,21 @@ pub(crate) const TABLE: &[Spec] = &[
     text(
         "quota_limits",
         limits::ACCEPTED,
-        "the documented limits",
+        Rule("the documented limits"),
         "The limits to keep, per endpoint. Clients that share an identity should be given the same.",
-        |o, v| Limits::parse(v).map(|v| o.quota_limits = Some(v)),
+        |o, v| Limits::parse(v).map(|v| o.quota_limits = v),
     ),
     number(
         "quota_share",
         "1 to 100",
-        "100",
+        Value("100"),
         "Percentage of the limits that this product may use, to leave room for others with the same identity.",
-        |o, v| whole(v, 1, 100).map(|v| o.quota_share = Some(v)),
+        |o, v| whole(v, 1, 100).map(|v| o.quota_share = v),
     ),
     text(
         "quota_file",
         "an absolute path in UTF-8",
-        "none: each process keeps its own log",
+        Rule("none: each process keeps its own log"),
         "A file through which all processes of this host share one quota, and which keeps it over restarts. One \
          file per tenant and application, in a folder that only trusted users can write to; it is made if it \
          is not there.",
@@ -331,7 +343,7 @@ pub(crate) const TABLE: &[Spec] = &[
     text(
         "quota_redis",
         redis::ACCEPTED,
-        "none: each process keeps its own log",
+        Rule("none: each process keeps its own log"),
         "A Redis (5 or newer) or Valkey server through which all processes that use it, on any number of hosts, share \
          one quota; instead of `quota_file`. Its memory policy must be `noeviction`.",
         |o, v| {
@@ -342,7 +354,7 @@ pub(crate) const TABLE: &[Spec] = &[
     text(
         "quota_redis_fallback",
         "local, local:1 to local:100, or fail",
-        "local",
+        Value("local"),
         "What to do while that server cannot be used: go on with what this process has counted itself, with that \
          percentage of the limits, or send nothing and fail with rate_limited. With `fail`, nothing is sent either \
          until its log reaches back a whole window after it was lost, for instance by a restart.",
@@ -355,22 +367,24 @@ pub(crate) const TABLE: &[Spec] = &[
     text(
         "download_hosts",
         hosts::ACCEPTED,
-        hosts::DEFAULT,
+        Value(hosts::DEFAULT),
         "Hosts that a package link may lead to, with all names below them; besides, always the host of \
          `api_url`. A link to any other host is refused, so that a forged one fetches nothing.",
-        |o, v| Hosts::parse(v).map(|v| o.download_hosts = Some(v)),
+        |o, v| Hosts::parse(v).map(|v| o.download_hosts = v),
     ),
     number(
         "max_package_bytes",
         "0 to 18446744073709551615; 0 for no limit",
-        "17179869184",
+        Value("17179869184"),
         "The largest package that mde_download_package and mde_fetch_package take: 16 GiB by default.",
-        |o, v| whole(v, 0, u64::MAX).map(|v| o.max_package_bytes = Some(v)),
+        |o, v| {
+            whole(v, 0, u64::MAX).map(|v| o.max_package_bytes = if v == 0 { u64::MAX } else { v })
+        },
     ),
     text(
         "user_agent",
         "1 to 256 visible ASCII characters and spaces",
-        "none",
+        Rule("none"),
         "Name and version of the host product; stands before ours in the User-Agent header.",
         |o, v| agent(v).map(|v| o.user_agent = Some(v)),
     ),

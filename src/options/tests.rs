@@ -50,11 +50,11 @@ fn every_option_refuses_an_empty_or_a_foreign_value() {
 fn json_sets_all_or_nothing() {
     let mut options = Options::new();
     options.set_json(r#"{"tenant_id":"t","timeout_ms":5,"max_retries":"3"}"#).unwrap();
-    assert_eq!(options.timeout.get(), Duration::from_millis(5));
-    assert_eq!(options.max_retries, Some(3));
+    assert_eq!(options.settings().timeout, Some(Duration::from_millis(5)));
+    assert_eq!(options.settings().max_retries, 3);
     let error = options.set_json(r#"{"tenant_id":"other","cloud":"mars"}"#).unwrap_err();
     assert!(error.message().starts_with("option `cloud`"));
-    assert_eq!(options.tenant_id.as_deref(), Some("t"));
+    assert_eq!(options.settings().tenant_id.as_deref(), Some("t"));
     for bad in [
         r#"{"tenant_id":5}"#,
         r#"{"timeout_ms":true}"#,
@@ -67,6 +67,26 @@ fn json_sets_all_or_nothing() {
     for bad in ["", "{", "[]", "null", "{\"a\":1} x"] {
         assert_eq!(options.set_json(bad).unwrap_err().status(), Status::InvalidArgument, "{bad}");
     }
+}
+
+#[test]
+fn every_default_is_accepted_and_applies() {
+    for spec in TABLE {
+        if let Preset::Value(value) = spec.preset {
+            Options::new().set(spec.name, value).unwrap();
+        }
+    }
+    let options = Options::new();
+    let settings = options.settings();
+    assert_eq!(settings.connect_timeout, Duration::from_secs(10));
+    assert_eq!((settings.timeout, settings.max_retries), (Some(Duration::from_secs(300)), 4));
+    assert_eq!((settings.quota_share, settings.max_package_bytes), (100, 16 << 30));
+    assert_eq!(settings.cloud.map(|cloud| cloud.name), Some("commercial"));
+    let mut options = options.clone();
+    options.set("timeout_ms", "0").unwrap();
+    options.set("max_package_bytes", "0").unwrap();
+    let settings = options.settings();
+    assert_eq!((settings.timeout, settings.max_package_bytes), (None, u64::MAX));
 }
 
 #[test]

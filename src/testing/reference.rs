@@ -8,7 +8,7 @@ mod json;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use crate::options::TABLE;
+use crate::options::{Preset, TABLE};
 use crate::status::Status;
 
 fn check(name: &str, text: &str) {
@@ -54,7 +54,10 @@ fn options_page() {
          | option | what it is | accepts | default |\n|---|---|---|---|\n",
     );
     for spec in TABLE {
-        let default = if spec.default.is_empty() { "not set" } else { spec.default };
+        let default = match spec.preset {
+            Preset::Value(text) | Preset::Rule(text) => text,
+            Preset::Nothing => "not set",
+        };
         writeln!(
             text,
             "| `{}` | {} | {} | {} |",
