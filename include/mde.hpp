@@ -91,16 +91,16 @@ inline namespace MDE_HPP_VARIANT {
 
 /* ---- the library ------------------------------------------------------------------------------ */
 
-/** The version of the library, for example "0.1.0". The header's own is MDE_VERSION. */
+/** The version of the library, for example "0.1.0". The header's own is MDE_HEADER_VERSION. */
 inline std::string_view version() noexcept { return mde_version(); }
 
-/** The ABI of the library. The header's own is MDE_ABI_VERSION. */
+/** The ABI of the library. The header's own is MDE_HEADER_ABI_VERSION. */
 inline std::uint32_t abi_version() noexcept { return mde_abi_version(); }
 
 namespace detail {
 
 /** Of a library of another ABI nothing may be called but the two functions above. */
-inline bool abi_fits() noexcept { return mde_abi_version() == MDE_ABI_VERSION; }
+inline bool abi_fits() noexcept { return mde_abi_version() == MDE_HEADER_ABI_VERSION; }
 
 /** A mistake in the program, not a failure. */
 [[noreturn]] inline void misused([[maybe_unused]] const char *how) {
@@ -561,7 +561,7 @@ inline std::int32_t on_progress(void *user_data, const char *event_json) noexcep
     return stopped || thrown ? 1 : 0;
 }
 
-inline std::int32_t on_token(void *user_data, const char *scope, mde_token *sink) noexcept {
+inline std::int32_t on_token(void *user_data, const char *scope, mde_token_sink *sink) noexcept {
     std::int32_t code = MDE_ERR_TOKEN;
     const std::exception_ptr thrown = thrown_by([&] {
         if (std::optional<token> got = (*static_cast<const token_fn *>(user_data))(scope)) {
@@ -578,6 +578,10 @@ inline std::int32_t on_token(void *user_data, const char *scope, mde_token *sink
     }
     return code;
 }
+
+/** What a callback that the library keeps is freed with. */
+template <class Callback>
+void free_callback(void *user_data) noexcept { delete static_cast<Callback *>(user_data); }
 
 inline void on_log(void *user_data, std::int32_t level, const char *message) noexcept {
     thrown_by([&] { (*static_cast<const log_fn *>(user_data))(static_cast<log_level>(level), message); });
@@ -605,7 +609,7 @@ std::int64_t to_ms(std::chrono::duration<Rep, Period> time, std::int64_t least) 
 
 inline error other_abi() {
     return error(status::config, "libmde " + std::string(version()) + " has ABI " + std::to_string(abi_version()) +
-                                     ", but this program was built for ABI " + std::to_string(MDE_ABI_VERSION));
+                                     ", but this program was built for ABI " + std::to_string(MDE_HEADER_ABI_VERSION));
 }
 
 inline const char *to_c(const text &argument) noexcept { return argument.c_str(); }
@@ -638,7 +642,7 @@ result<document> call(Function *function, const Arguments &...arguments) {
     return error(code, std::move(answer), code == status::token ? thrown.from_token : thrown.from_progress);
 }
 
-/** The end of functions whose document is {}. */
+/** The end of functions that have a document on failure alone. */
 inline result<void> done(const result<document> &answer) {
     return answer ? result<void>(std::monostate()) : answer.error();
 }
@@ -666,8 +670,6 @@ struct free_client {
         mde_client_shutdown(handle, UINT64_MAX);
         mde_client_free(handle);
     }
-    /** As long as the C client has it. */
-    std::shared_ptr<const token_fn> provider;
 };
 
 }  // namespace detail
@@ -774,10 +776,11 @@ public:
         if (!provider) {
             return error(status::null, "provider is empty");
         }
-        auto kept = std::make_shared<token_fn>(std::move(provider));
-        const std::int32_t code = mde_options_set_token_provider(handle_.get(), detail::on_token, kept.get());
+        auto kept = std::make_unique<token_fn>(std::move(provider));
+        const mde_status code = mde_options_set_token_provider(handle_.get(), detail::on_token, kept.get(),
+                                                               detail::free_callback<token_fn>);
         if (code == MDE_OK) {
-            provider_ = std::move(kept);
+            kept.release();
         }
         return detail::done(code, "options were moved from");
     }
@@ -790,7 +793,6 @@ private:
     using text = detail::text;
 
     std::unique_ptr<mde_options, detail::free_options> handle_;
-    std::shared_ptr<const token_fn> provider_;
 };
 
 /**
@@ -806,7 +808,7 @@ public:
     static result<client> make(const options &from) {
         mde_client *handle = nullptr;
         const result<document> answer = detail::call(mde_client_new, from.handle(), &handle);
-        return answer ? result<client>(client(handle, from.provider_)) : answer.error();
+        return answer ? result<client>(client(handle)) : answer.error();
     }
 
 #if MDE_HPP_EXCEPTIONS
@@ -885,7 +887,7 @@ public:
     }
 
     /** {"quotas":[…],"log":…}; sends nothing */
-    result<document> quota_status() const { return detail::call(mde_quota_status, handle()); }
+    result<document> get_quota() const { return detail::call(mde_get_quota, handle()); }
 
     /** For the functions of mde.h; NULL once the client was moved from. */
     const mde_client *handle() const noexcept { return handle_.get(); }
@@ -893,8 +895,7 @@ public:
 private:
     using text = detail::text;
 
-    client(mde_client *handle, std::shared_ptr<const token_fn> provider) noexcept
-        : handle_(handle, detail::free_client{std::move(provider)}) {}
+    explicit client(mde_client *handle) noexcept : handle_(handle) {}
 
     std::unique_ptr<mde_client, detail::free_client> handle_;
 };
@@ -902,33 +903,30 @@ private:
 /* ---- without a client ------------------------------------------------------------------------- */
 
 /** Checks a package on disk and lists what is in it: {"package":{…,"files":[…]}}. Sends and writes nothing. */
-inline result<document> inspect_package(const string_arg &path) {
-    return detail::call(mde_inspect_package, detail::text("path", path));
+inline result<document> inspect_package(const string_arg &path, const progress_fn &progress = nullptr,
+                                        const cancellation &cancel = cancellation::never()) {
+    return detail::call(mde_inspect_package, detail::text("path", path), detail::function_of(progress),
+                        detail::data_of(progress), cancel.handle());
 }
 
 /**
  * Sends log lines up to a level to a function, for the whole process; log_level::off or an empty function ends that.
- * Another thread may be inside the function at any time, so it is kept, with what it has captured by value, until the
- * process ends.
+ * The function is kept, with what it has captured by value, until another one is set and its last line is through.
  */
 inline result<void> set_log(log_level level, log_fn callback) {
-    struct kept {
-        log_fn callback;
-        kept *before;
-    };
-    // Reachable, so that no leak checker minds; and never destroyed, since threads may log at exit.
-    static std::atomic<kept *> last{nullptr};
     if (!detail::abi_fits()) {
         return detail::other_abi();
     }
     if (!callback) {
-        return detail::done(mde_log_set(nullptr, nullptr, MDE_LOG_OFF), "logging cannot be switched off");
+        return detail::done(mde_log_set(nullptr, nullptr, nullptr, MDE_LOG_OFF), "logging cannot be switched off");
     }
-    auto *node = new kept{std::move(callback), last.load()};
-    while (!last.compare_exchange_weak(node->before, node)) {
+    auto kept = std::make_unique<log_fn>(std::move(callback));
+    const mde_status code = mde_log_set(detail::on_log, kept.get(), detail::free_callback<log_fn>,
+                                        static_cast<std::int32_t>(level));
+    if (code == MDE_OK) {
+        kept.release();
     }
-    return detail::done(mde_log_set(detail::on_log, &node->callback, static_cast<std::int32_t>(level)),
-                        "level is not a log level");
+    return detail::done(code, "level is not a log level");
 }
 
 }  // inline namespace

@@ -173,7 +173,7 @@ impl Client {
 
     /// How much of each quota is used, when the next call could go out, and where the log of calls lives.
     pub fn quota(&self) -> Result<QuotaStatus> {
-        self.run("quota_status", None, |_| Ok(self.account.quota_status()))
+        self.run("get_quota", None, |_| Ok(self.account.quota_status()))
     }
 
     /// Refuses new calls, ends running ones with `closed`, and waits for them.

@@ -26,29 +26,32 @@ pub type Sink = dyn Fn(Level, &str) + Send + Sync;
 static MAX: AtomicU8 = AtomicU8::new(0);
 static SINK: RwLock<Option<Arc<Sink>>> = RwLock::new(None);
 
-/// Sends lines up to `level` to `sink` from now on, for the whole process; `None` switches logging off.
+/// Sends lines up to `level` to `sink` from now on, for the whole process; `None` switches logging off. The sink before
+/// is dropped with the last line that it is in the midst of.
 pub fn set(sink: Option<(Level, Arc<Sink>)>) {
     let (max, sink) = match sink {
         Some((level, sink)) => (level as u8, Some(sink)),
         None => (0, None),
     };
-    *SINK.write() = sink;
+    let mut current = SINK.write();
+    let before = std::mem::replace(&mut *current, sink);
     MAX.store(max, Ordering::Release);
+    // Dropped outside the lock: what the host has to free may use the library.
+    drop(current);
+    drop(before);
 }
 
 /// Writes a line if anybody listens at this level; the text is only built then.
 pub(crate) fn line(level: Level, text: impl FnOnce() -> String) {
-    if level as u8 > MAX.load(Ordering::Acquire) {
-        return;
-    }
     // A sink that uses the library would otherwise be told of its own calls, without end.
-    if INSIDE.replace(true) {
+    if level as u8 > MAX.load(Ordering::Acquire) || INSIDE.get() {
         return;
     }
-    let _outside = Outside;
     // Taken out of the lock first: the sink may take its time, or call back into the library.
     let sink = SINK.read().clone();
     if let Some(sink) = sink {
+        INSIDE.set(true);
+        let _outside = Outside;
         sink(level, &text());
     }
 }

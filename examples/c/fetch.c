@@ -227,9 +227,9 @@ static void print_package(const char *json) {
 }
 
 /* Prints the names in a package: what they are, not what they unpack to. Returns the exit code. */
-static int print_contents(const struct settings *s, const char *path) {
+static int print_contents(const struct settings *s, const char *path, const mde_cancel *cancel) {
     char *json = NULL;
-    int32_t status = mde_inspect_package(path, &json);
+    int32_t status = mde_inspect_package(path, NULL, NULL, cancel, &json);
     if (status != MDE_OK) {
         int code = report(s, "listing the package", status, json);
         mde_string_free(json);
@@ -305,7 +305,7 @@ static int fetch(const struct settings *s, const mde_client *client) {
     interrupts_stop();
     if (status == MDE_OK && !s->json) {
         char *path = json_text(json, "/package/path");
-        code = print_contents(s, path);
+        code = print_contents(s, path, cancel);
         mde_string_free(path);
     }
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_DONE) {

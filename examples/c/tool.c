@@ -188,9 +188,9 @@ static void log_line(void *user_data, int32_t level, const char *message) {
 
 int settings_read(struct settings *s, int argc, char **argv) {
     /* With a library of another ABI no further function may be called. */
-    if (mde_abi_version() != MDE_ABI_VERSION) {
+    if (mde_abi_version() != MDE_HEADER_ABI_VERSION) {
         fprintf(stderr, "%s: built for ABI %d of libmde, but found ABI %u (version %s)\n", s->program,
-                MDE_ABI_VERSION, (unsigned)mde_abi_version(), mde_version());
+                MDE_HEADER_ABI_VERSION, (unsigned)mde_abi_version(), mde_version());
         return EXIT_FAILED;
     }
     s->tenant = from_environment("MDE_TENANT_ID");
@@ -207,7 +207,7 @@ int settings_read(struct settings *s, int argc, char **argv) {
     if (level < 0) {
         return usage_error(s, "--log wants error, warn, info or debug, not ", s->log);
     }
-    mde_log_set(log_line, NULL, level);
+    mde_log_set(log_line, NULL, NULL, level);
     return -1;
 }
 

@@ -194,7 +194,7 @@ mod tests {
                 options.set(name, value).unwrap();
             }
             options.set("proxy", "none").unwrap();
-            Account::new(&options).map(|_| ()).map_err(|e| e.message().to_owned())
+            Account::new(options.settings()).map(|_| ()).map_err(|e| e.message().to_owned())
         };
         assert!(problem(&[]).unwrap_err().contains("no way to sign in"));
         assert!(problem(&[("client_secret", "s")]).unwrap_err().contains("`tenant_id` is not set"));

@@ -8,9 +8,11 @@ use crate::call::Cancel;
 /// Stops calls from outside. Used by many threads at once.
 pub struct mde_cancel(pub(super) Cancel);
 
-/// A handle that stops the calls it is given to: with MDE_ERR_CANCELLED when it is triggered, or with
-/// MDE_ERR_DEADLINE once `timeout_ms` has passed since now (0: no deadline). One handle may serve many
-/// calls. NULL only after a contained defect. Free with mde_cancel_free().
+/// Makes a handle that stops the calls it is given to, any number of them.
+///
+/// They end with MDE_ERR_CANCELLED when it is triggered, and with MDE_ERR_DEADLINE when its time is over.
+/// @param timeout_ms The time from now until the deadline; 0 for none.
+/// @return A handle for mde_cancel_free(). NULL only after a contained defect.
 #[unsafe(no_mangle)]
 pub extern "C" fn mde_cancel_new(timeout_ms: u64) -> *mut mde_cancel {
     guard::value(std::ptr::null_mut(), || {
@@ -19,8 +21,10 @@ pub extern "C" fn mde_cancel_new(timeout_ms: u64) -> *mut mde_cancel {
     })
 }
 
-/// Ends every call that uses the handle, now and later. From any thread, any number of times. What
-/// cannot be cut short is nothing but a callback of yours. NULL is allowed.
+/// Ends every call that uses the handle, now and later; only a callback of yours is waited for.
+///
+/// From any thread, any number of times.
+/// @param cancel May be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_cancel_trigger(cancel: *const mde_cancel) {
     guard::value((), || {
@@ -31,7 +35,8 @@ pub unsafe extern "C" fn mde_cancel_trigger(cancel: *const mde_cancel) {
     });
 }
 
-/// Frees a cancel handle that no call uses any more. NULL is allowed.
+/// Frees a cancel handle that no call uses any more.
+/// @param cancel May be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_cancel_free(cancel: *mut mde_cancel) {
     guard::value((), || {

@@ -3,6 +3,7 @@
 use std::ffi::c_char;
 use std::time::Duration;
 
+use super::library::mde_status;
 use super::options::mde_options;
 use super::{guard, ptr};
 use crate::client::Client;
@@ -10,16 +11,23 @@ use crate::client::Client;
 /// One identity against one service. Used by many threads at once.
 pub struct mde_client(pub(super) Client);
 
-/// Makes a client from a copy of the options. Checks that they fit together and reads `ca_file`; opens
-/// no connection, so a wrong secret shows with the first call. The document on success is {}.
-/// MDE_ERR_CONFIG: the options do not fit together. MDE_ERR_TLS: the system has no usable certificate store
-/// and `ca_file` names none. On error `*out_client` is NULL. Free with mde_client_free().
+/// Makes a client from a copy of the options.
+///
+/// Checks that they fit together, and reads ca_file and the files that sign-in needs. Opens no connection, so a wrong
+/// secret shows with the first call.
+/// @param options What the client is to be like.
+/// @param out_client The client, for mde_client_free(); NULL on failure.
+/// @param out_json NULL on success, else the failure document; may be NULL.
+/// @retval MDE_OK The client was made.
+/// @retval MDE_ERR_NULL options or out_client is NULL.
+/// @retval MDE_ERR_CONFIG The options do not fit together.
+/// @retval MDE_ERR_TLS The system has no usable certificate store and ca_file names none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_client_new(
     options: *const mde_options,
     out_client: *mut *mut mde_client,
     out_json: *mut *mut c_char,
-) -> i32 {
+) -> mde_status {
     let body = || {
         // SAFETY: the caller's promise (header, "Pointers").
         unsafe { ptr::place(out_client, "out_client") }?;
@@ -30,17 +38,26 @@ pub unsafe extern "C" fn mde_client_new(
         let client = mde_client(Client::new(&options.0)?);
         // SAFETY: as above; checked by `place`.
         unsafe { ptr::give(out_client, client) };
-        Ok("{}".to_owned())
+        Ok(())
     };
     // SAFETY: the caller's promise about out_json.
-    unsafe { guard::document(out_json, body) }
+    unsafe { guard::failure(out_json, body) }
 }
 
-/// Refuses new calls on the client, ends running ones with MDE_ERR_CLOSED and waits for them, at most
-/// `timeout_ms`. MDE_ERR_DEADLINE: some still run; do not free the client yet. Not to be called from a
-/// callback of a call on the same client.
+/// Refuses new calls on a client, ends those under way with MDE_ERR_CLOSED, and waits for them.
+///
+/// Not to be called from a callback of a call on the same client.
+/// @param client What to shut down. It still has to be freed.
+/// @param timeout_ms How long to wait at most.
+/// @retval MDE_OK No call is left.
+/// @retval MDE_ERR_NULL client is NULL.
+/// @retval MDE_ERR_DEADLINE Calls still run; do not free the client yet.
+/// @retval MDE_ERR_FORKED The client was made before a fork.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mde_client_shutdown(client: *mut mde_client, timeout_ms: u64) -> i32 {
+pub unsafe extern "C" fn mde_client_shutdown(
+    client: *const mde_client,
+    timeout_ms: u64,
+) -> mde_status {
     guard::status(|| {
         // SAFETY: the caller's promise (header, "Pointers").
         let client = unsafe { ptr::handle(client, "client") }?;
@@ -48,9 +65,11 @@ pub unsafe extern "C" fn mde_client_shutdown(client: *mut mde_client, timeout_ms
     })
 }
 
-/// Frees a client that no thread is inside of any more, and closes its connections. Calls that may still
-/// run are ended by mde_client_shutdown() first. What the client spent of the quota stays remembered
-/// in the process. NULL is allowed.
+/// Frees a client and closes its connections.
+///
+/// No thread may be inside a call on it: end them with mde_client_shutdown() first. What the client spent of the quota
+/// stays remembered in the process.
+/// @param client May be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_client_free(client: *mut mde_client) {
     guard::value((), || {

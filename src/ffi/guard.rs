@@ -6,6 +6,7 @@ use std::ffi::c_char;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
+use super::library::mde_status;
 use super::strings;
 use crate::call::panic_note::take_aftermath;
 use crate::error::{Error, Result};
@@ -24,21 +25,45 @@ thread_local! {
 pub(super) unsafe fn document(
     out_json: *mut *mut c_char,
     body: impl FnOnce() -> Result<String>,
-) -> i32 {
+) -> mde_status {
+    // SAFETY: the caller's promise, passed on.
+    unsafe { outcome(out_json, || body().map(Some)) }
+}
+
+/// Runs a function that has nothing to say on success: its document is NULL then.
+///
+/// # Safety
+/// As for [`document`].
+pub(super) unsafe fn failure(
+    out_json: *mut *mut c_char,
+    body: impl FnOnce() -> Result<()>,
+) -> mde_status {
+    // SAFETY: the caller's promise, passed on.
+    unsafe { outcome(out_json, || body().map(|()| None)) }
+}
+
+/// # Safety
+/// As for [`document`].
+unsafe fn outcome(
+    out_json: *mut *mut c_char,
+    body: impl FnOnce() -> Result<Option<String>>,
+) -> mde_status {
     // SAFETY: the caller's promise about out_json, passed on.
     unsafe { strings::clear(out_json) };
     let (status, json) = match run(body) {
         Some(Ok(json)) => (Status::Ok, json),
-        Some(Err(error)) => (error.status(), error.to_json()),
-        None => (Status::Internal, internal().to_json()),
+        Some(Err(error)) => (error.status(), Some(error.to_json())),
+        None => (Status::Internal, Some(internal().to_json())),
     };
-    // SAFETY: as above.
-    unsafe { strings::give(out_json, json) };
+    if let Some(json) = json {
+        // SAFETY: as above.
+        unsafe { strings::give(out_json, json) };
+    }
     status.code()
 }
 
 /// Runs a function that returns only a status.
-pub(super) fn status(body: impl FnOnce() -> Result<()>) -> i32 {
+pub(super) fn status(body: impl FnOnce() -> Result<()>) -> mde_status {
     match run(body) {
         Some(Ok(())) => Status::Ok.code(),
         Some(Err(error)) => error.status().code(),

@@ -1,14 +1,25 @@
-//! The library itself: version, status names, strings, and one value out of a document.
+//! The library itself: statuses, version, strings, and a reader for its own JSON.
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_void};
 
 use super::{guard, ptr, strings};
 use crate::error::Error;
 use crate::status::Status;
 use crate::text::json_pointer::{self, Missing};
 
-/// The version of the library, for example "0.1.0". Static; never freed. Compare it with MDE_VERSION
-/// of the header only to log a difference; what must match is mde_abi_version().
+/// What functions return: MDE_OK or one of the MDE_ERR_ constants.
+pub type mde_status = i32;
+
+/// Frees the user_data of a callback that the library keeps.
+///
+/// Called once, when no call of that callback can come any more; never while one runs, and with no lock of the library
+/// held, so that it may use this library. Not called where the function failed that would have taken user_data, and not
+/// in a forked child for what its parent handed over. Nothing may leave it but a return.
+/// @param user_data As given together with this function.
+pub type mde_free_fn = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
+
+/// The version of the library. What must match is the ABI; see mde_abi_version().
+/// @return For example "0.1.0". Static; never freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn mde_version() -> *const c_char {
     const VERSION: &CStr =
@@ -19,53 +30,58 @@ pub extern "C" fn mde_version() -> *const c_char {
     VERSION.as_ptr()
 }
 
-/// The ABI of the library. A program built against a header with another MDE_ABI_VERSION must not
-/// call any further function.
+/// The ABI of the library.
+/// @return A number. If it is not MDE_HEADER_ABI_VERSION, the program must not call any further function.
 #[unsafe(no_mangle)]
 pub extern "C" fn mde_abi_version() -> u32 {
     crate::ffi::ABI_VERSION
 }
 
-/// The name of a status, as in the JSON member `name`: "rate_limited" for MDE_ERR_RATE_LIMITED.
-/// "unknown" for a number that is no status. Static; never freed.
+/// The name of a status, as in the member name of failure documents.
+/// @param status Any number.
+/// @return For example "rate_limited" for MDE_ERR_RATE_LIMITED; "unknown" for no status. Static; never freed.
 #[unsafe(no_mangle)]
-pub extern "C" fn mde_status_name(status: i32) -> *const c_char {
+pub extern "C" fn mde_status_name(status: mde_status) -> *const c_char {
     guard::value(c"unknown".as_ptr(), || {
         Status::from_code(status).map_or(c"unknown", Status::c_name).as_ptr()
     })
 }
 
-/// Frees a string that this library gave out. NULL is allowed.
+/// Frees a string that this library gave out.
+/// @param text May be NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mde_string_free(string: *mut c_char) {
+pub unsafe extern "C" fn mde_string_free(text: *mut c_char) {
     guard::value((), || {
         // SAFETY: the caller's promise (header, "Ownership").
-        unsafe { strings::free(string) }
+        unsafe { strings::free(text) }
     });
 }
 
 /// Reads one value out of a JSON document, so that plain C needs no JSON library.
-///
-/// `json`: any JSON document. `pointer`: where to look (RFC 6901), for example "/action/id" or
-/// "/actions/0/status"; "" is the whole document.
-/// On MDE_OK `*out_value` is the text of a string without quotes and escapes, the JSON text of a number,
-/// true, false, object or array, or NULL for the JSON value null. Free it with mde_string_free().
-/// On failure `*out_value` is NULL. MDE_ERR_NOT_FOUND: there is no such value. MDE_ERR_INVALID_ARGUMENT: `json` is not JSON, `pointer` is
-/// not a JSON pointer, or the string holds U+0000, which a C string cannot.
+/// @param json Any JSON document.
+/// @param json_pointer Where the value is (RFC 6901), for example "/action/id" or "/actions/0/status"; "" is the whole
+/// document.
+/// @param out_value The text of a string without quotes and escapes; the JSON text of a number, true, false, object or
+/// array; NULL for the JSON value null. For mde_string_free(). NULL on failure.
+/// @retval MDE_OK The value was read.
+/// @retval MDE_ERR_NULL json, json_pointer or out_value is NULL.
+/// @retval MDE_ERR_UTF8 json or json_pointer is not UTF-8.
+/// @retval MDE_ERR_NOT_FOUND There is no such value.
+/// @retval MDE_ERR_INVALID_ARGUMENT json is not JSON, json_pointer is no JSON pointer, or the string holds U+0000.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_json_get(
     json: *const c_char,
-    pointer: *const c_char,
+    json_pointer: *const c_char,
     out_value: *mut *mut c_char,
-) -> i32 {
+) -> mde_status {
     guard::status(|| {
         // SAFETY: the caller's promise (header, "Pointers").
         unsafe { ptr::place(out_value, "out_value") }?;
         // SAFETY: as above.
         let json = unsafe { ptr::text(json, "json") }?;
         // SAFETY: as above.
-        let pointer = unsafe { ptr::text(pointer, "pointer") }?;
-        let Some(value) = json_pointer::find(json, pointer).map_err(no_value)? else {
+        let json_pointer = unsafe { ptr::text(json_pointer, "json_pointer") }?;
+        let Some(value) = json_pointer::find(json, json_pointer).map_err(no_value)? else {
             return Ok(());
         };
         let value = CString::new(value).map_err(|_| {
@@ -81,7 +97,7 @@ fn no_value(missing: Missing) -> Error {
     match missing {
         Missing::NotJson => Error::argument("json", "is not JSON", "a JSON document"),
         Missing::NotPointer => {
-            Error::argument("pointer", "does not begin with `/`", "a JSON pointer (RFC 6901)")
+            Error::argument("json_pointer", "does not begin with `/`", "a JSON pointer (RFC 6901)")
         }
         Missing::NotThere => Error::new(Status::NotFound, "the document has no such value"),
     }

@@ -4,42 +4,42 @@ use std::ffi::{CString, c_char, c_void};
 use std::sync::Arc;
 
 use super::guard;
+use super::library::{mde_free_fn, mde_status};
+use super::user_data::UserData;
 use crate::error::{Error, Result};
 use crate::log::{self, Level};
 
-/// Receives one line of log text: UTF-8, one line, without secrets, valid during the call only.
-/// May be called from any thread that is inside a function of this library, from several at once. It
-/// may take its time, but the call waits for it. It must not throw, longjmp or call mde_log_set().
+/// Receives one line of log text.
+///
+/// May be called from any thread that is inside a function of this library, and from several at once. The function
+/// of the library waits for it. It may use this library; nothing may leave it but a return: an exception or a
+/// longjmp() ends the process.
+/// @param user_data As given to mde_log_set().
+/// @param level One of MDE_LOG_ERROR to MDE_LOG_DEBUG.
+/// @param message One line of UTF-8 without secrets, valid during the call only.
 pub type mde_log_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>;
 
-/// What the host wants back with every callback.
-#[derive(Clone, Copy)]
-pub(super) struct UserData(*mut c_void);
-
-impl UserData {
-    pub(super) fn new(pointer: *mut c_void) -> UserData {
-        UserData(pointer)
-    }
-
-    pub(super) fn get(self) -> *mut c_void {
-        self.0
-    }
-}
-
-// SAFETY: we only pass the pointer back; the header says that callbacks come from any thread.
-unsafe impl Send for UserData {}
-// SAFETY: as above.
-unsafe impl Sync for UserData {}
-
-/// Sends log lines up to `level` to `callback`, for the whole process. A `callback` of NULL or a level
-/// of MDE_LOG_OFF switches logging off, as it is at first. A call of the callback before may still be
-/// running on another thread when this returns; end all calls before `user_data` goes away.
+/// Sends log lines to a callback, for the whole process, and no longer to the one before.
+///
+/// A call of the callback before may still run on another thread when this returns. Its own `free_user_data` is called
+/// when the last such call is through, maybe on that thread.
+/// @param callback NULL switches logging off, as it is at first.
+/// @param user_data Passed to every call of the callback; may be NULL.
+/// @param free_user_data Called once, with user_data, when no call of the callback can come any more; may be NULL.
+/// @param level The least important lines to be sent; MDE_LOG_OFF switches logging off.
+/// @retval MDE_OK The callback is set, or logging is off.
+/// @retval MDE_ERR_INVALID_ARGUMENT There is no such level. Nothing changed, and user_data remains the caller's.
 #[unsafe(no_mangle)]
-pub extern "C" fn mde_log_set(callback: mde_log_fn, user_data: *mut c_void, level: i32) -> i32 {
+pub extern "C" fn mde_log_set(
+    callback: mde_log_fn,
+    user_data: *mut c_void,
+    free_user_data: mde_free_fn,
+    level: i32,
+) -> mde_status {
     guard::status(|| {
         let level = level_from(level)?;
-        let user_data = UserData::new(user_data);
+        let user_data = UserData::new(user_data, free_user_data);
         log::set(callback.zip(level).map(|(callback, level)| {
             let sink = move |level: Level, line: &str| {
                 if let Ok(line) = CString::new(line) {

@@ -1,8 +1,7 @@
 //! The C ABI: checks pointers, copies inputs, calls one method of the core, encodes the outcome.
 //!
-//! This is the only part of the crate with unsafe code. One file per C object, and four for what they
-//! share: `guard` (panics and results), `operation` (the calls of a client), `ptr` (pointers in), `strings`
-//! (strings out).
+//! One file per section of `include/mde.h`, and five for what they share: `guard` (panics and results), `operation`
+//! (the calls of a client), `ptr` (pointers in), `strings` (strings out), `user_data` (what callbacks get back).
 
 #![allow(unsafe_code, non_camel_case_types)]
 #![expect(
@@ -11,22 +10,21 @@
 )]
 
 mod guard;
+mod operation;
 mod ptr;
 mod strings;
+mod user_data;
 
-pub mod action;
+pub mod actions;
 pub mod cancel;
 pub mod client;
-pub mod download;
-pub mod fetch;
-pub mod inspect;
 pub mod library;
 pub mod log;
-pub mod machine;
-mod operation;
+pub mod machines;
 pub mod options;
-pub mod package;
+pub mod packages;
 pub mod progress;
+pub mod quota;
 pub mod token;
 
 /// Changes when something is removed, renumbered or re-typed; also the number in the SONAME.

@@ -4,6 +4,7 @@ use std::ffi::c_char;
 
 use super::cancel::mde_cancel;
 use super::client::mde_client;
+use super::library::mde_status;
 use super::{guard, ptr};
 use crate::call::Cancel;
 use crate::client::Client;
@@ -18,7 +19,7 @@ pub(super) unsafe fn operation(
     cancel: *const mde_cancel,
     out_json: *mut *mut c_char,
     body: impl FnOnce(&Client, Option<&Cancel>) -> Result<String>,
-) -> i32 {
+) -> mde_status {
     let whole = || {
         // SAFETY: the caller's promise.
         let client = unsafe { ptr::handle(client, "client") }?;

@@ -3,8 +3,9 @@
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
-use super::log::UserData;
+use super::library::{mde_free_fn, mde_status};
 use super::token::{Callback, mde_token_fn};
+use super::user_data::UserData;
 use super::{guard, ptr};
 use crate::error::Error;
 use crate::options::Options;
@@ -13,13 +14,15 @@ use crate::status::Status;
 /// Settings for clients. Used by one thread at a time.
 pub struct mde_options(pub(super) Options);
 
-/// Empty options: every default. NULL only after a contained defect. Free with mde_options_free().
+/// Makes options with every default.
+/// @return Options for mde_options_free(). NULL only after a contained defect.
 #[unsafe(no_mangle)]
 pub extern "C" fn mde_options_new() -> *mut mde_options {
     guard::value(std::ptr::null_mut(), || Box::into_raw(Box::new(mde_options(Options::new()))))
 }
 
-/// Frees options and wipes the secrets in them. Clients made from them stay as they are. NULL is allowed.
+/// Frees options and wipes the secrets in them. Clients made from them stay as they are.
+/// @param options May be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_options_free(options: *mut mde_options) {
     guard::value((), || {
@@ -28,16 +31,22 @@ pub unsafe extern "C" fn mde_options_free(options: *mut mde_options) {
     });
 }
 
-/// Sets one option by name; docs/options.md lists them. The value is checked at once and copied; on
-/// error nothing changes. The document on success is {}.
-/// MDE_ERR_CONFIG: the name is unknown or the value not accepted; the message says what is.
+/// Sets one option by name. The value is checked at once; on failure nothing changes.
+/// @param options What to change.
+/// @param name Its name; docs/options.md lists them.
+/// @param value Its value, as text.
+/// @param out_json NULL on success, else the failure document; may be NULL.
+/// @retval MDE_OK The option is set.
+/// @retval MDE_ERR_NULL options, name or value is NULL.
+/// @retval MDE_ERR_UTF8 name or value is not UTF-8.
+/// @retval MDE_ERR_CONFIG The name is unknown or the value not accepted; the message says what is.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_options_set(
     options: *mut mde_options,
     name: *const c_char,
     value: *const c_char,
     out_json: *mut *mut c_char,
-) -> i32 {
+) -> mde_status {
     let body = || {
         // SAFETY: the caller's promise (header, "Pointers"); options belong to one thread at a time.
         let options = unsafe { ptr::handle_mut(options, "options") }?;
@@ -45,48 +54,63 @@ pub unsafe extern "C" fn mde_options_set(
         let name = unsafe { ptr::text(name, "name") }?;
         // SAFETY: as above.
         let value = unsafe { ptr::text(value, "value") }?;
-        options.0.set(name, value)?;
-        Ok("{}".to_owned())
+        options.0.set(name, value)
     };
     // SAFETY: the caller's promise about out_json.
-    unsafe { guard::document(out_json, body) }
+    unsafe { guard::failure(out_json, body) }
 }
 
-/// Sets many options from a JSON object, for example {"cloud":"eu","timeout_ms":60000}: all of them or,
-/// on error, none. Values are strings, or numbers where the option is a number.
+/// Sets many options: all of them or, on failure, none.
+/// @param options What to change.
+/// @param json An object of names and values, for example {"cloud":"eu","timeout_ms":60000}. Values are strings, or
+/// numbers where the option is a number.
+/// @param out_json NULL on success, else the failure document; may be NULL.
+/// @retval MDE_OK The options are set.
+/// @retval MDE_ERR_NULL options or json is NULL.
+/// @retval MDE_ERR_UTF8 json is not UTF-8.
+/// @retval MDE_ERR_INVALID_ARGUMENT json is no JSON object.
+/// @retval MDE_ERR_CONFIG A name is unknown or a value not accepted; the message says what is.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_options_set_json(
     options: *mut mde_options,
     json: *const c_char,
     out_json: *mut *mut c_char,
-) -> i32 {
+) -> mde_status {
     let body = || {
         // SAFETY: the caller's promise (header, "Pointers"); options belong to one thread at a time.
         let options = unsafe { ptr::handle_mut(options, "options") }?;
         // SAFETY: as above.
         let json = unsafe { ptr::text(json, "json") }?;
-        options.0.set_json(json)?;
-        Ok("{}".to_owned())
+        options.0.set_json(json)
     };
     // SAFETY: the caller's promise about out_json.
-    unsafe { guard::document(out_json, body) }
+    unsafe { guard::failure(out_json, body) }
 }
 
-/// Lets the host get the access tokens. `callback` is called on the thread of the call that needs a
-/// token, by one thread at a time per client. `user_data` must stay valid as long as any client made
-/// from these options.
+/// Lets the host get the access tokens, in place of any provider set before.
+/// @param options What to change.
+/// @param callback Gets a token.
+/// @param user_data Passed to every call of the callback; may be NULL.
+/// @param free_user_data Called once, with user_data, when the last of these options and of the clients made from them
+/// has let go of the callback; may be NULL.
+/// @retval MDE_OK The provider is set.
+/// @retval MDE_ERR_NULL options or callback is NULL. Nothing changed, and user_data remains the caller's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_options_set_token_provider(
     options: *mut mde_options,
     callback: mde_token_fn,
     user_data: *mut c_void,
-) -> i32 {
+    free_user_data: mde_free_fn,
+) -> mde_status {
     guard::status(|| {
         // SAFETY: the caller's promise (header, "Pointers"); options belong to one thread at a time.
         let options = unsafe { ptr::handle_mut(options, "options") }?;
         let callback =
             callback.ok_or_else(|| Error::new(Status::Null, "argument `callback` is NULL"))?;
-        options.0.set_token_provider(Arc::new(Callback::new(callback, UserData::new(user_data))));
+        let user_data = UserData::new(user_data, free_user_data);
+        let before = options.0.set_token_provider(Arc::new(Callback::new(callback, user_data)));
+        // When the options are borrowed no more, since its free function may use them.
+        drop(before);
         Ok(())
     })
 }

@@ -5,35 +5,50 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::log::UserData;
+use super::library::mde_status;
+use super::user_data::UserData;
 use super::{guard, ptr};
 use crate::error::Error;
 use crate::sign_in::Token;
 use crate::sign_in::provider::{ProvidedToken, TokenProvider};
 
 /// Where a token callback puts its token. Valid during that call of the callback only.
-pub struct mde_token {
+pub struct mde_token_sink {
     token: Option<Zeroizing<String>>,
     expires_in: Duration,
 }
 
-/// Gets an access token for `scope` and hands it over with mde_token_set(). Returns 0 on success; any
-/// other value fails the call that needs the token with MDE_ERR_TOKEN and names the value. `scope` and
-/// `sink` are valid during the call only. Must not throw or longjmp, nor free or shut down the client.
+/// Gets an access token and hands it over with mde_token_set().
+///
+/// Called on the thread of the call that needs a token, by one thread at a time per client. It must not free or shut
+/// down the client. Nothing may leave it but a return: an exception or a longjmp() ends the process.
+/// @param user_data As given to mde_options_set_token_provider().
+/// @param token_scope What the token is for: the option scope, or what the cloud is documented to need; valid during
+/// the call only.
+/// @param sink For mde_token_set(); valid during the call only.
+/// @return 0 on success. Any other value fails the call with MDE_ERR_TOKEN, whose message has the value.
 pub type mde_token_fn = Option<
-    unsafe extern "C" fn(user_data: *mut c_void, scope: *const c_char, sink: *mut mde_token) -> i32,
+    unsafe extern "C" fn(
+        user_data: *mut c_void,
+        token_scope: *const c_char,
+        sink: *mut mde_token_sink,
+    ) -> i32,
 >;
 
-/// Hands over a token from inside a token callback. The token is copied. `expires_in_seconds`: how long
-/// it is valid from now on; 0 if unknown, and then the callback is asked again for every request.
-/// MDE_ERR_INVALID_ARGUMENT: the token is empty, longer than 32 KiB, or has blanks, line breaks or other
-/// characters that are not visible ASCII.
+/// Hands over a token from inside a token callback.
+/// @param sink What the callback was given.
+/// @param token The access token alone, without the word Bearer; it is copied.
+/// @param expires_in_seconds How long it is valid from now on. 0: unknown, and the callback is asked for every request.
+/// @retval MDE_OK The token was taken.
+/// @retval MDE_ERR_NULL sink or token is NULL.
+/// @retval MDE_ERR_UTF8 The token is not UTF-8.
+/// @retval MDE_ERR_INVALID_ARGUMENT The token is empty, longer than 32 KiB, or not of visible ASCII characters alone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_token_set(
-    sink: *mut mde_token,
+    sink: *mut mde_token_sink,
     token: *const c_char,
     expires_in_seconds: u64,
-) -> i32 {
+) -> mde_status {
     guard::status(|| {
         // SAFETY: the caller's promise (header, "Pointers"); the sink is used by this callback alone.
         let sink = unsafe { ptr::handle_mut(sink, "sink") }?;
@@ -48,7 +63,7 @@ pub unsafe extern "C" fn mde_token_set(
     })
 }
 
-type TokenFn = unsafe extern "C" fn(*mut c_void, *const c_char, *mut mde_token) -> i32;
+type TokenFn = unsafe extern "C" fn(*mut c_void, *const c_char, *mut mde_token_sink) -> i32;
 
 /// The host's callback as the core sees it.
 pub(super) struct Callback {
@@ -65,7 +80,7 @@ impl Callback {
 impl TokenProvider for Callback {
     fn token(&self, scope: &str) -> Result<ProvidedToken, String> {
         let scope = CString::new(scope).map_err(|_| "the scope holds U+0000".to_owned())?;
-        let mut sink = mde_token { token: None, expires_in: Duration::ZERO };
+        let mut sink = mde_token_sink { token: None, expires_in: Duration::ZERO };
         // SAFETY: the caller gave this function for this purpose; scope and sink outlive the call.
         let returned =
             unsafe { (self.callback)(self.user_data.get(), scope.as_ptr(), &raw mut sink) };

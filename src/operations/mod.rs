@@ -7,5 +7,6 @@ pub(crate) mod collect;
 pub(crate) mod download;
 pub(crate) mod fetch;
 pub(crate) mod find_machines;
+pub(crate) mod inspect;
 pub(crate) mod package_uri;
 pub(crate) mod wait;

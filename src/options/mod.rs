@@ -172,9 +172,12 @@ impl Options {
         Ok(())
     }
 
-    /// Lets the host get the tokens; see [`TokenProvider`].
-    pub fn set_token_provider(&mut self, provider: Arc<dyn TokenProvider>) {
-        self.0.token_provider = Some(provider);
+    /// Lets the host get the tokens; see [`TokenProvider`]. Returns the provider that was set before.
+    pub fn set_token_provider(
+        &mut self,
+        provider: Arc<dyn TokenProvider>,
+    ) -> Option<Arc<dyn TokenProvider>> {
+        self.0.token_provider.replace(provider)
     }
 }
 

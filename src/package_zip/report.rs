@@ -1,5 +1,6 @@
 //! What the check of a package tells, as types and as JSON.
 
+use std::fs::File;
 use std::path::Path;
 
 use ring::digest::{Context, SHA256};
@@ -8,7 +9,7 @@ use serde::{Serialize, Serializer};
 use super::device::{self, DeviceKind};
 use super::directory::Member;
 use super::file::{self, Source};
-use super::verify;
+use super::{Checked, Pause, Problem, verify};
 use crate::error::Result;
 use crate::text::hex::hex;
 use crate::text::json;
@@ -175,22 +176,23 @@ impl InspectedPackage {
     }
 }
 
-/// Checks a package on disk and lists what is in it, without unpacking it. Reads every byte twice: for the SHA-256 of
-/// the file, and to compare each entry with its checksum.
-///
-/// # Errors
-/// [`Status::Integrity`](crate::status::Status::Integrity): the zip is damaged, or made to do harm where it is unpacked; the
-/// message says which entry and what is wrong. [`Status::File`](crate::status::Status::File): it is no file, or cannot be read.
-pub fn inspect_package(path: impl AsRef<Path>) -> Result<InspectedPackage> {
-    let path = path.as_ref();
+/// Checks a package on disk and lists what is in it. Reads it twice: for the check, and for the SHA-256 of the file.
+/// `watch`: gets how far each reading is and the length of the file; an error ends the check.
+pub(crate) fn inspect(
+    path: &Path,
+    watch: &dyn Fn(u64, u64) -> Result<()>,
+) -> Result<InspectedPackage> {
+    let whole = |problem: Problem| problem.into_error(None);
     let file = file::open(path)?;
-    let contents = verify(&file, &|_| Ok(()))?;
-    let (bytes, sha256) = digest(&file).map_err(|problem| problem.into_error(None))?;
+    let length = Source::new(&file, &|_| Ok(())).map_err(whole)?.len();
+    let pause = |at| watch(at, length);
+    let contents = verify(&file, &pause)?;
+    let (bytes, sha256) = digest(&file, &pause).map_err(whole)?;
     Ok(InspectedPackage { path: path.to_string_lossy().into_owned(), bytes, sha256, contents })
 }
 
-fn digest(file: &std::fs::File) -> super::Checked<(u64, [u8; 32])> {
-    let mut source = Source::new(file, &|_| Ok(()))?;
+fn digest(file: &File, pause: Pause<'_>) -> Checked<(u64, [u8; 32])> {
+    let mut source = Source::new(file, pause)?;
     let mut context = Context::new(&SHA256);
     let mut at = 0;
     while at < source.len() {

@@ -294,7 +294,7 @@ fn killed(rounds: usize) {
                             kills.fetch_add(1, Ordering::Relaxed);
                         }
                         if Path::new(&child.path).exists() {
-                            mde::inspect_package(&child.path)
+                            mde::inspect_package(&child.path, None, None)
                                 .expect("never a part under the final name");
                         }
                     }

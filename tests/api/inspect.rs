@@ -262,5 +262,5 @@ fn what_is_no_file_is_refused_at_once() {
     std::fs::write(folder.join("größe"), "").unwrap();
     let error = inspect(&folder.join("größe")).error("integrity");
     assert!(error["message"].as_str().unwrap().contains("is not a zip"), "{error}");
-    assert!(mde::inspect_package(folder.join("nothing")).is_err());
+    assert!(mde::inspect_package(folder.join("nothing"), None, None).is_err());
 }

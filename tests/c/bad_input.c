@@ -13,7 +13,7 @@ static mde_client *client;
 static const char *token_to_give;
 static int32_t token_set_status;
 
-static int32_t give_token(void *user_data, const char *scope, mde_token *sink) {
+static int32_t give_token(void *user_data, const char *scope, mde_token_sink *sink) {
     (void)user_data;
     (void)scope;
     token_set_status = mde_token_set(sink, token_to_give, 60);
@@ -65,7 +65,7 @@ static int32_t token(const char *text, char **json) {
     mde_client *asking = NULL;
     (void)json;
     token_to_give = text;
-    mde_options_set_token_provider(options, give_token, NULL);
+    mde_options_set_token_provider(options, give_token, NULL, NULL);
     set(options, "api_url", "http://127.0.0.1:1");
     set(options, "max_retries", "0");
     mde_client_new(options, &asking, NULL);
@@ -107,7 +107,7 @@ static const struct row {
     {"mde_json_get json", json_get_json, SILENT, "", MDE_ERR_INVALID_ARGUMENT, MDE_ERR_INVALID_ARGUMENT,
      ""},
     /* "" is the whole document. */
-    {"mde_json_get pointer", json_get_pointer, SILENT, "", MDE_OK, MDE_ERR_INVALID_ARGUMENT, ""},
+    {"mde_json_get json_pointer", json_get_pointer, SILENT, "", MDE_OK, MDE_ERR_INVALID_ARGUMENT, ""},
     {"mde_options_set name", option_name, SPEAKS, "`name`", MDE_ERR_CONFIG, MDE_ERR_CONFIG,
      "is unknown; expected one of tenant_id, client_id"},
     {"mde_options_set value", option_value, SPEAKS, "`value`", MDE_ERR_CONFIG, MDE_ERR_CONFIG,
@@ -395,7 +395,7 @@ static void tokens(void) {
     const char *const bad[] = {"", "two words", "line\r\nX-Injected: yes", "t\xc3\xb6ken", huge};
     mde_options *options = mde_options_new();
     mde_client *asking = NULL;
-    mde_options_set_token_provider(options, give_token, NULL);
+    mde_options_set_token_provider(options, give_token, NULL, NULL);
     set(options, "api_url", "http://127.0.0.1:1");
     CHECK(mde_client_new(options, &asking, NULL) == MDE_OK, "no client");
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -410,8 +410,8 @@ static void tokens(void) {
 }
 
 static void log_levels(void) {
-    CHECK(mde_log_set(NULL, NULL, 5) == MDE_ERR_INVALID_ARGUMENT, "level 5 was accepted");
-    CHECK(mde_log_set(NULL, NULL, -1) == MDE_ERR_INVALID_ARGUMENT, "level -1 was accepted");
+    CHECK(mde_log_set(NULL, NULL, NULL, 5) == MDE_ERR_INVALID_ARGUMENT, "level 5 was accepted");
+    CHECK(mde_log_set(NULL, NULL, NULL, -1) == MDE_ERR_INVALID_ARGUMENT, "level -1 was accepted");
     CHECK(strcmp(mde_status_name(-1), "unknown") == 0, "%s", mde_status_name(-1));
     CHECK(strcmp(mde_status_name(INT32_MAX), "unknown") == 0, "%s", mde_status_name(INT32_MAX));
 }

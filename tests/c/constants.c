@@ -16,15 +16,15 @@ enum { COUNT = sizeof STATUSES / sizeof STATUSES[0], BEYOND = 2000 };
 
 int main(void) {
     char version[32];
-    snprintf(version, sizeof version, "%d.%d.%d", MDE_VERSION_MAJOR, MDE_VERSION_MINOR,
-             MDE_VERSION_PATCH);
-    CHECK(strcmp(version, MDE_VERSION) == 0, "%s is not %s", version, MDE_VERSION);
-    CHECK(strcmp(mde_version(), MDE_VERSION) == 0, "%s is not %s", mde_version(), MDE_VERSION);
-    CHECK(strcmp(MDE_VERSION, required("MDE_TEST_VERSION")) == 0, "Cargo.toml has another version");
-    CHECK(MDE_VERSION_NUMBER ==
-              MDE_VERSION_MAJOR * 1000000 + MDE_VERSION_MINOR * 1000 + MDE_VERSION_PATCH,
-          "%d", MDE_VERSION_NUMBER);
-    CHECK(mde_abi_version() == MDE_ABI_VERSION, "%u", (unsigned)mde_abi_version());
+    snprintf(version, sizeof version, "%d.%d.%d", MDE_HEADER_VERSION_MAJOR, MDE_HEADER_VERSION_MINOR,
+             MDE_HEADER_VERSION_PATCH);
+    CHECK(strcmp(version, MDE_HEADER_VERSION) == 0, "%s is not %s", version, MDE_HEADER_VERSION);
+    CHECK(strcmp(mde_version(), MDE_HEADER_VERSION) == 0, "%s is not %s", mde_version(), MDE_HEADER_VERSION);
+    CHECK(strcmp(MDE_HEADER_VERSION, required("MDE_TEST_VERSION")) == 0, "Cargo.toml has another version");
+    CHECK(MDE_HEADER_VERSION_NUMBER ==
+              MDE_HEADER_VERSION_MAJOR * 1000000 + MDE_HEADER_VERSION_MINOR * 1000 + MDE_HEADER_VERSION_PATCH,
+          "%d", MDE_HEADER_VERSION_NUMBER);
+    CHECK(mde_abi_version() == MDE_HEADER_ABI_VERSION, "%u", (unsigned)mde_abi_version());
 
     for (int i = 0; i < COUNT; i++) {
         const char *name = mde_status_name(STATUSES[i].status);

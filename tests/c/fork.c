@@ -19,17 +19,17 @@ static int in_the_child(mde_client *parents) {
     expect_error("mde_collect_package in the child", status, json, MDE_ERR_FORKED, "fork");
     status = mde_list_actions(parents, "", NULL, &json);
     expect_error("mde_list_actions in the child", status, json, MDE_ERR_FORKED, "fork");
-    status = mde_quota_status(parents, &json);
-    expect_error("mde_quota_status in the child", status, json, MDE_ERR_FORKED, "fork");
+    status = mde_get_quota(parents, &json);
+    expect_error("mde_get_quota in the child", status, json, MDE_ERR_FORKED, "fork");
     CHECK(mde_client_shutdown(parents, 1000) == MDE_ERR_FORKED, "mde_client_shutdown in the child");
 
     mde_client *own = client_from(service_options());
     status = mde_collect_package(own, machine(1), "from the child", NULL, &json);
     expect_ok("a new client in the child", status, json);
     /* Its limiter starts empty: the parent's calls are not in it. */
-    status = mde_quota_status(own, &json);
+    status = mde_get_quota(own, &json);
     CHECK(value_is(json, "/quotas/0/used", "1"), "%s", json);
-    expect_ok("mde_quota_status in the child", status, json);
+    expect_ok("mde_get_quota in the child", status, json);
     mde_client_free(own);
     mde_client_free(parents);
     return finish();

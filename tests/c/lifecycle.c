@@ -24,8 +24,8 @@ static void keep_line(void *user_data, int32_t level, const char *message) {
 }
 
 static void versions(void) {
-    CHECK(mde_abi_version() == MDE_ABI_VERSION, "%u", (unsigned)mde_abi_version());
-    CHECK(strcmp(mde_version(), MDE_VERSION) == 0, "%s", mde_version());
+    CHECK(mde_abi_version() == MDE_HEADER_ABI_VERSION, "%u", (unsigned)mde_abi_version());
+    CHECK(strcmp(mde_version(), MDE_HEADER_VERSION) == 0, "%s", mde_version());
     CHECK(strcmp(mde_status_name(MDE_ERR_RATE_LIMITED), "rate_limited") == 0, "wrong name");
 }
 
@@ -121,7 +121,7 @@ static void service_errors(const mde_client *client) {
 
 static void quota(const mde_client *client) {
     char *json = NULL;
-    int32_t status = mde_quota_status(client, &json);
+    int32_t status = mde_get_quota(client, &json);
     CHECK(value_is(json, "/quotas/0/endpoint", "collect"), "%s", json);
     CHECK(value_is(json, "/quotas/0/limit", "100"), "%s", json);
     CHECK(value_is(json, "/quotas/0/window_s", "60"), "%s", json);
@@ -131,7 +131,7 @@ static void quota(const mde_client *client) {
     char *used = value_at(json, "/quotas/0/used");
     CHECK(used != NULL && atoi(used) >= 3, "%s", json);
     mde_string_free(used);
-    expect_ok("mde_quota_status", status, json);
+    expect_ok("mde_get_quota", status, json);
 }
 
 /* ---- stopping a call that the service never answers --------------------------------------------- */
@@ -216,7 +216,7 @@ struct host {
     int scope_fits;
 };
 
-static int32_t host_token(void *user_data, const char *scope, mde_token *sink) {
+static int32_t host_token(void *user_data, const char *scope, mde_token_sink *sink) {
     struct host *host = user_data;
     host->calls++;
     host->scope_fits = strcmp(scope, "https://example.test/.default") == 0;
@@ -230,7 +230,7 @@ static mde_client *client_with(struct host *host) {
     mde_options *options = mde_options_new();
     set(options, "api_url", required("MDE_TEST_URL"));
     set(options, "scope", "https://example.test/.default");
-    CHECK(mde_options_set_token_provider(options, host_token, host) == MDE_OK, "refused");
+    CHECK(mde_options_set_token_provider(options, host_token, host, NULL) == MDE_OK, "refused");
     return client_from(options);
 }
 
@@ -269,7 +269,7 @@ static void token_callback(void) {
 
 /* Last, when all that could be logged has been. */
 static void log_lines(void) {
-    mde_log_set(NULL, NULL, MDE_LOG_OFF);
+    mde_log_set(NULL, NULL, NULL, MDE_LOG_OFF);
     CHECK(strstr(lines.text, "collectInvestigationPackage: HTTP 201") != NULL, "%s", lines.text);
     CHECK(strstr(lines.text, "\n4 ") != NULL, "no line of level debug: %s", lines.text);
     CHECK(strstr(lines.text, required("MDE_TEST_SECRET")) == NULL, "the secret was logged");
@@ -279,7 +279,7 @@ static void log_lines(void) {
 }
 
 int main(void) {
-    mde_log_set(keep_line, NULL, MDE_LOG_DEBUG);
+    mde_log_set(keep_line, NULL, NULL, MDE_LOG_DEBUG);
     versions();
     mde_client *client = client_from(service_options());
     main_job(client);

@@ -61,7 +61,7 @@ int main(void) {
     set(options, "quota", "fail");
     mde_client *client = client_from(options);
     char *json = NULL;
-    mde_log_set(look_at_line, NULL, MDE_LOG_DEBUG);
+    mde_log_set(look_at_line, NULL, NULL, MDE_LOG_DEBUG);
 
     int32_t status = mde_collect_package(client, machine(0), PANIC, NULL, &json);
     CHECK(json != NULL && strstr(json, CANARY) == NULL, "the panic's text is in %s", json);
@@ -93,15 +93,15 @@ int main(void) {
     CHECK(expected == PANICS && as_expected == PANICS, "%d of %d", as_expected, PANICS);
     next_call_works(client, 2);
 
-    status = mde_quota_status(client, &json);
+    status = mde_get_quota(client, &json);
     for (int i = 0; i < 4; i++) {
         char pointer[32];
         snprintf(pointer, sizeof pointer, "/quotas/%d/in_flight", i);
         CHECK(value_is(json, pointer, "0"), "%s: %s", pointer, json);
     }
-    expect_ok("mde_quota_status", status, json);
+    expect_ok("mde_get_quota", status, json);
 
-    mde_log_set(NULL, NULL, MDE_LOG_OFF);
+    mde_log_set(NULL, NULL, NULL, MDE_LOG_OFF);
     CHECK(canaries == 0, "%d log lines hold the panic's text", canaries);
     CHECK(contained == PANICS + 1, "%d log lines about contained panics", contained);
     CHECK(mde_client_shutdown(client, 0) == MDE_OK, "a call is still counted as running");

@@ -36,8 +36,8 @@ Exception thrown_by(const Call &call) {
 }
 
 void the_library() {
-    CHECK(mde::version() == MDE_VERSION);
-    CHECK(mde::abi_version() == MDE_ABI_VERSION);
+    CHECK(mde::version() == MDE_HEADER_VERSION);
+    CHECK(mde::abi_version() == MDE_HEADER_ABI_VERSION);
     CHECK(mde::name(mde::status::rate_limited) == "rate_limited");
     CHECK(mde::name(mde::status(12345)) == "unknown");
 }
@@ -180,7 +180,7 @@ void the_steps() {
     CHECK(client.get_package_uri(action)->get("/uri")->rfind("http", 0) == 0);
     CHECK(client.find_machines(machine(0))->elements("/machines")[0].get("/id") == machine(0));
     CHECK(client.cancel_action(action, "too late")->get<bool>("/cancelled") == false);
-    CHECK(client.quota_status()->elements("/quotas").size() > 1);
+    CHECK(client.get_quota()->elements("/quotas").size() > 1);
 
     const std::filesystem::path path = std::filesystem::path(FOLDER) / "Fälle 4711.zip";
     const auto downloaded = client.download_package(action, path, [&](const auto &event) {

@@ -8,7 +8,7 @@ int main() {
     CHECK(options.set_token_provider([](auto) { return std::nullopt; }).error().status() == mde::status::config);
     const auto made = mde::client::make(options);
     CHECK(made.error().message() == "libmde 7.8.9 has ABI 99, but this program was built for ABI " +
-                                        std::to_string(MDE_ABI_VERSION));
+                                        std::to_string(MDE_HEADER_ABI_VERSION));
     CHECK(!made.error().retryable() && made.error().json().text().empty());
     CHECK(mde::inspect_package("a.zip").error().status() == mde::status::config);
     CHECK(!mde::set_log(mde::log_level::debug, [](auto, auto) {}));

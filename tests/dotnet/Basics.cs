@@ -41,7 +41,7 @@ namespace Mde.Tests
             Check.Equal("rate_limited", MdeLibrary.StatusName(MdeStatus.RateLimited));
             Check.Equal("unknown", MdeLibrary.StatusName((MdeStatus)12345));
             Check.Equal("12345", ((MdeStatus)12345).ToString());
-            Check.Has(header, "#define MDE_ABI_VERSION " + MdeLibrary.AbiVersion + "\n");
+            Check.Has(header, "#define MDE_HEADER_ABI_VERSION " + MdeLibrary.AbiVersion + "\n");
             foreach (MdeLogLevel level in Enum.GetValues(typeof(MdeLogLevel)))
             {
                 Check.Has(header, "#define MDE_LOG_" + level.ToString().ToUpperInvariant() + " " + (int)level + "\n");

@@ -176,13 +176,15 @@ namespace Mde.Tests
             var again = typeof(MdeLog).GetMethod("Line", BindingFlags.NonPublic | BindingFlags.Static);
             var text = Marshal.StringToHGlobalAnsi("within");
             var seen = new List<string>();
-            MdeLog.Set(MdeLogLevel.Debug, (level, line) =>
+            Action<MdeLogLevel, string> receiver = null;
+            var itself = new GCHandle();
+            receiver = (level, line) =>
             {
                 try
                 {
                     if (line != "within")
                     {
-                        again.Invoke(null, new object[] { IntPtr.Zero, 1, text });
+                        again.Invoke(null, new object[] { GCHandle.ToIntPtr(itself), 1, text });
                     }
                     MdeLog.Set(MdeLogLevel.Off, null);
                     line = "set: " + line;
@@ -194,7 +196,9 @@ namespace Mde.Tests
                 {
                     seen.Add(line);
                 }
-            });
+            };
+            itself = GCHandle.Alloc(receiver);
+            MdeLog.Set(MdeLogLevel.Debug, receiver);
             try
             {
                 using (var client = Check.Client())
@@ -207,6 +211,7 @@ namespace Mde.Tests
             finally
             {
                 MdeLog.Set(MdeLogLevel.Off, null);
+                itself.Free();
                 Marshal.FreeHGlobal(text);
             }
         }

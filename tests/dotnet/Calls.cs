@@ -148,7 +148,7 @@ namespace Mde.Tests
             using (var client = Check.Client())
             {
                 client.ListActions("status eq 'Pending'");
-                var quotas = client.QuotaStatus();
+                var quotas = client.GetQuota();
                 var list = quotas.Quotas.First(it => it.Endpoint == "list");
                 Check.Equal(9999, list.Limit);
                 Check.Equal(60.0, list.WindowSeconds);

@@ -36,7 +36,7 @@ namespace Mde.Tests
             Check.Equal("MdeClient", Check.Throws<ObjectDisposedException>(() => client.FindMachines("x")).ObjectName);
             Check.Throws<ObjectDisposedException>(() => client.CollectPackage("x", "y"));
             Check.Throws<ObjectDisposedException>(() => client.WaitAction("x"));
-            Check.Throws<ObjectDisposedException>(() => client.QuotaStatus());
+            Check.Throws<ObjectDisposedException>(() => client.GetQuota());
             Check.Throws<ObjectDisposedException>(() => client.Shutdown(TimeSpan.Zero));
             Check.Throws<AggregateException>(() => client.GetActionAsync("x").Wait());
         }

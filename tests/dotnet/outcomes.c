@@ -27,28 +27,30 @@ static int32_t end(int32_t status, const char *json, char **out)
 }
 
 const char *mde_version(void) { return "0.0.0"; }
-uint32_t mde_abi_version(void) { return MDE_ABI_VERSION; }
-const char *mde_status_name(int32_t status) { return status == MDE_ERR_NOT_FOUND ? "not_found" : "another"; }
-void mde_string_free(char *string) { free(string); }
+uint32_t mde_abi_version(void) { return MDE_HEADER_ABI_VERSION; }
+const char *mde_status_name(mde_status status) { return status == MDE_ERR_NOT_FOUND ? "not_found" : "another"; }
+void mde_string_free(char *text) { free(text); }
 
 mde_options *mde_options_new(void) { return calloc(1, sizeof(mde_options)); }
 void mde_options_free(mde_options *options) { free(options); }
 
-int32_t mde_options_set_token_provider(mde_options *options, mde_token_fn callback, void *user_data)
+mde_status mde_options_set_token_provider(mde_options *options, mde_token_fn callback, void *user_data,
+                                          mde_free_fn free_user_data)
 {
+    (void)free_user_data;
     options->token = callback;
     options->user_data = user_data;
     return MDE_OK;
 }
 
-int32_t mde_client_new(const mde_options *options, mde_client **out_client, char **out_json)
+mde_status mde_client_new(const mde_options *options, mde_client **out_client, char **out_json)
 {
     *out_client = malloc(sizeof(mde_client));
     (*out_client)->options = *options;
-    return end(MDE_OK, "{}", out_json);
+    return end(MDE_OK, NULL, out_json);
 }
 
-int32_t mde_client_shutdown(mde_client *client, uint64_t timeout_ms)
+mde_status mde_client_shutdown(const mde_client *client, uint64_t timeout_ms)
 {
     (void)client, (void)timeout_ms;
     return MDE_OK;
@@ -82,7 +84,7 @@ static int32_t ended(const char *how, char **out_json)
     return end(MDE_ERR_NOT_FOUND, "odd", out_json);
 }
 
-int32_t mde_wait_action(const mde_client *client, const char *how, mde_progress_fn progress, void *user_data,
+mde_status mde_wait_action(const mde_client *client, const char *how, mde_progress_fn progress, void *user_data,
                         const mde_cancel *cancel, char **out_json)
 {
     (void)client, (void)cancel;
@@ -92,7 +94,7 @@ int32_t mde_wait_action(const mde_client *client, const char *how, mde_progress_
     return ended(how, out_json);
 }
 
-int32_t mde_get_action(const mde_client *client, const char *how, const mde_cancel *cancel, char **out_json)
+mde_status mde_get_action(const mde_client *client, const char *how, const mde_cancel *cancel, char **out_json)
 {
     (void)cancel;
     if (client->options.token != NULL) {

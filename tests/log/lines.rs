@@ -53,7 +53,7 @@ fn the_receiver_may_use_the_library() {
     let log = Log::start_with(move || drop(inner.quota().ok()));
     let lines = two_calls(&sim, &log);
     has(&lines, Level::Info, "collect_package took ");
-    assert!(!lines.iter().any(|(_, line)| line.contains("quota_status")), "{lines:#?}");
+    assert!(!lines.iter().any(|(_, line)| line.contains("get_quota")), "{lines:#?}");
 }
 
 #[test]

@@ -42,7 +42,7 @@ class Table(unittest.TestCase):
             self.assertEqual(mde.status_name(status), status.name.lower())
         self.assertEqual(mde.abi_version(), found["ABI_VERSION"])
         self.assertEqual(mde.abi_version(), mde._library.ABI_VERSION)
-        self.assertEqual('"%s"' % mde.version(), re.findall(r"#define MDE_VERSION (.*)", header)[0])
+        self.assertEqual('"%s"' % mde.version(), re.findall(r"#define MDE_HEADER_VERSION (.*)", header)[0])
         self.assertIn('version = "%s"' % mde.version(), checkout("bindings/python/pyproject.toml"))
         self.assertEqual(mde.__version__, mde.version())
 
@@ -149,7 +149,7 @@ class Results(Case):
         self.assertIn(action, [one["id"] for one in listed])
         package = self.client.download_package(action, self.folder)["package"]
         self.assertTrue(os.path.exists(package["path"]))
-        quotas = self.client.quota_status()
+        quotas = self.client.get_quota()
         self.assertEqual({one["endpoint"] for one in quotas["quotas"]},
                          {"collect", "read", "list", "cancel", "link", "machines"})
 

@@ -26,7 +26,7 @@ class Memory(Case):
                 elif n % 4 == 1:
                     self.client.find_machines(MACHINES[0], timeout=10, cancel=mde.Cancel(20))
                 elif n % 4 == 2:
-                    self.client.quota_status()
+                    self.client.get_quota()
                 else:
                     # Large enough that one copy of each which is not freed would show.
                     self.assertEqual(mde.json_get('{"a":"%s"}' % LONG, "/a"), LONG)

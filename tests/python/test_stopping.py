@@ -151,7 +151,7 @@ class Callbacks(Case):
 
         def note(_event: Any) -> None:
             seen.add(threading.current_thread())
-            self.client.quota_status()
+            self.client.get_quota()
 
         def provider(scope: str) -> str:
             seen.add(threading.current_thread())
@@ -301,7 +301,7 @@ class Closing(Case):
         self.client.close()
         self.client.close()
         self.assertTrue(self.client.closed)
-        for use in (lambda: self.client.get_action(NO_ACTION), self.client.quota_status):
+        for use in (lambda: self.client.get_action(NO_ACTION), self.client.get_quota):
             with self.assertRaisesRegex(mde.ClosedError, "the client is closed; make a new one") as caught:
                 use()
             self.assertEqual(caught.exception.status, mde.Status.CLOSED)
@@ -325,7 +325,7 @@ class Closing(Case):
             def use() -> None:
                 try:
                     while True:
-                        client.quota_status()
+                        client.get_quota()
                 except mde.ClosedError:
                     pass
 

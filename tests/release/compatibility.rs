@@ -2,7 +2,7 @@
 //! the constants against `tests/abi`, the C library that is needed against `docs/compatibility.md`.
 //!
 //! `MDE_UPDATE_ABI=1 cargo test -p mde-tests --test release compatibility` takes additions into `tests/abi`. It refuses
-//! everything else as long as MDE_ABI_VERSION is the same.
+//! everything else as long as MDE_HEADER_ABI_VERSION is the same.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -53,7 +53,7 @@ fn interface(header: &str, compiler: &str) -> (Scratch, PathBuf) {
     fs::write(folder.0.join("stub.c"), stub(header)).unwrap();
     let mut cc = tool(compiler, compiler);
     cc.current_dir(&folder.0).args(["-std=c99", "-Werror", "-g", "-O0", "-fPIC", "-shared"]);
-    let abi = constants(header)["MDE_ABI_VERSION"].clone();
+    let abi = constants(header)["MDE_HEADER_ABI_VERSION"].clone();
     cc.arg(format!("-Wl,-soname,libmde.so.{abi}"));
     run(cc.args(["-I", ".", "-o", "libmde.so", "stub.c"])).expect(0);
     let library = folder.0.join("libmde.so");
@@ -94,7 +94,7 @@ fn constants(header: &str) -> BTreeMap<String, String> {
 /// Those that stay what they are: all but the version.
 fn lasting(header: &str) -> String {
     let constants = constants(header);
-    let lasting = constants.iter().filter(|(name, _)| !name.starts_with("MDE_VERSION"));
+    let lasting = constants.iter().filter(|(name, _)| !name.starts_with("MDE_HEADER_VERSION"));
     lasting.map(|(name, value)| format!("{name} {value}\n")).collect()
 }
 
@@ -104,11 +104,12 @@ fn missing(committed: &str, now: &str) -> Vec<String> {
     committed.lines().filter(has).map(str::to_owned).collect()
 }
 
-/// The committed description is of the same MDE_ABI_VERSION; another one may change everything.
+/// The committed description is of the same MDE_HEADER_ABI_VERSION; another one may change everything.
 fn same_version(now: &str) -> bool {
     let version = |text: &str| {
-        let line = text.lines().find(|line| line.starts_with("MDE_ABI_VERSION")).map(str::to_owned);
-        line.expect("no MDE_ABI_VERSION")
+        let line =
+            text.lines().find(|line| line.starts_with("MDE_HEADER_ABI_VERSION")).map(str::to_owned);
+        line.expect("no MDE_HEADER_ABI_VERSION")
     };
     version(&fs::read_to_string(committed("constants.txt")).unwrap()) == version(now)
 }
@@ -163,19 +164,20 @@ fn every_kind_of_break_is_noticed() {
         compare(&library)
     };
     let breaks = [
-        ("MDE_API void mde_cancel_free(mde_cancel *cancel);", ""),
+        ("MDE_API\nvoid mde_cancel_free(mde_cancel *cancel);", ""),
         ("mde_cancel_new(uint64_t timeout_ms)", "mde_cancel_new(uint32_t timeout_ms)"),
-        ("MDE_API uint32_t mde_abi_version", "MDE_API int32_t mde_abi_version"),
+        ("uint32_t mde_abi_version", "int32_t mde_abi_version"),
         ("void mde_cancel_trigger(const mde_cancel *", "void mde_cancel_trigger(mde_cancel *"),
-        ("(*mde_progress_fn)(void *user_data, const", "(*mde_progress_fn)(const"),
-        ("#define MDE_ABI_VERSION 0", "#define MDE_ABI_VERSION 1"),
+        ("(*mde_progress_fn)(void *user_data,", "(*mde_progress_fn)("),
+        ("typedef int32_t mde_status;", "typedef uint32_t mde_status;"),
+        ("#define MDE_HEADER_ABI_VERSION 0", "#define MDE_HEADER_ABI_VERSION 1"),
     ];
     for (from, to) in breaks {
         let result = changed(from, to);
         assert_ne!(result.code, Some(0), "`{from}` became `{to}`, unnoticed");
     }
-    let free = "MDE_API void mde_cancel_free(mde_cancel *cancel);";
-    let more = format!("{free}\nMDE_API int32_t mde_cancel_more(const mde_cancel *cancel);");
+    let free = "MDE_API\nvoid mde_cancel_free(mde_cancel *cancel);";
+    let more = format!("{free}\nMDE_API\nint32_t mde_cancel_more(const mde_cancel *cancel);");
     assert_eq!(changed(free, &more).code, Some(0), "an addition is no break");
 
     let before = lasting(HEADER);

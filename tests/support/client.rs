@@ -8,16 +8,17 @@ use std::ptr::{null, null_mut};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use mde::ffi::action::{mde_cancel_action, mde_wait_action};
+use mde::ffi::actions::{mde_cancel_action, mde_get_action, mde_list_actions, mde_wait_action};
 use mde::ffi::cancel::{mde_cancel, mde_cancel_free, mde_cancel_new, mde_cancel_trigger};
 use mde::ffi::client::{mde_client, mde_client_free, mde_client_new, mde_client_shutdown};
-use mde::ffi::download::{mde_download_package, mde_get_package_uri};
-use mde::ffi::fetch::mde_fetch_package;
-use mde::ffi::inspect::mde_inspect_package;
 use mde::ffi::library::mde_string_free;
-use mde::ffi::machine::mde_find_machines;
+use mde::ffi::machines::mde_find_machines;
 use mde::ffi::options::{mde_options_free, mde_options_new, mde_options_set};
-use mde::ffi::package::{mde_collect_package, mde_get_action, mde_list_actions, mde_quota_status};
+use mde::ffi::packages::{
+    mde_collect_package, mde_download_package, mde_fetch_package, mde_get_package_uri,
+    mde_inspect_package,
+};
+use mde::ffi::quota::mde_get_quota;
 use mde_simulator::{Config, Simulator};
 use serde_json::Value;
 
@@ -79,12 +80,32 @@ fn take(status: i32, json: *mut c_char) -> Outcome {
     Outcome { status, document, text }
 }
 
+/// The same for functions that have nothing to say on success.
+fn failure(status: i32, json: *mut c_char) -> Option<Outcome> {
+    if status == OK {
+        assert!(json.is_null(), "a document on success");
+        return None;
+    }
+    Some(take(status, json))
+}
+
 /// Checks a package.
 pub fn inspect_package(path: &str) -> Outcome {
+    inspect_package_until(path, None, None)
+}
+
+pub fn inspect_package_until(
+    path: &str,
+    mut progress: Option<Progress<'_>>,
+    cancel: Option<&Cancel>,
+) -> Outcome {
     let path = c(path);
+    let (callback, user_data) = callback(&mut progress);
+    let cancel = cancel.map_or(null(), |cancel| cancel.0.cast_const());
     let mut json = null_mut();
-    // SAFETY: both pointers are valid for the call.
-    let status = unsafe { mde_inspect_package(path.as_ptr(), &raw mut json) };
+    // SAFETY: all pointers are valid for the call.
+    let status =
+        unsafe { mde_inspect_package(path.as_ptr(), callback, user_data, cancel, &raw mut json) };
     take(status, json)
 }
 
@@ -156,21 +177,21 @@ impl Client {
             // SAFETY: all pointers are valid for the call.
             let status =
                 unsafe { mde_options_set(raw, c(name).as_ptr(), c(value).as_ptr(), &raw mut json) };
-            outcome = Some(take(status, json)).filter(|outcome| outcome.status != OK);
+            outcome = failure(status, json);
             if outcome.is_some() {
                 break;
             }
         }
         let mut client = null_mut();
-        let outcome = outcome.unwrap_or_else(|| {
+        let outcome = outcome.or_else(|| {
             let mut json = null_mut();
             // SAFETY: as above.
             let status = unsafe { mde_client_new(raw, &raw mut client, &raw mut json) };
-            take(status, json)
+            failure(status, json)
         });
         // SAFETY: given out above, freed once.
         unsafe { mde_options_free(raw) };
-        if outcome.status == OK { Ok(Client(client)) } else { Err(outcome) }
+        outcome.map_or(Ok(Client(client)), Err)
     }
 
     pub fn collect(&self, machine: &str, comment: &str) -> Outcome {
@@ -337,7 +358,7 @@ impl Client {
     pub fn quota(&self) -> Outcome {
         let mut json = null_mut();
         // SAFETY: all pointers are valid for the call.
-        let status = unsafe { mde_quota_status(self.0, &raw mut json) };
+        let status = unsafe { mde_get_quota(self.0, &raw mut json) };
         take(status, json)
     }
 

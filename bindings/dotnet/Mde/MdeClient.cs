@@ -153,11 +153,11 @@ namespace Mde
         }
 
         /// <summary>How much of each quota is used, and when the next call could go out. Nothing is sent.</summary>
-        public QuotaResult QuotaStatus()
+        public QuotaResult GetQuota()
         {
             return Run<QuotaResult>(null, CancellationToken.None,
                 (CancelHandle cancel, NativeMethods.ProgressFunction report, out StringHandle json) =>
-                    NativeMethods.mde_quota_status(handle, out json));
+                    NativeMethods.mde_get_quota(handle, out json));
         }
 
         /// <summary>Refuses new calls, ends running ones with <see cref="MdeStatus.Closed"/> and waits for them.</summary>

@@ -9,7 +9,7 @@ namespace Mde
     /// <summary>The native library itself, and what needs no client.</summary>
     public static partial class MdeLibrary
     {
-        /// <summary>The ABI that this binding is written for: MDE_ABI_VERSION of <c>mde.h</c>.</summary>
+        /// <summary>The ABI that this binding is written for: MDE_HEADER_ABI_VERSION of <c>mde.h</c>.</summary>
         public const int AbiVersion = 0;
 
         private static readonly object Loading = new object();
@@ -62,15 +62,19 @@ namespace Mde
 
         /// <summary>Checks a package on disk and lists what is in it. Nothing is sent and nothing written.</summary>
         /// <param name="path">A regular file.</param>
+        /// <param name="progress">Told how far it is, on the thread of the call where it does not say otherwise.</param>
+        /// <param name="cancellationToken">Ends the call.</param>
         /// <exception cref="MdeException">Integrity: it is damaged, or made to do harm. File: it cannot be read.</exception>
-        public static PackageResult InspectPackage(string path)
+        public static PackageResult InspectPackage(
+            string path, IProgress<ProgressEvent> progress = null,
+            CancellationToken cancellationToken = default(CancellationToken))
         {
             var file = Utf8.Bytes(path, nameof(path));
             Load();
             return Operation.Run<PackageResult>(
-                null, CancellationToken.None,
-                (CancelHandle cancel, NativeMethods.ProgressFunction progress, out StringHandle json) =>
-                    NativeMethods.mde_inspect_package(file, out json));
+                progress, cancellationToken,
+                (CancelHandle cancel, NativeMethods.ProgressFunction report, out StringHandle json) =>
+                    NativeMethods.mde_inspect_package(file, report, IntPtr.Zero, cancel, out json));
         }
 
         // Newer runtimes can be told where else to look. Called under the lock, and again where loading failed.

@@ -26,11 +26,8 @@ namespace Mde
     /// <summary>The library's log lines, for the whole process. There are no secrets in them.</summary>
     public static class MdeLog
     {
-        private static readonly object Gate = new object();
-
-        // Kept for as long as the program lives: native code may be inside of it when another receiver is set.
+        // Kept for as long as the program lives, so that native code never calls into a collected delegate.
         private static readonly NativeMethods.LogFunction OnLine = Line;
-        private static volatile Action<MdeLogLevel, string> receiver;
 
         // How many of its lines this thread is inside of. A number, since a receiver that is called again within its
         // own call is still in the outer one when the inner has returned.
@@ -53,18 +50,16 @@ namespace Mde
             {
                 throw new InvalidOperationException("A receiver of log lines must not set another one.");
             }
-            lock (Gate)
+            var status = receiver == null
+                ? NativeMethods.mde_log_set(null, IntPtr.Zero, null, (int)level)
+                : UserData.Give(receiver, (userData, free) => NativeMethods.mde_log_set(OnLine, userData, free, (int)level));
+            if (status == (int)MdeStatus.InvalidArgument)
             {
-                var status = NativeMethods.mde_log_set(receiver == null ? null : OnLine, IntPtr.Zero, (int)level);
-                if (status == (int)MdeStatus.InvalidArgument)
-                {
-                    throw new ArgumentOutOfRangeException(nameof(level), level, "The level must be one of Off to Debug.");
-                }
-                if (status != (int)MdeStatus.Ok)
-                {
-                    throw Operation.Failure(status, null, CancellationToken.None);
-                }
-                MdeLog.receiver = receiver;
+                throw new ArgumentOutOfRangeException(nameof(level), level, "The level must be one of Off to Debug.");
+            }
+            if (status != (int)MdeStatus.Ok)
+            {
+                throw Operation.Failure(status, null, CancellationToken.None);
             }
         }
 
@@ -74,7 +69,7 @@ namespace Mde
             lines++;
             try
             {
-                receiver?.Invoke((MdeLogLevel)level, Utf8.Read(message));
+                UserData.Target<Action<MdeLogLevel, string>>(userData)((MdeLogLevel)level, Utf8.Read(message));
             }
             catch (Exception)
             {

@@ -108,23 +108,12 @@ namespace Mde
             var tokens = new TokenSource(provider ?? throw new ArgumentNullException(nameof(provider)));
             lock (gate)
             {
-                int status;
-                try
-                {
-                    status = NativeMethods.mde_options_set_token_provider(Handle, Frame.OnToken, tokens.Address);
-                }
-                catch
-                {
-                    tokens.Release();
-                    throw;
-                }
+                var status = UserData.Give(tokens, (userData, free) =>
+                    NativeMethods.mde_options_set_token_provider(Handle, Frame.OnToken, userData, free));
                 if (status != (int)MdeStatus.Ok)
                 {
-                    tokens.Release();
                     throw Operation.Failure(status, null, CancellationToken.None);
                 }
-                handle.Tokens?.Release();
-                handle.Tokens = tokens;
             }
             return this;
         }
@@ -142,18 +131,7 @@ namespace Mde
         {
             lock (gate)
             {
-                ClientHandle client = null;
-                try
-                {
-                    Operation.Check(NativeMethods.mde_client_new(Handle, out client, out var json), json);
-                }
-                catch
-                {
-                    client?.Dispose();
-                    throw;
-                }
-                handle.Tokens?.Retain();
-                client.Tokens = handle.Tokens;
+                Operation.Check(NativeMethods.mde_client_new(Handle, out var client, out var json), json);
                 return client;
             }
         }

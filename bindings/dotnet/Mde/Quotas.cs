@@ -43,14 +43,6 @@ namespace Mde
         [JsonPropertyName("closed_by")]
         public string ClosedBy { get; set; }
 
-        /// <summary>Calls left out because somebody else was seen to spend the same quota.</summary>
-        [JsonPropertyName("left_to_others")]
-        public int? LeftToOthers { get; set; }
-
-        /// <summary>When slots in use fall free, soonest first.</summary>
-        [JsonPropertyName("free_in_ms")]
-        public IReadOnlyList<long> FreeInMs { get; set; } = new long[0];
-
         /// <summary>When the next call could go out, from now; null while it depends on a call in flight.</summary>
         [JsonIgnore]
         public TimeSpan? AvailableIn => Times.Milliseconds(AvailableInMs);
@@ -72,7 +64,7 @@ namespace Mde
         public string Trouble { get; set; }
     }
 
-    /// <summary>What <see cref="MdeClient.QuotaStatus"/> gives.</summary>
+    /// <summary>What <see cref="MdeClient.GetQuota"/> gives.</summary>
     public sealed class QuotaResult : MdeResult
     {
         /// <summary>One per endpoint and window.</summary>

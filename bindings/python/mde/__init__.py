@@ -14,7 +14,7 @@ from typing import Any, Optional
 
 from ._call import Call
 from ._cancel import Cancel
-from ._client import Client, Option, Progress, TokenProvider, finish
+from ._client import Client, Option, Progress, TokenProvider, finish, telling
 from ._documents import (
     Action,
     ActionDocument,
@@ -101,15 +101,21 @@ def json_get(document: str, pointer: str) -> Optional[str]:
     return None if value is None else value.decode("utf-8")
 
 
-def inspect_package(path: Path) -> Inspected:
-    """Checks a package on disk without unpacking it, and lists what is in it. Ctrl-C does not wait for its end."""
-    encoded = encode_path("path", path)
+def inspect_package(
+    path: Path,
+    *,
+    progress: Optional[Progress] = None,
+    timeout: Optional[Seconds] = None,
+    cancel: Optional[Cancel] = None,
+) -> Inspected:
+    """Checks a package on disk without unpacking it, and lists what is in it."""
+    arguments = [encode_path("path", path)] + telling(progress)
 
-    def inspect() -> Any:
+    def inspect(stop: Optional[int]) -> Any:
         out = ctypes.c_void_p()
-        return finish(library().mde_inspect_package(encoded, ctypes.byref(out)), out)
+        return finish(library().mde_inspect_package(*arguments, stop, ctypes.byref(out)), out)
 
-    inspected: Inspected = Call[Any]().run(inspect)
+    inspected: Inspected = Call[Any](None, progress).stoppable(inspect, cancel, timeout)
     return inspected
 
 

@@ -15,6 +15,7 @@ from ._call import Call, current, waits_for
 from ._cancel import Cancel
 from ._errors import error, error_saying
 from ._fork import Forkable
+from ._kept import Kept
 from ._library import PROGRESS_FN, TOKEN_FN, library, take_string
 from ._log import handling
 from ._status import Status
@@ -60,29 +61,34 @@ _ON_PROGRESS = PROGRESS_FN(_on_progress)
 _NO_PROGRESS = PROGRESS_FN()
 
 
-def _token_callback(provider: TokenProvider) -> Any:
-    def on_token(_user_data: Optional[int], scope: bytes, sink: Optional[int]) -> int:
-        call = current()
-        try:
-            went_well, answer = call.ask(lambda: provider(scope.decode("utf-8")))
-            if not went_well:
-                return 1
-            # Not in the provider's turn: the sink is gone when this returns.
-            token, seconds = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, 0)
-            valid = milliseconds("the token's validity", seconds) // 1000
-            status = library().mde_token_set(sink, encode("the token", token), valid)
-            if status != Status.OK:
-                raise error_saying(
-                    Status(status),
-                    "the token provider's token is empty, longer than 32 KiB, or has blanks, line breaks or other "
-                    "characters that are not visible ASCII",
-                )
-            return 0
-        except BaseException as failure:
-            call.fail(failure)
-            return 1
+_providers: "Kept[TokenProvider]" = Kept()
 
-    return TOKEN_FN(on_token)
+
+def _on_token(number: Optional[int], scope: bytes, sink: Optional[int]) -> int:
+    call = current()
+    try:
+        provider = _providers[number]
+        went_well, answer = call.ask(lambda: provider(scope.decode("utf-8")))
+        if not went_well:
+            return 1
+        # Not in the provider's turn: the sink is gone when this returns.
+        token, seconds = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, 0)
+        valid = milliseconds("the token's validity", seconds) // 1000
+        status = library().mde_token_set(sink, encode("the token", token), valid)
+        if status != Status.OK:
+            raise error_saying(
+                Status(status),
+                "the token provider's token is empty, longer than 32 KiB, or has blanks, line breaks or other "
+                "characters that are not visible ASCII",
+            )
+        return 0
+    except BaseException as failure:
+        call.fail(failure)
+        return 1
+
+
+# One for all clients: the number it is called with names the provider.
+_ON_TOKEN = TOKEN_FN(_on_token)
 
 
 def _option(name: str, value: Option) -> Tuple[str, str]:
@@ -157,7 +163,6 @@ class Client(Forkable):
         self._closing = False
         # A signal handler may close the client while its own thread is in here.
         self._changed = threading.Condition(threading.RLock())
-        self._callback: Any = None
         super().__init__()
 
     def _make(self, fill: Callable[[int], None], provider: Optional[TokenProvider]) -> None:
@@ -165,10 +170,10 @@ class Client(Forkable):
         try:
             fill(options)
             if provider is not None:
-                # Kept as long as the client, which may call it at any time.
-                self._callback = _token_callback(provider)
-                status = library().mde_options_set_token_provider(options, self._callback, None)
+                number = _providers.keep(provider)
+                status = library().mde_options_set_token_provider(options, _ON_TOKEN, number, _providers.free)
                 if status != Status.OK:
+                    _providers.forget(number)
                     raise error(status)
             client, out = ctypes.c_void_p(), ctypes.c_void_p()
             finish(library().mde_client_new(options, ctypes.byref(client), ctypes.byref(out)), out)
@@ -289,7 +294,7 @@ class Client(Forkable):
     ) -> documents.Fetched:
         """Collects a package, waits for it, downloads and checks it. Interrupted, the same call carries on."""
         arguments = [encode("machine_id", machine_id), encode("comment", comment), encode_path("path", path)]
-        arguments += _telling(progress)
+        arguments += telling(progress)
         fetched: documents.Fetched = self._perform("mde_fetch_package", arguments, timeout, cancel, progress)
         return fetched
 
@@ -324,7 +329,7 @@ class Client(Forkable):
         cancel: Optional[Cancel] = None,
     ) -> documents.ActionDocument:
         """Waits until a machine action has ended. If it did not succeed, that is an ActionEndedError."""
-        arguments = [encode("action_id", action_id)] + _telling(progress)
+        arguments = [encode("action_id", action_id)] + telling(progress)
         ended: documents.ActionDocument = self._perform("mde_wait_action", arguments, timeout, cancel, progress)
         return ended
 
@@ -373,7 +378,7 @@ class Client(Forkable):
         cancel: Optional[Cancel] = None,
     ) -> documents.PackageDocument:
         """Downloads the package of a finished collection, and checks it before it gets its name."""
-        arguments = [encode("action_id", action_id), encode_path("path", path)] + _telling(progress)
+        arguments = [encode("action_id", action_id), encode_path("path", path)] + telling(progress)
         downloaded: documents.PackageDocument = self._perform(
             "mde_download_package", arguments, timeout, cancel, progress
         )
@@ -388,14 +393,14 @@ class Client(Forkable):
         )
         return link
 
-    def quota_status(self) -> documents.QuotasDocument:
+    def get_quota(self) -> documents.QuotasDocument:
         """How much of each quota is used, and when the next call could go out."""
 
         def ask() -> Any:
             client = self._enter()
             try:
                 out = ctypes.c_void_p()
-                return finish(library().mde_quota_status(client, ctypes.byref(out)), out)
+                return finish(library().mde_get_quota(client, ctypes.byref(out)), out)
             finally:
                 self._leave()
 
@@ -403,7 +408,7 @@ class Client(Forkable):
         return status
 
 
-def _telling(progress: Optional[Progress]) -> List[Any]:
+def telling(progress: Optional[Progress]) -> List[Any]:
     """The callback and its user data."""
     if progress is not None and not callable(progress):
         raise TypeError(f"progress must be a function or None, not {type(progress).__name__}")

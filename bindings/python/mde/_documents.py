@@ -142,8 +142,6 @@ class Quota(_Quota, total=False):
     available_in_ms: int
     closed_ms: int
     closed_by: str
-    left_to_others: int
-    free_in_ms: List[int]
 
 
 class _QuotaLog(TypedDict):
@@ -163,7 +161,7 @@ class _QuotasDocument(TypedDict):
 
 
 class QuotasDocument(_QuotasDocument, total=False):
-    """From ``quota_status``. ``known`` is there, and false, while nothing tells whose quota it is."""
+    """From ``get_quota``. ``known`` is there, and false, while nothing tells whose quota it is."""
 
     known: bool
 

@@ -25,6 +25,7 @@ else:
 LOG_FN = CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
 TOKEN_FN = CFUNCTYPE(c_int32, c_void_p, c_char_p, c_void_p)
 PROGRESS_FN = CFUNCTYPE(c_int32, c_void_p, c_char_p)
+FREE_FN = CFUNCTYPE(None, c_void_p)
 
 _OUT = POINTER(c_void_p)
 _TAIL = [c_void_p, _OUT]
@@ -38,13 +39,13 @@ SIGNATURES: Dict[str, Tuple[Any, List[Any]]] = {
     "mde_status_name": (c_char_p, [c_int32]),
     "mde_string_free": (None, [c_void_p]),
     "mde_json_get": (c_int32, [c_char_p, c_char_p, _OUT]),
-    "mde_log_set": (c_int32, [LOG_FN, c_void_p, c_int32]),
+    "mde_log_set": (c_int32, [LOG_FN, c_void_p, FREE_FN, c_int32]),
     "mde_token_set": (c_int32, [c_void_p, c_char_p, c_uint64]),
     "mde_options_new": (c_void_p, []),
     "mde_options_free": (None, [c_void_p]),
     "mde_options_set": (c_int32, [c_void_p, c_char_p, c_char_p, _OUT]),
     "mde_options_set_json": (c_int32, [c_void_p, c_char_p, _OUT]),
-    "mde_options_set_token_provider": (c_int32, [c_void_p, TOKEN_FN, c_void_p]),
+    "mde_options_set_token_provider": (c_int32, [c_void_p, TOKEN_FN, c_void_p, FREE_FN]),
     "mde_client_new": (c_int32, [c_void_p, _OUT, _OUT]),
     "mde_client_shutdown": (c_int32, [c_void_p, c_uint64]),
     "mde_client_free": (None, [c_void_p]),
@@ -54,14 +55,14 @@ SIGNATURES: Dict[str, Tuple[Any, List[Any]]] = {
     "mde_collect_package": (c_int32, [c_void_p, c_char_p, c_char_p] + _TAIL),
     "mde_get_action": (c_int32, [c_void_p, c_char_p] + _TAIL),
     "mde_list_actions": (c_int32, [c_void_p, c_char_p] + _TAIL),
-    "mde_quota_status": (c_int32, [c_void_p, _OUT]),
+    "mde_get_quota": (c_int32, [c_void_p, _OUT]),
     "mde_wait_action": (c_int32, [c_void_p, c_char_p] + _PROGRESS + _TAIL),
     "mde_cancel_action": (c_int32, [c_void_p, c_char_p, c_char_p] + _TAIL),
     "mde_find_machines": (c_int32, [c_void_p, c_char_p] + _TAIL),
     "mde_get_package_uri": (c_int32, [c_void_p, c_char_p] + _TAIL),
     "mde_download_package": (c_int32, [c_void_p, c_char_p, c_char_p] + _PROGRESS + _TAIL),
     "mde_fetch_package": (c_int32, [c_void_p, c_char_p, c_char_p, c_char_p] + _PROGRESS + _TAIL),
-    "mde_inspect_package": (c_int32, [c_char_p, _OUT]),
+    "mde_inspect_package": (c_int32, [c_char_p] + _PROGRESS + _TAIL),
 }
 
 

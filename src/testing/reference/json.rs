@@ -12,11 +12,15 @@ use super::{cell, check};
 const SCHEMA: &str = include_str!("../../../docs/schema.json");
 
 const INTRODUCTION: &str = "# JSON reference\n\n\
-    Every function with an `out_json` gives out one document, on success and on failure. Members may be added in later \
+    Every function with an `out_json` gives out one document, on success and on failure; `mde_options_set`, \
+    `mde_options_set_json` and `mde_client_new` on failure alone. Members may be added in later \
     versions, so readers pass over those they do not know; none is removed or changes its type. A member that does not \
     apply is absent, never null. `mde_json_get` reads documents without a JSON library.\n\n\
     Made from [schema.json](schema.json) (JSON Schema 2020-12), which the tests hold against real documents.\n\n\
     | document | from |\n|---|---|\n";
+
+/// Functions that have nothing to say on success.
+const FAILURES_ALONE: [&str; 3] = ["mde_options_set", "mde_options_set_json", "mde_client_new"];
 
 /// A part of the schema that has a name.
 #[derive(Deserialize)]
@@ -128,14 +132,12 @@ fn section(out: &mut String, name: &str, raw: &RawValue) {
     }
     if shape["allOf"].is_array() {
         writeln!(out, "{}.", kind(shape)).unwrap();
-    } else if shape["properties"].is_object() {
+    } else {
         out.push_str("| member | what it is | always there | |\n|---|---|---|---|\n");
         rows(out, shape, "");
         if shape["additionalProperties"] != Value::Bool(false) {
             out.push_str("\nAnd all other members that the service sent.\n");
         }
-    } else {
-        out.push_str("The empty object.\n");
     }
     for raw in &definition.examples {
         writeln!(out, "\n```json\n{}\n```", example(raw.get())).unwrap();
@@ -181,7 +183,8 @@ fn every_function_has_its_document() {
             let mut words = text(about, "description").split([' ', ',', '.', ':']);
             words.any(|word| word == function)
         };
-        assert_eq!(abouts.iter().filter(has).count(), 1, "{function} in docs/schema.json");
+        let wanted = usize::from(!FAILURES_ALONE.contains(&function));
+        assert_eq!(abouts.iter().filter(has).count(), wanted, "{function} in docs/schema.json");
         count += 1;
     }
     assert!(count > 10, "{count} functions with out_json");

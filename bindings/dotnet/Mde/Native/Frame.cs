@@ -94,7 +94,7 @@ namespace Mde.Native
             try
             {
                 frame.TokenError = null;
-                return TokenSource.Of(userData).Answer(Utf8.Read(scope), frame.Cancellation, sink);
+                return UserData.Target<TokenSource>(userData).Answer(Utf8.Read(scope), frame.Cancellation, sink);
             }
             catch (Exception error)
             {

@@ -23,40 +23,29 @@ namespace Mde.Native
         }
     }
 
-    /// <summary>What native code may call a token provider of.</summary>
-    internal abstract class TokenUserHandle : SafeHandleZeroOrMinusOneIsInvalid
+    internal sealed class OptionsHandle : SafeHandleZeroOrMinusOneIsInvalid
     {
-        protected TokenUserHandle() : base(true)
+        public OptionsHandle() : base(true)
         {
         }
 
-        /// <summary>What the callback needs, or null; the handle has one reference to it.</summary>
-        internal TokenSource Tokens { get; set; }
-
-        protected abstract void Free();
-
-        protected sealed override bool ReleaseHandle()
+        protected override bool ReleaseHandle()
         {
-            Free();
-            // Only now nothing can call it any more.
-            Tokens?.Release();
+            NativeMethods.mde_options_free(handle);
             return true;
         }
     }
 
-    internal sealed class OptionsHandle : TokenUserHandle
+    internal sealed class ClientHandle : SafeHandleZeroOrMinusOneIsInvalid
     {
-        protected override void Free()
+        public ClientHandle() : base(true)
         {
-            NativeMethods.mde_options_free(handle);
         }
-    }
 
-    internal sealed class ClientHandle : TokenUserHandle
-    {
-        protected override void Free()
+        protected override bool ReleaseHandle()
         {
             NativeMethods.mde_client_free(handle);
+            return true;
         }
     }
 

@@ -24,7 +24,10 @@ namespace Mde.Native
         internal delegate int ProgressFunction(IntPtr userData, IntPtr eventJson);
 
         [UnmanagedFunctionPointer(C)]
-        internal delegate int TokenFunction(IntPtr userData, IntPtr scope, IntPtr sink);
+        internal delegate int TokenFunction(IntPtr userData, IntPtr tokenScope, IntPtr sink);
+
+        [UnmanagedFunctionPointer(C)]
+        internal delegate void FreeFunction(IntPtr userData);
 
         [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
         internal static extern IntPtr mde_version();
@@ -39,10 +42,11 @@ namespace Mde.Native
         internal static extern void mde_string_free(IntPtr text);
 
         [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
-        internal static extern int mde_json_get(byte[] json, byte[] pointer, out StringHandle value);
+        internal static extern int mde_json_get(byte[] json, byte[] jsonPointer, out StringHandle value);
 
         [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
-        internal static extern int mde_log_set(LogFunction callback, IntPtr userData, int level);
+        internal static extern int mde_log_set(
+            LogFunction callback, IntPtr userData, FreeFunction freeUserData, int level);
 
         [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
         internal static extern int mde_token_set(IntPtr sink, byte[] token, ulong expiresInSeconds);
@@ -62,7 +66,7 @@ namespace Mde.Native
 
         [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
         internal static extern int mde_options_set_token_provider(
-            OptionsHandle options, TokenFunction callback, IntPtr userData);
+            OptionsHandle options, TokenFunction callback, IntPtr userData, FreeFunction freeUserData);
 
         [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
         internal static extern int mde_client_new(
@@ -96,7 +100,7 @@ namespace Mde.Native
             ClientHandle client, byte[] odataFilter, CancelHandle cancel, out StringHandle json);
 
         [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
-        internal static extern int mde_quota_status(ClientHandle client, out StringHandle json);
+        internal static extern int mde_get_quota(ClientHandle client, out StringHandle json);
 
         [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
         internal static extern int mde_wait_action(
@@ -126,6 +130,7 @@ namespace Mde.Native
             IntPtr userData, CancelHandle cancel, out StringHandle json);
 
         [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
-        internal static extern int mde_inspect_package(byte[] path, out StringHandle json);
+        internal static extern int mde_inspect_package(
+            byte[] path, ProgressFunction progress, IntPtr userData, CancelHandle cancel, out StringHandle json);
     }
 }

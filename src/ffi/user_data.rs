@@ -1,0 +1,39 @@
+//! What the host wants back with every call of a callback that the library keeps.
+
+use std::ffi::c_void;
+
+use super::library::mde_free_fn;
+use crate::os::process;
+
+/// A host's pointer, freed by the host's function when the last holder of it is gone.
+pub(super) struct UserData {
+    pointer: *mut c_void,
+    free: mde_free_fn,
+    /// A forked child has a copy of the parent's memory, but what it stands for (a file, a connection, a lock) is the
+    /// parent's. So the child frees nothing that the parent handed over.
+    process: u64,
+}
+
+impl UserData {
+    pub(super) fn new(pointer: *mut c_void, free: mde_free_fn) -> UserData {
+        UserData { pointer, free, process: process::incarnation() }
+    }
+
+    pub(super) fn get(&self) -> *mut c_void {
+        self.pointer
+    }
+}
+
+impl Drop for UserData {
+    fn drop(&mut self) {
+        if let Some(free) = self.free.filter(|_| self.process == process::incarnation()) {
+            // SAFETY: the host gave this function for this pointer, and nothing uses the pointer after this.
+            unsafe { free(self.pointer) };
+        }
+    }
+}
+
+// SAFETY: the pointer is only passed back; the header says that callbacks come from any thread.
+unsafe impl Send for UserData {}
+// SAFETY: as above.
+unsafe impl Sync for UserData {}
