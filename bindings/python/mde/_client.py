@@ -300,9 +300,9 @@ class Client(Forkable):
 
     def find_machines(
         self, query: str, *, timeout: Optional[Seconds] = None, cancel: Optional[Cancel] = None
-    ) -> documents.MachinesDocument:
+    ) -> documents.Found:
         """Finds devices by device id, Entra device id, DNS name or IP address."""
-        found: documents.MachinesDocument = self._perform(
+        found: documents.Found = self._perform(
             "mde_find_machines", [encode("query", query)], timeout, cancel
         )
         return found
@@ -348,9 +348,9 @@ class Client(Forkable):
         *,
         timeout: Optional[Seconds] = None,
         cancel: Optional[Cancel] = None,
-    ) -> documents.ActionsDocument:
+    ) -> documents.Listed:
         """Lists machine actions, newest first."""
-        listed: documents.ActionsDocument = self._perform(
+        listed: documents.Listed = self._perform(
             "mde_list_actions", [encode("odata_filter", odata_filter)], timeout, cancel
         )
         return listed
@@ -386,14 +386,14 @@ class Client(Forkable):
 
     def get_package_uri(
         self, action_id: str, *, timeout: Optional[Seconds] = None, cancel: Optional[Cancel] = None
-    ) -> documents.UriDocument:
+    ) -> documents.PackageUri:
         """Gets the link to a package, good for a minute. It is a secret."""
-        link: documents.UriDocument = self._perform(
+        link: documents.PackageUri = self._perform(
             "mde_get_package_uri", [encode("action_id", action_id)], timeout, cancel
         )
         return link
 
-    def get_quota(self) -> documents.QuotasDocument:
+    def get_quota(self) -> documents.QuotaStatus:
         """How much of each quota is used, and when the next call could go out."""
 
         def ask() -> Any:
@@ -404,7 +404,7 @@ class Client(Forkable):
             finally:
                 self._leave()
 
-        status: documents.QuotasDocument = Call[Any](self).run(ask)
+        status: documents.QuotaStatus = Call[Any](self).run(ask)
         return status
 
 

@@ -5,7 +5,7 @@ Members may be added by later versions. At run time all of these are plain dicts
 
 from typing import Any, Dict, List, TypedDict
 
-Action = Dict[str, Any]
+MachineAction = Dict[str, Any]
 """A machine action exactly as the service sent it. Only ``id`` is certain."""
 
 Machine = Dict[str, Any]
@@ -15,45 +15,45 @@ Machine = Dict[str, Any]
 class Collected(TypedDict):
     """From ``collect_package``."""
 
-    action: Action
+    action: MachineAction
     adopted: bool
 
 
 class ActionDocument(TypedDict):
     """From ``get_action`` and ``wait_action``."""
 
-    action: Action
+    action: MachineAction
 
 
-class ActionsDocument(TypedDict):
+class Listed(TypedDict):
     """From ``list_actions``, newest first."""
 
-    actions: List[Action]
+    actions: List[MachineAction]
 
 
 class Ended(TypedDict):
     """From ``cancel_action``."""
 
-    action: Action
+    action: MachineAction
     cancelled: bool
 
 
-class Check(TypedDict):
+class MachineCheck(TypedDict):
     """What may keep a device from answering."""
 
     id: str
     problems: List[str]
 
 
-class MachinesDocument(TypedDict):
+class Found(TypedDict):
     """From ``find_machines``; ``checks`` has the same order as ``machines``."""
 
     machines: List[Machine]
-    checks: List[Check]
+    checks: List[MachineCheck]
     more: bool
 
 
-class UriDocument(TypedDict):
+class PackageUri(TypedDict):
     """From ``get_package_uri``. The link is a secret: whoever has it can fetch the package."""
 
     uri: str
@@ -98,18 +98,18 @@ class Fetched(TypedDict):
     """From ``fetch_package``."""
 
     package: Downloaded
-    action: Action
+    action: MachineAction
     adopted: bool
 
 
-class _File(TypedDict):
+class _Entry(TypedDict):
     name: str
     bytes: int
     compressed: int
     crc32: str
 
 
-class File(_File, total=False):
+class Entry(_Entry, total=False):
     """One entry of a package. ``modified`` is absent where it is not known."""
 
     modified: str
@@ -118,7 +118,7 @@ class File(_File, total=False):
 class InspectedPackage(Package):
     """A package with the list of what is in it."""
 
-    files: List[File]
+    files: List[Entry]
 
 
 class Inspected(TypedDict):
@@ -127,13 +127,13 @@ class Inspected(TypedDict):
     package: InspectedPackage
 
 
-class _Quota(TypedDict):
+class _QuotaWindow(TypedDict):
     endpoint: str
     limit: int
     window_s: float
 
 
-class Quota(_Quota, total=False):
+class QuotaWindow(_QuotaWindow, total=False):
     """One endpoint and window. docs/quota.md explains the figures."""
 
     used: int
@@ -155,12 +155,12 @@ class QuotaLog(_QuotaLog, total=False):
     trouble: str
 
 
-class _QuotasDocument(TypedDict):
-    quotas: List[Quota]
+class _QuotaStatus(TypedDict):
+    quotas: List[QuotaWindow]
     log: QuotaLog
 
 
-class QuotasDocument(_QuotasDocument, total=False):
+class QuotaStatus(_QuotaStatus, total=False):
     """From ``get_quota``. ``known`` is there, and false, while nothing tells whose quota it is."""
 
     known: bool
@@ -204,7 +204,7 @@ class ErrorMembers(_Error, total=False):
     attempts: int
     outcome: str
     action_id: str
-    action: Action
+    action: MachineAction
 
 
 class Failure(TypedDict):

@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, Optional, Tuple, Type, cast
 
-from ._documents import Action, Failure
+from ._documents import Failure, MachineAction
 from ._status import Status
 
 
@@ -81,7 +81,7 @@ class MdeError(Exception):
         return self._error.get("action_id")
 
     @property
-    def action(self) -> Optional[Action]:
+    def action(self) -> Optional[MachineAction]:
         """That machine action as last seen."""
         return self._error.get("action")
 
