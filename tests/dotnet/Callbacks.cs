@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Diagnostics;
 using System.Linq;
 using System.Reflection;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Threading;
 using System.Threading.Tasks;
@@ -24,6 +25,7 @@ namespace Mde.Tests
             checks["a_log_receiver_must_not_set_another"] = LogWithinLog;
             checks["a_log_receiver_must_not_shut_a_client_down"] = LogShutdown;
             checks["a_log_receiver_may_dispose"] = LogDispose;
+            checks["what_callbacks_hold_is_let_go"] = LetGo;
             checks["stress_callbacks_survive_the_collector"] = Collector;
         }
 
@@ -269,6 +271,44 @@ namespace Mde.Tests
             }
             Check.True(lines > 0, "there were lines");
             Check.Throws<ObjectDisposedException>(() => client.GetAction(id));
+        }
+
+        /// <summary>Once no call of the callback can come any more. Collectors may take a local for a reference.</summary>
+        private static void LetGo()
+        {
+            var held = new List<WeakReference>();
+            for (var round = 0; round < 10; round++)
+            {
+                Hold(held);
+            }
+            MdeLog.Set(MdeLogLevel.Off, null);
+            for (var round = 0; round < 20 && held.Count(it => it.IsAlive) > 4; round++)
+            {
+                GC.Collect();
+                GC.WaitForPendingFinalizers();
+            }
+            Check.True(held.Count(it => it.IsAlive) <= 4, held.Count(it => it.IsAlive) + " of " + held.Count + " are held");
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static void Hold(List<WeakReference> held)
+        {
+            var lines = new object();
+            MdeLog.Set(MdeLogLevel.Debug, (level, line) => GC.KeepAlive(lines));
+            held.Add(new WeakReference(lines));
+            var tokens = new object();
+            using (var client = Check.Client((scope, cancellation) => { GC.KeepAlive(tokens); return Token(); }))
+            {
+                Check.Equal(1, client.FindMachines(Check.Machine(0)).Machines.Count);
+            }
+            held.Add(new WeakReference(tokens));
+            using (var options = Check.Options())
+            {
+                var replaced = new object();
+                options.SetTokenProvider((scope, cancellation) => { GC.KeepAlive(replaced); return null; });
+                options.SetTokenProvider((scope, cancellation) => null);
+                held.Add(new WeakReference(replaced));
+            }
         }
 
         private static void Collector()

@@ -63,7 +63,14 @@ namespace Mde.Tests
                 var again = client.FetchPackage(Check.Machine(0), Comment, path);
                 Check.True(again.Package.Existing && again.Adopted, again.Json);
 
-                var listed = MdeLibrary.InspectPackage(path).Package;
+                var read = new List<string>();
+                var listed = MdeLibrary.InspectPackage(path, new Direct(it => read.Add(it.Stage))).Package;
+                Check.Equal("verify", string.Join(" ", read.Distinct()));
+                using (var over = new CancellationTokenSource())
+                {
+                    over.Cancel();
+                    Check.Throws<OperationCanceledException>(() => MdeLibrary.InspectPackage(path, null, over.Token));
+                }
                 Check.Equal(fetched.Package.Sha256, listed.Sha256);
                 Check.Equal(listed.Entries, listed.Files.Count);
                 var file = listed.Files.Single(it => it.Name == "Autoruns/HKLM_Run.txt");

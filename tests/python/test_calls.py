@@ -4,6 +4,7 @@ import ast
 import contextlib
 import copy
 import ctypes
+import gc
 import io
 import logging
 import os
@@ -13,6 +14,7 @@ import re
 import subprocess
 import sys
 import unittest
+import weakref
 from datetime import timedelta
 from typing import Any, List
 from unittest import mock
@@ -20,6 +22,7 @@ from unittest import mock
 import mde
 import mde._client
 import mde._library
+import mde._log
 import mde._text
 
 from support import CHECKOUT, MACHINES, NO_ACTION, OPTIONS, Case, control, requests, with_token
@@ -35,12 +38,12 @@ class Table(unittest.TestCase):
     def test_every_status(self) -> None:
         header = checkout("include/mde.h")
         found = {name: int(code) for name, code in re.findall(r"#define MDE_(?:ERR_)?(\w+) (\d+)\n", header)}
-        levels = {name for name in found if name.startswith(("VERSION", "ABI", "LOG_"))}
+        levels = {name for name in found if name.startswith(("HEADER_", "LOG_"))}
         known = {name: code for name, code in found.items() if name not in levels}
         self.assertEqual({status.name: int(status) for status in mde.Status}, known)
         for status in mde.Status:
             self.assertEqual(mde.status_name(status), status.name.lower())
-        self.assertEqual(mde.abi_version(), found["ABI_VERSION"])
+        self.assertEqual(mde.abi_version(), found["HEADER_ABI_VERSION"])
         self.assertEqual(mde.abi_version(), mde._library.ABI_VERSION)
         self.assertEqual('"%s"' % mde.version(), re.findall(r"#define MDE_HEADER_VERSION (.*)", header)[0])
         self.assertIn('version = "%s"' % mde.version(), checkout("bindings/python/pyproject.toml"))
@@ -130,7 +133,9 @@ class Results(Case):
         self.assertEqual(fetched["package"]["path"], self.file())
         self.assertFalse(fetched["package"]["existing"])
         self.assertTrue({"collect", "wait", "download", "verify"} <= {event["stage"] for event in events})
-        inspected = mde.inspect_package(self.file())
+        checked: List[Any] = []
+        inspected = mde.inspect_package(self.file(), progress=checked.append, timeout=60)
+        self.assertEqual({event["stage"] for event in checked}, {"verify"})
         self.assertEqual(inspected["package"]["sha256"], fetched["package"]["sha256"])
         self.assertEqual(len(inspected["package"]["files"]), fetched["package"]["entries"])
         again = self.client.fetch_package(MACHINES[0], "case 4711", self.file())
@@ -208,6 +213,24 @@ class Failures(Case):
         with mde.Client(dict(OPTIONS), auth="token_provider", token_provider=lambda scope: 5) as client:  # type: ignore
             with self.assertRaisesRegex(TypeError, "the token must be a str, not int"):
                 client.list_actions()
+
+    def test_a_provider_is_kept_as_long_as_its_client(self) -> None:
+        class Provider:
+            def __call__(self, scope: str) -> str:
+                return os.environ["MDE_TEST_TOKEN"]
+
+        before = len(mde._client._providers)
+        provider = Provider()
+        kept = weakref.ref(provider)
+        with with_token(provider) as client:
+            del provider
+            client.list_actions()
+            self.assertIsNotNone(kept())
+        gc.collect()
+        self.assertIsNone(kept())
+        with self.assertRaises(mde.ConfigError):
+            mde.Client(auth="client_secret", token_provider=Provider())
+        self.assertEqual(len(mde._client._providers), before)
 
     def test_what_cannot_be_called_is_refused_before_anything_happens(self) -> None:
         before = len(self.client.list_actions()["actions"])
@@ -361,6 +384,13 @@ class Log(Case):
         count = len(caught.records)
         self.client.find_machines(MACHINES[0])
         self.assertEqual(len(caught.records), count)
+
+    def test_a_logger_is_kept_until_another_is_set(self) -> None:
+        mde.log_to(logging.getLogger("test.mde.first"))
+        mde.log_to(logging.getLogger("test.mde.second"))
+        self.assertEqual(len(mde._log._loggers), 1)
+        mde.log_to(None)
+        self.assertEqual(len(mde._log._loggers), 0)
 
     def test_a_level(self) -> None:
         logger = logging.getLogger("test.mde.quiet")
