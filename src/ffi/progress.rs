@@ -16,10 +16,19 @@ use crate::progress::Event;
 ///  {"stage":"download","action_id":"...","bytes":1048576,"total":7340032,"bytes_per_second":524288}
 ///  {"stage":"verify","action_id":"...","bytes":1048576,"total":7340032}
 ///
-/// "quota": the next request, for a collection or a link, waits for its quota by more than a second. wait_ms is absent
-/// while it depends on other calls. "collect": the collection runs. "wait": the action was polled; status is absent
-/// while the service does not show the action yet. "download": bytes have come. "verify": a file is read through and
-/// checked. docs/json.md has every member. Readers must ignore members and stages they do not know.
+/// - action_id: the machine action; absent before there is one, and from mde_inspect_package().
+/// - endpoint, wait_ms: whose quota the next request, for a collection or a link, waits for by more than a second, and
+///   how long at least; wait_ms is absent while that depends on other calls. The callback is not called meanwhile.
+/// - adopted: as in the document of mde_fetch_package(), which alone has "collect", once.
+/// - status: of the action at this poll; absent while the service does not show the action yet.
+/// - elapsed_ms, next_poll_ms: the time since this call began to wait, and until the next poll; 0 after the last.
+/// - bytes, total of "download": what is on disk, with what an earlier call left, and the length of the package; total
+///   is absent if the host did not name it.
+/// - bytes_per_second: the rate of late.
+/// - bytes, total of "verify": how far a file is read through, and its length. That is the package at the end, and what
+///   an earlier call left at the beginning; mde_inspect_package() reads twice.
+///
+/// Readers must ignore members and stages they do not know.
 /// @param user_data As given to the operation.
 /// @param event_json A JSON object, valid during the call only.
 /// @return 0 to go on. Any other value ends the operation with MDE_ERR_CANCELLED.
