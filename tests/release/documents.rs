@@ -15,8 +15,8 @@ use serde_json::Value;
 const TESTED: &[(&str, &str, &str)] = &[
     ("README.md", "sh", "tests/release/documents.rs"),
     ("README.md", "c", "tests/release/documents.rs"),
-    ("README.md", "rust,no_run", "tests/release/documents.rs"),
     ("README.md", "json", "tests/release/documents.rs"),
+    ("benches/results.md", "sh", "tests/release/documents.rs"),
     ("docs/cpp.md", "cpp", "tests/bindings/cpp.rs"),
     ("docs/cpp.md", "sh", "tests/bindings/cpp.rs"),
     ("docs/dotnet.md", "csharp", "tests/bindings/dotnet/scenarios.rs"),
@@ -27,6 +27,7 @@ const TESTED: &[(&str, &str, &str)] = &[
     ("docs/python.md", "python", "tests/bindings/python.rs"),
     ("docs/python.md", "sh", "tests/bindings/python.rs"),
     ("docs/python.md", "json", "tests/bindings/python.rs"),
+    ("docs/rust.md", "rust,no_run", "tests/release/documents.rs"),
     ("docs/sign-in.md", "sh", "tests/release/documents.rs"),
     ("docs/sign-in.md", "json", "tests/release/documents.rs"),
     ("examples/c/README.md", "sh", "tests/release/documents.rs"),
@@ -77,12 +78,66 @@ fn every_block_has_a_test() {
 
 #[test]
 fn every_exported_function_is_named() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let contract = fs::read_to_string(root().join("docs/contract.md")).unwrap();
     for function in include_str!("../abi/exports.txt").split_whitespace() {
-        let family =
-            ["mde_options_", "mde_client_", "mde_cancel_"].iter().any(|f| function.starts_with(f));
-        assert!(family || readme.contains(function), "{function} is not in the README");
+        let named = format!("`{function}`");
+        assert!(contract.contains(&named), "{function} is not in docs/contract.md");
     }
+}
+
+/// Within the checkout, to files and to headings.
+#[test]
+fn every_link_leads_somewhere() {
+    /// As the hosts of repositories make it of a heading.
+    fn anchor(heading: &str) -> String {
+        let kept = heading.trim().to_lowercase().replace(' ', "-");
+        kept.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect()
+    }
+    let mut links = 0;
+    for page in mde_tests::documents::pages(root()) {
+        let text = fs::read_to_string(root().join(&page)).unwrap();
+        for target in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if target.contains([':', ' ', '\n']) || target.is_empty() {
+                continue;
+            }
+            let (path, heading) = target.split_once('#').unwrap_or((target, ""));
+            let file = match path {
+                "" => root().join(&page),
+                path => root().join(&page).parent().unwrap().join(path),
+            };
+            assert!(file.exists(), "{page}: {target}");
+            if !heading.is_empty() {
+                let text = fs::read_to_string(&file).unwrap();
+                let headings = text.lines().filter(|line| line.starts_with('#'));
+                let found = headings.map(|line| anchor(line.trim_start_matches('#')));
+                assert!(found.into_iter().any(|it| it == heading), "{page}: {target}");
+            }
+            links += 1;
+        }
+    }
+    assert!(links > 100, "{links}");
+}
+
+/// Every figure of a table or sentence about measurements stands in the results, which the benches print.
+#[test]
+fn the_figures_about_performance_are_those_of_the_results() {
+    /// What stands there for another reason: sizes of systems, years of the future, round limits of the service.
+    const OTHER: [&str; 6] = ["64", "86", "2.2", "12", "1", "2"];
+    let results = fs::read_to_string(root().join("benches/results.md")).unwrap();
+    let number = |c: char| c.is_ascii_digit() || c == '.' || c == ',';
+    let numbers = |text: &str| -> Vec<String> {
+        let parts = text.split(|c| !number(c)).map(|it| it.trim_matches([',', '.']));
+        parts.filter(|it| !it.is_empty()).map(|it| it.replace(',', "")).collect()
+    };
+    let known = numbers(&results);
+    let page = fs::read_to_string(root().join("docs/performance.md")).unwrap();
+    let mut figures = 0;
+    for figure in numbers(&page) {
+        let is_known = OTHER.contains(&figure.as_str()) || known.contains(&figure);
+        assert!(is_known, "docs/performance.md: {figure} is not in benches/results.md");
+        figures += 1;
+    }
+    assert!(figures > 30, "{figures}");
 }
 
 /// A simulator whose collections take a moment.
@@ -153,7 +208,6 @@ fn the_c_program_of_the_readme_fetches_a_package() {
         run(&mut cc).expect(0);
         let printed = run(&mut Command::new(&binary)).expect(0);
         assert!(printed.stdout.starts_with("ok: {\"package\":"), "{}", printed.stdout);
-        assert!(printed.stderr.contains("\"stage\":\"download\""), "{}", printed.stderr);
         assert!(package.is_file());
     }
 }
@@ -175,7 +229,7 @@ fn is_here(code: &str) {
 }
 
 #[test]
-fn the_rust_program_of_the_readme_fetches_a_package() {
+fn the_rust_program_fetches_a_package() {
     fn program(api_url: &str, machine: &str, path: &str) -> Result<mde::Fetched, mde::Error> {
         let mut options = mde::Options::new();
         options.set("tenant_id", "9d4b7c1e-2f60-4a85-8c3d-51e0a7b6f924")?;
@@ -189,7 +243,7 @@ fn the_rust_program_of_the_readme_fetches_a_package() {
         println!("{}: {}", fetched.package.path, fetched.package.sha256);
         Ok(fetched)
     }
-    for block in of("README.md", "rust,no_run") {
+    for block in of("docs/rust.md", "rust,no_run") {
         let code = block.text.replace(&format!("let machine = \"{MACHINE}\";\n"), "");
         is_here(&code.replace("\"/var/evidence/4711.zip\"", "path"));
     }
@@ -254,8 +308,8 @@ fn options_are_accepted_as_the_page_about_signing_in_has_them() {
 
 #[test]
 fn the_limits_for_a_fast_simulator_are_accepted() {
-    let readme = include_str!("../../README.md");
-    let limits = readme.split("`quota_limits` to `").nth(1).unwrap().split('`').next().unwrap();
+    let page = include_str!("../../simulator/README.md");
+    let limits = page.split("`quota_limits` to `").nth(1).unwrap().split('`').next().unwrap();
     mde::Options::new().set("quota_limits", limits).unwrap();
     assert!(limits.starts_with("link="), "{limits}");
 }
@@ -393,7 +447,7 @@ mod full {
     /// A bench, once and with few calls: that it runs, and prints the tables that the page has.
     #[track_caller]
     fn bench_runs(part: &str) {
-        let commands = of("docs/performance.md", "sh");
+        let commands = of("benches/results.md", "sh");
         let ends = |it: &&Block| it.text.trim().ends_with(&format!("benches/run.sh {part}"));
         let mut command = commands.iter().find(ends).unwrap().text.trim().to_owned();
         // Priority is for steady figures, and not everybody may have it.
@@ -424,9 +478,16 @@ mod full {
 
             #[test]
             fn every_bench_has_a_test() {
-                let commands = of("docs/performance.md", "sh");
+                let commands = of("benches/results.md", "sh");
                 let parts = commands.iter().map(|it| it.text.trim().rsplit(' ').next().unwrap());
-                assert_eq!(parts.collect::<Vec<_>>(), [$($part),*]);
+                let parts: Vec<_> = parts.collect();
+                assert_eq!(parts, [$($part),*]);
+                // One command makes them all.
+                let script = include_str!("../../benches/run.sh");
+                assert_eq!(of("docs/performance.md", "sh")[0].text, "benches/run.sh all\n");
+                for part in parts {
+                    assert!(script.contains(&format!("#     benches/run.sh {part} ")), "{part}");
+                }
             }
         };
     }

@@ -12,3 +12,5 @@ mod documents;
 mod doxygen;
 /// The header and the library.
 mod header;
+/// How the pages are written.
+mod prose;

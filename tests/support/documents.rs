@@ -15,13 +15,19 @@ pub struct Block {
     pub text: String,
 }
 
-/// Every page: those of the checkout, of `docs`, and the READMEs below.
+/// Every page: those of the checkout, of `docs` and `benches`, and the READMEs below.
 pub fn pages(root: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    let mut folders: Vec<_> =
-        [("", 0), ("docs/", 0), ("examples/", 3), ("bindings/", 3), ("simulator/", 0)]
-            .map(|(folder, depth)| (folder.to_owned(), depth))
-            .into();
+    let mut folders: Vec<_> = [
+        ("", 0),
+        ("docs/", 0),
+        ("benches/", 0),
+        ("examples/", 3),
+        ("bindings/", 3),
+        ("simulator/", 0),
+    ]
+    .map(|(folder, depth)| (folder.to_owned(), depth))
+    .into();
     while let Some((folder, depth)) = folders.pop() {
         for entry in fs::read_dir(root.join(&folder)).unwrap() {
             let entry = entry.unwrap();
