@@ -1,8 +1,8 @@
 //! What the rate limiter costs, and what it keeps. `benches/run.sh limiter` builds and runs this.
 //!
-//! Every part prints the tables that docs/performance.md shows. A part that works with several processes starts
-//! this program again as its workers. With the address of a server as their last word, the parts
-//! about shared logs have rows about one on that server too.
+//! Every part prints the tables that benches/results.md shows. A part that works with several processes starts
+//! this program again as its workers. With the feature `redis` and the address of a server as their last word, the
+//! parts about shared logs have rows about one on that server too.
 
 #![allow(
     clippy::unwrap_used,
