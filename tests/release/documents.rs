@@ -19,6 +19,7 @@ const TESTED: &[(&str, &str, &str)] = &[
     ("benches/results.md", "sh", "tests/release/documents.rs"),
     ("docs/cpp.md", "cpp", "tests/bindings/cpp.rs"),
     ("docs/cpp.md", "sh", "tests/bindings/cpp.rs"),
+    ("docs/contract.md", "json", "tests/release/documents.rs"),
     ("docs/dotnet.md", "csharp", "tests/bindings/dotnet/scenarios.rs"),
     ("docs/json.md", "json", "src/testing/reference.rs"),
     ("docs/install.md", "sh", "tests/release/archive.rs"),
@@ -278,7 +279,7 @@ fn json(block: &Block) -> Value {
 }
 
 #[test]
-fn documents_have_the_members_that_the_readme_shows() {
+fn documents_have_the_members_that_the_pages_show() {
     fn names(value: &Value, found: &mut Vec<String>) {
         if let Value::Object(members) = value {
             for (name, value) in members {
@@ -288,7 +289,7 @@ fn documents_have_the_members_that_the_readme_shows() {
         }
     }
     let schema = include_str!("../../docs/schema.json");
-    for block in of("README.md", "json") {
+    for block in [of("README.md", "json"), of("docs/contract.md", "json")].concat() {
         let mut found = Vec::new();
         names(&json(&block), &mut found);
         for name in found {
