@@ -108,6 +108,20 @@ fn troubleshooting_page() {
     }
 }
 
+/// The failure document of `docs/contract.md` has every member that there is, as the schema says.
+#[test]
+fn contract_page() {
+    let page = include_str!("../../docs/contract.md");
+    let (_, shown) = page.split_once("```json\n").unwrap();
+    let shown: serde_json::Value = serde_json::from_str(shown.split("```").next().unwrap()).unwrap();
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("../../docs/schema.json")).unwrap();
+    assert!(jsonschema::is_valid(&schema, &shown), "{shown}");
+    let members = schema["$defs"]["error"]["properties"].as_object().unwrap();
+    let lacks: Vec<_> = members.keys().filter(|name| shown["error"].get(name).is_none()).collect();
+    assert!(lacks.is_empty(), "docs/contract.md lacks {lacks:?}");
+}
+
 /// Every page is in the index.
 #[test]
 fn the_index_names_every_page() {
