@@ -46,6 +46,11 @@ fn lifecycle() {
 }
 
 #[test]
+fn user_data() {
+    scenarios::user_data(How::Plain);
+}
+
+#[test]
 fn fork() {
     scenarios::fork(How::Plain);
 }

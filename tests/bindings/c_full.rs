@@ -23,6 +23,11 @@ mod full {
         }
 
         #[test]
+        fn user_data() {
+            scenarios::user_data(Valgrind);
+        }
+
+        #[test]
         fn the_example() {
             scenarios::example_collects(Valgrind);
             scenarios::example_collects_over_tls(ValgrindForTls);
@@ -57,6 +62,11 @@ mod full {
         #[test]
         fn lifecycle() {
             scenarios::lifecycle(Sanitized);
+        }
+
+        #[test]
+        fn user_data() {
+            scenarios::user_data(Sanitized);
         }
 
         #[test]

@@ -22,6 +22,11 @@ mod full {
             }
 
             #[test]
+            fn user_data() {
+                scenarios::user_data($how);
+            }
+
+            #[test]
             fn every_wait_can_be_stopped() {
                 waits::stops($how);
             }

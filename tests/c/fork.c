@@ -10,8 +10,38 @@
 
 static const char NO_ACTION[] = "00000000-0000-4000-8000-000000000000";
 
+/* Counted in the process that it happens in. */
+static int freed;
+
+static void count(void *user_data) {
+    (void)user_data;
+    freed++;
+}
+
+static void ignore_line(void *user_data, int32_t level, const char *message) {
+    (void)user_data;
+    (void)level;
+    (void)message;
+}
+
+static int32_t no_token(void *user_data, const char *token_scope, mde_token_sink *sink) {
+    (void)user_data;
+    (void)token_scope;
+    (void)sink;
+    return 1;
+}
+
+/* Of the user data that its parent handed over a child has a copy, which it leaves alone. */
+static void callbacks_in_the_child(mde_client *with_provider) {
+    mde_client_free(with_provider);
+    CHECK(mde_log_set(ignore_line, NULL, count, MDE_LOG_DEBUG) == MDE_OK, "mde_log_set in the child");
+    CHECK(freed == 0, "the child freed what its parent handed over");
+    CHECK(mde_log_set(NULL, NULL, NULL, MDE_LOG_OFF) == MDE_OK, "mde_log_set in the child");
+    CHECK(freed == 1, "the child did not free its own");
+}
+
 /* Returns what the child's exit code will be. */
-static int in_the_child(mde_client *parents) {
+static int in_the_child(mde_client *parents, mde_client *with_provider) {
     char *json = NULL;
     int32_t status = mde_get_action(parents, NO_ACTION, NULL, &json);
     expect_error("mde_get_action in the child", status, json, MDE_ERR_FORKED, "make a new client");
@@ -32,16 +62,22 @@ static int in_the_child(mde_client *parents) {
     expect_ok("mde_get_quota in the child", status, json);
     mde_client_free(own);
     mde_client_free(parents);
+    callbacks_in_the_child(with_provider);
     return finish();
 }
 
 static void fork_and_check(mde_client *client, const char *when) {
+    mde_options *options = mde_options_new();
+    freed = 0;
+    CHECK(mde_options_set_token_provider(options, no_token, NULL, count) == MDE_OK, "refused");
+    mde_client *with_provider = client_from(options);
+    CHECK(mde_log_set(ignore_line, NULL, count, MDE_LOG_DEBUG) == MDE_OK, "refused");
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
         /* A deadlock ends the child, and thereby the test. */
         alarm(60);
-        int code = in_the_child(client);
+        int code = in_the_child(client, with_provider);
         fflush(stdout);
         _exit(code);
     }
@@ -49,6 +85,10 @@ static void fork_and_check(mde_client *client, const char *when) {
     CHECK(child > 0 && waitpid(child, &status, 0) == child, "%s: no child", when);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s: the child's status is %x", when,
           (unsigned)status);
+    CHECK(freed == 0, "%s: freed in the parent, too", when);
+    mde_client_free(with_provider);
+    mde_log_set(NULL, NULL, NULL, MDE_LOG_OFF);
+    CHECK(freed == 2, "%s: freed %d times", when, freed);
 }
 
 struct busy {

@@ -43,6 +43,12 @@ pub fn lifecycle(how: How) {
     passes(against_the_simulator("tests/c/lifecycle.c", how));
 }
 
+/// When the user data of callbacks is freed.
+#[track_caller]
+pub fn user_data(how: How) {
+    passes(against_the_simulator("tests/c/user_data.c", how));
+}
+
 /// Clients in forked children.
 #[track_caller]
 pub fn fork(how: How) {
