@@ -8,6 +8,8 @@ mod c;
 mod c_full;
 mod cpp;
 mod dotnet;
+/// What compilers and generators make of `mde.h`.
+mod header;
 mod python;
 /// The programs in C for Windows and Arm.
 mod targets;

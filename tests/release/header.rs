@@ -1,50 +1,15 @@
-//! The header and the release library, as they are shipped.
+//! The constants of the header, and the release library, as they are shipped. What compilers say to the header is in
+//! `tests/bindings/header.rs`.
 
 use std::path::PathBuf;
-use std::process::Command;
 
-use mde_tests::programs::{How, ROOT, Scratch, compile_with, release, run, start, tool};
+use mde_tests::programs::{How, ROOT, compile_with, release, run, start, tool};
 
 const HEADER: &str = include_str!("../../include/mde.h");
 
 /// The longest the library may become: it goes into every host process. An eighth of it is what the
 /// standard library brings along to print backtraces and to be fast, which only one's own build of it leaves out.
 const MAX_BYTES: u64 = 2_300_000;
-
-/// Whether the compiler knows a language standard, by trying it.
-fn knows(compiler: &str, language: &str, standard: &str) -> bool {
-    let mut command = Command::new(compiler);
-    command.args(["-x", language, &format!("-std={standard}"), "-fsyntax-only", "/dev/null"]);
-    run(&mut command).code == Some(0)
-}
-
-/// The header alone and twice, with every warning an error.
-#[track_caller]
-fn compiles_as(compiler: &str, package: &str, language: &str, standard: &str) {
-    let scratch = Scratch::new("header");
-    let source = scratch.0.join("twice");
-    std::fs::write(&source, "#include \"mde.h\"\n#include \"mde.h\"\n").unwrap();
-    let mut command = tool(compiler, package);
-    command.args(["-x", language, &format!("-std={standard}"), "-fsyntax-only"]);
-    command.args(["-pedantic", "-Wall", "-Wextra", "-Werror"]);
-    run(command.args(["-I", &format!("{ROOT}/include")]).arg(source)).expect(0);
-}
-
-#[test]
-fn the_header_is_strict_c() {
-    let newest = ["c23", "c2x", "c17"];
-    let newest = newest.into_iter().find(|it| knows("cc", "c", it)).unwrap();
-    for standard in ["c99", "c11", newest] {
-        compiles_as("cc", "gcc libc6-dev", "c", standard);
-    }
-}
-
-#[test]
-fn the_header_is_strict_cpp() {
-    for standard in ["c++11", "c++17", "c++20"] {
-        compiles_as("c++", "g++", "c++", standard);
-    }
-}
 
 #[test]
 fn constants_agree_with_the_library() {
