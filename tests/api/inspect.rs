@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use mde_simulator::{Config, PackageFault, QuotaMode, Simulator};
-use mde_tests::{Outcome, inspect_package};
+use mde_tests::{Cancel, Outcome, inspect_package, inspect_package_until};
 use serde_json::Value;
 
 /// A folder of one test.
@@ -263,4 +264,74 @@ fn what_is_no_file_is_refused_at_once() {
     let error = inspect(&folder.join("größe")).error("integrity");
     assert!(error["message"].as_str().unwrap().contains("is not a zip"), "{error}");
     assert!(mde::inspect_package(folder.join("nothing"), None, None).is_err());
+}
+
+#[test]
+fn it_tells_how_far_it_is() {
+    let folder = files("progress");
+    run("zip", &folder, &["-q", "-r", "package.zip", "tree"]);
+    let path = folder.join("package.zip");
+    let bytes = std::fs::metadata(&path).unwrap().len();
+    let mut events = Vec::new();
+    let mut keep = |event: Value| {
+        events.push(event);
+        true
+    };
+    let package = inspect_package_until(path.to_str().unwrap(), Some(&mut keep), None).ok();
+    assert_eq!(package, inspect(&path).ok());
+    assert!(events.len() > 1, "{events:?}");
+    for event in &events {
+        assert_eq!(
+            (&event["stage"], &event["total"]),
+            (&"verify".into(), &bytes.into()),
+            "{event}"
+        );
+        assert!(event["bytes"].as_u64().unwrap() <= bytes, "{event}");
+        assert!(event.get("action_id").is_none(), "{event}");
+    }
+    assert_eq!(events.last().unwrap()["bytes"], bytes);
+}
+
+#[test]
+fn its_callback_can_stop_it() {
+    let folder = files("stopped by progress");
+    run("zip", &folder, &["-q", "-r", "package.zip", "tree"]);
+    let path = folder.join("package.zip");
+    let mut told = 0;
+    let mut stop = |_: Value| {
+        told += 1;
+        false
+    };
+    let outcome = inspect_package_until(path.to_str().unwrap(), Some(&mut stop), None);
+    let error = outcome.error("cancelled");
+    assert_eq!((&error["stage"], told), (&"verify".into(), 1), "{error}");
+}
+
+/// 64 MiB of noise in one entry: some hundred ms of work, which a handle cuts short from outside.
+#[test]
+fn a_handle_ends_it() {
+    let folder = folder("stopped by a handle");
+    let mut random = fastrand::Rng::with_seed(1);
+    let noise: Vec<u8> = (0..64 << 20).map(|_| random.u8(..)).collect();
+    std::fs::write(folder.join("noise"), noise).unwrap();
+    run("zip", &folder, &["-q", "-1", "package.zip", "noise"]);
+    let path = folder.join("package.zip");
+    let path = path.to_str().unwrap();
+
+    let over = Cancel::new(1);
+    std::thread::sleep(Duration::from_millis(2));
+    let error = inspect_package_until(path, None, Some(&over)).error("deadline");
+    assert_eq!(error["stage"], "verify");
+    assert!(error["message"].as_str().unwrap().contains("cancel handle"), "{error}");
+
+    let cancel = Cancel::new(0);
+    let mut events = 0;
+    let mut trigger = |_: Value| {
+        events += 1;
+        cancel.trigger();
+        true
+    };
+    let error = inspect_package_until(path, Some(&mut trigger), Some(&cancel)).error("cancelled");
+    assert_eq!((&error["stage"], events), (&"verify".into(), 1), "{error}");
+    std::fs::remove_file(path).unwrap();
 }
