@@ -95,10 +95,10 @@ pub unsafe extern "C" fn mde_json_get(
 
 fn no_value(missing: Missing) -> Error {
     match missing {
-        Missing::NotJson => Error::argument("json", "is not JSON", "a JSON document"),
-        Missing::NotPointer => {
+        Missing::Json => Error::argument("json", "is not JSON", "a JSON document"),
+        Missing::Pointer => {
             Error::argument("json_pointer", "does not begin with `/`", "a JSON pointer (RFC 6901)")
         }
-        Missing::NotThere => Error::new(Status::NotFound, "the document has no such value"),
+        Missing::Value => Error::new(Status::NotFound, "the document has no such value"),
     }
 }

@@ -8,6 +8,10 @@
     clippy::missing_safety_doc,
     reason = "what the caller promises about every pointer is the first page of the header"
 )]
+#![expect(
+    clippy::doc_lazy_continuation,
+    reason = "these are the header's comments, in which a line begins with its Doxygen command"
+)]
 
 mod guard;
 mod operation;

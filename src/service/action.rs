@@ -86,7 +86,7 @@ impl Serialize for ActionStatus {
 pub struct MachineAction {
     json: Box<str>,
     status: ActionStatus,
-    members: Members,
+    members: Box<Members>,
 }
 
 /// The members that the library looks at. A member that is not a string is not known.
@@ -116,7 +116,8 @@ impl MachineAction {
             return Err("is not a JSON object");
         }
         // The whole text is read, and so checked, although most of it is not looked at.
-        let members: Members = serde_json::from_str(json).map_err(|_| "is not a usable record")?;
+        let members: Box<Members> =
+            serde_json::from_str(json).map_err(|_| "is not a usable record")?;
         if members.id.as_str().is_none_or(str::is_empty) {
             return Err("has no action id");
         }

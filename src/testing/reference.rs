@@ -113,7 +113,8 @@ fn troubleshooting_page() {
 fn contract_page() {
     let page = include_str!("../../docs/contract.md");
     let (_, shown) = page.split_once("```json\n").unwrap();
-    let shown: serde_json::Value = serde_json::from_str(shown.split("```").next().unwrap()).unwrap();
+    let shown: serde_json::Value =
+        serde_json::from_str(shown.split("```").next().unwrap()).unwrap();
     let schema: serde_json::Value =
         serde_json::from_str(include_str!("../../docs/schema.json")).unwrap();
     assert!(jsonschema::is_valid(&schema, &shown), "{shown}");

@@ -7,24 +7,27 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Why there is no value.
+/// What is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
-    NotJson,
-    NotPointer,
-    NotThere,
+    /// The text is not JSON.
+    Json,
+    /// The pointer does not begin with `/`.
+    Pointer,
+    /// The document has no such value.
+    Value,
 }
 
 /// The text of a string without quotes and escapes, the JSON text of any other value, `None` for null. Walks level by
 /// level over raw text: no limit on depth, and numbers stay as they were written.
 pub(crate) fn find(json: &str, pointer: &str) -> Result<Option<String>, Missing> {
-    let not_json = |_| Missing::NotJson;
+    let not_json = |_| Missing::Json;
     let mut value: &RawValue = serde_json::from_str(json).map_err(not_json)?;
     if !pointer.is_empty() {
-        let steps = pointer.strip_prefix('/').ok_or(Missing::NotPointer)?;
+        let steps = pointer.strip_prefix('/').ok_or(Missing::Pointer)?;
         for step in steps.split('/') {
             let step = step.replace("~1", "/").replace("~0", "~");
-            value = child(value, &step).ok_or(Missing::NotThere)?;
+            value = child(value, &step).ok_or(Missing::Value)?;
         }
     }
     match value.get() {
@@ -95,14 +98,14 @@ mod tests {
 
     #[test]
     fn what_is_not_there_or_not_valid() {
-        assert_eq!(find("{}", "/a"), Err(Missing::NotThere));
-        assert_eq!(find("[1]", "/01"), Err(Missing::NotThere));
-        assert_eq!(find("[1]", "/-"), Err(Missing::NotThere));
-        assert_eq!(find("[1]", "/1"), Err(Missing::NotThere));
-        assert_eq!(find("5", "/a"), Err(Missing::NotThere));
-        assert_eq!(find("", ""), Err(Missing::NotJson));
-        assert_eq!(find("{", ""), Err(Missing::NotJson));
-        assert_eq!(find("{}", "a"), Err(Missing::NotPointer));
+        assert_eq!(find("{}", "/a"), Err(Missing::Value));
+        assert_eq!(find("[1]", "/01"), Err(Missing::Value));
+        assert_eq!(find("[1]", "/-"), Err(Missing::Value));
+        assert_eq!(find("[1]", "/1"), Err(Missing::Value));
+        assert_eq!(find("5", "/a"), Err(Missing::Value));
+        assert_eq!(find("", ""), Err(Missing::Json));
+        assert_eq!(find("{", ""), Err(Missing::Json));
+        assert_eq!(find("{}", "a"), Err(Missing::Pointer));
     }
 
     #[test]

@@ -73,9 +73,8 @@ fn sentences(page: &str) -> Vec<Sentence> {
         let is_fence = line.starts_with("```");
         in_code ^= is_fence;
         in_comment |= line.starts_with("<!--");
-        let is_text = !(in_code || is_fence || in_comment || line.is_empty())
-            && !line.starts_with(['|', '#'])
-            && !line.starts_with("![");
+        let is_table_or_title = line.starts_with(['|', '#']) || line.starts_with("![");
+        let is_text = !(in_code || is_fence || in_comment || is_table_or_title || line.is_empty());
         in_comment &= !line.contains("-->");
         let item = item(line).filter(|_| is_text);
         if !is_text || item.is_some() {
