@@ -5,9 +5,10 @@ use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_HAS_MORE_INPUT;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 
-use super::directory::Member;
 use super::file::Source;
-use super::{Checked, local};
+use super::local;
+use super::member::Member;
+use super::problem::Checked;
 
 pub(super) const STORED: u64 = 0;
 pub(super) const DEFLATED: u64 = 8;

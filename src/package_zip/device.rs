@@ -9,7 +9,7 @@
 
 use std::collections::HashSet;
 
-use super::report::Entry;
+use super::entry::Entry;
 
 /// The operating system of the device that a package comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

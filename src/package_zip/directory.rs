@@ -2,7 +2,9 @@
 
 use super::fields::{extra, length, lengthen, number};
 use super::file::Source;
-use super::{Checked, MAX_DIRECTORY, MAX_ENTRIES, Problem, names};
+use super::member::Member;
+use super::problem::{Checked, Problem};
+use super::{MAX_DIRECTORY, MAX_ENTRIES, names};
 use crate::error::Result;
 
 const END: &[u8] = b"PK\x05\x06";
@@ -24,30 +26,6 @@ pub(super) struct Directory {
     pub(super) members: Vec<Member>,
     /// Where it begins; all content lies before.
     pub(super) start: u64,
-}
-
-/// One entry of it.
-pub(super) struct Member {
-    /// The name as it stands in the archive.
-    pub(super) raw: Box<[u8]>,
-    /// The same, fit to show.
-    pub(super) name: String,
-    pub(super) flags: u64,
-    pub(super) method: u64,
-    /// Time and, in the upper half, date as MS-DOS writes them.
-    pub(super) modified: u64,
-    pub(super) crc32: u64,
-    pub(super) compressed: u64,
-    pub(super) bytes: u64,
-    /// Where its local header lies.
-    pub(super) offset: u64,
-}
-
-impl Member {
-    /// Whether it is a folder, which has no content.
-    pub(super) fn is_folder(&self) -> bool {
-        matches!(self.raw.last(), Some(b'/' | b'\\'))
-    }
 }
 
 struct End {

@@ -4,7 +4,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
 
-use super::{Checked, Pause};
+use super::problem::{Checked, Pause};
 use crate::error::{Error, Result, Stage};
 use crate::os::lock;
 use crate::status::Status;

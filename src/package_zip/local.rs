@@ -1,9 +1,9 @@
 //! What stands before and after the content of an entry: its local header and data descriptor.
 
-use super::Checked;
-use super::directory::Member;
 use super::fields::{length, lengthen, number};
 use super::file::Source;
+use super::member::Member;
+use super::problem::Checked;
 
 const LOCAL: &[u8] = b"PK\x03\x04";
 const LOCAL_LENGTH: usize = 30;

@@ -13,10 +13,13 @@
 mod content;
 mod device;
 mod directory;
+mod entry;
 mod fields;
 mod file;
 mod local;
+mod member;
 mod names;
+mod problem;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -25,13 +28,14 @@ use std::fs::File;
 
 use self::content::Checker;
 pub use self::device::DeviceKind;
-use self::directory::Member;
+pub use self::entry::Entry;
 use self::file::Source;
+use self::member::Member;
+pub(crate) use self::problem::Pause;
+use self::problem::Problem;
 pub(crate) use self::report::inspect;
-pub use self::report::{Contents, Entry, InspectedPackage};
-use crate::error::{Error, Result, Stage};
-use crate::status::Status;
-use crate::text::redact;
+pub use self::report::{Contents, InspectedPackage};
+use crate::error::Result;
 
 /// Most entries of a package; real ones have some hundreds to a few thousand.
 const MAX_ENTRIES: u64 = 100_000;
@@ -44,50 +48,16 @@ const SMALL: u64 = 1 << 30;
 /// ... so many times as long as what is packed. Text logs reach 20, deflate at its end 1,032.
 const MAX_RATIO: u64 = 200;
 
-/// Called every few hundred KiB with the place in the file; an error ends the check. This is how a call's deadline and
-/// cancel handle reach it.
-pub(crate) type Pause<'a> = &'a dyn Fn(u64) -> Result<()>;
-
-/// What was found in the archive, or what kept us from looking.
-enum Problem {
-    Found(&'static str),
-    Stopped(Error),
-}
-
 impl From<&'static str> for Problem {
     fn from(what: &'static str) -> Problem {
         Problem::Found(what)
     }
 }
 
-impl From<Error> for Problem {
-    fn from(error: Error) -> Problem {
-        Problem::Stopped(error)
-    }
-}
-
-type Checked<T> = std::result::Result<T, Problem>;
-
-impl Problem {
-    /// `entry`: the name of the entry it was found in, none for the archive as a whole.
-    fn into_error(self, entry: Option<&str>) -> Error {
-        let what = match self {
-            Problem::Found(what) => what,
-            Problem::Stopped(error) => return error.at(Stage::Verify),
-        };
-        let place = match entry {
-            Some(name) => format!("entry `{}`", redact::clean(name, 200)),
-            None => "the file".to_owned(),
-        };
-        let message = format!("{place} {what}; do not unpack the file, download the package again");
-        Error::new(Status::Integrity, message).at(Stage::Verify)
-    }
-}
-
 /// Checks an archive from its first byte to its last.
 ///
 /// # Errors
-/// [`Status::Integrity`] with the entry and what is wrong with it, [`Status::File`] when the file cannot be read, and
+/// [`Status::Integrity`](crate::status::Status::Integrity) with the entry and what is wrong with it, [`Status::File`](crate::status::Status::File) when the file cannot be read, and
 /// whatever `pause` returns.
 pub(crate) fn verify(file: &File, pause: Pause<'_>) -> Result<Contents> {
     let whole = |problem: Problem| problem.into_error(None);

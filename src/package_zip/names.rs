@@ -3,8 +3,8 @@
 use std::collections::BinaryHeap;
 use std::hash::{BuildHasher, RandomState};
 
-use super::Problem;
-use super::directory::Member;
+use super::member::Member;
+use super::problem::Problem;
 use crate::error::Result;
 
 /// Refuses names that no package has. Backslashes are taken for what they are on Windows, where older packers

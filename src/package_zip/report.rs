@@ -7,78 +7,14 @@ use ring::digest::{Context, SHA256};
 use serde::{Serialize, Serializer};
 
 use super::device::{self, DeviceKind};
-use super::directory::Member;
+use super::entry::Entry;
 use super::file::{self, Source};
-use super::{Checked, Pause, Problem, verify};
+use super::member::Member;
+use super::problem::{Checked, Pause, Problem};
+use super::verify;
 use crate::error::Result;
 use crate::text::hex::hex;
 use crate::text::json;
-
-/// One entry of a package: a file, or a folder, whose name ends in a slash.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    name: Box<str>,
-    bytes: u64,
-    compressed: u64,
-    crc32: u32,
-    modified: u32,
-}
-
-impl Entry {
-    /// The path inside the package, as it stands there; what is not UTF-8 is replaced by U+FFFD.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Length of the content.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Length of the content as it is packed.
-    pub fn compressed(&self) -> u64 {
-        self.compressed
-    }
-
-    /// Checksum of the content (CRC-32 of ISO 3309), with which it was compared.
-    pub fn crc32(&self) -> u32 {
-        self.crc32
-    }
-
-    /// When the file was last changed, as `2026-01-31T23:59:58`: by the device's own clock and time zone, in steps of
-    /// two seconds. `None`: the package does not say.
-    pub fn modified(&self) -> Option<String> {
-        let (date, time) = (self.modified >> 16, self.modified & 0xffff);
-        let (month, day) = (date >> 5 & 15, date & 31);
-        let (hour, minute, second) = (time >> 11, time >> 5 & 63, (time & 31) * 2);
-        let valid = matches!(month, 1..=12) && day > 0 && hour < 24 && minute < 60 && second < 60;
-        let year = (date >> 9) + 1980;
-        valid.then(|| format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"))
-    }
-
-    #[cfg(test)]
-    pub(super) fn named(name: &str) -> Entry {
-        Entry { name: name.into(), bytes: 0, compressed: 0, crc32: 0, modified: 0 }
-    }
-}
-
-impl Serialize for Entry {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Members<'a> {
-            name: &'a str,
-            bytes: u64,
-            compressed: u64,
-            crc32: String,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            modified: Option<String>,
-        }
-        let Entry { bytes, compressed, crc32, .. } = *self;
-        let crc32 = format!("{crc32:08x}");
-        Members { name: self.name(), bytes, compressed, crc32, modified: self.modified() }
-            .serialize(serializer)
-    }
-}
 
 /// What a package holds. Every byte of every file has been compared with its checksum.
 #[derive(Clone, Debug)]
@@ -101,14 +37,7 @@ pub struct Contents {
 
 impl Contents {
     pub(super) fn new(members: Vec<Member>, bytes_unlisted: u64, same_but_for_case: u64) -> Self {
-        let entry = |member: Member| Entry {
-            name: member.name.into(),
-            bytes: member.bytes,
-            compressed: member.compressed,
-            crc32: u32::try_from(member.crc32).unwrap_or(0),
-            modified: u32::try_from(member.modified).unwrap_or(0),
-        };
-        let entries: Vec<Entry> = members.into_iter().map(entry).collect();
+        let entries: Vec<Entry> = members.into_iter().map(Entry::of).collect();
         let bytes_uncompressed = entries.iter().map(Entry::bytes).sum();
         let (device, missing) = device::recognise(&entries);
         Contents { entries, bytes_uncompressed, device, missing, bytes_unlisted, same_but_for_case }
