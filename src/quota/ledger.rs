@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::limiter::{Refusal, Snapshot};
+use super::snapshot::{Refusal, Snapshot};
 use super::window::{Window, straggling};
 use crate::call::{Call, KeepAlive, Kept};
 use crate::os::process;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Rules;
 use super::budget::{Budget, Room, Turn};
 use super::clock::{Clock, Time};
 use super::ledger::{Answer, Held, Keeper, Outcome, Slot};
+use super::rules::Rules;
+use super::snapshot::{Refusal, Snapshot};
 use super::window::{Admission, Window};
-use crate::call::{Call, KeepAlive, Signal, Stop};
-use crate::error::{Error, millis_up};
+use crate::call::{Call, KeepAlive, Signal};
+use crate::error::millis_up;
 use crate::log::{self, Level};
 use crate::os::sync::Mutex;
 use crate::service::endpoint::{PerQuota, Quota};
@@ -19,36 +20,6 @@ use crate::service::endpoint::{PerQuota, Quota};
 pub(crate) struct Limiter {
     clock: Arc<dyn Clock>,
     budgets: Mutex<PerQuota<Budget>>,
-}
-
-/// Why no permit was given.
-#[derive(Clone, Debug)]
-pub(crate) enum Refusal {
-    Stopped(Stop),
-    /// The caller did not want to wait, or not for so long; the wait is given where it is known.
-    NoRoom(Option<Duration>),
-    /// The shared log cannot be used, and the options say not to go on without it.
-    Failed(Error),
-}
-
-/// What one endpoint's budget looks like, for the quota document.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Snapshot {
-    pub in_flight: usize,
-    pub queued: usize,
-    /// `None`: not before a call in flight has ended.
-    pub available_in: Option<Duration>,
-    /// How long the endpoint stays closed after a 429.
-    pub closed_for: Option<Duration>,
-    /// Slots in use, of each window.
-    pub used: Vec<usize>,
-}
-
-impl Snapshot {
-    /// When a call that comes now could go out. `None`: that depends on others, who are in line before it or under way.
-    pub(crate) fn wait_of_next(&self) -> Option<Duration> {
-        self.available_in.filter(|_| self.queued == 0)
-    }
 }
 
 impl Limiter {

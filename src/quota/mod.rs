@@ -18,10 +18,6 @@
 //! counts as answered half a minute later (a shortest window later, if that is less). The proof assumes that
 //! nothing arrives after that.
 
-use std::sync::Arc;
-
-use once_cell::sync::OnceCell;
-
 mod budget;
 pub(crate) mod clock;
 pub(crate) mod file;
@@ -31,14 +27,8 @@ pub(crate) mod limits;
 pub(crate) mod redis;
 pub(crate) mod registry;
 pub(crate) mod report;
+pub(crate) mod rules;
+pub(crate) mod snapshot;
 #[cfg(test)]
 mod tests;
 pub(crate) mod window;
-
-/// What a client keeps to.
-#[derive(Debug)]
-pub(crate) struct Rules {
-    pub limits: limits::Limits,
-    /// Where the quota is shared with other processes; known from the first token on.
-    pub ledger: OnceCell<Arc<dyn ledger::Ledger>>,
-}

@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Number;
 
-use super::Rules;
-use super::limiter::{Limiter, Snapshot};
+use super::limiter::Limiter;
+use super::rules::Rules;
+use super::snapshot::Snapshot;
 use crate::error::millis_up;
 use crate::service::endpoint::Quota;
 use crate::text::json;

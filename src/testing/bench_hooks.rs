@@ -10,11 +10,12 @@ use once_cell::sync::OnceCell;
 use crate::call::{Call, Cancel, Running, Stop};
 use crate::quota::clock::fake::FakeClock;
 use crate::quota::clock::{Clock, SystemClock, Time};
-use crate::quota::limiter::{self, Refusal};
 use crate::quota::limits::Limits;
 use crate::quota::registry::Key;
+use crate::quota::rules::Rules;
+use crate::quota::snapshot::Refusal;
 use crate::quota::window::Window;
-use crate::quota::{Rules, file};
+use crate::quota::{file, limiter};
 use crate::service::endpoint::Quota;
 
 const QUOTA: Quota = Quota::Collect;

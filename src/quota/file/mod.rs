@@ -30,9 +30,9 @@ use super::ledger::{
     self, Answer, BETWEEN_WARNINGS, FIRST_RETRY, LAST_RETRY, Ledger, Outcome, Renewal, Slot, View,
     lease,
 };
-use super::limiter::Refusal;
 use super::limits::Limits;
 use super::registry::Key;
+use super::snapshot::Refusal;
 use super::window::{Window, straggling};
 use crate::call::{Call, Stop};
 use crate::error::Error;

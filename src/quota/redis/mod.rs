@@ -26,8 +26,8 @@ pub(crate) use self::target::{ACCEPTED, Target};
 use super::ledger::{
     self, Answer, FIRST_RETRY, Full, Ledger, Outcome, Renewal, Slot, View, between_looks, lease,
 };
-use super::limiter::Refusal;
 use super::registry::{self, Key};
+use super::snapshot::Refusal;
 use super::window::{Window, longest_hold, straggling};
 use crate::call::Call;
 use crate::error::{Error, Stage};

@@ -5,7 +5,7 @@ use std::time::Instant;
 use once_cell::sync::OnceCell;
 
 use super::*;
-use crate::call::Cancel;
+use crate::call::{Cancel, Stop};
 use crate::quota::clock::fake::FakeClock;
 use crate::quota::ledger::{Full, Ledger, Renewal, Slot, View};
 use crate::quota::limits::Limits;

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::call::{Cancel, Stop};
-use crate::quota::Rules;
 use crate::quota::clock::SystemClock;
 use crate::quota::limiter::Limiter;
+use crate::quota::rules::Rules;
 
 #[test]
 fn passwords_users_and_databases() {

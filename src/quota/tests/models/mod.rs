@@ -20,7 +20,8 @@ use shuttle::{Config, Runner};
 use self::time::NoTime;
 use self::world::{QUOTA, World, rules, world};
 use crate::call::{Call, Cancel, Running, Signal, Stop};
-use crate::quota::limiter::{Limiter, Refusal};
+use crate::quota::limiter::Limiter;
+use crate::quota::snapshot::Refusal;
 
 /// In how many orders each story is told, once by each of two ways to choose them.
 const RUNS: usize = 20_000;

@@ -8,7 +8,7 @@ use crate::call::{Call, Signal, Stop};
 use crate::error::Error;
 use crate::os::sync::Mutex;
 use crate::quota::ledger::{Answer, Full, Ledger, Outcome, Renewal, Slot, View};
-use crate::quota::limiter::Refusal;
+use crate::quota::snapshot::Refusal;
 use crate::quota::window::Window;
 use crate::service::endpoint::Quota;
 use crate::status::Status;

@@ -12,11 +12,12 @@ use super::shared::Moody;
 use super::time::ModelClock;
 use crate::call::Call;
 use crate::os::sync::Mutex;
-use crate::quota::Rules;
 use crate::quota::clock::Clock;
 use crate::quota::ledger::Ledger;
-use crate::quota::limiter::{Limiter, Permit, Refusal};
+use crate::quota::limiter::{Limiter, Permit};
 use crate::quota::limits::Limits;
+use crate::quota::rules::Rules;
+use crate::quota::snapshot::Refusal;
 use crate::service::endpoint::Quota;
 
 pub(super) const QUOTA: Quota = Quota::Collect;

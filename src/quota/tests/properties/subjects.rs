@@ -9,13 +9,14 @@ use super::half_open::Throttled;
 use super::patterns::{End, Pattern};
 use super::play::{Report, Subject, Turn};
 use crate::call::Call;
-use crate::quota::Rules;
 use crate::quota::clock::Time;
 use crate::quota::clock::fake::FakeClock;
 use crate::quota::file::{Decision, Entry, Gate, Standing, memory};
 use crate::quota::ledger::lease;
-use crate::quota::limiter::{Limiter, Permit, Refusal};
+use crate::quota::limiter::{Limiter, Permit};
 use crate::quota::limits::Limits;
+use crate::quota::rules::Rules;
+use crate::quota::snapshot::Refusal;
 use crate::quota::window::{Admission, Log, Window, straggling};
 use crate::service::endpoint::Quota;
 
