@@ -16,13 +16,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, recv};
 
-use super::client::SecretLine;
 use super::failure::Failure;
 use crate::call::Call;
 #[cfg(unix)]
 use crate::os::descriptor::above_standard;
 use crate::os::io_error::reason;
 use crate::status::Status;
+use crate::text::secret_line::SecretLine;
 
 /// The longest a stop can go unnoticed while a call connects or sends, and on Windows while it reads.
 const SLICE: Duration = Duration::from_millis(20);
@@ -371,3 +371,6 @@ fn open(family: AddressFamily) -> io::Result<std::os::windows::io::OwnedSocket> 
 #[cfg(test)]
 #[path = "socket_tests.rs"]
 mod tests;
+
+/// The same where much is to be read: fewer system calls, and fewer moments at which both sides wait.
+pub(super) const BULK: usize = 256 * 1024;

@@ -13,8 +13,7 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::Verifier;
 
 use super::failure::Failure;
-use super::socket::{Exchange, Socket};
-use super::transport::BULK;
+use super::socket::{BULK, Exchange, Socket};
 use crate::error::{Error, Result};
 use crate::os::io_error::reason;
 use crate::status::Status;

@@ -9,19 +9,17 @@ use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport}
 
 use zeroize::Zeroize;
 
-use super::client::SecretLine;
 use super::failure::Failure;
+use super::socket::BULK;
 use super::socket::{Exchange, Socket};
 use super::tls::{self, TlsStream};
 use crate::status::Status;
+use crate::text::secret_line::SecretLine;
 
 /// The largest head of a request: a token, an escaped filter, and some.
 const OUTPUT: usize = 64 * 1024;
 /// The largest head of a reply; bodies are read piece by piece.
 const INPUT: usize = 64 * 1024;
-
-/// The same where much is to be read: fewer system calls, and fewer moments at which both sides wait.
-pub(super) const BULK: usize = 256 * 1024;
 
 /// What nearly every request fits into.
 const ONE_REQUEST: usize = 8 * 1024;

@@ -3,8 +3,8 @@
 
 use std::cell::Cell;
 use std::num::NonZeroU64;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -14,6 +14,7 @@ use super::{Source, Token};
 use crate::call::{Call, Signal};
 use crate::error::{Error, Result, Stage};
 use crate::http::client::Http;
+use crate::os::per_process::{PerProcess, shared};
 use crate::status::Status;
 
 /// A client's way to its token.
@@ -77,7 +78,7 @@ impl Cache {
     pub(crate) fn new(source: Source, identity: Option<Identity>, retries: u32) -> Cache {
         let make = || Shared::new(source);
         let shared = match identity {
-            Some(identity) => identity.cache(make),
+            Some(identity) => of_identity(identity, make),
             None => Arc::new(make()),
         };
         Cache { shared, retries }
@@ -307,5 +308,70 @@ impl Token {
 
     fn is_due(&self, now: Instant) -> bool {
         self.times.is_none_or(|times| now >= times.renew_at)
+    }
+}
+
+/// The caches that clients with one identity share.
+#[derive(Default)]
+struct Caches(Mutex<Vec<(Vec<u8>, Weak<Shared>)>>);
+
+static CACHES: PerProcess<Caches> = PerProcess::new();
+
+/// The cache of this identity in this process, made by `make` if there is none. It goes with its last client.
+fn of_identity(identity: Identity, make: impl FnOnce() -> Shared) -> Arc<Shared> {
+    match identity.digest() {
+        Some(digest) => shared(&mut CACHES.get().0.lock(), digest, || Arc::new(make())),
+        None => Arc::new(make()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cache(parts: &[&str]) -> Arc<Shared> {
+        let mut identity = Identity::new();
+        for part in parts {
+            identity.part(part);
+        }
+        of_identity(identity, || Shared::new(Source::Fixed(Token::new("x", None).unwrap())))
+    }
+
+    #[test]
+    fn the_same_parts_share_and_others_do_not() {
+        let one = cache(&["identity-test", "a", "b"]);
+        assert!(Arc::ptr_eq(&one, &cache(&["identity-test", "a", "b"])));
+        for other in
+            [&["identity-test", "a", "c"][..], &["identity-test", "ab"], &["identity-test"]]
+        {
+            assert!(!Arc::ptr_eq(&one, &cache(other)), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_told_apart() {
+        let cache = |secret: &[u8]| {
+            let mut identity = Identity::new();
+            identity.part("identity-test").secret(secret);
+            of_identity(identity, || Shared::new(Source::Fixed(Token::new("x", None).unwrap())))
+        };
+        let one = cache(&[b's'; 70]);
+        assert!(Arc::ptr_eq(&one, &cache(&[b's'; 70])));
+        for other in [&[b's'; 71][..], &[b's'; 64], b"", b"s\0", b"s"] {
+            let other = cache(other);
+            assert!(!Arc::ptr_eq(&one, &other));
+            assert!(!Arc::ptr_eq(&other, &cache(b"other")));
+        }
+        assert!(!Arc::ptr_eq(&cache(b"s"), &cache(b"s\0")));
+    }
+
+    #[test]
+    fn the_last_client_takes_the_cache_along() {
+        let parts = ["identity-test", "gone"];
+        let weak = Arc::downgrade(&cache(&parts));
+        assert!(weak.upgrade().is_none());
+        let again = cache(&parts);
+        assert!(CACHES.get().0.lock().iter().any(|(_, kept)| kept.ptr_eq(&Arc::downgrade(&again))));
+        assert!(!CACHES.get().0.lock().iter().any(|(_, kept)| kept.ptr_eq(&weak)));
     }
 }

@@ -8,9 +8,9 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::http::client::SecretLine;
 use crate::os::small_file;
 use crate::status::Status;
+use crate::text::secret_line::SecretLine;
 
 /// Tokens of Kubernetes have a few KiB.
 const MAX_FILE: u64 = 64 * 1024;

@@ -21,9 +21,10 @@ use std::time::{Duration, Instant};
 
 use crate::call::Call;
 use crate::error::{Error, Result, Stage};
-use crate::http::client::{Http, SecretLine};
+use crate::http::client::Http;
 use crate::http::retry;
 use crate::status::Status;
+use crate::text::secret_line::SecretLine;
 
 pub use provider::{ProvidedToken, TokenProvider};
 

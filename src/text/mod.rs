@@ -6,5 +6,6 @@ pub(crate) mod hex;
 pub(crate) mod json;
 pub(crate) mod json_pointer;
 pub(crate) mod redact;
+pub(crate) mod secret_line;
 pub(crate) mod surrogates;
 pub(crate) mod url;

@@ -7,9 +7,9 @@ use zeroize::Zeroizing;
 
 use super::{Kind, Which};
 use crate::error::{Error, Result};
-use crate::http::client::SecretLine;
 use crate::status::Status;
 use crate::text::escape::escape;
+use crate::text::secret_line::SecretLine;
 
 pub(super) fn query(which: &Which) -> Result<String> {
     let id = escape(which.id());

@@ -10,11 +10,11 @@ use zeroize::Zeroizing;
 
 use super::Which;
 use crate::error::{Error, Result};
-use crate::http::client::SecretLine;
 use crate::http::reply::Reply;
 use crate::os::io_error::reason;
 use crate::os::small_file;
 use crate::status::Status;
+use crate::text::secret_line::SecretLine;
 
 pub(super) const ENDPOINT: &str = "http://127.0.0.1:40342/metadata/identity/oauth2/token";
 

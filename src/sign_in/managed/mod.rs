@@ -23,7 +23,7 @@ use super::identity::Identity;
 use super::{Token, attempts, grant, refusal};
 use crate::call::Call;
 use crate::error::{Error, Result};
-use crate::http::client::{Http, Outgoing, SecretLine};
+use crate::http::client::{Http, Outgoing};
 use crate::http::failure::Failure;
 use crate::http::method::Method;
 use crate::http::reply::Reply;
@@ -33,6 +33,7 @@ use crate::os::environment::variable;
 use crate::status::Status;
 use crate::text::escape::escape;
 use crate::text::guid::is_guid;
+use crate::text::secret_line::SecretLine;
 use crate::text::url::is_loopback;
 
 /// Which of the machine's identities: option `managed_identity`.
