@@ -133,7 +133,7 @@ pack() {
     share=$top/share/mde
     rm -rf "$stage"
     mkdir -p "$top"/{include,lib/pkgconfig,lib/cmake/mde} "$share"/{examples,bindings} "$debug/lib"
-    cp include/*.h* "$top/include/"
+    cp -r include/. "$top/include/"
     libraries=$(sed -n 's/^.*native-static-libs: *//p' "$build/$target.log" | tail -n 1)
     [[ $libraries =~ ^(\ ?-l[A-Za-z0-9_.+-]+)+$ ]] ||
         die "the compiler did not say what the static library needs, but \`$libraries\`"

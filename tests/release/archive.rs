@@ -45,6 +45,9 @@ mod full {
         let shared = format!("lib/libmde.so.{VERSION}");
         for name in [
             "include/mde.h",
+            "include/mde.hpp",
+            "include/mde/client.hpp",
+            "include/mde/detail/call.hpp",
             "lib/libmde.so",
             "lib/libmde.so.0",
             &shared,
@@ -510,12 +513,11 @@ mod full {
             run_with(without_cargos_own(&mut bash), Duration::from_secs(1200), |_| {}).expect(0);
 
             let archived = installed();
-            for name in ["include/mde.h", "include/mde.hpp"] {
-                // The header for C++ is there once it is in the checkout.
-                if Path::new(ROOT).join(name).exists() {
-                    let of = |prefix: &Scratch| std::fs::read(prefix.0.join(name)).unwrap();
-                    assert_eq!(of(&prefix), of(&archived), "{name}");
-                }
+            let includes = files(&archived.0.join("include"));
+            assert_eq!(files(&prefix.0.join("include")), includes);
+            for name in includes {
+                let of = |prefix: &Scratch| std::fs::read(prefix.0.join("include").join(&name));
+                assert_eq!(of(&prefix).unwrap(), of(&archived).unwrap(), "{name}");
             }
             let link = |name: &str| std::fs::read_link(prefix.0.join(name)).unwrap();
             assert_eq!(link("lib/libmde.so.0"), Path::new(&format!("libmde.so.{VERSION}")));

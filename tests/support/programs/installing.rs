@@ -44,7 +44,7 @@ pub fn unpack(archive: &Path, to: &Path) {
 /// The archive for this machine, unpacked in an empty folder; gone when dropped.
 ///
 /// ```text
-/// include/  mde.h mde.hpp
+/// include/  mde.h mde.hpp mde/*.hpp mde/detail/*.hpp
 /// lib/      libmde.so libmde.so.0 libmde.so.0.1.0 libmde.a pkgconfig/mde.pc cmake/mde/*.cmake
 /// share/mde/  examples/{c,cpp,dotnet,python} bindings/{dotnet,python}
 /// ```

@@ -1,0 +1,141 @@
+/*
+ * mde/client.hpp: the operations.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+
+#ifndef MDE_CLIENT_HPP
+#define MDE_CLIENT_HPP
+
+#include "cancellation.hpp"
+#include "options.hpp"
+#include "progress.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+namespace mde {
+inline namespace MDE_HPP_VARIANT {
+
+namespace detail {
+
+struct free_client {
+    void operator()(mde_client *handle) const noexcept {
+        mde_client_shutdown(handle, UINT64_MAX);
+        mde_client_free(handle);
+    }
+};
+
+}  // namespace detail
+
+/**
+ * One identity against one service. Its operations may be called from many threads at once and block the thread that
+ * calls; what each gives is in mde.h, at the C function named mde_ and the same.
+ *
+ * The destructor shuts the client down first and waits for calls that other threads are inside of, so that none is left
+ * without its client; none may begin any more. It is not to run in a callback of one of its calls.
+ */
+class client {
+public:
+    /** Makes a client from a copy of the options; opens no connection. */
+    static result<client> make(const options &from) {
+        mde_client *handle = nullptr;
+        const result<document> answer = detail::call(mde_client_new, from.handle(), &handle);
+        return answer ? result<client>(client(handle)) : answer.error();
+    }
+
+#if MDE_HPP_EXCEPTIONS
+    /** The same; throws mde::error. */
+    explicit client(const options &from) : client(make(from).value()) {}
+#endif
+
+    /**
+     * Refuses new calls, ends running ones with status::closed, and waits for them, at most this time; not at all
+     * with zero or less. status::deadline: some still run. Not to be called in a callback of one of its calls.
+     */
+    template <class Rep, class Period>
+    result<void> shutdown(std::chrono::duration<Rep, Period> timeout) const {
+        const auto ms = static_cast<std::uint64_t>(detail::to_ms(timeout, 0));
+        return detail::done(mde_client_shutdown(handle_.get(), ms), "calls still run, or no client");
+    }
+
+    /** The main job: collect, wait, download and check. Called again, it carries on. {"package":…,"action":…,"adopted":…} */
+    result<document> fetch_package(const string_arg &machine_id, const string_arg &comment, const string_arg &path,
+                                   const progress_fn &progress = nullptr,
+                                   const cancellation &cancel = cancellation::never()) const {
+        return detail::call(mde_fetch_package, handle(), text("machine_id", machine_id), text("comment", comment),
+                            text("path", path), detail::function_of(progress), detail::data_of(progress),
+                            cancel.handle());
+    }
+
+    /** {"machines":[…],"checks":[…],"more":…} */
+    result<document> find_machines(const string_arg &query, const cancellation &cancel = cancellation::never()) const {
+        return detail::call(mde_find_machines, handle(), text("query", query), cancel.handle());
+    }
+
+    /** {"action":…,"adopted":…}, as soon as the service has agreed */
+    result<document> collect_package(const string_arg &machine_id, const string_arg &comment,
+                                     const cancellation &cancel = cancellation::never()) const {
+        return detail::call(mde_collect_package, handle(), text("machine_id", machine_id), text("comment", comment),
+                            cancel.handle());
+    }
+
+    /** {"action":…}, once it has succeeded; its other ends are errors */
+    result<document> wait_action(const string_arg &action_id, const progress_fn &progress = nullptr,
+                                 const cancellation &cancel = cancellation::never()) const {
+        return detail::call(mde_wait_action, handle(), text("action_id", action_id), detail::function_of(progress),
+                            detail::data_of(progress), cancel.handle());
+    }
+
+    /** {"action":…}, as it is now */
+    result<document> get_action(const string_arg &action_id, const cancellation &cancel = cancellation::never()) const {
+        return detail::call(mde_get_action, handle(), text("action_id", action_id), cancel.handle());
+    }
+
+    /** {"actions":[…]}, newest first; an empty filter is for all */
+    result<document> list_actions(const string_arg &odata_filter = {},
+                                  const cancellation &cancel = cancellation::never()) const {
+        return detail::call(mde_list_actions, handle(), text("odata_filter", odata_filter), cancel.handle());
+    }
+
+    /** {"action":…,"cancelled":…}, once it has ended */
+    result<document> cancel_action(const string_arg &action_id, const string_arg &comment,
+                                   const cancellation &cancel = cancellation::never()) const {
+        return detail::call(mde_cancel_action, handle(), text("action_id", action_id), text("comment", comment),
+                            cancel.handle());
+    }
+
+    /** {"uri":…}: whoever has it can fetch the package, for about a minute */
+    result<document> get_package_uri(const string_arg &action_id,
+                                     const cancellation &cancel = cancellation::never()) const {
+        return detail::call(mde_get_package_uri, handle(), text("action_id", action_id), cancel.handle());
+    }
+
+    /** {"package":…}, whole and checked, under its name */
+    result<document> download_package(const string_arg &action_id, const string_arg &path,
+                                      const progress_fn &progress = nullptr,
+                                      const cancellation &cancel = cancellation::never()) const {
+        return detail::call(mde_download_package, handle(), text("action_id", action_id), text("path", path),
+                            detail::function_of(progress), detail::data_of(progress), cancel.handle());
+    }
+
+    /** {"quotas":[…],"log":…}; sends nothing */
+    result<document> get_quota() const { return detail::call(mde_get_quota, handle()); }
+
+    /** For the functions of mde.h; NULL once the client was moved from. */
+    const mde_client *handle() const noexcept { return handle_.get(); }
+
+private:
+    using text = detail::text;
+
+    explicit client(mde_client *handle) noexcept : handle_(handle) {}
+
+    std::unique_ptr<mde_client, detail::free_client> handle_;
+};
+
+}  // inline namespace
+}  // namespace mde
+
+#endif  // MDE_CLIENT_HPP

@@ -1,0 +1,61 @@
+/*
+ * mde/detail/frame.hpp: exceptions, on their way around the C library.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+
+#ifndef MDE_DETAIL_FRAME_HPP
+#define MDE_DETAIL_FRAME_HPP
+
+#include "config.hpp"
+
+#include <exception>
+
+namespace mde {
+inline namespace MDE_HPP_VARIANT {
+
+namespace detail {
+
+/** What callbacks threw, on its way around the C library to the call on this thread in which it was thrown. */
+struct frame {
+    frame() noexcept : outer(innermost()) { innermost() = this; }
+    frame(const frame &) = delete;
+    frame &operator=(const frame &) = delete;
+    ~frame() { innermost() = outer; }
+    static frame *&innermost() noexcept {
+        static thread_local frame *on_this_thread = nullptr;
+        return on_this_thread;
+    }
+
+    std::exception_ptr from_progress;
+    std::exception_ptr from_token;
+    frame *const outer;
+};
+
+/** Frees a callback that the library kept. */
+template <class Callback>
+void free_callback(void *user_data) noexcept {
+    delete static_cast<Callback *>(user_data);
+}
+
+/** Runs a callback and keeps what it throws. */
+template <class Callback>
+std::exception_ptr thrown_by(const Callback &callback) noexcept {
+#if MDE_HPP_EXCEPTIONS
+    try {
+        callback();
+    } catch (...) {
+        return std::current_exception();
+    }
+#else
+    callback();
+#endif
+    return nullptr;
+}
+
+}  // namespace detail
+
+}  // inline namespace
+}  // namespace mde
+
+#endif  // MDE_DETAIL_FRAME_HPP

@@ -1,0 +1,74 @@
+/*
+ * mde/error.hpp: why a call failed.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+
+#ifndef MDE_ERROR_HPP
+#define MDE_ERROR_HPP
+
+#include "document.hpp"
+#include "status.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace mde {
+inline namespace MDE_HPP_VARIANT {
+
+/**
+ * Why a call failed, and what to do about it. Thrown by result<T>::value(), held by result<T>::error(). what() is
+ * for people: "rate_limited (80): the quota ...". Copies share the document and do not throw.
+ */
+class error : public std::runtime_error {
+public:
+    error(mde::status code, document json, std::exception_ptr cause = nullptr)
+        : std::runtime_error(describe(code, json)), json_(std::move(json)), cause_(std::move(cause)), status_(code) {}
+
+    /** One without a document: of functions that give none, or found by this header. */
+    error(mde::status code, const std::string &message) : std::runtime_error(message), status_(code) {}
+
+    mde::status status() const noexcept { return status_; }
+    /** What happened and what to do, in English. */
+    std::string message() const { return json_.get("/error/message").value_or(what()); }
+    /** Whether the same call may succeed later. */
+    bool retryable() const { return json_.get<bool>("/error/retryable").value_or(false); }
+    /** When to come back, if that is known. */
+    std::optional<std::chrono::milliseconds> retry_after() const {
+        return json_.get<std::chrono::milliseconds>("/error/retry_after_ms");
+    }
+    /** Whether a request that changes something may have been carried out all the same: look before repeating it. */
+    bool outcome_unknown() const { return json_.get("/error/outcome") == "unknown"; }
+    /** The status of the HTTP reply, if there was one. */
+    std::optional<int> http_status() const { return json_.get<int>("/error/http_status"); }
+    /** Where it stopped: token, quota, send, reply, wait, link, download or verify. */
+    std::optional<std::string> stage() const { return json_.get("/error/stage"); }
+    /** The machine action that it is about. */
+    std::optional<std::string> action_id() const { return json_.get("/error/action_id"); }
+    /** What the service's support asks for. */
+    std::optional<std::string> request_id() const { return json_.get("/error/request_id"); }
+    /** The whole failure document, {"error":{...}}, or an empty one; "/error/action" is the action as last seen. */
+    const document &json() const noexcept { return json_; }
+    /** The exception of a callback that stopped the call; null if there was none. */
+    const std::exception_ptr &cause() const noexcept { return cause_; }
+
+private:
+    static std::string describe(mde::status code, const document &json) {
+        return std::string(name(code)) + " (" + std::to_string(static_cast<std::int32_t>(code)) +
+               "): " + json.get("/error/message").value_or("no details");
+    }
+
+    document json_;
+    std::exception_ptr cause_;
+    mde::status status_;
+};
+
+}  // inline namespace
+}  // namespace mde
+
+#endif  // MDE_ERROR_HPP

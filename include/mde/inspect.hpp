@@ -1,0 +1,27 @@
+/*
+ * mde/inspect.hpp: packages on disk.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+
+#ifndef MDE_INSPECT_HPP
+#define MDE_INSPECT_HPP
+
+#include "cancellation.hpp"
+#include "progress.hpp"
+#include "detail/call.hpp"
+
+namespace mde {
+inline namespace MDE_HPP_VARIANT {
+
+/** Checks a package on disk and lists what is in it: {"package":{…,"files":[…]}}. Sends and writes nothing. */
+inline result<document> inspect_package(const string_arg &path, const progress_fn &progress = nullptr,
+                                        const cancellation &cancel = cancellation::never()) {
+    return detail::call(mde_inspect_package, detail::text("path", path), detail::function_of(progress),
+                        detail::data_of(progress), cancel.handle());
+}
+
+}  // inline namespace
+}  // namespace mde
+
+#endif  // MDE_INSPECT_HPP

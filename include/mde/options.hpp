@@ -1,0 +1,90 @@
+/*
+ * mde/options.hpp: settings for clients.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+
+#ifndef MDE_OPTIONS_HPP
+#define MDE_OPTIONS_HPP
+
+#include "token.hpp"
+#include "detail/call.hpp"
+#include "detail/time.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace mde {
+inline namespace MDE_HPP_VARIANT {
+
+namespace detail {
+
+struct free_options {
+    void operator()(mde_options *handle) const noexcept { mde_options_free(handle); }
+};
+
+}  // namespace detail
+
+/** Settings for clients, by name; docs/options.md lists them. Used by one thread at a time. */
+class options {
+public:
+    options() : handle_(detail::abi_fits() ? mde_options_new() : nullptr) {}
+
+    /** Sets one option. The value is checked at once; status::config if it is not accepted, and then nothing changes. */
+    result<void> set(const string_arg &option, const string_arg &value) {
+        return detail::done(detail::call(mde_options_set, handle(), text("name", option), text("value", value)));
+    }
+
+    /** The same for options that are numbers. */
+    template <class Integer, std::enable_if_t<std::is_integral_v<Integer> && !std::is_same_v<Integer, bool>, int> = 0>
+    result<void> set(const string_arg &option, Integer value) { return set(option, std::to_string(value)); }
+
+    /** The same for the options whose names end in _ms; a time that is out of the option's range is refused. */
+    template <class Rep, class Period>
+    result<void> set(const string_arg &option, std::chrono::duration<Rep, Period> value) {
+        return set(option, detail::to_ms(value, INT64_MIN));
+    }
+
+    /** Sets many options from a JSON object, all of them or none. */
+    result<void> set_json(const string_arg &json) {
+        return detail::done(detail::call(mde_options_set_json, handle(), text("json", json)));
+    }
+
+    /**
+     * Lets the host get the access tokens, in place of a function set before. A function is destroyed once neither these
+     * options nor a client made from them have it any more.
+     */
+    result<void> set_token_provider(token_fn provider) {
+        if (!detail::abi_fits()) {
+            return detail::other_abi();
+        }
+        if (!provider) {
+            return error(status::null, "provider is empty");
+        }
+        auto kept = std::make_unique<token_fn>(std::move(provider));
+        const mde_status code = mde_options_set_token_provider(handle_.get(), detail::on_token, kept.get(),
+                                                               detail::free_callback<token_fn>);
+        if (code == MDE_OK) {
+            // The library's now.
+            (void)kept.release();
+        }
+        return detail::done(code, "options were moved from");
+    }
+
+    /** For the functions of mde.h. */
+    mde_options *handle() const noexcept { return handle_.get(); }
+
+private:
+    using text = detail::text;
+
+    std::unique_ptr<mde_options, detail::free_options> handle_;
+};
+
+}  // inline namespace
+}  // namespace mde
+
+#endif  // MDE_OPTIONS_HPP
