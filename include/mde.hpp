@@ -13,8 +13,10 @@
  *     options.set("client_id", app).value();
  *     options.set("client_secret", secret).value();
  *     mde::client client(options);
- *     mde::document fetched = client.fetch_package(machine, "case 4711", "4711.zip").value();
- *     std::cout << fetched.get<std::string>("/package/sha256").value_or("") << '\n';
+ *     mde::fetched fetched = client.fetch_package(machine, "case 4711", "4711.zip").value();
+ *     std::cout << fetched.package.sha256 << '\n';
+ *
+ * Results are structs. Each has a member json: the document that it was read from, unknown members included.
  *
  * Errors, by choice. Every function that can fail returns a result<T>, which is used like C++23's std::expected.
  * The choice is made where it is used, in one word: value() gives the T or throws the mde::error; `if (auto r = ...)`
@@ -47,6 +49,10 @@
 #include "mde/status.hpp"
 #include "mde/string_arg.hpp"
 #include "mde/document.hpp"
+#include "mde/action.hpp"
+#include "mde/package.hpp"
+#include "mde/machine.hpp"
+#include "mde/quota.hpp"
 #include "mde/error.hpp"
 #include "mde/result.hpp"
 #include "mde/progress.hpp"

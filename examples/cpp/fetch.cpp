@@ -123,7 +123,7 @@ std::optional<std::string> variable(const char *name) {
 
 struct settings {
     std::map<std::string, std::string> given = {{"--out", "."}, {"--machine", ""}, {"--comment", ""}, {"--log", "off"}};
-    std::vector<std::pair<std::string, std::string>> options;
+    std::vector<std::pair<std::string, std::string>> options{};
     bool json = false;
     bool help = false;
 };
@@ -270,34 +270,34 @@ public:
     }
 
 private:
-    std::string state_;
-    std::chrono::steady_clock::time_point shown_;
+    std::string state_{};
+    std::chrono::steady_clock::time_point shown_{};
 };
 
 /* ---- the job ---------------------------------------------------------------------------------- */
 
-void print(std::string_view label, const mde::document &json, std::string_view pointer) {
-    if (const auto value = json.get(pointer)) {
+void print(std::string_view label, const std::optional<std::string> &value) {
+    if (value) {
         std::cout << std::left << std::setw(13) << label << safe(*value) << '\n';
     }
 }
 
-void print_package(const mde::document &fetched) {
-    print("package", fetched, "/package/path");
-    print("bytes", fetched, "/package/bytes");
-    print("sha256", fetched, "/package/sha256");
-    print("computer", fetched, "/package/computer_name");
-    print("device", fetched, "/package/device");
-    print("action", fetched, "/action/id");
-    print("adopted", fetched, "/adopted");
-    for (const mde::document &missing : fetched.elements("/package/missing")) {
-        print("missing", missing, "");
+void print(const mde::fetched &fetched) {
+    const mde::package &package = fetched.package;
+    print("package", package.path);
+    print("bytes", std::to_string(package.bytes));
+    print("sha256", package.sha256);
+    print("computer", package.computer_name);
+    print("device", package.device);
+    print("action", fetched.action.id);
+    print("adopted", fetched.adopted ? "true" : "false");
+    for (const std::string &missing : package.missing) {
+        print("missing", missing);
     }
-    const auto inspected = mde::inspect_package(fetched.get("/package/path").value()).value();
-    print("entries", inspected, "/package/entries");
-    for (const mde::document &file : inspected.elements("/package/files")) {
-        std::cout << std::right << std::setw(12) << file.get<std::uint64_t>("/bytes").value_or(0) << ' '
-                  << safe(file.get("/name").value_or("?")) << '\n';
+    const mde::package inspected = mde::inspect_package(package.path).value();
+    print("entries", std::to_string(inspected.entries));
+    for (const mde::entry &file : inspected.files) {
+        std::cout << std::right << std::setw(12) << file.bytes << ' ' << safe(file.name) << '\n';
     }
 }
 
@@ -323,9 +323,9 @@ exit_code fetch(const settings &s, const mde::client &client) {
                                               display(), cancel);
     /* With --json, stdout has the document of a failure too: it is for programs. */
     if (s.json) {
-        std::cout << (fetched ? *fetched : fetched.error().json()).text() << '\n';
+        std::cout << (fetched ? fetched->json : fetched.error().json()).text() << '\n';
     } else if (fetched) {
-        print_package(*fetched);
+        print(*fetched);
     }
     if (!fetched) {
         return report(fetched.error());

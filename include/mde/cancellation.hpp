@@ -29,7 +29,7 @@ struct free_cancel {
         trigger.reset();
         mde_cancel_free(handle);
     }
-    std::shared_ptr<void> trigger;
+    std::shared_ptr<void> trigger{};
 };
 
 }  // namespace detail

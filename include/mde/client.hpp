@@ -8,8 +8,11 @@
 #define MDE_CLIENT_HPP
 
 #include "cancellation.hpp"
+#include "machine.hpp"
 #include "options.hpp"
+#include "package.hpp"
 #include "progress.hpp"
+#include "quota.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -61,68 +64,68 @@ public:
         return detail::done(mde_client_shutdown(handle_.get(), ms), "calls still run, or no client");
     }
 
-    /** The main job: collect, wait, download and check. Called again, it carries on. {"package":…,"action":…,"adopted":…} */
-    result<document> fetch_package(const string_arg &machine_id, const string_arg &comment, const string_arg &path,
+    /** The main job: collect, wait, download and check. Called again, it resumes. */
+    result<fetched> fetch_package(const string_arg &machine_id, const string_arg &comment, const string_arg &path,
                                    const progress_fn &progress = nullptr,
                                    const cancellation &cancel = cancellation::never()) const {
-        return detail::call(mde_fetch_package, handle(), text("machine_id", machine_id), text("comment", comment),
+        return detail::read_from<fetched>(detail::call(mde_fetch_package, handle(), text("machine_id", machine_id), text("comment", comment),
                             text("path", path), detail::function_of(progress), detail::data_of(progress),
-                            cancel.handle());
+                            cancel.handle()));
     }
 
-    /** {"machines":[…],"checks":[…],"more":…} */
-    result<document> find_machines(const string_arg &query, const cancellation &cancel = cancellation::never()) const {
-        return detail::call(mde_find_machines, handle(), text("query", query), cancel.handle());
+    /** Finds devices, and what may keep them from answering. */
+    result<found> find_machines(const string_arg &query, const cancellation &cancel = cancellation::never()) const {
+        return detail::read_from<found>(detail::call(mde_find_machines, handle(), text("query", query), cancel.handle()));
     }
 
-    /** {"action":…,"adopted":…}, as soon as the service has agreed */
-    result<document> collect_package(const string_arg &machine_id, const string_arg &comment,
+    /** Asks for a package; returns as soon as the service has agreed. */
+    result<collected> collect_package(const string_arg &machine_id, const string_arg &comment,
                                      const cancellation &cancel = cancellation::never()) const {
-        return detail::call(mde_collect_package, handle(), text("machine_id", machine_id), text("comment", comment),
-                            cancel.handle());
+        return detail::read_from<collected>(detail::call(mde_collect_package, handle(), text("machine_id", machine_id), text("comment", comment),
+                            cancel.handle()));
     }
 
-    /** {"action":…}, once it has succeeded; its other ends are errors */
-    result<document> wait_action(const string_arg &action_id, const progress_fn &progress = nullptr,
+    /** Waits until the action has succeeded; its other ends are errors. */
+    result<machine_action> wait_action(const string_arg &action_id, const progress_fn &progress = nullptr,
                                  const cancellation &cancel = cancellation::never()) const {
-        return detail::call(mde_wait_action, handle(), text("action_id", action_id), detail::function_of(progress),
-                            detail::data_of(progress), cancel.handle());
+        return detail::read_from<machine_action>(detail::call(mde_wait_action, handle(), text("action_id", action_id), detail::function_of(progress),
+                            detail::data_of(progress), cancel.handle()), "action");
     }
 
-    /** {"action":…}, as it is now */
-    result<document> get_action(const string_arg &action_id, const cancellation &cancel = cancellation::never()) const {
-        return detail::call(mde_get_action, handle(), text("action_id", action_id), cancel.handle());
+    /** The action as it is now. */
+    result<machine_action> get_action(const string_arg &action_id, const cancellation &cancel = cancellation::never()) const {
+        return detail::read_from<machine_action>(detail::call(mde_get_action, handle(), text("action_id", action_id), cancel.handle()), "action");
     }
 
-    /** {"actions":[…]}, newest first; an empty filter is for all */
-    result<document> list_actions(const string_arg &odata_filter = {},
+    /** The actions, newest first; an empty filter is for all. */
+    result<listed> list_actions(const string_arg &odata_filter = {},
                                   const cancellation &cancel = cancellation::never()) const {
-        return detail::call(mde_list_actions, handle(), text("odata_filter", odata_filter), cancel.handle());
+        return detail::read_from<listed>(detail::call(mde_list_actions, handle(), text("odata_filter", odata_filter), cancel.handle()));
     }
 
-    /** {"action":…,"cancelled":…}, once it has ended */
-    result<document> cancel_action(const string_arg &action_id, const string_arg &comment,
+    /** Cancels the action, and waits until it has ended. */
+    result<ended> cancel_action(const string_arg &action_id, const string_arg &comment,
                                    const cancellation &cancel = cancellation::never()) const {
-        return detail::call(mde_cancel_action, handle(), text("action_id", action_id), text("comment", comment),
-                            cancel.handle());
+        return detail::read_from<ended>(detail::call(mde_cancel_action, handle(), text("action_id", action_id), text("comment", comment),
+                            cancel.handle()));
     }
 
-    /** {"uri":…}: whoever has it can fetch the package, for about a minute */
-    result<document> get_package_uri(const string_arg &action_id,
+    /** The link of a package, good for about a minute. */
+    result<package_uri> get_package_uri(const string_arg &action_id,
                                      const cancellation &cancel = cancellation::never()) const {
-        return detail::call(mde_get_package_uri, handle(), text("action_id", action_id), cancel.handle());
+        return detail::read_from<package_uri>(detail::call(mde_get_package_uri, handle(), text("action_id", action_id), cancel.handle()));
     }
 
-    /** {"package":…}, whole and checked, under its name */
-    result<document> download_package(const string_arg &action_id, const string_arg &path,
+    /** Brings a package to disk, whole and checked, under its name. */
+    result<package> download_package(const string_arg &action_id, const string_arg &path,
                                       const progress_fn &progress = nullptr,
                                       const cancellation &cancel = cancellation::never()) const {
-        return detail::call(mde_download_package, handle(), text("action_id", action_id), text("path", path),
-                            detail::function_of(progress), detail::data_of(progress), cancel.handle());
+        return detail::read_from<package>(detail::call(mde_download_package, handle(), text("action_id", action_id), text("path", path),
+                            detail::function_of(progress), detail::data_of(progress), cancel.handle()), "package");
     }
 
-    /** {"quotas":[…],"log":…}; sends nothing */
-    result<document> get_quota() const { return detail::call(mde_get_quota, handle()); }
+    /** How much of each quota is used; sends nothing. */
+    result<mde::quota_status> get_quota() const { return detail::read_from<mde::quota_status>(detail::call(mde_get_quota, handle())); }
 
     /** For the functions of mde.h; NULL once the client was moved from. */
     const mde_client *handle() const noexcept { return handle_.get(); }

@@ -9,26 +9,40 @@
 
 #include "library.hpp"
 #include "string_arg.hpp"
+#include "detail/json.hpp"
 
-#include <charconv>
 #include <chrono>
-#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace mde {
 inline namespace MDE_HPP_VARIANT {
 
+class document;
+
+namespace detail {
+
+/** A value of a document, on its way into a struct. */
+struct json_value {
+    const document &whole;
+    std::string_view text;
+    /** As a document that shares the text of the whole one. */
+    document part() const;
+};
+
+}  // namespace detail
+
 /**
- * A JSON document, read without a JSON library. It never changes, so copies share the text and cost nothing.
+ * A JSON document, read without a JSON library. It never changes, so copies share the text and cost nothing; so do the
+ * parts that elements() and structs hold, which keep the whole text alive.
  *
- * Each get() reads the text once more from its beginning: of a long document take a part first, and its
- * members out of that, as elements() does.
+ * Each get() reads the text once more from its beginning: of a long document take a part first, and its members out of
+ * that, as elements() does; or read it once, with as().
  */
 class document {
 public:
@@ -38,8 +52,9 @@ public:
     /** Any JSON text. It is looked at when it is read; what is not JSON has no values. */
     explicit document(const string_arg &json) {
         if (!json.is_null() && !json.has_nul()) {
-            auto copy = std::make_shared<const std::string>(json.view());
-            text_ = std::shared_ptr<const char>(copy, copy->c_str());
+            const auto copy = std::make_shared<const std::string>(json.view());
+            owner_ = std::shared_ptr<const char>(copy, copy->c_str());
+            text_ = *copy;
         }
     }
 
@@ -47,13 +62,14 @@ public:
     static document adopt(char *from_library) {
         document adopted;
         if (from_library != nullptr) {
-            adopted.text_ = std::shared_ptr<const char>(from_library, mde_string_free);
+            adopted.owner_ = std::shared_ptr<const char>(from_library, mde_string_free);
+            adopted.text_ = from_library;
         }
         return adopted;
     }
 
-    /** The whole text, for a JSON library or a log; ends with a NUL that is not counted. */
-    std::string_view text() const noexcept { return text_ ? text_.get() : ""; }
+    /** The whole text, for a JSON library or a log. */
+    std::string_view text() const noexcept { return text_; }
 
     /**
      * The value at a JSON pointer (RFC 6901), for example "/action/id"; "" is the document itself.
@@ -67,7 +83,7 @@ public:
     std::optional<T> get(const string_arg &pointer = {}) const {
         const document value = find(pointer);
         const std::string_view text = value.text();
-        if (!value.text_) {
+        if (!value.owner_) {
             return std::nullopt;
         }
         if constexpr (std::is_same_v<T, std::string>) {
@@ -77,12 +93,12 @@ public:
         } else if constexpr (std::is_same_v<T, bool>) {
             return text == "true" || text == "false" ? std::optional<T>(text == "true") : std::nullopt;
         } else if constexpr (std::is_same_v<T, std::chrono::milliseconds>) {
-            const auto count = integer<std::chrono::milliseconds::rep>(text);
+            const auto count = detail::integer_in<std::chrono::milliseconds::rep>(text);
             return count ? std::optional<T>(*count) : std::nullopt;
         } else {
             static_assert(std::is_integral_v<T>,
                           "get<T>: T is std::string, bool, an integer, std::chrono::milliseconds or mde::document");
-            return integer<T>(text);
+            return detail::integer_in<T>(text);
         }
     }
 
@@ -93,55 +109,48 @@ public:
     std::vector<document> elements(const string_arg &pointer = {}) const {
         std::vector<document> found;
         const document array = find(pointer);
-        const std::string_view text = array.text();
-        if (text.empty() || text[0] != '[') {
-            return found;
-        }
-        // It is known to be JSON, so the commas outside of strings and brackets are all that matters.
-        std::size_t start = 1;
-        std::size_t depth = 0;
-        bool in_string = false;
-        for (std::size_t at = 1; at < text.size(); ++at) {
-            const char c = text[at];
-            if (in_string) {
-                at += c == '\\' ? 1U : 0U;
-                in_string = c != '"';
-            } else if (c == '"') {
-                in_string = true;
-            } else if (depth == 0 && (c == ',' || c == ']')) {
-                const std::string_view element = text.substr(start, at - start);
-                if (element.find_first_not_of(" \t\r\n") != std::string_view::npos) {
-                    found.emplace_back(element);
-                }
-                start = at + 1;
-            } else if (c == '[' || c == '{') {
-                ++depth;
-            } else if (c == ']' || c == '}') {
-                --depth;
-            }
-        }
+        detail::each_element(array.text(), [&](std::string_view element) {
+            found.push_back(document(array.owner_, element));
+        });
         return found;
     }
 
+    /**
+     * The whole document as a struct of mde, such as fetched for what client::fetch_package() gave out. It is read
+     * once, from its beginning to its end. A member that is missing or has another type is absent, empty, zero or
+     * false, and so is a number that has no room. A document that was cut short has no members, and what is not JSON
+     * has those before the mistake.
+     */
+    template <class T>
+    T as() const {
+        T to{};
+        read(detail::json_value{*this, detail::json_scanner(text_).value()}, to);
+        return to;
+    }
+
 private:
+    friend struct detail::json_value;
+
+    document(std::shared_ptr<const char> owner, std::string_view text) noexcept
+        : owner_(std::move(owner)), text_(text) {}
+
     document find(const string_arg &pointer) const {
-        char *value = nullptr;
-        if (text_ && !pointer.is_null() && !pointer.has_nul() && detail::abi_fits()) {
-            mde_json_get(text_.get(), std::string(pointer.view()).c_str(), &value);
+        if (text_.empty() || pointer.is_null() || pointer.has_nul() || !detail::abi_fits()) {
+            return {};
         }
+        // All that is shared ends with a NUL; a part of it ends where another character follows.
+        const bool is_whole = text_.data()[text_.size()] == '\0';
+        const std::string part(is_whole ? std::string_view() : text_);
+        char *value = nullptr;
+        mde_json_get(is_whole ? text_.data() : part.c_str(), std::string(pointer.view()).c_str(), &value);
         return adopt(value);
     }
 
-    template <class T>
-    static std::optional<T> integer(std::string_view text) noexcept {
-        T number = 0;
-        const char *const end = text.data() + text.size();
-        const auto [stopped, problem] = std::from_chars(text.data(), end, number);
-        return problem == std::errc() && stopped == end ? std::optional<T>(number) : std::nullopt;
-    }
-
-    std::shared_ptr<const char> text_;
+    std::shared_ptr<const char> owner_{};
+    std::string_view text_{};
 };
+
+inline document detail::json_value::part() const { return document(whole.owner_, text); }
 
 }  // inline namespace
 }  // namespace mde

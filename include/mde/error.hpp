@@ -7,6 +7,7 @@
 #ifndef MDE_ERROR_HPP
 #define MDE_ERROR_HPP
 
+#include "action.hpp"
 #include "document.hpp"
 #include "status.hpp"
 
@@ -50,9 +51,14 @@ public:
     std::optional<std::string> stage() const { return json_.get("/error/stage"); }
     /** The machine action that it is about. */
     std::optional<std::string> action_id() const { return json_.get("/error/action_id"); }
+    /** That action as last seen. */
+    std::optional<machine_action> action() const {
+        const auto last = json_.get<document>("/error/action");
+        return last ? std::optional<machine_action>(last->as<machine_action>()) : std::nullopt;
+    }
     /** What the service's support asks for. */
     std::optional<std::string> request_id() const { return json_.get("/error/request_id"); }
-    /** The whole failure document, {"error":{...}}, or an empty one; "/error/action" is the action as last seen. */
+    /** The whole failure document, {"error":{...}}, or an empty one. */
     const document &json() const noexcept { return json_; }
     /** The exception of a callback that stopped the call; null if there was none. */
     const std::exception_ptr &cause() const noexcept { return cause_; }
@@ -63,8 +69,8 @@ private:
                "): " + json.get("/error/message").value_or("no details");
     }
 
-    document json_;
-    std::exception_ptr cause_;
+    document json_{};
+    std::exception_ptr cause_{};
     mde::status status_;
 };
 

@@ -41,7 +41,7 @@ public:
     std::chrono::milliseconds elapsed() const {
         return json_.get<std::chrono::milliseconds>("/elapsed_ms").value_or(std::chrono::milliseconds::zero());
     }
-    /** Of "wait": until the next look; zero after the last. */
+    /** Of "wait": until the next poll; zero after the last. */
     std::chrono::milliseconds next_poll() const {
         return json_.get<std::chrono::milliseconds>("/next_poll_ms").value_or(std::chrono::milliseconds::zero());
     }

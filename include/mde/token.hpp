@@ -23,7 +23,7 @@ inline namespace MDE_HPP_VARIANT {
 
 /** An access token and how long it is valid from now on; 0 if unknown, and then it is asked for again each time. */
 struct token {
-    std::string value;
+    std::string value{};
     std::chrono::seconds expires_in{0};
 };
 

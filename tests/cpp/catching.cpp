@@ -8,7 +8,7 @@ int main() {
     mde::client client(service_options());
     const auto collected = client.collect_package(machine(1), "case 4711").value();
     try {
-        client.wait_action(collected.get("/action/id").value(), [](const auto &) { throw 4711; }).value();
+        client.wait_action(collected.action.id, [](const auto &) { throw 4711; }).value();
     } catch (int number) {
         CHECK(number == 4711);
         std::puts("all checks passed");

@@ -113,7 +113,7 @@ void options() {
     CHECK(refused.error().message().find("`cloud`") != std::string::npos);
     CHECK(refused.error().json().get("/error/name") == "config");
     CHECK(std::string(refused.error().what()) == "config (4): " + refused.error().message());
-    CHECK(!refused.error().retryable() && !refused.error().retry_after() && !refused.error().http_status());
+    CHECK(!refused.error().action() && !refused.error().retryable() && !refused.error().retry_after() && !refused.error().http_status());
     const auto thrown = thrown_by<mde::error>([&] { options.set("nonsense", "1").value(); });
     CHECK(thrown.status() == mde::status::config);
 
@@ -160,27 +160,41 @@ void mistakes() {
     auto bad = mde::inspect_package(FOLDER);
     CHECK(std::string(thrown_by<std::logic_error>([&] { (void)good.error(); }).what()).find("succeeded") != std::string::npos);
     CHECK(std::string(thrown_by<std::logic_error>([&] { (void)*bad; }).what()).find("failed") != std::string::npos);
-    thrown_by<std::logic_error>([&] { (void)bad->text(); });
+    thrown_by<std::logic_error>([&] { (void)bad->path; });
     thrown_by<std::logic_error>([&] { (void)*std::move(bad); });
 }
 
 void the_steps() {
-    mde::client client(service_options());
+    const mde::client client(service_options());
     const auto collected = client.collect_package(machine(0), "case 4711").value();
-    const std::string action = collected.get("/action/id").value();
-    CHECK(collected.get<bool>("/adopted") == false);
+    const std::string action = collected.action.id;
+    CHECK(!collected.adopted && collected.json.get<bool>("/adopted") == false);
+    CHECK(collected.json.get("/action/id") == action && collected.action.json.get("/id") == action);
     std::set<std::string> stages;
     CHECK(client.wait_action(action, [&](const auto &event) {
         stages.insert(event.stage());
         CHECK(event.action_id() == action && event.elapsed() >= 0ms && event.next_poll() >= 0ms);
     }));
-    CHECK(client.get_action(action)->get("/action/status") == "Succeeded");
-    CHECK(client.list_actions()->elements("/actions").size() == 1);
-    CHECK(client.list_actions("status eq 'Failed'")->elements("/actions").empty());
-    CHECK(client.get_package_uri(action)->get("/uri")->rfind("http", 0) == 0);
-    CHECK(client.find_machines(machine(0))->elements("/machines")[0].get("/id") == machine(0));
-    CHECK(client.cancel_action(action, "too late")->get<bool>("/cancelled") == false);
-    CHECK(client.get_quota()->elements("/quotas").size() > 1);
+    const mde::machine_action now = client.get_action(action).value();
+    CHECK(now.id == action && now.status == "Succeeded" && now.is_final() && now.machine_id == machine(0));
+    CHECK(now.kind == "CollectInvestigationPackage" && now.requestor_comment == "case 4711" && now.created);
+    CHECK(now.json.get("/id") == action);
+    const auto listed = client.list_actions().value();
+    CHECK(listed.actions.size() == 1 && listed.actions[0].id == action && listed.actions[0].json.get("/id") == action);
+    CHECK(listed.json.elements("/actions").size() == 1);
+    CHECK(client.list_actions("status eq 'Failed'")->actions.empty());
+    CHECK(client.get_package_uri(action)->uri.rfind("http", 0) == 0);
+    const auto found = client.find_machines(machine(0)).value();
+    CHECK(found.machines.size() == 1 && found.machines[0].id == machine(0) && !found.more);
+    CHECK(found.machines[0].json.get("/computerDnsName") == found.machines[0].name && found.machines[0].name);
+    const auto late = client.cancel_action(action, "too late").value();
+    CHECK(!late.cancelled && late.action.id == action && late.json.get<bool>("/cancelled") == false);
+    const auto quota = client.get_quota().value();
+    CHECK(quota.known && quota.quotas.size() > 1 && quota.log.kind == "process");
+    for (const mde::quota_window &one : quota.quotas) {
+        CHECK(!one.endpoint.empty() && one.limit == 9999 && one.window == 60s && one.used && one.in_flight == 0U);
+        CHECK(one.available_in == 0ms && !one.closed_for && one.queued == 0U);
+    }
 
     const std::filesystem::path path = std::filesystem::path(FOLDER) / "Fälle 4711.zip";
     const auto downloaded = client.download_package(action, path, [&](const auto &event) {
@@ -188,11 +202,28 @@ void the_steps() {
         CHECK(event.bytes() <= event.total().value_or(UINT64_MAX));
     }).value();
     CHECK((stages == std::set<std::string>{"download", "verify", "wait"}));
-    CHECK(std::filesystem::file_size(path) == downloaded.get<std::uintmax_t>("/package/bytes"));
+    CHECK(std::filesystem::file_size(path) == downloaded.bytes);
+    CHECK(downloaded.action_id == action && downloaded.machine_id == machine(0) && !downloaded.existing);
+    CHECK(downloaded.files.empty() && downloaded.path == FOLDER + "/Fälle 4711.zip");
 
     const auto inspected = mde::inspect_package(path).value();
-    CHECK(inspected.get("/package/sha256") == downloaded.get("/package/sha256"));
-    CHECK(inspected.elements("/package/files").size() == inspected.get<std::size_t>("/package/entries"));
+    CHECK(inspected.sha256 == downloaded.sha256 && inspected.sha256.size() == 64 && !inspected.action_id);
+    CHECK(inspected.files.size() == inspected.entries && inspected.entries == downloaded.entries);
+    std::uint64_t unpacked = 0;
+    for (const mde::entry &file : inspected.files) {
+        CHECK(!file.name.empty() && file.crc32.size() == 8 && file.json.get("/name") == file.name);
+        unpacked += file.bytes;
+    }
+    CHECK(unpacked == inspected.bytes_uncompressed);
+    std::set<std::string> checked;
+    CHECK(mde::inspect_package(path, [&](const auto &event) { checked.insert(event.stage()); }));
+    CHECK(checked == std::set<std::string>{"verify"});
+    const auto thrown = mde::inspect_package(path, [](const auto &) { throw surprise("from the callback"); });
+    CHECK(thrown.error().status() == mde::status::cancelled && thrown.error().cause() != nullptr);
+    const mde::cancellation cancel;
+    cancel.trigger();
+    CHECK(mde::inspect_package(path, nullptr, cancel).error().status() == mde::status::cancelled);
+    CHECK(mde::inspect_package(path, nullptr, 1h));
     CHECK(mde::inspect_package(FOLDER).error().status() == mde::status::file);
     CHECK(mde::inspect_package(std::string_view("a\0b", 3)).error().message() == "path has a NUL (U+0000) inside");
 }
@@ -202,7 +233,8 @@ void fetching_and_failing() {
     int events = 0;
     const std::string file = FOLDER + "/fetched.zip";
     const auto fetched = client.fetch_package(machine(1), "case 4711", file, [&](const auto &) { ++events; }).value();
-    CHECK(events > 3 && fetched.get("/package/path") == file);
+    CHECK(events > 3 && fetched.package.path == file && fetched.action.id == fetched.package.action_id);
+    CHECK(fetched.json.get("/package/sha256") == fetched.package.sha256);
 
     const auto unknown = client.collect_package("0123456789012345678901234567890123456789", "case 4711");
     CHECK(unknown.error().status() == mde::status::not_found && unknown.error().http_status() == 404);
@@ -257,7 +289,7 @@ void stopping() {
     CHECK(client.list_actions("", std::chrono::duration<unsigned char, std::ratio<86400>>(1)));
     CHECK(client.list_actions("", 30000000us));
 
-    const std::string action = client.collect_package(machine(2), "case 4711")->get("/action/id").value();
+    const std::string action = client.collect_package(machine(2), "case 4711")->action.id;
     const auto by_callback = client.wait_action(action, [](const auto &event) { event.stop(); });
     CHECK(by_callback.error().status() == mde::status::cancelled && by_callback.error().cause() == nullptr);
     CHECK(client.wait_action(action));
@@ -295,11 +327,11 @@ void stop_tokens() {
 // What a callback throws comes out of the call, with all that is known of the action beside it.
 void exceptions_in_progress() {
     mde::client client(service_options());
-    const std::string action = client.collect_package(machine(3), "case 4711")->get("/action/id").value();
+    const std::string action = client.collect_package(machine(3), "case 4711")->action.id;
     const auto callback = [](const mde::progress_event &) { throw surprise("from the callback"); };
     const auto held = client.wait_action(action, callback);
     CHECK(held.error().status() == mde::status::cancelled && held.error().cause() != nullptr);
-    CHECK(held.error().json().get("/error/action/id") == action);
+    CHECK(held.error().json().get("/error/action/id") == action && held.error().action()->id == action);
     CHECK(std::string(thrown_by<surprise>([&] { client.wait_action(action, callback).value(); }).what()) ==
           "from the callback");
     // When all has come, too.
@@ -364,6 +396,45 @@ void tokens() {
     CHECK(late.list_actions());
 }
 
+// A function that the library keeps is destroyed once, and as soon as it can.
+void callbacks_are_freed() {
+    const auto held = std::make_shared<int>(4711);
+    const auto provider = [held](auto) -> std::optional<mde::token> { return std::nullopt; };
+    const auto holders = [&] { return held.use_count() - 2; };
+    {
+        mde::options options = unsigned_options();
+        CHECK(options.set_token_provider(provider) && holders() == 1);
+        CHECK(options.set_token_provider(provider) && holders() == 1);
+        const mde::options moved = std::move(options);
+        CHECK(options.set_token_provider(provider).error().status() == mde::status::null && holders() == 1);
+        std::optional<mde::client> client(moved);
+        std::optional<mde::client> second(moved);
+        CHECK(holders() == 1);
+        client.reset();
+        CHECK(holders() == 1 && !second->list_actions());
+    }
+    CHECK(holders() == 0);
+
+    const auto log = [held](mde::log_level, std::string_view) {};
+    const long others = held.use_count();
+    CHECK(mde::set_log(mde::log_level::error, log) && held.use_count() == others + 1);
+    CHECK(mde::set_log(mde::log_level::error, log) && held.use_count() == others + 1);
+    CHECK(!mde::set_log(mde::log_level(77), log) && held.use_count() == others + 1);
+    CHECK(mde::set_log(mde::log_level::off, log) && held.use_count() == others);
+    CHECK(mde::set_log(mde::log_level::error, log) && mde::set_log(mde::log_level::error, nullptr));
+    CHECK(held.use_count() == others);
+
+    // One that replaces itself lives until it returns.
+    auto alive = std::make_shared<int>(4711);
+    const std::weak_ptr<int> watched = alive;
+    int lines = 0;
+    CHECK(mde::set_log(mde::log_level::debug, [&lines, kept = std::move(alive)](auto, auto) {
+        CHECK(mde::set_log(mde::log_level::off, nullptr));
+        lines += *kept == 4711 ? 1 : 1000;
+    }));
+    CHECK(mde::client(service_options()).list_actions() && lines == 1 && watched.expired());
+}
+
 void logging() {
     std::mutex mutex;
     std::size_t lines = 0;
@@ -393,7 +464,7 @@ void threads() {
             for (int round = 0; round < 5; ++round) {
                 int events = 0;
                 const auto collected = client.collect_package(machine(n % 4), "case 4711");
-                const auto waited = client.wait_action(collected->get("/action/id").value(),
+                const auto waited = client.wait_action(collected->action.id,
                                                        [&](const auto &) { ++events; });
                 good += collected && waited && events > 0 && client.list_actions() ? 1 : 0;
             }
@@ -483,6 +554,7 @@ int main() {
 #endif
     run("exceptions in progress", exceptions_in_progress);
     run("tokens", tokens);
+    run("callbacks are freed", callbacks_are_freed);
     run("logging", logging);
     run("threads", threads);
     run("destruction", destruction);

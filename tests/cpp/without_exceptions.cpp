@@ -16,7 +16,7 @@ int without_exceptions() {
         return 3;
     }
     int events = 0;
-    const auto waited = client.wait_action(*collected->get("/action/id"), [&](const mde::progress_event &event) {
+    const auto waited = client.wait_action(collected->action.id, [&](const mde::progress_event &event) {
         ++events;
         event.stop();
     });

@@ -10,10 +10,12 @@
 #include "../result.hpp"
 #include "../string_arg.hpp"
 #include "frame.hpp"
+#include "read.hpp"
 #include "wipe.hpp"
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -27,6 +29,8 @@ class text {
 public:
     text(const char *argument, const string_arg &given)
         : name(argument), is_cut(given.has_nul()), is_null_(given.is_null()), value_(given.view()) {}
+    text(const text &) = delete;
+    text &operator=(const text &) = delete;
     ~text() { wipe(value_); }
 
     /** NULL as well: the C function has the words for that. */
@@ -73,6 +77,25 @@ result<document> call(Function *function, const Arguments &...arguments) {
         return answer;
     }
     return error(code, std::move(answer), code == status::token ? thrown.from_token : thrown.from_progress);
+}
+
+/** The end of functions whose document, or one member of it, is a T. */
+template <class T>
+result<T> read_from(const result<document> &answer, std::string_view member = {}) {
+    if (!answer) {
+        return answer.error();
+    }
+    T to{};
+    if (member.empty()) {
+        read(json_value{*answer, answer->text()}, to);
+    } else {
+        each_member(answer->text(), [&](std::string_view name, std::string_view value) {
+            if (name.substr(1, name.size() - 2) == member) {
+                read(json_value{*answer, value}, to);
+            }
+        });
+    }
+    return to;
 }
 
 /** The end of functions that have a document on failure alone. */

@@ -27,8 +27,8 @@ struct frame {
         return on_this_thread;
     }
 
-    std::exception_ptr from_progress;
-    std::exception_ptr from_token;
+    std::exception_ptr from_progress{};
+    std::exception_ptr from_token{};
     frame *const outer;
 };
 

@@ -1,0 +1,98 @@
+/*
+ * mde/detail/read.hpp: how structs are read from documents.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+
+#ifndef MDE_DETAIL_READ_HPP
+#define MDE_DETAIL_READ_HPP
+
+#include "../document.hpp"
+#include "json.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace mde {
+inline namespace MDE_HPP_VARIANT {
+
+namespace detail {
+
+/** One member of an object. Of several with one name the last counts, as for document::get(). */
+class json_member {
+public:
+    json_member(std::string_view name, json_value value) : name_(name), value_(value) {}
+
+    /** Reads the value if this is the member of that name; what has another type is absent. */
+    template <class T>
+    const json_member &into(std::string_view name, T &to) const {
+        if (name == name_) {
+            read(value_, to);
+        }
+        return *this;
+    }
+
+private:
+    std::string_view name_;
+    json_value value_;
+};
+
+inline void read(const json_value &from, std::optional<std::string> &to) { to = string_in(from.text); }
+
+inline void read(const json_value &from, std::string &to) { to = string_in(from.text).value_or(std::string()); }
+
+inline void read(const json_value &from, bool &to) noexcept { to = from.text == "true"; }
+
+inline void read(const json_value &from, std::uint64_t &to) noexcept {
+    to = integer_in<std::uint64_t>(from.text).value_or(0);
+}
+
+inline void read(const json_value &from, std::optional<std::uint64_t> &to) noexcept {
+    to = integer_in<std::uint64_t>(from.text);
+}
+
+/** Of seconds. */
+inline void read(const json_value &from, std::chrono::milliseconds &to) noexcept {
+    to = seconds_in(from.text).value_or(std::chrono::milliseconds::zero());
+}
+
+/** Of milliseconds. */
+inline void read(const json_value &from, std::optional<std::chrono::milliseconds> &to) noexcept {
+    const auto count = integer_in<std::uint32_t>(from.text);
+    to = count ? std::optional<std::chrono::milliseconds>(*count) : std::nullopt;
+}
+
+/** A struct, for which there is a `take` that names its members. One that is no object has none of them. */
+template <class T, class = decltype(take(std::declval<const json_member &>(), std::declval<T &>()))>
+void read(const json_value &from, T &to) {
+    to = T();
+    if (from.text.empty() || from.text.front() != '{') {
+        return;
+    }
+    to.json = from.part();
+    each_member(from.text, [&](std::string_view quoted, std::string_view text) {
+        const bool escaped = quoted.find('\\') != std::string_view::npos;
+        const std::string plain = escaped ? string_in(quoted).value_or(std::string()) : std::string();
+        const std::string_view name = escaped ? std::string_view(plain) : quoted.substr(1, quoted.size() - 2);
+        take(json_member(name, json_value{from.whole, text}), to);
+    });
+}
+
+template <class T>
+void read(const json_value &from, std::vector<T> &to) {
+    to.clear();
+    each_element(from.text, [&](std::string_view element) { read(json_value{from.whole, element}, to.emplace_back()); });
+}
+
+}  // namespace detail
+
+}  // inline namespace
+}  // namespace mde
+
+#endif  // MDE_DETAIL_READ_HPP
