@@ -45,23 +45,24 @@ public:
 
 #if MDE_HPP_EXCEPTIONS
     const held_type &value() const & {
-        check();
+        throw_if_failed();
         return **this;
     }
     held_type value() && {
-        check();
+        throw_if_failed();
         return *std::move(*this);
     }
+#endif
 
 private:
-    void check() const {
+#if MDE_HPP_EXCEPTIONS
+    void throw_if_failed() const {
         if (!has_value()) {
             error().cause() ? std::rethrow_exception(error().cause()) : throw error();
         }
     }
 #endif
 
-private:
     template <std::size_t Side, class Held>
     static auto &side(Held &held) {
         if (held.index() != Side) {

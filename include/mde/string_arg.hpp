@@ -19,7 +19,7 @@ namespace mde {
 inline namespace MDE_HPP_VARIANT {
 
 /**
- * A string argument, UTF-8, looked at during the call only: whatever a std::string_view can be made of, or a
+ * A string argument, UTF-8, read during the call only: whatever a std::string_view can be made of, or a
  * std::filesystem::path. A null pointer, which is what std::getenv() gives for a variable that is not set, makes the
  * call fail with status::null.
  */
@@ -51,8 +51,8 @@ public:
     bool has_nul() const noexcept { return view_.find('\0') != std::string_view::npos; }
 
 private:
-    std::string converted_;
-    std::string_view view_;
+    std::string converted_{};
+    std::string_view view_{};
     bool is_null_ = false;
 };
 

@@ -61,6 +61,60 @@ fn every_function_and_constant_has_a_counterpart() {
 }
 
 #[test]
+fn every_header_compiles_alone() {
+    let build = Build::new(GCC, "c++17");
+    let others = Build::new(CLANG, "c++2b");
+    let headers = headers();
+    assert!(headers.len() > 10, "{headers:?}");
+    for header in headers {
+        // Twice, since a program may.
+        let text = format!("#include <{header}>\n#include <{header}>\n");
+        run(&mut build.checking(&text, &[])).expect(0);
+        run(&mut others.checking(&text, &WITHOUT)).expect(0);
+    }
+}
+
+/// All of what it offers, in every standard.
+#[test]
+fn no_standard_has_warnings() {
+    let program = include_str!("../cpp/lifecycle.cpp").replace("#include \"support.hpp\"", "");
+    let program = format!("{}{program}", include_str!("../cpp/support.hpp"));
+    for compiler in [GCC, CLANG] {
+        for standard in ["c++17", "c++20", "c++2b"] {
+            run(&mut Build::new(compiler, standard).checking(&program, &[])).expect(0);
+        }
+    }
+}
+
+/// Other headers define macros by names that a library may have: those of macOS, of the C library, of Windows, of X11
+/// and of Qt. Each is made to what is an error wherever it stands.
+#[test]
+fn macros_of_others_do_no_harm() {
+    let headers = all_headers() + include_str!("../../include/mde.h");
+    let standard = |line: &&str| line.starts_with("#include <") && !line.contains("<stop_token>");
+    let mut text: String =
+        headers.lines().filter(standard).map(|line| format!("{line}\n")).collect();
+    let names = "check require verify major minor makedev errno min max small near far interface IN OUT ERROR DELETE \
+                 Status Bool None Success True False signals slots emit foreach unix linux";
+    for name in names.split(' ') {
+        text += &format!("#undef {name}\n#define {name} )(\n");
+    }
+    text += "#include <mde.hpp>\nint main() {}\n";
+    for compiler in [GCC, CLANG] {
+        let build = Build::new(compiler, "c++17").with(&["-Wno-unused-macros"]);
+        run(&mut build.checking(&text, &[])).expect(0);
+        let broken = text.replace("int main() {}", "int check() { return 0; }");
+        run(&mut build.checking(&broken, &[])).expect(1);
+    }
+}
+
+#[test]
+fn structs_are_read_from_any_document() {
+    passes(&Build::new(GCC, "c++17"), "structs.cpp", &[]);
+    passes(&Build::new(CLANG, "c++20"), "structs.cpp", &[]);
+}
+
+#[test]
 fn with_gcc() {
     passes(&Build::new(GCC, "c++17"), "lifecycle.cpp", &[]);
     passes(&Build::new(GCC, "c++20"), "lifecycle.cpp", &["with stop_token"]);
@@ -180,6 +234,7 @@ mod full {
         let flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
         let build = Build::new(GCC, "c++20").with(&flags);
         passes(&build, "lifecycle.cpp", &["with stop_token"]);
+        passes(&build, "structs.cpp", &[]);
         passes(&build, "without_exceptions.cpp", &[]);
         let build = Build::new(GCC, "c++17").with(&flags);
         example::succeeds(&build);
@@ -193,6 +248,7 @@ mod full {
         let flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
         let build = Build::new(CLANG, "c++20").with(&flags);
         passes(&build, "lifecycle.cpp", &["with stop_token"]);
+        passes(&build, "structs.cpp", &[]);
     }
 
     /// The header and what it makes of the standard library; the library itself synchronises where the sanitizer
@@ -213,6 +269,7 @@ mod full {
     fn with_libcxx() {
         let build = Build::new(CLANG, "c++20").with(&["-stdlib=libc++"]);
         passes(&build, "lifecycle.cpp", &[]);
+        passes(&build, "structs.cpp", &[]);
     }
 
     /// With the macros of `windows.h` before it.

@@ -28,11 +28,14 @@ template <class Rep, class Period>
 std::int64_t to_ms(std::chrono::duration<Rep, Period> time, std::int64_t least) {
     // As exact as the time is: a tenth of a second in binary is a little more than that.
     using Exact = std::conditional_t<std::is_floating_point_v<Rep>, Rep, long double>;
-    const long double ms = std::ceil(std::chrono::duration<Exact, std::milli>(time).count());
-    if (!(ms > static_cast<long double>(least))) {
+    const std::chrono::duration<Exact, std::milli> exact = time;
+    const Exact ms = std::ceil(exact.count());
+    if (!(ms > static_cast<Exact>(least))) {
         return least;
     }
-    return ms < 0x1p63L ? static_cast<std::int64_t>(ms) : INT64_MAX;
+    // One more than the most.
+    constexpr Exact too_long = static_cast<Exact>(UINT64_C(1) << 63U);
+    return ms < too_long ? static_cast<std::int64_t>(ms) : INT64_MAX;
 }
 
 }  // namespace detail

@@ -13,10 +13,33 @@ use mde_tests::programs::{ROOT, Scratch, Service, run, tool};
 pub const STRICT: [&str; 7] =
     ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Wold-style-cast", "-Werror"];
 
-/// A compiler, and the Debian package that has it.
-pub type Compiler = (&'static str, &'static str);
-pub const GCC: Compiler = ("g++", "g++");
-pub const CLANG: Compiler = ("clang++", "clang");
+/// A compiler, the Debian package that has it, and its own warnings.
+pub type Compiler = (&'static str, &'static str, &'static [&'static str]);
+pub const GCC: Compiler = ("g++", "g++", &["-Weffc++", "-Wuseless-cast"]);
+/// Those of `-Weverything` that are not about the layout of types or about standards before C++17.
+pub const CLANG: Compiler = (
+    "clang++",
+    "clang",
+    &[
+        "-Wcast-qual",
+        "-Wcomma",
+        "-Wdeprecated",
+        "-Wdocumentation",
+        "-Wdouble-promotion",
+        "-Wextra-semi-stmt",
+        "-Wheader-hygiene",
+        "-Wmissing-noreturn",
+        "-Wnon-virtual-dtor",
+        "-Wreserved-identifier",
+        "-Wshadow-all",
+        "-Wswitch-enum",
+        "-Wthread-safety",
+        "-Wundef",
+        "-Wunreachable-code-aggressive",
+        "-Wunused-macros",
+        "-Wzero-as-null-pointer-constant",
+    ],
+);
 
 /// One way to build programs, with a folder of its own.
 pub struct Build {
@@ -29,7 +52,7 @@ pub struct Build {
 impl Build {
     pub fn new(compiler: Compiler, standard: &str) -> Build {
         let flags = [format!("-std={standard}"), "-g".to_owned(), "-O1".to_owned()];
-        let strict = STRICT.map(str::to_owned);
+        let strict = STRICT.iter().chain(compiler.2).map(|&flag| flag.to_owned());
         let flags = flags.into_iter().chain(strict).collect();
         Build { prefix: installed(), compiler, flags, valgrind: false }
     }
@@ -94,7 +117,7 @@ impl Build {
         command
     }
 
-    /// The command that only looks at a text.
+    /// The command that only compiles a text.
     pub fn checking(&self, text: &str, flags: &[&str]) -> Command {
         let source = self.prefix.0.join("checked.cpp");
         fs::write(&source, text).unwrap();
