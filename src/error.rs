@@ -66,7 +66,7 @@ struct Details {
     action_id: Option<String>,
     action: Option<Box<str>>,
     outcome_unknown: bool,
-    hurried: bool,
+    out_of_time: bool,
 }
 
 /// The result of every fallible operation of this crate.
@@ -99,7 +99,7 @@ impl Error {
             action_id: None,
             action: None,
             outcome_unknown: false,
-            hurried: false,
+            out_of_time: false,
         }))
     }
 
@@ -112,20 +112,20 @@ impl Error {
     }
 
     /// Notes the stage, unless a more exact one is known already.
-    pub(crate) fn at(mut self, stage: Stage) -> Error {
+    pub(crate) fn with_stage(mut self, stage: Stage) -> Error {
         self.0.stage.get_or_insert(stage);
         self
     }
 
     /// Sets the stage: everything that goes wrong while signing in is about the token.
-    pub(crate) fn at_stage(mut self, stage: Stage) -> Error {
+    pub(crate) fn with_only_stage(mut self, stage: Stage) -> Error {
         self.0.stage = Some(stage);
         self
     }
 
     /// Sets the stage of a request that is a step of a larger operation; what token and quota have to say
     /// stays theirs.
-    pub(crate) fn within(mut self, stage: Stage) -> Error {
+    pub(crate) fn with_step_stage(mut self, stage: Stage) -> Error {
         if !matches!(self.0.stage, Some(Stage::Token | Stage::Quota)) {
             self.0.stage = Some(stage);
         }
@@ -158,8 +158,8 @@ impl Error {
     }
 
     /// Notes that it was not tried again only because this caller had no time left for it.
-    pub(crate) fn hurried(mut self) -> Error {
-        self.0.hurried = true;
+    pub(crate) fn out_of_time(mut self) -> Error {
+        self.0.out_of_time = true;
         self
     }
 
@@ -185,7 +185,7 @@ impl Error {
     }
 
     /// Notes the action this is about, unless it is known already; `action` as last seen.
-    pub(crate) fn about(mut self, id: &str, action: Option<&str>) -> Error {
+    pub(crate) fn with_action(mut self, id: &str, action: Option<&str>) -> Error {
         self.0.action_id.get_or_insert_with(|| id.to_owned());
         if self.0.action.is_none() {
             self.0.action = action.map(Box::from);
@@ -194,7 +194,12 @@ impl Error {
     }
 
     /// The same facts under another status and message: what the failure means to the caller.
-    pub(crate) fn became(mut self, status: Status, message: String, retryable: bool) -> Error {
+    pub(crate) fn reclassified(
+        mut self,
+        status: Status,
+        message: String,
+        retryable: bool,
+    ) -> Error {
         self.0.status = status;
         self.0.message = message;
         self.0.retryable = retryable;
@@ -202,7 +207,7 @@ impl Error {
     }
 
     /// The same failure in other words.
-    pub(crate) fn saying(mut self, message: String) -> Error {
+    pub(crate) fn with_message(mut self, message: String) -> Error {
         self.0.message = message;
         self
     }
@@ -270,7 +275,7 @@ impl Error {
 
     /// Whether it is this caller's own affair, and says nothing to others who want the same.
     pub(crate) fn is_own_affair(&self) -> bool {
-        self.0.hurried || self.is_stop()
+        self.0.out_of_time || self.is_stop()
     }
 
     /// Whether the same call may succeed later without any change.

@@ -158,7 +158,7 @@ impl<'a, 'b> Reporter<'a, 'b> {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => {
                 let message = "the progress callback asked to stop".to_owned();
-                Err(Error::from(Stop::Cancelled).saying(message).at(event.stage()))
+                Err(Error::from(Stop::Cancelled).with_message(message).with_stage(event.stage()))
             }
         }
     }

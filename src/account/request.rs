@@ -87,7 +87,7 @@ impl Account {
             let error = error.attempts(attempt);
             self.before_next(call, &error, next).map_err(|stop| match stop {
                 None => error,
-                Some(stop) => Error::from(stop).at(Stage::Send).attempts(attempt),
+                Some(stop) => Error::from(stop).with_stage(Stage::Send).attempts(attempt),
             })?;
         }
     }
@@ -210,7 +210,7 @@ impl Account {
         };
         limiter.acquire(quota, &self.rules, call, wait).map_err(|refusal| match refusal {
             Refusal::Stopped(stop) => {
-                let error = Error::from(stop).at(Stage::Quota);
+                let error = Error::from(stop).with_stage(Stage::Quota);
                 // Only who ran out of time is helped by knowing when to come back.
                 match stop {
                     Stop::Deadline => {
@@ -241,7 +241,7 @@ impl Account {
                 );
                 Error::new(Status::RateLimited, message)
                     .with_note(&trouble())
-                    .at(Stage::Quota)
+                    .with_stage(Stage::Quota)
                     .after(free_in)
             }
         })

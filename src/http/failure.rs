@@ -172,14 +172,15 @@ impl From<Failure> for Error {
         let stage = if failure.sent { Stage::Reply } else { Stage::Send };
         match failure.kind {
             Kind::Status(status) => {
-                let error =
-                    Error::new(status, failure.message).at(stage).retryable(failure.transient);
+                let error = Error::new(status, failure.message)
+                    .with_stage(stage)
+                    .retryable(failure.transient);
                 match failure.http_status {
                     Some(status) => error.http(status),
                     None => error,
                 }
             }
-            Kind::Stopped(stop) => Error::from(stop).at(stage),
+            Kind::Stopped(stop) => Error::from(stop).with_stage(stage),
         }
     }
 }

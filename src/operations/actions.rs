@@ -118,7 +118,7 @@ pub(crate) fn not_understood(reply: &Reply, problem: &str) -> Error {
             reply.describe_content()
         ),
     )
-    .at(Stage::Reply)
+    .with_stage(Stage::Reply)
     .http(reply.status)
     .attempts(reply.attempts)
 }

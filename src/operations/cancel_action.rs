@@ -88,5 +88,8 @@ fn accepted_but(error: Error, action_id: &str, last: Option<&MachineAction>) -> 
          cancel it again",
         error.message()
     );
-    error.saying(message).at(Stage::Wait).action(action_id, last.map(MachineAction::json))
+    error
+        .with_message(message)
+        .with_stage(Stage::Wait)
+        .action(action_id, last.map(MachineAction::json))
 }

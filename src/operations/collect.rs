@@ -136,14 +136,14 @@ impl Job<'_> {
             (OnDuplicate::Adopt, Ok(None)) => {
                 let message = "a collection runs on the device, but the list of actions does not \
                                show it; it may have ended this moment, so try again";
-                Err(refusal.became(Status::AlreadyRunning, message.to_owned(), true))
+                Err(refusal.reclassified(Status::AlreadyRunning, message.to_owned(), true))
             }
             (OnDuplicate::Adopt, Err(error)) => {
                 let message = format!(
                     "a collection runs on the device, but it could not be looked up: {}",
                     error.message()
                 );
-                Err(refusal.became(Status::AlreadyRunning, message, error.is_retryable()))
+                Err(refusal.reclassified(Status::AlreadyRunning, message, error.is_retryable()))
             }
         }
     }
@@ -224,16 +224,16 @@ fn unknown(error: Error, why: Option<&Error>, machine_id: &str) -> Error {
     if error.is_stop() {
         let message = format!("{}; {look}", error.message());
         let status = error.status();
-        return error.became(status, message, false);
+        return error.reclassified(status, message, false);
     }
     match why {
         None => {
             let message = format!("{}; the list does not show one yet; {look}", error.message());
-            error.became(Status::OutcomeUnknown, message, false)
+            error.reclassified(Status::OutcomeUnknown, message, false)
         }
         Some(stop) if stop.is_stop() => {
             let message = format!("{} while a lost reply was looked into; {look}", stop.message());
-            error.became(stop.status(), message, false)
+            error.reclassified(stop.status(), message, false)
         }
         Some(why) => {
             let message = format!(
@@ -241,7 +241,7 @@ fn unknown(error: Error, why: Option<&Error>, machine_id: &str) -> Error {
                 error.message(),
                 why.message()
             );
-            error.became(Status::OutcomeUnknown, message, false)
+            error.reclassified(Status::OutcomeUnknown, message, false)
         }
     }
 }

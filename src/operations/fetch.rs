@@ -12,7 +12,7 @@ use crate::call::Call;
 use crate::error::{Error, Result, Stage};
 use crate::log::{self, Level};
 use crate::operations::collect::{self, Collected};
-use crate::operations::download::{self, Claim, Package, Spot};
+use crate::operations::download::{self, Destination, Package, PathLock};
 use crate::operations::{actions, wait};
 use crate::os::state_file;
 use crate::progress::{Event, Reporter};
@@ -44,7 +44,7 @@ impl Fetched {
 /// Written before a collection is asked for, so that whoever comes later can find it, and again when its action
 /// is known.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-struct Note {
+struct FetchState {
     version: u32,
     machine_id: String,
     comment: String,
@@ -57,7 +57,7 @@ struct Note {
     other_comments: Vec<String>,
 }
 
-impl Note {
+impl FetchState {
     /// Those that it was asked for with, the last one first.
     fn comments(&self) -> impl Iterator<Item = &String> {
         std::iter::once(&self.comment).chain(&self.other_comments)
@@ -72,7 +72,7 @@ enum Earlier {
     Nothing,
     Action(String),
     /// A collection was asked for, perhaps in vain.
-    Unsettled(Note),
+    Unsettled(FetchState),
 }
 
 const VERSION: u32 = 1;
@@ -86,42 +86,42 @@ pub(crate) fn fetch(
     path: &str,
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Fetched> {
-    let spot = download::look(path)?;
-    let note = spot.note(machine_id);
+    let destination = download::look(path)?;
+    let note = destination.note(machine_id);
     // From the first look at the note to the last: two who found none would both ask the device.
-    let Some(_claim) = Claim::take(&state_file::suffixed(&note, ".lock"))? else {
-        return Err(under_way(&spot));
+    let Some(_claim) = PathLock::take(&state_file::suffixed(&note, ".lock"))? else {
+        return Err(under_way(&destination));
     };
     let job = Job { account, call, machine_id, comment, note };
     let earlier = job.earlier()?;
     let is_noted = matches!(earlier, Earlier::Action(_));
     let (action_id, known, adopted) = if let Earlier::Action(action_id) = earlier {
         (action_id, None, true)
-    } else if let Some(action) = job.finished(&spot)? {
+    } else if let Some(action) = job.finished(&destination)? {
         (action.id().to_owned(), Some(action), true)
     } else {
         // A file that is in the way is noticed before anything is asked of the device.
-        spot.is_free()?;
+        destination.is_free()?;
         account.tell_of_wait(call, Quota::Collect, None, reporter)?;
         let Collected { action, adopted } = job.collect(earlier)?;
         (action.id().to_owned(), Some(action), adopted)
     };
     reporter
         .step(&Event::Collected { action_id: &action_id, adopted })
-        .map_err(|error| error.about(&action_id, known.as_ref().map(MachineAction::json)))?;
+        .map_err(|error| error.with_action(&action_id, known.as_ref().map(MachineAction::json)))?;
     let action = job.wait(&action_id, known, reporter)?;
     if is_noted {
         job.is_of_the_device(&action)?;
     }
-    let package = download::download_to(account, call, &action, spot, reporter)
+    let package = download::download_to(account, call, &action, destination, reporter)
         .map_err(|error| job.without_package(error))?;
     job.forget();
     Ok(Fetched { package, action, adopted })
 }
 
-fn under_way(spot: &Spot) -> Error {
-    let path = download::shown(spot.path());
-    let message = match spot.is_folder() {
+fn under_way(destination: &Destination) -> Error {
+    let path = download::shown(destination.path());
+    let message = match destination.is_folder() {
         true => format!(
             "another fetch from this device to `{path}` is under way; wait for it or choose another folder"
         ),
@@ -129,7 +129,7 @@ fn under_way(spot: &Spot) -> Error {
             format!("another fetch to `{path}` is under way; wait for it or choose another path")
         }
     };
-    Error::new(Status::File, message).retryable(true).at(Stage::Download)
+    Error::new(Status::File, message).retryable(true).with_stage(Stage::Download)
 }
 
 /// One fetch, which nobody else carries out at the same time: the note is its own to write and to remove.
@@ -147,18 +147,18 @@ impl Job<'_> {
         let Some(note) = self.read()? else { return Ok(Earlier::Nothing) };
         if !note.machine_id.eq_ignore_ascii_case(self.machine_id) {
             let message = format!(
-                "`{}` notes an unfinished fetch from another device; finish that one, remove the note, or \
+                "`{}` records an unfinished fetch from another device; finish that one, remove the note, or \
                  choose another path",
                 download::shown(&self.note)
             );
-            return Err(Error::new(Status::File, message).at(Stage::Download));
+            return Err(Error::new(Status::File, message).with_stage(Stage::Download));
         }
         if let Some(action_id) = note.action_id {
             return Ok(Earlier::Action(action_id));
         }
         match self.started(&note)? {
             Some(id) => {
-                self.write(&Note { action_id: Some(id.clone()), ..note });
+                self.write(&FetchState { action_id: Some(id.clone()), ..note });
                 Ok(Earlier::Action(id))
             }
             None => Ok(Earlier::Unsettled(note)),
@@ -166,7 +166,7 @@ impl Job<'_> {
     }
 
     /// The collection that one of these requests has started, as far as the list shows it.
-    fn started(&self, note: &Note) -> Result<Option<String>> {
+    fn started(&self, note: &FetchState) -> Result<Option<String>> {
         let began = humantime::parse_rfc3339(&note.began).unwrap_or(SystemTime::UNIX_EPOCH);
         for comment in note.comments() {
             let (account, call, machine_id) = (self.account, self.call, self.machine_id);
@@ -179,16 +179,16 @@ impl Job<'_> {
     }
 
     /// The note, if there is one. One that cannot be read may be of a collection that runs, so it is not passed over.
-    fn read(&self) -> Result<Option<Note>> {
+    fn read(&self) -> Result<Option<FetchState>> {
         let refused = |why: String| {
             let message = format!(
-                "cannot read `{}`, which notes an unfinished fetch: {why}; see to it that it can be read, or \
+                "cannot read `{}`, which records an unfinished fetch: {why}; see to it that it can be read, or \
                  remove it to start another collection",
                 download::shown(&self.note)
             );
-            Error::new(Status::File, message).at(Stage::Download)
+            Error::new(Status::File, message).with_stage(Stage::Download)
         };
-        let note = state_file::read_own::<Note>(&self.note).map_err(|error| {
+        let note = state_file::read_own::<FetchState>(&self.note).map_err(|error| {
             if download::too_many_open(&error) {
                 return download::file_error("read", &self.note, &error);
             }
@@ -204,10 +204,10 @@ impl Job<'_> {
 
     /// The action of this device whose package has the name already: an earlier call got to its end, and nobody
     /// may have heard of it.
-    fn finished(&self, spot: &Spot) -> Result<Option<MachineAction>> {
-        let Some(action_id) = spot.action_here() else { return Ok(None) };
+    fn finished(&self, destination: &Destination) -> Result<Option<MachineAction>> {
+        let Some(action_id) = destination.action_here() else { return Ok(None) };
         let action = actions::read(self.account, self.call, &action_id)
-            .map_err(|error| error.within(Stage::Download))?;
+            .map_err(|error| error.with_step_stage(Stage::Download))?;
         let is_known = action.machine_id().is_some() || !machine::is_device_id(self.machine_id);
         let ours = is_known && !self.is_of_another(&action);
         Ok(Some(action).filter(|_| ours))
@@ -226,10 +226,10 @@ impl Job<'_> {
             return Ok(());
         }
         let message = format!(
-            "`{}` notes an action of another device; remove the note, or choose another path",
+            "`{}` records an action of another device; remove the note, or choose another path",
             download::shown(&self.note)
         );
-        let error = Error::new(Status::File, message).at(Stage::Download);
+        let error = Error::new(Status::File, message).with_stage(Stage::Download);
         Err(error.action(action.id(), Some(action.json())))
     }
 
@@ -245,14 +245,14 @@ impl Job<'_> {
             self.forget();
         }
         match status {
-            Status::NotFound | Status::Integrity if lasts => self.names_the_note(error),
-            Status::NotReady => self.names_the_note(error),
+            Status::NotFound | Status::Integrity if lasts => self.names_the_state_file(error),
+            Status::NotReady => self.names_the_state_file(error),
             _ => error,
         }
     }
 
     /// Says how to come by another collection, where the note leads to this one again.
-    fn names_the_note(&self, error: Error) -> Error {
+    fn names_the_state_file(&self, error: Error) -> Error {
         if !self.note.exists() {
             return error;
         }
@@ -261,7 +261,7 @@ impl Job<'_> {
             error.message(),
             download::shown(&self.note)
         );
-        error.saying(message)
+        error.with_message(message)
     }
 
     fn collect(&self, earlier: Earlier) -> Result<Collected> {
@@ -271,13 +271,13 @@ impl Job<'_> {
             Earlier::Unsettled(note) => Some(note),
             _ => None,
         };
-        let note = self.note_of(open.as_ref());
+        let note = self.state_of(open.as_ref());
         state_file::write(&self.note, &note)
             .map_err(|error| download::file_error("write", &self.note, &error))?;
         match collect::collect(self.account, self.call, self.machine_id, self.comment) {
             Ok(collected) => {
                 let action_id = Some(collected.action.id().to_owned());
-                self.write(&Note { action_id, ..note });
+                self.write(&FetchState { action_id, ..note });
                 Ok(collected)
             }
             Err(error) if self.call.is_unsettled() => {
@@ -289,7 +289,7 @@ impl Job<'_> {
                 );
                 // Who has stopped it does not want it repeated.
                 let retryable = !matches!(error.status(), Status::Cancelled | Status::Closed);
-                Err(error.saying(message).outcome_unknown().retryable(retryable))
+                Err(error.with_message(message).outcome_unknown().retryable(retryable))
             }
             Err(error) => {
                 // Nothing came of this request, which says nothing of those before it.
@@ -303,14 +303,14 @@ impl Job<'_> {
     }
 
     /// What is noted before the request: this one, and those that may have started a collection.
-    fn note_of(&self, open: Option<&Note>) -> Note {
+    fn state_of(&self, open: Option<&FetchState>) -> FetchState {
         let now = || humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let mut other_comments: Vec<String> = Vec::new();
         if let Some(open) = open {
             other_comments.extend(open.comments().filter(|one| *one != self.comment).cloned());
             other_comments.truncate(MOST_OTHERS);
         }
-        Note {
+        FetchState {
             version: VERSION,
             machine_id: self.machine_id.to_owned(),
             comment: self.comment.to_owned(),
@@ -329,7 +329,7 @@ impl Job<'_> {
         wait::wait(self.account, self.call, action_id, known, reporter).map_err(|error| {
             let Some(is_over) = is_over(&error) else { return error };
             if !is_over {
-                return self.names_the_note(error);
+                return self.names_the_state_file(error);
             }
             // The next call starts another collection.
             self.forget();
@@ -338,7 +338,7 @@ impl Job<'_> {
     }
 
     /// Without it the note from before the request leads to the same action, by way of the list.
-    fn write(&self, note: &Note) {
+    fn write(&self, note: &FetchState) {
         if let Err(error) = state_file::write(&self.note, note) {
             let error = download::file_error("write", &self.note, &error);
             log::line(Level::Warn, || error.message().to_owned());
@@ -363,8 +363,8 @@ fn is_over(error: &Error) -> Option<bool> {
     }
 }
 
-impl Spot {
-    /// Where a fetch to this place notes how far it has come.
+impl Destination {
+    /// Where a fetch to this destination records how far it has come.
     fn note(&self, machine_id: &str) -> PathBuf {
         /// What fits into a name with what is added to it.
         const LONGEST: usize = 200;

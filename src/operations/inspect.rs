@@ -25,7 +25,7 @@ pub fn inspect_package(
 ) -> Result<InspectedPackage> {
     let call = Call::begin(&Arc::default(), None, cancel);
     let stopped = |stop| {
-        let error = Error::from(stop).at(Stage::Verify);
+        let error = Error::from(stop).with_stage(Stage::Verify);
         match error.status() {
             Status::Deadline => error.with_note("raise the time limit of its cancel handle"),
             _ => error,

@@ -75,20 +75,20 @@ pub(crate) fn get(account: &Account, call: &Arc<Call>, action_id: &str) -> Resul
             other => return other,
         };
         let action = actions::read(account, call, action_id)
-            .map_err(|error| error.within(Stage::Link).about(action_id, None))?;
-        has_succeeded(&action).map_err(|error| error.at(Stage::Link))?;
+            .map_err(|error| error.with_step_stage(Stage::Link).with_action(action_id, None))?;
+        has_succeeded(&action).map_err(|error| error.with_stage(Stage::Link))?;
         match pauses.next() {
-            Some(pause) if call.has_time_for(*pause) => call
-                .pause(*pause)
-                .map_err(|stop| Error::from(stop).at(Stage::Link).about(action_id, None))?,
+            Some(pause) if call.has_time_for(*pause) => call.pause(*pause).map_err(|stop| {
+                Error::from(stop).with_stage(Stage::Link).with_action(action_id, None)
+            })?,
             _ => {
                 let message = format!(
                     "the action {action_id} has succeeded, but the service has no link to its package; try \
                      again in a minute, and if that does not help, collect a new package"
                 );
                 return Err(refusal
-                    .became(Status::NotReady, message, true)
-                    .about(action_id, Some(action.json())));
+                    .reclassified(Status::NotReady, message, true)
+                    .with_action(action_id, Some(action.json())));
             }
         }
     }
@@ -104,14 +104,14 @@ fn ask(account: &Account, call: &Arc<Call>, action_id: &str) -> Result<PackageUr
         })
     });
     found.map_err(|error| {
-        let error = error.within(Stage::Link).about(action_id, None);
+        let error = error.with_step_stage(Stage::Link).with_action(action_id, None);
         match error.http_status() {
             Some(400) => {
                 let message = format!(
                     "{}; only the action of a collection has a package",
                     error.message().trim_end_matches("; ")
                 );
-                error.became(Status::BadRequest, message, false)
+                error.reclassified(Status::BadRequest, message, false)
             }
             _ => error,
         }
@@ -150,5 +150,5 @@ pub(crate) fn has_succeeded(action: &MachineAction) -> Result<()> {
         let message = format!("the action is not finished (it is {state}); wait for it");
         Error::new(Status::NotReady, message)
     });
-    Err(error.about(action.id(), Some(action.json())))
+    Err(error.with_action(action.id(), Some(action.json())))
 }

@@ -29,12 +29,12 @@ fn regular(path: &Path, meta: &Metadata) -> Result<()> {
     }
     let what = if meta.is_dir() { "is a folder" } else { "is a device, pipe or socket" };
     let message = format!("`{}` {what}; expected the path of a zip file", shown(path));
-    Err(Error::new(Status::File, message).at(Stage::Verify))
+    Err(Error::new(Status::File, message).with_stage(Stage::Verify))
 }
 
 fn unusable(path: &Path, what: &str, error: &io::Error) -> Error {
     let message = format!("`{}` {what}: {error}", shown(path));
-    Error::new(Status::File, message).at(Stage::Verify)
+    Error::new(Status::File, message).with_stage(Stage::Verify)
 }
 
 fn shown(path: &Path) -> String {
@@ -123,5 +123,6 @@ impl<'a> Source<'a> {
 }
 
 fn unreadable(error: io::Error) -> Error {
-    Error::new(Status::File, format!("the file could not be read: {error}")).at(Stage::Verify)
+    Error::new(Status::File, format!("the file could not be read: {error}"))
+        .with_stage(Stage::Verify)
 }

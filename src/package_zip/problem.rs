@@ -21,14 +21,14 @@ impl Problem {
     pub(super) fn into_error(self, entry: Option<&str>) -> Error {
         let what = match self {
             Problem::Found(what) => what,
-            Problem::Stopped(error) => return error.at(Stage::Verify),
+            Problem::Stopped(error) => return error.with_stage(Stage::Verify),
         };
         let place = match entry {
             Some(name) => format!("entry `{}`", redact::clean(name, 200)),
             None => "the file".to_owned(),
         };
         let message = format!("{place} {what}; do not unpack the file, download the package again");
-        Error::new(Status::Integrity, message).at(Stage::Verify)
+        Error::new(Status::Integrity, message).with_stage(Stage::Verify)
     }
 }
 

@@ -137,7 +137,7 @@ pub(crate) fn error(reply: &Reply) -> Error {
     };
     Error::new(status, message)
         .with_note(clock.as_deref().unwrap_or_default())
-        .at(Stage::Reply)
+        .with_stage(Stage::Reply)
         .http(reply.status)
         .service(Some(fault.code), Some(fault.target))
         .after(wait)

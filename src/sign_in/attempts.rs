@@ -16,14 +16,14 @@ pub(super) fn ask<T>(
             Ok(token) => return Ok(token),
             Err(failed) => failed,
         };
-        let error = error.at_stage(Stage::Token).attempts(attempt);
+        let error = error.with_only_stage(Stage::Token).attempts(attempt);
         let Next::Again(pause) = next else {
             return Err(error);
         };
         if !call.has_time_for(pause) {
-            return Err(error.hurried());
+            return Err(error.out_of_time());
         }
-        call.pause(pause).map_err(|stop| Error::from(stop).at(Stage::Token))?;
+        call.pause(pause).map_err(|stop| Error::from(stop).with_stage(Stage::Token))?;
         attempt += 1;
     }
 }

@@ -109,10 +109,11 @@ impl Cache {
                     awaited = Some(fetches);
                     let waited = call.wait(None);
                     self.shared.state.lock().waiting.retain(|s| !Arc::ptr_eq(s, call.signal()));
-                    waited.map_err(|stop| Error::from(stop).at(Stage::Token))?;
+                    waited.map_err(|stop| Error::from(stop).with_stage(Stage::Token))?;
                 }
                 Turn::Pause(until) => {
-                    call.wait(Some(until)).map_err(|stop| Error::from(stop).at(Stage::Token))?;
+                    call.wait(Some(until))
+                        .map_err(|stop| Error::from(stop).with_stage(Stage::Token))?;
                 }
                 Turn::Fetch { fallback: None } => {
                     return self.fetch(http, call, None, self.retries);
@@ -168,7 +169,7 @@ impl Cache {
                     "the token callback used the client that is waiting for its token; give it \
                      another client",
                 )
-                .at(Stage::Token));
+                .with_stage(Stage::Token));
             }
             fallback if state.fetching.is_none() => {
                 if let Some((at, error)) = state.not_before.as_ref().filter(|(at, _)| now < *at) {

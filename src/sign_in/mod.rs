@@ -117,7 +117,7 @@ impl Token {
                      without blanks or line breaks"
                 ),
             )
-            .at(Stage::Token));
+            .with_stage(Stage::Token));
         }
         let now = Instant::now();
         let times = life.and_then(|life| {

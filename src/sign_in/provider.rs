@@ -35,7 +35,7 @@ impl Callback {
         let provided = self.provider.token(&self.scope).map_err(|why| {
             let why = redact::clean(&why, 256);
             Error::new(Status::Token, format!("the token provider gave no token: {why}"))
-                .at(Stage::Token)
+                .with_stage(Stage::Token)
         })?;
         Token::new(&provided.token, provided.expires_in.filter(|life| !life.is_zero()))
     }

@@ -128,7 +128,7 @@ impl Limiter {
     }
 
     /// How many slots are taken in the widest window, and how many callers wait.
-    pub fn standing(&self) -> (usize, usize) {
+    pub fn usage(&self) -> (usize, usize) {
         let snapshot = self.limiter.snapshot(QUOTA, &self.rules);
         (snapshot.used.into_iter().max().unwrap_or_default(), snapshot.queued)
     }

@@ -48,7 +48,7 @@ pub(super) fn error(head: &Head<'_>, body: &[u8]) -> Error {
     message.push_str("; ");
     message.push_str(advice);
     Error::new(status, message)
-        .at(Stage::Download)
+        .with_stage(Stage::Download)
         .http(head.status)
         .service(code, request_id)
         .retryable(retryable)

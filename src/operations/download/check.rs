@@ -38,7 +38,7 @@ pub(super) fn hash(file: &File, length: u64, watch: Watch<'_>) -> Result<Context
 fn unreadable(error: &io::Error) -> Error {
     let why = crate::os::io_error::reason(error);
     Error::new(Status::File, format!("what was downloaded cannot be read back: {why}"))
-        .at(Stage::Download)
+        .with_stage(Stage::Download)
 }
 
 /// Whether the file is a whole package, and what it holds.

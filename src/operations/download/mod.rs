@@ -1,14 +1,14 @@
 //! From a finished collection to a checked file: under its final name there is only ever a whole package.
 //!
-//! Beside the file to be, `<file>.part` grows, and `<file>.part.json` notes what it is a part of, so that a call
+//! Beside the file to be, `<file>.part` grows, and `<file>.part.json` records what it is a part of, so that a call
 //! that ended early, even with its process, is carried on by the next one.
 
 mod blob;
 mod check;
-mod claim;
-mod notes;
+mod destination;
 mod part;
-mod place;
+mod part_state;
+mod path_lock;
 mod rate;
 mod reply;
 #[cfg(unix)]
@@ -36,10 +36,10 @@ use crate::status::Status;
 use crate::text::hex::hex;
 use crate::text::json;
 
-pub(crate) use claim::Claim;
+use destination::PackageFiles;
+pub(crate) use destination::{Destination, look};
 use part::Part;
-use place::Place;
-pub(crate) use place::{Spot, look};
+pub(crate) use path_lock::PathLock;
 
 /// A package on disk.
 #[derive(Clone, Debug, Serialize)]
@@ -85,13 +85,13 @@ pub(crate) fn download(
     path: &str,
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Package> {
-    let about = |error: Error| error.about(action_id, None);
-    let spot = look(path).map_err(about)?;
+    let about = |error: Error| error.with_action(action_id, None);
+    let destination = look(path).map_err(about)?;
     // Costs a cheap request and may save one of the two links that can be had in a minute.
     let action = actions::read(account, call, action_id)
-        .map_err(|error| about(error.within(Stage::Download)))?;
-    package_uri::has_succeeded(&action).map_err(|error| error.at(Stage::Download))?;
-    download_to(account, call, &action, spot, reporter)
+        .map_err(|error| about(error.with_step_stage(Stage::Download)))?;
+    package_uri::has_succeeded(&action).map_err(|error| error.with_stage(Stage::Download))?;
+    download_to(account, call, &action, destination, reporter)
 }
 
 /// Downloads the package of an action that has succeeded.
@@ -99,13 +99,13 @@ pub(crate) fn download_to(
     account: &Account,
     call: &Arc<Call>,
     action: &MachineAction,
-    spot: Spot,
+    destination: Destination,
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Package> {
-    let place = spot.place(action);
-    Job { account, call, action, action_id: action.id(), place }
+    let files = destination.files(action);
+    Job { account, call, action, action_id: action.id(), files }
         .run(reporter)
-        .map_err(|error| error.about(action.id(), Some(action.json())))
+        .map_err(|error| error.with_action(action.id(), Some(action.json())))
 }
 
 struct Job<'a> {
@@ -113,7 +113,7 @@ struct Job<'a> {
     call: &'a Arc<Call>,
     action: &'a MachineAction,
     action_id: &'a str,
-    place: Place,
+    files: PackageFiles,
 }
 
 impl Job<'_> {
@@ -122,12 +122,12 @@ impl Job<'_> {
         if let Some(package) = self.existing(reporter)? {
             return Ok(package);
         }
-        let lock = self.place.lock()?;
+        let lock = self.files.lock()?;
         // Somebody else may have finished it meanwhile.
         if let Some(package) = self.existing(reporter)? {
             return Ok(package);
         }
-        let mut part = Part::resume(&self.place, lock, self.action_id, |file, length| {
+        let mut part = Part::resume(&self.files, lock, self.action_id, |file, length| {
             check::hash(file, length, &mut self.watch(reporter))
         })?;
         let contents = self.complete(&mut part, reporter)?;
@@ -167,15 +167,15 @@ impl Job<'_> {
 
     /// The package, if an earlier call got as far as giving it its name.
     fn existing(&self, reporter: &mut Reporter<'_, '_>) -> Result<Option<Package>> {
-        let Some(file) = self.place.open_final()? else {
+        let Some(file) = self.files.open_final()? else {
             return Ok(None);
         };
         let Some(receipt) = file.receipt(self.action_id) else {
-            return Err(self.place.taken());
+            return Err(self.files.taken());
         };
         let digest = check::hash(file.file(), receipt.bytes, &mut self.watch(reporter))?;
         if hex(digest.finish().as_ref()) != receipt.sha256 {
-            return Err(self.place.taken());
+            return Err(self.files.taken());
         }
         let contents = check::verify(file.file(), receipt.bytes, &mut self.watch(reporter))?;
         file.tidy(&receipt);
@@ -184,7 +184,7 @@ impl Job<'_> {
 
     fn package(&self, bytes: u64, sha256: String, contents: Contents, existing: bool) -> Package {
         Package {
-            path: self.place.shown().to_owned(),
+            path: self.files.shown().to_owned(),
             bytes,
             sha256,
             contents,
@@ -202,7 +202,7 @@ impl Job<'_> {
     ) -> impl FnMut(u64, u64) -> Result<()> + 'a {
         move |bytes, total| {
             let now = std::time::Instant::now();
-            self.call.check_at(now).map_err(|stop| Error::from(stop).at(Stage::Verify))?;
+            self.call.check_at(now).map_err(|stop| Error::from(stop).with_stage(Stage::Verify))?;
             reporter.steady(now, || Event::Verifying { action_id: self.action_id, bytes, total })
         }
     }
@@ -242,7 +242,7 @@ pub(crate) fn file_error(doing: &str, path: &std::path::Path, error: &std::io::E
             Error::new(Status::File, format!("cannot {doing} `{path}`: {why}{cure}"))
         }
     }
-    .at(Stage::Download)
+    .with_stage(Stage::Download)
 }
 
 /// Neither the file nor the path is to blame, and it may pass by itself.

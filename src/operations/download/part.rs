@@ -4,8 +4,8 @@ use std::fs::File;
 
 use ring::digest::Context;
 
-use super::notes::{Notes, Receipt};
-use super::place::{Lock, Place};
+use super::destination::{Lock, PackageFiles};
+use super::part_state::{PartState, Receipt};
 use super::writer::Writer;
 use super::{file_error, system};
 use crate::error::{Error, Result, Stage};
@@ -13,9 +13,9 @@ use crate::status::Status;
 
 pub(super) struct Part<'a> {
     writer: Writer,
-    place: &'a Place,
+    files: &'a PackageFiles,
     lock: Lock<'a>,
-    notes: Notes,
+    state: PartState,
     length: u64,
     /// It may be of pieces that do not belong together, or have ended too early.
     pieced: bool,
@@ -24,22 +24,22 @@ pub(super) struct Part<'a> {
 impl<'a> Part<'a> {
     /// Carries on with what an earlier call left, if it is of this action; `hash` reads it again.
     pub(super) fn resume(
-        place: &'a Place,
+        files: &'a PackageFiles,
         lock: Lock<'a>,
         action_id: &str,
         hash: impl FnOnce(&File, u64) -> Result<Context>,
     ) -> Result<Part<'a>> {
-        let found = lock.file.metadata().map_err(|e| file_error("read", place.part(), &e))?.len();
-        let notes = place.read_notes(action_id);
-        let notes = notes.filter(|notes| notes.total.is_none_or(|total| found <= total));
-        let mut part = match notes {
-            Some(notes) if found > 0 => {
+        let found = lock.file.metadata().map_err(|e| file_error("read", files.part(), &e))?.len();
+        let state = files.read_state(action_id);
+        let state = state.filter(|state| state.total.is_none_or(|total| found <= total));
+        let mut part = match state {
+            Some(state) if found > 0 => {
                 let writer = Writer::after(hash(&lock.file, found)?);
-                return Ok(Part { writer, place, lock, notes, length: found, pieced: true });
+                return Ok(Part { writer, files, lock, state, length: found, pieced: true });
             }
             _ => {
-                let notes = Notes::of(action_id);
-                Part { writer: Writer::new(), place, lock, notes, length: found, pieced: false }
+                let state = PartState::of(action_id);
+                Part { writer: Writer::new(), files, lock, state, length: found, pieced: false }
             }
         };
         part.restart()?;
@@ -54,12 +54,12 @@ impl<'a> Part<'a> {
         self.length
     }
 
-    pub(super) fn notes(&self) -> &Notes {
-        &self.notes
+    pub(super) fn state(&self) -> &PartState {
+        &self.state
     }
 
     pub(super) fn is_whole(&self) -> bool {
-        self.length > 0 && self.notes.total == Some(self.length)
+        self.length > 0 && self.state.total == Some(self.length)
     }
 
     pub(super) fn is_pieced(&self) -> bool {
@@ -74,17 +74,17 @@ impl<'a> Part<'a> {
     pub(super) fn restart(&mut self) -> Result<()> {
         self.writer = Writer::new();
         if self.length > 0 {
-            self.lock.file.set_len(0).map_err(|e| file_error("empty", self.place.part(), &e))?;
+            self.lock.file.set_len(0).map_err(|e| file_error("empty", self.files.part(), &e))?;
         }
-        self.notes = Notes::of(&self.notes.action_id);
+        self.state = PartState::of(&self.state.action_id);
         (self.length, self.pieced) = (0, false);
         Ok(())
     }
 
-    /// Notes what is about to be fetched, before the first byte of it is written.
-    pub(super) fn expect(&mut self, notes: Notes) -> Result<()> {
+    /// Records what is about to be fetched, before the first byte of it is written.
+    pub(super) fn expect(&mut self, state: PartState) -> Result<()> {
         if let (Some(total), Some(room)) =
-            (notes.total, system::room(&self.lock.file, self.place.part()))
+            (state.total, system::room(&self.lock.file, self.files.part()))
         {
             let missing = total.saturating_sub(self.length);
             if missing > room {
@@ -94,13 +94,13 @@ impl<'a> Part<'a> {
                 );
                 return Err(Error::new(Status::DiskFull, message)
                     .retryable(true)
-                    .at(Stage::Download));
+                    .with_stage(Stage::Download));
             }
         }
         self.pieced |= self.length > 0;
-        if self.length == 0 || notes != self.notes {
-            self.place.write_notes(&notes)?;
-            self.notes = notes;
+        if self.length == 0 || state != self.state {
+            self.files.write_state(&state)?;
+            self.state = state;
         }
         Ok(())
     }
@@ -109,16 +109,16 @@ impl<'a> Part<'a> {
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.writer
             .add(&self.lock.file, bytes, self.length)
-            .map_err(|e| file_error("write", self.place.part(), &e))?;
+            .map_err(|e| file_error("write", self.files.part(), &e))?;
         self.length += bytes.len() as u64;
         Ok(())
     }
 
-    /// Notes that nothing is missing, where the host did not say so before.
+    /// Records that nothing is missing, where the host did not say so before.
     pub(super) fn is_complete(&mut self) -> Result<()> {
-        let notes = Notes { total: Some(self.length), ..self.notes.clone() };
-        self.place.write_notes(&notes)?;
-        self.notes = notes;
+        let state = PartState { total: Some(self.length), ..self.state.clone() };
+        self.files.write_state(&state)?;
+        self.state = state;
         Ok(())
     }
 
@@ -127,19 +127,19 @@ impl<'a> Part<'a> {
         self.writer.sha256()
     }
 
-    /// Puts the checked package in its place, for good: after this a crash takes nothing back.
+    /// Puts the checked package under its name for good: after this a crash takes nothing back.
     pub(super) fn seal(self, sha256: &str) -> Result<()> {
-        let Part { place, lock, mut notes, length, .. } = self;
-        notes.sha256 = Some(sha256.to_owned());
-        place.write_notes(&notes)?;
+        let Part { files, lock, mut state, length, .. } = self;
+        state.sha256 = Some(sha256.to_owned());
+        files.write_state(&state)?;
         let receipt =
-            Receipt { action_id: notes.action_id, bytes: length, sha256: sha256.to_owned() };
+            Receipt { action_id: state.action_id, bytes: length, sha256: sha256.to_owned() };
         let has_receipt = system::set_receipt(&lock.file, &receipt.to_line());
-        lock.file.sync_all().map_err(|e| file_error("write", place.part(), &e))?;
+        lock.file.sync_all().map_err(|e| file_error("write", files.part(), &e))?;
         lock.rename()?;
-        // Without a receipt the notes are what tells a later call that the work is done.
+        // Without a receipt the state file is what tells a later call that the work is done.
         if has_receipt {
-            place.remove_notes();
+            files.remove_state();
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! Nothing is appended that the host has not said to be the continuation, of the same version: a host that knows
 //! no ranges sends everything again, and one that got a new package sends another one.
 
-use super::notes::Notes;
+use super::part_state::PartState;
 
 /// The parts of a reply's head that matter here.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ pub(super) enum Meaning {
 }
 
 /// `have`: how much is here, which is where the request asked to begin.
-pub(super) fn meaning(head: &Head<'_>, have: u64, notes: &Notes) -> Meaning {
+pub(super) fn meaning(head: &Head<'_>, have: u64, state: &PartState) -> Meaning {
     let plain = head.encoding.is_none_or(|e| e.is_empty() || e.eq_ignore_ascii_case("identity"));
     match head.status {
         200 | 206 if !plain => Meaning::Encoded,
@@ -45,11 +45,11 @@ pub(super) fn meaning(head: &Head<'_>, have: u64, notes: &Notes) -> Meaning {
         200 if head.length == Some(0) => Meaning::Empty,
         200 => Meaning::Whole,
         206 if have == 0 => Meaning::WrongRange,
-        206 => rest(head, have, notes),
+        206 => rest(head, have, state),
         // The request named a version, or a position that this one does not have.
         412 => Meaning::Changed,
         416 if have > 0 => match head.range.and_then(unsatisfied) {
-            Some(total) if total == have && !notes.differs(head.etag, head.modified) => {
+            Some(total) if total == have && !state.differs(head.etag, head.modified) => {
                 Meaning::Complete
             }
             _ => Meaning::Changed,
@@ -58,7 +58,7 @@ pub(super) fn meaning(head: &Head<'_>, have: u64, notes: &Notes) -> Meaning {
     }
 }
 
-fn rest(head: &Head<'_>, have: u64, notes: &Notes) -> Meaning {
+fn rest(head: &Head<'_>, have: u64, state: &PartState) -> Meaning {
     let Some((first, last, total)) = head.range.and_then(satisfied) else {
         return Meaning::WrongRange;
     };
@@ -70,8 +70,8 @@ fn rest(head: &Head<'_>, have: u64, notes: &Notes) -> Meaning {
     if !fits {
         return Meaning::WrongRange;
     }
-    let other_length = notes.total.zip(total).is_some_and(|(ours, theirs)| ours != theirs);
-    if other_length || notes.differs(head.etag, head.modified) {
+    let other_length = state.total.zip(total).is_some_and(|(ours, theirs)| ours != theirs);
+    if other_length || state.differs(head.etag, head.modified) {
         return Meaning::Changed;
     }
     Meaning::Rest { end, total }
@@ -107,13 +107,13 @@ fn number(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn notes() -> Notes {
+    fn state() -> PartState {
         let (etag, total) = (Some("\"1\"".to_owned()), Some(10));
-        Notes { etag, total, ..Notes::of("a") }
+        PartState { etag, total, ..PartState::of("a") }
     }
 
     fn of(status: u16, range: Option<&str>) -> Meaning {
-        meaning(&Head { status, range, ..Head::default() }, 5, &notes())
+        meaning(&Head { status, range, ..Head::default() }, 5, &state())
     }
 
     #[test]
@@ -146,10 +146,10 @@ mod tests {
             etag,
             ..Head::default()
         };
-        assert_eq!(meaning(&head(Some(5), Some("\"1\"")), 5, &notes()), rest(10));
-        assert_eq!(meaning(&head(Some(4), None), 5, &notes()), Meaning::WrongRange);
-        assert_eq!(meaning(&head(Some(5), Some("\"2\"")), 5, &notes()), Meaning::Changed);
-        assert_eq!(meaning(&head(Some(5), None), 0, &notes()), Meaning::WrongRange);
+        assert_eq!(meaning(&head(Some(5), Some("\"1\"")), 5, &state()), rest(10));
+        assert_eq!(meaning(&head(Some(4), None), 5, &state()), Meaning::WrongRange);
+        assert_eq!(meaning(&head(Some(5), Some("\"2\"")), 5, &state()), Meaning::Changed);
+        assert_eq!(meaning(&head(Some(5), None), 0, &state()), Meaning::WrongRange);
     }
 
     #[test]
@@ -164,8 +164,8 @@ mod tests {
             assert_eq!(of(status, None), Meaning::Refused);
         }
         let empty = Head { status: 200, length: Some(0), ..Head::default() };
-        assert_eq!(meaning(&empty, 0, &notes()), Meaning::Empty);
+        assert_eq!(meaning(&empty, 0, &state()), Meaning::Empty);
         let encoded = Head { status: 200, encoding: Some("gzip"), ..Head::default() };
-        assert_eq!(meaning(&encoded, 0, &notes()), Meaning::Encoded);
+        assert_eq!(meaning(&encoded, 0, &state()), Meaning::Encoded);
     }
 }

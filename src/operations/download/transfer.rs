@@ -7,8 +7,8 @@ use ureq::http::Uri;
 use ureq::http::uri::Parts;
 
 use super::blob;
-use super::notes::Notes;
 use super::part::Part;
+use super::part_state::PartState;
 use super::rate::Rate;
 use super::reply::{self, Meaning};
 use crate::account::Account;
@@ -109,7 +109,7 @@ impl Transfer<'_, '_, '_, '_> {
                 let id = self.action_id;
                 self.account
                     .tell_of_wait(self.call, Quota::Link, Some(id), self.reporter)
-                    .map_err(|error| error.about(id, None))?;
+                    .map_err(|error| error.with_action(id, None))?;
                 Link { uri: package_uri::get(self.account, self.call, id)?, proven: false }
             }
         };
@@ -177,7 +177,7 @@ impl Transfer<'_, '_, '_, '_> {
     }
 
     fn dressed(&self, error: Error) -> Error {
-        let error = error.within(Stage::Download);
+        let error = error.with_step_stage(Stage::Download);
         if self.requests > 0 { error.attempts(self.requests) } else { error }
     }
 
@@ -194,15 +194,15 @@ impl Transfer<'_, '_, '_, '_> {
             modified,
             encoding: header("content-encoding"),
         };
-        let notes = Notes {
+        let state = PartState {
             etag: etag.map(str::to_owned),
             last_modified: modified.map(str::to_owned),
             total: head.length,
-            ..Notes::of(self.action_id)
+            ..PartState::of(self.action_id)
         };
-        match reply::meaning(&head, self.part.length(), self.part.notes()) {
+        match reply::meaning(&head, self.part.length(), self.part.state()) {
             Meaning::Whole => {
-                let expected = notes.total;
+                let expected = state.total;
                 // Before what is here is given up for it.
                 let first = incoming.read(&mut self.buffer).map_err(lost)?;
                 if first == 0 {
@@ -210,14 +210,14 @@ impl Transfer<'_, '_, '_, '_> {
                 }
                 link.proven = true;
                 self.part.restart().map_err(Ended::Final)?;
-                self.expect(notes)?;
+                self.expect(state)?;
                 self.absorb(&mut incoming, first, expected)
             }
             Meaning::Rest { end, total } => {
                 link.proven = true;
-                let known = self.part.notes().clone();
+                let known = self.part.state().clone();
                 let total = total.or(known.total);
-                self.expect(Notes { total, ..merged(known, notes) })?;
+                self.expect(PartState { total, ..merged(known, state) })?;
                 self.absorb(&mut incoming, 0, Some(end))
             }
             Meaning::Complete => self.part.is_complete().map_err(Ended::Final),
@@ -237,7 +237,7 @@ impl Transfer<'_, '_, '_, '_> {
         let have = self.part.length();
         if have > 0 && self.ranges {
             headers.push(("range", format!("bytes={have}-")));
-            let version = self.part.notes().if_range().map(str::to_owned);
+            let version = self.part.state().if_range().map(str::to_owned);
             headers.extend(version.map(|version| ("if-range", version)));
         }
         let mut uri = uri.clone();
@@ -260,9 +260,9 @@ impl Transfer<'_, '_, '_, '_> {
         Err(Ended::Final(protocol("the host redirects without end")))
     }
 
-    fn expect(&mut self, notes: Notes) -> std::result::Result<(), Ended> {
-        self.check_size(notes.total.unwrap_or_default())?;
-        self.part.expect(notes).map_err(Ended::Final)?;
+    fn expect(&mut self, state: PartState) -> std::result::Result<(), Ended> {
+        self.check_size(state.total.unwrap_or_default())?;
+        self.part.expect(state).map_err(Ended::Final)?;
         // That it begins is told always; a host that sends little at a time gives many replies.
         let told = match std::mem::replace(&mut self.has_begun, true) {
             false => self.tell(),
@@ -348,7 +348,7 @@ impl Transfer<'_, '_, '_, '_> {
         }
         let bytes = self.part.length();
         let bytes_per_second = self.rate.at(now, bytes);
-        let (action_id, total) = (self.action_id, self.part.notes().total);
+        let (action_id, total) = (self.action_id, self.part.state().total);
         let event = || Event::Downloading { action_id, bytes, total, bytes_per_second };
         self.reporter.steady(now, event)
     }
@@ -357,14 +357,14 @@ impl Transfer<'_, '_, '_, '_> {
     fn tell(&mut self) -> Result<()> {
         let bytes = self.part.length();
         let bytes_per_second = self.rate.at(Instant::now(), bytes);
-        let (action_id, total) = (self.action_id, self.part.notes().total);
+        let (action_id, total) = (self.action_id, self.part.state().total);
         self.reporter.step(&Event::Downloading { action_id, bytes, total, bytes_per_second })
     }
 }
 
 /// What the host says now, and what it said before where it says nothing now.
-fn merged(known: Notes, now: Notes) -> Notes {
-    Notes {
+fn merged(known: PartState, now: PartState) -> PartState {
+    PartState {
         etag: now.etag.or(known.etag),
         last_modified: now.last_modified.or(known.last_modified),
         ..known
@@ -383,7 +383,7 @@ fn empty(http_status: u16) -> Error {
 }
 
 fn lost(failure: Failure) -> Ended {
-    let error = Error::from(failure).within(Stage::Download);
+    let error = Error::from(failure).with_step_stage(Stage::Download);
     if error.is_stop() { Ended::Final(error) } else { Ended::Failed(error) }
 }
 

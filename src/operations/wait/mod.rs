@@ -1,12 +1,12 @@
 //! Waiting for a machine action to end.
 //!
-//! All threads of the process that wait under one identity stand on one [`Board`]. One of them looks for all: a
+//! All threads of the process that wait under one identity stand on one [`Waiters`]. One of them looks for all: a
 //! single action is read, several are listed with one request. There is no thread of our own; whoever
 //! looks passes that on when it leaves.
 
-mod board;
-mod look;
 mod pace;
+mod poll;
+mod waiters;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::progress::{Event, Reporter};
 use crate::service::action::{ActionStatus, MachineAction};
 use crate::status::Status;
 
-use board::{Board, News, Turn};
+use waiters::{NextStep, Update, Waiters};
 
 /// A new action is not everywhere at once: that long it may be unknown.
 const APPEARS_WITHIN: Duration = Duration::from_secs(60);
@@ -50,28 +50,28 @@ fn watch_over(
     watch: &mut Watch<'_>,
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<MachineAction> {
-    let board = Board::of(account);
+    let waiters = Waiters::of(account);
     let client = std::ptr::from_ref(account).addr();
     let (signal, interval) = (call.signal(), account.poll_interval);
-    let place = board.join(client, watch.id, signal, interval, watch.seen.as_ref());
+    let place = waiters.join(client, watch.id, signal, interval, watch.seen.as_ref());
     loop {
         let now = Instant::now();
         match place.turn(now) {
-            Turn::News(news, next) => {
-                if let Some(ended) = watch.take(news, now)? {
+            NextStep::Update(update, next) => {
+                if let Some(ended) = watch.take(update, now)? {
                     watch.tell(reporter, now, Duration::ZERO)?;
                     return ended;
                 }
                 watch.tell(reporter, now, next.saturating_duration_since(now))?;
             }
-            Turn::Look(wanted) => {
-                let seen = look::look(account, call, &wanted);
+            NextStep::Poll(targets) => {
+                let seen = poll::poll(account, call, &targets);
                 // Who was stopped has seen nothing; somebody else looks.
-                call.check().map_err(|stop| Error::from(stop).at(Stage::Wait))?;
+                call.check().map_err(|stop| Error::from(stop).with_stage(Stage::Wait))?;
                 place.looked(seen);
             }
-            Turn::Sleep(until) => {
-                call.wait(until).map_err(|stop| Error::from(stop).at(Stage::Wait))?;
+            NextStep::Sleep(until) => {
+                call.wait(until).map_err(|stop| Error::from(stop).with_stage(Stage::Wait))?;
             }
         }
     }
@@ -93,27 +93,27 @@ impl Watch<'_> {
     }
 
     /// Takes in what was seen. `Some`: the wait is over. `Err`: it makes no sense to go on.
-    fn take(&mut self, news: News, now: Instant) -> Result<Option<Result<MachineAction>>> {
-        match news {
-            News::Seen(action) => {
+    fn take(&mut self, update: Update, now: Instant) -> Result<Option<Result<MachineAction>>> {
+        match update {
+            Update::Seen(action) => {
                 self.missing_since = None;
                 self.seen = Some(action);
                 Ok(self.ended().or_else(|| self.unknown_for_too_long(now).map(Err)))
             }
-            News::Missing(error) => {
+            Update::Missing(error) => {
                 let since = *self.missing_since.get_or_insert(now);
                 match now.saturating_duration_since(since) < APPEARS_WITHIN {
                     true => Ok(None),
-                    false => Err(error.at_stage(Stage::Wait)),
+                    false => Err(error.with_only_stage(Stage::Wait)),
                 }
             }
             // One look that fails is survived, unless it says that the others will fail as well. Who has
             // never seen anything does not know whether there is anything to wait for.
-            News::Failed(error) if error.is_retryable() && self.seen.is_some() => {
+            Update::Failed(error) if error.is_retryable() && self.seen.is_some() => {
                 log::line(Level::Warn, || format!("looking at {} failed: {error}", self.id));
                 Ok(None)
             }
-            News::Failed(error) => Err(error),
+            Update::Failed(error) => Err(error),
         }
     }
 
@@ -124,7 +124,7 @@ impl Watch<'_> {
             ActionStatus::Succeeded => return Some(Ok(action.clone())),
             state => bad_end(state)?,
         };
-        Some(Err(error.at(Stage::Wait).action(action.id(), Some(action.json()))))
+        Some(Err(error.with_stage(Stage::Wait).action(action.id(), Some(action.json()))))
     }
 
     fn unknown_for_too_long(&mut self, now: Instant) -> Option<Error> {
@@ -145,7 +145,7 @@ impl Watch<'_> {
              mde_get_action, or wait again",
             UNKNOWN_STATE_BOUND.as_secs() / 60
         );
-        Some(Error::new(Status::Protocol, message).at(Stage::Wait))
+        Some(Error::new(Status::Protocol, message).with_stage(Stage::Wait))
     }
 
     fn tell(
@@ -168,7 +168,7 @@ impl Watch<'_> {
             (Some(action), true) => {
                 let state = crate::text::redact::clean(action.status().name(), 64);
                 let message = format!("{}; the action was in state `{state}`", error.message());
-                error.saying(message)
+                error.with_message(message)
             }
             _ => error,
         };
@@ -204,8 +204,8 @@ mod tests {
         MachineAction::from_json(&format!(r#"{{"id":"a","status":"{status}"}}"#)).unwrap()
     }
 
-    fn seen(status: &str) -> News {
-        News::Seen(action(status))
+    fn seen(status: &str) -> Update {
+        Update::Seen(action(status))
     }
 
     #[test]
@@ -252,7 +252,7 @@ mod tests {
     fn a_new_action_may_be_missing_for_a_while() {
         let start = Instant::now();
         let mut watch = Watch::new("a", None);
-        let missing = || News::Missing(Error::new(Status::NotFound, "no such action"));
+        let missing = || Update::Missing(Error::new(Status::NotFound, "no such action"));
         assert!(watch.take(missing(), start).unwrap().is_none());
         assert!(watch.take(missing(), start + APPEARS_WITHIN / 2).unwrap().is_none());
         let error = watch.take(missing(), start + APPEARS_WITHIN).unwrap_err();
@@ -262,8 +262,8 @@ mod tests {
     #[test]
     fn a_look_that_fails_is_survived_by_who_has_seen_something() {
         let now = Instant::now();
-        let passing = || News::Failed(Error::new(Status::Broken, "lost"));
-        let lasting = || News::Failed(Error::new(Status::Forbidden, "no"));
+        let passing = || Update::Failed(Error::new(Status::Broken, "lost"));
+        let lasting = || Update::Failed(Error::new(Status::Forbidden, "no"));
         assert!(Watch::new("a", None).take(passing(), now).is_err());
         let mut watch = Watch::new("a", Some(action("Pending")));
         assert!(watch.take(passing(), now).unwrap().is_none());

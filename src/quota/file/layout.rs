@@ -7,7 +7,7 @@
 //! | 12 | 6 × 4 | how many slots each endpoint's table has, in the order of [`Quota::ALL`] |
 //! | 36 | 32 | SHA-256 of whose quota this is |
 //! | 68 | 4 | CRC-32 of the 68 bytes before |
-//! | 96 | 8 + 4 + 4 | until when more counts as spent than is known to be, why (see [`Careful`]), CRC-32; or nothing |
+//! | 96 | 8 + 4 + 4 | until when more counts as spent than is known to be, why (see [`AssumedSpent`]), CRC-32; or nothing |
 //! | 128 | 16 + 4 | session of the machine that the times belong to, CRC-32 |
 //! | 192 | 6 × 44 | per endpoint: closed until, closed at, how long entries matter, until when, calls in a minute (4), half open (4), CRC-32 |
 //! | 456 | n × 24 | the tables, one after the other: time, owner, CRC-32, 4 bytes of nothing |
@@ -100,14 +100,14 @@ pub(super) fn is_ours(bytes: &[u8]) -> bool {
 
 /// More counts as spent than is known to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Careful {
+pub(super) struct AssumedSpent {
     pub until: u64,
     pub restarted: bool,
 }
 
 pub(super) const CAREFUL_AT: u64 = 96;
 
-impl Careful {
+impl AssumedSpent {
     pub(super) fn to_bytes(self) -> Vec<u8> {
         let mut bytes = self.until.to_le_bytes().to_vec();
         bytes.extend_from_slice(&u32::from(self.restarted).to_le_bytes());
@@ -117,12 +117,12 @@ impl Careful {
     }
 
     /// `head`: the first [`HEAD`] bytes of the file.
-    pub(super) fn read(head: &[u8]) -> Option<Careful> {
+    pub(super) fn read(head: &[u8]) -> Option<AssumedSpent> {
         let at = usize::try_from(CAREFUL_AT).ok()?;
         let bytes = head.get(at..at + 16)?;
         let (content, sum) = (bytes.get(..12)?, u32_at(bytes, 12)?);
         let (until, why) = (u64_at(content, 0)?, u32_at(content, 8)?);
-        (crc32fast::hash(content) == sum).then_some(Careful { until, restarted: why == 1 })
+        (crc32fast::hash(content) == sum).then_some(AssumedSpent { until, restarted: why == 1 })
     }
 }
 
@@ -140,7 +140,7 @@ pub(super) fn session(head: &[u8]) -> Option<[u8; 16]> {
 
 /// What is known of an endpoint beside its calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Gate {
+pub(crate) struct EndpointState {
     /// Nothing goes out before this.
     pub closed_until: u64,
     /// When that was learned.
@@ -155,7 +155,7 @@ pub(crate) struct Gate {
     pub half_open: bool,
 }
 
-impl Gate {
+impl EndpointState {
     pub(super) fn at(quota: Quota) -> u64 {
         GATES_AT + (quota.number() * GATE) as u64
     }
@@ -180,14 +180,14 @@ impl Gate {
     }
 
     /// `None`: damaged.
-    pub(super) fn read(head: &[u8], quota: Quota) -> Option<Gate> {
-        let at = usize::try_from(Gate::at(quota)).ok()?;
+    pub(super) fn read(head: &[u8], quota: Quota) -> Option<EndpointState> {
+        let at = usize::try_from(EndpointState::at(quota)).ok()?;
         let bytes = head.get(at..at + GATE)?;
         if bytes.iter().all(|byte| *byte == 0) {
-            return Some(Gate::default());
+            return Some(EndpointState::default());
         }
         let intact = u32_at(bytes, 40)? == sum(quota, u64::MAX, bytes.get(..40)?);
-        let gate = Gate {
+        let state = EndpointState {
             closed_until: u64_at(bytes, 0)?,
             closed_at: u64_at(bytes, 8)?,
             memory: u64_at(bytes, 16)?,
@@ -195,7 +195,7 @@ impl Gate {
             burst: u32_at(bytes, 32)?,
             half_open: u32_at(bytes, 36)? != 0,
         };
-        intact.then_some(gate)
+        intact.then_some(state)
     }
 }
 
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn gates_and_sessions_survive() {
-        let gate = Gate {
+        let state = EndpointState {
             closed_until: 9,
             closed_at: 8,
             memory: 7,
@@ -324,14 +324,14 @@ mod tests {
             half_open: true,
         };
         let mut head = vec![0; HEAD];
-        assert_eq!(Gate::read(&head, Quota::Link), Some(Gate::default()));
-        let at = usize::try_from(Gate::at(Quota::Link)).unwrap();
-        head[at..at + GATE].copy_from_slice(&gate.to_bytes(Quota::Link));
-        assert_eq!(Gate::read(&head, Quota::Link), Some(gate));
+        assert_eq!(EndpointState::read(&head, Quota::Link), Some(EndpointState::default()));
+        let at = usize::try_from(EndpointState::at(Quota::Link)).unwrap();
+        head[at..at + GATE].copy_from_slice(&state.to_bytes(Quota::Link));
+        assert_eq!(EndpointState::read(&head, Quota::Link), Some(state));
         for bit in 0..GATE * 8 {
             let mut other = head.clone();
             other[at + bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Gate::read(&other, Quota::Link), None, "bit {bit}");
+            assert_eq!(EndpointState::read(&other, Quota::Link), None, "bit {bit}");
         }
         assert_eq!(session(&head), None);
         let bytes = session_to_bytes(&[3; 16]);

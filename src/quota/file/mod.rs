@@ -6,7 +6,6 @@
 //! goes on with its own log alone, says so, and tries the file again later.
 
 mod layout;
-mod standing;
 mod store;
 #[cfg_attr(unix, path = "system_unix.rs")]
 #[cfg_attr(windows, path = "system_windows.rs")]
@@ -14,18 +13,19 @@ mod system;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod usage;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use self::layout::Careful;
-pub(super) use self::layout::{Entry, Gate};
-use self::standing::nanos;
-pub(super) use self::standing::{Decision, Standing, memory};
+use self::layout::AssumedSpent;
+pub(super) use self::layout::{EndpointState, Entry};
 use self::store::Store;
 use self::transaction::{Pause, Transaction, Trouble};
+use self::usage::nanos;
+pub(super) use self::usage::{Decision, Usage, memory};
 use super::ledger::{
     self, Answer, BETWEEN_WARNINGS, FIRST_RETRY, LAST_RETRY, Ledger, Outcome, Renewal, Slot, View,
     lease,
@@ -54,7 +54,7 @@ struct State {
     /// What is wrong with the file, and when it is tried again.
     trouble: Option<(String, Instant)>,
     /// More counts as spent than is known to be.
-    careful: Option<Careful>,
+    careful: Option<AssumedSpent>,
     retry_pause: Duration,
     warned_at: Option<Instant>,
     /// For the host's log, which is told when the lock is no longer held: it may call back.
@@ -108,7 +108,7 @@ impl FileLedger {
         }
         let rights_lost = state.store.rights_lost().is_some();
         let done = state.store.lock(&state.slots, pause).and_then(|transaction| {
-            state.careful = Careful::read(&transaction.bytes);
+            state.careful = AssumedSpent::read(&transaction.bytes);
             act(&transaction)
         });
         if let Some(what) = state.store.rights_lost().filter(|_| !rights_lost) {
@@ -232,13 +232,13 @@ impl Ledger for FileLedger {
         let mut answer = Answer::Alone(ALL);
         let done = self.transact(&mut state, &mut pause, &mut |transaction| {
             let now = nanos(boot_clock::now());
-            let known = transaction.gate(quota);
-            let gate = known.claimed(windows, now);
-            if gate != known {
-                transaction.write_gate(quota, gate)?;
+            let known = transaction.state(quota);
+            let state = known.claimed(windows, now);
+            if state != known {
+                transaction.write_gate(quota, state)?;
             }
-            let standing = Standing::of(&transaction.entries(quota)?, windows, now);
-            let place = match standing.decide(gate, windows) {
+            let usage = Usage::of(&transaction.entries(quota)?, windows, now);
+            let place = match usage.decide(state, windows) {
                 Decision::Take(place) => place,
                 Decision::Wait(full) => {
                     answer = Answer::Full(full);
@@ -248,7 +248,7 @@ impl Ledger for FileLedger {
             let owner = ledger::new_owner();
             let stamp = now.saturating_add(nanos(lease(windows)));
             transaction.write(quota, place, Entry { stamp, owner })?;
-            answer = Answer::Taken(Slot { place, owner, probe: gate.half_open });
+            answer = Answer::Taken(Slot { place, owner, probe: state.half_open });
             Ok(())
         });
         tell(state);
@@ -268,8 +268,8 @@ impl Ledger for FileLedger {
             };
             put(transaction, quota, slot, entry, windows)?;
             if slot.probe && outcome == Outcome::Replied {
-                let gate = transaction.gate(quota);
-                transaction.write_gate(quota, Gate { half_open: false, ..gate })?;
+                let state = transaction.state(quota);
+                transaction.write_gate(quota, EndpointState { half_open: false, ..state })?;
             }
             Ok(())
         });
@@ -294,7 +294,7 @@ impl Ledger for FileLedger {
         // This process keeps it closed in any case.
         self.briefly(SETTLING, None, &mut |transaction| {
             let now = nanos(boot_clock::now());
-            transaction.write_gate(quota, transaction.gate(quota).closed(wait, now))?;
+            transaction.write_gate(quota, transaction.state(quota).closed(wait, now))?;
             match slot {
                 Some(slot) => {
                     put(transaction, quota, slot, Entry { stamp: now, owner: 0 }, windows)
@@ -308,14 +308,14 @@ impl Ledger for FileLedger {
         let mut view = None;
         self.briefly(SETTLING, call, &mut |transaction| {
             let now = nanos(boot_clock::now());
-            let gate = transaction.gate(quota);
-            let closed = gate.closed_for(now);
-            let standing = Standing::of(&transaction.entries(quota)?, windows, now);
+            let state = transaction.state(quota);
+            let closed = state.closed_for(now);
+            let usage = Usage::of(&transaction.entries(quota)?, windows, now);
             view = Some(View {
-                in_flight: standing.in_flight,
-                available_in: standing.available_in(gate),
+                in_flight: usage.in_flight,
+                available_in: usage.available_in(state),
                 closed_for: (closed > 0).then(|| Duration::from_nanos(closed)),
-                used: windows.iter().map(|window| standing.used(*window)).collect(),
+                used: windows.iter().map(|window| usage.used(*window)).collect(),
             });
             Ok(())
         });
@@ -373,8 +373,8 @@ fn put(
     let entries = transaction.entries(quota)?;
     let elsewhere = entries.iter().position(|kept| kept.owner == slot.owner).map(|at| at as u64);
     let free = || {
-        let memory = transaction.gate(quota).memory.max(memory(windows));
-        Standing::of(&entries, windows, nanos(boot_clock::now())).reusable(memory)
+        let memory = transaction.state(quota).memory.max(memory(windows));
+        Usage::of(&entries, windows, nanos(boot_clock::now())).reusable(memory)
     };
     match elsewhere.or_else(|| free().filter(|_| entry != Entry::FREE)) {
         Some(place) => transaction.write(quota, place, entry),

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::MOST_CALLS;
-use super::layout::{self, CAREFUL_AT, Careful, Entry, Gate, HEAD, Head, SLOT};
+use super::layout::{self, AssumedSpent, CAREFUL_AT, EndpointState, Entry, HEAD, Head, SLOT};
 use super::system::{Rights, create, is_still_at, keep_rights, replace, rights};
 use super::transaction::{
     Locked, Pause, Result, Transaction, Trouble, failed, write_entry, write_gate,
@@ -126,7 +126,7 @@ impl Store {
             let now = u64::try_from(boot_clock::now().as_nanos()).unwrap_or(u64::MAX);
             fill(file, &head, session, Entry { stamp: now, owner: 0 })?;
             let until = now.saturating_add(memory);
-            let careful = Careful { until, restarted: false };
+            let careful = AssumedSpent { until, restarted: false };
             write_at(file, &careful.to_bytes(), CAREFUL_AT).map_err(failed("filled"))
         })?;
         self.damage_found = true;
@@ -148,7 +148,7 @@ impl Store {
         self.replace(&old.file, |file| {
             fill(file, &head, session, Entry::FREE)?;
             for quota in Quota::ALL {
-                write_gate(file, quota, old.gate(quota))?;
+                write_gate(file, quota, old.state(quota))?;
                 for (place, entry) in old.entries(quota)?.into_iter().enumerate() {
                     write_entry(file, &head, quota, place as u64, entry)?;
                 }
@@ -190,8 +190,8 @@ impl Store {
 
 /// Whether all but the entries is whole, which can do without each other.
 fn is_intact(head: &Head, bytes: &[u8], length: u64) -> bool {
-    let gates = Quota::ALL.into_iter().all(|quota| Gate::read(bytes, quota).is_some());
-    gates && layout::session(bytes).is_some() && head.length() == length
+    let states = Quota::ALL.into_iter().all(|quota| EndpointState::read(bytes, quota).is_some());
+    states && layout::session(bytes).is_some() && head.length() == length
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

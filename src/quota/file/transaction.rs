@@ -20,7 +20,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::Duration;
 
-use super::layout::{self, CAREFUL_AT, Careful, Entry, Gate, Head, SLOT};
+use super::layout::{self, AssumedSpent, CAREFUL_AT, EndpointState, Entry, Head, SLOT};
 use super::system::open;
 use crate::call::Stop;
 use crate::os::boot_clock;
@@ -148,12 +148,12 @@ impl Transaction {
         write_entry(&self.file, &self.head, quota, place, entry)
     }
 
-    pub(super) fn gate(&self, quota: Quota) -> Gate {
-        Gate::read(&self.bytes, quota).unwrap_or_default()
+    pub(super) fn state(&self, quota: Quota) -> EndpointState {
+        EndpointState::read(&self.bytes, quota).unwrap_or_default()
     }
 
-    pub(super) fn write_gate(&self, quota: Quota, gate: Gate) -> Result<()> {
-        write_gate(&self.file, quota, gate)
+    pub(super) fn write_gate(&self, quota: Quota, state: EndpointState) -> Result<()> {
+        write_gate(&self.file, quota, state)
     }
 
     /// The machine was restarted, so the clock began anew. Every call of before was made before its start; its
@@ -163,16 +163,16 @@ impl Transaction {
         const UNDER_WAY: u64 = 30_000_000_000;
         const MINUTE: u64 = 60_000_000_000;
         for quota in Quota::ALL {
-            let gate = self.gate(quota);
-            let remaining = gate.closed_until.saturating_sub(gate.closed_at);
-            let gate = Gate {
+            let state = self.state(quota);
+            let remaining = state.closed_until.saturating_sub(state.closed_at);
+            let state = EndpointState {
                 closed_until: remaining,
                 closed_at: 0,
-                memory_until: UNDER_WAY.saturating_add(gate.memory),
-                ..gate
+                memory_until: UNDER_WAY.saturating_add(state.memory),
+                ..state
             };
-            self.write_gate(quota, gate)?;
-            let mut unknown = gate.burst;
+            self.write_gate(quota, state)?;
+            let mut unknown = state.burst;
             for (place, entry) in self.entries(quota)?.into_iter().enumerate() {
                 if entry == Entry::FREE {
                     if unknown == 0 {
@@ -183,7 +183,7 @@ impl Transaction {
                 self.write(quota, place as u64, Entry { stamp: UNDER_WAY, owner: 0 })?;
             }
         }
-        let careful = Careful { until: UNDER_WAY + MINUTE, restarted: true };
+        let careful = AssumedSpent { until: UNDER_WAY + MINUTE, restarted: true };
         write_at(&self.file, &careful.to_bytes(), CAREFUL_AT).map_err(failed("written"))?;
         let bytes = layout::session_to_bytes(session);
         write_at(&self.file, &bytes, layout::SESSION_AT).map_err(failed("written"))
@@ -201,6 +201,6 @@ pub(super) fn write_entry(
     write_at(file, &entry.to_bytes(quota, place), at).map_err(failed("written"))
 }
 
-pub(super) fn write_gate(file: &File, quota: Quota, gate: Gate) -> Result<()> {
-    write_at(file, &gate.to_bytes(quota), Gate::at(quota)).map_err(failed("written"))
+pub(super) fn write_gate(file: &File, quota: Quota, state: EndpointState) -> Result<()> {
+    write_at(file, &state.to_bytes(quota), EndpointState::at(quota)).map_err(failed("written"))
 }

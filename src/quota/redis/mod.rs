@@ -187,7 +187,7 @@ impl RedisLedger {
                         self.link.shown()
                     ),
                 )
-                .at(Stage::Quota)
+                .with_stage(Stage::Quota)
                 .after(Some(retry_in)),
             )),
         }

@@ -11,7 +11,7 @@ use super::play::{Report, Subject, Turn};
 use crate::call::Call;
 use crate::quota::clock::Time;
 use crate::quota::clock::fake::FakeClock;
-use crate::quota::file::{Decision, Entry, Gate, Standing, memory};
+use crate::quota::file::{Decision, EndpointState, Entry, Usage, memory};
 use crate::quota::ledger::lease;
 use crate::quota::limiter::{Limiter, Permit};
 use crate::quota::limits::Limits;
@@ -71,7 +71,7 @@ impl Subject for LogAlone<'_> {
 pub(super) struct SharedEntries<'a> {
     entries: Vec<Entry>,
     windows: &'a [Window],
-    gate: Gate,
+    state: EndpointState,
     /// Where each call that is under way has its entry, and whether the endpoint was half open.
     places: Vec<Option<(usize, bool)>>,
     /// How often in a row there was no room.
@@ -86,8 +86,8 @@ impl<'a> SharedEntries<'a> {
     pub(super) fn new(windows: &'a [Window]) -> SharedEntries<'a> {
         let most = windows.iter().map(|window| window.limit).max().unwrap();
         let entries = vec![Entry::FREE; most as usize];
-        let gate = Gate { memory: memory(windows), ..Gate::default() };
-        SharedEntries { entries, windows, gate, places: Vec::new(), refused: 0 }
+        let state = EndpointState { memory: memory(windows), ..EndpointState::default() };
+        SharedEntries { entries, windows, state, places: Vec::new(), refused: 0 }
     }
 
     /// As its holder sees to it: never longer ago than a quarter of the lease.
@@ -107,7 +107,7 @@ impl Subject for SharedEntries<'_> {
     fn take(&mut self, now: u64) -> Turn {
         let now = now + START;
         self.renew(now);
-        match Standing::of(&self.entries, self.windows, now).decide(self.gate, self.windows) {
+        match Usage::of(&self.entries, self.windows, now).decide(self.state, self.windows) {
             Decision::Wait(full) => {
                 self.refused += 1;
                 let later = match self.places.iter().flatten().next() {
@@ -120,7 +120,7 @@ impl Subject for SharedEntries<'_> {
                 let place = usize::try_from(place).unwrap();
                 let stamp = now + in_nanos(lease(self.windows));
                 self.entries[place] = Entry { stamp, owner: 1 };
-                self.places.push(Some((place, self.gate.half_open)));
+                self.places.push(Some((place, self.state.half_open)));
                 self.refused = 0;
                 Turn::Go
             }
@@ -134,7 +134,7 @@ impl Subject for SharedEntries<'_> {
         let (place, probe) = self.places[n].take().unwrap();
         self.entries[place] = match end {
             End::Replied => {
-                self.gate.half_open &= !probe;
+                self.state.half_open &= !probe;
                 Entry { stamp: now, owner: 0 }
             }
             End::NotSent => Entry::FREE,
@@ -147,9 +147,9 @@ impl Subject for SharedEntries<'_> {
     }
 
     fn report(&mut self, now: u64) -> Report {
-        let standing = Standing::of(&self.entries, self.windows, now + START);
-        let used: Vec<_> = self.windows.iter().map(|window| standing.used(*window)).collect();
-        Report { in_flight: standing.in_flight, is_idle: used.iter().all(|used| *used == 0), used }
+        let usage = Usage::of(&self.entries, self.windows, now + START);
+        let used: Vec<_> = self.windows.iter().map(|window| usage.used(*window)).collect();
+        Report { in_flight: usage.in_flight, is_idle: used.iter().all(|used| *used == 0), used }
     }
 }
 
@@ -160,7 +160,7 @@ impl Throttled for SharedEntries<'_> {
         self.refused = 0;
         let (place, _) = self.places[n].take().unwrap();
         self.entries[place] = Entry { stamp: now, owner: 0 };
-        self.gate = self.gate.closed(Duration::from_nanos(wait), now);
+        self.state = self.state.closed(Duration::from_nanos(wait), now);
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::notes::{Notes, Receipt};
+use super::part_state::{PartState, Receipt};
 use super::{file_error, shown, system, too_many_open};
 use crate::error::{Error, Result, Stage};
 use crate::os::{lock, state_file};
@@ -12,22 +12,24 @@ use crate::service::action::MachineAction;
 use crate::status::Status;
 
 /// What the caller's path is.
-pub(crate) struct Spot {
+pub(crate) struct Destination {
     given: String,
     path: PathBuf,
     is_folder: bool,
 }
 
 /// Looks at the caller's path, and whether a file can be there at all.
-pub(crate) fn look(given: &str) -> Result<Spot> {
-    let refused = |message: String| Err(Error::new(Status::File, message).at(Stage::Download));
+pub(crate) fn look(given: &str) -> Result<Destination> {
+    let refused =
+        |message: String| Err(Error::new(Status::File, message).with_stage(Stage::Download));
     // The host may change its working directory meanwhile.
     let path =
         std::path::absolute(given).map_err(|error| file_error("use", Path::new(given), &error))?;
-    let spot = |is_folder| Ok(Spot { given: given.to_owned(), path: path.clone(), is_folder });
+    let destination =
+        |is_folder| Ok(Destination { given: given.to_owned(), path: path.clone(), is_folder });
     match fs::metadata(&path) {
-        Ok(metadata) if metadata.is_dir() => return spot(true),
-        Ok(_) => return spot(false),
+        Ok(metadata) if metadata.is_dir() => return destination(true),
+        Ok(_) => return destination(false),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(file_error("use", &path, &error)),
     }
@@ -36,7 +38,7 @@ pub(crate) fn look(given: &str) -> Result<Spot> {
         return refused(format!("the folder `{}` does not exist; make it first", shown(&path)));
     };
     match fs::metadata(folder) {
-        Ok(metadata) if metadata.is_dir() => spot(false),
+        Ok(metadata) if metadata.is_dir() => destination(false),
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(file_error("use the folder", folder, &error))
         }
@@ -45,7 +47,7 @@ pub(crate) fn look(given: &str) -> Result<Spot> {
     }
 }
 
-impl Spot {
+impl Destination {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -59,8 +61,8 @@ impl Spot {
         let file = system::open_final(&self.path).ok()?;
         let receipt = system::receipt(&file).and_then(|line| Receipt::from_line(&line));
         let noted = || {
-            let notes = state_file::suffixed(&state_file::suffixed(&self.path, ".part"), ".json");
-            state_file::read::<Notes>(&notes).and_then(Receipt::from_notes)
+            let state = state_file::suffixed(&state_file::suffixed(&self.path, ".part"), ".json");
+            state_file::read::<PartState>(&state).and_then(Receipt::from_state)
         };
         receipt.or_else(noted).map(|receipt| receipt.action_id)
     }
@@ -74,7 +76,7 @@ impl Spot {
     }
 
     /// The file to be. In a folder it is named after device and action.
-    pub(super) fn place(self, action: &MachineAction) -> Place {
+    pub(super) fn files(self, action: &MachineAction) -> PackageFiles {
         let (shown, path) = match self.is_folder {
             false => (self.given, self.path),
             true => {
@@ -84,7 +86,7 @@ impl Spot {
             }
         };
         let part = state_file::suffixed(&path, ".part");
-        Place { shown, notes: state_file::suffixed(&part, ".json"), part, path }
+        PackageFiles { shown, state: state_file::suffixed(&part, ".json"), part, path }
     }
 }
 
@@ -101,14 +103,14 @@ fn file_name(action: &MachineAction) -> String {
 }
 
 /// The names of one package.
-pub(super) struct Place {
+pub(super) struct PackageFiles {
     shown: String,
     path: PathBuf,
     part: PathBuf,
-    notes: PathBuf,
+    state: PathBuf,
 }
 
-impl Place {
+impl PackageFiles {
     /// The path in the caller's terms.
     pub(super) fn shown(&self) -> &str {
         &self.shown
@@ -118,17 +120,17 @@ impl Place {
         &self.part
     }
 
-    pub(super) fn read_notes(&self, action_id: &str) -> Option<Notes> {
-        state_file::read::<Notes>(&self.notes).filter(|notes| notes.action_id == action_id)
+    pub(super) fn read_state(&self, action_id: &str) -> Option<PartState> {
+        state_file::read::<PartState>(&self.state).filter(|state| state.action_id == action_id)
     }
 
-    pub(super) fn write_notes(&self, notes: &Notes) -> Result<()> {
-        state_file::write(&self.notes, notes)
-            .map_err(|error| file_error("write", &self.notes, &error))
+    pub(super) fn write_state(&self, state: &PartState) -> Result<()> {
+        state_file::write(&self.state, state)
+            .map_err(|error| file_error("write", &self.state, &error))
     }
 
-    pub(super) fn remove_notes(&self) {
-        let _ = fs::remove_file(&self.notes);
+    pub(super) fn remove_state(&self) {
+        let _ = fs::remove_file(&self.state);
     }
 
     /// The error for a final name that is in use.
@@ -150,7 +152,7 @@ impl Place {
         })?;
         let metadata = file.metadata().map_err(|_| self.taken())?;
         match metadata.is_file() {
-            true => Ok(Some(Final { place: self, length: metadata.len(), file })),
+            true => Ok(Some(Final { files: self, length: metadata.len(), file })),
             false => Err(self.taken()),
         }
     }
@@ -164,7 +166,7 @@ impl Place {
             if !lock::try_lock(&file).map_err(failed)? {
                 break;
             }
-            let lock = Lock { place: self, file };
+            let lock = Lock { files: self, file };
             if !system::is_still_at(&lock.file, &self.part) {
                 continue;
             }
@@ -178,7 +180,7 @@ impl Place {
             "another download to `{}` is under way; wait for it or choose another path",
             shown(&self.path)
         );
-        Err(Error::new(Status::File, message).retryable(true).at(Stage::Download))
+        Err(Error::new(Status::File, message).retryable(true).with_stage(Stage::Download))
     }
 }
 
@@ -187,21 +189,21 @@ fn taken(path: &Path) -> Error {
         "`{}` exists, and a download replaces no file; move it away or choose another path",
         shown(path)
     );
-    Error::new(Status::File, message).at(Stage::Download)
+    Error::new(Status::File, message).with_stage(Stage::Download)
 }
 
 /// The part, for us alone.
 pub(super) struct Lock<'a> {
-    place: &'a Place,
+    files: &'a PackageFiles,
     pub(super) file: File,
 }
 
 impl Lock<'_> {
     /// Gives the part its final name.
     pub(super) fn rename(&self) -> Result<()> {
-        let Place { path, part, .. } = self.place;
+        let PackageFiles { path, part, .. } = self.files;
         system::rename_new(part, path).map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => self.place.taken(),
+            ErrorKind::AlreadyExists => self.files.taken(),
             _ => file_error("rename the finished download to", path, &error),
         })?;
         state_file::sync_folder_of(path);
@@ -213,9 +215,9 @@ impl Lock<'_> {
 impl Drop for Lock<'_> {
     fn drop(&mut self) {
         let is_empty = self.file.metadata().is_ok_and(|metadata| metadata.len() == 0);
-        if is_empty && system::is_still_at(&self.file, &self.place.part) {
-            self.place.remove_notes();
-            let _ = fs::remove_file(&self.place.part);
+        if is_empty && system::is_still_at(&self.file, &self.files.part) {
+            self.files.remove_state();
+            let _ = fs::remove_file(&self.files.part);
         }
         lock::unlock(&self.file);
     }
@@ -223,7 +225,7 @@ impl Drop for Lock<'_> {
 
 /// A file that has the final name.
 pub(super) struct Final<'a> {
-    place: &'a Place,
+    files: &'a PackageFiles,
     file: File,
     length: u64,
 }
@@ -236,22 +238,22 @@ impl Final<'_> {
     /// What is known of it, if it is the package of this action and has its length.
     pub(super) fn receipt(&self, action_id: &str) -> Option<Receipt> {
         let kept = system::receipt(&self.file).and_then(|line| Receipt::from_line(&line));
-        kept.or_else(|| self.place.read_notes(action_id).and_then(Receipt::from_notes))
+        kept.or_else(|| self.files.read_state(action_id).and_then(Receipt::from_state))
             .filter(|receipt| receipt.action_id == action_id && receipt.bytes == self.length)
     }
 
     /// Removes what a crash left beside it.
     pub(super) fn tidy(&self, receipt: &Receipt) {
-        let noted = self.place.read_notes(&receipt.action_id);
-        if noted.as_ref().is_none_or(|notes| notes.sha256.is_none()) {
+        let noted = self.files.read_state(&receipt.action_id);
+        if noted.as_ref().is_none_or(|state| state.sha256.is_none()) {
             return;
         }
         // The other name of this very file, where it was given a second one before it lost the first.
-        if system::is_still_at(&self.file, &self.place.part) {
-            let _ = fs::remove_file(&self.place.part);
+        if system::is_still_at(&self.file, &self.files.part) {
+            let _ = fs::remove_file(&self.files.part);
         }
         if system::receipt(&self.file).is_some() {
-            self.place.remove_notes();
+            self.files.remove_state();
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::board::{News, Sight, Wanted};
+use super::waiters::{Observation, Target, Update};
 use crate::account::Account;
 use crate::call::Call;
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use crate::service::action::MachineAction;
 use crate::service::endpoint::PAGE;
 use crate::status::Status;
 
-/// The list is asked for actions up to this age while it is not known how old the wanted ones are.
+/// The list is asked for actions up to this age while it is not known how old the targets ones are.
 const USUAL_AGE: Duration = Duration::from_secs(2 * 86_400);
 
 /// Times in lists may be cut to whole seconds.
@@ -25,21 +25,21 @@ const MOST_READS: usize = 10;
 /// A read among others that has to queue or takes longer is left out: everybody waits for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Looks at every wanted action once, as far as that can be done with one list and a few reads. What it could
+/// Looks at every targets action once, as far as that can be done with one list and a few reads. What it could
 /// not look at is not in the result.
-pub(super) fn look(account: &Account, call: &Arc<Call>, wanted: &[Wanted]) -> Vec<Sight> {
-    match wanted {
-        [one] => vec![Sight {
+pub(super) fn poll(account: &Account, call: &Arc<Call>, targets: &[Target]) -> Vec<Observation> {
+    match targets {
+        [one] => vec![Observation {
             number: one.number,
-            news: Some(read(account, call, &one.action_id)),
+            update: Some(read(account, call, &one.action_id)),
             was_read: true,
         }],
         several => match list(account, call, several) {
             Ok(listed) => compare(account, call, several, listed),
             Err(error) => {
-                let failed = |one: &Wanted| Sight {
+                let failed = |one: &Target| Observation {
                     number: one.number,
-                    news: Some(News::Failed(error.clone())),
+                    update: Some(Update::Failed(error.clone())),
                     was_read: false,
                 };
                 several.iter().map(failed).collect()
@@ -48,21 +48,21 @@ pub(super) fn look(account: &Account, call: &Arc<Call>, wanted: &[Wanted]) -> Ve
     }
 }
 
-fn read(account: &Account, call: &Arc<Call>, action_id: &str) -> News {
+fn read(account: &Account, call: &Arc<Call>, action_id: &str) -> Update {
     match actions::read(account, call, action_id) {
-        Ok(action) => News::Seen(action),
+        Ok(action) => Update::Seen(action),
         // Only the service itself knows that there is no such action; what lies in between may say so, too.
-        Err(error) if error.is_unknown_to_service() => News::Missing(error),
-        Err(error) if error.status() == Status::NotFound => News::Failed(error.retryable(true)),
-        Err(error) => News::Failed(error),
+        Err(error) if error.is_unknown_to_service() => Update::Missing(error),
+        Err(error) if error.status() == Status::NotFound => Update::Failed(error.retryable(true)),
+        Err(error) => Update::Failed(error),
     }
 }
 
 /// All collections since the oldest that is waited for, by their ids.
-fn list(account: &Account, call: &Arc<Call>, wanted: &[Wanted]) -> Result<Vec<MachineAction>> {
-    let oldest = wanted.iter().filter_map(|one| one.created).min();
+fn list(account: &Account, call: &Arc<Call>, targets: &[Target]) -> Result<Vec<MachineAction>> {
+    let oldest = targets.iter().filter_map(|one| one.created).min();
     let usual = || SystemTime::now().checked_sub(USUAL_AGE);
-    let since = match wanted.iter().all(|one| one.created.is_some()) {
+    let since = match targets.iter().all(|one| one.created.is_some()) {
         true => oldest,
         false => [oldest, usual()].into_iter().flatten().min(),
     };
@@ -75,23 +75,23 @@ fn list(account: &Account, call: &Arc<Call>, wanted: &[Wanted]) -> Result<Vec<Ma
     Ok(listed)
 }
 
-/// Finds the wanted ones in the list. Those that are not in it, because they are too new for it, too old, or of
+/// Finds the targets ones in the list. Those that are not in it, because they are too new for it, too old, or of
 /// another kind, are read: the ones that are due, and of these the ones that have waited longest.
 fn compare(
     account: &Account,
     call: &Arc<Call>,
-    wanted: &[Wanted],
+    targets: &[Target],
     listed: Vec<MachineAction>,
-) -> Vec<Sight> {
-    let mut seen = Vec::with_capacity(wanted.len());
-    let mut absent: Vec<&Wanted> = Vec::new();
-    for one in wanted {
+) -> Vec<Observation> {
+    let mut seen = Vec::with_capacity(targets.len());
+    let mut absent: Vec<&Target> = Vec::new();
+    for one in targets {
         // Several may wait for the same action.
         let at = listed.binary_search_by_key(&one.action_id, |a| a.id().to_ascii_lowercase());
         match at.ok().and_then(|at| listed.get(at)) {
-            Some(action) => seen.push(Sight {
+            Some(action) => seen.push(Observation {
                 number: one.number,
-                news: Some(News::Seen(action.clone())),
+                update: Some(Update::Seen(action.clone())),
                 was_read: false,
             }),
             None if one.is_due => absent.push(one),
@@ -101,12 +101,11 @@ fn compare(
     absent.sort_by_key(|one| one.read);
     for one in absent.into_iter().take(MOST_READS) {
         let part = Arc::new(call.part(PATIENCE));
-        let news = read(account, &part, &one.action_id);
-        let in_vain =
-            matches!(&news, News::Failed(error) if part.check().is_err() || is_about_room(error));
+        let update = read(account, &part, &one.action_id);
+        let in_vain = matches!(&update, Update::Failed(error) if part.check().is_err() || is_about_room(error));
         // One that is answered slowly, or never, must not keep the others from their turn at the next look.
-        let news = Some(news).filter(|_| !in_vain);
-        seen.push(Sight { number: one.number, news, was_read: true });
+        let update = Some(update).filter(|_| !in_vain);
+        seen.push(Observation { number: one.number, update, was_read: true });
         if in_vain {
             break;
         }

@@ -1,6 +1,6 @@
 //! Who waits for which action under one identity, and who of them looks for all.
 //!
-//! Whoever takes in news passes the looking on first: what the host does in its callback, and for how long, is
+//! Whoever takes in update passes the looking on first: what the host does in its callback, and for how long, is
 //! nobody else's concern, and the callback itself may wait for an action.
 
 use std::sync::{Arc, Weak};
@@ -17,7 +17,7 @@ use crate::service::action::{ActionStatus, MachineAction};
 
 /// All waits of the process under one identity.
 #[derive(Debug, Default)]
-pub(super) struct Board {
+pub(super) struct Waiters {
     state: Mutex<State>,
 }
 
@@ -27,7 +27,7 @@ struct State {
     places: Vec<Entry>,
     last_number: u64,
     /// Who looks next, or is looking.
-    looker: Option<u64>,
+    poller: Option<u64>,
     last_list: Option<Instant>,
 }
 
@@ -47,14 +47,14 @@ struct Entry {
     created: Option<SystemTime>,
     /// When it was last read alone, because the list does not show it.
     read: Option<Instant>,
-    news: Option<News>,
-    /// It takes in its news, which may call back into the host and last: it cannot look meanwhile.
-    is_busy: bool,
+    update: Option<Update>,
+    /// It takes in its update, which may call back into the host and last: it cannot look meanwhile.
+    is_occupied: bool,
 }
 
 /// An action that somebody waits for.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(super) struct Target {
     pub number: u64,
     pub action_id: String,
     pub created: Option<SystemTime>,
@@ -65,17 +65,17 @@ pub(super) struct Wanted {
 
 /// What a look has shown of one of them.
 #[derive(Debug)]
-pub(super) struct Sight {
+pub(super) struct Observation {
     pub number: u64,
     /// `None`: it was not answered in time.
-    pub news: Option<News>,
+    pub update: Option<Update>,
     /// The list did not show it.
     pub was_read: bool,
 }
 
 /// What a look at an action has shown.
 #[derive(Debug)]
-pub(super) enum News {
+pub(super) enum Update {
     Seen(MachineAction),
     /// The service does not know it.
     Missing(Error),
@@ -84,36 +84,36 @@ pub(super) enum News {
 
 /// What a waiting call does next.
 #[derive(Debug)]
-pub(super) enum Turn {
+pub(super) enum NextStep {
     /// Take this in; the next look is due then.
-    News(News, Instant),
-    /// Look at all of these, now.
-    Look(Vec<Wanted>),
+    Update(Update, Instant),
+    /// Poll at all of these, now.
+    Poll(Vec<Target>),
     /// Until then, or until woken.
     Sleep(Option<Instant>),
 }
 
 /// By token cache, which stands for the identity and the way to the authority, and address of the service.
-type Boards = Vec<((usize, String), Weak<Board>)>;
+type Groups = Vec<((usize, String), Weak<Waiters>)>;
 
-static BOARDS: PerProcess<Mutex<Boards>> = PerProcess::new();
+static GROUPS: PerProcess<Mutex<Groups>> = PerProcess::new();
 
-impl Board {
-    /// The board of those who ask the same service as the same identity.
-    pub(super) fn of(account: &Account) -> Arc<Board> {
+impl Waiters {
+    /// The waiters of those who ask the same service as the same identity.
+    pub(super) fn of(account: &Account) -> Arc<Waiters> {
         let key = (account.tokens.number(), account.api.as_str().to_owned());
-        shared(&mut BOARDS.get().lock(), key, Arc::default)
+        shared(&mut GROUPS.get().lock(), key, Arc::default)
     }
 
     /// Takes a place, which ends with the result. What nobody has seen yet is looked at soon.
     pub(super) fn join<'a>(
-        self: &'a Arc<Board>,
+        self: &'a Arc<Waiters>,
         client: usize,
         action_id: &str,
         signal: &Arc<Signal>,
         interval: Duration,
         seen: Option<&MachineAction>,
-    ) -> Place<'a> {
+    ) -> Waiter<'a> {
         let now = Instant::now();
         let mut state = self.state.lock();
         state.last_number += 1;
@@ -129,83 +129,84 @@ impl Board {
             state: seen.map(|action| action.status().clone()),
             created: seen.and_then(MachineAction::created_at),
             read: None,
-            news: None,
-            is_busy: false,
+            update: None,
+            is_occupied: false,
         });
-        state.wake_looker();
-        Place { board: self, number }
+        state.wake_poller();
+        Waiter { waiters: self, number }
     }
 }
 
-/// A call's place on the board.
+/// A call's place on the waiters.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
-    board: &'a Board,
+pub(super) struct Waiter<'a> {
+    waiters: &'a Waiters,
     number: u64,
 }
 
-impl Place<'_> {
-    pub(super) fn turn(&self, now: Instant) -> Turn {
-        let mut state = self.board.state.lock();
+impl Waiter<'_> {
+    pub(super) fn turn(&self, now: Instant) -> NextStep {
+        let mut state = self.waiters.state.lock();
         if let Some(entry) = state.place(self.number) {
-            entry.is_busy = entry.news.is_some();
-            if let Some(news) = entry.news.take() {
+            entry.is_occupied = entry.update.is_some();
+            if let Some(update) = entry.update.take() {
                 let due = entry.due;
                 state.pass_on(self.number, None);
-                return Turn::News(news, due);
+                return NextStep::Update(update, due);
             }
         }
-        if *state.looker.get_or_insert(self.number) != self.number {
-            return Turn::Sleep(None);
+        if *state.poller.get_or_insert(self.number) != self.number {
+            return NextStep::Sleep(None);
         }
         let due = state.due();
         if due.is_some_and(|due| now < due) {
-            return Turn::Sleep(due);
+            return NextStep::Sleep(due);
         }
         if state.places.len() > 1 {
             state.last_list = Some(now);
         }
-        let wanted = state.places.iter().map(|entry| Wanted {
+        let targets = state.places.iter().map(|entry| Target {
             number: entry.number,
             action_id: entry.action_id.clone(),
             created: entry.created,
             is_due: entry.due <= now,
             read: entry.read,
         });
-        Turn::Look(wanted.collect())
+        NextStep::Poll(targets.collect())
     }
 
     /// Gives everybody what was seen of theirs. That nothing was seen is for the clients alone whose look it was.
-    pub(super) fn looked(&self, seen: Vec<Sight>) {
+    pub(super) fn looked(&self, seen: Vec<Observation>) {
         let now = Instant::now();
-        let mut state = self.board.state.lock();
+        let mut state = self.waiters.state.lock();
         let Some(client) = state.place(self.number).map(|entry| entry.client) else { return };
         let mut in_vain = false;
-        for Sight { number, news, was_read } in seen {
+        for Observation { number, update, was_read } in seen {
             let Some(entry) = state.place(number) else { continue };
             if was_read {
                 entry.read = Some(now);
             }
-            let Some(news) = news else { continue };
-            match &news {
-                News::Seen(action) => {
+            let Some(update) = update else { continue };
+            match &update {
+                Update::Seen(action) => {
                     if entry.state.as_ref() != Some(action.status()) {
                         entry.state = Some(action.status().clone());
                         entry.since = now;
                     }
                     entry.created = action.created_at().or(entry.created);
                 }
-                News::Missing(_) | News::Failed(_) if entry.client != client => {
+                Update::Missing(_) | Update::Failed(_) if entry.client != client => {
                     in_vain = true;
                     continue;
                 }
-                News::Missing(_) | News::Failed(_) => {}
+                Update::Missing(_) | Update::Failed(_) => {}
             }
             entry.postpone(now);
             // What has ended has ended, whatever was seen since.
-            let keeps = matches!(&entry.news, Some(News::Seen(last)) if last.status().is_final());
+            let keeps =
+                matches!(&entry.update, Some(Update::Seen(last)) if last.status().is_final());
             if !keeps {
-                entry.news = Some(news);
+                entry.update = Some(update);
             }
             if number != self.number {
                 entry.signal.wake();
@@ -217,9 +218,9 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        let mut state = self.board.state.lock();
+        let mut state = self.waiters.state.lock();
         if let Ok(at) = state.position(self.number) {
             state.places.remove(at);
         }
@@ -231,13 +232,13 @@ impl State {
     /// Has somebody else look from now on, who is free to: if that can be, not the client `but`. When nobody is,
     /// whoever comes first does.
     fn pass_on(&mut self, from: u64, but: Option<usize>) {
-        if self.looker != Some(from) {
+        if self.poller != Some(from) {
             return;
         }
-        let free = || self.places.iter().filter(|entry| !entry.is_busy && entry.number != from);
+        let free = || self.places.iter().filter(|entry| !entry.is_occupied && entry.number != from);
         let other = free().find(|entry| Some(entry.client) != but).or_else(|| free().next());
-        self.looker = other.map(|entry| entry.number);
-        self.wake_looker();
+        self.poller = other.map(|entry| entry.number);
+        self.wake_poller();
     }
 
     /// When the next look is due. Who joins shortly after a list waits for the next one, so that there is at
@@ -251,8 +252,8 @@ impl State {
         Some(self.last_list.map_or(due, |last| due.max(last + interval)))
     }
 
-    fn wake_looker(&mut self) {
-        if let Some(entry) = self.looker.and_then(|looker| self.place(looker)) {
+    fn wake_poller(&mut self) {
+        if let Some(entry) = self.poller.and_then(|poller| self.place(poller)) {
             entry.signal.wake();
         }
     }
@@ -287,124 +288,124 @@ mod tests {
         MachineAction::from_json(&json).unwrap()
     }
 
-    fn place<'a>(board: &'a Arc<Board>, id: &str) -> Place<'a> {
-        board.join(1, id, &Arc::default(), INTERVAL, None)
+    fn place<'a>(waiters: &'a Arc<Waiters>, id: &str) -> Waiter<'a> {
+        waiters.join(1, id, &Arc::default(), INTERVAL, None)
     }
 
-    fn sight(one: &Wanted, news: News) -> Sight {
-        Sight { number: one.number, news: Some(news), was_read: false }
+    fn observation(one: &Target, update: Update) -> Observation {
+        Observation { number: one.number, update: Some(update), was_read: false }
     }
 
-    fn seen(wanted: &[Wanted]) -> Vec<Sight> {
-        wanted.iter().map(|one| sight(one, News::Seen(action("x", "Pending")))).collect()
+    fn seen(targets: &[Target]) -> Vec<Observation> {
+        targets.iter().map(|one| observation(one, Update::Seen(action("x", "Pending")))).collect()
     }
 
-    fn failed(wanted: &[Wanted]) -> Vec<Sight> {
+    fn failed(targets: &[Target]) -> Vec<Observation> {
         let error = || Error::new(crate::status::Status::Broken, "lost");
-        wanted.iter().map(|one| sight(one, News::Failed(error()))).collect()
+        targets.iter().map(|one| observation(one, Update::Failed(error()))).collect()
     }
 
-    fn ids(turn: Turn) -> Vec<String> {
+    fn ids(turn: NextStep) -> Vec<String> {
         match turn {
-            Turn::Look(wanted) => wanted.into_iter().map(|one| one.action_id).collect(),
+            NextStep::Poll(targets) => targets.into_iter().map(|one| one.action_id).collect(),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn what_was_not_answered_in_time_comes_last_at_the_next_look() {
-        let board = Arc::new(Board::default());
-        let (first, _second) = (place(&board, "A"), place(&board, "b"));
+        let waiters = Arc::new(Waiters::default());
+        let (first, _second) = (place(&waiters, "A"), place(&waiters, "b"));
         let now = Instant::now();
-        let Turn::Look(wanted) = first.turn(now) else { panic!() };
-        first.looked(vec![Sight { number: wanted[0].number, news: None, was_read: true }]);
-        let Turn::Look(again) = first.turn(now + 2 * INTERVAL) else { panic!() };
+        let NextStep::Poll(targets) = first.turn(now) else { panic!() };
+        first.looked(vec![Observation { number: targets[0].number, update: None, was_read: true }]);
+        let NextStep::Poll(again) = first.turn(now + 2 * INTERVAL) else { panic!() };
         assert_eq!((again[0].read.is_some(), again[1].read), (true, None));
         assert!(again[0].is_due, "it is still waited for");
     }
 
     #[test]
     fn one_looks_for_all_and_passes_it_on() {
-        let board = Arc::new(Board::default());
-        let (first, second) = (place(&board, "A"), place(&board, "b"));
+        let waiters = Arc::new(Waiters::default());
+        let (first, second) = (place(&waiters, "A"), place(&waiters, "b"));
         let now = Instant::now();
-        let Turn::Look(wanted) = first.turn(now) else { panic!() };
-        assert_eq!(wanted.len(), 2);
-        assert!(matches!(second.turn(now), Turn::Sleep(None)));
-        first.looked(seen(&wanted));
-        // Who takes in news passes the looking on.
-        assert!(matches!(first.turn(now), Turn::News(News::Seen(_), _)));
-        assert!(matches!(second.turn(now), Turn::News(News::Seen(_), _)));
-        assert!(matches!(second.turn(now), Turn::Sleep(Some(_))));
-        assert!(matches!(first.turn(now), Turn::Sleep(None)));
+        let NextStep::Poll(targets) = first.turn(now) else { panic!() };
+        assert_eq!(targets.len(), 2);
+        assert!(matches!(second.turn(now), NextStep::Sleep(None)));
+        first.looked(seen(&targets));
+        // Who takes in update passes the looking on.
+        assert!(matches!(first.turn(now), NextStep::Update(Update::Seen(_), _)));
+        assert!(matches!(second.turn(now), NextStep::Update(Update::Seen(_), _)));
+        assert!(matches!(second.turn(now), NextStep::Sleep(Some(_))));
+        assert!(matches!(first.turn(now), NextStep::Sleep(None)));
         drop(second);
-        assert!(matches!(first.turn(now), Turn::Sleep(Some(_))));
+        assert!(matches!(first.turn(now), NextStep::Sleep(Some(_))));
         assert_eq!(ids(first.turn(now + 2 * INTERVAL)), ["a"]);
     }
 
     #[test]
     fn newcomers_wait_for_the_next_list() {
-        let board = Arc::new(Board::default());
-        let (first, _second) = (place(&board, "a"), place(&board, "b"));
+        let waiters = Arc::new(Waiters::default());
+        let (first, _second) = (place(&waiters, "a"), place(&waiters, "b"));
         let now = Instant::now();
-        assert!(matches!(first.turn(now), Turn::Look(_)));
-        let _third = place(&board, "c");
+        assert!(matches!(first.turn(now), NextStep::Poll(_)));
+        let _third = place(&waiters, "c");
         first.looked(Vec::new());
         assert!(
-            matches!(first.turn(now + INTERVAL / 2), Turn::Sleep(Some(at)) if at == now + INTERVAL)
+            matches!(first.turn(now + INTERVAL / 2), NextStep::Sleep(Some(at)) if at == now + INTERVAL)
         );
         assert_eq!(ids(first.turn(now + INTERVAL)), ["a", "b", "c"]);
     }
 
     #[test]
     fn a_look_that_failed_is_not_repeated_at_once() {
-        let board = Arc::new(Board::default());
-        let only = place(&board, "a");
-        let Turn::Look(wanted) = only.turn(Instant::now()) else { panic!() };
-        only.looked(failed(&wanted));
-        assert!(matches!(only.turn(Instant::now()), Turn::News(News::Failed(_), _)));
-        assert!(matches!(only.turn(Instant::now()), Turn::Sleep(Some(_))));
+        let waiters = Arc::new(Waiters::default());
+        let only = place(&waiters, "a");
+        let NextStep::Poll(targets) = only.turn(Instant::now()) else { panic!() };
+        only.looked(failed(&targets));
+        assert!(matches!(only.turn(Instant::now()), NextStep::Update(Update::Failed(_), _)));
+        assert!(matches!(only.turn(Instant::now()), NextStep::Sleep(Some(_))));
     }
 
     #[test]
     fn one_clients_trouble_is_its_own() {
-        let board = Arc::new(Board::default());
-        let first = place(&board, "a");
-        let same = place(&board, "b");
-        let other = board.join(2, "c", &Arc::default(), INTERVAL, None);
+        let waiters = Arc::new(Waiters::default());
+        let first = place(&waiters, "a");
+        let same = place(&waiters, "b");
+        let other = waiters.join(2, "c", &Arc::default(), INTERVAL, None);
         let now = Instant::now();
-        let Turn::Look(wanted) = first.turn(now) else { panic!() };
-        first.looked(failed(&wanted));
+        let NextStep::Poll(targets) = first.turn(now) else { panic!() };
+        first.looked(failed(&targets));
         for place in [&first, &same] {
-            assert!(matches!(place.turn(now), Turn::News(News::Failed(_), _)));
+            assert!(matches!(place.turn(now), NextStep::Update(Update::Failed(_), _)));
         }
         // The other client looks for itself, and soon.
-        assert!(matches!(other.turn(now), Turn::Sleep(Some(at)) if at <= now + INTERVAL));
+        assert!(matches!(other.turn(now), NextStep::Sleep(Some(at)) if at <= now + INTERVAL));
         assert_eq!(ids(other.turn(now + INTERVAL)), ["a", "b", "c"]);
     }
 
     #[test]
     fn an_end_that_was_seen_is_not_forgotten_for_a_failure() {
-        let board = Arc::new(Board::default());
-        let (first, second) = (place(&board, "a"), place(&board, "b"));
+        let waiters = Arc::new(Waiters::default());
+        let (first, second) = (place(&waiters, "a"), place(&waiters, "b"));
         let now = Instant::now();
-        let Turn::Look(wanted) = first.turn(now) else { panic!() };
-        let end = |one: &Wanted| sight(one, News::Seen(action("x", "Succeeded")));
-        first.looked(wanted.iter().map(end).collect());
-        first.looked(failed(&wanted));
-        assert!(matches!(second.turn(now), Turn::News(News::Seen(_), _)));
+        let NextStep::Poll(targets) = first.turn(now) else { panic!() };
+        let end = |one: &Target| observation(one, Update::Seen(action("x", "Succeeded")));
+        first.looked(targets.iter().map(end).collect());
+        first.looked(failed(&targets));
+        assert!(matches!(second.turn(now), NextStep::Update(Update::Seen(_), _)));
     }
 
     #[test]
     fn a_looker_who_leaves_in_the_middle_leaves_nobody_stuck() {
-        let board = Arc::new(Board::default());
-        let (first, second) = (place(&board, "a"), place(&board, "b"));
+        let waiters = Arc::new(Waiters::default());
+        let (first, second) = (place(&waiters, "a"), place(&waiters, "b"));
         let now = Instant::now();
-        assert!(matches!(first.turn(now), Turn::Look(_)));
+        assert!(matches!(first.turn(now), NextStep::Poll(_)));
         drop(first);
         assert_eq!(ids(second.turn(now + INTERVAL)), ["b"]);
         drop(second);
-        assert!(board.state.lock().places.is_empty());
-        assert_eq!(board.state.lock().looker, None);
+        assert!(waiters.state.lock().places.is_empty());
+        assert_eq!(waiters.state.lock().poller, None);
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a part is a part of: `<file>.part.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Notes {
+pub(super) struct PartState {
     pub action_id: String,
     /// The host's names for this version of the package.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -19,9 +19,9 @@ pub(super) struct Notes {
     pub sha256: Option<String>,
 }
 
-impl Notes {
-    pub(super) fn of(action_id: &str) -> Notes {
-        Notes { action_id: action_id.to_owned(), ..Notes::default() }
+impl PartState {
+    pub(super) fn of(action_id: &str) -> PartState {
+        PartState { action_id: action_id.to_owned(), ..PartState::default() }
     }
 
     /// Whether another version than the one noted is being offered.
@@ -69,8 +69,8 @@ impl Receipt {
         (version == "1" && words.next().is_none()).then_some(Receipt { action_id, bytes, sha256 })
     }
 
-    pub(super) fn from_notes(notes: Notes) -> Option<Receipt> {
-        let Notes { action_id, total: Some(bytes), sha256: Some(sha256), .. } = notes else {
+    pub(super) fn from_state(state: PartState) -> Option<Receipt> {
+        let PartState { action_id, total: Some(bytes), sha256: Some(sha256), .. } = state else {
             return None;
         };
         Some(Receipt { action_id, bytes, sha256 })
@@ -92,16 +92,16 @@ mod tests {
 
     #[test]
     fn versions_are_told_apart_by_the_best_name_they_share() {
-        let mut notes = Notes::of("a");
-        assert!(!notes.differs(Some("\"1\""), None));
-        notes.last_modified = Some("Mon".into());
-        assert!(notes.differs(None, Some("Tue")));
-        assert_eq!(notes.if_range(), Some("Mon"));
-        notes.etag = Some("W/\"1\"".into());
-        assert!(!notes.differs(Some("\"1\""), Some("Tue")));
-        assert!(notes.differs(Some("\"2\""), Some("Mon")));
-        assert_eq!(notes.if_range(), Some("Mon"));
-        notes.etag = Some("\"1\"".into());
-        assert_eq!(notes.if_range(), Some("\"1\""));
+        let mut state = PartState::of("a");
+        assert!(!state.differs(Some("\"1\""), None));
+        state.last_modified = Some("Mon".into());
+        assert!(state.differs(None, Some("Tue")));
+        assert_eq!(state.if_range(), Some("Mon"));
+        state.etag = Some("W/\"1\"".into());
+        assert!(!state.differs(Some("\"1\""), Some("Tue")));
+        assert!(state.differs(Some("\"2\""), Some("Mon")));
+        assert_eq!(state.if_range(), Some("Mon"));
+        state.etag = Some("\"1\"".into());
+        assert_eq!(state.if_range(), Some("\"1\""));
     }
 }

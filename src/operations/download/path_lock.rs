@@ -7,15 +7,15 @@ use super::{file_error, system};
 use crate::error::Result;
 use crate::os::lock;
 
-/// A place, for us alone. A process that ends without a word gives it up too.
-pub(crate) struct Claim {
+/// A path, for us alone. A process that ends without a word gives it up too.
+pub(crate) struct PathLock {
     path: PathBuf,
     file: File,
 }
 
-impl Claim {
+impl PathLock {
     /// Claims what the file at `path` stands for. `None`: somebody else has it.
-    pub(crate) fn take(path: &Path) -> Result<Option<Claim>> {
+    pub(crate) fn take(path: &Path) -> Result<Option<PathLock>> {
         let failed = |error| file_error("lock", path, &error);
         // Each round deals with somebody who gave it up just then, and took the file along.
         for _ in 0..16 {
@@ -23,7 +23,7 @@ impl Claim {
             if !lock::try_lock(&file).map_err(failed)? {
                 break;
             }
-            let claim = Claim { path: path.to_owned(), file };
+            let claim = PathLock { path: path.to_owned(), file };
             if system::is_still_at(&claim.file, path) {
                 return Ok(Some(claim));
             }
@@ -32,7 +32,7 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for PathLock {
     fn drop(&mut self) {
         // Removed while it is locked: whoever has opened it meanwhile sees that it is not there any more. A file with
         // something in it is not one of ours.
@@ -53,8 +53,8 @@ mod tests {
     #[test]
     fn one_has_it_at_a_time_and_nothing_stays() {
         let path = std::env::temp_dir().join(format!("claim-{}.lock", std::process::id()));
-        let first = Claim::take(&path).unwrap();
-        assert!(first.is_some() && Claim::take(&path).unwrap().is_none());
+        let first = PathLock::take(&path).unwrap();
+        assert!(first.is_some() && PathLock::take(&path).unwrap().is_none());
         drop(first);
         assert!(!path.exists());
         let (held, taken) = (AtomicBool::new(false), AtomicU32::new(0));
@@ -62,7 +62,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..2_000 {
-                        let Some(claim) = Claim::take(&path).unwrap() else { continue };
+                        let Some(claim) = PathLock::take(&path).unwrap() else { continue };
                         assert!(!held.swap(true, Ordering::SeqCst), "two have it");
                         taken.fetch_add(1, Ordering::Relaxed);
                         held.store(false, Ordering::SeqCst);

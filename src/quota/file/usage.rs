@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::layout::{Entry, Gate};
+use super::layout::{EndpointState, Entry};
 use crate::quota::ledger::{Full, between_looks};
 use crate::quota::window::{Window, longest_hold};
 
 /// How the entries of an endpoint stand at one instant.
-pub(crate) struct Standing {
+pub(crate) struct Usage {
     now: u64,
     /// By place.
     stamps: Vec<u64>,
@@ -18,8 +18,8 @@ pub(crate) struct Standing {
     free: Option<u64>,
 }
 
-impl Standing {
-    pub(crate) fn of(entries: &[Entry], windows: &[Window], now: u64) -> Standing {
+impl Usage {
+    pub(crate) fn of(entries: &[Entry], windows: &[Window], now: u64) -> Usage {
         let stamps: Vec<u64> = entries.iter().map(|entry| entry.stamp).collect();
         let is_under_way = |entry: &Entry| entry.owner != 0 && entry.stamp > now;
         let in_flight = entries.iter().filter(|entry| is_under_way(entry)).count();
@@ -34,14 +34,14 @@ impl Standing {
             Some(stamp.map_or(0, left))
         };
         let free = windows.iter().try_fold(0, |wait, window| Some(wait_for(window)?.max(wait)));
-        Standing { now, stamps, ended, in_flight, free }
+        Usage { now, stamps, ended, in_flight, free }
     }
 
     /// Whether a call may go, and into which place, or after how many nanoseconds it is worth asking again.
-    pub(crate) fn decide(&self, gate: Gate, windows: &[Window]) -> Decision {
-        let closed = gate.closed_for(self.now);
-        let free = self.free_under(gate);
-        match self.reusable(gate.memory.max(memory(windows))) {
+    pub(crate) fn decide(&self, state: EndpointState, windows: &[Window]) -> Decision {
+        let closed = state.closed_for(self.now);
+        let free = self.free_under(state);
+        match self.reusable(state.memory.max(memory(windows))) {
             Some(place) if free == Some(0) => Decision::Take(place),
             // The windows have room, but every entry still matters to somebody with a wider one.
             None if free == Some(0) => {
@@ -55,7 +55,7 @@ impl Standing {
                 };
                 Decision::Wait(Full {
                     look_in: Duration::from_nanos(again.max(closed).max(1)),
-                    free_in: self.available_in(gate),
+                    free_in: self.available_in(state),
                     closed_for: Duration::from_nanos(closed),
                 })
             }
@@ -63,15 +63,15 @@ impl Standing {
     }
 
     /// Nanoseconds until a call may go. `None`: not before a call under way has ended.
-    fn free_under(&self, gate: Gate) -> Option<u64> {
-        let closed = gate.closed_for(self.now);
-        let is_probed = gate.half_open && closed == 0 && self.in_flight > 0;
+    fn free_under(&self, state: EndpointState) -> Option<u64> {
+        let closed = state.closed_for(self.now);
+        let is_probed = state.half_open && closed == 0 && self.in_flight > 0;
         self.free.filter(|_| !is_probed).map(|free| free.max(closed))
     }
 
     /// When there is room, as far as that is known.
-    pub(crate) fn available_in(&self, gate: Gate) -> Option<Duration> {
-        self.free_under(gate).map(Duration::from_nanos)
+    pub(crate) fn available_in(&self, state: EndpointState) -> Option<Duration> {
+        self.free_under(state).map(Duration::from_nanos)
     }
 
     /// A place whose entry matters to nobody any more.
@@ -116,26 +116,29 @@ fn burst(windows: &[Window]) -> u32 {
     windows.iter().map(most).min().unwrap_or_default()
 }
 
-impl Gate {
+impl EndpointState {
     /// The service said 429: nothing goes out for `wait`, and then one call at a time.
-    pub(crate) fn closed(self, wait: Duration, now: u64) -> Gate {
+    pub(crate) fn closed(self, wait: Duration, now: u64) -> EndpointState {
         let until = now.saturating_add(nanos(wait));
         match until > self.closed_until {
-            true => Gate { closed_until: until, closed_at: now, half_open: true, ..self },
-            false => Gate { half_open: true, ..self },
+            true => EndpointState { closed_until: until, closed_at: now, half_open: true, ..self },
+            false => EndpointState { half_open: true, ..self },
         }
     }
 
     /// What is known once somebody with these windows has come. The widest window counts until nobody has come
     /// with it for as long as it lasts, so that others do not wait for entries that matter to nobody any more.
-    pub(crate) fn claimed(self, windows: &[Window], now: u64) -> Gate {
+    pub(crate) fn claimed(self, windows: &[Window], now: u64) -> EndpointState {
         let mine = memory(windows);
         // Renewed a few times in a window, not with each call.
         let until = |memory: u64| now.saturating_add(memory).saturating_add(memory / 4);
         // Should the clock have been set back, it counts from now.
         let kept_until = self.memory_until.min(until(self.memory));
-        let mut next =
-            Gate { memory_until: kept_until, burst: self.burst.max(burst(windows)), ..self };
+        let mut next = EndpointState {
+            memory_until: kept_until,
+            burst: self.burst.max(burst(windows)),
+            ..self
+        };
         if next.closed_at > now {
             (next.closed_at, next.closed_until) = (now, now.saturating_add(self.closed_for(now)));
         }
@@ -160,14 +163,17 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_back_keeps_nothing_closed_for_longer_than_it_was() {
         let hour = 3_600 * SECOND;
-        let closed =
-            Gate { closed_at: 2 * hour, closed_until: 2 * hour + 60 * SECOND, ..Gate::default() };
+        let closed = EndpointState {
+            closed_at: 2 * hour,
+            closed_until: 2 * hour + 60 * SECOND,
+            ..EndpointState::default()
+        };
         let windows = [window(1, 60.0)];
-        let gate = closed.claimed(&windows, hour);
-        assert_eq!(gate.closed_for(hour), 60 * SECOND);
-        let gate = gate.claimed(&windows, hour + 20 * SECOND);
-        assert_eq!(gate.closed_for(hour + 20 * SECOND), 40 * SECOND);
-        assert_eq!(gate.closed_for(hour + 60 * SECOND), 0);
+        let state = closed.claimed(&windows, hour);
+        assert_eq!(state.closed_for(hour), 60 * SECOND);
+        let state = state.claimed(&windows, hour + 20 * SECOND);
+        assert_eq!(state.closed_for(hour + 20 * SECOND), 40 * SECOND);
+        assert_eq!(state.closed_for(hour + 60 * SECOND), 0);
     }
 
     #[test]
@@ -182,23 +188,25 @@ mod tests {
     #[test]
     fn the_widest_window_counts_as_long_as_somebody_comes_with_it_and_one_window_longer() {
         let (wide, narrow) = ([window(9, 100.0)], [window(9, 1.0)]);
-        let mut gate = Gate::default().claimed(&narrow, 5 * SECOND).claimed(&wide, 10 * SECOND);
-        assert_eq!(gate.memory, memory(&wide));
+        let mut state =
+            EndpointState::default().claimed(&narrow, 5 * SECOND).claimed(&wide, 10 * SECOND);
+        assert_eq!(state.memory, memory(&wide));
         let mut written = 0;
         for second in 10..500 {
-            let next = gate.claimed(&wide, second * SECOND).claimed(&narrow, second * SECOND);
+            let next = state.claimed(&wide, second * SECOND).claimed(&narrow, second * SECOND);
             assert_eq!(next.memory, memory(&wide));
-            written += u32::from(next != gate);
-            gate = next;
+            written += u32::from(next != state);
+            state = next;
         }
         assert!(written < 25, "{written}");
         for second in 500..600 {
-            assert_eq!(gate.claimed(&narrow, second * SECOND), gate, "{second}");
+            assert_eq!(state.claimed(&narrow, second * SECOND), state, "{second}");
         }
-        gate = gate.claimed(&narrow, 626 * SECOND);
-        assert_eq!(gate.memory, memory(&narrow));
+        state = state.claimed(&narrow, 626 * SECOND);
+        assert_eq!(state.memory, memory(&narrow));
         // A clock that was set back.
-        let ahead = Gate::default().claimed(&wide, 1_000 * SECOND).claimed(&narrow, SECOND);
+        let ahead =
+            EndpointState::default().claimed(&wide, 1_000 * SECOND).claimed(&narrow, SECOND);
         assert_eq!(ahead.memory, memory(&wide));
         assert_eq!(ahead.claimed(&narrow, 127 * SECOND).memory, memory(&narrow));
     }
