@@ -40,8 +40,7 @@ static void options_as_json(void) {
              required("MDE_TEST_URL"), required("MDE_TEST_URL"), required("MDE_TEST_TENANT"),
              required("MDE_TEST_CLIENT"), required("MDE_TEST_SECRET"));
     int32_t status = mde_options_set_json(options, text, &json);
-    CHECK(value_is(json, "", "{}"), "%s", json);
-    expect_ok("mde_options_set_json", status, json);
+    CHECK(status == MDE_OK && json == NULL, "mde_options_set_json: %d", (int)status);
     mde_client *client = client_from(options);
     status = mde_list_actions(client, "", NULL, &json);
     expect_ok("a list with options from JSON", status, json);

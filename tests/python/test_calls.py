@@ -65,7 +65,7 @@ class Table(unittest.TestCase):
             types = [] if given.group(2) == "void" else given.group(2).split(",")
             self.assertEqual(len(types), len(arguments), name)
             self.assertEqual(given.group(1) == "void", result is None, name)
-            self.assertEqual(given.group(1) == "int32_t", result is ctypes.c_int32, name)
+            self.assertEqual(given.group(1) == "mde_status", result is ctypes.c_int32, name)
 
     def test_every_duration(self) -> None:
         named = re.findall(r"^\| `(\w+)_ms` \|", checkout("docs/options.md"), flags=re.M)
