@@ -50,7 +50,7 @@ fn rows(stamps: u32, threads: u32) {
             }
         });
         // What is said about the log holds: what was in flight at the end is in it too.
-        let (used, _) = limiter.standing();
+        let (used, _) = limiter.usage();
         assert!(used.abs_diff(stamps as usize) <= threads as usize, "{used} stamps");
     }
     let ratios = |of: fn(&Cost) -> f64| spread(all.iter().map(|(a, b)| of(a) / of(b)));

@@ -56,7 +56,7 @@ fn row(name: &str, limiter: &Limiter) {
         for _ in 0..THREADS {
             scope.spawn(|| assert!(limiter.caller(Some(&cancel)).wait().is_none()));
         }
-        while limiter.standing().1 < THREADS {
+        while limiter.usage().1 < THREADS {
             thread::sleep(Duration::from_millis(1));
         }
         thread::sleep(Duration::from_millis(200));

@@ -23,6 +23,6 @@ fn a_decision_allocates_nothing() {
     (0..10 * STAMPS).for_each(|_| decide());
     assert_eq!(allocations::count() - before, 0);
     // The log was as full as that, and the count counts.
-    assert!(limiter.standing().0 >= STAMPS as usize - 1);
+    assert!(limiter.usage().0 >= STAMPS as usize - 1);
     assert!(allocations::count() > before);
 }
