@@ -81,7 +81,9 @@ fn no_standard_has_warnings() {
     let program = format!("{}{program}", include_str!("../cpp/support.hpp"));
     for compiler in [GCC, CLANG] {
         for standard in ["c++17", "c++20", "c++2b"] {
-            run(&mut Build::new(compiler, standard).checking(&program, &[])).expect(0);
+            // The guard of the support header is a macro of the program here.
+            let build = Build::new(compiler, standard);
+            run(&mut build.checking(&program, &["-Wno-unused-macros"])).expect(0);
         }
     }
 }
