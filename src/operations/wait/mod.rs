@@ -1,8 +1,10 @@
 //! Waiting for a machine action to end.
 //!
-//! All threads of the process that wait under one identity stand on one [`Waiters`]. One of them looks for all: a
-//! single action is read, several are listed with one request. There is no thread of our own; whoever
-//! looks passes that on when it leaves.
+//! All calls of the process that wait under one identity form one group, [`Waiters`]. One of them is the poller: it
+//! polls the actions of all. It reads a single action, and lists several with one request.
+//!
+//! The library starts no thread for this. The poller hands over to another waiter before it reports its own update,
+//! and when it leaves.
 
 mod pace;
 mod poll;
@@ -12,24 +14,26 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::account::Account;
-use crate::call::Call;
+use crate::call::{Call, Stop};
 use crate::error::{Error, Result, Stage};
 use crate::log::{self, Level};
 use crate::progress::{Event, Reporter};
 use crate::service::action::{ActionStatus, MachineAction};
 use crate::status::Status;
 
-use waiters::{NextStep, Update, Waiters};
+use poll::Update;
+use waiters::{NextStep, Waiters};
 
-/// A new action is not everywhere at once: that long it may be unknown.
+/// The service may not know a new action for this long, since not all of its servers learn of it at once.
 const APPEARS_WITHIN: Duration = Duration::from_secs(60);
 
-/// A state that this version does not know may pass; after that long the caller has to decide.
+/// A state that this version does not know may be transient. After this time the caller has to decide.
 const UNKNOWN_STATE_BOUND: Duration = Duration::from_secs(600);
 
-/// Waits until the action has ended. `known`: the action as it was seen just now.
+/// Waits until the action has ended. `known` is the action if the caller has just read it.
 ///
-/// `Ok`: it succeeded. The other ends have a status each, and every error carries the action as last seen.
+/// Returns the action if it succeeded. Every other end has a status of its own, and every error carries the action as
+/// last seen.
 pub(crate) fn wait(
     account: &Account,
     call: &Arc<Call>,
@@ -38,13 +42,15 @@ pub(crate) fn wait(
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<MachineAction> {
     let mut watch = Watch::new(action_id, known);
-    if let Some(ended) = watch.ended() {
-        return ended;
+    match watch.outcome() {
+        Outcome::Waiting => {}
+        Outcome::Succeeded(action) => return Ok(action),
+        Outcome::Failed(error) => return Err(error),
     }
-    watch_over(account, call, &mut watch, reporter).map_err(|error| watch.explain(error))
+    follow(account, call, &mut watch, reporter).map_err(|error| watch.explain(error))
 }
 
-fn watch_over(
+fn follow(
     account: &Account,
     call: &Arc<Call>,
     watch: &mut Watch<'_>,
@@ -53,36 +59,50 @@ fn watch_over(
     let waiters = Waiters::of(account);
     let client = std::ptr::from_ref(account).addr();
     let (signal, interval) = (call.signal(), account.poll_interval);
-    let place = waiters.join(client, watch.id, signal, interval, watch.seen.as_ref());
+    let waiter = waiters.join(client, watch.id, signal, interval, watch.seen.as_ref());
+    let stopped = |stop: Stop| Error::from(stop).with_stage(Stage::Wait);
     loop {
         let now = Instant::now();
-        match place.turn(now) {
-            NextStep::Update(update, next) => {
-                if let Some(ended) = watch.take(update, now)? {
-                    watch.tell(reporter, now, Duration::ZERO)?;
-                    return ended;
+        match waiter.next_step(now) {
+            NextStep::Take(update, next_poll) => match watch.take(update, now)? {
+                Outcome::Waiting => {
+                    watch.report(reporter, now, next_poll.saturating_duration_since(now))?;
                 }
-                watch.tell(reporter, now, next.saturating_duration_since(now))?;
-            }
+                Outcome::Succeeded(action) => {
+                    watch.report(reporter, now, Duration::ZERO)?;
+                    return Ok(action);
+                }
+                Outcome::Failed(error) => {
+                    watch.report(reporter, now, Duration::ZERO)?;
+                    return Err(error);
+                }
+            },
             NextStep::Poll(targets) => {
-                let seen = poll::poll(account, call, &targets);
-                // Who was stopped has seen nothing; somebody else looks.
-                call.check().map_err(|stop| Error::from(stop).with_stage(Stage::Wait))?;
-                place.looked(seen);
+                let observations = poll::poll(account, call, &targets);
+                // A stop interrupts the poll, so its failures say nothing about the actions. The next poller repeats it.
+                call.check().map_err(stopped)?;
+                waiter.deliver(observations);
             }
-            NextStep::Sleep(until) => {
-                call.wait(until).map_err(|stop| Error::from(stop).with_stage(Stage::Wait))?;
-            }
+            NextStep::Sleep(until) => call.wait(until).map_err(stopped)?,
         }
     }
 }
 
-/// What one caller has seen of its action.
+/// Whether the wait is over.
+#[derive(Debug)]
+enum Outcome {
+    Waiting,
+    Succeeded(MachineAction),
+    /// The action ended otherwise, or has been in an unknown state for too long.
+    Failed(Error),
+}
+
+/// What one call has seen of its action.
 struct Watch<'a> {
     id: &'a str,
     began: Instant,
     seen: Option<MachineAction>,
-    /// Since when the service says that there is no such action.
+    /// Since when the service has answered that there is no such action.
     missing_since: Option<Instant>,
     unknown_since: Option<Instant>,
 }
@@ -92,39 +112,44 @@ impl Watch<'_> {
         Watch { id, began: Instant::now(), seen, missing_since: None, unknown_since: None }
     }
 
-    /// Takes in what was seen. `Some`: the wait is over. `Err`: it makes no sense to go on.
-    fn take(&mut self, update: Update, now: Instant) -> Result<Option<Result<MachineAction>>> {
+    /// Records an update. An error ends the wait without an event, since nothing new is known of the action.
+    fn take(&mut self, update: Update, now: Instant) -> Result<Outcome> {
         match update {
             Update::Seen(action) => {
                 self.missing_since = None;
                 self.seen = Some(action);
-                Ok(self.ended().or_else(|| self.unknown_for_too_long(now).map(Err)))
+                Ok(match self.outcome() {
+                    Outcome::Waiting => {
+                        self.unknown_for_too_long(now).map_or(Outcome::Waiting, Outcome::Failed)
+                    }
+                    over => over,
+                })
             }
             Update::Missing(error) => {
                 let since = *self.missing_since.get_or_insert(now);
                 match now.saturating_duration_since(since) < APPEARS_WITHIN {
-                    true => Ok(None),
+                    true => Ok(Outcome::Waiting),
                     false => Err(error.with_only_stage(Stage::Wait)),
                 }
             }
-            // One look that fails is survived, unless it says that the others will fail as well. Who has
-            // never seen anything does not know whether there is anything to wait for.
+            // The next poll may succeed. A call that has not seen the action yet ends instead: the id may be wrong.
             Update::Failed(error) if error.is_retryable() && self.seen.is_some() => {
-                log::line(Level::Warn, || format!("looking at {} failed: {error}", self.id));
-                Ok(None)
+                log::line(Level::Warn, || format!("polling {} failed: {error}", self.id));
+                Ok(Outcome::Waiting)
             }
             Update::Failed(error) => Err(error),
         }
     }
 
-    /// The end of the action, if it has come: its success, or an error that names the state.
-    fn ended(&self) -> Option<Result<MachineAction>> {
-        let action = self.seen.as_ref()?;
-        let error = match action.status() {
-            ActionStatus::Succeeded => return Some(Ok(action.clone())),
-            state => bad_end(state)?,
-        };
-        Some(Err(error.with_stage(Stage::Wait).action(action.id(), Some(action.json()))))
+    /// The outcome by the state that was last seen.
+    fn outcome(&self) -> Outcome {
+        let Some(action) = self.seen.as_ref() else { return Outcome::Waiting };
+        let state = action.status();
+        if *state == ActionStatus::Succeeded {
+            return Outcome::Succeeded(action.clone());
+        }
+        let Some(error) = bad_end(state) else { return Outcome::Waiting };
+        Outcome::Failed(error.with_stage(Stage::Wait).action(action.id(), Some(action.json())))
     }
 
     fn unknown_for_too_long(&mut self, now: Instant) -> Option<Error> {
@@ -148,7 +173,7 @@ impl Watch<'_> {
         Some(Error::new(Status::Protocol, message).with_stage(Stage::Wait))
     }
 
-    fn tell(
+    fn report(
         &self,
         reporter: &mut Reporter<'_, '_>,
         now: Instant,
@@ -162,7 +187,7 @@ impl Watch<'_> {
         })
     }
 
-    /// Adds what is known of the action, and where it stood when the caller had to leave.
+    /// Adds the action as last seen, and names its state if the call was stopped.
     fn explain(&self, error: Error) -> Error {
         let error = match (&self.seen, error.is_stop()) {
             (Some(action), true) => {
@@ -176,7 +201,7 @@ impl Watch<'_> {
     }
 }
 
-/// The error that a bad end is; `None` for every other state.
+/// The error for an end without success; `None` if the action succeeded or has not ended.
 pub(crate) fn bad_end(state: &ActionStatus) -> Option<Error> {
     let (status, message) = match state {
         ActionStatus::Failed => (
@@ -208,6 +233,17 @@ mod tests {
         Update::Seen(action(status))
     }
 
+    fn failure(outcome: Outcome) -> Error {
+        match outcome {
+            Outcome::Failed(error) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn is_waiting(outcome: Result<Outcome>) -> bool {
+        matches!(outcome.unwrap(), Outcome::Waiting)
+    }
+
     #[test]
     fn every_end_has_its_own_status() {
         for (state, status) in [
@@ -216,8 +252,7 @@ mod tests {
             ("Cancelled", Status::ActionCancelled),
             ("Canceled", Status::ActionCancelled),
         ] {
-            let ended = Watch::new("a", None).take(seen(state), Instant::now()).unwrap();
-            let error = ended.unwrap().unwrap_err();
+            let error = failure(Watch::new("a", None).take(seen(state), Instant::now()).unwrap());
             assert_eq!((error.status(), error.is_retryable()), (status, false), "{state}");
             assert!(
                 error
@@ -225,10 +260,12 @@ mod tests {
                     .contains(&format!("\"action\":{{\"id\":\"a\",\"status\":\"{state}\""))
             );
         }
-        let ended = Watch::new("a", None).take(seen("Succeeded"), Instant::now()).unwrap();
-        assert_eq!(ended.unwrap().unwrap().id(), "a");
+        match Watch::new("a", None).take(seen("Succeeded"), Instant::now()).unwrap() {
+            Outcome::Succeeded(action) => assert_eq!(action.id(), "a"),
+            other => panic!("{other:?}"),
+        }
         for state in ["Pending", "InProgress", "Odd"] {
-            assert!(Watch::new("a", None).take(seen(state), Instant::now()).unwrap().is_none());
+            assert!(is_waiting(Watch::new("a", None).take(seen(state), Instant::now())));
         }
     }
 
@@ -236,14 +273,13 @@ mod tests {
     fn an_unknown_state_is_reported_after_a_bound() {
         let start = Instant::now();
         let mut watch = Watch::new("a", None);
-        assert!(watch.take(seen("Odd"), start).unwrap().is_none());
-        assert!(watch.take(seen("Odd"), start + UNKNOWN_STATE_BOUND / 2).unwrap().is_none());
-        // A known one in between starts the bound again.
-        assert!(watch.take(seen("Pending"), start + UNKNOWN_STATE_BOUND / 2).unwrap().is_none());
+        assert!(is_waiting(watch.take(seen("Odd"), start)));
+        assert!(is_waiting(watch.take(seen("Odd"), start + UNKNOWN_STATE_BOUND / 2)));
+        // A known state in between starts the bound again.
+        assert!(is_waiting(watch.take(seen("Pending"), start + UNKNOWN_STATE_BOUND / 2)));
         let again = start + UNKNOWN_STATE_BOUND;
-        assert!(watch.take(seen("Odd"), again).unwrap().is_none());
-        let ended = watch.take(seen("Odd"), again + UNKNOWN_STATE_BOUND).unwrap();
-        let error = ended.unwrap().unwrap_err();
+        assert!(is_waiting(watch.take(seen("Odd"), again)));
+        let error = failure(watch.take(seen("Odd"), again + UNKNOWN_STATE_BOUND).unwrap());
         assert_eq!(error.status(), Status::Protocol);
         assert!(error.message().contains("`Odd`"), "{error}");
     }
@@ -253,20 +289,20 @@ mod tests {
         let start = Instant::now();
         let mut watch = Watch::new("a", None);
         let missing = || Update::Missing(Error::new(Status::NotFound, "no such action"));
-        assert!(watch.take(missing(), start).unwrap().is_none());
-        assert!(watch.take(missing(), start + APPEARS_WITHIN / 2).unwrap().is_none());
+        assert!(is_waiting(watch.take(missing(), start)));
+        assert!(is_waiting(watch.take(missing(), start + APPEARS_WITHIN / 2)));
         let error = watch.take(missing(), start + APPEARS_WITHIN).unwrap_err();
         assert_eq!((error.status(), error.stage()), (Status::NotFound, Some(Stage::Wait)));
     }
 
     #[test]
-    fn a_look_that_fails_is_survived_by_who_has_seen_something() {
+    fn a_wait_survives_a_transient_failure_once_its_action_was_seen() {
         let now = Instant::now();
-        let passing = || Update::Failed(Error::new(Status::Broken, "lost"));
+        let transient = || Update::Failed(Error::new(Status::Broken, "lost"));
         let lasting = || Update::Failed(Error::new(Status::Forbidden, "no"));
-        assert!(Watch::new("a", None).take(passing(), now).is_err());
+        assert!(Watch::new("a", None).take(transient(), now).is_err());
         let mut watch = Watch::new("a", Some(action("Pending")));
-        assert!(watch.take(passing(), now).unwrap().is_none());
+        assert!(is_waiting(watch.take(transient(), now)));
         assert_eq!(watch.take(lasting(), now).unwrap_err().status(), Status::Forbidden);
         let error = watch.explain(Error::new(Status::Deadline, "the deadline passed"));
         assert!(error.message().contains("`Pending`"), "{error}");

@@ -1,9 +1,8 @@
-//! Looking at actions: one is read, several are listed.
+//! Polling actions: a single one is read, several are listed.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use super::waiters::{Observation, Target, Update};
 use crate::account::Account;
 use crate::call::Call;
 use crate::error::{Error, Result};
@@ -13,36 +12,82 @@ use crate::service::action::MachineAction;
 use crate::service::endpoint::PAGE;
 use crate::status::Status;
 
-/// The list is asked for actions up to this age while it is not known how old the targets ones are.
+/// The list reaches back this far while the age of a target is not known.
 const USUAL_AGE: Duration = Duration::from_secs(2 * 86_400);
 
 /// Times in lists may be cut to whole seconds.
-const GRAIN: Duration = Duration::from_secs(1);
+const TIME_TOLERANCE: Duration = Duration::from_secs(1);
 
-/// The most actions that one look reads one by one because the list did not show them.
+/// The most actions that one poll reads one by one because the list does not contain them.
 const MOST_READS: usize = 10;
 
-/// A read among others that has to queue or takes longer is left out: everybody waits for it.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The most time that a poll of several actions gives to one read, since every waiter waits for it.
+const READ_LIMIT: Duration = Duration::from_secs(5);
 
-/// Looks at every targets action once, as far as that can be done with one list and a few reads. What it could
-/// not look at is not in the result.
+/// The action of one waiter.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// The waiter's number.
+    pub number: u64,
+    pub action_id: String,
+    pub created: Option<SystemTime>,
+    /// Whether this action itself is due, and not only others.
+    pub is_due: bool,
+    /// When the action was last read alone.
+    pub last_read: Option<Instant>,
+}
+
+/// What a poll has found out about one target.
+#[derive(Debug)]
+pub(super) struct Observation {
+    /// The waiter's number.
+    pub number: u64,
+    pub answer: Answer,
+    /// The action was read alone.
+    pub was_read: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Answer {
+    Update(Update),
+    /// The read took too long, or the quota had no room for it.
+    NotInTime,
+}
+
+/// What the waiter of an action is given.
+#[derive(Debug)]
+pub(super) enum Update {
+    Seen(MachineAction),
+    /// The service does not know the action.
+    Missing(Error),
+    Failed(Error),
+}
+
+/// Polls every target once, as far as one list and a few reads allow. Targets that were not polled have no
+/// observation.
 pub(super) fn poll(account: &Account, call: &Arc<Call>, targets: &[Target]) -> Vec<Observation> {
+    let listed = |one: &Target, update| Observation {
+        number: one.number,
+        answer: Answer::Update(update),
+        was_read: false,
+    };
     match targets {
-        [one] => vec![Observation {
-            number: one.number,
-            update: Some(read(account, call, &one.action_id)),
-            was_read: true,
-        }],
+        [one] => {
+            let answer = Answer::Update(read(account, call, &one.action_id));
+            vec![Observation { number: one.number, answer, was_read: true }]
+        }
         several => match list(account, call, several) {
-            Ok(listed) => compare(account, call, several, listed),
+            Ok(actions) => {
+                let (found, absent) = find(several, &actions);
+                let mut seen: Vec<Observation> = found
+                    .into_iter()
+                    .map(|(one, action)| listed(one, Update::Seen(action)))
+                    .collect();
+                seen.extend(read_some(account, call, absent));
+                seen
+            }
             Err(error) => {
-                let failed = |one: &Target| Observation {
-                    number: one.number,
-                    update: Some(Update::Failed(error.clone())),
-                    was_read: false,
-                };
-                several.iter().map(failed).collect()
+                several.iter().map(|one| listed(one, Update::Failed(error.clone()))).collect()
             }
         },
     }
@@ -51,14 +96,14 @@ pub(super) fn poll(account: &Account, call: &Arc<Call>, targets: &[Target]) -> V
 fn read(account: &Account, call: &Arc<Call>, action_id: &str) -> Update {
     match actions::read(account, call, action_id) {
         Ok(action) => Update::Seen(action),
-        // Only the service itself knows that there is no such action; what lies in between may say so, too.
         Err(error) if error.is_unknown_to_service() => Update::Missing(error),
+        // A proxy or gateway may answer 404 as well. Only the service knows whether the action exists.
         Err(error) if error.status() == Status::NotFound => Update::Failed(error.retryable(true)),
         Err(error) => Update::Failed(error),
     }
 }
 
-/// All collections since the oldest that is waited for, by their ids.
+/// All collections since the oldest target, sorted by their ids in lower case.
 fn list(account: &Account, call: &Arc<Call>, targets: &[Target]) -> Result<Vec<MachineAction>> {
     let oldest = targets.iter().filter_map(|one| one.created).min();
     let usual = || SystemTime::now().checked_sub(USUAL_AGE);
@@ -66,7 +111,7 @@ fn list(account: &Account, call: &Arc<Call>, targets: &[Target]) -> Result<Vec<M
         true => oldest,
         false => [oldest, usual()].into_iter().flatten().min(),
     };
-    let since = since.and_then(|since| since.checked_sub(GRAIN));
+    let since = since.and_then(|since| since.checked_sub(TIME_TOLERANCE));
     let since = since.unwrap_or(SystemTime::UNIX_EPOCH).max(SystemTime::UNIX_EPOCH);
     let since = humantime::format_rfc3339_seconds(since);
     let filter = format!("type eq '{KIND}' and creationDateTimeUtc ge {since}");
@@ -75,45 +120,50 @@ fn list(account: &Account, call: &Arc<Call>, targets: &[Target]) -> Result<Vec<M
     Ok(listed)
 }
 
-/// Finds the targets ones in the list. Those that are not in it, because they are too new for it, too old, or of
-/// another kind, are read: the ones that are due, and of these the ones that have waited longest.
-fn compare(
-    account: &Account,
-    call: &Arc<Call>,
-    targets: &[Target],
-    listed: Vec<MachineAction>,
-) -> Vec<Observation> {
-    let mut seen = Vec::with_capacity(targets.len());
-    let mut absent: Vec<&Target> = Vec::new();
+/// Finds the targets in the list. Returns those that are in it, and those that are absent and due.
+///
+/// An action is absent if it is too new for the list, too old, or of another type.
+fn find<'a>(
+    targets: &'a [Target],
+    listed: &[MachineAction],
+) -> (Vec<(&'a Target, MachineAction)>, Vec<&'a Target>) {
+    let mut found = Vec::with_capacity(targets.len());
+    let mut absent = Vec::new();
     for one in targets {
-        // Several may wait for the same action.
+        // Several waiters may wait for the same action, so each one gets a copy.
         let at = listed.binary_search_by_key(&one.action_id, |a| a.id().to_ascii_lowercase());
         match at.ok().and_then(|at| listed.get(at)) {
-            Some(action) => seen.push(Observation {
-                number: one.number,
-                update: Some(Update::Seen(action.clone())),
-                was_read: false,
-            }),
+            Some(action) => found.push((one, action.clone())),
             None if one.is_due => absent.push(one),
             None => {}
         }
     }
-    absent.sort_by_key(|one| one.read);
+    (found, absent)
+}
+
+/// Reads the absent targets one by one, beginning with those that were not read for the longest time.
+fn read_some(account: &Account, call: &Arc<Call>, mut absent: Vec<&Target>) -> Vec<Observation> {
+    let mut observations = Vec::new();
+    absent.sort_by_key(|one| one.last_read);
     for one in absent.into_iter().take(MOST_READS) {
-        let part = Arc::new(call.part(PATIENCE));
-        let update = read(account, &part, &one.action_id);
-        let in_vain = matches!(&update, Update::Failed(error) if part.check().is_err() || is_about_room(error));
-        // One that is answered slowly, or never, must not keep the others from their turn at the next look.
-        let update = Some(update).filter(|_| !in_vain);
-        seen.push(Observation { number: one.number, update, was_read: true });
-        if in_vain {
+        let part = Arc::new(call.part(READ_LIMIT));
+        let answer = match read(account, &part, &one.action_id) {
+            Update::Failed(error) if part.check().is_err() || is_about_quota(&error) => {
+                Answer::NotInTime
+            }
+            update => Answer::Update(update),
+        };
+        let is_late = matches!(answer, Answer::NotInTime);
+        // The observation of a late read moves its target to the end of the next poll's reads.
+        observations.push(Observation { number: one.number, answer, was_read: true });
+        if is_late {
             break;
         }
     }
-    seen
+    observations
 }
 
-/// Whether the quota had no room: there will be, for those who look later.
-fn is_about_room(error: &Error) -> bool {
+/// Whether the quota had no room for the read, as it may have at the next poll.
+fn is_about_quota(error: &Error) -> bool {
     matches!(error.status(), Status::RateLimited | Status::Throttled)
 }

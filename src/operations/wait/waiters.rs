@@ -1,7 +1,8 @@
-//! Who waits for which action under one identity, and who of them looks for all.
+//! The group of all calls that wait under one identity, and which of them is the poller.
 //!
-//! Whoever takes in update passes the looking on first: what the host does in its callback, and for how long, is
-//! nobody else's concern, and the callback itself may wait for an action.
+//! The poller polls the actions of the whole group and delivers what it saw. Every waiter takes its own update and
+//! reports it to its caller. That may call back into the host, for any length of time, and the callback may itself
+//! wait for an action. So the poller hands over to another waiter before it takes its update.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
@@ -9,13 +10,13 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::Mutex;
 
 use super::pace;
+use super::poll::{Answer, Observation, Target, Update};
 use crate::account::Account;
 use crate::call::Signal;
-use crate::error::Error;
 use crate::os::per_process::{PerProcess, shared};
 use crate::service::action::{ActionStatus, MachineAction};
 
-/// All waits of the process under one identity.
+/// All calls of the process that wait under one identity.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     state: Mutex<State>,
@@ -23,89 +24,63 @@ pub(super) struct Waiters {
 
 #[derive(Debug, Default)]
 struct State {
-    /// In the order of their numbers, which is that of their coming.
-    places: Vec<Entry>,
+    /// In the order of their numbers, which is the order in which they joined.
+    entries: Vec<Entry>,
     last_number: u64,
-    /// Who looks next, or is looking.
+    /// The number of the waiter that polls for the group, now or next.
     poller: Option<u64>,
     last_list: Option<Instant>,
 }
 
+/// What the group knows of one waiter.
 #[derive(Debug)]
 struct Entry {
     number: u64,
-    /// Whose call it is. What keeps one client from looking may not keep others from it.
+    /// The client that the call belongs to. A failure of one client's poll must not reach the calls of another.
     client: usize,
+    /// In lower case.
     action_id: String,
     signal: Arc<Signal>,
     interval: Duration,
-    /// When it wants to be looked at.
+    /// When the action is to be polled next.
     due: Instant,
-    /// Since when the action has been in its state, for all that was seen.
-    since: Instant,
+    /// Since when the action has been seen in its present state.
+    state_since: Instant,
     state: Option<ActionStatus>,
     created: Option<SystemTime>,
-    /// When it was last read alone, because the list does not show it.
-    read: Option<Instant>,
+    /// When the action was last read alone, because the list does not contain it.
+    last_read: Option<Instant>,
+    /// What was delivered and not taken yet.
     update: Option<Update>,
-    /// It takes in its update, which may call back into the host and last: it cannot look meanwhile.
-    is_occupied: bool,
-}
-
-/// An action that somebody waits for.
-#[derive(Debug)]
-pub(super) struct Target {
-    pub number: u64,
-    pub action_id: String,
-    pub created: Option<SystemTime>,
-    /// Whether it is time to look at this one, and not only at others.
-    pub is_due: bool,
-    pub read: Option<Instant>,
-}
-
-/// What a look has shown of one of them.
-#[derive(Debug)]
-pub(super) struct Observation {
-    pub number: u64,
-    /// `None`: it was not answered in time.
-    pub update: Option<Update>,
-    /// The list did not show it.
-    pub was_read: bool,
-}
-
-/// What a look at an action has shown.
-#[derive(Debug)]
-pub(super) enum Update {
-    Seen(MachineAction),
-    /// The service does not know it.
-    Missing(Error),
-    Failed(Error),
+    /// The waiter reports its update, possibly to the host's callback, and so cannot poll.
+    is_reporting: bool,
 }
 
 /// What a waiting call does next.
 #[derive(Debug)]
 pub(super) enum NextStep {
-    /// Take this in; the next look is due then.
-    Update(Update, Instant),
-    /// Poll at all of these, now.
+    /// Take this update. The next poll of the action is due at the given time.
+    Take(Update, Instant),
+    /// Poll all of these now, then deliver the observations.
     Poll(Vec<Target>),
-    /// Until then, or until woken.
+    /// Sleep until then, or until woken.
     Sleep(Option<Instant>),
 }
 
-/// By token cache, which stands for the identity and the way to the authority, and address of the service.
+/// The groups, by the number of the token cache and the address of the service. The token cache stands for the
+/// identity and the way to its authority.
 type Groups = Vec<((usize, String), Weak<Waiters>)>;
 
 static GROUPS: PerProcess<Mutex<Groups>> = PerProcess::new();
 
 impl Waiters {
-    /// The waiters of those who ask the same service as the same identity.
+    /// The group of the calls that poll the same service under the same identity.
     pub(super) fn of(account: &Account) -> Arc<Waiters> {
         let key = (account.tokens.number(), account.api.as_str().to_owned());
         shared(&mut GROUPS.get().lock(), key, Arc::default)
     }
 
-    /// Takes a place, which ends with the result. What nobody has seen yet is looked at soon.
+    /// Adds a waiter, which leaves the group when it is dropped. An action that was not `seen` yet is due at once.
     pub(super) fn join<'a>(
         self: &'a Arc<Waiters>,
         client: usize,
@@ -118,26 +93,26 @@ impl Waiters {
         let mut state = self.state.lock();
         state.last_number += 1;
         let number = state.last_number;
-        state.places.push(Entry {
+        state.entries.push(Entry {
             number,
             client,
             action_id: action_id.to_ascii_lowercase(),
             signal: Arc::clone(signal),
             interval,
             due: if seen.is_some() { now + interval } else { now },
-            since: now,
+            state_since: now,
             state: seen.map(|action| action.status().clone()),
             created: seen.and_then(MachineAction::created_at),
-            read: None,
+            last_read: None,
             update: None,
-            is_occupied: false,
+            is_reporting: false,
         });
         state.wake_poller();
         Waiter { waiters: self, number }
     }
 }
 
-/// A call's place on the waiters.
+/// The membership of one call in the group.
 #[derive(Debug)]
 pub(super) struct Waiter<'a> {
     waiters: &'a Waiters,
@@ -145,75 +120,66 @@ pub(super) struct Waiter<'a> {
 }
 
 impl Waiter<'_> {
-    pub(super) fn turn(&self, now: Instant) -> NextStep {
+    /// Decides what the call does next. The first waiter that asks while there is no poller becomes the poller.
+    pub(super) fn next_step(&self, now: Instant) -> NextStep {
         let mut state = self.waiters.state.lock();
-        if let Some(entry) = state.place(self.number) {
-            entry.is_occupied = entry.update.is_some();
+        if let Some(entry) = state.entry(self.number) {
+            entry.is_reporting = entry.update.is_some();
             if let Some(update) = entry.update.take() {
                 let due = entry.due;
-                state.pass_on(self.number, None);
-                return NextStep::Update(update, due);
+                state.hand_over(self.number, None);
+                return NextStep::Take(update, due);
             }
         }
         if *state.poller.get_or_insert(self.number) != self.number {
             return NextStep::Sleep(None);
         }
-        let due = state.due();
-        if due.is_some_and(|due| now < due) {
-            return NextStep::Sleep(due);
+        let next_poll = state.next_poll();
+        if next_poll.is_some_and(|at| now < at) {
+            return NextStep::Sleep(next_poll);
         }
-        if state.places.len() > 1 {
+        if state.entries.len() > 1 {
             state.last_list = Some(now);
         }
-        let targets = state.places.iter().map(|entry| Target {
+        let targets = state.entries.iter().map(|entry| Target {
             number: entry.number,
             action_id: entry.action_id.clone(),
             created: entry.created,
             is_due: entry.due <= now,
-            read: entry.read,
+            last_read: entry.last_read,
         });
         NextStep::Poll(targets.collect())
     }
 
-    /// Gives everybody what was seen of theirs. That nothing was seen is for the clients alone whose look it was.
-    pub(super) fn looked(&self, seen: Vec<Observation>) {
+    /// Delivers the poller's observations to the waiters and wakes them.
+    ///
+    /// A failure is delivered only to calls of the poller's own client, since it may come from that client's settings.
+    /// If it concerns other clients, one of these becomes the poller.
+    pub(super) fn deliver(&self, observations: Vec<Observation>) {
         let now = Instant::now();
         let mut state = self.waiters.state.lock();
-        let Some(client) = state.place(self.number).map(|entry| entry.client) else { return };
-        let mut in_vain = false;
-        for Observation { number, update, was_read } in seen {
-            let Some(entry) = state.place(number) else { continue };
+        let Some(client) = state.entry(self.number).map(|entry| entry.client) else { return };
+        let mut has_failed_for_others = false;
+        for Observation { number, answer, was_read } in observations {
+            let Some(entry) = state.entry(number) else { continue };
             if was_read {
-                entry.read = Some(now);
+                entry.last_read = Some(now);
             }
-            let Some(update) = update else { continue };
-            match &update {
-                Update::Seen(action) => {
-                    if entry.state.as_ref() != Some(action.status()) {
-                        entry.state = Some(action.status().clone());
-                        entry.since = now;
-                    }
-                    entry.created = action.created_at().or(entry.created);
-                }
-                Update::Missing(_) | Update::Failed(_) if entry.client != client => {
-                    in_vain = true;
+            match answer {
+                Answer::NotInTime => continue,
+                Answer::Update(Update::Seen(action)) => entry.receive_action(action, now),
+                Answer::Update(_) if entry.client != client => {
+                    has_failed_for_others = true;
                     continue;
                 }
-                Update::Missing(_) | Update::Failed(_) => {}
-            }
-            entry.postpone(now);
-            // What has ended has ended, whatever was seen since.
-            let keeps =
-                matches!(&entry.update, Some(Update::Seen(last)) if last.status().is_final());
-            if !keeps {
-                entry.update = Some(update);
+                Answer::Update(failure) => entry.receive(failure, now),
             }
             if number != self.number {
                 entry.signal.wake();
             }
         }
-        if in_vain {
-            state.pass_on(self.number, Some(client));
+        if has_failed_for_others {
+            state.hand_over(self.number, Some(client));
         }
     }
 }
@@ -222,62 +188,79 @@ impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         let mut state = self.waiters.state.lock();
         if let Ok(at) = state.position(self.number) {
-            state.places.remove(at);
+            state.entries.remove(at);
         }
-        state.pass_on(self.number, None);
+        state.hand_over(self.number, None);
     }
 }
 
 impl State {
-    /// Has somebody else look from now on, who is free to: if that can be, not the client `but`. When nobody is,
-    /// whoever comes first does.
-    fn pass_on(&mut self, from: u64, but: Option<usize>) {
+    /// Makes another waiter the poller if `from` is it. A waiter that reports is passed over, and one of the client
+    /// `except` is taken only if there is no other. Without a candidate, the next waiter that asks becomes the poller.
+    fn hand_over(&mut self, from: u64, except: Option<usize>) {
         if self.poller != Some(from) {
             return;
         }
-        let free = || self.places.iter().filter(|entry| !entry.is_occupied && entry.number != from);
-        let other = free().find(|entry| Some(entry.client) != but).or_else(|| free().next());
+        let mut candidates =
+            self.entries.iter().filter(|entry| !entry.is_reporting && entry.number != from);
+        let first = candidates.clone().next();
+        let other = candidates.find(|entry| Some(entry.client) != except).or(first);
         self.poller = other.map(|entry| entry.number);
         self.wake_poller();
     }
 
-    /// When the next look is due. Who joins shortly after a list waits for the next one, so that there is at
-    /// most one per interval however they come.
-    fn due(&self) -> Option<Instant> {
-        let due = self.places.iter().map(|entry| entry.due).min()?;
-        if self.places.len() < 2 {
+    /// When the next poll is due. Two lists are at least one interval apart, however many waiters join in between.
+    fn next_poll(&self) -> Option<Instant> {
+        let due = self.entries.iter().map(|entry| entry.due).min()?;
+        if self.entries.len() < 2 {
             return Some(due);
         }
-        let interval = self.places.iter().map(|entry| entry.interval).min()?;
+        let interval = self.entries.iter().map(|entry| entry.interval).min()?;
         Some(self.last_list.map_or(due, |last| due.max(last + interval)))
     }
 
     fn wake_poller(&mut self) {
-        if let Some(entry) = self.poller.and_then(|poller| self.place(poller)) {
+        if let Some(entry) = self.poller.and_then(|poller| self.entry(poller)) {
             entry.signal.wake();
         }
     }
 
-    fn place(&mut self, number: u64) -> Option<&mut Entry> {
+    fn entry(&mut self, number: u64) -> Option<&mut Entry> {
         let at = self.position(number).ok()?;
-        self.places.get_mut(at)
+        self.entries.get_mut(at)
     }
 
     fn position(&self, number: u64) -> Result<usize, usize> {
-        self.places.binary_search_by_key(&number, |entry| entry.number)
+        self.entries.binary_search_by_key(&number, |entry| entry.number)
     }
 }
 
 impl Entry {
-    fn postpone(&mut self, now: Instant) {
-        let age = now.saturating_duration_since(self.since);
+    fn receive_action(&mut self, action: MachineAction, now: Instant) {
+        if self.state.as_ref() != Some(action.status()) {
+            self.state = Some(action.status().clone());
+            self.state_since = now;
+        }
+        self.created = action.created_at().or(self.created);
+        self.receive(Update::Seen(action), now);
+    }
+
+    /// Keeps the update until the waiter takes it, and sets the time of the next poll.
+    fn receive(&mut self, update: Update, now: Instant) {
+        let age = now.saturating_duration_since(self.state_since);
         self.due = now + pace::pause(age, self.interval);
+        // A final state lasts, so a later update does not replace it.
+        let is_final = matches!(&self.update, Some(Update::Seen(last)) if last.status().is_final());
+        if !is_final {
+            self.update = Some(update);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
     const INTERVAL: Duration = Duration::from_secs(15);
 
@@ -288,12 +271,12 @@ mod tests {
         MachineAction::from_json(&json).unwrap()
     }
 
-    fn place<'a>(waiters: &'a Arc<Waiters>, id: &str) -> Waiter<'a> {
+    fn join<'a>(waiters: &'a Arc<Waiters>, id: &str) -> Waiter<'a> {
         waiters.join(1, id, &Arc::default(), INTERVAL, None)
     }
 
     fn observation(one: &Target, update: Update) -> Observation {
-        Observation { number: one.number, update: Some(update), was_read: false }
+        Observation { number: one.number, answer: Answer::Update(update), was_read: false }
     }
 
     fn seen(targets: &[Target]) -> Vec<Observation> {
@@ -305,107 +288,108 @@ mod tests {
         targets.iter().map(|one| observation(one, Update::Failed(error()))).collect()
     }
 
-    fn ids(turn: NextStep) -> Vec<String> {
-        match turn {
+    fn ids(step: NextStep) -> Vec<String> {
+        match step {
             NextStep::Poll(targets) => targets.into_iter().map(|one| one.action_id).collect(),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn what_was_not_answered_in_time_comes_last_at_the_next_look() {
+    fn a_read_that_was_late_comes_last_in_the_next_poll() {
         let waiters = Arc::new(Waiters::default());
-        let (first, _second) = (place(&waiters, "A"), place(&waiters, "b"));
+        let (first, _second) = (join(&waiters, "A"), join(&waiters, "b"));
         let now = Instant::now();
-        let NextStep::Poll(targets) = first.turn(now) else { panic!() };
-        first.looked(vec![Observation { number: targets[0].number, update: None, was_read: true }]);
-        let NextStep::Poll(again) = first.turn(now + 2 * INTERVAL) else { panic!() };
-        assert_eq!((again[0].read.is_some(), again[1].read), (true, None));
-        assert!(again[0].is_due, "it is still waited for");
+        let NextStep::Poll(targets) = first.next_step(now) else { panic!() };
+        let number = targets[0].number;
+        first.deliver(vec![Observation { number, answer: Answer::NotInTime, was_read: true }]);
+        let NextStep::Poll(again) = first.next_step(now + 2 * INTERVAL) else { panic!() };
+        assert_eq!((again[0].last_read.is_some(), again[1].last_read), (true, None));
+        assert!(again[0].is_due, "the action is still waited for");
     }
 
     #[test]
-    fn one_looks_for_all_and_passes_it_on() {
+    fn one_poller_polls_for_all_and_hands_over() {
         let waiters = Arc::new(Waiters::default());
-        let (first, second) = (place(&waiters, "A"), place(&waiters, "b"));
+        let (first, second) = (join(&waiters, "A"), join(&waiters, "b"));
         let now = Instant::now();
-        let NextStep::Poll(targets) = first.turn(now) else { panic!() };
+        let NextStep::Poll(targets) = first.next_step(now) else { panic!() };
         assert_eq!(targets.len(), 2);
-        assert!(matches!(second.turn(now), NextStep::Sleep(None)));
-        first.looked(seen(&targets));
-        // Who takes in update passes the looking on.
-        assert!(matches!(first.turn(now), NextStep::Update(Update::Seen(_), _)));
-        assert!(matches!(second.turn(now), NextStep::Update(Update::Seen(_), _)));
-        assert!(matches!(second.turn(now), NextStep::Sleep(Some(_))));
-        assert!(matches!(first.turn(now), NextStep::Sleep(None)));
+        assert!(matches!(second.next_step(now), NextStep::Sleep(None)));
+        first.deliver(seen(&targets));
+        // The poller hands over before it takes its update.
+        assert!(matches!(first.next_step(now), NextStep::Take(Update::Seen(_), _)));
+        assert!(matches!(second.next_step(now), NextStep::Take(Update::Seen(_), _)));
+        assert!(matches!(second.next_step(now), NextStep::Sleep(Some(_))));
+        assert!(matches!(first.next_step(now), NextStep::Sleep(None)));
         drop(second);
-        assert!(matches!(first.turn(now), NextStep::Sleep(Some(_))));
-        assert_eq!(ids(first.turn(now + 2 * INTERVAL)), ["a"]);
+        assert!(matches!(first.next_step(now), NextStep::Sleep(Some(_))));
+        assert_eq!(ids(first.next_step(now + 2 * INTERVAL)), ["a"]);
     }
 
     #[test]
-    fn newcomers_wait_for_the_next_list() {
+    fn a_new_waiter_waits_for_the_next_list() {
         let waiters = Arc::new(Waiters::default());
-        let (first, _second) = (place(&waiters, "a"), place(&waiters, "b"));
+        let (first, _second) = (join(&waiters, "a"), join(&waiters, "b"));
         let now = Instant::now();
-        assert!(matches!(first.turn(now), NextStep::Poll(_)));
-        let _third = place(&waiters, "c");
-        first.looked(Vec::new());
+        assert!(matches!(first.next_step(now), NextStep::Poll(_)));
+        let _third = join(&waiters, "c");
+        first.deliver(Vec::new());
         assert!(
-            matches!(first.turn(now + INTERVAL / 2), NextStep::Sleep(Some(at)) if at == now + INTERVAL)
+            matches!(first.next_step(now + INTERVAL / 2), NextStep::Sleep(Some(at)) if at == now + INTERVAL)
         );
-        assert_eq!(ids(first.turn(now + INTERVAL)), ["a", "b", "c"]);
+        assert_eq!(ids(first.next_step(now + INTERVAL)), ["a", "b", "c"]);
     }
 
     #[test]
-    fn a_look_that_failed_is_not_repeated_at_once() {
+    fn a_failed_poll_is_not_repeated_at_once() {
         let waiters = Arc::new(Waiters::default());
-        let only = place(&waiters, "a");
-        let NextStep::Poll(targets) = only.turn(Instant::now()) else { panic!() };
-        only.looked(failed(&targets));
-        assert!(matches!(only.turn(Instant::now()), NextStep::Update(Update::Failed(_), _)));
-        assert!(matches!(only.turn(Instant::now()), NextStep::Sleep(Some(_))));
+        let only = join(&waiters, "a");
+        let NextStep::Poll(targets) = only.next_step(Instant::now()) else { panic!() };
+        only.deliver(failed(&targets));
+        assert!(matches!(only.next_step(Instant::now()), NextStep::Take(Update::Failed(_), _)));
+        assert!(matches!(only.next_step(Instant::now()), NextStep::Sleep(Some(_))));
     }
 
     #[test]
-    fn one_clients_trouble_is_its_own() {
+    fn a_failed_poll_reaches_only_the_pollers_client() {
         let waiters = Arc::new(Waiters::default());
-        let first = place(&waiters, "a");
-        let same = place(&waiters, "b");
+        let first = join(&waiters, "a");
+        let same = join(&waiters, "b");
         let other = waiters.join(2, "c", &Arc::default(), INTERVAL, None);
         let now = Instant::now();
-        let NextStep::Poll(targets) = first.turn(now) else { panic!() };
-        first.looked(failed(&targets));
-        for place in [&first, &same] {
-            assert!(matches!(place.turn(now), NextStep::Update(Update::Failed(_), _)));
+        let NextStep::Poll(targets) = first.next_step(now) else { panic!() };
+        first.deliver(failed(&targets));
+        for waiter in [&first, &same] {
+            assert!(matches!(waiter.next_step(now), NextStep::Take(Update::Failed(_), _)));
         }
-        // The other client looks for itself, and soon.
-        assert!(matches!(other.turn(now), NextStep::Sleep(Some(at)) if at <= now + INTERVAL));
-        assert_eq!(ids(other.turn(now + INTERVAL)), ["a", "b", "c"]);
+        // A call of the other client is the poller now, and polls soon.
+        assert!(matches!(other.next_step(now), NextStep::Sleep(Some(at)) if at <= now + INTERVAL));
+        assert_eq!(ids(other.next_step(now + INTERVAL)), ["a", "b", "c"]);
     }
 
     #[test]
-    fn an_end_that_was_seen_is_not_forgotten_for_a_failure() {
+    fn a_failure_does_not_replace_a_final_state() {
         let waiters = Arc::new(Waiters::default());
-        let (first, second) = (place(&waiters, "a"), place(&waiters, "b"));
+        let (first, second) = (join(&waiters, "a"), join(&waiters, "b"));
         let now = Instant::now();
-        let NextStep::Poll(targets) = first.turn(now) else { panic!() };
+        let NextStep::Poll(targets) = first.next_step(now) else { panic!() };
         let end = |one: &Target| observation(one, Update::Seen(action("x", "Succeeded")));
-        first.looked(targets.iter().map(end).collect());
-        first.looked(failed(&targets));
-        assert!(matches!(second.turn(now), NextStep::Update(Update::Seen(_), _)));
+        first.deliver(targets.iter().map(end).collect());
+        first.deliver(failed(&targets));
+        assert!(matches!(second.next_step(now), NextStep::Take(Update::Seen(_), _)));
     }
 
     #[test]
-    fn a_looker_who_leaves_in_the_middle_leaves_nobody_stuck() {
+    fn a_poller_that_leaves_during_its_poll_is_replaced() {
         let waiters = Arc::new(Waiters::default());
-        let (first, second) = (place(&waiters, "a"), place(&waiters, "b"));
+        let (first, second) = (join(&waiters, "a"), join(&waiters, "b"));
         let now = Instant::now();
-        assert!(matches!(first.turn(now), NextStep::Poll(_)));
+        assert!(matches!(first.next_step(now), NextStep::Poll(_)));
         drop(first);
-        assert_eq!(ids(second.turn(now + INTERVAL)), ["b"]);
+        assert_eq!(ids(second.next_step(now + INTERVAL)), ["b"]);
         drop(second);
-        assert!(waiters.state.lock().places.is_empty());
+        assert!(waiters.state.lock().entries.is_empty());
         assert_eq!(waiters.state.lock().poller, None);
     }
 }
