@@ -1,4 +1,4 @@
-//! One identity at one service: what every request of a client needs, made from its options.
+//! One identity at one service: connections, tokens and quota, made from a client's options.
 
 mod request;
 pub(crate) mod sign_in;
@@ -31,7 +31,7 @@ use crate::text::guid::is_guid;
 use crate::text::redact;
 use crate::text::url::BaseUrl;
 
-/// Connections, tokens and quota of one identity, and how it wants them used.
+/// The connections, tokens and quota of one client, with the options for their use.
 #[derive(Debug)]
 pub(crate) struct Account {
     pub http: Http,
@@ -41,13 +41,13 @@ pub(crate) struct Account {
     pub on_full_quota: OnFullQuota,
     pub on_duplicate: OnDuplicate,
     pub max_retries: u32,
-    /// How long an operation of one request may take; `None`: as long as it likes.
+    /// The time limit of an operation of one request, if there is one.
     pub timeout: Option<Duration>,
     pub poll_interval: Duration,
     /// Hosts that a package link may lead to.
     pub download_hosts: Hosts,
     pub max_package_bytes: u64,
-    /// Known from the first token on.
+    /// Set by the first token, which names the identity.
     pub limiter: OnceCell<Arc<Limiter>>,
     quota_file: Option<String>,
     quota_redis: Option<redis::Target>,
@@ -63,13 +63,13 @@ impl Account {
         };
         if options.quota_file.is_some() && options.quota_redis.is_some() {
             let message =
-                "options `quota_file` and `quota_redis` are both set; one log is enough: set one";
+                "options `quota_file` and `quota_redis` are both set; set only one of them";
             return Err(Error::new(Status::Config, message));
         }
         let api = BaseUrl::or_default(options.api_url.as_ref(), cloud.api_url)
             .map_err(|problem| Error::new(Status::Config, problem))?;
         let sign_in = sign_in::sign_in(options, cloud)?;
-        // With the way to the authority: who reaches it in another way may reach another one.
+        // The way to the authority is part of the identity, since another way may lead to another authority.
         let mut identity = sign_in.identity();
         let user_agent = match &options.user_agent {
             Some(host) => format!("{host} mde/{}", env!("CARGO_PKG_VERSION")),
@@ -150,7 +150,7 @@ impl Account {
         Arc::clone(self.limiter.get_or_init(learn))
     }
 
-    /// Where the quota of this identity is shared with other processes.
+    /// The shared call log of this identity, if the options name one.
     fn ledger(&self, key: &Key) -> Option<Arc<dyn Ledger>> {
         if let Some(target) = &self.quota_redis {
             let dialer = self.http.dialer_without_proxy();
@@ -160,12 +160,12 @@ impl Account {
         Some(file::ledger(path, key, &self.rules.limits))
     }
 
-    /// How the quota stands; no request is sent for it.
+    /// The usage of the quota. Sends no request.
     pub(crate) fn quota_status(&self) -> QuotaStatus {
         if let Some(limiter) = self.limiter.get() {
             return report(limiter, &self.rules);
         }
-        // Before the first call: as its token will say, if that is known.
+        // Before the first request the key comes from a token in the cache, or from the options.
         let key = match self.tokens.current() {
             Some(token) => Some(self.key_of(&token)),
             None => self.key_of_options(),
@@ -178,7 +178,7 @@ impl Account {
         report(&registry::limiter(&key), &rules)
     }
 
-    /// The kind of the log that is shared, and where it lives.
+    /// The kind and the place of the shared call log.
     fn shared_place(&self) -> Option<(&'static str, String)> {
         if let Some(target) = &self.quota_redis {
             return Some((redis::KIND, target.shown()));
@@ -186,21 +186,23 @@ impl Account {
         Some((file::KIND, self.quota_file.clone()?))
     }
 
-    /// Whose quota the tokens of the sign-in service will spend, where the options name it as those do.
+    /// The key of the quota that future tokens will spend, if the options name the same ids as these tokens.
     fn key_of_options(&self) -> Option<Key> {
         let tenant = self.tenant_id.as_deref().filter(|id| is_guid(id))?;
         let application = self.client_id.as_deref().filter(|_| self.tokens.is_for_options())?;
         Some(Key::new(&cloud::family(self.api.authority()), tenant, application))
     }
 
-    /// Whose quota a token spends. The service counts by the ids in the token; the options may name the same
-    /// tenant in another way, and serve only where a token is not readable.
+    /// The key of the quota that a token spends.
+    ///
+    /// The service counts by the ids in the token. The options may name the tenant in another way, so they are used only
+    /// if the token is not readable.
     pub(crate) fn key_of(&self, token: &Token) -> Key {
         let claims = claims::read(token.text());
         let tenant = claims.tenant.or_else(|| self.tenant_id.clone());
         let application = claims.application.or_else(|| self.client_id.clone());
         let family = cloud::family(self.api.authority());
-        // Opaque tokens of nobody in particular share one budget: too careful rather than too bold.
+        // Opaque tokens without ids share one quota, which is too small rather than too large.
         Key::new(
             &family,
             tenant.as_deref().unwrap_or("unknown"),
@@ -208,7 +210,7 @@ impl Account {
         )
     }
 
-    /// The call as one request of it sees it: an operation may last longer than any single request.
+    /// The part of a call for one request, which has `timeout_ms` as its limit. The operation may last longer.
     pub(crate) fn request_of(&self, call: &Arc<Call>) -> Arc<Call> {
         match self.timeout {
             Some(limit) if call.has_time_for(limit) => Arc::new(call.part(limit)),
@@ -216,7 +218,7 @@ impl Account {
         }
     }
 
-    /// Takes known secrets out of a text that others had a hand in.
+    /// Masks known secrets in a text that may come from outside.
     pub(crate) fn mask(&self, text: &mut String) {
         let token = self.tokens.current();
         let token = token.as_ref().map(Token::text);

@@ -1,4 +1,4 @@
-//! One request from admission to reply: quota, token, network, and what to try again.
+//! The attempt loop of one request: token, slot, send, retry.
 
 use std::sync::Arc;
 
@@ -21,8 +21,16 @@ use crate::service::fault;
 use crate::sign_in::{Token, claims};
 use crate::status::Status;
 
+/// Why there is no next attempt.
+enum End {
+    /// The error of the last attempt is the error of the request.
+    NoAttemptLeft,
+    /// The call was stopped during the pause.
+    Stopped(Stop),
+}
+
 impl Account {
-    /// Carries out one request; returns its successful reply or the error of the last attempt.
+    /// Carries out one request. Returns its successful reply, or the error of the last attempt.
     pub(crate) fn perform(&self, call: &Arc<Call>, request: &Request) -> Result<Reply> {
         let url = [self.api.as_str(), &request.target].concat();
         let mut renewed = false;
@@ -52,7 +60,7 @@ impl Account {
                     let Some(error) = error else {
                         return Ok(reply);
                     };
-                    // Once: what the next token does not cure, none does.
+                    // The token is renewed once. If a new one does not help, no other will.
                     if !renewed
                         && fault::may_be_cured_by_a_token(&reply)
                         && self.tokens.reject(&token)
@@ -66,7 +74,7 @@ impl Account {
                 }
                 Err(failure) => {
                     match failure.may_have_been_received() {
-                        // Given up: the permit keeps the slot for a while.
+                        // Dropping the permit keeps the slot until the service can no longer count the call.
                         true => drop(permit),
                         false => permit.not_sent(),
                     }
@@ -85,19 +93,21 @@ impl Account {
                 }
             };
             let error = error.attempts(attempt);
-            self.before_next(call, &error, next).map_err(|stop| match stop {
-                None => error,
-                Some(stop) => Error::from(stop).with_stage(Stage::Send).attempts(attempt),
+            self.pause_before_next(call, &error, next).map_err(|end| match end {
+                End::NoAttemptLeft => error,
+                End::Stopped(stop) => Error::from(stop).with_stage(Stage::Send).attempts(attempt),
             })?;
         }
     }
 
-    /// A token, and a slot in the quota of whomever it belongs to. The token comes first: getting one may
-    /// take long, and a slot is not to be held idle; after a long wait for the slot it may be time for another.
+    /// Gets a token, and a slot in the quota of the token's identity.
+    ///
+    /// The token comes first, since getting it may take long and a slot must not be held idle. If it has expired during
+    /// the wait for the slot, it is renewed.
     fn admit(&self, call: &Arc<Call>, quota: Quota) -> Result<(Token, Permit<'_>)> {
         let token = self.tokens.get(&self.http, call)?;
         let limiter = self.limiter_of(&token);
-        let permit = self.slot(&limiter, call, quota)?;
+        let permit = self.acquire(&limiter, call, quota)?;
         if !token.is_expired() {
             return Ok((token, permit));
         }
@@ -110,7 +120,7 @@ impl Account {
         }
     }
 
-    /// Sends a request once. What changes something is unsettled until it is known that it did or did not.
+    /// Sends a request once. A request that changes something leaves the call unsettled until its outcome is known.
     fn send(
         &self,
         call: &Call,
@@ -144,38 +154,39 @@ impl Account {
         outcome
     }
 
-    /// Pauses before the next attempt. `Err(None)`: there is none; the error stands.
-    fn before_next(
+    /// Pauses before the next attempt, if there is one.
+    fn pause_before_next(
         &self,
         call: &Call,
         error: &Error,
         next: Next,
-    ) -> std::result::Result<(), Option<Stop>> {
+    ) -> std::result::Result<(), End> {
         let Next::Again(pause) = next else {
-            return Err(None);
+            return Err(End::NoAttemptLeft);
         };
         let throttled = error.status() == Status::Throttled;
-        // The limiter knows how long the endpoint is closed, and whose turn it is then.
+        // After a 429 the next attempt waits in the limiter, which knows until when the endpoint is closed.
         let pause = match throttled {
             true => error.retry_after().unwrap_or_default(),
             false => pause,
         };
         if throttled && self.on_full_quota == OnFullQuota::Fail {
-            return Err(None);
+            return Err(End::NoAttemptLeft);
         }
-        // A caller who cannot stay that long learns at once why, and when to come back.
+        // A call without time for the pause ends now. Its error names the reason and the time to wait.
         if !call.has_time_for(pause) {
-            return Err(None);
+            return Err(End::NoAttemptLeft);
         }
         log::line(Level::Warn, || {
             format!("{}: trying again in {} ms", error.status().name(), pause.as_millis())
         });
-        if throttled { Ok(()) } else { call.pause(pause).map_err(Some) }
+        if throttled { Ok(()) } else { call.pause(pause).map_err(End::Stopped) }
     }
 
-    /// Tells that the next request of this kind will have to wait for its slot, if for longer than a moment. Not from
-    /// within that wait: a callback that calls the library again would stand in line behind its own call.
-    pub(crate) fn tell_of_wait(
+    /// Reports that the next request to this endpoint will wait for its slot, unless only for a moment.
+    ///
+    /// It is reported before that wait. A callback during it that calls the library would queue behind its own call.
+    pub(crate) fn report_quota_wait(
         &self,
         call: &Arc<Call>,
         quota: Quota,
@@ -187,31 +198,32 @@ impl Account {
         }
         let limiter = match self.limiter.get() {
             Some(limiter) => Arc::clone(limiter),
-            // The request will need it as well.
+            // The request needs this token as well.
             None => self.limiter_of(&self.tokens.get(&self.http, call)?),
         };
         let now = limiter.snapshot_for(Some(call), quota, &self.rules);
-        // How long others take who are in line is not known, be it a moment.
+        // It is `None` while it depends on other calls, however short their time may be.
         let wait = now.wait_of_next();
         let is_short = wait.is_some_and(|wait| wait <= WORTH_A_LINE);
-        // Who has no time for it does not wait: the request ends at once.
+        // A call without time for the wait fails at once, so it has no wait to report.
         if is_short || now.available_in.is_some_and(|free| !call.has_time_for(free)) {
             return Ok(());
         }
         reporter.step(&Event::Queued { action_id, endpoint: quota.name(), wait })
     }
 
-    fn slot(&self, limiter: &Arc<Limiter>, call: &Call, quota: Quota) -> Result<Permit<'_>> {
+    fn acquire(&self, limiter: &Arc<Limiter>, call: &Call, quota: Quota) -> Result<Permit<'_>> {
         let wait = self.on_full_quota == OnFullQuota::Wait;
         let trouble = || {
             let ledger = self.rules.ledger.get();
             let trouble = ledger.and_then(|ledger| Some((ledger.place().1, ledger.trouble()?)));
-            trouble.map_or_else(String::new, |(place, what)| format!("the log {place} {what}"))
+            trouble
+                .map_or_else(String::new, |(place, trouble)| format!("the log {place} {trouble}"))
         };
         limiter.acquire(quota, &self.rules, call, wait).map_err(|refusal| match refusal {
             Refusal::Stopped(stop) => {
                 let error = Error::from(stop).with_stage(Stage::Quota);
-                // Only who ran out of time is helped by knowing when to come back.
+                // The time to wait helps only a caller whose deadline has passed.
                 match stop {
                     Stop::Deadline => {
                         let now = limiter.snapshot(quota, &self.rules);
@@ -248,7 +260,7 @@ impl Account {
     }
 }
 
-/// The error of a reply; of a refusal for want of permissions with what the token has.
+/// The error of a reply. If permissions are missing, it names those that the token has.
 fn explain(request: &Request, token: &Token, reply: &mut Reply) -> Error {
     reply.mask(token.text());
     let error = fault::error(reply);
@@ -261,7 +273,7 @@ fn explain(request: &Request, token: &Token, reply: &mut Reply) -> Error {
     }
 }
 
-/// Whether the service did what it was asked is not known now, and a host that ends here should find a trace of it.
+/// Logs that the outcome of a request is not known. The host may end before the call returns.
 fn log_lost(request: &Request, error: &Error) {
     log::line(Level::Warn, || {
         format!("the reply to {} {} was lost: {error}", request.method.as_str(), request.target)
@@ -270,7 +282,7 @@ fn log_lost(request: &Request, error: &Error) {
 
 fn log_reply(request: &Request, attempt: u32, reply: &Reply) {
     log::line(Level::Debug, || {
-        // Without the query: filters may hold what a log should not.
+        // The query is left out, since a filter may contain private data.
         let path = request.target.split('?').next().unwrap_or_default();
         format!("{} {path}: HTTP {} (attempt {attempt})", request.method.as_str(), reply.status)
     });

@@ -1,4 +1,4 @@
-//! How to sign in: inferred from the options that are set, or named by `auth`.
+//! The way to sign in. The option `auth` names it, or it is inferred from the other options.
 
 use std::sync::Arc;
 
@@ -16,18 +16,19 @@ use crate::sign_in::{Source, Token};
 use crate::status::Status;
 use crate::text::url::BaseUrl;
 
-/// Who signs in, and how.
+/// The source of tokens, and the identity as far as it is known without one.
 #[derive(Debug)]
 pub(crate) struct SignIn {
     pub source: Source,
-    /// As the options or the environment name them.
+    /// As named by the options or the environment.
     pub tenant_id: Option<String>,
     pub client_id: Option<String>,
 }
 
 impl SignIn {
-    /// What clients must have in common to share tokens, but for how they reach the authority. `None`: the host's
-    /// callbacks and tokens serve the client that was given them.
+    /// The identity that clients must have in common to share tokens, without the way to the authority.
+    ///
+    /// `None` for a callback or a token of the host, which serves only its own client.
     pub(crate) fn identity(&self) -> Option<Identity> {
         let mut identity = Identity::new();
         match &self.source {
@@ -39,7 +40,7 @@ impl SignIn {
     }
 }
 
-/// The ways to sign in that a single option stands for, with that option.
+/// The ways to sign in whose option is set, with the name of that option.
 fn given(options: &Settings) -> Vec<(Auth, &'static str)> {
     [
         (Auth::AccessToken, "access_token", options.access_token.is_some()),
@@ -60,7 +61,7 @@ fn config(message: impl Into<String>) -> Error {
 
 fn needs<T>(value: Option<T>, option: &str) -> Result<T> {
     value.ok_or_else(|| {
-        config(format!("option `{option}` is not set; signing in in this way needs it"))
+        config(format!("option `{option}` is not set; this way to sign in needs it"))
     })
 }
 
@@ -83,7 +84,7 @@ fn choose(options: &Settings) -> Result<Auth> {
     }
 }
 
-/// Settles how to sign in. Reads the certificate, and the environment where the way to sign in says so.
+/// Chooses the way to sign in. Reads the certificate or the environment if that way needs them.
 pub(crate) fn sign_in(options: &Settings, cloud: &Cloud) -> Result<SignIn> {
     let auth = choose(options)?;
     let mut tenant_id = options.tenant_id.clone();
@@ -114,7 +115,7 @@ pub(crate) fn sign_in(options: &Settings, cloud: &Cloud) -> Result<SignIn> {
             }
             let which = options.managed_identity.as_ref().unwrap_or(&Which::System);
             let source = Source::Managed(Managed::find(which, scope)?);
-            // The application is the identity's, which only its tokens name.
+            // Only the tokens of the managed identity name its application.
             return Ok(SignIn { source, tenant_id, client_id: None });
         }
         Auth::ClientSecret => {
@@ -161,7 +162,7 @@ pub(crate) fn sign_in(options: &Settings, cloud: &Cloud) -> Result<SignIn> {
     Ok(SignIn { source, tenant_id, client_id })
 }
 
-/// The option, else what Azure's webhook has put into the environment.
+/// The option, or the environment variable that the webhook of Azure workload identity has set.
 fn from_environment(option: Option<String>, name: &str, from: &str) -> Result<Option<String>> {
     if option.is_some() {
         return Ok(option);
@@ -171,7 +172,7 @@ fn from_environment(option: Option<String>, name: &str, from: &str) -> Result<Op
             "neither option `{name}` nor the environment variable {from} is set; \
              `auth=workload_identity` needs one of them"
         ))),
-        // The same checks as for the option.
+        // The variable is checked as the option is.
         Some(value) => match Options::new().set(name, &value) {
             Ok(()) => Ok(Some(value)),
             Err(error) => {
@@ -187,7 +188,7 @@ mod tests {
     use crate::account::Account;
 
     #[test]
-    fn signing_in_is_inferred_or_refused_by_name() {
+    fn the_way_to_sign_in_is_inferred_or_the_error_names_the_option() {
         let problem = |pairs: &[(&str, &str)]| {
             let mut options = Options::new();
             for (name, value) in pairs {
@@ -214,8 +215,8 @@ mod tests {
         assert!(problem(&[("access_token", "t")]).is_ok());
         assert!(problem(&[("federated_token_file", "/t")]).unwrap_err().contains("`tenant_id`"));
         let several = [("federated_token_file", "/t"), ("managed_identity", "system")];
-        let said = problem(&several).unwrap_err();
-        assert!(said.contains("(federated_token_file, managed_identity)"), "{said}");
+        let message = problem(&several).unwrap_err();
+        assert!(message.contains("(federated_token_file, managed_identity)"), "{message}");
         for auth in ["certificate", "federated", "client_secret", "access_token"] {
             assert!(problem(&[("auth", auth)]).unwrap_err().contains("is not set"), "{auth}");
         }

@@ -16,7 +16,7 @@ use crate::service::endpoint::{self, PAGE};
 use crate::status::Status;
 use crate::text::url::{BaseUrl, authority_of};
 
-/// A list beyond these bounds needs a narrower filter: it would fill the host's memory.
+/// The bounds of a list. A longer one would fill the host's memory, so it needs a narrower filter.
 const MAX_PAGES: usize = 1_000;
 const MAX_BYTES: usize = 64 << 20;
 
@@ -31,8 +31,8 @@ pub(crate) fn read_action(reply: &Reply) -> std::result::Result<MachineAction, &
     MachineAction::from_json(std::str::from_utf8(&reply.body).map_err(|_| "is not UTF-8")?)
 }
 
-/// All actions that match, newest first. Pages shift when actions are added while we read, so what was
-/// seen already is left out.
+/// All actions that match, newest first. New actions shift the pages while they are read, so repeated actions are left
+/// out.
 pub(crate) fn list(
     account: &Account,
     call: &Arc<Call>,
@@ -75,7 +75,7 @@ pub(crate) fn list(
     ))
 }
 
-/// The newest actions that match, and when the service said so.
+/// The newest actions that match, and the date of the reply.
 pub(crate) struct Recent {
     pub actions: Vec<MachineAction>,
     pub date: Option<SystemTime>,
@@ -93,8 +93,10 @@ pub(crate) fn recent(
     Ok(Recent { actions: page.actions, date: reply.date() })
 }
 
-/// Path and query of a next-page link, which is followed on the host that was called, since links may
-/// name another host of the service. A link anywhere else is not followed: the token goes with it.
+/// The path and query of a next-page link, which are requested from the host of `api_url`.
+///
+/// Links may name another host of the service. `None` if the link names any other host, since the request carries the
+/// token.
 fn next_target(api: &BaseUrl, link: &str) -> Option<String> {
     let uri: Uri = link.parse().ok()?;
     let leads_away = authority_of(&uri)
@@ -103,17 +105,17 @@ fn next_target(api: &BaseUrl, link: &str) -> Option<String> {
         return None;
     }
     let target = uri.path_and_query()?.as_str();
-    // Behind a gateway the link may or may not carry the gateway's own prefix.
+    // The link may contain the path prefix of a gateway.
     let target = target.strip_prefix(api.path()).unwrap_or(target);
     target.get(target.find("/api/")?..).map(str::to_owned)
 }
 
-/// A successful reply that makes no sense.
+/// The error for a successful reply that is not as documented. `problem` completes "the reply …".
 pub(crate) fn not_understood(reply: &Reply, problem: &str) -> Error {
     Error::new(
         Status::Protocol,
         format!(
-            "cannot {}: the reply {problem} ({}); check `api_url` and what lies in between",
+            "cannot {}: the reply {problem} ({}); check `api_url`, and the proxy or gateway in between",
             reply.purpose,
             reply.describe_content()
         ),
@@ -128,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_are_followed_to_any_door_of_the_service_and_nowhere_else() {
+    fn links_to_any_host_of_the_service_are_followed_and_no_others() {
         let api = BaseUrl::parse("https://eu.api.security.microsoft.com").unwrap();
         let page = Some("/api/machineactions?$skip=2".to_owned());
         for link in [

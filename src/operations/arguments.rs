@@ -1,9 +1,9 @@
-//! What callers hand over, checked before anything is done with it. Every error names the argument.
+//! Checks of the arguments, before an operation begins. Every error names the argument.
 
 use crate::error::{Error, Result};
 use crate::text::guid::is_guid;
 
-/// An id or name that stays inside its path segment whatever lies between here and the service.
+/// Accepts an id or name that no proxy or gateway can take for more than one path segment.
 pub(crate) fn machine_id(id: &str) -> Result<&str> {
     let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     let problem = match id.len() {
@@ -68,7 +68,7 @@ mod tests {
     use crate::status::Status;
 
     #[test]
-    fn ids_that_could_leave_their_place_are_refused() {
+    fn an_id_that_could_leave_its_path_segment_is_refused() {
         for bad in [
             "",
             "a/b",

@@ -1,4 +1,4 @@
-//! Cancelling a machine action, until it has really ended.
+//! Cancels a machine action and waits until it has ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use crate::service::endpoint;
 use crate::status::Status;
 use crate::text::json;
 
-/// An action that has ended after it was asked to.
+/// An action that has ended after a request to cancel it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ended {
     /// The machine action in its final state.
     pub action: MachineAction,
-    /// Whether that state is Cancelled. If not, the action had ended otherwise before.
+    /// Whether that state is Cancelled. Otherwise the action had ended before.
     pub cancelled: bool,
 }
 
@@ -34,26 +34,27 @@ impl Ended {
     }
 }
 
-/// Between two looks: soon at first, since most actions end at once.
+/// The pauses between two polls. They are short at first, since most actions end at once.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// `POST /api/machineactions/{id}/cancel`, and then reads until the state has changed: a reply that accepts
-/// the request often shows the action as it was.
+/// `POST /api/machineactions/{id}/cancel`
+///
+/// It then polls the action until it has ended, since a reply that accepts the request often shows the old state.
 pub(crate) fn cancel(
     account: &Account,
     call: &Arc<Call>,
     action_id: &str,
     comment: &str,
 ) -> Result<Ended> {
-    let asked = account.perform(call, &endpoint::cancel(action_id, comment));
-    let mut last = match asked {
+    let reply = account.perform(call, &endpoint::cancel(action_id, comment));
+    let mut last = match reply {
         Ok(reply) => actions::read_action(&reply).ok(),
-        // An action that has ended is refused, in words that differ: its state tells.
+        // The service refuses to cancel an action that has ended, with various errors. So its state is read.
         Err(refusal) if matches!(refusal.status(), Status::BadRequest | Status::AlreadyRunning) => {
             match actions::read(account, call, action_id) {
                 Ok(action) if action.status().is_final() => return Ok(Ended::new(action)),
-                // Somebody has asked for it before, maybe this very call, whose reply was lost.
+                // An earlier request cancels it, perhaps one of this call whose reply was lost.
                 Ok(action) if refusal.status() == Status::AlreadyRunning => Some(action),
                 Ok(action) => return Err(refusal.action(action_id, Some(action.json()))),
                 Err(_) => return Err(refusal.action(action_id, None)),
@@ -69,11 +70,11 @@ pub(crate) fn cancel(
         if let Some(action) = last.take_if(|action| action.status().is_final()) {
             return Ok(Ended::new(action));
         }
-        let seen = call
+        let read = call
             .pause(pause)
             .map_err(Error::from)
             .and_then(|()| actions::read(account, call, action_id));
-        match seen {
+        match read {
             Ok(action) => last = Some(action),
             Err(error) => return Err(accepted_but(error, action_id, last.as_ref())),
         }
@@ -81,7 +82,7 @@ pub(crate) fn cancel(
     }
 }
 
-/// The request was accepted, and then something came in between.
+/// The error for a failure after the service has accepted the request.
 fn accepted_but(error: Error, action_id: &str, last: Option<&MachineAction>) -> Error {
     let message = format!(
         "{}; the service has accepted to cancel the action, but it was not seen to end; wait for it, or \

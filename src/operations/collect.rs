@@ -1,4 +1,4 @@
-//! Starting a collection: once, even when one runs already or the reply gets lost.
+//! Starts a collection, and never a second one, even if one runs already or the reply is lost.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -18,8 +18,7 @@ use crate::status::Status;
 pub struct Collected {
     /// The machine action to follow.
     pub action: MachineAction,
-    /// The action was found rather than answered: a collection was running already, or the reply was
-    /// lost and the list showed that this call had started it.
+    /// The action was found in the list: a collection was running already, or the reply to this call's request was lost.
     pub adopted: bool,
 }
 
@@ -37,16 +36,16 @@ struct Job<'a> {
     call: &'a Arc<Call>,
     machine_id: &'a str,
     comment: &'a str,
-    /// By both clocks: the one stands still while the machine sleeps, the other may be set.
+    /// By both clocks: the first stands still while the machine sleeps, the second may be set.
     began: (Instant, SystemTime),
-    /// How far those may be off.
-    grain: Duration,
+    /// The tolerance for the error of those clocks.
+    tolerance: Duration,
 }
 
 /// `POST /api/machines/{id}/collectInvestigationPackage`
 ///
-/// A request that may have been carried out is not sent again: the list of the device's actions tells
-/// whether it was, and an empty list proves nothing, since the list may lag behind.
+/// A request that may have been carried out is not sent again. Instead, the list of the device's actions is searched
+/// for its action. An empty list proves nothing, since the list may lag behind.
 pub(crate) fn collect(
     account: &Account,
     call: &Arc<Call>,
@@ -54,7 +53,7 @@ pub(crate) fn collect(
     comment: &str,
 ) -> Result<Collected> {
     let began = (Instant::now(), SystemTime::now());
-    let job = Job { account, call, machine_id, comment, began, grain: CLOCK_GRAIN };
+    let job = Job { account, call, machine_id, comment, began, tolerance: CLOCK_TOLERANCE };
     let error = match job.send() {
         Ok(collected) => return Ok(collected),
         Err(error) if error.status() == Status::AlreadyRunning => {
@@ -63,18 +62,19 @@ pub(crate) fn collect(
         Err(error) if !call.is_unsettled() => return Err(error),
         Err(error) => error,
     };
-    match job.look() {
+    match job.find_started() {
         Ok(Some(action)) => {
             call.set_unsettled(false);
             Ok(Collected { action, adopted: true })
         }
         Ok(None) => Err(unknown(error, None, machine_id)),
-        Err(why) => Err(unknown(error, Some(&why), machine_id)),
+        Err(reason) => Err(unknown(error, Some(&reason), machine_id)),
     }
 }
 
-/// The collection that a request with this comment, sent at `began` or later, has started. Another process may have
-/// sent it, so nothing but the time of day tells how long ago that was, and the clock may have been set since.
+/// The collection that a request with this comment, sent at `began` or later, has started.
+///
+/// Another process may have sent it, so its age is known by the system clock only, which may have been set since.
 pub(crate) fn started_since(
     account: &Account,
     call: &Arc<Call>,
@@ -82,10 +82,11 @@ pub(crate) fn started_since(
     comment: &str,
     began: SystemTime,
 ) -> Result<Option<MachineAction>> {
-    // Still to come: the clock was set back, by more than this.
+    // If `began` is in the future, the clock was set back by at least the difference.
     let set_back = began.duration_since(SystemTime::now()).unwrap_or_default();
-    let grain = TOLERATED_SKEW.saturating_add(set_back);
-    Job { account, call, machine_id, comment, began: (Instant::now(), began), grain }.look()
+    let tolerance = TOLERATED_SKEW.saturating_add(set_back);
+    Job { account, call, machine_id, comment, began: (Instant::now(), began), tolerance }
+        .find_started()
 }
 
 impl Job<'_> {
@@ -102,17 +103,17 @@ impl Job<'_> {
         }
     }
 
-    /// Looks whether a request whose reply was lost has started a collection: one with our comment,
-    /// created since we began.
-    fn look(&self) -> Result<Option<MachineAction>> {
+    /// Searches for the collection that a request without a reply has started: one with our comment, created since we
+    /// began.
+    fn find_started(&self) -> Result<Option<MachineAction>> {
         const NEWEST: usize = 20;
-        self.looking(|id| {
+        self.search(|id| {
             let filter = format!("machineId eq '{id}' and type eq '{KIND}'");
             let recent = actions::recent(self.account, self.call, &filter, NEWEST)?;
-            // By the service's clock: when it answered, less the time that has passed here since.
+            // By the service's clock: the date of its reply, less the time since we began.
             let answered = recent.date.unwrap_or_else(SystemTime::now);
             let passed = self.began.0.elapsed().max(self.began.1.elapsed().unwrap_or_default());
-            let began = answered.checked_sub(passed.saturating_add(self.grain));
+            let began = answered.checked_sub(passed.saturating_add(self.tolerance));
             Ok(recent.actions.into_iter().find(|action| {
                 let ours = action.requestor_comment().map(str::trim) == Some(self.comment.trim());
                 let created = action.created_at();
@@ -122,7 +123,7 @@ impl Job<'_> {
         })
     }
 
-    /// The service refused because a collection runs on the device: find it.
+    /// Finds the collection for which the service has refused to start another one.
     fn already_running(&self, refusal: Error) -> Result<Collected> {
         match (self.account.on_duplicate, self.find_running()) {
             (OnDuplicate::Adopt, Ok(Some(action))) => Ok(Collected { action, adopted: true }),
@@ -131,7 +132,7 @@ impl Job<'_> {
                 Err(refusal.action(&id, Some(action.json())))
             }
             (OnDuplicate::Error, _) => Err(refusal),
-            // The caller wants to stop: that comes first.
+            // A stop of the call is more important than the refusal.
             (OnDuplicate::Adopt, Err(error)) if error.is_stop() => Err(error),
             (OnDuplicate::Adopt, Ok(None)) => {
                 let message = "a collection runs on the device, but the list of actions does not \
@@ -140,7 +141,7 @@ impl Job<'_> {
             }
             (OnDuplicate::Adopt, Err(error)) => {
                 let message = format!(
-                    "a collection runs on the device, but it could not be looked up: {}",
+                    "a collection runs on the device, but it could not be found: {}",
                     error.message()
                 );
                 Err(refusal.reclassified(Status::AlreadyRunning, message, error.is_retryable()))
@@ -149,7 +150,7 @@ impl Job<'_> {
     }
 
     fn find_running(&self) -> Result<Option<MachineAction>> {
-        self.looking(|id| {
+        self.search(|id| {
             let filter = format!(
                 "machineId eq '{id}' and type eq '{KIND}' \
                  and (status eq 'Pending' or status eq 'InProgress')"
@@ -162,24 +163,24 @@ impl Job<'_> {
         })
     }
 
-    /// Looks for an action of the device, a few times with pauses: the list may lag behind.
-    fn looking(
+    /// Searches for an action of the device, a few times with pauses, since the list may lag behind.
+    fn search(
         &self,
-        look: impl Fn(&str) -> Result<Option<MachineAction>>,
+        find: impl Fn(&str) -> Result<Option<MachineAction>>,
     ) -> Result<Option<MachineAction>> {
         const PAUSES: [Duration; 3] =
             [Duration::ZERO, Duration::from_millis(500), Duration::from_millis(1_500)];
         let id = self.device_id()?;
         for pause in PAUSES {
             self.call.pause(pause)?;
-            if let Some(action) = look(&id)? {
+            if let Some(action) = find(&id)? {
                 return Ok(Some(action));
             }
         }
         Ok(None)
     }
 
-    /// The list knows devices by their 40-digit id only; any other id is looked up.
+    /// The 40-digit id of the device, since the list knows no other. Any other id is looked up.
     fn device_id(&self) -> Result<String> {
         let id = self.machine_id;
         if machine::is_device_id(id) {
@@ -188,25 +189,26 @@ impl Job<'_> {
         let reply = self.account.perform(self.call, &endpoint::machine(id))?;
         let machine = machine::machine(&reply.body)
             .map_err(|problem| actions::not_understood(&reply, problem))?;
-        // It goes into a filter.
+        // The id becomes part of an OData string.
         Ok(machine.id().replace('\'', "''"))
     }
 }
 
-/// The kind of action this is about.
+/// The type of a collection's machine action.
 pub(crate) const KIND: &str = "CollectInvestigationPackage";
 
-/// What the filter asked for is checked again: something in between may have dropped the query.
+/// Checks an action against the filter again, since a proxy or gateway may have dropped the query.
 fn is_collection_of(action: &MachineAction, device_id: &str) -> bool {
     let on_device = action.machine_id().is_some_and(|id| id.eq_ignore_ascii_case(device_id));
     on_device && action.kind() == Some(KIND)
 }
 
 /// Dates in headers have whole seconds, and the two clocks are read at different moments.
-const CLOCK_GRAIN: Duration = Duration::from_secs(5);
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
-/// Some duplicates are answered with the action that runs already instead of an error: it carries
-/// another comment than ours, or was created well before the service answered.
+/// Whether the reply contains an action of an earlier request. The service may answer so to a duplicate.
+///
+/// Such an action has another comment, or was created well before the reply.
 fn is_older_request(action: &MachineAction, comment: &str, reply: &Reply) -> bool {
     const CLEARLY_EARLIER: Duration = Duration::from_secs(60);
     let other_comment = action.requestor_comment().is_some_and(|c| c.trim() != comment.trim());
@@ -215,31 +217,34 @@ fn is_older_request(action: &MachineAction, comment: &str, reply: &Reply) -> boo
     other_comment || age.is_some_and(|age| age > CLEARLY_EARLIER)
 }
 
-/// Nobody knows, and the caller has to look. A stop keeps its status.
-fn unknown(error: Error, why: Option<&Error>, machine_id: &str) -> Error {
-    let look = format!(
+/// The error if it is not known whether a collection was started. A stop keeps its status.
+fn unknown(error: Error, reason: Option<&Error>, machine_id: &str) -> Error {
+    let advice = format!(
         "it is not known whether a collection was started on {machine_id}; look for it among the \
          device's actions before trying again"
     );
     if error.is_stop() {
-        let message = format!("{}; {look}", error.message());
+        let message = format!("{}; {advice}", error.message());
         let status = error.status();
         return error.reclassified(status, message, false);
     }
-    match why {
+    match reason {
         None => {
-            let message = format!("{}; the list does not show one yet; {look}", error.message());
+            let message = format!("{}; the list does not show one yet; {advice}", error.message());
             error.reclassified(Status::OutcomeUnknown, message, false)
         }
         Some(stop) if stop.is_stop() => {
-            let message = format!("{} while a lost reply was looked into; {look}", stop.message());
+            let message = format!(
+                "{} while the collection of a lost reply was searched for; {advice}",
+                stop.message()
+            );
             error.reclassified(stop.status(), message, false)
         }
-        Some(why) => {
+        Some(reason) => {
             let message = format!(
-                "{}; looking it up failed too ({}); {look}",
+                "{}; the search for it failed too ({}); {advice}",
                 error.message(),
-                why.message()
+                reason.message()
             );
             error.reclassified(Status::OutcomeUnknown, message, false)
         }

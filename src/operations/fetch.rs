@@ -1,5 +1,8 @@
-//! Collect, wait, download: one call from a device to a checked file, which a later call carries on wherever
-//! this one had to stop.
+//! Collects, waits and downloads in one call, from a device to a checked file. A later call resumes where this one
+//! stopped.
+//!
+//! A state file beside the destination records the request and then its action. A path lock keeps other calls and
+//! processes from the same fetch.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +25,7 @@ use crate::service::machine;
 use crate::status::Status;
 use crate::text::json;
 
-/// A package that was asked for and is on disk.
+/// A package that was collected and downloaded.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Fetched {
@@ -30,7 +33,7 @@ pub struct Fetched {
     pub package: Package,
     /// The machine action that collected it.
     pub action: MachineAction,
-    /// The collection was not started by this call: it ran already, or an earlier call had started it.
+    /// The collection was not started by this call. It was running already, or an earlier call had started it.
     pub adopted: bool,
 }
 
@@ -41,37 +44,37 @@ impl Fetched {
     }
 }
 
-/// Written before a collection is asked for, so that whoever comes later can find it, and again when its action
-/// is known.
+/// The state file of a fetch. It is written before the request for a collection, so that a later call finds that
+/// request, and again once the action is known.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct FetchState {
     version: u32,
     machine_id: String,
     comment: String,
-    /// When the collection was about to be asked for, by this host's clock; the first time, where nobody knows what
-    /// became of earlier requests.
+    /// When the collection was requested, by this host's clock. If the outcome of earlier requests is not known, this is
+    /// the time of the first one.
     began: String,
     action_id: Option<String>,
-    /// With which other comments it was asked for since, the last one first.
+    /// The comments of earlier requests whose outcome is not known, the last one first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     other_comments: Vec<String>,
 }
 
 impl FetchState {
-    /// Those that it was asked for with, the last one first.
+    /// The comments of all requests, the last one first.
     fn comments(&self) -> impl Iterator<Item = &String> {
         std::iter::once(&self.comment).chain(&self.other_comments)
     }
 }
 
-/// The most other comments that a note remembers.
+/// The most other comments that a state file records.
 const MOST_OTHERS: usize = 3;
 
-/// What earlier calls with this device and path have left.
+/// What earlier calls with this device and path have recorded.
 enum Earlier {
     Nothing,
     Action(String),
-    /// A collection was asked for, perhaps in vain.
+    /// A collection was requested, and whether it was started is not known.
     Unsettled(FetchState),
 }
 
@@ -86,23 +89,23 @@ pub(crate) fn fetch(
     path: &str,
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Fetched> {
-    let destination = download::look(path)?;
-    let note = destination.note(machine_id);
-    // From the first look at the note to the last: two who found none would both ask the device.
-    let Some(_claim) = PathLock::take(&state_file::suffixed(&note, ".lock"))? else {
+    let destination = Destination::resolve(path)?;
+    let state_path = destination.fetch_state_path(machine_id);
+    // Held for the whole fetch, since two calls that find no state file would both start a collection.
+    let Some(_path_lock) = PathLock::take(&state_file::suffixed(&state_path, ".lock"))? else {
         return Err(under_way(&destination));
     };
-    let job = Job { account, call, machine_id, comment, note };
+    let job = Job { account, call, machine_id, comment, state_path };
     let earlier = job.earlier()?;
-    let is_noted = matches!(earlier, Earlier::Action(_));
+    let is_recorded = matches!(earlier, Earlier::Action(_));
     let (action_id, known, adopted) = if let Earlier::Action(action_id) = earlier {
         (action_id, None, true)
     } else if let Some(action) = job.finished(&destination)? {
         (action.id().to_owned(), Some(action), true)
     } else {
-        // A file that is in the way is noticed before anything is asked of the device.
+        // A file at the destination is an error before the device has any work.
         destination.is_free()?;
-        account.tell_of_wait(call, Quota::Collect, None, reporter)?;
+        account.report_quota_wait(call, Quota::Collect, None, reporter)?;
         let Collected { action, adopted } = job.collect(earlier)?;
         (action.id().to_owned(), Some(action), adopted)
     };
@@ -110,12 +113,12 @@ pub(crate) fn fetch(
         .step(&Event::Collected { action_id: &action_id, adopted })
         .map_err(|error| error.with_action(&action_id, known.as_ref().map(MachineAction::json)))?;
     let action = job.wait(&action_id, known, reporter)?;
-    if is_noted {
-        job.is_of_the_device(&action)?;
+    if is_recorded {
+        job.check_device(&action)?;
     }
     let package = download::download_to(account, call, &action, destination, reporter)
         .map_err(|error| job.without_package(error))?;
-    job.forget();
+    job.remove_state();
     Ok(Fetched { package, action, adopted })
 }
 
@@ -132,43 +135,43 @@ fn under_way(destination: &Destination) -> Error {
     Error::new(Status::File, message).retryable(true).with_stage(Stage::Download)
 }
 
-/// One fetch, which nobody else carries out at the same time: the note is its own to write and to remove.
+/// One fetch. It holds the path lock, so no other call writes or removes the state file.
 struct Job<'a> {
     account: &'a Account,
     call: &'a Arc<Call>,
     machine_id: &'a str,
     comment: &'a str,
-    note: PathBuf,
+    state_path: PathBuf,
 }
 
 impl Job<'_> {
     /// The collection that an earlier call with this device and path started, if one did.
     fn earlier(&self) -> Result<Earlier> {
-        let Some(note) = self.read()? else { return Ok(Earlier::Nothing) };
-        if !note.machine_id.eq_ignore_ascii_case(self.machine_id) {
+        let Some(state) = self.read_state()? else { return Ok(Earlier::Nothing) };
+        if !state.machine_id.eq_ignore_ascii_case(self.machine_id) {
             let message = format!(
-                "`{}` records an unfinished fetch from another device; finish that one, remove the note, or \
+                "`{}` records an unfinished fetch from another device; finish that one, remove the state file, or \
                  choose another path",
-                download::shown(&self.note)
+                download::shown(&self.state_path)
             );
             return Err(Error::new(Status::File, message).with_stage(Stage::Download));
         }
-        if let Some(action_id) = note.action_id {
+        if let Some(action_id) = state.action_id {
             return Ok(Earlier::Action(action_id));
         }
-        match self.started(&note)? {
+        match self.started(&state)? {
             Some(id) => {
-                self.write(&FetchState { action_id: Some(id.clone()), ..note });
+                self.write_state(&FetchState { action_id: Some(id.clone()), ..state });
                 Ok(Earlier::Action(id))
             }
-            None => Ok(Earlier::Unsettled(note)),
+            None => Ok(Earlier::Unsettled(state)),
         }
     }
 
-    /// The collection that one of these requests has started, as far as the list shows it.
-    fn started(&self, note: &FetchState) -> Result<Option<String>> {
-        let began = humantime::parse_rfc3339(&note.began).unwrap_or(SystemTime::UNIX_EPOCH);
-        for comment in note.comments() {
+    /// The collection that one of the recorded requests has started, if the list of actions shows it.
+    fn started(&self, state: &FetchState) -> Result<Option<String>> {
+        let began = humantime::parse_rfc3339(&state.began).unwrap_or(SystemTime::UNIX_EPOCH);
+        for comment in state.comments() {
             let (account, call, machine_id) = (self.account, self.call, self.machine_id);
             let found = collect::started_since(account, call, machine_id, comment, began)?;
             if let Some(action) = found {
@@ -178,32 +181,33 @@ impl Job<'_> {
         Ok(None)
     }
 
-    /// The note, if there is one. One that cannot be read may be of a collection that runs, so it is not passed over.
-    fn read(&self) -> Result<Option<FetchState>> {
-        let refused = |why: String| {
+    /// Reads the state file. `None` only if it does not exist. An unreadable one is an error: its collection may still be
+    /// running.
+    fn read_state(&self) -> Result<Option<FetchState>> {
+        let unreadable = |why: String| {
             let message = format!(
-                "cannot read `{}`, which records an unfinished fetch: {why}; see to it that it can be read, or \
+                "cannot read `{}`, which records an unfinished fetch: {why}; let this process read it, or \
                  remove it to start another collection",
-                download::shown(&self.note)
+                download::shown(&self.state_path)
             );
             Error::new(Status::File, message).with_stage(Stage::Download)
         };
-        let note = state_file::read_own::<FetchState>(&self.note).map_err(|error| {
+        let state = state_file::read_own::<FetchState>(&self.state_path).map_err(|error| {
             if download::too_many_open(&error) {
-                return download::file_error("read", &self.note, &error);
+                return download::file_error("read", &self.state_path, &error);
             }
-            refused(crate::os::io_error::reason(&error))
+            unreadable(crate::os::io_error::reason(&error))
         })?;
-        match note {
-            Some(note) if note.version != VERSION => {
-                Err(refused("it is of another version of this library".to_owned()))
+        match state {
+            Some(state) if state.version != VERSION => {
+                Err(unreadable("it is of another version of this library".to_owned()))
             }
-            note => Ok(note),
+            state => Ok(state),
         }
     }
 
-    /// The action of this device whose package has the name already: an earlier call got to its end, and nobody
-    /// may have heard of it.
+    /// The action of this device whose package has the final path already. An earlier call has finished, perhaps without
+    /// returning to its caller.
     fn finished(&self, destination: &Destination) -> Result<Option<MachineAction>> {
         let Some(action_id) = destination.action_here() else { return Ok(None) };
         let action = actions::read(self.account, self.call, &action_id)
@@ -213,27 +217,27 @@ impl Job<'_> {
         Ok(Some(action).filter(|_| ours))
     }
 
-    /// Whether the action is known to be of another device. An id of another kind than the service's own cannot be
-    /// compared with what the action says.
+    /// Whether the action is known to be of another device. The action names the service's own device id, so other ids
+    /// cannot be compared with it.
     fn is_of_another(&self, action: &MachineAction) -> bool {
         machine::is_device_id(self.machine_id)
             && action.machine_id().is_some_and(|id| !id.eq_ignore_ascii_case(self.machine_id))
     }
 
-    /// Whether what was noted can be believed.
-    fn is_of_the_device(&self, action: &MachineAction) -> Result<()> {
+    /// Checks that the recorded action is of this device.
+    fn check_device(&self, action: &MachineAction) -> Result<()> {
         if !self.is_of_another(action) {
             return Ok(());
         }
         let message = format!(
-            "`{}` records an action of another device; remove the note, or choose another path",
-            download::shown(&self.note)
+            "`{}` records an action of another device; remove the state file, or choose another path",
+            download::shown(&self.state_path)
         );
         let error = Error::new(Status::File, message).with_stage(Stage::Download);
         Err(error.action(action.id(), Some(action.json())))
     }
 
-    /// The package could not be had. Where that lasts, whoever repeats the call has to get past the note.
+    /// The error of a download. If the same call would fail again, the state file is removed, or the error names it.
     fn without_package(&self, error: Error) -> Error {
         const GONE: [&str; 2] = ["BlobNotFound", "ContainerNotFound"];
         let status = error.status();
@@ -242,7 +246,7 @@ impl Job<'_> {
             && error.service_code().is_some_and(|code| GONE.contains(&code));
         let is_gone = lasts && (error.is_unknown_to_service() || is_gone_from_storage);
         if is_gone {
-            self.forget();
+            self.remove_state();
         }
         match status {
             Status::NotFound | Status::Integrity if lasts => self.names_the_state_file(error),
@@ -251,58 +255,59 @@ impl Job<'_> {
         }
     }
 
-    /// Says how to come by another collection, where the note leads to this one again.
+    /// Adds how to start another collection, if the state file leads to this one again.
     fn names_the_state_file(&self, error: Error) -> Error {
-        if !self.note.exists() {
+        if !self.state_path.exists() {
             return error;
         }
         let message = format!(
             "{}; the next call returns to this collection, unless `{}` is removed",
             error.message(),
-            download::shown(&self.note)
+            download::shown(&self.state_path)
         );
         error.with_message(message)
     }
 
     fn collect(&self, earlier: Earlier) -> Result<Collected> {
-        // The token may take its time; the shorter the time between note and request, the less there is to look for.
+        // Getting a token may take long. The time between state file and request is kept short, since a later call searches
+        // all of it.
         self.account.tokens.get(&self.account.http, self.call)?;
         let open = match earlier {
-            Earlier::Unsettled(note) => Some(note),
+            Earlier::Unsettled(state) => Some(state),
             _ => None,
         };
-        let note = self.state_of(open.as_ref());
-        state_file::write(&self.note, &note)
-            .map_err(|error| download::file_error("write", &self.note, &error))?;
+        let state = self.state_of(open.as_ref());
+        state_file::write(&self.state_path, &state)
+            .map_err(|error| download::file_error("write", &self.state_path, &error))?;
         match collect::collect(self.account, self.call, self.machine_id, self.comment) {
             Ok(collected) => {
                 let action_id = Some(collected.action.id().to_owned());
-                self.write(&FetchState { action_id, ..note });
+                self.write_state(&FetchState { action_id, ..state });
                 Ok(collected)
             }
             Err(error) if self.call.is_unsettled() => {
-                // The note stays, so this very call can be repeated.
+                // The state file stays, so the same call can be repeated.
                 self.call.set_unsettled(false);
                 let message = format!(
-                    "{}; mde_fetch_package with the same device and path looks for it first",
+                    "{}; mde_fetch_package with the same device and path searches for it first",
                     error.message()
                 );
-                // Who has stopped it does not want it repeated.
+                // A caller that has stopped the call does not want it repeated.
                 let retryable = !matches!(error.status(), Status::Cancelled | Status::Closed);
                 Err(error.with_message(message).outcome_unknown().retryable(retryable))
             }
             Err(error) => {
-                // Nothing came of this request, which says nothing of those before it.
+                // This request started nothing. The outcome of earlier ones is still not known.
                 match open {
-                    Some(open) => self.write(&open),
-                    None => self.forget(),
+                    Some(open) => self.write_state(&open),
+                    None => self.remove_state(),
                 }
                 Err(error)
             }
         }
     }
 
-    /// What is noted before the request: this one, and those that may have started a collection.
+    /// The state before the request: this request, and the earlier ones that may have started a collection.
     fn state_of(&self, open: Option<&FetchState>) -> FetchState {
         let now = || humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let mut other_comments: Vec<String> = Vec::new();
@@ -327,46 +332,60 @@ impl Job<'_> {
         reporter: &mut Reporter<'_, '_>,
     ) -> Result<MachineAction> {
         wait::wait(self.account, self.call, action_id, known, reporter).map_err(|error| {
-            let Some(is_over) = is_over(&error) else { return error };
-            if !is_over {
-                return self.names_the_state_file(error);
+            match prospect(&error) {
+                Prospect::Open => error,
+                Prospect::Doubtful => self.names_the_state_file(error),
+                Prospect::Over => {
+                    self.remove_state();
+                    error
+                }
             }
-            // The next call starts another collection.
-            self.forget();
-            error
         })
     }
 
-    /// Without it the note from before the request leads to the same action, by way of the list.
-    fn write(&self, note: &FetchState) {
-        if let Err(error) = state_file::write(&self.note, note) {
-            let error = download::file_error("write", &self.note, &error);
+    /// Writes the state file. A failure is only logged: the state before the request leads to the same action by way of
+    /// the list.
+    fn write_state(&self, state: &FetchState) {
+        if let Err(error) = state_file::write(&self.state_path, state) {
+            let error = download::file_error("write", &self.state_path, &error);
             log::line(Level::Warn, || error.message().to_owned());
         }
     }
 
-    fn forget(&self) {
-        let _ = std::fs::remove_file(&self.note);
+    fn remove_state(&self) {
+        let _ = std::fs::remove_file(&self.state_path);
     }
 }
 
-/// Whether a wait that ended with this error will never lead to a package; `None`: its error says nothing about that.
-fn is_over(error: &Error) -> Option<bool> {
+/// What the error of a wait says about the collection.
+#[derive(Debug, PartialEq, Eq)]
+enum Prospect {
+    /// It may still lead to a package, so the next call resumes it.
+    Open,
+    /// The next call resumes it as well, but may fail in the same way.
+    Doubtful,
+    /// It never leads to a package, so the next call starts another one.
+    Over,
+}
+
+fn prospect(error: &Error) -> Prospect {
     match error.status() {
-        Status::ActionFailed | Status::ActionTimedOut | Status::ActionCancelled => Some(true),
-        // Not for an action that was seen by this very call, and not where something in between does not find the
-        // service.
-        Status::NotFound => Some(error.last_seen().is_none() && error.is_unknown_to_service()),
-        // A state that this version does not know.
-        Status::Protocol if error.last_seen().is_some() => Some(false),
-        _ => None,
+        Status::ActionFailed | Status::ActionTimedOut | Status::ActionCancelled => Prospect::Over,
+        // A 404 of a proxy or gateway proves nothing, and neither does one for an action that this call has seen.
+        Status::NotFound if error.last_seen().is_none() && error.is_unknown_to_service() => {
+            Prospect::Over
+        }
+        Status::NotFound => Prospect::Doubtful,
+        // The action is in a state that this version does not know.
+        Status::Protocol if error.last_seen().is_some() => Prospect::Doubtful,
+        _ => Prospect::Open,
     }
 }
 
 impl Destination {
-    /// Where a fetch to this destination records how far it has come.
-    fn note(&self, machine_id: &str) -> PathBuf {
-        /// What fits into a name with what is added to it.
+    /// The path of the state file of a fetch to this destination.
+    fn fetch_state_path(&self, machine_id: &str) -> PathBuf {
+        /// The longest id that fits into a file name with its suffixes.
         const LONGEST: usize = 200;
         let path: &Path = self.path();
         match self.is_folder() {
@@ -384,15 +403,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_service_can_say_that_an_action_is_not_there() {
+    fn only_the_service_reports_that_an_action_does_not_exist() {
         let not_found = |code: Option<&str>| {
             Error::new(Status::NotFound, "x").service(code.map(str::to_owned), None)
         };
         let known = not_found(Some("ResourceNotFound"));
-        assert_eq!(is_over(&known.clone().action("a", None)), Some(true));
-        assert_eq!(is_over(&known.action("a", Some("{}"))), Some(false));
-        assert_eq!(is_over(&not_found(None)), Some(false));
-        assert_eq!(is_over(&Error::new(Status::ActionFailed, "x")), Some(true));
-        assert_eq!(is_over(&Error::new(Status::Deadline, "x")), None);
+        assert_eq!(prospect(&known.clone().action("a", None)), Prospect::Over);
+        assert_eq!(prospect(&known.action("a", Some("{}"))), Prospect::Doubtful);
+        assert_eq!(prospect(&not_found(None)), Prospect::Doubtful);
+        assert_eq!(prospect(&Error::new(Status::ActionFailed, "x")), Prospect::Over);
+        assert_eq!(prospect(&Error::new(Status::Deadline, "x")), Prospect::Open);
     }
 }

@@ -1,4 +1,4 @@
-//! Finding devices, and what stands in the way of collecting from them.
+//! Finds devices, and the problems that may keep a collection from starting or ending.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::service::machine::{Machine, is_device_id, machine, machines};
 use crate::text::guid::is_guid;
 use crate::text::json;
 
-/// The most devices that are given out; a query that finds more is too wide to act on.
+/// The most devices in a result. A query that finds more is too wide to act on.
 const MOST: usize = 1_000;
 
-/// How to find devices.
+/// The devices to find.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Query<'a> {
     /// The service's own id, 40 hexadecimal digits.
@@ -32,7 +32,7 @@ pub(crate) enum Query<'a> {
 }
 
 impl Query<'_> {
-    /// Tells by the form what is meant.
+    /// Reads a query, whose form shows what it is.
     pub(crate) fn parse(text: &str) -> Result<Query<'_>> {
         let refused = |problem: &str| {
             Err(Error::argument(
@@ -62,28 +62,28 @@ impl Query<'_> {
     }
 }
 
-/// What may keep a collection from starting or ending.
+/// A problem that may keep a collection from starting or ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
     /// Another device that was found has the same DNS name.
     SameName,
-    /// The service takes this record for a possible duplicate of another.
+    /// The service marks this record as a possible duplicate of another.
     PotentialDuplicate,
-    /// The record was merged into another, named by `mergedIntoMachineId`.
+    /// The record was merged into the one that `mergedIntoMachineId` names.
     Merged,
     /// The device was excluded from the service's views.
     Excluded,
-    /// The device has no sensor that reports to this tenant, so there is nothing to collect with.
+    /// The device has no sensor that reports to this tenant, so nothing can collect a package.
     NotOnboarded,
     /// The service does not support the device.
     Unsupported,
-    /// The device does not report, or not properly: a collection waits until it does.
+    /// The device does not report, or not properly. A collection waits until it does.
     Offline,
 }
 
 impl Problem {
-    /// The name in documents.
+    /// The name in JSON documents.
     pub const fn name(self) -> &'static str {
         match self {
             Problem::SameName => "same_name",
@@ -97,21 +97,21 @@ impl Problem {
     }
 }
 
-/// By the name in documents.
+/// Serializes the name in JSON documents.
 impl Serialize for Problem {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
     }
 }
 
-/// The devices that were found.
+/// The result of a search for devices.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// The devices, each as the service describes it.
     pub machines: Vec<Machine>,
-    /// For each of them, what may keep a collection from starting or ending.
+    /// The problems of each of these devices.
     pub problems: Vec<Vec<Problem>>,
-    /// There are more than were given out; the query is too wide.
+    /// The query has found more devices than these. It is too wide.
     pub more: bool,
 }
 
@@ -171,7 +171,7 @@ fn problems_of(machine: &Machine, shares_name: bool) -> Vec<Problem> {
     .collect()
 }
 
-/// Finds devices. That there are none is an empty list, whatever form the service gives to it.
+/// Finds devices. The result is empty if there are none, in whatever way the service reports that.
 pub(crate) fn find(account: &Account, call: &Arc<Call>, query: &Query<'_>) -> Result<Found> {
     let list = |request: Request| many(account, call, &request);
     let listed = |filter: String| list(endpoint::machines(&filter, MOST + 1));
@@ -179,7 +179,7 @@ pub(crate) fn find(account: &Account, call: &Arc<Call>, query: &Query<'_>) -> Re
         Query::DeviceId(id) => one(account, call, id)?,
         Query::EntraId(id) => listed(format!("aadDeviceId eq {id}"))?,
         Query::Address(address, time) => {
-            // Not the present moment, which this host's clock may have ahead of the service's.
+            // One minute ago, since this host's clock may be ahead of the service's.
             let time = time.or_else(|| SystemTime::now().checked_sub(Duration::from_secs(60)));
             let time = time.unwrap_or(SystemTime::UNIX_EPOCH).max(SystemTime::UNIX_EPOCH);
             let time = humantime::format_rfc3339_seconds(time).to_string();
@@ -200,24 +200,24 @@ pub(crate) fn find(account: &Account, call: &Arc<Call>, query: &Query<'_>) -> Re
 }
 
 fn one(account: &Account, call: &Arc<Call>, id: &str) -> Result<Vec<Machine>> {
-    let Some(reply) = none_is_fine(account.perform(call, &endpoint::machine(id)))? else {
+    let Some(reply) = or_none(account.perform(call, &endpoint::machine(id)))? else {
         return Ok(Vec::new());
     };
     machine(&reply.body).map(|one| vec![one]).map_err(|problem| not_understood(&reply, problem))
 }
 
 fn many(account: &Account, call: &Arc<Call>, request: &Request) -> Result<Vec<Machine>> {
-    let Some(reply) = none_is_fine(account.perform(call, request))? else {
+    let Some(reply) = or_none(account.perform(call, request))? else {
         return Ok(Vec::new());
     };
     machines(&reply.body).map_err(|problem| not_understood(&reply, problem))
 }
 
-/// 404 stands for "no recent device" as well as for "no such device".
-fn none_is_fine<T>(result: Result<T>) -> Result<Option<T>> {
+/// `None` for a 404 of the service, which means "no recent device" or "no such device".
+fn or_none<T>(result: Result<T>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
-        // An answer of the service itself, and not of something that knows none of its paths.
+        // A proxy or gateway may answer 404 for every path of the service.
         Err(error) if error.is_unknown_to_service() => Ok(None),
         Err(error) => Err(error),
     }
@@ -229,7 +229,7 @@ mod tests {
     use crate::status::Status;
 
     #[test]
-    fn queries_are_told_apart_by_their_form() {
+    fn the_form_of_a_query_shows_what_it_is() {
         let id = "49e96a8dd67ac4f1ce9952ccedcde711f0ce28e9";
         let guid = "80fe8ff8-2624-418e-9591-41f0491218f9";
         let time = humantime::parse_rfc3339("2026-01-24T22:17:02Z").unwrap();
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_the_way_is_named() {
+    fn each_problem_is_named() {
         for (members, problem) in [
             (r#""isPotentialDuplication":true"#, "potential_duplicate"),
             (r#""mergedIntoMachineId":"x""#, "merged"),

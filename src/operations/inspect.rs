@@ -1,4 +1,4 @@
-//! Checking a package on disk: no client, no network.
+//! Checks a package on disk, without a client and a network.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -11,13 +11,15 @@ use crate::package_zip::{self, InspectedPackage};
 use crate::progress::{Event, OnProgress, Reporter};
 use crate::status::Status;
 
-/// Checks a package on disk and lists what is in it, without unpacking it. Reads every byte twice: to compare each entry
-/// with its checksum, and for the SHA-256 of the file. `progress` gets [`Event::Verifying`], which counts each reading.
+/// Checks a package on disk and lists its contents, without unpacking it.
+///
+/// It reads every byte twice: to compare each entry with its checksum, and for the SHA-256 of the file. `progress`
+/// receives [`Event::Verifying`] with the bytes of each reading.
 ///
 /// # Errors
-/// [`Status::Integrity`]: the zip is damaged, or made to do harm where it is unpacked; the message says which entry and
-/// what is wrong. [`Status::File`]: it is no file, or cannot be read. [`Status::Cancelled`], [`Status::Deadline`]:
-/// `cancel` or `progress` ended it.
+/// [`Status::Integrity`]: the zip is damaged, or could do harm where it is unpacked. The message names the entry and the
+/// problem. [`Status::File`]: `path` is not a file, or cannot be read. [`Status::Cancelled`], [`Status::Deadline`]:
+/// `cancel` or `progress` ended the call.
 pub fn inspect_package(
     path: impl AsRef<Path>,
     progress: Option<&mut OnProgress<'_>>,
@@ -34,12 +36,12 @@ pub fn inspect_package(
     call.check().map_err(stopped)?;
     let reporter = RefCell::new(Reporter::new(progress));
     let verifying = |bytes, total| Event::Verifying { action_id: "", bytes, total };
-    let watch = |bytes, total| {
+    let on_read = |bytes, total| {
         let now = Instant::now();
         call.check_at(now).map_err(stopped)?;
         reporter.borrow_mut().steady(now, || verifying(bytes, total))
     };
-    let package = package_zip::inspect(path.as_ref(), &watch)?;
+    let package = package_zip::inspect(path.as_ref(), &on_read)?;
     reporter.borrow_mut().step(&verifying(package.bytes, package.bytes))?;
     Ok(package)
 }
@@ -52,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handle_whose_time_is_over_ends_it_before_the_file_is_opened() {
+    fn a_cancel_handle_past_its_deadline_ends_the_call_before_the_file_is_opened() {
         let over = Cancel::new(Some(Duration::ZERO));
         let error = inspect_package("/nowhere", None, Some(&over)).unwrap_err();
         assert_eq!((error.status(), error.stage()), (Status::Deadline, Some(Stage::Verify)));
@@ -60,9 +62,9 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_opened_tells_no_progress() {
-        let mut told = |_: &Event<'_>| -> ControlFlow<()> { panic!("there is nothing to tell") };
-        let error = inspect_package("/nowhere", Some(&mut told), None).unwrap_err();
+    fn a_file_that_cannot_be_opened_reports_no_progress() {
+        let mut progress = |_: &Event<'_>| -> ControlFlow<()> { panic!("there is no progress") };
+        let error = inspect_package("/nowhere", Some(&mut progress), None).unwrap_err();
         assert_eq!(error.status(), Status::File);
     }
 }

@@ -1,4 +1,4 @@
-//! What the functions of the library do: one file each, and `fetch`, which strings them together.
+//! The operations of the library, one file each. `fetch` combines three of them.
 
 pub(crate) mod actions;
 pub(crate) mod arguments;

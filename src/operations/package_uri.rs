@@ -1,7 +1,7 @@
-//! The link under which the package of a finished collection can be fetched.
+//! The link to the package of a finished collection.
 //!
-//! It lives about a minute, two can be had in a minute, and whoever has it can fetch the package: so it is
-//! asked for only when it can be used at once, and it is in no message and no log.
+//! The link lives for about a minute, and the quota allows two in a minute. So it is requested only when it can be
+//! used at once. It grants access to the package, so no message and no log line contains it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::service::endpoint;
 use crate::status::Status;
 use crate::text::json;
 
-/// The address of a package, good for about a minute. A secret.
+/// The address of a package, valid for about a minute. It is a secret.
 #[derive(Clone)]
 pub struct PackageUri {
     text: Zeroizing<String>,
@@ -54,8 +54,8 @@ impl fmt::Debug for PackageUri {
     }
 }
 
-/// The pauses before asking again while the service does not show the package of an action that has
-/// succeeded: the link may follow the state after a moment.
+/// The pauses before further requests for the link of an action that has succeeded. The link may appear a moment
+/// after the state.
 const PAUSES: [Duration; 4] = [
     Duration::from_secs(1),
     Duration::from_secs(3),
@@ -65,12 +65,12 @@ const PAUSES: [Duration; 4] = [
 
 /// `GET /api/machineactions/{id}/getPackageUri`
 ///
-/// The service answers 404 for an action that is not finished as for one that does not exist; the action
-/// itself tells which it is.
+/// The service answers 404 for an action that is not finished and for one that does not exist. After a 404 the action
+/// itself is read.
 pub(crate) fn get(account: &Account, call: &Arc<Call>, action_id: &str) -> Result<PackageUri> {
     let mut pauses = PAUSES.iter();
     loop {
-        let refusal = match ask(account, call, action_id) {
+        let refusal = match request(account, call, action_id) {
             Err(error) if error.status() == Status::NotFound => error,
             other => return other,
         };
@@ -94,7 +94,7 @@ pub(crate) fn get(account: &Account, call: &Arc<Call>, action_id: &str) -> Resul
     }
 }
 
-fn ask(account: &Account, call: &Arc<Call>, action_id: &str) -> Result<PackageUri> {
+fn request(account: &Account, call: &Arc<Call>, action_id: &str) -> Result<PackageUri> {
     let found = account.perform(call, &endpoint::package_uri(action_id)).and_then(|reply| {
         let text = read_value(&reply)
             .ok_or_else(|| actions::not_understood(&reply, "has no link in it"))?;
@@ -118,7 +118,7 @@ fn ask(account: &Account, call: &Arc<Call>, action_id: &str) -> Result<PackageUr
     })
 }
 
-/// `{"value":"https://…"}`, where the value may stand in quotation marks of its own.
+/// The value in `{"value":"https://…"}`. The service may put it in a second pair of quotation marks.
 fn read_value(reply: &Reply) -> Option<Zeroizing<String>> {
     #[derive(Deserialize)]
     struct Document {
@@ -129,14 +129,14 @@ fn read_value(reply: &Reply) -> Option<Zeroizing<String>> {
     Some(Zeroizing::new(bare.to_owned())).filter(|bare| !bare.is_empty())
 }
 
-/// The error completes "the link …".
+/// Checks a link. The error completes "the service's link to the package …".
 fn usable(account: &Account, text: Zeroizing<String>) -> std::result::Result<PackageUri, String> {
     let uri: Uri = text.parse().map_err(|_| "is not a URL".to_owned())?;
     account.download_hosts.check(&uri)?;
     Ok(PackageUri { text, uri })
 }
 
-/// Whether there is a package, or will be; else why there is none, with the action as last seen.
+/// Checks that the action has succeeded. The error carries the action as last seen.
 pub(crate) fn has_succeeded(action: &MachineAction) -> Result<()> {
     let state = action.status();
     if *state == ActionStatus::Succeeded {

@@ -1,5 +1,5 @@
-//! What the download host says when it gives no package: XML if it is blob storage, JSON if it is the service,
-//! anything if it is something in between.
+//! The error replies of the download host. Blob storage sends XML, the service sends JSON, and a proxy or gateway
+//! may send anything.
 //!
 //! Source: "Status and error codes" of Azure Storage.
 
@@ -11,13 +11,13 @@ use crate::service::fault::Fault;
 use crate::status::Status;
 use crate::text::redact;
 
-/// Errors are short; what follows is not read.
+/// The most bytes of an error document that are read.
 pub(super) const MAX_DOCUMENT: usize = 16 * 1024;
 
-/// How long the host's text may be in our messages.
+/// The most characters of the host's text in an error message.
 const MAX_TEXT: usize = 256;
 
-/// What is known from the head of the reply.
+/// The parts of the reply's head that an error is made from.
 #[derive(Debug, Default)]
 pub(super) struct Head<'a> {
     pub status: u16,
@@ -28,11 +28,11 @@ pub(super) struct Head<'a> {
     pub date: Option<&'a str>,
 }
 
-/// The error for a reply without a package in it.
+/// The error for a reply without a package.
 ///
-/// The details of the document are left out: they repeat what was signed.
+/// The details of the document are left out, since they repeat the string that was signed.
 pub(super) fn error(head: &Head<'_>, body: &[u8]) -> Error {
-    let (code, said, target) = read(body);
+    let (code, text, target) = read(body);
     let code = head.code.map(|code| redact::clean(code, 64)).filter(|c| !c.is_empty()).or(code);
     let request_id = head.request_id.map(|id| redact::clean(id, 128)).or(target);
     let (status, retryable, advice) = classify(head.status);
@@ -41,7 +41,7 @@ pub(super) fn error(head: &Head<'_>, body: &[u8]) -> Error {
         redact::clean(head.host, 255),
         head.status
     );
-    for part in [code.as_deref(), said.as_deref()].into_iter().flatten() {
+    for part in [code.as_deref(), text.as_deref()].into_iter().flatten() {
         message.push_str(": ");
         message.push_str(part.trim_end_matches('.'));
     }
@@ -60,15 +60,15 @@ fn classify(http_status: u16) -> (Status, bool, &'static str) {
         401 | 403 => (
             Status::Forbidden,
             true,
-            "the link is no longer good, or this host's clock or a proxy is in the way; try again",
+            "the link is no longer valid, or this host's clock or a proxy is wrong; try again",
         ),
         404 => (Status::NotFound, false, "the package is not there; collect a new one"),
-        410 => (Status::NotFound, true, "the link is no longer good; try again"),
-        407 => (Status::Proxy, false, "a proxy asks for a login; set it in `proxy`"),
+        410 => (Status::NotFound, true, "the link is no longer valid; try again"),
+        407 => (Status::Proxy, false, "a proxy requires a login; set it in `proxy`"),
         429 => (Status::Throttled, true, "wait retry_after_ms before the next call"),
-        400..=499 => (Status::BadRequest, false, "the host does not take the request"),
+        400..=499 => (Status::BadRequest, false, "the host does not accept the request"),
         500..=599 => (Status::Service, true, "try again later"),
-        _ => (Status::Protocol, false, "check what lies between here and that host"),
+        _ => (Status::Protocol, false, "check the proxy or gateway in front of that host"),
     }
 }
 
@@ -90,7 +90,7 @@ fn read(body: &[u8]) -> (Option<String>, Option<String>, Option<String>) {
     let element = |name: &str| {
         let (_, after) = text.split_once(&format!("<{name}>"))?;
         let (inside, _) = after.split_once(&format!("</{name}>"))?;
-        // Behind the first line of the message stand the request's id and the time.
+        // The lines after the first contain the request's id and the time.
         Some(unescape(inside.trim().lines().next()?))
     };
     let cleaned = |name, max| element(name).and_then(|text| some(redact::clean(&text, max)));
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_storage_s_xml_is_read_and_what_was_signed_is_not_repeated() {
+    fn an_xml_error_is_read_without_the_string_that_was_signed() {
         let e = of(403, EXPIRED);
         assert_eq!(e.service_code(), Some("AuthenticationFailed"));
         assert_eq!((e.status(), e.is_retryable()), (Status::Forbidden, true));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_come_first_and_any_body_will_do() {
+    fn headers_override_the_body_and_any_body_is_accepted() {
         let head = Head {
             status: 503,
             host: "h",

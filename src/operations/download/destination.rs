@@ -1,4 +1,4 @@
-//! Where a package goes: the names it has on its way there, and who may work on them.
+//! Where a package is written: the files on disk during and after a download, and the lock on them.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -11,43 +11,45 @@ use crate::os::{lock, state_file};
 use crate::service::action::MachineAction;
 use crate::status::Status;
 
-/// What the caller's path is.
+/// The caller's path: an existing folder, or a file that may exist already.
 pub(crate) struct Destination {
     given: String,
     path: PathBuf,
     is_folder: bool,
 }
 
-/// Looks at the caller's path, and whether a file can be there at all.
-pub(crate) fn look(given: &str) -> Result<Destination> {
-    let refused =
-        |message: String| Err(Error::new(Status::File, message).with_stage(Stage::Download));
-    // The host may change its working directory meanwhile.
-    let path =
-        std::path::absolute(given).map_err(|error| file_error("use", Path::new(given), &error))?;
-    let destination =
-        |is_folder| Ok(Destination { given: given.to_owned(), path: path.clone(), is_folder });
-    match fs::metadata(&path) {
-        Ok(metadata) if metadata.is_dir() => return destination(true),
-        Ok(_) => return destination(false),
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(file_error("use", &path, &error)),
-    }
-    let folder_meant = given.ends_with(std::path::is_separator);
-    let (Some(folder), Some(_), false) = (path.parent(), path.file_name(), folder_meant) else {
-        return refused(format!("the folder `{}` does not exist; make it first", shown(&path)));
-    };
-    match fs::metadata(folder) {
-        Ok(metadata) if metadata.is_dir() => destination(false),
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(file_error("use the folder", folder, &error))
-        }
-        Ok(_) => refused(format!("`{}` is no folder", shown(folder))),
-        Err(_) => refused(format!("the folder `{}` does not exist; make it first", shown(folder))),
-    }
-}
-
 impl Destination {
+    /// Resolves the caller's path. It is an error if no file can be created there.
+    pub(crate) fn resolve(given: &str) -> Result<Destination> {
+        let refused =
+            |message: String| Err(Error::new(Status::File, message).with_stage(Stage::Download));
+        // The path is made absolute, since the host may change its working directory during the call.
+        let path = std::path::absolute(given)
+            .map_err(|error| file_error("use", Path::new(given), &error))?;
+        let destination =
+            |is_folder| Ok(Destination { given: given.to_owned(), path: path.clone(), is_folder });
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => return destination(true),
+            Ok(_) => return destination(false),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(file_error("use", &path, &error)),
+        }
+        let folder_meant = given.ends_with(std::path::is_separator);
+        let (Some(folder), Some(_), false) = (path.parent(), path.file_name(), folder_meant) else {
+            return refused(format!("the folder `{}` does not exist; make it first", shown(&path)));
+        };
+        match fs::metadata(folder) {
+            Ok(metadata) if metadata.is_dir() => destination(false),
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(file_error("use the folder", folder, &error))
+            }
+            Ok(_) => refused(format!("`{}` is not a folder", shown(folder))),
+            Err(_) => {
+                refused(format!("the folder `{}` does not exist; make it first", shown(folder)))
+            }
+        }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -56,18 +58,18 @@ impl Destination {
         self.is_folder
     }
 
-    /// The action whose package is said to have this name already; whether that is so, a download checks.
+    /// The action whose package the file at this path claims to be. A download verifies the claim.
     pub(crate) fn action_here(&self) -> Option<String> {
         let file = system::open_final(&self.path).ok()?;
         let receipt = system::receipt(&file).and_then(|line| Receipt::from_line(&line));
-        let noted = || {
+        let recorded = || {
             let state = state_file::suffixed(&state_file::suffixed(&self.path, ".part"), ".json");
             state_file::read::<PartState>(&state).and_then(Receipt::from_state)
         };
-        receipt.or_else(noted).map(|receipt| receipt.action_id)
+        receipt.or_else(recorded).map(|receipt| receipt.action_id)
     }
 
-    /// Whether a new package can get this name; in a folder, whose names are all different, always.
+    /// Checks that nothing has the path of the new file yet. In a folder every package gets a name of its own.
     pub(crate) fn is_free(&self) -> Result<()> {
         match fs::symlink_metadata(&self.path) {
             Ok(_) if !self.is_folder => Err(taken(&self.path)),
@@ -75,7 +77,7 @@ impl Destination {
         }
     }
 
-    /// The file to be. In a folder it is named after device and action.
+    /// The files of the action's package. In a folder they are named after device and action.
     pub(super) fn files(self, action: &MachineAction) -> PackageFiles {
         let (shown, path) = match self.is_folder {
             false => (self.given, self.path),
@@ -90,7 +92,7 @@ impl Destination {
     }
 }
 
-/// `<computer>_<action id>.zip`, of characters that no file system minds.
+/// `<computer>_<action id>.zip`, of characters that every file system accepts.
 fn file_name(action: &MachineAction) -> String {
     const LONGEST: usize = 64;
     let name = action.computer_name().or(action.machine_id()).unwrap_or("device");
@@ -102,11 +104,19 @@ fn file_name(action: &MachineAction) -> String {
     format!("{name}_{id}.zip")
 }
 
-/// The names of one package.
+/// The paths of one package's files.
+///
+/// On disk lie, while the package is downloaded, `<file>.part` with the bytes so far and `<file>.part.json` with their
+/// [`PartState`]. Once the package is checked, `<file>.part` is renamed to `<file>`, and the state file is removed.
+/// It stays where the file system keeps no attributes, since it then holds the [`Receipt`] of `<file>`.
 pub(super) struct PackageFiles {
+    /// `<file>` in the caller's terms.
     shown: String,
+    /// `<file>`, absolute.
     path: PathBuf,
+    /// `<file>.part`
     part: PathBuf,
+    /// `<file>.part.json`
     state: PathBuf,
 }
 
@@ -120,6 +130,7 @@ impl PackageFiles {
         &self.part
     }
 
+    /// The state file, if it is readable and of this action. Without it the download starts over.
     pub(super) fn read_state(&self, action_id: &str) -> Option<PartState> {
         state_file::read::<PartState>(&self.state).filter(|state| state.action_id == action_id)
     }
@@ -133,12 +144,12 @@ impl PackageFiles {
         let _ = fs::remove_file(&self.state);
     }
 
-    /// The error for a final name that is in use.
+    /// The error for a final path that another file has.
     pub(super) fn taken(&self) -> Error {
         taken(&self.path)
     }
 
-    /// What has the final name, if anything has.
+    /// Opens the file that has the final path. `None` if there is none.
     pub(super) fn open_final(&self) -> Result<Option<Final<'_>>> {
         match fs::symlink_metadata(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -157,10 +168,10 @@ impl PackageFiles {
         }
     }
 
-    /// Makes the part, or opens the one that is there, and keeps everybody else from it.
+    /// Creates or opens the part and locks it against other calls and processes.
     pub(super) fn lock(&self) -> Result<Lock<'_>> {
         let failed = |error| file_error("write", &self.part, &error);
-        // Each round deals with somebody else who was at work just then.
+        // Each retry is for a call that removed or renamed the file between our open and our lock.
         for _ in 0..16 {
             let file = system::open_part(&self.part).map_err(failed)?;
             if !lock::try_lock(&file).map_err(failed)? {
@@ -192,14 +203,14 @@ fn taken(path: &Path) -> Error {
     Error::new(Status::File, message).with_stage(Stage::Download)
 }
 
-/// The part, for us alone.
+/// The lock on `<file>.part`, with the open file. Dropping it removes a part without bytes, and its state file.
 pub(super) struct Lock<'a> {
     files: &'a PackageFiles,
     pub(super) file: File,
 }
 
 impl Lock<'_> {
-    /// Gives the part its final name.
+    /// Renames the part to its final path, which must be free.
     pub(super) fn rename(&self) -> Result<()> {
         let PackageFiles { path, part, .. } = self.files;
         system::rename_new(part, path).map_err(|error| match error.kind() {
@@ -211,7 +222,6 @@ impl Lock<'_> {
     }
 }
 
-/// Leaves nothing where nothing was fetched.
 impl Drop for Lock<'_> {
     fn drop(&mut self) {
         let is_empty = self.file.metadata().is_ok_and(|metadata| metadata.len() == 0);
@@ -223,7 +233,10 @@ impl Drop for Lock<'_> {
     }
 }
 
-/// A file that has the final name.
+/// A file with the final path, opened for reading.
+///
+/// It may be the package of this action, of another one, or any file of the user. Its [`Receipt`] tells which: an
+/// attribute of the file, or `<file>.part.json` where the file system keeps no attributes.
 pub(super) struct Final<'a> {
     files: &'a PackageFiles,
     file: File,
@@ -235,20 +248,21 @@ impl Final<'_> {
         &self.file
     }
 
-    /// What is known of it, if it is the package of this action and has its length.
+    /// The receipt of the file, if it names this action and the length of the file.
     pub(super) fn receipt(&self, action_id: &str) -> Option<Receipt> {
-        let kept = system::receipt(&self.file).and_then(|line| Receipt::from_line(&line));
-        kept.or_else(|| self.files.read_state(action_id).and_then(Receipt::from_state))
+        let attribute = system::receipt(&self.file).and_then(|line| Receipt::from_line(&line));
+        attribute
+            .or_else(|| self.files.read_state(action_id).and_then(Receipt::from_state))
             .filter(|receipt| receipt.action_id == action_id && receipt.bytes == self.length)
     }
 
-    /// Removes what a crash left beside it.
-    pub(super) fn tidy(&self, receipt: &Receipt) {
-        let noted = self.files.read_state(&receipt.action_id);
-        if noted.as_ref().is_none_or(|state| state.sha256.is_none()) {
+    /// Removes the files that a crash during the final rename left.
+    pub(super) fn remove_leftovers(&self, receipt: &Receipt) {
+        let state = self.files.read_state(&receipt.action_id);
+        if state.as_ref().is_none_or(|state| state.sha256.is_none()) {
             return;
         }
-        // The other name of this very file, where it was given a second one before it lost the first.
+        // Without an atomic rename the file has both names for a moment; see `system::rename_new`.
         if system::is_still_at(&self.file, &self.files.part) {
             let _ = fs::remove_file(&self.files.part);
         }
@@ -269,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn names_stay_inside_their_folder() {
+    fn a_file_name_stays_inside_its_folder() {
         let id = "5382f7ea-7557-4ab7-9782-d50480024a4e";
         for (computer, expected) in [
             ("desktop-39g9tgl.contoso.example", "desktop-39g9tgl.contoso.example"),

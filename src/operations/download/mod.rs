@@ -1,7 +1,7 @@
-//! From a finished collection to a checked file: under its final name there is only ever a whole package.
+//! Downloads the package of an action to a checked file. Only a whole package ever has the final path.
 //!
-//! Beside the file to be, `<file>.part` grows, and `<file>.part.json` records what it is a part of, so that a call
-//! that ended early, even with its process, is carried on by the next one.
+//! The bytes go to `<file>.part`, and the state file `<file>.part.json` records which package they belong to. The next
+//! call resumes from these two, even after the end of the process.
 
 mod blob;
 mod check;
@@ -36,8 +36,8 @@ use crate::status::Status;
 use crate::text::hex::hex;
 use crate::text::json;
 
+pub(crate) use destination::Destination;
 use destination::PackageFiles;
-pub(crate) use destination::{Destination, look};
 use part::Part;
 pub(crate) use path_lock::PathLock;
 
@@ -53,13 +53,13 @@ pub struct Package {
     pub sha256: String,
     /// The action that collected it.
     pub action_id: String,
-    /// The device it is from, where the action tells.
+    /// The device, if the action names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine_id: Option<String>,
     /// The name of that device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub computer_name: Option<String>,
-    /// It had been downloaded by an earlier call, and this one only checked that it still is what it was.
+    /// An earlier call downloaded the package. This one only checked that the file is unchanged.
     pub existing: bool,
     /// What is in it.
     #[serde(flatten)]
@@ -86,8 +86,8 @@ pub(crate) fn download(
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Package> {
     let about = |error: Error| error.with_action(action_id, None);
-    let destination = look(path).map_err(about)?;
-    // Costs a cheap request and may save one of the two links that can be had in a minute.
+    let destination = Destination::resolve(path).map_err(about)?;
+    // A cheap request, which may save one of the two links that the quota allows in a minute.
     let action = actions::read(account, call, action_id)
         .map_err(|error| about(error.with_step_stage(Stage::Download)))?;
     package_uri::has_succeeded(&action).map_err(|error| error.with_stage(Stage::Download))?;
@@ -117,27 +117,26 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// What can go wrong without the network goes wrong before a link is asked for.
+    /// Local files are checked before a link is requested, since links are scarce.
     fn run(&self, reporter: &mut Reporter<'_, '_>) -> Result<Package> {
         if let Some(package) = self.existing(reporter)? {
             return Ok(package);
         }
         let lock = self.files.lock()?;
-        // Somebody else may have finished it meanwhile.
+        // Another call may have finished the download before we had the lock.
         if let Some(package) = self.existing(reporter)? {
             return Ok(package);
         }
         let mut part = Part::resume(&self.files, lock, self.action_id, |file, length| {
-            check::hash(file, length, &mut self.watch(reporter))
+            check::hash(file, length, &mut self.on_read(reporter))
         })?;
         let contents = self.complete(&mut part, reporter)?;
         let (bytes, sha256) = (part.length(), part.sha256());
-        part.seal(&sha256)?;
+        part.finish(&sha256)?;
         Ok(self.package(bytes, sha256, contents, false))
     }
 
-    /// Fetches what is missing and checks the whole; a second time if the first came about in pieces, of which
-    /// one may not have belonged to the rest.
+    /// Downloads the missing bytes and checks the whole. A suspect part that fails the check is downloaded once more.
     fn complete(&self, part: &mut Part<'_>, reporter: &mut Reporter<'_, '_>) -> Result<Contents> {
         let mut again = false;
         loop {
@@ -145,14 +144,14 @@ impl Job<'_> {
             transfer::run(account, call, action_id, part, reporter)?;
             let total = part.length();
             reporter.step(&Event::Verifying { action_id, bytes: 0, total })?;
-            let checked = check::verify(part.file(), total, &mut self.watch(reporter));
+            let checked = check::verify(part.file(), total, &mut self.on_read(reporter));
             match checked {
                 Ok(contents) => {
                     reporter.step(&Event::Verifying { action_id, bytes: total, total })?;
                     return Ok(contents);
                 }
                 Err(error) if error.status() != Status::Integrity => return Err(error),
-                Err(error) if part.is_pieced() && !again => {
+                Err(error) if part.is_suspect() && !again => {
                     again = true;
                     log::line(Level::Warn, || format!("{}: starting over", error.message()));
                     part.restart()?;
@@ -165,7 +164,7 @@ impl Job<'_> {
         }
     }
 
-    /// The package, if an earlier call got as far as giving it its name.
+    /// The package, if an earlier call has finished it.
     fn existing(&self, reporter: &mut Reporter<'_, '_>) -> Result<Option<Package>> {
         let Some(file) = self.files.open_final()? else {
             return Ok(None);
@@ -173,12 +172,12 @@ impl Job<'_> {
         let Some(receipt) = file.receipt(self.action_id) else {
             return Err(self.files.taken());
         };
-        let digest = check::hash(file.file(), receipt.bytes, &mut self.watch(reporter))?;
+        let digest = check::hash(file.file(), receipt.bytes, &mut self.on_read(reporter))?;
         if hex(digest.finish().as_ref()) != receipt.sha256 {
             return Err(self.files.taken());
         }
-        let contents = check::verify(file.file(), receipt.bytes, &mut self.watch(reporter))?;
-        file.tidy(&receipt);
+        let contents = check::verify(file.file(), receipt.bytes, &mut self.on_read(reporter))?;
+        file.remove_leftovers(&receipt);
         Ok(Some(self.package(receipt.bytes, receipt.sha256, contents, true)))
     }
 
@@ -195,8 +194,8 @@ impl Job<'_> {
         }
     }
 
-    /// Tells how far a check has come, and whether it may go on.
-    fn watch<'a>(
+    /// Reports the progress of a check, and ends it if the call is stopped.
+    fn on_read<'a>(
         &'a self,
         reporter: &'a mut Reporter<'_, '_>,
     ) -> impl FnMut(u64, u64) -> Result<()> + 'a {
@@ -208,7 +207,7 @@ impl Job<'_> {
     }
 }
 
-/// A local file that could not be used; says which, and what was to be done with it.
+/// The error for a local file. `doing` completes "cannot … `path`".
 pub(crate) fn file_error(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Error {
     use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
 
@@ -217,7 +216,7 @@ pub(crate) fn file_error(doing: &str, path: &std::path::Path, error: &std::io::E
         StorageFull | QuotaExceeded => Error::new(
             Status::DiskFull,
             format!(
-                "cannot {doing} `{path}`: the disk is full; make room and repeat the call, which carries on \
+                "cannot {doing} `{path}`: the disk is full; make room and repeat the call, which resumes \
                  where this one stopped"
             ),
         )
@@ -234,7 +233,7 @@ pub(crate) fn file_error(doing: &str, path: &std::path::Path, error: &std::io::E
             let why = crate::os::io_error::reason(error);
             let cure = match kind {
                 PermissionDenied | ReadOnlyFilesystem => {
-                    "; see to it that it may be written there, or choose another path"
+                    "; allow this process to write there, or choose another path"
                 }
                 _ if too_long(error) => "; choose a shorter one",
                 _ => "",
@@ -245,7 +244,7 @@ pub(crate) fn file_error(doing: &str, path: &std::path::Path, error: &std::io::E
     .with_stage(Stage::Download)
 }
 
-/// Neither the file nor the path is to blame, and it may pass by itself.
+/// Whether the process or the system has too many open files. This is transient.
 #[cfg(unix)]
 pub(crate) fn too_many_open(error: &std::io::Error) -> bool {
     use rustix::io::Errno;
@@ -259,7 +258,7 @@ pub(crate) fn too_many_open(error: &std::io::Error) -> bool {
     error.raw_os_error() == Some(TOO_MANY)
 }
 
-/// The name of the file, or the whole path.
+/// Whether the name of the file or the whole path is too long.
 #[cfg(unix)]
 fn too_long(error: &std::io::Error) -> bool {
     use rustix::io::Errno;
@@ -273,7 +272,7 @@ fn too_long(error: &std::io::Error) -> bool {
     error.raw_os_error() == Some(TOO_LONG)
 }
 
-/// A path on one line.
+/// The path for a message, without control characters.
 pub(crate) fn shown(path: &std::path::Path) -> String {
     let text = path.to_string_lossy();
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
@@ -287,9 +286,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_passes_by_itself_is_worth_another_call() {
+    fn too_many_open_files_and_a_full_disk_are_retryable() {
         let (many, full) = if cfg!(windows) { (4, 112) } else { (24, 28) };
-        for (code, status, retryable, says) in [
+        for (code, status, retryable, text) in [
             (many, Status::File, true, "too many files are open; raise the limit"),
             (full, Status::DiskFull, true, "the disk is full; make room"),
             (if cfg!(windows) { 5 } else { 13 }, Status::File, false, "or choose another path"),
@@ -298,7 +297,7 @@ mod tests {
             let error = file_error("write", Path::new("/a/b"), &Error::from_raw_os_error(code));
             assert_eq!((error.status(), error.is_retryable()), (status, retryable), "{error}");
             assert!(error.message().starts_with("cannot write `/a/b`: "), "{error}");
-            assert!(error.message().contains(says), "{error}");
+            assert!(error.message().contains(text), "{error}");
         }
     }
 }

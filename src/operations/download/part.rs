@@ -1,4 +1,4 @@
-//! A package on its way to disk: what is there of it, and its hash so far.
+//! A package that is being downloaded: its bytes on disk, and their hash.
 
 use std::fs::File;
 
@@ -11,18 +11,23 @@ use super::{file_error, system};
 use crate::error::{Error, Result, Stage};
 use crate::status::Status;
 
+/// A locked part.
+///
+/// On disk lie `<file>.part` with `length` bytes, and `<file>.part.json` with `state`. The state file is written before
+/// the first byte. After a crash, a part without a readable state file of its action is downloaded anew.
 pub(super) struct Part<'a> {
     writer: Writer,
     files: &'a PackageFiles,
     lock: Lock<'a>,
     state: PartState,
+    /// How many bytes are on disk and hashed.
     length: u64,
-    /// It may be of pieces that do not belong together, or have ended too early.
-    pieced: bool,
+    /// The bytes may be of two versions of the package, or the package may have been cut short.
+    suspect: bool,
 }
 
 impl<'a> Part<'a> {
-    /// Carries on with what an earlier call left, if it is of this action; `hash` reads it again.
+    /// Resumes the part of an earlier call for this action, or starts a new one. `hash` hashes the bytes on disk.
     pub(super) fn resume(
         files: &'a PackageFiles,
         lock: Lock<'a>,
@@ -35,11 +40,11 @@ impl<'a> Part<'a> {
         let mut part = match state {
             Some(state) if found > 0 => {
                 let writer = Writer::after(hash(&lock.file, found)?);
-                return Ok(Part { writer, files, lock, state, length: found, pieced: true });
+                return Ok(Part { writer, files, lock, state, length: found, suspect: true });
             }
             _ => {
                 let state = PartState::of(action_id);
-                Part { writer: Writer::new(), files, lock, state, length: found, pieced: false }
+                Part { writer: Writer::new(), files, lock, state, length: found, suspect: false }
             }
         };
         part.restart()?;
@@ -62,26 +67,26 @@ impl<'a> Part<'a> {
         self.length > 0 && self.state.total == Some(self.length)
     }
 
-    pub(super) fn is_pieced(&self) -> bool {
-        self.pieced
+    pub(super) fn is_suspect(&self) -> bool {
+        self.suspect
     }
 
-    pub(super) fn set_pieced(&mut self) {
-        self.pieced = true;
+    pub(super) fn set_suspect(&mut self) {
+        self.suspect = true;
     }
 
-    /// Forgets everything that was fetched.
+    /// Empties the part for another download.
     pub(super) fn restart(&mut self) -> Result<()> {
         self.writer = Writer::new();
         if self.length > 0 {
             self.lock.file.set_len(0).map_err(|e| file_error("empty", self.files.part(), &e))?;
         }
         self.state = PartState::of(&self.state.action_id);
-        (self.length, self.pieced) = (0, false);
+        (self.length, self.suspect) = (0, false);
         Ok(())
     }
 
-    /// Records what is about to be fetched, before the first byte of it is written.
+    /// Writes the state file for the bytes that follow, and checks that the disk has room for them.
     pub(super) fn expect(&mut self, state: PartState) -> Result<()> {
         if let (Some(total), Some(room)) =
             (state.total, system::room(&self.lock.file, self.files.part()))
@@ -90,14 +95,14 @@ impl<'a> Part<'a> {
             if missing > room {
                 let message = format!(
                     "the package needs {missing} bytes and the disk has {room} left; make room and repeat \
-                     the call, which carries on where this one stopped"
+                     the call, which resumes where this one stopped"
                 );
                 return Err(Error::new(Status::DiskFull, message)
                     .retryable(true)
                     .with_stage(Stage::Download));
             }
         }
-        self.pieced |= self.length > 0;
+        self.suspect |= self.length > 0;
         if self.length == 0 || state != self.state {
             self.files.write_state(&state)?;
             self.state = state;
@@ -114,21 +119,21 @@ impl<'a> Part<'a> {
         Ok(())
     }
 
-    /// Records that nothing is missing, where the host did not say so before.
-    pub(super) fn is_complete(&mut self) -> Result<()> {
+    /// Records the present length as that of the whole package, if the host did not name it before.
+    pub(super) fn set_complete(&mut self) -> Result<()> {
         let state = PartState { total: Some(self.length), ..self.state.clone() };
         self.files.write_state(&state)?;
         self.state = state;
         Ok(())
     }
 
-    /// The hash of what is there.
+    /// The hash of the bytes on disk.
     pub(super) fn sha256(&self) -> String {
         self.writer.sha256()
     }
 
-    /// Puts the checked package under its name for good: after this a crash takes nothing back.
-    pub(super) fn seal(self, sha256: &str) -> Result<()> {
+    /// Gives the checked package its receipt and its final path. A crash after this loses nothing.
+    pub(super) fn finish(self, sha256: &str) -> Result<()> {
         let Part { files, lock, mut state, length, .. } = self;
         state.sha256 = Some(sha256.to_owned());
         files.write_state(&state)?;
@@ -137,14 +142,14 @@ impl<'a> Part<'a> {
         let has_receipt = system::set_receipt(&lock.file, &receipt.to_line());
         lock.file.sync_all().map_err(|e| file_error("write", files.part(), &e))?;
         lock.rename()?;
-        // Without a receipt the state file is what tells a later call that the work is done.
+        // Without the attribute, the state file is the receipt that a later call reads.
         if has_receipt {
             files.remove_state();
         }
         Ok(())
     }
 
-    /// Leaves nothing of it.
+    /// Empties the part, so that dropping the lock removes it and its state file.
     pub(super) fn discard(&mut self) {
         self.writer = Writer::new();
         let _ = self.lock.file.set_len(0);

@@ -1,12 +1,12 @@
-//! What is noted beside a part, and about a whole.
+//! The state file of a part, and the receipt of a whole package.
 
 use serde::{Deserialize, Serialize};
 
-/// What a part is a part of: `<file>.part.json`.
+/// The state file `<file>.part.json`: the package that the bytes in `<file>.part` belong to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PartState {
     pub action_id: String,
-    /// The host's names for this version of the package.
+    /// The validators that the host gave for this version of the package.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -14,7 +14,7 @@ pub(super) struct PartState {
     /// The length of the whole, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
-    /// The whole was fetched and checked, and has this hash.
+    /// Set once the whole package is downloaded and checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
@@ -24,7 +24,7 @@ impl PartState {
         PartState { action_id: action_id.to_owned(), ..PartState::default() }
     }
 
-    /// Whether another version than the one noted is being offered.
+    /// Whether these validators are of another version than the recorded one.
     pub(super) fn differs(&self, etag: Option<&str>, modified: Option<&str>) -> bool {
         match (self.etag.as_deref(), etag) {
             (Some(ours), Some(theirs)) => opaque(ours) != opaque(theirs),
@@ -35,7 +35,7 @@ impl PartState {
         }
     }
 
-    /// What to put into `If-Range`. A weak tag does not vouch for bytes, and is not allowed there.
+    /// The value of `If-Range`. HTTP does not allow a weak tag there, since two versions may share it.
     pub(super) fn if_range(&self) -> Option<&str> {
         match self.etag.as_deref() {
             Some(etag) if !etag.starts_with("W/") => Some(etag),
@@ -48,7 +48,7 @@ fn opaque(etag: &str) -> &str {
     etag.strip_prefix("W/").unwrap_or(etag)
 }
 
-/// That a file is the checked package of an action.
+/// The proof that a file is the checked package of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Receipt {
     pub action_id: String,
@@ -57,7 +57,7 @@ pub(super) struct Receipt {
 }
 
 impl Receipt {
-    /// One line, for an attribute of the file.
+    /// One line: the value of the attribute of the file.
     pub(super) fn to_line(&self) -> String {
         format!("1 {} {} {}", self.action_id, self.bytes, self.sha256)
     }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn receipts_come_back() {
+    fn a_receipt_is_read_back_from_its_line() {
         let receipt = Receipt { action_id: "a-1".into(), bytes: 7, sha256: "ff".into() };
         assert_eq!(Receipt::from_line(&receipt.to_line()), Some(receipt));
         for bad in ["", "1", "2 a 7 ff", "1 a x ff", "1 a 7", "1 a 7 ff more"] {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_told_apart_by_the_best_name_they_share() {
+    fn versions_are_compared_by_the_best_validator_they_share() {
         let mut state = PartState::of("a");
         assert!(!state.differs(Some("\"1\""), None));
         state.last_modified = Some("Mon".into());

@@ -1,4 +1,4 @@
-//! Who may work on a place for as long as an operation lasts, with its waits: a file that is there meanwhile, and locked.
+//! A lock on a path for the whole of an operation, its waits included: a locked file that exists only meanwhile.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -7,25 +7,25 @@ use super::{file_error, system};
 use crate::error::Result;
 use crate::os::lock;
 
-/// A path, for us alone. A process that ends without a word gives it up too.
+/// A lock that one call of one process holds. The system releases it when the process ends.
 pub(crate) struct PathLock {
     path: PathBuf,
     file: File,
 }
 
 impl PathLock {
-    /// Claims what the file at `path` stands for. `None`: somebody else has it.
+    /// Takes the lock file at `path`. `None` if another call or process holds it.
     pub(crate) fn take(path: &Path) -> Result<Option<PathLock>> {
         let failed = |error| file_error("lock", path, &error);
-        // Each round deals with somebody who gave it up just then, and took the file along.
+        // Each retry is for a holder that removed the file between our open and our lock.
         for _ in 0..16 {
             let file = system::open_part(path).map_err(failed)?;
             if !lock::try_lock(&file).map_err(failed)? {
                 break;
             }
-            let claim = PathLock { path: path.to_owned(), file };
-            if system::is_still_at(&claim.file, path) {
-                return Ok(Some(claim));
+            let path_lock = PathLock { path: path.to_owned(), file };
+            if system::is_still_at(&path_lock.file, path) {
+                return Ok(Some(path_lock));
             }
         }
         Ok(None)
@@ -34,8 +34,8 @@ impl PathLock {
 
 impl Drop for PathLock {
     fn drop(&mut self) {
-        // Removed while it is locked: whoever has opened it meanwhile sees that it is not there any more. A file with
-        // something in it is not one of ours.
+        // The file is removed while it is locked, so that a call that has opened it finds it gone. A file that is not
+        // empty is not ours.
         let is_empty = self.file.metadata().is_ok_and(|metadata| metadata.len() == 0);
         if is_empty && system::is_still_at(&self.file, &self.path) {
             let _ = fs::remove_file(&self.path);
@@ -51,8 +51,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_has_it_at_a_time_and_nothing_stays() {
-        let path = std::env::temp_dir().join(format!("claim-{}.lock", std::process::id()));
+    fn one_holder_at_a_time_and_no_file_stays() {
+        let path = std::env::temp_dir().join(format!("path-lock-{}.lock", std::process::id()));
         let first = PathLock::take(&path).unwrap();
         assert!(first.is_some() && PathLock::take(&path).unwrap().is_none());
         drop(first);
@@ -62,11 +62,11 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..2_000 {
-                        let Some(claim) = PathLock::take(&path).unwrap() else { continue };
-                        assert!(!held.swap(true, Ordering::SeqCst), "two have it");
+                        let Some(path_lock) = PathLock::take(&path).unwrap() else { continue };
+                        assert!(!held.swap(true, Ordering::SeqCst), "two hold it");
                         taken.fetch_add(1, Ordering::Relaxed);
                         held.store(false, Ordering::SeqCst);
-                        drop(claim);
+                        drop(path_lock);
                     }
                 });
             }

@@ -1,8 +1,8 @@
-//! How fast it goes, of late.
+//! The rate of a download over the last seconds.
 
 use std::time::{Duration, Instant};
 
-/// A rate is taken over the last one to two of these.
+/// A rate is an average over the last one to two spans.
 const SPAN: Duration = Duration::from_secs(2);
 
 pub(super) struct Rate {
@@ -14,7 +14,7 @@ impl Rate {
         Rate { marks: [(now, bytes); 2] }
     }
 
-    /// Bytes per second, now that there are `bytes`.
+    /// Bytes per second, with `bytes` downloaded at `now`.
     pub(super) fn at(&mut self, now: Instant, bytes: u64) -> u64 {
         let [older, newer] = self.marks;
         if now.saturating_duration_since(newer.0) >= SPAN {
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rate_forgets_what_was_long_ago() {
+    fn the_rate_follows_the_last_seconds() {
         let start = Instant::now();
         let mut rate = Rate::new(start, 500);
         let at = |ms: u64| start + Duration::from_millis(ms);

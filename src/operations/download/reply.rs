@@ -1,7 +1,7 @@
-//! What a reply of the download host means for what is on disk.
+//! What a reply of the download host means for the part on disk.
 //!
-//! Nothing is appended that the host has not said to be the continuation, of the same version: a host that knows
-//! no ranges sends everything again, and one that got a new package sends another one.
+//! Bytes are appended only if the host names them as the next range of the same version. A host without ranges sends
+//! the whole package again, and a host with a new package sends another version.
 
 use super::part_state::PartState;
 
@@ -20,23 +20,23 @@ pub(super) struct Head<'a> {
 pub(super) enum Meaning {
     /// The whole package follows, from its beginning.
     Whole,
-    /// What is missing follows, up to this position; it may not be all that is missing.
+    /// The missing bytes follow, up to the position `end`, which may be before the end of the package.
     Rest { end: u64, total: Option<u64> },
     /// Nothing is missing.
     Complete,
-    /// It is another version than the one that is here in part.
+    /// The host has another version than the one of the part.
     Changed,
-    /// The range asked for is not what follows.
+    /// The range that follows is not the requested one.
     WrongRange,
-    /// The body is not the file itself.
+    /// The body is compressed or otherwise encoded.
     Encoded,
-    /// There is nothing in it: so a link can look that is no longer good.
+    /// The body is empty. Some hosts answer so when a link is no longer valid.
     Empty,
-    /// No package, but an error.
+    /// The reply has no package in it.
     Refused,
 }
 
-/// `have`: how much is here, which is where the request asked to begin.
+/// The meaning of a reply to a request for the bytes from position `have`, the length of the part.
 pub(super) fn meaning(head: &Head<'_>, have: u64, state: &PartState) -> Meaning {
     let plain = head.encoding.is_none_or(|e| e.is_empty() || e.eq_ignore_ascii_case("identity"));
     match head.status {
@@ -46,7 +46,7 @@ pub(super) fn meaning(head: &Head<'_>, have: u64, state: &PartState) -> Meaning 
         200 => Meaning::Whole,
         206 if have == 0 => Meaning::WrongRange,
         206 => rest(head, have, state),
-        // The request named a version, or a position that this one does not have.
+        // The host's version lacks the validator or the position that the request named.
         412 => Meaning::Changed,
         416 if have > 0 => match head.range.and_then(unsatisfied) {
             Some(total) if total == have && !state.differs(head.etag, head.modified) => {
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_and_beginnings() {
+    fn every_other_status_has_a_meaning() {
         assert_eq!(of(200, None), Meaning::Whole);
         assert_eq!(of(204, None), Meaning::Empty);
         assert_eq!(of(412, None), Meaning::Changed);

@@ -1,4 +1,4 @@
-//! What a download needs of a Unix file system.
+//! The file operations of a download on Unix.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
@@ -9,11 +9,11 @@ use rustix::fs::OFlags;
 
 use crate::os::descriptor::above_standard;
 
-/// The attribute that keeps a receipt with its file.
+/// The extended attribute with the receipt of the file.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 const RECEIPT: &str = "user.mde.package";
 
-/// Opens, or makes, a file that only its owner can read. A link is not followed, and a pipe not waited for.
+/// Opens or creates a file that only its owner can read. It follows no link and waits for no pipe.
 pub(super) fn open_part(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
@@ -21,7 +21,7 @@ pub(super) fn open_part(path: &Path) -> io::Result<File> {
     let metadata = file.metadata()?;
     let refused = |why: &str| Err(io::Error::new(ErrorKind::InvalidInput, why));
     if !metadata.is_file() {
-        return refused("it is no file");
+        return refused("it is not a file");
     }
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         return refused("it belongs to another user");
@@ -32,7 +32,7 @@ pub(super) fn open_part(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens a file to read it, by its own name alone.
+/// Opens a file for reading, without following a link.
 pub(super) fn open_final(path: &Path) -> io::Result<File> {
     open(OpenOptions::new().read(true), path)
 }
@@ -49,12 +49,12 @@ fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     Ok(above_standard(file.into())?.into())
 }
 
-/// Whether the file has more names than this one; what is written to it would show under all of them.
+/// Whether the file has other hard links. Bytes written to it would show under all of them.
 pub(super) fn has_other_names(file: &File) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.nlink() > 1)
 }
 
-/// Whether others who open the path get the same file.
+/// Whether the path still names this file.
 pub(super) fn is_still_at(file: &File, path: &Path) -> bool {
     let id = |metadata: &fs::Metadata| (metadata.dev(), metadata.ino());
     match (file.metadata(), fs::symlink_metadata(path)) {
@@ -63,20 +63,20 @@ pub(super) fn is_still_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// How much the file system has left for us.
+/// The bytes that the file system has left for this user.
 pub(super) fn room(file: &File, _: &Path) -> Option<u64> {
     let about = rustix::fs::fstatvfs(file).ok()?;
     about.f_bavail.checked_mul(about.f_frsize)
 }
 
-/// Gives a file its final name, which nothing may have. The old name is gone afterwards.
+/// Renames a file to a path that must be free.
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
         use rustix::io::Errno;
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            // Not on this file system, for instance NFS.
+            // Some file systems, such as NFS, do not support this flag.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
             other => return Ok(other?),
         }
@@ -85,7 +85,7 @@ pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     fs::remove_file(from)
 }
 
-/// Keeps a receipt with the file. `false`: the file system keeps no attributes.
+/// Sets the receipt of the file. Returns false if the file system keeps no attributes.
 pub(super) fn set_receipt(file: &File, line: &str) -> bool {
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
     {

@@ -1,4 +1,4 @@
-//! Fetching what is missing: over links that expire, connections that break and packages that change.
+//! Downloads the missing bytes, despite links that expire, connections that break and packages that change.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,17 +23,17 @@ use crate::progress::{Event, Reporter};
 use crate::service::endpoint::Quota;
 use crate::status::Status;
 
-/// What is written at once. Large writes are cheap writes.
+/// The size of a write. Large writes need fewer system calls.
 const BLOCK: usize = 256 * 1024;
-/// What has arrived is written at least so often, and told.
-const PACE: Duration = Duration::from_millis(200);
-/// An attempt that brought less than this was as good as none.
+/// Arrived bytes are written and reported at least this often.
+const WRITE_INTERVAL: Duration = Duration::from_millis(200);
+/// An attempt with fewer new bytes than this counts as a failure.
 const PROGRESS: u64 = 64 * 1024;
-/// How often a package may change under our hands.
+/// How often the package may change during one download.
 const MAX_CHANGES: u32 = 3;
 const MAX_REDIRECTS: u32 = 3;
 
-/// Fetches until the part is whole.
+/// Downloads until the part is whole.
 pub(super) fn run(
     account: &Account,
     call: &Arc<Call>,
@@ -60,7 +60,7 @@ pub(super) fn run(
     while !transfer.part.is_whole() {
         transfer.round()?;
     }
-    transfer.tell()
+    transfer.report()
 }
 
 struct Transfer<'a, 'p, 'r, 's> {
@@ -72,43 +72,45 @@ struct Transfer<'a, 'p, 'r, 's> {
     link: Option<Link>,
     buffer: Vec<u8>,
     rate: Rate,
-    /// Whether the host is asked for ranges; not any more once it got them wrong.
+    /// Whether to request ranges. A host that sent a wrong one is not asked for ranges again.
     ranges: bool,
-    /// Attempts in a row that brought nothing.
+    /// Attempts in a row without progress.
     failures: u32,
     changes: u32,
     requests: u32,
+    /// The first event was reported.
     has_begun: bool,
+    /// The greatest length that the part has had.
     furthest: u64,
 }
 
 struct Link {
     uri: PackageUri,
-    /// It has led to the package before.
+    /// The link has led to the package before.
     proven: bool,
 }
 
-/// How an attempt ended without an end of the package.
-enum Ended {
-    /// The link leads nowhere, or nowhere any more.
+/// Why an attempt ended before the end of the package.
+enum AttemptEnd {
+    /// The link does not lead to the package, or not any more.
     LinkRefused(Error),
     Changed,
     WrongRange,
-    /// May go better next time, if the error says so.
+    /// The next attempt may succeed if the error is retryable.
     Failed(Error),
-    /// Nothing more to try.
+    /// No further attempt is made.
     Final(Error),
 }
 
 impl Transfer<'_, '_, '_, '_> {
-    /// One attempt, and what to do about how it ended.
+    /// Makes one attempt. Returns an error if there must not be another one.
     fn round(&mut self) -> Result<()> {
         let mut link = match self.link.take() {
             Some(link) => link,
             None => {
                 let id = self.action_id;
                 self.account
-                    .tell_of_wait(self.call, Quota::Link, Some(id), self.reporter)
+                    .report_quota_wait(self.call, Quota::Link, Some(id), self.reporter)
                     .map_err(|error| error.with_action(id, None))?;
                 Link { uri: package_uri::get(self.account, self.call, id)?, proven: false }
             }
@@ -123,29 +125,30 @@ impl Transfer<'_, '_, '_, '_> {
                 self.link = Some(link);
                 Ok(())
             }
-            // Links live about a minute: that this one has had its time is no failure.
-            Err(Ended::LinkRefused(error)) if link.proven => {
-                log::line(Level::Info, || format!("asking for a new link: {}", error.message()));
+            // Links live for about a minute, so the end of a proven one is not a failure.
+            Err(AttemptEnd::LinkRefused(error)) if link.proven => {
+                log::line(Level::Info, || format!("requesting a new link: {}", error.message()));
                 Ok(())
             }
-            Err(Ended::LinkRefused(error)) => self.again(error),
-            Err(Ended::Failed(error)) => {
+            Err(AttemptEnd::LinkRefused(error)) => self.again(error),
+            Err(AttemptEnd::Failed(error)) => {
                 self.link = Some(link);
                 self.again(error)
             }
-            Err(Ended::WrongRange) if self.ranges => {
+            Err(AttemptEnd::WrongRange) if self.ranges => {
                 self.ranges = false;
                 self.link = Some(link);
                 self.part.restart()
             }
-            Err(Ended::WrongRange) => {
-                Err(self.dressed(protocol("the host sent another range than was asked for")))
+            Err(AttemptEnd::WrongRange) => {
+                Err(self
+                    .with_context(protocol("the host sent another range than the requested one")))
             }
-            Err(Ended::Changed) => {
+            Err(AttemptEnd::Changed) => {
                 self.link = Some(link);
                 self.changed()
             }
-            Err(Ended::Final(error)) => Err(self.dressed(error)),
+            Err(AttemptEnd::Final(error)) => Err(self.with_context(error)),
         }
     }
 
@@ -154,15 +157,15 @@ impl Transfer<'_, '_, '_, '_> {
         if self.changes > MAX_CHANGES {
             let message = "the package keeps changing while it is downloaded; try again later";
             let error = Error::new(Status::Integrity, message).retryable(true);
-            return Err(self.dressed(error));
+            return Err(self.with_context(error));
         }
         log::line(Level::Warn, || "the package has changed: starting over".to_owned());
-        // Of the new one nothing has come yet. (Not where a host sends the whole again and again: it never ends so.)
+        // A new version counts its progress anew. A host that repeats one version must not, or it would never end.
         self.furthest = 0;
         self.part.restart()
     }
 
-    /// Pauses before the next attempt, if there is to be one.
+    /// Pauses before the next attempt. Returns the error if there is to be none.
     fn again(&mut self, error: Error) -> Result<()> {
         self.failures += 1;
         match retry::after_step(&error, self.failures, self.account.max_retries) {
@@ -170,19 +173,19 @@ impl Transfer<'_, '_, '_, '_> {
                 log::line(Level::Warn, || {
                     format!("{}: trying again in {} ms", error.message(), pause.as_millis())
                 });
-                self.call.pause(pause).map_err(|stop| self.dressed(Error::from(stop)))
+                self.call.pause(pause).map_err(|stop| self.with_context(Error::from(stop)))
             }
-            _ => Err(self.dressed(error)),
+            _ => Err(self.with_context(error)),
         }
     }
 
-    fn dressed(&self, error: Error) -> Error {
+    fn with_context(&self, error: Error) -> Error {
         let error = error.with_step_stage(Stage::Download);
         if self.requests > 0 { error.attempts(self.requests) } else { error }
     }
 
-    /// Asks once and takes what comes.
-    fn attempt(&mut self, link: &mut Link) -> std::result::Result<(), Ended> {
+    /// Sends one request and takes its reply into the part.
+    fn attempt(&mut self, link: &mut Link) -> std::result::Result<(), AttemptEnd> {
         let (mut incoming, host) = self.open(link.uri.uri())?;
         let header = |name| incoming.header(name);
         let (etag, modified) = (header("etag"), header("last-modified"));
@@ -203,13 +206,13 @@ impl Transfer<'_, '_, '_, '_> {
         match reply::meaning(&head, self.part.length(), self.part.state()) {
             Meaning::Whole => {
                 let expected = state.total;
-                // Before what is here is given up for it.
+                // The part is emptied only once the first bytes of its replacement are there.
                 let first = incoming.read(&mut self.buffer).map_err(lost)?;
                 if first == 0 {
-                    return Err(Ended::LinkRefused(empty(incoming.status)));
+                    return Err(AttemptEnd::LinkRefused(empty(incoming.status)));
                 }
                 link.proven = true;
-                self.part.restart().map_err(Ended::Final)?;
+                self.part.restart().map_err(AttemptEnd::Final)?;
                 self.expect(state)?;
                 self.absorb(&mut incoming, first, expected)
             }
@@ -220,19 +223,19 @@ impl Transfer<'_, '_, '_, '_> {
                 self.expect(PartState { total, ..merged(known, state) })?;
                 self.absorb(&mut incoming, 0, Some(end))
             }
-            Meaning::Complete => self.part.is_complete().map_err(Ended::Final),
-            Meaning::Changed => Err(Ended::Changed),
-            Meaning::WrongRange => Err(Ended::WrongRange),
+            Meaning::Complete => self.part.set_complete().map_err(AttemptEnd::Final),
+            Meaning::Changed => Err(AttemptEnd::Changed),
+            Meaning::WrongRange => Err(AttemptEnd::WrongRange),
             Meaning::Encoded => {
-                Err(Ended::Final(protocol("the host sent the package in an encoding")))
+                Err(AttemptEnd::Final(protocol("the host sent the package in an encoding")))
             }
-            Meaning::Empty => Err(Ended::LinkRefused(empty(incoming.status))),
+            Meaning::Empty => Err(AttemptEnd::LinkRefused(empty(incoming.status))),
             Meaning::Refused => Err(refused(&mut incoming, &host)),
         }
     }
 
-    /// Sends the request, following a few redirects to hosts that are allowed. No token goes with it.
-    fn open(&mut self, uri: &Uri) -> std::result::Result<(Incoming, String), Ended> {
+    /// Sends the request without a token. It follows a few redirects to allowed hosts.
+    fn open(&mut self, uri: &Uri) -> std::result::Result<(Incoming, String), AttemptEnd> {
         let mut headers = Vec::new();
         let have = self.part.length();
         if have > 0 && self.ranges {
@@ -252,26 +255,27 @@ impl Transfer<'_, '_, '_, '_> {
             if !matches!(incoming.status, 301 | 302 | 303 | 307 | 308) {
                 return Ok((incoming, host));
             }
-            let led = |problem: String| Ended::Final(protocol(&format!("a redirect {problem}")));
+            let redirect =
+                |problem: String| AttemptEnd::Final(protocol(&format!("a redirect {problem}")));
             let target = incoming.header("location").and_then(|to| resolve(&uri, to));
-            uri = target.ok_or_else(|| led("leads nowhere".to_owned()))?;
-            self.account.download_hosts.check(&uri).map_err(led)?;
+            uri = target.ok_or_else(|| redirect("leads nowhere".to_owned()))?;
+            self.account.download_hosts.check(&uri).map_err(redirect)?;
         }
-        Err(Ended::Final(protocol("the host redirects without end")))
+        Err(AttemptEnd::Final(protocol("the host redirects without end")))
     }
 
-    fn expect(&mut self, state: PartState) -> std::result::Result<(), Ended> {
+    fn expect(&mut self, state: PartState) -> std::result::Result<(), AttemptEnd> {
         self.check_size(state.total.unwrap_or_default())?;
-        self.part.expect(state).map_err(Ended::Final)?;
-        // That it begins is told always; a host that sends little at a time gives many replies.
-        let told = match std::mem::replace(&mut self.has_begun, true) {
-            false => self.tell(),
-            true => self.tell_at_times(Instant::now()),
+        self.part.expect(state).map_err(AttemptEnd::Final)?;
+        // The first reply is always reported. A host may send many small ones, which are reported at a limited rate.
+        let reported = match std::mem::replace(&mut self.has_begun, true) {
+            false => self.report(),
+            true => self.report_steadily(Instant::now()),
         };
-        told.map_err(Ended::Final)
+        reported.map_err(AttemptEnd::Final)
     }
 
-    fn check_size(&mut self, bytes: u64) -> std::result::Result<(), Ended> {
+    fn check_size(&mut self, bytes: u64) -> std::result::Result<(), AttemptEnd> {
         let limit = self.account.max_package_bytes;
         if bytes <= limit {
             return Ok(());
@@ -279,20 +283,20 @@ impl Transfer<'_, '_, '_, '_> {
         self.part.discard();
         let message =
             format!("the package is larger than the {limit} bytes of `max_package_bytes`");
-        Err(Ended::Final(Error::new(Status::Integrity, message)))
+        Err(AttemptEnd::Final(Error::new(Status::Integrity, message)))
     }
 
-    /// Takes a body, of which there is `filled` in the buffer, to its end, which is at `expected` if that is known.
+    /// Writes a body to the part. The buffer holds its first `filled` bytes; `expected` is the length at its end.
     fn absorb(
         &mut self,
         incoming: &mut Incoming,
         mut filled: usize,
         expected: Option<u64>,
-    ) -> std::result::Result<(), Ended> {
-        let mut told = Instant::now();
+    ) -> std::result::Result<(), AttemptEnd> {
+        let mut written = Instant::now();
         loop {
             let end = loop {
-                if filled == BLOCK || (filled > 0 && told.elapsed() >= PACE) {
+                if filled == BLOCK || (filled > 0 && written.elapsed() >= WRITE_INTERVAL) {
                     break None;
                 }
                 let space = self.buffer.get_mut(filled..).unwrap_or_default();
@@ -304,10 +308,10 @@ impl Transfer<'_, '_, '_, '_> {
             };
             self.check_size(self.part.length().saturating_add(filled as u64))?;
             let block = self.buffer.get(..filled).unwrap_or_default();
-            self.part.append(block).map_err(Ended::Final)?;
+            self.part.append(block).map_err(AttemptEnd::Final)?;
             filled = 0;
-            told = Instant::now();
-            self.tell_at_times(told).map_err(Ended::Final)?;
+            written = Instant::now();
+            self.report_steadily(written).map_err(AttemptEnd::Final)?;
             match end {
                 None => {}
                 Some(Err(failure)) => return Err(lost(failure)),
@@ -316,33 +320,33 @@ impl Transfer<'_, '_, '_, '_> {
         }
     }
 
-    /// The body has ended as HTTP has it; whether that is the end of the package is another question.
+    /// Decides whether the end of the body is the end of the package.
     fn ended(
         &mut self,
         incoming: &Incoming,
         expected: Option<u64>,
-    ) -> std::result::Result<(), Ended> {
+    ) -> std::result::Result<(), AttemptEnd> {
         let have = self.part.length();
         match expected {
             Some(expected) if have < expected => {
                 let message = format!(
                     "the connection ended after {have} of {expected} bytes of the package; try again"
                 );
-                Err(Ended::Failed(Error::new(Status::Broken, message)))
+                Err(AttemptEnd::Failed(Error::new(Status::Broken, message)))
             }
-            Some(expected) if have > expected => Err(Ended::WrongRange),
+            Some(expected) if have > expected => Err(AttemptEnd::WrongRange),
             Some(_) => Ok(()),
             None => {
                 if incoming.ends_with_the_connection() {
-                    // Without TLS an early end looks like the end.
-                    self.part.set_pieced();
+                    // Without TLS, a lost connection looks like the end.
+                    self.part.set_suspect();
                 }
-                self.part.is_complete().map_err(Ended::Final)
+                self.part.set_complete().map_err(AttemptEnd::Final)
             }
         }
     }
 
-    fn tell_at_times(&mut self, now: Instant) -> Result<()> {
+    fn report_steadily(&mut self, now: Instant) -> Result<()> {
         if !self.reporter.is_wanted() {
             return Ok(());
         }
@@ -353,8 +357,8 @@ impl Transfer<'_, '_, '_, '_> {
         self.reporter.steady(now, event)
     }
 
-    /// Beginning and end: told whatever the pace.
-    fn tell(&mut self) -> Result<()> {
+    /// Reports the beginning and the end at once.
+    fn report(&mut self) -> Result<()> {
         let bytes = self.part.length();
         let bytes_per_second = self.rate.at(Instant::now(), bytes);
         let (action_id, total) = (self.action_id, self.part.state().total);
@@ -362,7 +366,7 @@ impl Transfer<'_, '_, '_, '_> {
     }
 }
 
-/// What the host says now, and what it said before where it says nothing now.
+/// The state with the validators of this reply, or the known ones where the reply has none.
 fn merged(known: PartState, now: PartState) -> PartState {
     PartState {
         etag: now.etag.or(known.etag),
@@ -372,29 +376,29 @@ fn merged(known: PartState, now: PartState) -> PartState {
 }
 
 fn protocol(message: &str) -> Error {
-    let advice = "check what lies between here and the download host";
+    let advice = "check the proxy or gateway in front of the download host";
     Error::new(Status::Protocol, format!("cannot download the package: {message}; {advice}"))
 }
 
 fn empty(http_status: u16) -> Error {
     let message =
-        "the download host sent nothing, as it may when a link is no longer good; try again";
+        "the download host sent nothing, as it may when a link is no longer valid; try again";
     Error::new(Status::Broken, message).http(http_status)
 }
 
-fn lost(failure: Failure) -> Ended {
+fn lost(failure: Failure) -> AttemptEnd {
     let error = Error::from(failure).with_step_stage(Stage::Download);
-    if error.is_stop() { Ended::Final(error) } else { Ended::Failed(error) }
+    if error.is_stop() { AttemptEnd::Final(error) } else { AttemptEnd::Failed(error) }
 }
 
-/// An error reply: about the link, or about the host.
-fn refused(incoming: &mut Incoming, host: &str) -> Ended {
+/// The end of an attempt with an error reply. Some statuses are about the link, the others about the host.
+fn refused(incoming: &mut Incoming, host: &str) -> AttemptEnd {
     let status = incoming.status;
     let body = match incoming.read_beginning(blob::MAX_DOCUMENT) {
         Ok(body) => body,
         Err(failure) => {
             let stopped = lost(failure);
-            if matches!(stopped, Ended::Final(_)) {
+            if matches!(stopped, AttemptEnd::Final(_)) {
                 return stopped;
             }
             Vec::new()
@@ -410,12 +414,12 @@ fn refused(incoming: &mut Incoming, host: &str) -> Ended {
     };
     let error = blob::error(&head, &body);
     match status {
-        401 | 403 | 404 | 410 => Ended::LinkRefused(error),
-        _ => Ended::Failed(error),
+        401 | 403 | 404 | 410 => AttemptEnd::LinkRefused(error),
+        _ => AttemptEnd::Failed(error),
     }
 }
 
-/// Where a redirect leads: to an address, or to another path of the same host.
+/// The target of a redirect: an absolute URL, or another path of the same host.
 fn resolve(from: &Uri, to: &str) -> Option<Uri> {
     if !to.starts_with('/') || to.starts_with("//") {
         return to.parse().ok();
@@ -442,7 +446,7 @@ mod tests {
             let resolved = resolve(&from, to).map(|uri| uri.to_string());
             assert_eq!(resolved.as_deref(), expected, "{to}");
         }
-        // Parsed, but without a scheme, so the check of the host refuses it.
+        // A target without a scheme is parsed, and then refused by the check of the host.
         assert!(resolve(&from, "//c.example/y").is_none_or(|uri| uri.scheme().is_none()));
     }
 }

@@ -8,7 +8,7 @@ use ring::digest::{Context, SHA256};
 use crate::os::lock;
 use crate::text::hex::hex;
 
-/// The SHA-256 of the bytes that were written.
+/// The SHA-256 of the bytes written so far.
 pub(super) struct Writer(Context);
 
 impl Writer {
@@ -16,19 +16,19 @@ impl Writer {
         Writer::after(Context::new(&SHA256))
     }
 
-    /// For the rest of a package whose beginning is hashed.
+    /// A writer that resumes after the bytes in `context`.
     pub(super) fn after(context: Context) -> Writer {
         Writer(context)
     }
 
-    /// Writes bytes that belong at `at`, where the ones before ended.
+    /// Writes bytes at the position `at`, where the ones before ended.
     pub(super) fn add(&mut self, file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
         lock::write_at(file, bytes, at)?;
         self.0.update(bytes);
         Ok(())
     }
 
-    /// The hash of everything that was written.
+    /// The hash of all bytes written.
     pub(super) fn sha256(&self) -> String {
         hex(self.0.clone().finish().as_ref())
     }
@@ -52,7 +52,7 @@ mod tests {
         assert_eq!((writer.sha256(), writer.sha256()), (hash.clone(), hash));
         assert_eq!(std::fs::read(&path).unwrap(), all);
 
-        // The bytes that could not be written are not hashed.
+        // Bytes whose write failed are not hashed.
         let closed = File::open(&path).unwrap();
         assert!(writer.add(&closed, b"more", all.len() as u64).is_err());
         assert_eq!(writer.sha256(), hex(ring::digest::digest(&SHA256, &all).as_ref()));
