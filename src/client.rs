@@ -1,4 +1,4 @@
-//! The operations, in the order in which an investigation package lives.
+//! The client, with one method per operation.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::status::Status;
 
 /// One identity against one service. All methods may be called from many threads at once.
 ///
-/// A client belongs to the process that made it: in a forked child every call returns `forked`.
+/// A client belongs to the process that made it. In a forked child every call returns `forked`.
 pub struct Client {
     process: u64,
     account: Account,
@@ -32,8 +32,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Makes a client from a copy of the options. Reads `ca_file` and, for `proxy=env`, the environment;
-    /// opens no connection.
+    /// Makes a client from a copy of the options. It reads `ca_file` and, for `proxy=env`, the environment. It opens
+    /// no connection.
     pub fn new(options: &Options) -> Result<Client> {
         Ok(Client {
             process: process::incarnation(),
@@ -45,9 +45,9 @@ impl Client {
 
     /// Asks the service to collect an investigation package from a device.
     ///
-    /// `machine_id`: the device id, 40 hexadecimal digits. Other ids that the service takes in its place,
-    /// such as the Entra device id, are passed on.
-    /// `comment`: why, for the audit trail; 1 to 32,768 bytes.
+    /// `machine_id`: the device id, 40 hexadecimal digits. Other ids that the service accepts, such as the Entra device
+    /// id, are passed on.
+    /// `comment`: the reason, for the audit trail; 1 to 32,768 bytes.
     /// Source: "Collect investigation package API".
     pub fn collect_package(
         &self,
@@ -68,8 +68,10 @@ impl Client {
         self.run("get_action", cancel, |call| actions::read(&self.account, call, action_id))
     }
 
-    /// Lists machine actions, newest first, all pages of them. `odata_filter`: an OData expression over
-    /// id, status, machineId, type, requestor and creationDateTimeUtc, or empty for all; up to 8,192 bytes.
+    /// Lists machine actions of all pages, newest first.
+    ///
+    /// `odata_filter`: an OData expression over id, status, machineId, type, requestor and creationDateTimeUtc, of up to
+    /// 8,192 bytes. An empty one matches all actions.
     /// Source: "List machineActions API".
     pub fn actions(
         &self,
@@ -80,10 +82,10 @@ impl Client {
         self.run("list_actions", cancel, |call| actions::list(&self.account, call, filter))
     }
 
-    /// Waits until a machine action has ended; `Ok`: it succeeded. The other ends have a status each.
+    /// Waits until a machine action has ended. Returns it if it succeeded; every other end has a status of its own.
     ///
-    /// However many threads of the process wait under one identity, one request looks for all of them.
-    /// `progress` is told the state at every look. Lasts up to `wait_timeout_ms`.
+    /// One request polls for all threads of the process that wait under one identity. `progress` receives the state after
+    /// every poll. The call lasts up to `wait_timeout_ms`.
     /// Source: "Get machineAction API", "List machineActions API".
     pub fn wait_action(
         &self,
@@ -97,8 +99,9 @@ impl Client {
         })
     }
 
-    /// Cancels a machine action and waits until it has ended, one way or another. `comment`: why, for the audit
-    /// trail; 1 to 32,768 bytes. Source: "Cancel machine action API".
+    /// Cancels a machine action and waits until it has ended, in whatever state.
+    ///
+    /// `comment`: the reason, for the audit trail; 1 to 32,768 bytes. Source: "Cancel machine action API".
     pub fn cancel_action(
         &self,
         action_id: &str,
@@ -115,8 +118,8 @@ impl Client {
     /// Collects a package from a device, waits for it, and downloads it: [`Client::collect_package`],
     /// [`Client::wait_action`] and [`Client::download_package`] under one deadline, `wait_timeout_ms`.
     ///
-    /// A call that ended early, even with its process, is carried on by the same call: a note beside `path` says how
-    /// far it had come, and no second collection is started.
+    /// After an interruption, even of the process, the same call resumes and starts no second collection. A state file
+    /// beside `path` records the collection.
     pub fn fetch_package(
         &self,
         machine_id: &str,
@@ -136,26 +139,26 @@ impl Client {
 
     /// Finds devices by device id, DNS name (exact, else by its beginning), IP address, or Entra device id.
     ///
-    /// An address may name the time when it was in use, `10.0.0.5@2026-01-24T22:17:02Z`; now, without.
+    /// An address may name the time when it was in use: `10.0.0.5@2026-01-24T22:17:02Z`. The default is now.
     /// Source: "Get machine by ID API", "List machines API", "Find devices by internal IP API".
     pub fn find_machines(&self, query: &str, cancel: Option<&Cancel>) -> Result<Found> {
         let query = find_machines::Query::parse(query)?;
         self.run("find_machines", cancel, |call| find_machines::find(&self.account, call, &query))
     }
 
-    /// Gets the link under which the package of a finished collection can be fetched, for about a minute.
-    /// `action_id`: the GUID of the collection. The link is a secret: whoever has it can fetch the package.
+    /// Gets the link to the package of a finished collection, which is valid for about a minute.
+    ///
+    /// `action_id`: the GUID of the collection. The link is a secret, since it grants access to the package.
     /// Source: "Get package SAS URI API".
     pub fn package_uri(&self, action_id: &str, cancel: Option<&Cancel>) -> Result<PackageUri> {
         let action_id = arguments::action_id(action_id)?;
         self.run("get_package_uri", cancel, |call| package_uri::get(&self.account, call, action_id))
     }
 
-    /// Downloads the package of a finished collection to a file, checks it, and gives it its name only then.
+    /// Downloads the package of a finished collection to `<file>.part`, checks it, and renames it to `<file>`.
     ///
-    /// `path`: the file to make, which must not exist, or a folder, in which it becomes
-    /// `<computer>_<action id>.zip`. While it is fetched it is `<file>.part`; a call that ended early is
-    /// carried on by the same call.
+    /// `path`: the new file, which must not exist, or a folder, in which the file is named
+    /// `<computer>_<action id>.zip`. After an interruption the same call resumes.
     pub fn download_package(
         &self,
         action_id: &str,
@@ -171,14 +174,14 @@ impl Client {
         })
     }
 
-    /// How much of each quota is used, when the next call could go out, and where the log of calls lives.
+    /// The usage of each quota, the time until the next call has room, and the place of the call log.
     pub fn quota(&self) -> Result<QuotaStatus> {
         self.run("get_quota", None, |_| Ok(self.account.quota_status()))
     }
 
     /// Refuses new calls, ends running ones with `closed`, and waits for them.
     ///
-    /// Not to be called from a callback of a call on the same client: it would wait for itself.
+    /// A callback of a call on the same client must not call this: it would wait for its own call.
     pub fn shutdown(&self, timeout: Duration) -> Result<()> {
         self.check_process()?;
         match self.running.close(timeout) {
@@ -190,7 +193,7 @@ impl Client {
         }
     }
 
-    /// Runs an operation of one request, more or less.
+    /// Runs an operation of a few requests under `timeout_ms`.
     fn run<T>(
         &self,
         name: &str,
@@ -234,7 +237,8 @@ impl Client {
         result
     }
 
-    /// First of all: a lock of the parent may be held by a thread that does not exist here.
+    /// Comes before everything else in a call. In a forked child, a lock may be held by a thread that exists only in the
+    /// parent.
     fn check_process(&self) -> Result<()> {
         if self.process == process::incarnation() {
             return Ok(());
@@ -252,7 +256,7 @@ impl std::fmt::Debug for Client {
     }
 }
 
-/// Tidies up when a panic unwinds through a call, while the call still keeps the client alive.
+/// Closes the connections when a panic unwinds through a call, and records whether a request was left unsettled.
 struct Aftermath<'a> {
     account: &'a Account,
     call: &'a Call,
@@ -262,7 +266,7 @@ impl Drop for Aftermath<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.account.http.reset();
-            call::panic_note::note_aftermath(self.call.is_unsettled());
+            call::panic_note::record_aftermath(self.call.is_unsettled());
         }
     }
 }

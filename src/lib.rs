@@ -1,12 +1,14 @@
 //! Fetch investigation packages from devices through Microsoft Defender for Endpoint.
 //!
-//! The product is the C library (`libmde.so`, `mde.dll`, `include/mde.h`); this crate is what it is made
-//! of, and offers the same operations to Rust through [`Client`]. It blocks the calling thread, can be
-//! interrupted from any other, starts no background work, and keeps the service's quota exactly.
+//! The product is the C library: `libmde.so` or `mde.dll`, with `include/mde.h`. This crate implements it, and offers
+//! the same operations to Rust through [`Client`]. A call blocks its thread, and any other thread can interrupt it. The
+//! library starts no background work and keeps the service's quota exactly.
 //!
-//! One request is one straight line: `ffi` checks and copies → `client` → one of `operations` → `service::endpoint`
-//! describes the request → `account::request` takes it through `sign_in` (who asks), `quota` (whether it may go) and
-//! `http` (the wire) → `service::fault` or `service::action` reads the reply → JSON.
+//! A call passes through these modules:
+//! 1. `ffi` checks and copies the arguments, and `client` begins the call.
+//! 2. One of `operations` carries it out. `service::endpoint` describes each request.
+//! 3. `account::request` sends the request with a token of `sign_in` and a slot of `quota`, through `http`.
+//! 4. `service::fault` or `service::action` reads the reply, and `ffi` returns JSON.
 
 #![deny(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! What a long operation tells while it runs.
+//! The progress events of a long operation.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -18,15 +18,15 @@ pub type OnProgress<'a> = dyn FnMut(&Event<'_>) -> ControlFlow<()> + 'a;
 #[serde(tag = "stage")]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// The next request is for a collection or a link, and has to wait for its quota.
+    /// The next request, for a collection or a link, waits for its quota.
     #[serde(rename = "quota")]
     Queued {
         /// The machine action; `None` before there is one.
         #[serde(skip_serializing_if = "Option::is_none")]
         action_id: Option<&'a str>,
-        /// Whose quota, as the quota document names it.
+        /// The endpoint of that quota, as in the quota document.
         endpoint: &'static str,
-        /// At least; `None` while it depends on calls that are under way or waiting.
+        /// The least time to wait. `None` while it depends on other calls, under way or waiting.
         #[serde(
             rename = "wait_ms",
             serialize_with = "millis_to_wait",
@@ -34,15 +34,15 @@ pub enum Event<'a> {
         )]
         wait: Option<Duration>,
     },
-    /// The collection runs; the same is told once by mde_fetch_package alone.
+    /// The collection runs. Only mde_fetch_package reports this, once.
     #[serde(rename = "collect")]
     Collected {
         /// The machine action.
         action_id: &'a str,
-        /// It was found rather than started by this call.
+        /// It was found, and not started by this call.
         adopted: bool,
     },
-    /// The action was looked at.
+    /// The action was polled.
     #[serde(rename = "wait")]
     Waiting {
         /// The machine action.
@@ -50,10 +50,10 @@ pub enum Event<'a> {
         /// Its state; `None` while the service does not show it yet.
         #[serde(skip_serializing_if = "Option::is_none")]
         status: Option<&'a ActionStatus>,
-        /// Since the wait began.
+        /// The time since the wait began.
         #[serde(rename = "elapsed_ms", serialize_with = "millis")]
         elapsed: Duration,
-        /// When the action is looked at next; zero for an action that has ended.
+        /// The time until the next poll. Zero for an action that has ended.
         #[serde(rename = "next_poll_ms", serialize_with = "millis")]
         next_poll: Duration,
     },
@@ -62,21 +62,21 @@ pub enum Event<'a> {
     Downloading {
         /// The machine action.
         action_id: &'a str,
-        /// What is on disk, what an earlier call left there included.
+        /// The bytes on disk, those of earlier calls included.
         bytes: u64,
-        /// The length of the package, when the host told it.
+        /// The length of the package, if the host named it.
         #[serde(skip_serializing_if = "Option::is_none")]
         total: Option<u64>,
-        /// The rate of late.
+        /// The rate over the last seconds.
         bytes_per_second: u64,
     },
     /// The package is being checked.
     #[serde(rename = "verify")]
     Verifying {
-        /// The machine action; empty where a file is checked that belongs to none.
+        /// The machine action. Empty for a file that belongs to none.
         #[serde(skip_serializing_if = "str::is_empty")]
         action_id: &'a str,
-        /// How much has been checked.
+        /// The bytes that have been checked.
         bytes: u64,
         /// The length of the package.
         total: u64,
@@ -84,8 +84,9 @@ pub enum Event<'a> {
 }
 
 impl Event<'_> {
-    /// The stage of the error when the operation is ended at this event. [`Event::Collected`], whose document says
-    /// `collect`, comes with the reply to the request for it: [`Stage::Reply`].
+    /// The stage of the error if the callback ends the operation at this event.
+    ///
+    /// It is [`Stage::Reply`] for [`Event::Collected`], whose JSON has the stage `collect`.
     pub fn stage(&self) -> Stage {
         match self {
             Event::Queued { .. } => Stage::Quota,
@@ -116,45 +117,44 @@ fn millis_to_wait<S: Serializer>(
     wait.map(millis_up).serialize(to)
 }
 
-/// Steps are told at once, and there are few; what moves steadily is told at this pace. Together that is
-/// less than ten events in a second.
+/// The least time between two steady events. With the few steps, that makes fewer than ten events a second.
 const STEADY: Duration = Duration::from_millis(200);
 
-/// Hands events to whoever wants them.
+/// Reports events to the caller's callback, if there is one.
 pub(crate) struct Reporter<'a, 'b> {
-    sink: Option<&'a mut OnProgress<'b>>,
+    callback: Option<&'a mut OnProgress<'b>>,
     last: Option<Instant>,
 }
 
 impl<'a, 'b> Reporter<'a, 'b> {
-    pub(crate) fn new(sink: Option<&'a mut OnProgress<'b>>) -> Reporter<'a, 'b> {
-        Reporter { sink, last: None }
+    pub(crate) fn new(callback: Option<&'a mut OnProgress<'b>>) -> Reporter<'a, 'b> {
+        Reporter { callback, last: None }
     }
 
-    /// Whether anybody listens.
+    /// Whether there is a callback.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.sink.is_some()
+        self.callback.is_some()
     }
 
-    /// A step: told always.
+    /// Reports a step, at once.
     pub(crate) fn step(&mut self, event: &Event<'_>) -> Result<()> {
-        self.tell(Instant::now(), event)
+        self.report(Instant::now(), event)
     }
 
-    /// Something that moves: told if it is time, and then only made.
+    /// Reports a steady change if the last event is long enough ago. The event is made only then.
     pub(crate) fn steady<'e>(
         &mut self,
         now: Instant,
         event: impl FnOnce() -> Event<'e>,
     ) -> Result<()> {
         let due = self.last.is_none_or(|last| now.saturating_duration_since(last) >= STEADY);
-        if self.sink.is_some() && due { self.tell(now, &event()) } else { Ok(()) }
+        if self.callback.is_some() && due { self.report(now, &event()) } else { Ok(()) }
     }
 
-    fn tell(&mut self, now: Instant, event: &Event<'_>) -> Result<()> {
-        let Some(sink) = &mut self.sink else { return Ok(()) };
+    fn report(&mut self, now: Instant, event: &Event<'_>) -> Result<()> {
+        let Some(callback) = &mut self.callback else { return Ok(()) };
         self.last = Some(now);
-        match sink(event) {
+        match callback(event) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => {
                 let message = "the progress callback asked to stop".to_owned();
@@ -170,7 +170,7 @@ mod tests {
     use crate::status::Status;
 
     #[test]
-    fn events_are_json_with_stable_names() {
+    fn each_event_has_its_json() {
         let status = ActionStatus::Other("Odd \"state\"".into());
         for (event, json) in [
             (
@@ -213,14 +213,14 @@ mod tests {
     }
 
     #[test]
-    fn steady_events_keep_their_pace_and_steps_are_always_told() {
+    fn steady_events_are_limited_and_steps_are_always_reported() {
         let mut seen = Vec::new();
-        let mut sink = |event: &Event<'_>| {
+        let mut callback = |event: &Event<'_>| {
             seen.push(event.to_json());
             ControlFlow::Continue(())
         };
         let event = || Event::Verifying { action_id: "", bytes: 0, total: 9 };
-        let mut reporter = Reporter::new(Some(&mut sink));
+        let mut reporter = Reporter::new(Some(&mut callback));
         let start = Instant::now();
         for ms in 0..1_000 {
             reporter.steady(start + Duration::from_millis(ms), event).unwrap();
@@ -231,8 +231,8 @@ mod tests {
 
     #[test]
     fn a_callback_can_stop_the_operation() {
-        let mut sink = |_: &Event<'_>| ControlFlow::Break(());
-        let mut reporter = Reporter::new(Some(&mut sink));
+        let mut callback = |_: &Event<'_>| ControlFlow::Break(());
+        let mut reporter = Reporter::new(Some(&mut callback));
         let event =
             Event::Downloading { action_id: "a", bytes: 5, total: None, bytes_per_second: 2 };
         let error = reporter.step(&event).unwrap_err();

@@ -1,13 +1,13 @@
-//! The handle by which callers cancel their calls.
+//! The handle with which callers cancel their calls.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::signal::{CANCELLED, Running};
 
-/// Stops operations from outside: by hand, from any thread, or by its own deadline.
+/// Stops operations: when it is triggered, from any thread, or at its own deadline.
 ///
-/// One handle may serve many calls, one after the other or at once. Once triggered it stays so.
+/// One handle may serve many calls, one after the other or at once. It stays triggered.
 #[derive(Clone, Debug)]
 pub struct Cancel(pub(super) Arc<CancelState>);
 
@@ -18,7 +18,7 @@ pub(super) struct CancelState {
 }
 
 impl Cancel {
-    /// A handle that is triggered by hand, or ends its calls with `deadline` once `timeout` has passed.
+    /// Makes a handle. It ends its calls with `deadline` once `timeout` has passed.
     pub fn new(timeout: Option<Duration>) -> Cancel {
         Cancel(Arc::new(CancelState {
             deadline: timeout.and_then(|t| Instant::now().checked_add(t)),

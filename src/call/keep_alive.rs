@@ -1,18 +1,18 @@
-//! What must be kept alive while a call waits for the network.
+//! A slot that must be renewed while a call waits for the network.
 
 use std::time::Duration;
 
-/// Something that must be renewed while a call waits for the network, such as a slot in a shared quota.
+/// A slot in a shared quota, which is lost unless it is renewed in time.
 pub(crate) trait KeepAlive: std::fmt::Debug + Send {
-    /// Renews it if it is time, and returns how it stands.
+    /// Renews the slot if it is due.
     fn keep(&mut self) -> Kept;
 }
 
-/// How a slot stands that was to be kept.
+/// The state of a slot after its renewal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
-    /// It was not renewed in time, or nobody can say that it was.
+    /// The slot was not renewed in time, or that is not certain.
     pub is_lost: bool,
-    /// How soon it wants to be kept again. A lost one does, too: its call may be under way, and is to be counted.
+    /// The time until the next renewal. A lost slot is renewed as well, so that a call under way is counted.
     pub again_in: Duration,
 }

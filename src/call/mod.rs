@@ -1,8 +1,7 @@
-//! One operation in flight: its deadline, what can stop it, and how it sleeps.
+//! One operation in flight: its deadline, its stops and its waits.
 //!
-//! Every wait of an operation goes through its [`Call`], so there is one rule for all of them: a
-//! wait ends when its time has come, when somebody wakes it, when the deadline passes, when the
-//! caller cancels, or when the client is shut down.
+//! Every wait of an operation goes through its [`Call`], so one rule holds for all of them. A wait ends at its time, on
+//! a wake, at the deadline, when the caller cancels, or when the client is shut down.
 
 mod cancel;
 mod keep_alive;
@@ -52,7 +51,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Starts an operation that may last `timeout` and belongs to a client's set of running calls.
+    /// Begins an operation that may last `timeout`, and adds it to the running calls of a client.
     pub(crate) fn begin(
         client: &Arc<Running>,
         timeout: Option<Duration>,
@@ -77,14 +76,14 @@ impl Call {
         call
     }
 
-    /// A part of this operation that must not take longer than `limit`: whatever stops the whole stops it, too.
+    /// A part of this operation that may last `limit`. A stop of the operation stops the part as well.
     pub(crate) fn part(&self, limit: Duration) -> Call {
         let began = Instant::now();
         Call {
             signal: Arc::clone(&self.signal),
             began,
             deadline: [self.deadline, began.checked_add(limit)].into_iter().flatten().min(),
-            // Those who stop the whole know its signal, which is this one.
+            // The handle and the client stop the operation by its signal, which the part shares.
             cancel: None,
             client: Arc::default(),
             unsettled: AtomicBool::new(false),
@@ -92,12 +91,12 @@ impl Call {
         }
     }
 
-    /// Whether the operation may go on.
+    /// Returns an error if the operation was stopped or its deadline has passed.
     pub(crate) fn check(&self) -> std::result::Result<(), Stop> {
         self.check_at(Instant::now())
     }
 
-    /// The same for who has just looked at the clock: reading it costs more than all the rest of this.
+    /// The same with the present time, for callers that have just read the clock. That costs more than all the rest.
     pub(crate) fn check_at(&self, now: Instant) -> std::result::Result<(), Stop> {
         match self.signal.stop.load(Ordering::Acquire) {
             CANCELLED => Err(Stop::Cancelled),
@@ -112,7 +111,7 @@ impl Call {
         self.began
     }
 
-    /// Sleeps until `until` (without: until woken), the deadline, or a stop, whichever comes first.
+    /// Sleeps until `until`, a wake, the deadline, or a stop, whichever comes first.
     pub(crate) fn wait(&self, until: Option<Instant>) -> std::result::Result<(), Stop> {
         self.check()?;
         self.signal.sleep([until, self.deadline].into_iter().flatten().min());
@@ -134,43 +133,43 @@ impl Call {
         self.deadline.is_none_or(|deadline| end.is_some_and(|end| end < deadline))
     }
 
-    /// Whether it is the deadline of the cancel handle that has passed.
+    /// Whether the deadline that has passed is that of the cancel handle.
     pub(crate) fn ended_by_handle(&self) -> bool {
         let by_handle = self.cancel.as_ref().and_then(|cancel| cancel.0.deadline);
         by_handle.is_some() && by_handle == self.deadline && self.has_passed()
     }
 
-    /// Whether the deadline of the whole operation has passed, and not only that of a part.
+    /// Whether the deadline of this call has passed, and not only that of a part of it.
     pub(crate) fn has_passed(&self) -> bool {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    /// When the operation must have ended.
+    /// The time by which the operation must have ended.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// What has to be kept alive from now on while this call waits for the network.
+    /// Sets the slot to renew while this call waits for the network.
     pub(crate) fn set_keeper(&self, keeper: Option<Box<dyn KeepAlive>>) {
         *self.keeper.lock() = keeper;
     }
 
-    /// Keeps it alive. `None`: there is nothing to be kept.
+    /// Renews the slot. `None` if the call has none.
     pub(crate) fn keep(&self) -> Option<Kept> {
         self.keeper.lock().as_mut().map(|keeper| keeper.keep())
     }
 
-    /// Notes whether a request that changes something may have been carried out without our knowing.
+    /// Records whether a request that changes something may have been carried out without a reply.
     pub(crate) fn set_unsettled(&self, unsettled: bool) {
         self.unsettled.store(unsettled, Ordering::Relaxed);
     }
 
-    /// Whether a request of this call may have been carried out without our knowing.
+    /// Whether a request of this call may have been carried out without a reply.
     pub(crate) fn is_unsettled(&self) -> bool {
         self.unsettled.load(Ordering::Relaxed)
     }
 
-    /// What others use to wake this call.
+    /// The signal with which others wake this call.
     pub(crate) fn signal(&self) -> &Arc<Signal> {
         &self.signal
     }
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn trigger_ends_a_wait_from_another_thread() {
+    fn a_trigger_from_another_thread_ends_a_wait() {
         let cancel = Cancel::new(None);
         let call = call(60_000, Some(&cancel));
         let other = cancel.clone();
@@ -261,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn close_stops_and_waits() {
+    fn close_stops_the_calls_and_waits_for_them() {
         let running = Arc::new(Running::default());
         let call = Call::begin(&running, None, None);
         assert!(!running.close(Duration::from_millis(1)));

@@ -1,4 +1,4 @@
-//! What wakes and stops calls from outside, and the sets of calls that somebody may have to stop.
+//! The signal that wakes or stops a call, and the sets of calls that are stopped together.
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ const RUNNING: u8 = 0;
 pub(super) const CANCELLED: u8 = 1;
 pub(super) const CLOSED: u8 = 2;
 
-/// What wakes one call. Shared with whoever may have to: a cancel handle, the client, a queue.
+/// The signal of one call. Its cancel handle, its client and the queues it waits in share it.
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
     pub(super) stop: AtomicU8,
@@ -23,25 +23,25 @@ pub(crate) struct Signal {
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     woken: bool,
-    /// What the call reads from, which it does in this process.
+    /// The stream that the call reads from, and the process that reads.
     pub(super) reads: Option<(u64, Arc<TcpStream>)>,
 }
 
 impl Signal {
-    /// Ends the current wait, or the next one if none is under way. A wait for the network is only ended by a stop.
+    /// Ends the current wait, or the next one if none is under way. Only a stop ends a wait for the network.
     pub(crate) fn wake(&self) {
         self.state.lock().woken = true;
         self.changed.notify_one();
     }
 
     fn stop(&self, reason: u8) {
-        // The first reason stands: a call cancelled by its caller stays cancelled under shutdown.
+        // The first reason remains: a call that was cancelled stays so when its client is shut down.
         let _ = self.stop.compare_exchange(RUNNING, reason, Ordering::AcqRel, Ordering::Acquire);
         match &self.state.lock().reads {
-            // In a forked child it is the parent's connection, and the parent's read that would be ended.
+            // In a forked child the stream is the parent's, so this would end the parent's read.
             Some((process, stream)) if *process == process::incarnation() => {
-                // Nothing is sent by this, but the read that waits has come to the end. One that cannot be ended so
-                // looks by itself whether it was stopped.
+                // This sends nothing, and ends the waiting read. On a system where it does not, the read itself checks
+                // for a stop.
                 let _ = stream.shutdown(Shutdown::Read);
             }
             _ => {}
@@ -49,10 +49,10 @@ impl Signal {
         self.wake();
     }
 
-    /// Lets a stop end what is read from `stream` until the result is dropped. `None`: it has been stopped.
+    /// Lets a stop end the reads from `stream` until the result is dropped. `None` if the call was stopped.
     pub(crate) fn reading(&self, stream: &Arc<TcpStream>) -> Option<Reading<'_>> {
         let mut state = self.state.lock();
-        // Looked at under the lock: who stops from here on finds the stream.
+        // Checked under the lock, so that a later stop finds the stream.
         if self.stop.load(Ordering::Acquire) != RUNNING {
             return None;
         }
@@ -60,7 +60,7 @@ impl Signal {
         Some(Reading(self))
     }
 
-    /// Sleeps until `until` (for ever without), or until somebody wakes it.
+    /// Sleeps until `until`, or until woken.
     pub(crate) fn sleep(&self, until: Option<Instant>) {
         let mut state = self.state.lock();
         while !state.woken {
@@ -77,7 +77,7 @@ impl Signal {
     }
 }
 
-/// A read under way that a stop ends.
+/// A read under way, which a stop ends.
 pub(crate) struct Reading<'a>(&'a Signal);
 
 impl Drop for Reading<'_> {
@@ -86,7 +86,7 @@ impl Drop for Reading<'_> {
     }
 }
 
-/// The calls that somebody may have to stop, now and, once stopped, for ever after.
+/// The running calls of a cancel handle or a client. After a stop, every later call is stopped as well.
 #[derive(Debug, Default)]
 pub(crate) struct Running {
     stopped: AtomicU8,
@@ -98,7 +98,7 @@ impl Running {
     pub(super) fn add(&self, signal: &Arc<Signal>) {
         let mut signals = self.signals.lock();
         signals.push(Arc::clone(signal));
-        // Stopped before this call joined: nobody else will tell it.
+        // A stop before this call was added has not reached it.
         match self.stopped.load(Ordering::Acquire) {
             RUNNING => {}
             reason => signal.stop(reason),
@@ -123,7 +123,7 @@ impl Running {
         }
     }
 
-    /// Stops every call as "closed" and waits until none is left. `false`: the time was too short.
+    /// Stops every call as closed and waits until none is left. Returns false if the time was too short.
     pub(crate) fn close(&self, timeout: Duration) -> bool {
         self.stop_all(CLOSED);
         let until = Instant::now().checked_add(timeout);
