@@ -4,11 +4,11 @@
 //! A state file beside the destination records the request and then its action. A path lock keeps other calls and
 //! processes from the same fetch.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::account::Account;
 use crate::call::Call;
@@ -16,6 +16,7 @@ use crate::error::{Error, Result, Stage};
 use crate::log::{self, Level};
 use crate::operations::collect::{self, Collected};
 use crate::operations::download::{self, Destination, Package, PathLock};
+use crate::operations::fetch_state::FetchState;
 use crate::operations::{actions, wait};
 use crate::os::state_file;
 use crate::progress::{Event, Reporter};
@@ -44,32 +45,6 @@ impl Fetched {
     }
 }
 
-/// The state file of a fetch. It is written before the request for a collection, so that a later call finds that
-/// request, and again once the action is known.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct FetchState {
-    version: u32,
-    machine_id: String,
-    comment: String,
-    /// When the collection was requested, by this host's clock. If the outcome of earlier requests is not known, this is
-    /// the time of the first one.
-    began: String,
-    action_id: Option<String>,
-    /// The comments of earlier requests whose outcome is not known, the last one first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    other_comments: Vec<String>,
-}
-
-impl FetchState {
-    /// The comments of all requests, the last one first.
-    fn comments(&self) -> impl Iterator<Item = &String> {
-        std::iter::once(&self.comment).chain(&self.other_comments)
-    }
-}
-
-/// The most other comments that a state file records.
-const MOST_OTHERS: usize = 3;
-
 /// What earlier calls with this device and path have recorded.
 enum Earlier {
     Nothing,
@@ -77,8 +52,6 @@ enum Earlier {
     /// A collection was requested, and whether it was started is not known.
     Unsettled(FetchState),
 }
-
-const VERSION: u32 = 1;
 
 /// Fetches a package of a device to `path`.
 pub(crate) fn fetch(
@@ -147,7 +120,7 @@ struct Job<'a> {
 impl Job<'_> {
     /// The collection that an earlier call with this device and path started, if one did.
     fn earlier(&self) -> Result<Earlier> {
-        let Some(state) = self.read_state()? else { return Ok(Earlier::Nothing) };
+        let Some(state) = FetchState::read(&self.state_path)? else { return Ok(Earlier::Nothing) };
         if !state.machine_id.eq_ignore_ascii_case(self.machine_id) {
             let message = format!(
                 "`{}` records an unfinished fetch from another device; finish that one, remove the state file, or \
@@ -161,7 +134,7 @@ impl Job<'_> {
         }
         match self.started(&state)? {
             Some(id) => {
-                self.write_state(&FetchState { action_id: Some(id.clone()), ..state });
+                self.write_state(&state.with_action(&id));
                 Ok(Earlier::Action(id))
             }
             None => Ok(Earlier::Unsettled(state)),
@@ -179,31 +152,6 @@ impl Job<'_> {
             }
         }
         Ok(None)
-    }
-
-    /// Reads the state file. `None` only if it does not exist. An unreadable one is an error: its collection may still be
-    /// running.
-    fn read_state(&self) -> Result<Option<FetchState>> {
-        let unreadable = |why: String| {
-            let message = format!(
-                "cannot read `{}`, which records an unfinished fetch: {why}; let this process read it, or \
-                 remove it to start another collection",
-                download::shown(&self.state_path)
-            );
-            Error::new(Status::File, message).with_stage(Stage::Download)
-        };
-        let state = state_file::read_own::<FetchState>(&self.state_path).map_err(|error| {
-            if download::too_many_open(&error) {
-                return download::file_error("read", &self.state_path, &error);
-            }
-            unreadable(crate::os::io_error::reason(&error))
-        })?;
-        match state {
-            Some(state) if state.version != VERSION => {
-                Err(unreadable("it is of another version of this library".to_owned()))
-            }
-            state => Ok(state),
-        }
     }
 
     /// The action of this device whose package has the final path already. An earlier call has finished, perhaps without
@@ -276,13 +224,11 @@ impl Job<'_> {
             Earlier::Unsettled(state) => Some(state),
             _ => None,
         };
-        let state = self.state_of(open.as_ref());
-        state_file::write(&self.state_path, &state)
-            .map_err(|error| download::file_error("write", &self.state_path, &error))?;
+        let state = FetchState::before_request(self.machine_id, self.comment, open.as_ref());
+        state.write(&self.state_path)?;
         match collect::collect(self.account, self.call, self.machine_id, self.comment) {
             Ok(collected) => {
-                let action_id = Some(collected.action.id().to_owned());
-                self.write_state(&FetchState { action_id, ..state });
+                self.write_state(&state.with_action(collected.action.id()));
                 Ok(collected)
             }
             Err(error) if self.call.is_unsettled() => {
@@ -307,24 +253,6 @@ impl Job<'_> {
         }
     }
 
-    /// The state before the request: this request, and the earlier ones that may have started a collection.
-    fn state_of(&self, open: Option<&FetchState>) -> FetchState {
-        let now = || humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        let mut other_comments: Vec<String> = Vec::new();
-        if let Some(open) = open {
-            other_comments.extend(open.comments().filter(|one| *one != self.comment).cloned());
-            other_comments.truncate(MOST_OTHERS);
-        }
-        FetchState {
-            version: VERSION,
-            machine_id: self.machine_id.to_owned(),
-            comment: self.comment.to_owned(),
-            began: open.map_or_else(now, |open| open.began.clone()),
-            action_id: None,
-            other_comments,
-        }
-    }
-
     fn wait(
         &self,
         action_id: &str,
@@ -346,8 +274,7 @@ impl Job<'_> {
     /// Writes the state file. A failure is only logged: the state before the request leads to the same action by way of
     /// the list.
     fn write_state(&self, state: &FetchState) {
-        if let Err(error) = state_file::write(&self.state_path, state) {
-            let error = download::file_error("write", &self.state_path, &error);
+        if let Err(error) = state.write(&self.state_path) {
             log::line(Level::Warn, || error.message().to_owned());
         }
     }
@@ -379,22 +306,6 @@ fn prospect(error: &Error) -> Prospect {
         // The action is in a state that this version does not know.
         Status::Protocol if error.last_seen().is_some() => Prospect::Doubtful,
         _ => Prospect::Open,
-    }
-}
-
-impl Destination {
-    /// The path of the state file of a fetch to this destination.
-    fn fetch_state_path(&self, machine_id: &str) -> PathBuf {
-        /// The longest id that fits into a file name with its suffixes.
-        const LONGEST: usize = 200;
-        let path: &Path = self.path();
-        match self.is_folder() {
-            true => {
-                let id = machine_id.get(..LONGEST).unwrap_or(machine_id).to_ascii_lowercase();
-                path.join(format!("{id}.fetch.json"))
-            }
-            false => state_file::suffixed(path, ".fetch.json"),
-        }
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod cancel_action;
 pub(crate) mod collect;
 pub(crate) mod download;
 pub(crate) mod fetch;
+mod fetch_state;
 pub(crate) mod find_machines;
 pub(crate) mod inspect;
 pub(crate) mod package_uri;

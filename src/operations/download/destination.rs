@@ -58,7 +58,7 @@ impl Destination {
         self.is_folder
     }
 
-    /// The action whose package the file at this path claims to be. A download verifies the claim.
+    /// The action that the receipt of the file at this path names. A download verifies the receipt.
     pub(crate) fn action_here(&self) -> Option<String> {
         let file = system::open_final(&self.path).ok()?;
         let receipt = system::receipt(&file).and_then(|line| Receipt::from_line(&line));
@@ -106,8 +106,7 @@ fn file_name(action: &MachineAction) -> String {
 
 /// The paths of one package's files.
 ///
-/// On disk lie, while the package is downloaded, `<file>.part` with the bytes so far and `<file>.part.json` with their
-/// [`PartState`]. Once the package is checked, `<file>.part` is renamed to `<file>`, and the state file is removed.
+/// During the download, `<file>.part` holds the bytes so far, and `<file>.part.json` their [`PartState`]. Once the package is checked, `<file>.part` is renamed to `<file>`, and the state file is removed.
 /// It stays where the file system keeps no attributes, since it then holds the [`Receipt`] of `<file>`.
 pub(super) struct PackageFiles {
     /// `<file>` in the caller's terms.
@@ -235,8 +234,8 @@ impl Drop for Lock<'_> {
 
 /// A file with the final path, opened for reading.
 ///
-/// It may be the package of this action, of another one, or any file of the user. Its [`Receipt`] tells which: an
-/// attribute of the file, or `<file>.part.json` where the file system keeps no attributes.
+/// It may be the package of this action, of another one, or any file of the user. Its [`Receipt`] shows which. That is
+/// an attribute of the file, or `<file>.part.json` where the file system keeps no attributes.
 pub(super) struct Final<'a> {
     files: &'a PackageFiles,
     file: File,

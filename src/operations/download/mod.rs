@@ -3,6 +3,7 @@
 //! The bytes go to `<file>.part`, and the state file `<file>.part.json` records which package they belong to. The next
 //! call resumes from these two, even after the end of the process.
 
+mod attempt_end;
 mod blob;
 mod check;
 mod destination;
@@ -225,7 +226,7 @@ pub(crate) fn file_error(doing: &str, path: &std::path::Path, error: &std::io::E
             Status::File,
             format!(
                 "cannot {doing} `{path}`: too many files are open; raise the limit of the process or close some, \
-                 and repeat the call, which carries on where this one stopped"
+                 and repeat the call, which resumes where this one stopped"
             ),
         )
         .retryable(true),

@@ -13,8 +13,8 @@ use crate::status::Status;
 
 /// A locked part.
 ///
-/// On disk lie `<file>.part` with `length` bytes, and `<file>.part.json` with `state`. The state file is written before
-/// the first byte. After a crash, a part without a readable state file of its action is downloaded anew.
+/// `<file>.part` holds `length` bytes, and `<file>.part.json` holds `state`. The state file is written before the first
+/// byte. After a crash, a part without a readable state file of its action is downloaded anew.
 pub(super) struct Part<'a> {
     writer: Writer,
     files: &'a PackageFiles,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ureq::http::Uri;
 use ureq::http::uri::Parts;
 
-use super::blob;
+use super::attempt_end::{AttemptEnd, empty, lost, protocol, refused};
 use super::part::Part;
 use super::part_state::PartState;
 use super::rate::Rate;
@@ -15,7 +15,6 @@ use crate::account::Account;
 use crate::call::Call;
 use crate::error::{Error, Result, Stage};
 use crate::http::body::Incoming;
-use crate::http::failure::Failure;
 use crate::http::retry::{self, Next};
 use crate::log::{self, Level};
 use crate::operations::package_uri::{self, PackageUri};
@@ -88,18 +87,6 @@ struct Link {
     uri: PackageUri,
     /// The link has led to the package before.
     proven: bool,
-}
-
-/// Why an attempt ended before the end of the package.
-enum AttemptEnd {
-    /// The link does not lead to the package, or not any more.
-    LinkRefused(Error),
-    Changed,
-    WrongRange,
-    /// The next attempt may succeed if the error is retryable.
-    Failed(Error),
-    /// No further attempt is made.
-    Final(Error),
 }
 
 impl Transfer<'_, '_, '_, '_> {
@@ -372,50 +359,6 @@ fn merged(known: PartState, now: PartState) -> PartState {
         etag: now.etag.or(known.etag),
         last_modified: now.last_modified.or(known.last_modified),
         ..known
-    }
-}
-
-fn protocol(message: &str) -> Error {
-    let advice = "check the proxy or gateway in front of the download host";
-    Error::new(Status::Protocol, format!("cannot download the package: {message}; {advice}"))
-}
-
-fn empty(http_status: u16) -> Error {
-    let message =
-        "the download host sent nothing, as it may when a link is no longer valid; try again";
-    Error::new(Status::Broken, message).http(http_status)
-}
-
-fn lost(failure: Failure) -> AttemptEnd {
-    let error = Error::from(failure).with_step_stage(Stage::Download);
-    if error.is_stop() { AttemptEnd::Final(error) } else { AttemptEnd::Failed(error) }
-}
-
-/// The end of an attempt with an error reply. Some statuses are about the link, the others about the host.
-fn refused(incoming: &mut Incoming, host: &str) -> AttemptEnd {
-    let status = incoming.status;
-    let body = match incoming.read_beginning(blob::MAX_DOCUMENT) {
-        Ok(body) => body,
-        Err(failure) => {
-            let stopped = lost(failure);
-            if matches!(stopped, AttemptEnd::Final(_)) {
-                return stopped;
-            }
-            Vec::new()
-        }
-    };
-    let head = blob::Head {
-        status,
-        host,
-        code: incoming.header("x-ms-error-code"),
-        request_id: incoming.header("x-ms-request-id"),
-        retry_after: incoming.header("retry-after"),
-        date: incoming.header("date"),
-    };
-    let error = blob::error(&head, &body);
-    match status {
-        401 | 403 | 404 | 410 => AttemptEnd::LinkRefused(error),
-        _ => AttemptEnd::Failed(error),
     }
 }
 

@@ -1,0 +1,66 @@
+//! Why an attempt to download ended early, with the error that describes it.
+
+use super::blob;
+use crate::error::{Error, Stage};
+use crate::http::body::Incoming;
+use crate::http::failure::Failure;
+use crate::status::Status;
+
+/// Why an attempt ended before the end of the package.
+pub(super) enum AttemptEnd {
+    /// The link does not lead to the package, or not any more.
+    LinkRefused(Error),
+    Changed,
+    WrongRange,
+    /// The next attempt may succeed if the error is retryable.
+    Failed(Error),
+    /// No further attempt is made.
+    Final(Error),
+}
+
+/// The error for a reply that breaks HTTP or leads away from the allowed hosts.
+pub(super) fn protocol(message: &str) -> Error {
+    let advice = "check the proxy or gateway in front of the download host";
+    Error::new(Status::Protocol, format!("cannot download the package: {message}; {advice}"))
+}
+
+/// The error for a reply without a body.
+pub(super) fn empty(http_status: u16) -> Error {
+    let message =
+        "the download host sent nothing, as it may when a link is no longer valid; try again";
+    Error::new(Status::Broken, message).http(http_status)
+}
+
+/// The end of an attempt whose connection failed, or whose call was stopped.
+pub(super) fn lost(failure: Failure) -> AttemptEnd {
+    let error = Error::from(failure).with_step_stage(Stage::Download);
+    if error.is_stop() { AttemptEnd::Final(error) } else { AttemptEnd::Failed(error) }
+}
+
+/// The end of an attempt with an error reply. Some statuses are about the link, the others about the host.
+pub(super) fn refused(incoming: &mut Incoming, host: &str) -> AttemptEnd {
+    let status = incoming.status;
+    let body = match incoming.read_beginning(blob::MAX_DOCUMENT) {
+        Ok(body) => body,
+        Err(failure) => {
+            let stopped = lost(failure);
+            if matches!(stopped, AttemptEnd::Final(_)) {
+                return stopped;
+            }
+            Vec::new()
+        }
+    };
+    let head = blob::Head {
+        status,
+        host,
+        code: incoming.header("x-ms-error-code"),
+        request_id: incoming.header("x-ms-request-id"),
+        retry_after: incoming.header("retry-after"),
+        date: incoming.header("date"),
+    };
+    let error = blob::error(&head, &body);
+    match status {
+        401 | 403 | 404 | 410 => AttemptEnd::LinkRefused(error),
+        _ => AttemptEnd::Failed(error),
+    }
+}

@@ -1,0 +1,111 @@
+//! The state file of a fetch, from which a later call resumes it.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result, Stage};
+use crate::operations::download::{self, Destination};
+use crate::os::state_file;
+use crate::status::Status;
+
+const VERSION: u32 = 1;
+
+/// The most other comments that a state file records.
+const MOST_OTHERS: usize = 3;
+
+/// The state file of a fetch. It is written before the request for a collection, so that a later call finds that
+/// request, and again once the action is known.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct FetchState {
+    version: u32,
+    pub machine_id: String,
+    comment: String,
+    /// When the collection was requested, by this host's clock. If the outcome of earlier requests is not known, this is
+    /// the time of the first one.
+    pub began: String,
+    pub action_id: Option<String>,
+    /// The comments of earlier requests whose outcome is not known, the last one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    other_comments: Vec<String>,
+}
+
+impl FetchState {
+    /// The comments of all requests, the last one first.
+    pub(super) fn comments(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.comment).chain(&self.other_comments)
+    }
+
+    /// The state before the request: this request, and the earlier ones that may have started a collection.
+    pub(super) fn before_request(
+        machine_id: &str,
+        comment: &str,
+        open: Option<&FetchState>,
+    ) -> FetchState {
+        let now = || humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let mut other_comments: Vec<String> = Vec::new();
+        if let Some(open) = open {
+            other_comments.extend(open.comments().filter(|one| *one != comment).cloned());
+            other_comments.truncate(MOST_OTHERS);
+        }
+        FetchState {
+            version: VERSION,
+            machine_id: machine_id.to_owned(),
+            comment: comment.to_owned(),
+            began: open.map_or_else(now, |open| open.began.clone()),
+            action_id: None,
+            other_comments,
+        }
+    }
+
+    /// The state once the action is known.
+    pub(super) fn with_action(self, action_id: &str) -> FetchState {
+        FetchState { action_id: Some(action_id.to_owned()), ..self }
+    }
+
+    /// Reads the state file. `None` only if it does not exist. An unreadable one is an error: its collection may still be
+    /// running.
+    pub(super) fn read(path: &Path) -> Result<Option<FetchState>> {
+        let unreadable = |why: String| {
+            let message = format!(
+                "cannot read `{}`, which records an unfinished fetch: {why}; let this process read it, or \
+                 remove it to start another collection",
+                download::shown(path)
+            );
+            Error::new(Status::File, message).with_stage(Stage::Download)
+        };
+        let state = state_file::read_own::<FetchState>(path).map_err(|error| {
+            if download::too_many_open(&error) {
+                return download::file_error("read", path, &error);
+            }
+            unreadable(crate::os::io_error::reason(&error))
+        })?;
+        match state {
+            Some(state) if state.version != VERSION => {
+                Err(unreadable("it is of another version of this library".to_owned()))
+            }
+            state => Ok(state),
+        }
+    }
+
+    pub(super) fn write(&self, path: &Path) -> Result<()> {
+        state_file::write(path, self).map_err(|error| download::file_error("write", path, &error))
+    }
+}
+
+impl Destination {
+    /// The path of the state file of a fetch to this destination.
+    pub(super) fn fetch_state_path(&self, machine_id: &str) -> PathBuf {
+        /// The longest id that fits into a file name with its suffixes.
+        const LONGEST: usize = 200;
+        let path: &Path = self.path();
+        match self.is_folder() {
+            true => {
+                let id = machine_id.get(..LONGEST).unwrap_or(machine_id).to_ascii_lowercase();
+                path.join(format!("{id}.fetch.json"))
+            }
+            false => state_file::suffixed(path, ".fetch.json"),
+        }
+    }
+}
