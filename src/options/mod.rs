@@ -1,9 +1,10 @@
 //! Options: set by name, checked at once, copied by the client.
 //!
-//! `table` has a row for each; an option that is not in it does not exist. The settings of a client and
-//! `docs/options.md` are made from it.
+//! `table` has a row for each option, and no other option exists. The settings of a client and `docs/options.md`
+//! are made from it. `spec` defines a row, `checks` the checks that rows share.
 
-mod check;
+mod checks;
+mod spec;
 mod table;
 
 use std::sync::Arc;
@@ -23,17 +24,18 @@ use crate::sign_in::managed::Which;
 use crate::status::Status;
 use crate::text::url::BaseUrl;
 
-use table::Spec;
-pub(crate) use table::{Preset, TABLE};
+pub(crate) use spec::Preset;
+use spec::Spec;
+pub(crate) use table::TABLE;
 
 /// Longest value of any option.
 const MAX_VALUE: usize = 64 * 1024;
 
-/// What a client is made from. Set by name, checked at once, copied by the client.
+/// The options of a client. Each is set by name and checked at once. The client copies them.
 #[derive(Clone)]
 pub struct Options(Settings);
 
-/// The values of the options. Those of its `Default` are blank: the table has the defaults.
+/// The values of the options. `Settings::default()` is blank: the table has the defaults.
 #[derive(Clone, Default)]
 pub(crate) struct Settings {
     pub(crate) tenant_id: Option<String>,
@@ -123,7 +125,7 @@ impl Options {
         let mut settings = Settings::default();
         for spec in TABLE {
             if let Preset::Value(value) = spec.preset {
-                // Each is accepted, as a test makes sure.
+                // A test makes sure that each default is accepted.
                 let _ = (spec.set)(&mut settings, value);
             }
         }
@@ -143,7 +145,7 @@ impl Options {
         (spec.set)(&mut self.0, value).map_err(|problem| refused(spec, &problem))
     }
 
-    /// Sets several options from a JSON object of names and values; all of them or, on error, none.
+    /// Sets several options from a JSON object of names and values. On error it sets none of them.
     pub fn set_json(&mut self, json: &str) -> Result<()> {
         let parsed: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json)
             .map_err(|error| {
@@ -172,7 +174,7 @@ impl Options {
         Ok(())
     }
 
-    /// Lets the host get the tokens; see [`TokenProvider`]. Returns the provider that was set before.
+    /// Lets the host provide the tokens; see [`TokenProvider`]. Returns the provider that was set before.
     pub fn set_token_provider(
         &mut self,
         provider: Arc<dyn TokenProvider>,
@@ -191,7 +193,7 @@ impl std::fmt::Debug for Options {
 fn find(name: &str) -> Result<&'static Spec> {
     TABLE.iter().find(|spec| spec.name == name).ok_or_else(|| {
         let names: Vec<_> = TABLE.iter().map(|spec| spec.name).collect();
-        // A name that looks like none may be a secret in the wrong place.
+        // A name of another form may be a secret in the wrong place.
         let plausible = |b: u8| b.is_ascii_alphabetic() || b == b'_' || b == b'-';
         let shown = match name.len() <= 32 && name.bytes().all(plausible) {
             true => name,
@@ -204,7 +206,7 @@ fn find(name: &str) -> Result<&'static Spec> {
     })
 }
 
-/// The value itself is not repeated: it may be a secret in the wrong place.
+/// The message does not repeat the value, which may be a secret in the wrong place.
 fn refused(spec: &Spec, problem: &str) -> Error {
     let Spec { name, accepts, .. } = spec;
     Error::new(Status::Config, format!("option `{name}` {problem}; expected {accepts}"))

@@ -1,10 +1,11 @@
 //! The table of options: name, meaning, default, check.
 
-use super::check::{
+use super::checks::{
     absolute, agent, limit, millis, name, not_empty, one_of, path, path_or_text, secret, token,
     url, visible, whole,
 };
-use super::{Auth, OnDuplicate, OnFullQuota, Settings};
+use super::spec::{Preset, Spec, number, text};
+use super::{Auth, OnDuplicate, OnFullQuota};
 use crate::http::proxy::{self, Choice, Proxy};
 use crate::quota::limits::{self, Limits};
 use crate::quota::redis::{self, Fallback, Target};
@@ -14,65 +15,19 @@ use crate::sign_in::certificate::Algorithm;
 use crate::sign_in::managed::{self, Which};
 use crate::text::url;
 
-/// The value's problem, to complete "option `x` …".
-pub(super) type Checked = std::result::Result<(), String>;
-
-/// One row of the table.
-pub(crate) struct Spec {
-    pub name: &'static str,
-    pub accepts: &'static str,
-    pub preset: Preset,
-    #[cfg_attr(not(test), expect(dead_code, reason = "for docs/options.md"))]
-    pub about: &'static str,
-    /// JSON numbers are accepted besides strings.
-    pub(super) numeric: bool,
-    pub(super) set: fn(&mut Settings, &str) -> Checked,
-}
-
-/// What applies to an option that is not set.
-#[derive(Clone, Copy)]
-pub(crate) enum Preset {
-    /// This value, in the form in which it would be set.
-    Value(&'static str),
-    /// What follows from other options, or from the environment, in words.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for docs/options.md"))]
-    Rule(&'static str),
-    Nothing,
-}
-
 use Preset::{Nothing, Rule, Value};
 
 const URL: &str = url::ACCEPTED;
 
 const CERTIFICATE: &str = "the path of a PEM or PKCS#12 file, or the text of one in PEM";
 
-pub(super) const fn text(
-    name: &'static str,
-    accepts: &'static str,
-    preset: Preset,
-    about: &'static str,
-    set: fn(&mut Settings, &str) -> Checked,
-) -> Spec {
-    Spec { name, accepts, preset, about, numeric: false, set }
-}
-
-const fn number(
-    name: &'static str,
-    accepts: &'static str,
-    preset: Preset,
-    about: &'static str,
-    set: fn(&mut Settings, &str) -> Checked,
-) -> Spec {
-    Spec { numeric: true, ..text(name, accepts, preset, about, set) }
-}
-
 pub(crate) const TABLE: &[Spec] = &[
     text(
         "tenant_id",
         "the tenant's GUID or a domain name of it",
         Nothing,
-        "The Entra tenant. Needed for a secret, a certificate and a federated token; with a token it tells whose \
-         quota is spent.",
+        "The Entra tenant. Needed for a secret, a certificate and a federated token; with a token it names the tenant \
+         whose quota is spent.",
         |o, v| name(v).map(|v| o.tenant_id = Some(v)),
     ),
     text(
@@ -101,14 +56,14 @@ pub(crate) const TABLE: &[Spec] = &[
         "client_key",
         "the path of a PEM or DER file (PKCS#8 or PKCS#1), or the text of one in PEM",
         Rule("in the file of `client_certificate`"),
-        "The certificate's private key. Wiped from memory with the options, but for what the signing code keeps.",
+        "The certificate's private key. Wiped from memory with the options; the signing code keeps its own copy.",
         |o, v| path_or_text(v).map(|v| o.client_key = Some(v)),
     ),
     text(
         "certificate_password",
         "the password of the PKCS#12 file or of the encrypted key",
         Nothing,
-        "What opens the certificate's key. Wiped from memory with the options.",
+        "The password of the certificate's key. Wiped from memory with the options.",
         |o, v| secret(v).map(|v| o.certificate_password = Some(v)),
     ),
     text(
@@ -126,8 +81,8 @@ pub(crate) const TABLE: &[Spec] = &[
         "certificate_chain",
         "yes or no",
         Value("no"),
-        "Whether the certificate and those of its issuers in the same file are sent along (`x5c`), for applications \
-         that trust a subject name and an issuer instead of one certificate.",
+        "Whether sign-in sends the certificate and those of its issuers in the same file (`x5c`). Applications that \
+         trust a subject name and an issuer need it.",
         |o, v| one_of(v, &[("yes", true), ("no", false)]).map(|v| o.certificate_chain = v),
     ),
     text(
@@ -143,8 +98,8 @@ pub(crate) const TABLE: &[Spec] = &[
         managed::ACCEPTED,
         Rule("with auth=managed_identity: system"),
         "The identity that Azure gave this virtual machine, app or Arc-enabled server: its own, or one assigned to it. \
-         Where to ask follows from IDENTITY_ENDPOINT, IDENTITY_HEADER, MSI_ENDPOINT, MSI_SECRET and \
-         AZURE_POD_IDENTITY_AUTHORITY_HOST when the client is made; never through a proxy.",
+         The client takes the endpoint from IDENTITY_ENDPOINT, IDENTITY_HEADER, MSI_ENDPOINT, MSI_SECRET and \
+         AZURE_POD_IDENTITY_AUTHORITY_HOST when it is made. Requests to it use no proxy.",
         |o, v| Which::parse(v).map(|v| o.managed_identity = Some(v)),
     ),
     text(
@@ -158,8 +113,9 @@ pub(crate) const TABLE: &[Spec] = &[
         "auth",
         "access_token, token_provider, client_secret, certificate, federated, workload_identity or managed_identity",
         Rule("inferred from what is set"),
-        "How to sign in; needed only when several ways are set, and for `workload_identity`: federated, with what is \
-         not set taken from AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_AUTHORITY_HOST.",
+        "How to sign in. Needed only when several ways are set, and for `workload_identity`: that is `federated`, with \
+         missing options taken from AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_ID, AZURE_TENANT_ID and \
+         AZURE_AUTHORITY_HOST.",
         |o, v| {
             one_of(
                 v,
@@ -180,7 +136,7 @@ pub(crate) const TABLE: &[Spec] = &[
         "cloud",
         "commercial, us, eu, uk, au, swa, ina, aea, gcc, gcc_high or dod",
         Value("commercial"),
-        "The cloud of the tenant, or (`us` to `aea`) the nearest door to the commercial cloud.",
+        "The cloud of the tenant, or (`us` to `aea`) the nearest regional endpoint of the commercial cloud.",
         |o, v| match cloud::by_name(v) {
             Some(found) => {
                 o.cloud = Some(found);
@@ -207,24 +163,24 @@ pub(crate) const TABLE: &[Spec] = &[
         "scope",
         "1 to 1024 visible ASCII characters",
         Rule("from `cloud`"),
-        "The scope to ask a token for. The commercial default keeps the older host name on purpose.",
+        "The scope to request a token for. The commercial default keeps the older host name on purpose.",
         |o, v| visible(v, 1_024).map(|v| o.scope = Some(v)),
     ),
     text(
         "ca_file",
         "the path of a file with one or more PEM certificates",
         Rule("none"),
-        "Certificates to trust besides the operating system's, for interception proxies and test set-ups. (On \
-         Linux the system's store is found as OpenSSL does, SSL_CERT_FILE and SSL_CERT_DIR included.)",
+        "Certificates to trust besides the operating system's, for proxies that inspect TLS and for tests. On Linux \
+         the system's store is found as OpenSSL does, SSL_CERT_FILE and SSL_CERT_DIR included.",
         |o, v| not_empty(v).map(|v| o.ca_file = Some(v)),
     ),
     text(
         "proxy",
         proxy::ACCEPTED,
         Value("env"),
-        "The HTTP proxy. `env` reads HTTPS_PROXY, https_proxy, ALL_PROXY and all_proxy, in this order, when \
-         the client is made, and never uses a proxy for loopback addresses; a URL is used for all. The port is 3128 unless it \
-         is named.",
+        "The HTTP proxy. `env` reads HTTPS_PROXY, https_proxy, ALL_PROXY and all_proxy, in this order, when the client \
+         is made, and never uses a proxy for loopback addresses. A URL is used for all addresses. The default port is \
+         3128.",
         |o, v| match v {
             "env" => {
                 o.proxy = Choice::Environment;
@@ -255,7 +211,7 @@ pub(crate) const TABLE: &[Spec] = &[
         "connect_timeout_ms",
         "1 to 86400000",
         Value("10000"),
-        "How long name lookup, connecting, proxy tunnel and TLS handshake may take together.",
+        "How long host name lookup, connecting, proxy tunnel and TLS handshake may take together.",
         |o, v| millis(v, 1).map(|v| o.connect_timeout = v),
     ),
     number(
@@ -269,32 +225,31 @@ pub(crate) const TABLE: &[Spec] = &[
         "timeout_ms",
         "0 to 86400000; 0 for no limit",
         Value("300000"),
-        "How long a whole operation may take, quota waits and retries included; in the operations that \
-         wait_timeout_ms is for, a single request, but not the transfer of a package.",
+        "How long a whole operation may take, quota waits and retries included. In the operations that wait_timeout_ms \
+         limits, it limits a single request, but not the transfer of a package.",
         |o, v| limit(v).map(|v| o.timeout = v),
     ),
     number(
         "wait_timeout_ms",
         "0 to 86400000; 0 for no limit",
         Value("3600000"),
-        "How long mde_wait_action, mde_download_package and mde_fetch_package may take. Calling them again \
-         carries on.",
+        "How long mde_wait_action, mde_download_package and mde_fetch_package may take. Calling them again resumes.",
         |o, v| limit(v).map(|v| o.wait_timeout = v),
     ),
     number(
         "poll_interval_ms",
         "100 to 86400000",
         Value("15000"),
-        "The shortest time between two looks at an action that is waited for. An action that takes long is \
-         looked at less often, down to once a minute.",
+        "The shortest time between two polls of an action. An action that takes long is polled less often, down to \
+         once a minute.",
         |o, v| millis(v, 100).map(|v| o.poll_interval = v),
     ),
     number(
         "max_retries",
         "0 to 20",
         Value("4"),
-        "How often a request is sent again after a passing failure, where that is safe. A request for a package that \
-         meets the end of a kept connection is sent once more besides.",
+        "How often a request is sent again after a transient failure, where that is safe. A request for a package that \
+         fails because the server closed a keep-alive connection is sent once more.",
         |o, v| whole(v, 0, 20).map(|v| o.max_retries = v),
     ),
     text(
@@ -311,7 +266,8 @@ pub(crate) const TABLE: &[Spec] = &[
         "quota",
         "wait or fail",
         Value("wait"),
-        "What a call does when the quota has no room: wait for its turn, or fail with rate_limited. A call whose turn is known to come after its deadline does not wait for it either.",
+        "What a call does when the quota has no room: wait for its turn, or fail with rate_limited. A call also fails \
+         if its turn is known to come after its deadline.",
         |o, v| {
             one_of(v, &[("wait", OnFullQuota::Wait), ("fail", OnFullQuota::Fail)])
                 .map(|v| o.quota = v)
@@ -328,16 +284,16 @@ pub(crate) const TABLE: &[Spec] = &[
         "quota_share",
         "1 to 100",
         Value("100"),
-        "Percentage of the limits that this product may use, to leave room for others with the same identity.",
+        "Percentage of the limits that this product may use. The rest is reserved for other users of the same identity.",
         |o, v| whole(v, 1, 100).map(|v| o.quota_share = v),
     ),
     text(
         "quota_file",
         "an absolute path in UTF-8",
         Rule("none: each process keeps its own log"),
-        "A file through which all processes of this host share one quota, and which keeps it over restarts. One \
-         file per tenant and application, in a folder that only trusted users can write to; it is made if it \
-         is not there.",
+        "A file through which all processes of this host share one quota, and which keeps it over restarts. Use one \
+         file per tenant and application, in a folder that only trusted users can write to. It is created if it does \
+         not exist.",
         |o, v| absolute(v).map(|v| o.quota_file = Some(v)),
     ),
     text(
@@ -355,9 +311,9 @@ pub(crate) const TABLE: &[Spec] = &[
         "quota_redis_fallback",
         "local, local:1 to local:100, or fail",
         Value("local"),
-        "What to do while that server cannot be used: go on with what this process has counted itself, with that \
-         percentage of the limits, or send nothing and fail with rate_limited. With `fail`, nothing is sent either \
-         until its log reaches back a whole window after it was lost, for instance by a restart.",
+        "What to do while that server cannot be used. `local` counts the calls of this process alone, with that \
+         percentage of the limits. `fail` sends nothing and fails with rate_limited. If the log was lost, for instance \
+         by a restart, `fail` also sends nothing until it reaches back a whole window.",
         |o, v| {
             let fallback = Fallback::parse(v).ok_or("has an unknown value")?;
             o.quota_redis_fallback = fallback;
@@ -368,8 +324,8 @@ pub(crate) const TABLE: &[Spec] = &[
         "download_hosts",
         hosts::ACCEPTED,
         Value(hosts::DEFAULT),
-        "Hosts that a package link may lead to, with all names below them; besides, always the host of \
-         `api_url`. A link to any other host is refused, so that a forged one fetches nothing.",
+        "Hosts that a package link may lead to, with all names below them. The host of `api_url` is always allowed. A \
+         link to any other host is refused, so that a forged one fetches nothing.",
         |o, v| Hosts::parse(v).map(|v| o.download_hosts = v),
     ),
     number(
@@ -385,7 +341,7 @@ pub(crate) const TABLE: &[Spec] = &[
         "user_agent",
         "1 to 256 visible ASCII characters and spaces",
         Rule("none"),
-        "Name and version of the host product; stands before ours in the User-Agent header.",
+        "Name and version of the host product. It stands before ours in the User-Agent header.",
         |o, v| agent(v).map(|v| o.user_agent = Some(v)),
     ),
 ];

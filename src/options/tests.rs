@@ -35,7 +35,7 @@ fn values_are_never_repeated() {
 }
 
 #[test]
-fn every_option_refuses_an_empty_or_a_foreign_value() {
+fn every_option_refuses_an_empty_value_and_every_number_refuses_what_is_not_one() {
     for spec in TABLE.iter().filter(|spec| spec.name != "no_proxy") {
         problem(spec.name, "");
     }

@@ -1,4 +1,4 @@
-//! The limiter as its benches reach it: `benches/limiter`. Compiled in with the feature `test-hooks` only.
+//! The limiter's interface for `benches/limiter`. Only the feature `test-hooks` compiles it.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -23,25 +23,25 @@ const QUOTA: Quota = Quota::Collect;
 /// Longer than any bench.
 const TIMEOUT: Duration = Duration::from_secs(3_600);
 
-/// A limiter, and what it keeps to on the endpoint `collect`.
+/// A limiter with its limits for the endpoint `collect`.
 #[derive(Debug)]
 pub struct Limiter {
     limiter: Arc<limiter::Limiter>,
     rules: Rules,
-    time: Virtual,
+    time: TimeSource,
     calls: Arc<Running>,
 }
 
-/// What moves the clock, if the system does not.
+/// What moves the limiter's clock.
 #[derive(Debug)]
-enum Virtual {
-    No,
-    ByHand(Arc<FakeClock>),
+enum TimeSource {
+    System,
+    Manual(Arc<FakeClock>),
     PerCall(Arc<SteppingClock>),
 }
 
-/// Moves on by the same time for every call, so that a log is kept at one length. Each look at it takes as long
-/// as a look at the system's clock, since it looks there too.
+/// Advances by the same time with every call, so that the log keeps its length. It also reads the system's clock,
+/// so that a reading costs as much as there.
 #[derive(Debug)]
 struct SteppingClock {
     system: SystemClock,
@@ -59,33 +59,33 @@ impl Clock for SteppingClock {
         call.check()
     }
 
-    /// The time of the calls' deadlines is not this clock's; any will do.
+    /// Deadlines are on the system's clock, so any time of that clock will do.
     fn check(&self, call: &Call, _: Time) -> Result<(), Stop> {
         self.system.check(call, Time::default())
     }
 }
 
 impl Limiter {
-    /// In memory, by the system's clock. `limits`: as in the option `quota_limits`.
+    /// In memory, on the system's clock. `limits`: as in the option `quota_limits`.
     pub fn new(limits: &str) -> Result<Limiter, String> {
-        Limiter::with(limits, Arc::new(SystemClock::new()), Virtual::No)
+        Limiter::with(limits, Arc::new(SystemClock::new()), TimeSource::System)
     }
 
-    /// In memory, on a clock that stands still until [`Limiter::advance`].
+    /// In memory, on a clock that only [`Limiter::advance`] moves.
     pub fn in_virtual_time(limits: &str) -> Result<Limiter, String> {
         let clock = Arc::new(FakeClock::default());
-        Limiter::with(limits, Arc::<FakeClock>::clone(&clock), Virtual::ByHand(clock))
+        Limiter::with(limits, Arc::<FakeClock>::clone(&clock), TimeSource::Manual(clock))
     }
 
-    /// In memory, on a clock that moves on by `step` for every call that is made.
+    /// In memory, on a clock that advances by `step` with every call.
     pub fn stepping(limits: &str, step: Duration) -> Result<Limiter, String> {
         let step = u64::try_from(step.as_nanos()).map_err(|_| "too long a step".to_owned())?;
         let (system, nanos) = (SystemClock::new(), AtomicU64::new(0));
         let clock = Arc::new(SteppingClock { system, nanos, step });
-        Limiter::with(limits, Arc::<SteppingClock>::clone(&clock), Virtual::PerCall(clock))
+        Limiter::with(limits, Arc::<SteppingClock>::clone(&clock), TimeSource::PerCall(clock))
     }
 
-    /// With the log in this file, as `quota_file` has it.
+    /// With the log in this file, as with `quota_file`.
     pub fn with_file(limits: &str, path: &str) -> Result<Limiter, String> {
         let limiter = Limiter::new(limits)?;
         let key = Key::new("bench", "tenant", "application");
@@ -93,7 +93,7 @@ impl Limiter {
         Ok(limiter)
     }
 
-    /// With the log on this server, as `quota_redis` has it.
+    /// With the log on this server, as with `quota_redis`.
     pub fn with_redis(limits: &str, url: &str) -> Result<Limiter, String> {
         use crate::http::connect::Dialer;
         use crate::http::tls::Trust;
@@ -109,15 +109,15 @@ impl Limiter {
         Ok(limiter)
     }
 
-    fn with(limits: &str, clock: Arc<dyn Clock>, time: Virtual) -> Result<Limiter, String> {
+    fn with(limits: &str, clock: Arc<dyn Clock>, time: TimeSource) -> Result<Limiter, String> {
         let rules = Rules { limits: Limits::parse(limits)?, ledger: OnceCell::new() };
         let limiter = Arc::new(limiter::Limiter::new(clock));
         Ok(Limiter { limiter, rules, time, calls: Arc::default() })
     }
 
-    /// Moves a clock that stands still.
+    /// Moves the clock of [`Limiter::in_virtual_time`].
     pub fn advance(&self, by: Duration) {
-        if let Virtual::ByHand(clock) = &self.time {
+        if let TimeSource::Manual(clock) = &self.time {
             clock.advance(by);
         }
     }
@@ -127,7 +127,7 @@ impl Limiter {
         Caller { limiter: self, call: Call::begin(&self.calls, Some(TIMEOUT), cancel) }
     }
 
-    /// How many slots are taken in the widest window, and how many callers wait.
+    /// The number of slots in use in the widest window, and of callers that wait.
     pub fn usage(&self) -> (usize, usize) {
         let snapshot = self.limiter.snapshot(QUOTA, &self.rules);
         (snapshot.used.into_iter().max().unwrap_or_default(), snapshot.queued)
@@ -139,7 +139,7 @@ pub fn hold(length: Duration) -> Duration {
     Window { limit: 1, length }.hold()
 }
 
-/// Who asks for slots.
+/// A caller that acquires slots.
 #[derive(Debug)]
 pub struct Caller<'a> {
     limiter: &'a Limiter,
@@ -147,19 +147,19 @@ pub struct Caller<'a> {
 }
 
 impl Caller<'_> {
-    /// A slot, if there is one now. Otherwise how long until there is, where that is known.
-    pub fn ask(&self) -> Result<Permit<'_>, Option<Duration>> {
+    /// A slot, if there is one now. The error is the time until there is one, where that is known.
+    pub fn try_acquire(&self) -> Result<Permit<'_>, Option<Duration>> {
         self.take(false)
     }
 
-    /// A slot, waiting for it. `None`: cancelled.
-    pub fn wait(&self) -> Option<Permit<'_>> {
+    /// Waits for a slot. `None`: cancelled.
+    pub fn acquire(&self) -> Option<Permit<'_>> {
         self.take(true).ok()
     }
 
     fn take(&self, wait: bool) -> Result<Permit<'_>, Option<Duration>> {
         let Limiter { limiter, rules, time, .. } = self.limiter;
-        if let Virtual::PerCall(clock) = time {
+        if let TimeSource::PerCall(clock) = time {
             clock.nanos.fetch_add(clock.step, Ordering::Relaxed);
         }
         match limiter.acquire(QUOTA, rules, &self.call, wait) {

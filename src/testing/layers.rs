@@ -1,9 +1,9 @@
-//! Imports run down through the layers of `src`, never up, and never through `lib.rs`.
+//! The imports of each module name lower layers of `src` only, and never `lib.rs`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From top to bottom. The modules of one line do not know each other.
+/// From top to bottom. Modules in one line do not import each other.
 const LAYERS: [&str; 14] = [
     "ffi",
     "client",
@@ -25,8 +25,8 @@ fn rank(module: &str) -> Option<usize> {
     LAYERS.iter().position(|line| line.split(' ').any(|one| one == module))
 }
 
-/// What is wrong with the imports of one file, whose path is relative to `src`.
-fn wrong(path: &str, text: &str) -> Vec<String> {
+/// The forbidden imports of one file. Its path is relative to `src`.
+fn violations(path: &str, text: &str) -> Vec<String> {
     let own = path.split(['/', '.']).next().unwrap();
     let Some(layer) = rank(own) else { return vec![format!("{own} has no rank")] };
     let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
@@ -56,24 +56,24 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn imports_run_down() {
+fn imports_name_lower_layers_only() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     files(&src, &mut found);
     assert!(found.len() > 150, "{}", found.len());
-    // The first is above all layers; the second names wrong imports below.
+    // `lib.rs` is above all layers. This file contains forbidden imports as examples.
     found.retain(|path| !["lib.rs", "testing/layers.rs"].iter().any(|it| *path == src.join(it)));
     let problems = found.iter().flat_map(|path| {
         let relative = path.strip_prefix(&src).unwrap().to_str().unwrap().replace('\\', "/");
-        wrong(&relative, &fs::read_to_string(path).unwrap())
+        violations(&relative, &fs::read_to_string(path).unwrap())
     });
     let problems: Vec<_> = problems.collect();
     assert!(problems.is_empty(), "{problems:#?}");
 }
 
 #[test]
-fn what_runs_up_is_found() {
-    assert!(wrong("http/tls.rs", "use crate::os::lock;\nuse crate::http::client;").is_empty());
+fn an_upward_import_is_found() {
+    assert!(violations("http/tls.rs", "use crate::os::lock;\nuse crate::http::client;").is_empty());
     for (path, text) in [
         ("os/lock.rs", "use crate::http::client::Http;"),
         ("http/tls.rs", "let x = crate::package_zip::hex();"),
@@ -81,6 +81,6 @@ fn what_runs_up_is_found() {
         ("http/tls.rs", "use crate::Error;"),
         ("attic/old.rs", ""),
     ] {
-        assert_eq!(wrong(path, text).len(), 1, "{path}: {text}");
+        assert_eq!(violations(path, text).len(), 1, "{path}: {text}");
     }
 }

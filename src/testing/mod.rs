@@ -1,4 +1,4 @@
-//! What exists for tests and benches alone.
+//! Code for tests and benches alone.
 
 #[cfg(feature = "test-hooks")]
 pub mod bench_hooks;

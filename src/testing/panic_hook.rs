@@ -1,9 +1,9 @@
-//! Defects on demand. Compiled into test builds only; the release check looks for traces of it.
+//! Panics on demand. Only test builds contain this; the release check searches the library for it.
 
 use crate::service::endpoint::Request;
 
-/// Panics in the middle of a call, with a permit and a token in hand, if the comment asks for it.
-#[expect(clippy::panic, reason = "that is the purpose")]
+/// Panics in the middle of a call that holds a permit and a token, if the comment contains the marker.
+#[expect(clippy::panic, reason = "the panic is the purpose")]
 pub(crate) fn panic_if_asked(request: &Request) {
     if request.body.as_deref().is_some_and(|body| body.contains("mde-test-hook-panic")) {
         panic!("canary-in-panic-text");

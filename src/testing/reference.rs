@@ -1,7 +1,7 @@
-//! The reference pages are made from what they are about: `docs/options.md` and `docs/status.md` from the tables in the
-//! code, `docs/json.md` from the schema. `docs/troubleshooting.md` is written, and held against the table.
+//! Generated reference pages: `docs/options.md` and `docs/status.md` come from the tables in the code, `docs/json.md`
+//! from the schema. `docs/troubleshooting.md` is written by hand and compared with the table.
 //!
-//! `MDE_UPDATE_DOCS=1 cargo test -p mde --lib reference` writes them; without it they are compared.
+//! `MDE_UPDATE_DOCS=1 cargo test -p mde --lib reference` writes the pages. Without the variable the tests compare them.
 
 mod json;
 
@@ -19,7 +19,7 @@ fn check(name: &str, text: &str) {
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == text,
-        "docs/{name} is not what the code says; run: MDE_UPDATE_DOCS=1 cargo test -p mde --lib reference"
+        "docs/{name} is out of date. Refresh it: MDE_UPDATE_DOCS=1 cargo test -p mde --lib reference"
     );
 }
 
@@ -49,8 +49,9 @@ fn options_page() {
     let mut text = String::from(
         "# Options\n\n\
          Set with `mde_options_set(options, name, value, &json)`, or many at once with \
-         `mde_options_set_json`. A value is checked when it is set; what does not fit together is told by \
-         `mde_client_new`. A refused value changes nothing, so look at the result before going on. Made from the table in `src/options/table.rs`.\n\n\
+         `mde_options_set_json`. Each value is checked when it is set. `mde_client_new` reports options that \
+         contradict each other. A refused value changes nothing, so check the result of each call. Generated from \
+         the table in `src/options/table.rs`.\n\n\
          | option | what it is | accepts | default |\n|---|---|---|---|\n",
     );
     for spec in TABLE {
@@ -75,8 +76,8 @@ fn options_page() {
 fn status_page() {
     let mut text = String::from(
         "# Status codes\n\n\
-         Every function that can fail returns one of these; a failure document repeats it as `status` and \
-         `name`. Codes are only ever added. Made from the table in `src/status.rs`.\n\n\
+         Every function that can fail returns one of these. A failure document repeats it as `status` and `name`. \
+         Later versions may add codes, but never change or remove one. Generated from the table in `src/status.rs`.\n\n\
          | code | constant | name | meaning |\n|---|---|---|---|\n",
     );
     for status in Status::ALL {
@@ -87,7 +88,7 @@ fn status_page() {
     check("status.md", &text);
 }
 
-/// Every status has its section, in the table's order, which begins with what the status means and then says more.
+/// Every status has its section, in the table's order. The section begins with the status's meaning.
 #[test]
 fn troubleshooting_page() {
     let page = include_str!("../../docs/troubleshooting.md");
@@ -108,7 +109,7 @@ fn troubleshooting_page() {
     }
 }
 
-/// The failure document of `docs/contract.md` has every member that there is, as the schema says.
+/// The failure document of `docs/contract.md` shows every member that the schema defines.
 #[test]
 fn contract_page() {
     let page = include_str!("../../docs/contract.md");
@@ -155,9 +156,9 @@ fn the_deployment_page_names_the_download_hosts() {
     assert_eq!(named, wanted, "left: docs/deployment.md, right: src/service/hosts.rs");
 }
 
-/// What the header says that each function needs.
+/// The page names the same permissions as the comment of each function in the header.
 #[test]
-fn the_deployment_page_tells_the_permissions() {
+fn the_deployment_page_names_the_permissions() {
     let header = include_str!("../../include/mde.h");
     let page = include_str!("../../docs/deployment.md");
     let mut count = 0;
@@ -168,8 +169,8 @@ fn the_deployment_page_tells_the_permissions() {
             for (cell, permission) in
                 row[1..].iter().zip(["Machine.CollectForensics", "Machine.Read.All"])
             {
-                let told = cell.starts_with("yes");
-                assert_eq!(told, comment.contains(permission), "{function}: {permission}");
+                let is_needed = cell.starts_with("yes");
+                assert_eq!(is_needed, comment.contains(permission), "{function}: {permission}");
             }
             count += 1;
         }

@@ -1,4 +1,4 @@
-//! `docs/json.md`: every document that a function gives out, from `docs/schema.json`, in words.
+//! `docs/json.md`: every document that a function returns, generated from `docs/schema.json`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,20 +12,20 @@ use super::{cell, check};
 const SCHEMA: &str = include_str!("../../../docs/schema.json");
 
 const INTRODUCTION: &str = "# JSON reference\n\n\
-    Every function with an `out_json` gives out one document, on success and on failure; `mde_options_set`, \
-    `mde_options_set_json` and `mde_client_new` on failure alone. Members may be added in later \
-    versions, so readers pass over those they do not know; none is removed or changes its type. A member that does not \
-    apply is absent, never null. `mde_json_get` reads documents without a JSON library.\n\n\
-    Made from [schema.json](schema.json) (JSON Schema 2020-12), which the tests hold against real documents.\n\n\
+    Every function with an `out_json` returns one document, on success and on failure. `mde_options_set`, \
+    `mde_options_set_json` and `mde_client_new` return one on failure alone. Later versions may add members, so readers \
+    must ignore unknown ones. No member is removed or changes its type. A member that does not apply is absent, never \
+    null. `mde_json_get` reads documents without a JSON library.\n\n\
+    Generated from [schema.json](schema.json) (JSON Schema 2020-12), with which the tests compare real documents.\n\n\
     | document | from |\n|---|---|\n";
 
-/// Functions that have nothing to say on success.
+/// Functions that return no document on success.
 const FAILURES_ALONE: [&str; 3] = ["mde_options_set", "mde_options_set_json", "mde_client_new"];
 
-/// A part of the schema that has a name.
+/// A named part of the schema.
 #[derive(Deserialize)]
 struct Definition {
-    /// As they are written there, since that is how they are shown.
+    /// Raw, because the page shows them as the schema writes them.
     #[serde(default)]
     examples: Vec<Box<RawValue>>,
     #[serde(flatten)]
@@ -45,11 +45,11 @@ fn text<'a>(shape: &'a Value, member: &str) -> &'a str {
 }
 
 /// The name at the end of a reference.
-fn referred(shape: &Value) -> Option<&str> {
+fn referenced(shape: &Value) -> Option<&str> {
     shape["$ref"].as_str()?.rsplit('/').next()
 }
 
-/// Names of functions and of constants, set as code.
+/// The text, with names of functions and constants set as code.
 fn prose(text: &str) -> String {
     let mut out = String::new();
     for (n, word) in text.split(' ').enumerate() {
@@ -63,9 +63,9 @@ fn prose(text: &str) -> String {
     out
 }
 
-/// What a value may be, in a few words.
+/// The type of a value, in a few words.
 fn kind(shape: &Value) -> String {
-    if let Some(name) = referred(shape) {
+    if let Some(name) = referenced(shape) {
         return format!("[{name}](#{name})");
     }
     if let Some(of) = shape["allOf"].as_array() {
@@ -91,12 +91,12 @@ fn names(shape: &Value) -> Vec<String> {
     required.map(|name| format!("`{}`", name.as_str().unwrap())).collect()
 }
 
-/// One row for each member, those that are always there first; then the members of what has no name of its own.
+/// One row for each member, required members first. Members of unnamed objects follow their parent.
 fn rows(out: &mut String, shape: &Value, path: &str) {
     let required = names(shape);
     let is_required = |name: &str| required.contains(&format!("`{name}`"));
     let Some(members) = shape["properties"].as_object() else { return };
-    // Sorted here, since the order of a map is not the same in all builds.
+    // The order of a map differs between builds.
     let mut sorted: Vec<_> = members.iter().collect();
     sorted.sort_by_key(|(name, _)| {
         (required.iter().position(|one| *one == format!("`{name}`")).unwrap_or(usize::MAX), *name)
@@ -147,7 +147,7 @@ fn section(out: &mut String, name: &str, raw: &RawValue) {
 fn schema() -> (Named, Vec<String>) {
     let named: Named = serde_json::from_str(SCHEMA).unwrap();
     let documents =
-        named.documents.iter().map(|one| referred(one).unwrap().to_owned()).collect::<Vec<_>>();
+        named.documents.iter().map(|one| referenced(one).unwrap().to_owned()).collect::<Vec<_>>();
     (named, documents)
 }
 
@@ -191,7 +191,7 @@ fn every_function_has_its_document() {
 }
 
 #[test]
-fn the_examples_are_what_they_show() {
+fn every_example_is_valid() {
     let (Named { definitions, .. }, documents) = schema();
     let whole: Value = serde_json::from_str(SCHEMA).unwrap();
     for name in documents {

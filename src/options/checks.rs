@@ -1,5 +1,5 @@
-//! Checks that options share. An error is the value's problem, to complete "option `x` …"; it never
-//! repeats the value, which may be a secret in the wrong place.
+//! Checks that options share. An error is the value's problem, to complete "option `x` …". It never repeats
+//! the value, which may be a secret in the wrong place.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub(super) fn path(value: &str) -> Result<String> {
     }
 }
 
-/// A path, or the text of a file itself.
+/// A path, or the content of a file.
 pub(super) fn path_or_text(value: &str) -> Result<Zeroizing<String>> {
     match value.contains('\0') {
         true => Err("has a U+0000".to_owned()),
@@ -102,7 +102,7 @@ pub(super) fn millis(value: &str, min: u64) -> Result<Duration> {
     whole(value, min, MAX_MILLIS).map(Duration::from_millis)
 }
 
-/// A duration, of which 0 stands for no limit.
+/// A duration in milliseconds. Zero sets no limit.
 pub(super) fn limit(value: &str) -> Result<Option<Duration>> {
     Ok(Some(millis(value, 0)?).filter(|limit| !limit.is_zero()))
 }
