@@ -1,4 +1,4 @@
-//! Counts the allocations of each thread. A program that says `mod allocations` has this allocator.
+//! Counts the allocations of each thread. A program with `mod allocations` uses this allocator.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -6,39 +6,39 @@ use std::cell::Cell;
 struct Counting;
 
 thread_local! {
-    // Neither initialised nor dropped at run time, so that the allocator may use it at any time.
+    // The allocator may use it at any time, because it is neither initialised nor dropped at run time.
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// How often this thread has asked for memory so far, or for more of it.
+/// The number of allocations and reallocations of this thread so far.
 pub fn count() -> u64 {
     COUNT.get()
 }
 
-fn one_more() {
+fn increment() {
     COUNT.set(COUNT.get() + 1);
 }
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: everything is left to the system's allocator; a counter without a destructor neither allocates nor
+// SAFETY: the system's allocator does all the work. The counter has no destructor, so it neither allocates nor
 // unwinds.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        one_more();
+        increment();
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        one_more();
+        increment();
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        one_more();
+        increment();
         // SAFETY: the caller's promise is passed on.
         unsafe { System.realloc(memory, layout, size) }
     }

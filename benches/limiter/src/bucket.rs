@@ -1,14 +1,14 @@
-//! The log on a Redis server, against what is usual there: token buckets in a script.
+//! The log on a Redis server, compared with token buckets in a script, which are usual there.
 
 use redis::{Client, Connection, Script};
 
-use crate::place::database;
+use crate::location::database;
 use crate::shared::{CROWDS, speed};
 
-/// The documented limits are too few for a bench: as many calls as an option allows.
+/// As many calls as the option allows, because a bench would use up the documented limits.
 const LIMITS: &str = "collect=1000000/60,1000000/3600";
 
-/// A bucket per window, filled by the server's clock; a call needs a token of each. No word of how it ended.
+/// A bucket per window, refilled by the server's clock. A call needs a token of each. Nothing is recorded after it.
 const BUCKETS: &str = "
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -35,15 +35,15 @@ pub fn print(server: &str) {
          |---|---|---|---|---|---|"
     );
     for (number, (processes, threads)) in (0..).zip(CROWDS) {
-        let place = database(server, number);
-        for (name, place) in [("ours", place.clone()), ("token buckets", format!("bucket {place}"))]
+        let location = database(server, number);
+        for (name, location) in [("ours", location.clone()), ("token buckets", format!("bucket {location}"))]
         {
             let mut connection = connect(server);
             let before = server_cost(&mut connection);
-            let (rate, cpu) = speed(&place, LIMITS, processes, threads);
+            let (rate, cpu) = speed(&location, LIMITS, processes, threads);
             let after = server_cost(&mut connection);
             let (scripts, micros) = (after.0 - before.0, after.1 - before.1);
-            assert!(scripts >= rate, "went on without the server");
+            assert!(scripts >= rate, "continued without the server");
             let trips = if name == "ours" { 2.0 } else { 1.0 };
             println!(
                 "| {name} | {processes} | {threads} | {rate:.0} | {cpu:.1} | {:.1} |",
@@ -69,7 +69,7 @@ fn connect(url: &str) -> Connection {
     Client::open(url).unwrap().get_connection().unwrap()
 }
 
-/// How many scripts the server has run so far, and its processor time in microseconds.
+/// The number of scripts that the server has run so far, and its processor time in microseconds.
 fn server_cost(connection: &mut Connection) -> (f64, f64) {
     let mut number = |section: &str, name: &str| -> f64 {
         let text: String = redis::cmd("INFO").arg(section).query(connection).unwrap();

@@ -1,4 +1,4 @@
-//! The most calls in any minute and any hour, from a caller who takes what he gets. In virtual time.
+//! The most calls in any minute and any hour, from a caller that takes every slot at once. In virtual time.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use mde::bench_hooks::Limiter;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
-const PLAYED: Duration = Duration::from_secs(6 * 3_600);
+const SIMULATED: Duration = Duration::from_secs(6 * 3_600);
 
 pub fn print() {
     println!(
@@ -26,7 +26,7 @@ pub fn print() {
 fn ours() -> Vec<Duration> {
     let limiter = Limiter::in_virtual_time("collect=100/60,1500/3600").unwrap();
     let caller = limiter.caller(None);
-    play(|now| match caller.ask() {
+    simulate(|now| match caller.try_acquire() {
         Ok(permit) => {
             permit.replied();
             None
@@ -44,7 +44,7 @@ fn governor() -> Vec<Duration> {
     let limit = |calls| NonZeroU32::new(calls).unwrap();
     let buckets = [Quota::per_minute(limit(100)), Quota::per_hour(limit(1_500))]
         .map(|quota| RateLimiter::direct_with_clock(quota, clock.clone()));
-    play(|now| {
+    simulate(|now| {
         let full = buckets.iter().find_map(|bucket| bucket.check().err())?;
         let wait = full.wait_time_from(clock.now());
         clock.advance(wait);
@@ -52,10 +52,10 @@ fn governor() -> Vec<Duration> {
     })
 }
 
-/// When calls went out. `ask` gives the time at which to ask again, or lets the call go now.
-fn play(mut ask: impl FnMut(Duration) -> Option<Duration>) -> Vec<Duration> {
+/// The times of all calls. `ask` returns `None` if a call may go out now, or the time of the next attempt.
+fn simulate(mut ask: impl FnMut(Duration) -> Option<Duration>) -> Vec<Duration> {
     let (mut now, mut calls) = (Duration::ZERO, Vec::new());
-    while now < PLAYED {
+    while now < SIMULATED {
         match ask(now) {
             None => calls.push(now),
             Some(later) => now = later,
@@ -64,7 +64,7 @@ fn play(mut ask: impl FnMut(Duration) -> Option<Duration>) -> Vec<Duration> {
     calls
 }
 
-/// In any half-open window of this length.
+/// The most calls in any half-open window of this length.
 fn most_in(calls: &[Duration], length: Duration) -> usize {
     let inside = |(at, start): (usize, &Duration)| {
         calls[at..].iter().take_while(|call| **call < *start + length).count()

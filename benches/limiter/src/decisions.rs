@@ -1,4 +1,4 @@
-//! One decision: a slot taken and given back with a reply, in memory, while there is always room.
+//! The cost of one decision in memory: a slot is taken and released with a reply, and there is always room.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use crate::measure::{Cost, cost, median, rounds, spread};
 
 const DECISIONS: u32 = 400_000;
 
-/// Of each thread at least: more than the system lets one thread run before the next one's turn.
+/// The fewest decisions of a thread. They take longer than a scheduler's time slice.
 const EACH: u32 = 50_000;
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// The documented limits with room for every thread of the bench beside 1,500 calls in the last hour.
+/// The documented limits, with room for every thread beside 1,500 calls in the last hour.
 const LIMITS: &str = "collect=200/60,1600/3600";
 
 pub fn print() {
@@ -49,7 +49,7 @@ fn rows(stamps: u32, threads: u32) {
                 (ours(), theirs)
             }
         });
-        // What is said about the log holds: what was in flight at the end is in it too.
+        // Calls in flight at the end add to the stamps.
         let (used, _) = limiter.usage();
         assert!(used.abs_diff(stamps as usize) <= threads as usize, "{used} stamps");
     }
@@ -69,7 +69,7 @@ fn rows(stamps: u32, threads: u32) {
     row("governor", theirs, ["1".to_owned(), "1".to_owned()]);
 }
 
-/// The same again and again, for who counts instructions.
+/// Repeats one decision, for a count of instructions.
 pub fn repeat(whose: &str, stamps: &str, count: &str) {
     let (stamps, count): (u32, u32) = (stamps.parse().unwrap(), count.parse().unwrap());
     let (limiter, buckets) = (with_stamps(stamps), Buckets::with_room());
@@ -80,16 +80,16 @@ pub fn repeat(whose: &str, stamps: &str, count: &str) {
     }
 }
 
-/// A limiter that comes to have so many stamps in its log and then, as one leaves for each that comes, keeps them.
+/// A limiter whose log fills up to this many stamps and stays at this length.
 fn with_stamps(stamps: u32) -> Limiter {
     Limiter::stepping(LIMITS, (hold(HOUR) / stamps) + Duration::from_nanos(1)).unwrap()
 }
 
 fn decider(caller: Caller<'_>) -> impl FnMut() {
-    move || caller.ask().expect("there is room").replied()
+    move || caller.try_acquire().expect("there is room").replied()
 }
 
-/// Two token buckets, one after the other: how a rate per minute and one per hour are kept with governor.
+/// Two token buckets in sequence, which is how a governor program keeps a rate per minute and one per hour.
 struct Buckets([DefaultDirectRateLimiter; 2]);
 
 impl Buckets {

@@ -1,4 +1,4 @@
-//! How late a waiter goes after its slot has fallen free.
+//! How late a waiting caller takes a slot that has become free.
 
 use std::sync::Mutex;
 use std::thread;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use mde::bench_hooks::hold;
 
 use crate::measure::{percentile, shared_time, sorted};
-use crate::place::{MEMORY, database, limiter, new_file};
+use crate::location::{MEMORY, database, limiter, new_file};
 use crate::workers;
 
 const WINDOW: Duration = Duration::from_millis(50);
@@ -30,8 +30,8 @@ pub fn print(folder: &str, wakes: u32, server: Option<&str>) {
         rows.push(("Redis", database(server, 4), 1, 4));
         rows.push(("Redis", database(server, 5), 4, 1));
     }
-    for (name, place, processes, threads) in rows {
-        let late = sorted(lateness(&place, processes, threads, wakes));
+    for (name, location, processes, threads) in rows {
+        let late = sorted(lateness(&location, processes, threads, wakes));
         println!(
             "| {name} | {processes} | {threads} | {:.2} | {:.2} | {:.2} |",
             percentile(&late, 50),
@@ -41,17 +41,17 @@ pub fn print(folder: &str, wakes: u32, server: Option<&str>) {
     }
 }
 
-/// In milliseconds, once for each slot.
-fn lateness(place: &str, processes: u32, threads: u32, wakes: u32) -> Vec<f64> {
-    // Some more, for those that are lost to the start and to what is late.
+/// The lateness of each slot in milliseconds.
+fn lateness(location: &str, processes: u32, threads: u32, wakes: u32) -> Vec<f64> {
+    // The start and late slots cost some time.
     let lasting = (hold(WINDOW) * (wakes + wakes / 10 + 10)).as_millis().to_string();
-    let words = ["lateness-worker", place, &threads.to_string(), &lasting];
+    let words = ["lateness-worker", location, &threads.to_string(), &lasting];
     let outputs = workers::run(processes, &words);
     let mut admitted: Vec<u64> =
         outputs.iter().flat_map(|output| output.lines()).map(|at| at.parse().unwrap()).collect();
     admitted.sort_unstable();
     let held = u64::try_from(hold(WINDOW).as_nanos()).unwrap();
-    // Each gives its slot back right after it has looked at the clock, so this is rather too much.
+    // Each caller releases its slot right after it read the clock, so this is an upper bound.
     let late = admitted
         .windows(2)
         .map(|two| two[1].checked_sub(two[0] + held).expect("never early") as f64 / 1e6);
@@ -60,18 +60,18 @@ fn lateness(place: &str, processes: u32, threads: u32, wakes: u32) -> Vec<f64> {
     late
 }
 
-/// Waits for slots for a while; prints when it had each.
+/// Acquires slots for a while, and prints the time of each.
 pub fn work(words: &[&str]) {
-    let [place, threads, millis] = words else { panic!("place threads milliseconds") };
+    let [location, threads, millis] = words else { panic!("location threads milliseconds") };
     let (threads, millis): (u32, u64) = (threads.parse().unwrap(), millis.parse().unwrap());
-    let limiter = limiter(place, LIMITS);
+    let limiter = limiter(location, LIMITS);
     workers::wait_to_go();
     let until = shared_time() + Duration::from_millis(millis);
     let admitted = Mutex::new(Vec::new());
     let run = || {
         let caller = limiter.caller(None);
         while shared_time() < until {
-            let permit = caller.wait().unwrap();
+            let permit = caller.acquire().unwrap();
             let now = shared_time();
             permit.replied();
             admitted.lock().unwrap().push(now);

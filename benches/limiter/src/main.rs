@@ -1,8 +1,8 @@
-//! What the rate limiter costs, and what it keeps. `benches/run.sh limiter` builds and runs this.
+//! The cost and the accuracy of the rate limiter. `benches/run.sh limiter` builds and runs this.
 //!
-//! Every part prints the tables that benches/results.md shows. A part that works with several processes starts
-//! this program again as its workers. With the feature `redis` and the address of a server as their last word, the
-//! parts about shared logs have rows about one on that server too.
+//! Every part prints the tables of benches/results.md. A part with several processes starts this program again
+//! as its workers. The parts about shared logs take the address of a Redis server as their last argument, and then
+//! print rows about a log there too.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,8 +18,8 @@ mod bucket;
 mod bursts;
 mod decisions;
 mod lateness;
+mod location;
 mod measure;
-mod place;
 mod shared;
 mod waiting;
 mod workers;

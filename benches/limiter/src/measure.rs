@@ -9,12 +9,12 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::allocations;
 
-/// As many rounds as `ROUNDS` says, or as is usual.
-pub fn rounds(usual: usize) -> usize {
-    std::env::var("ROUNDS").map_or(usual, |rounds| rounds.parse().expect("ROUNDS is a number"))
+/// The number of rounds from the environment variable `ROUNDS`, or this default.
+pub fn rounds(default: usize) -> usize {
+    std::env::var("ROUNDS").map_or(default, |rounds| rounds.parse().expect("ROUNDS is a number"))
 }
 
-/// Per decision.
+/// The cost of one decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     pub wall_ns: f64,
@@ -22,12 +22,12 @@ pub struct Cost {
     pub allocations: f64,
 }
 
-/// What `threads` threads need for `decisions` each. `worker` makes, on each thread, what makes one decision.
+/// The cost of `decisions` on each of `threads` threads. `worker` runs on each thread and returns the decision.
 pub fn cost<W: FnMut()>(threads: u32, decisions: u32, worker: impl Fn() -> W + Sync) -> Cost {
     let ready = Barrier::new(threads as usize);
     let run = || {
         let mut decide = worker();
-        // Until every buffer has its final size.
+        // Warm up until every buffer has its final size.
         for _ in 0..decisions / 10 {
             decide();
         }
@@ -56,7 +56,7 @@ pub fn cost<W: FnMut()>(threads: u32, decisions: u32, worker: impl Fn() -> W + S
     }
 }
 
-/// What one thread saw.
+/// The measurements of one thread.
 struct Share {
     began: Instant,
     ended: Instant,
@@ -64,12 +64,12 @@ struct Share {
     allocations: u64,
 }
 
-/// Processor time of this process, all threads, user and system.
+/// User and system time of all threads of this process.
 pub fn cpu_time() -> Duration {
     time_of(ClockId::ProcessCPUTime)
 }
 
-/// A clock that all processes share.
+/// The time on a clock that all processes share.
 pub fn shared_time() -> Duration {
     time_of(ClockId::Monotonic)
 }
@@ -79,7 +79,7 @@ fn time_of(clock: ClockId) -> Duration {
     Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
 }
 
-/// How often the threads of this process but its first went to sleep by themselves.
+/// The voluntary context switches of all threads but the first.
 pub fn voluntary_switches() -> u64 {
     let of = |task: fs::DirEntry| {
         let status = fs::read_to_string(task.path().join("status")).unwrap();
@@ -101,12 +101,12 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     percentile(&sorted(values), 50)
 }
 
-/// Of sorted values.
+/// The percentile of sorted values.
 pub fn percentile(values: &[f64], percent: usize) -> f64 {
     values[((values.len() - 1) * percent).div_ceil(100)]
 }
 
-/// Median, smallest and largest.
+/// Median, smallest and largest value as text.
 pub fn spread(values: impl IntoIterator<Item = f64>) -> String {
     let values = sorted(values);
     let (median, last) = (percentile(&values, 50), values.len() - 1);

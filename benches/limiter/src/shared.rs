@@ -5,16 +5,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::measure::{cpu_time, median, rounds};
-use crate::place::{limiter, new_file};
+use crate::location::{limiter, new_file};
 use crate::workers;
 
 const LASTING: Duration = Duration::from_secs(1);
 
-/// A table for the documented 1,500 calls, and windows so short that it never fills up.
+/// A table for the documented 1,500 calls. The window is so short that the table never fills up.
 const LIMITS: &str = "collect=1500/0.001";
 const SLOTS: usize = 1_500;
 
-/// How long calls that nobody ended are held to be under way, and a while.
+/// Longer than the lease of a call that nobody settles.
 const LEASE: Duration = Duration::from_millis(1_200);
 
 pub fn print(folder: &str, server: Option<&str>) {
@@ -46,11 +46,11 @@ pub fn print(folder: &str, server: Option<&str>) {
 /// Processes, and threads of each.
 pub const CROWDS: [(u32, u32); 3] = [(1, 1), (1, 8), (4, 2)];
 
-/// Decisions per second of all together, and microseconds of processor time for one.
-pub fn speed(place: &str, limits: &str, processes: u32, threads: u32) -> (f64, f64) {
+/// Decisions per second of all processes, and microseconds of processor time for one.
+pub fn speed(location: &str, limits: &str, processes: u32, threads: u32) -> (f64, f64) {
     let mut all = Vec::new();
     for _ in 0..rounds(5) {
-        let words = ["shared-worker", place, limits, &threads.to_string()];
+        let words = ["shared-worker", location, limits, &threads.to_string()];
         let mut sum = (0.0, 0.0);
         for output in workers::run(processes, &words) {
             let numbers: Vec<f64> = output.split_whitespace().map(|n| n.parse().unwrap()).collect();
@@ -62,28 +62,28 @@ pub fn speed(place: &str, limits: &str, processes: u32, threads: u32) -> (f64, f
     (rate, median(all.iter().map(|(decisions, cpu)| cpu / decisions)))
 }
 
-/// Leaves a stamp in every slot. They are over when this returns, but a table is read whole either way.
+/// Leaves an expired stamp in every slot. Each decision still reads the whole table.
 fn fill(file: &str) {
     let limiter = limiter(file, LIMITS);
     let caller = limiter.caller(None);
     for _ in 0..SLOTS {
-        // As if the process had died in the middle of the call.
-        std::mem::forget(caller.ask().expect("there is room"));
+        // This is what a process that dies during the call leaves behind.
+        std::mem::forget(caller.try_acquire().expect("there is room"));
     }
     thread::sleep(LEASE);
 }
 
-/// Decides for a while; prints how often, and the processor time it took, in microseconds.
+/// Decides for a while. Prints the number of decisions and their processor time in microseconds.
 pub fn work(words: &[&str]) {
-    let [place, limits, threads] = words else { panic!("place limits threads") };
+    let [location, limits, threads] = words else { panic!("location limits threads") };
     let threads: usize = threads.parse().unwrap();
-    if let Some(server) = place.strip_prefix("bucket ") {
+    if let Some(server) = location.strip_prefix("bucket ") {
         return decide(threads, || crate::bucket::decider(server));
     }
-    let limiter = limiter(place, limits);
+    let limiter = limiter(location, limits);
     decide(threads, || {
         let caller = limiter.caller(None);
-        move || caller.ask().expect("there is room").replied()
+        move || caller.try_acquire().expect("there is room").replied()
     });
 }
 

@@ -1,4 +1,4 @@
-//! What callers cost who wait for a slot.
+//! The cost of callers that wait for a slot.
 
 use std::thread;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use mde::Cancel;
 use mde::bench_hooks::Limiter;
 
 use crate::measure::{cpu_time, voluntary_switches};
-use crate::place::{MEMORY, database, limiter, new_file};
+use crate::location::{MEMORY, database, limiter, new_file};
 
 const LIMITS: &str = "collect=1/60";
 const THREADS: usize = 64;
@@ -21,40 +21,40 @@ pub fn print(folder: &str, server: Option<&str>) {
     println!("| log | CPU ms | share of a core | voluntary context switches |");
     println!("|---|---|---|---|");
     let memory = limiter(MEMORY, LIMITS);
-    memory.caller(None).ask().unwrap().replied();
+    memory.caller(None).try_acquire().unwrap().replied();
     row("memory", &memory);
 
-    // Whose calls filled a shared log is known to nobody but the log.
-    for (name, place) in shared("ended", folder, server, 6) {
-        limiter(&place, LIMITS).caller(None).ask().unwrap().replied();
-        row(&format!("{name}, filled by another process"), &limiter(&place, LIMITS));
+    // Only the shared log has the calls that filled it.
+    for (name, location) in shared("ended", folder, server, 6) {
+        limiter(&location, LIMITS).caller(None).try_acquire().unwrap().replied();
+        row(&format!("{name}, filled by another process"), &limiter(&location, LIMITS));
     }
-    for (name, place) in shared("under-way", folder, server, 7) {
-        let other = limiter(&place, LIMITS);
+    for (name, location) in shared("under-way", folder, server, 7) {
+        let other = limiter(&location, LIMITS);
         let caller = other.caller(None);
-        let _permit = caller.ask().unwrap();
+        let _permit = caller.try_acquire().unwrap();
         let name = format!("{name}, filled by calls of another process that are under way");
-        row(&name, &limiter(&place, LIMITS));
+        row(&name, &limiter(&location, LIMITS));
     }
 }
 
-/// The logs that processes share, empty.
+/// Empty logs of each kind that processes share.
 fn shared(
     file: &str,
     folder: &str,
     server: Option<&str>,
     number: u32,
 ) -> Vec<(&'static str, String)> {
-    let mut places = vec![("file", new_file(folder, file))];
-    places.extend(server.map(|server| ("Redis", database(server, number))));
-    places
+    let mut locations = vec![("file", new_file(folder, file))];
+    locations.extend(server.map(|server| ("Redis", database(server, number))));
+    locations
 }
 
 fn row(name: &str, limiter: &Limiter) {
     let cancel = Cancel::new(None);
     thread::scope(|scope| {
         for _ in 0..THREADS {
-            scope.spawn(|| assert!(limiter.caller(Some(&cancel)).wait().is_none()));
+            scope.spawn(|| assert!(limiter.caller(Some(&cancel)).acquire().is_none()));
         }
         while limiter.usage().1 < THREADS {
             thread::sleep(Duration::from_millis(1));

@@ -1,10 +1,10 @@
-//! This program again, in other processes.
+//! Worker processes, which run this program again.
 
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write, stdin};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// Starts `count` workers, lets all of them go once all are ready, and returns what each prints.
+/// Starts `count` workers, lets them begin when all are ready, and returns the output of each.
 pub fn run(count: u32, words: &[&str]) -> Vec<String> {
     let mut workers: Vec<_> = (0..count).map(|_| Worker::start(words)).collect();
     for worker in &mut workers {
@@ -41,7 +41,7 @@ impl Worker {
     }
 }
 
-/// In a worker: says that it is ready, and waits until it may go.
+/// In a worker: reports that it is ready, and waits for the signal to begin.
 pub fn wait_to_go() {
     println!("ready");
     let mut line = String::new();
