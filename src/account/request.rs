@@ -14,7 +14,7 @@ use crate::http::retry::{self, Next};
 use crate::log::{self, Level};
 use crate::options::OnFullQuota;
 use crate::progress::{Event, Reporter};
-use crate::quota::limiter::{Limiter, Permit, WORTH_A_LINE};
+use crate::quota::limiter::{LOGGED_WAIT, Limiter, Permit};
 use crate::quota::snapshot::Refusal;
 use crate::service::endpoint::{Quota, Request};
 use crate::service::fault;
@@ -204,7 +204,7 @@ impl Account {
         let now = limiter.snapshot_for(Some(call), quota, &self.rules);
         // It is `None` while it depends on other calls, however short their time may be.
         let wait = now.wait_of_next();
-        let is_short = wait.is_some_and(|wait| wait <= WORTH_A_LINE);
+        let is_short = wait.is_some_and(|wait| wait <= LOGGED_WAIT);
         // A call without time for the wait fails at once, so it has no wait to report.
         if is_short || now.available_in.is_some_and(|free| !call.has_time_for(free)) {
             return Ok(());
@@ -216,9 +216,8 @@ impl Account {
         let wait = self.on_full_quota == OnFullQuota::Wait;
         let trouble = || {
             let ledger = self.rules.ledger.get();
-            let trouble = ledger.and_then(|ledger| Some((ledger.place().1, ledger.trouble()?)));
-            trouble
-                .map_or_else(String::new, |(place, trouble)| format!("the log {place} {trouble}"))
+            let trouble = ledger.and_then(|ledger| Some((ledger.location().1, ledger.trouble()?)));
+            trouble.map_or_else(String::new, |(place, what)| format!("the call log {place} {what}"))
         };
         limiter.acquire(quota, &self.rules, call, wait).map_err(|refusal| match refusal {
             Refusal::Stopped(stop) => {

@@ -1,4 +1,4 @@
-//! One endpoint's budget: whether the next call may go, and when.
+//! One endpoint's budget: its log, its queue, and whether the next call may go out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use super::ledger::Full;
 use super::window::{Admission, Log, Window};
 use crate::call::Signal;
 
-/// The log of one endpoint, what closes it, and who waits.
+/// The log of one endpoint, its state after a 429, and its queue.
 #[derive(Debug, Default)]
 pub(super) struct Budget {
     pub log: Log,
-    /// The service said 429: nothing goes out before this.
+    /// After a 429 no call is admitted before this time.
     pub closed_until: Option<Time>,
-    /// And then one call at a time, until one of them is not refused.
+    /// After that time calls are admitted one at a time, until one of them is not refused.
     pub half_open: bool,
-    /// Who waits, by the number that each drew when it came. Only the first one watches the clock.
+    /// The waiting callers by ticket. Only the first one waits for a time; the others wait to be woken.
     pub queue: BTreeMap<u64, Arc<Signal>>,
-    pub drawn: u64,
+    pub tickets: u64,
 }
 
 impl Budget {
@@ -31,8 +31,8 @@ impl Budget {
         }
     }
 
-    /// When a call could go out if it were the next one. `None`: that depends on calls in flight.
-    pub fn free_at(&self, windows: &[Window], now: Time) -> Option<Time> {
+    /// When the next call could go out. `None`: calls in flight decide that.
+    pub fn available_at(&self, windows: &[Window], now: Time) -> Option<Time> {
         match self.admission(windows, now) {
             Admission::Now => Some(now),
             Admission::At(free) => Some(free),
@@ -40,40 +40,43 @@ impl Budget {
         }
     }
 
-    /// The service refused a call.
+    /// The service refused a call with 429.
     pub fn close(&mut self, until: Time) {
         self.closed_until = self.closed_until.max(Some(until));
         self.half_open = true;
     }
 
-    /// Takes the slot if there is one; the caller must be next in line.
-    pub fn turn(&mut self, windows: &[Window], now: Time) -> Turn {
-        let look = match self.admission(windows, now) {
+    /// Takes a slot if there is one. The caller must be first in the queue, or the queue empty.
+    pub fn try_admit(&mut self, windows: &[Window], now: Time) -> Decision {
+        let recheck_at = match self.admission(windows, now) {
             Admission::Now => {
                 self.log.begin(windows);
-                return Turn::Go { probe: self.half_open };
+                return Decision::Admitted { probe: self.half_open };
             }
             Admission::At(free) => Some(free),
             Admission::AfterReply => None,
         };
-        Turn::Wait(Room { look, free: self.free_at(windows, now) })
+        Decision::Wait(Wait { recheck_at, available_at: self.available_at(windows, now) })
     }
 
     /// The shared log has no room.
-    pub fn is_full(&mut self, full: Full, now: Time) -> Room {
+    pub fn wait_for_ledger(&mut self, full: Full, now: Time) -> Wait {
         let closed = Some(full.closed_for).filter(|closed| !closed.is_zero());
         self.closed_until = self.closed_until.max(closed.map(|closed| now.plus(closed)));
-        Room { look: Some(now.plus(full.look_in)), free: full.free_in.map(|free| now.plus(free)) }
+        Wait {
+            recheck_at: Some(now.plus(full.recheck_in)),
+            available_at: full.available_in.map(|wait| now.plus(wait)),
+        }
     }
 
-    /// A number for somebody who has come.
-    pub fn draw(&mut self) -> u64 {
-        self.drawn += 1;
-        self.drawn
+    /// A caller's position in the order of arrival.
+    pub fn next_ticket(&mut self) -> u64 {
+        self.tickets += 1;
+        self.tickets
     }
 
     pub fn first(&self) -> Option<u64> {
-        self.queue.first_key_value().map(|(number, _)| *number)
+        self.queue.first_key_value().map(|(ticket, _)| *ticket)
     }
 
     pub fn wake_first(&self) {
@@ -82,35 +85,35 @@ impl Budget {
         }
     }
 
-    /// Takes the place that the number stands for, or keeps it.
-    pub fn line_up(&mut self, number: u64, signal: &Arc<Signal>) {
-        self.queue.entry(number).or_insert_with(|| Arc::clone(signal));
+    /// Adds a caller to the queue, at the position of its ticket. It may be there already.
+    pub fn enqueue(&mut self, ticket: u64, signal: &Arc<Signal>) {
+        self.queue.entry(ticket).or_insert_with(|| Arc::clone(signal));
     }
 
-    pub fn leave(&mut self, number: u64) {
-        let was_first = self.first() == Some(number);
-        self.queue.remove(&number);
+    pub fn dequeue(&mut self, ticket: u64) {
+        let was_first = self.first() == Some(ticket);
+        self.queue.remove(&ticket);
         if was_first {
             self.wake_first();
         }
     }
 }
 
-/// Whether a caller may go.
+/// Whether a call goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// `probe`: its reply says whether the endpoint is open again.
-    Go {
+pub(super) enum Decision {
+    /// It has a slot. `probe`: the endpoint is half open, and the reply decides whether it opens.
+    Admitted {
         probe: bool,
     },
-    Wait(Room),
+    Wait(Wait),
 }
 
-/// There is no room for a caller.
+/// How long a caller waits for a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Room {
-    /// Until when it sleeps; `None`: until it is woken.
-    pub look: Option<Time>,
-    /// Before this there is none. `None`: nobody knows.
-    pub free: Option<Time>,
+pub(super) struct Wait {
+    /// When it checks again. `None`: when it is woken.
+    pub recheck_at: Option<Time>,
+    /// The earliest time of a free slot. `None`: unknown.
+    pub available_at: Option<Time>,
 }

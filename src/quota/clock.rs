@@ -1,4 +1,4 @@
-//! The limiter's clock: monotonic, in nanoseconds, replaceable in tests.
+//! The limiter's clock: monotonic, in nanoseconds. Tests replace it.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
@@ -24,22 +24,22 @@ impl Time {
     }
 }
 
-/// Tells the time, and sleeps a call until a time or until it is woken.
+/// A clock on which a call can sleep until a time, or until it is woken.
 pub(crate) trait Clock: Debug + Send + Sync {
     fn now(&self) -> Time;
     fn wait(&self, call: &Call, until: Option<Time>) -> Result<(), Stop>;
 
-    /// Whether the call may go on, for who was told the time just now: looking again costs more than the rest.
+    /// Whether the call may continue. `now` was read just before, because another reading of the clock is costly.
     fn check(&self, call: &Call, now: Time) -> Result<(), Stop>;
 
-    /// Whether the call's deadline lies behind that time.
+    /// Whether the call's deadline is after that time.
     fn has_time(&self, _: &Call, _until: Time) -> bool {
         true
     }
 }
 
-/// The system's monotonic clock. It does not run while the machine sleeps on Linux, which only makes
-/// the log hold its entries longer.
+/// The system's monotonic clock. On Linux it stops while the machine sleeps, so the log may keep entries longer
+/// than necessary.
 #[derive(Debug)]
 pub(crate) struct SystemClock {
     start: Instant,
@@ -75,7 +75,7 @@ impl Clock for SystemClock {
 
 #[cfg(any(test, feature = "test-hooks"))]
 pub(crate) mod fake {
-    //! A clock that stands still until it is told to move.
+    //! A clock that stands still until a test moves it.
 
     use std::sync::Arc;
 
@@ -94,7 +94,7 @@ pub(crate) mod fake {
     }
 
     impl FakeClock {
-        /// Moves on and wakes exactly those whose time has come.
+        /// Moves the clock, and wakes exactly the calls whose time has come.
         pub(crate) fn advance(&self, by: Duration) {
             let mut state = self.0.lock();
             state.now = state.now.plus(by);
@@ -124,7 +124,7 @@ pub(crate) mod fake {
             call.wait(None)
         }
 
-        /// Deadlines are real.
+        /// Deadlines are on the system's clock.
         fn check(&self, call: &Call, _: Time) -> Result<(), Stop> {
             call.check()
         }

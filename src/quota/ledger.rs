@@ -1,45 +1,44 @@
-//! A log of the quota that reaches beyond this process: what the limiter asks of it.
+//! The interface of a call log that processes share.
 //!
-//! It knows one kind of entry: a slot with the time up to which the service may still count its call. For a
-//! call under way that time lies ahead and is moved on while the call lives; a reply moves it back to now. So
-//! a process that dies at any instant leaves slots behind that age like any other, without anybody's help.
+//! An entry is a slot with a stamp: the time until which the service may still count its call. The stamp of a call
+//! in flight lies in the future, and renewals move it on. A reply sets it to now. So the slots of a process that dies
+//! age like all others, and nobody has to notice its death.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::snapshot::{Refusal, Snapshot};
-use super::window::{Window, straggling};
+use super::window::{Window, grace_period};
 use crate::call::{Call, KeepAlive, Kept};
 use crate::os::process;
 use crate::service::endpoint::Quota;
 
-/// A quota log shared with other processes.
+/// A call log that this process shares with others.
 pub(crate) trait Ledger: Debug + Send + Sync {
     /// Takes a slot if every window has room for it.
     fn begin(&self, quota: Quota, windows: &[Window], call: &Call) -> Result<Answer, Refusal>;
 
-    /// Says how a call ended.
+    /// Records how a call ended.
     fn settle(&self, quota: Quota, slot: Slot, outcome: Outcome, windows: &[Window]);
 
-    /// Keeps a slot for another [`lease`].
+    /// Renews a slot for another [`lease`].
     fn renew(&self, quota: Quota, slot: Slot, windows: &[Window]) -> Renewal;
 
-    /// The service said 429, to the call in this slot: nothing goes out on this endpoint for `wait`, and the slot
-    /// is given back, in one step, because whoever made the call may be out of time. After `wait` one call at a time
-    /// goes out, until one of them is not refused.
+    /// The service answered the call in this slot with 429. Closes the endpoint for `wait`, makes it half open after
+    /// that, and releases the slot. This is one step, because the caller may have no time for two.
     fn throttled(&self, quota: Quota, slot: Option<Slot>, wait: Duration, windows: &[Window]);
 
-    /// How an endpoint stands; `None`: not to be learned at present. Who has a call does not wait longer than that may.
+    /// The state of an endpoint. `None`: the log cannot be read. A `call` limits the time that this takes.
     fn view(&self, quota: Quota, windows: &[Window], call: Option<&Call>) -> Option<View>;
 
-    /// Time that passes also while the machine sleeps.
+    /// The time on a clock that also runs while the machine sleeps.
     fn now(&self) -> Duration;
 
-    /// What kind of log it is, and where it lives.
-    fn place(&self) -> (&'static str, String);
+    /// The kind of the log, and its path or address.
+    fn location(&self) -> (&'static str, String);
 
-    /// Why it is not used at present, or by others not, to complete "the log …".
+    /// Why this process does not use the log, or why others may be unable to. It completes "the log …".
     fn trouble(&self) -> Option<String>;
 }
 
@@ -47,62 +46,61 @@ pub(crate) trait Ledger: Debug + Send + Sync {
 pub(crate) enum Answer {
     Taken(Slot),
     Full(Full),
-    /// The log cannot be used, and the caller is to go on without it, with this percentage of the limits.
-    Alone(u32),
+    /// The log cannot be used. This process counts its own calls alone, with this percentage of the limits.
+    Local(u32),
 }
 
-/// There is no room.
+/// The log has no room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Full {
-    /// It is worth asking again after this time.
-    pub look_in: Duration,
-    /// When there will be room. `None`: that depends on calls under way, which keep their slots for nobody knows
-    /// how long.
-    pub free_in: Option<Duration>,
+    /// When the caller asks again.
+    pub recheck_in: Duration,
+    /// When there will be room. `None`: calls in flight decide that.
+    pub available_in: Option<Duration>,
     /// How long the service keeps the endpoint closed.
     pub closed_for: Duration,
 }
 
-/// A log that cannot be used is tried again after a pause, which doubles each time.
+/// A log that cannot be used is tried again after a pause. The pause doubles from the first to the longest.
 pub(crate) const FIRST_RETRY: Duration = Duration::from_secs(1);
-pub(crate) const LAST_RETRY: Duration = Duration::from_secs(30);
+pub(crate) const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
-/// The host is told of the same thing at most this often.
-pub(crate) const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
+/// The shortest time between two warnings about the same log.
+pub(crate) const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A slot in the log: its place, and a number that nobody else's entry there has.
+/// A slot in the log: its place, and a number that is unique to its entry there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot {
     pub place: u64,
     pub owner: u64,
-    /// The endpoint was half open: a reply to this call that is no 429 opens it.
+    /// The endpoint was half open. A reply to this call that is no 429 opens it.
     pub probe: bool,
 }
 
-/// What became of the wish to keep a slot.
+/// The result of a renewal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Renewal {
     Kept,
-    /// It was not kept in time, and others may have gone in its place.
+    /// The lease had run out, so another call may have taken the slot.
     Lost,
-    /// The log could not be asked.
+    /// The log did not answer.
     Unknown,
 }
 
-/// What became of a call.
+/// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Replied,
     NotSent,
-    /// Without a reply: its bytes may still arrive.
+    /// It has no reply, and its bytes may still arrive.
     GivenUp,
 }
 
-/// How an endpoint stands for all who share it.
+/// The state of an endpoint over all processes that share the log.
 #[derive(Debug, Default)]
 pub(crate) struct View {
     pub in_flight: usize,
-    /// As [`Full::free_in`].
+    /// As [`Full::available_in`].
     pub available_in: Option<Duration>,
     pub closed_for: Option<Duration>,
     /// Slots in use, of each window.
@@ -110,8 +108,8 @@ pub(crate) struct View {
 }
 
 impl Snapshot {
-    /// What the shared log knows counts where it is more than this process knows.
-    pub(super) fn take_in(&mut self, view: View) {
+    /// Takes the larger figure of this process and the shared log.
+    pub(super) fn merge(&mut self, view: View) {
         self.in_flight = self.in_flight.max(view.in_flight);
         self.available_in =
             self.available_in.zip(view.available_in).map(|(mine, shared)| mine.max(shared));
@@ -122,47 +120,47 @@ impl Snapshot {
     }
 }
 
-/// How long a slot stays taken without a word from its holder: long enough that the bytes of a holder who
-/// died right after its last renewal have arrived, or never will.
+/// How long a slot stays taken without a renewal. A call may be sent right after the last renewal of a process that
+/// dies, so the lease is longer than the grace period.
 pub(crate) fn lease(windows: &[Window]) -> Duration {
-    (straggling(windows) * 2).max(SHORTEST_LEASE)
+    (grace_period(windows) * 2).max(SHORTEST_LEASE)
 }
 
-/// A holder that gets the processor rarely must still be able to renew in time.
+/// A process that rarely gets the processor must be able to renew in time.
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
-/// Calls of other processes that are under way may end at any moment, which nobody tells us: who waits
-/// for one looks this often.
-pub(crate) fn between_looks(windows: &[Window]) -> Duration {
+/// How often a caller asks again while calls of other processes are in flight. They may end at any time, and no
+/// process is notified of it.
+pub(crate) fn recheck_interval(windows: &[Window]) -> Duration {
     let shortest = windows.iter().map(|window| window.length).min().unwrap_or_default();
     (shortest / 500).clamp(Duration::from_millis(5), Duration::from_millis(250))
 }
 
-/// A number for a new entry that no other has. Threads of a forked child draw the same random numbers as their
-/// parent's, hence the process.
+/// A unique number for a new entry. It contains the process id, because threads of a forked child draw the same random
+/// numbers as their parent's.
 pub(crate) fn new_owner() -> u64 {
     (u64::from(process::id()) << 32) | u64::from(fastrand::u32(1..))
 }
 
 /// A slot that this process holds in a shared log.
 #[derive(Clone, Debug)]
-pub(crate) struct Held {
+pub(crate) struct HeldSlot {
     ledger: Arc<dyn Ledger>,
     quota: Quota,
     slot: Slot,
-    /// No later than this, on the log's own clock.
+    /// An instant before it was taken, on the log's clock.
     taken_at: Duration,
 }
 
-impl Held {
-    /// `asked_at`: when the log was asked for it.
+impl HeldSlot {
+    /// `asked_at`: when the log was asked for the slot.
     pub(crate) fn new(
         ledger: &Arc<dyn Ledger>,
         quota: Quota,
         slot: Slot,
         asked_at: Duration,
-    ) -> Held {
-        Held { ledger: Arc::clone(ledger), quota, slot, taken_at: asked_at }
+    ) -> HeldSlot {
+        HeldSlot { ledger: Arc::clone(ledger), quota, slot, taken_at: asked_at }
     }
 
     pub(crate) fn slot(&self) -> Slot {
@@ -174,22 +172,22 @@ impl Held {
     }
 }
 
-/// Renews a slot while its call is under way.
+/// Renews a slot while its call is in flight.
 #[derive(Debug)]
-pub(crate) struct Keeper {
-    held: Held,
+pub(crate) struct LeaseKeeper {
+    held: HeldSlot,
     windows: Vec<Window>,
-    /// On the log's own clock.
+    /// On the log's clock.
     renew_at: Duration,
-    /// The log counts the slot for us until then, whatever happens.
+    /// The log counts the slot for this call until then.
     kept_until: Duration,
     lost: bool,
 }
 
-impl Keeper {
-    pub(crate) fn new(held: &Held, windows: &[Window]) -> Keeper {
+impl LeaseKeeper {
+    pub(crate) fn new(held: &HeldSlot, windows: &[Window]) -> LeaseKeeper {
         let lease = lease(windows);
-        Keeper {
+        LeaseKeeper {
             held: held.clone(),
             windows: windows.to_vec(),
             renew_at: held.taken_at + lease / 4,
@@ -199,14 +197,14 @@ impl Keeper {
     }
 }
 
-impl KeepAlive for Keeper {
-    /// Renews the slot if it is time.
+impl KeepAlive for LeaseKeeper {
+    /// Renews the slot when a renewal is due.
     fn keep(&mut self) -> Kept {
-        let Held { ledger, quota, slot, .. } = &self.held;
+        let HeldSlot { ledger, quota, slot, .. } = &self.held;
         let now = ledger.now();
         if now >= self.renew_at {
             let lease = lease(&self.windows);
-            // Whoever comes after the end of the lease has lost the slot, whatever the log can say about it.
+            // After the end of the lease the slot is lost, whatever the log reports.
             self.lost |= now >= self.kept_until;
             let pause = match ledger.renew(*quota, *slot, &self.windows) {
                 Renewal::Kept => {
@@ -217,12 +215,12 @@ impl KeepAlive for Keeper {
                     self.lost = true;
                     lease / 4
                 }
-                // Several more attempts before the lease is over.
+                // This leaves time for several attempts before the lease ends.
                 Renewal::Unknown => lease / 8,
             };
             self.renew_at = now + pause;
         }
-        // Asking may have taken long.
+        // The renewal may have taken long.
         let now = ledger.now();
         self.lost |= now >= self.kept_until;
         Kept { is_lost: self.lost, again_in: self.renew_at.saturating_sub(now) }

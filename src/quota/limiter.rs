@@ -1,11 +1,12 @@
-//! Waiting for a slot: first come, first served, to the exact moment, and gone at once when stopped.
+//! Waiting for a slot. Callers are served in the order they come and at the exact moment, and leave at once when
+//! stopped.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::budget::{Budget, Room, Turn};
+use super::budget::{Budget, Decision, Wait};
 use super::clock::{Clock, Time};
-use super::ledger::{Answer, Held, Keeper, Outcome, Slot};
+use super::ledger::{Answer, HeldSlot, LeaseKeeper, Outcome, Slot};
 use super::rules::Rules;
 use super::snapshot::{Refusal, Snapshot};
 use super::window::{Admission, Window};
@@ -27,8 +28,8 @@ impl Limiter {
         Limiter { clock, budgets: Mutex::default() }
     }
 
-    /// Takes a slot, waiting for it if `wait` is set and it is not known to come too late. Callers are served in
-    /// the order they came, also those who do not want to wait: they never overtake.
+    /// Takes a slot. With `wait` it waits for one, unless that is known to come after the deadline. Callers are
+    /// served in the order they come. A caller that does not wait never overtakes one that does.
     pub(crate) fn acquire<'a>(
         self: &Arc<Limiter>,
         quota: Quota,
@@ -37,98 +38,102 @@ impl Limiter {
         wait: bool,
     ) -> Result<Permit<'a>, Refusal> {
         let windows = rules.limits.of(quota);
-        let (mut number, mut place) = (None, None);
+        let (mut ticket, mut queued) = (None, None);
         loop {
-            let asked = self.with(quota, |budget, now| {
+            let attempt = self.with(quota, |budget, now| {
                 self.clock.check(call, now)?;
-                let number = *number.get_or_insert_with(|| budget.draw());
-                let is_next = budget.first().is_none_or(|first| first == number);
-                let turn = match is_next {
-                    true => budget.turn(windows, now),
-                    // At best it is the next one.
-                    false => Turn::Wait(Room { look: None, free: budget.free_at(windows, now) }),
+                let ticket = *ticket.get_or_insert_with(|| budget.next_ticket());
+                let is_next = budget.first().is_none_or(|first| first == ticket);
+                let decision = match is_next {
+                    true => budget.try_admit(windows, now),
+                    // The callers before it may take the next slot.
+                    false => Decision::Wait(Wait {
+                        recheck_at: None,
+                        available_at: budget.available_at(windows, now),
+                    }),
                 };
-                if wait && matches!(turn, Turn::Wait(_)) {
-                    budget.line_up(number, call.signal());
+                if wait && matches!(decision, Decision::Wait(_)) {
+                    budget.enqueue(ticket, call.signal());
                 }
-                Ok((turn, number, is_next))
+                Ok((decision, ticket, is_next))
             });
-            let (turn, number, is_next) = asked.map_err(Refusal::Stopped)?;
-            let room = match turn {
-                Turn::Go { probe } => {
-                    match self.confirm(quota, rules, call, number, probe, wait)? {
-                        Ok(permit) => return Ok(permit),
-                        Err(room) => room,
+            let (decision, ticket, is_next) = attempt.map_err(Refusal::Stopped)?;
+            let next = match decision {
+                Decision::Admitted { probe } => {
+                    match self.confirm(quota, rules, call, ticket, probe, wait)? {
+                        Confirmation::Admitted(permit) => return Ok(permit),
+                        Confirmation::Wait(next) => next,
                     }
                 }
-                Turn::Wait(room) => room,
+                Decision::Wait(next) => next,
             };
             let now = self.clock.now();
-            let free_in = room.free.map(|free| free.since(now));
+            let available_in = next.available_at.map(|at| at.since(now));
             if !wait {
-                return Err(Refusal::NoRoom(free_in.filter(|_| is_next)));
+                return Err(Refusal::NoRoom(available_in.filter(|_| is_next)));
             }
-            let is_new = place.is_none();
-            place.get_or_insert_with(|| Place { limiter: self, quota, number });
-            if room.free.is_some_and(|free| !self.clock.has_time(call, free)) {
-                return Err(Refusal::NoRoom(free_in));
+            let is_new = queued.is_none();
+            queued.get_or_insert_with(|| Queued { limiter: self, quota, ticket });
+            if next.available_at.is_some_and(|at| !self.clock.has_time(call, at)) {
+                return Err(Refusal::NoRoom(available_in));
             }
-            if is_new && free_in.is_none_or(|wait| wait > WORTH_A_LINE) {
-                tell(quota, free_in);
+            if is_new && available_in.is_none_or(|wait| wait > LOGGED_WAIT) {
+                log_wait(quota, available_in);
             }
-            self.clock.wait(call, room.look).map_err(Refusal::Stopped)?;
+            self.clock.wait(call, next.recheck_at).map_err(Refusal::Stopped)?;
         }
     }
 
-    /// Whether the service closed the endpoint.
+    /// Whether a 429 closed the endpoint, and its time is not over.
     pub(crate) fn is_closed(&self, quota: Quota) -> bool {
         self.with(quota, |budget, now| budget.closed_until.is_some_and(|at| at > now))
     }
 
-    /// There is room as far as this process knows, and the slot is taken here; where the quota is shared, it
-    /// is to be taken there too. `Err`: there is no room there, and who waits is in line.
+    /// Takes the slot in the shared log, if there is one. The slot in this process is taken already, and is
+    /// released if the shared log has no room.
     fn confirm<'a>(
         self: &Arc<Limiter>,
         quota: Quota,
         rules: &'a Rules,
         call: &Call,
-        number: u64,
+        ticket: u64,
         probe: bool,
         wait: bool,
-    ) -> Result<Result<Permit<'a>, Room>, Refusal> {
+    ) -> Result<Confirmation<'a>, Refusal> {
         let windows = rules.limits.of(quota);
         let mut permit =
             Permit { limiter: Arc::clone(self), quota, windows, held: None, probe, settled: false };
         let Some(ledger) = rules.ledger.get() else {
-            return Ok(Ok(permit));
+            return Ok(Confirmation::Admitted(permit));
         };
         let asked_at = ledger.now();
         match ledger.begin(quota, windows, call) {
             Ok(Answer::Taken(slot)) => {
-                permit.held = Some(Held::new(ledger, quota, slot, asked_at));
-                Ok(Ok(permit))
+                permit.held = Some(HeldSlot::new(ledger, quota, slot, asked_at));
+                Ok(Confirmation::Admitted(permit))
             }
-            Ok(Answer::Alone(percent)) => match self.too_many_alone(quota, windows, percent) {
-                None => Ok(Ok(permit)),
-                Some(room) => {
-                    permit.give_back(number, wait.then_some(call.signal()));
-                    Ok(Err(room))
+            Ok(Answer::Local(percent)) => match self.wait_without_ledger(quota, windows, percent) {
+                None => Ok(Confirmation::Admitted(permit)),
+                Some(next) => {
+                    permit.release(ticket, wait.then_some(call.signal()));
+                    Ok(Confirmation::Wait(next))
                 }
             },
             Ok(Answer::Full(full)) => {
-                permit.give_back(number, wait.then_some(call.signal()));
-                Ok(Err(self.with(quota, |budget, now| budget.is_full(full, now))))
+                permit.release(ticket, wait.then_some(call.signal()));
+                let next = self.with(quota, |budget, now| budget.wait_for_ledger(full, now));
+                Ok(Confirmation::Wait(next))
             }
             Err(refusal) => {
-                permit.give_back(number, None);
+                permit.release(ticket, None);
                 Err(refusal)
             }
         }
     }
 
-    /// Without the shared log, and with a part of the limits only, the slot that was taken here may not fit in.
-    fn too_many_alone(&self, quota: Quota, windows: &[Window], percent: u32) -> Option<Room> {
-        // This call is among those under way already.
+    /// The wait if the shared log cannot be used, and the call does not fit into this percentage of the limits.
+    fn wait_without_ledger(&self, quota: Quota, windows: &[Window], percent: u32) -> Option<Wait> {
+        // This call is in flight already.
         let with_this = |window: &Window| {
             let part = window.share(percent);
             Window { limit: part.limit.saturating_add(1), ..part }
@@ -136,30 +141,31 @@ impl Limiter {
         let windows: Vec<_> = windows.iter().map(with_this).collect();
         self.with(quota, |budget, now| match budget.log.admission(&windows, now) {
             Admission::Now => None,
-            Admission::At(free) => Some(Room { look: Some(free), free: Some(free) }),
-            // The reply wakes who waits for it; the log may be back before.
-            Admission::AfterReply => {
-                Some(Room { look: Some(now.plus(Duration::from_secs(1))), free: None })
-            }
+            Admission::At(free) => Some(Wait { recheck_at: Some(free), available_at: Some(free) }),
+            // A reply wakes the caller. The shared log may be in use again before.
+            Admission::AfterReply => Some(Wait {
+                recheck_at: Some(now.plus(Duration::from_secs(1))),
+                available_at: None,
+            }),
         })
     }
 
-    /// The service answered 429: nobody goes out on this endpoint for `wait`, and then one call at a time until one
-    /// is not refused. `slot` of the refused call in the shared log is given back there.
+    /// The service answered 429: closes the endpoint for `wait`, and makes it half open after that. Releases the
+    /// `slot` of the refused call in the shared log.
     pub(crate) fn close(&self, quota: Quota, rules: &Rules, wait: Duration, slot: Option<Slot>) {
-        // Here at once, whatever time the shared log takes.
+        // First in this process, because the shared log may be slow.
         self.with(quota, |budget, now| budget.close(now.plus(wait)));
         if let Some(ledger) = rules.ledger.get() {
             ledger.throttled(quota, slot, wait, rules.limits.of(quota));
         }
     }
 
-    /// How the budget of one endpoint stands, seen with these rules.
+    /// The state of one endpoint's budget under these rules.
     pub(crate) fn snapshot(&self, quota: Quota, rules: &Rules) -> Snapshot {
         self.snapshot_for(None, quota, rules)
     }
 
-    /// The same for a call, which is not kept longer than it may last by a log that does not answer.
+    /// The same for a call. If the shared log does not answer, this ends with the call's deadline at the latest.
     pub(crate) fn snapshot_for(
         &self,
         call: Option<&Call>,
@@ -170,18 +176,18 @@ impl Limiter {
         let mut snapshot = self.with(quota, |budget, now| Snapshot {
             in_flight: budget.log.in_flight(),
             queued: budget.queue.len(),
-            available_in: budget.free_at(windows, now).map(|free| free.since(now)),
+            available_in: budget.available_at(windows, now).map(|at| at.since(now)),
             closed_for: budget.closed_until.filter(|at| *at > now).map(|at| at.since(now)),
             used: windows.iter().map(|window| budget.log.used(*window, now)).collect(),
         });
         let ledger = rules.ledger.get();
         if let Some(view) = ledger.and_then(|ledger| ledger.view(quota, windows, call)) {
-            snapshot.take_in(view);
+            snapshot.merge(view);
         }
         snapshot
     }
 
-    /// Whether forgetting this limiter would forget nothing that still counts.
+    /// Whether nothing in this limiter counts any more, so that it may be dropped.
     pub(crate) fn is_idle(&self) -> bool {
         let budgets = self.budgets.lock();
         let now = self.clock.now();
@@ -194,48 +200,55 @@ impl Limiter {
 
     fn with<T>(&self, quota: Quota, act: impl FnOnce(&mut Budget, Time) -> T) -> T {
         let mut budgets = self.budgets.lock();
-        // Read under the lock, so that the stamps of the log never run backwards.
+        // Read under the lock, so that the stamps of the log are in order.
         let now = self.clock.now();
         act(budgets.of_mut(quota), now)
     }
 }
 
-/// Who waits for longer than this says so.
-pub(crate) const WORTH_A_LINE: Duration = Duration::from_secs(1);
+/// A longer wait than this is logged and reported.
+pub(crate) const LOGGED_WAIT: Duration = Duration::from_secs(1);
 
-fn tell(quota: Quota, free_in: Option<Duration>) {
+fn log_wait(quota: Quota, available_in: Option<Duration>) {
     log::line(Level::Info, || {
-        let until = match free_in {
+        let until = match available_in {
             Some(wait) => format!("for {} ms at least", millis_up(wait)),
-            None => "until calls that are under way or waiting have ended".to_owned(),
+            None => "until calls in flight or waiting calls have ended".to_owned(),
         };
         format!("a call waits for room in the quota of endpoint `{}`, {until}", quota.name())
     });
 }
 
-/// A place in the queue; given up, and passed on, whichever way the wait ends.
-struct Place<'a> {
-    limiter: &'a Limiter,
-    quota: Quota,
-    number: u64,
+/// The answer of the shared log to a call that was admitted in this process.
+enum Confirmation<'a> {
+    Admitted(Permit<'a>),
+    /// The shared log has no room. A caller that waits is in the queue again.
+    Wait(Wait),
 }
 
-impl Drop for Place<'_> {
+/// A position in the queue, which is left when this is dropped.
+struct Queued<'a> {
+    limiter: &'a Limiter,
+    quota: Quota,
+    ticket: u64,
+}
+
+impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        self.limiter.with(self.quota, |budget, _| budget.leave(self.number));
+        self.limiter.with(self.quota, |budget, _| budget.dequeue(self.ticket));
     }
 }
 
-/// A slot in the quota, taken before a call is sent. Dropped without a word, for instance when a panic
-/// unwinds through the call, the attempt counts as given up.
+/// A slot in the quota, taken before a call is sent. If it is dropped before it is settled, for instance by a panic,
+/// the call counts as given up.
 #[derive(Debug)]
 pub(crate) struct Permit<'a> {
     limiter: Arc<Limiter>,
     quota: Quota,
     windows: &'a [Window],
     /// The same slot in the shared log.
-    held: Option<Held>,
-    /// The endpoint was half open: a reply that is no refusal opens it.
+    held: Option<HeldSlot>,
+    /// The endpoint was half open. A reply that is no 429 opens it.
     probe: bool,
     settled: bool,
 }
@@ -246,8 +259,7 @@ impl Permit<'_> {
         self.settle(Outcome::Replied);
     }
 
-    /// The reply was a 429. The endpoint is closed before the slot is given back, so that nobody slips out in
-    /// between.
+    /// The reply was a 429. The endpoint is closed before the slot is released, so that no call goes out in between.
     pub(crate) fn throttled(mut self, rules: &Rules, wait: Duration) {
         let slot = self.held.take().map(|held| held.slot());
         self.limiter.close(self.quota, rules, wait, slot);
@@ -260,23 +272,22 @@ impl Permit<'_> {
         self.settle(Outcome::NotSent);
     }
 
-    /// Keeps the slot in the shared log, where there is one, while the call is under way.
+    /// Renews the slot in the shared log, if there is one, while the call is in flight.
     pub(crate) fn keeper(&self) -> Option<Box<dyn KeepAlive>> {
         let held = self.held.as_ref()?;
-        Some(Box::new(Keeper::new(held, self.windows)))
+        Some(Box::new(LeaseKeeper::new(held, self.windows)))
     }
 
-    /// Gives back a slot that was taken here but not in the shared log. Who goes on waiting lines up in the same
-    /// breath, before those who came after it, so that nobody takes its turn. It is not woken: it would ask
-    /// again at once.
-    fn give_back(mut self, number: u64, waits: Option<&Arc<Signal>>) {
+    /// Releases a slot that was taken in this process but not in the shared log. A caller that waits is queued under
+    /// the same lock, so that no later caller overtakes it. It is not woken, because it would ask again at once.
+    fn release(mut self, ticket: u64, waits: Option<&Arc<Signal>>) {
         self.settled = true;
         self.limiter.with(self.quota, |budget, _| {
             budget.log.undo();
             if let Some(signal) = waits {
-                budget.line_up(number, signal);
+                budget.enqueue(ticket, signal);
             }
-            if budget.first() != Some(number) {
+            if budget.first() != Some(ticket) {
                 budget.wake_first();
             }
         });
@@ -285,7 +296,7 @@ impl Permit<'_> {
     fn settle(&mut self, outcome: Outcome) {
         self.settled = true;
         let windows = self.windows;
-        // First where others wait for it, then here, where the next one is woken to ask there.
+        // First in the shared log, because the caller that is woken here asks there.
         if let Some(held) = self.held.take() {
             held.settle(outcome, windows);
         }

@@ -1,11 +1,11 @@
-//! How many calls a client may make: the documented limits, `quota_limits` and `quota_share`.
+//! The limits of a client: those documented, or `quota_limits`, cut to `quota_share`.
 
 use std::time::Duration;
 
 use super::window::Window;
 use crate::service::endpoint::{PerQuota, Quota};
 
-/// The windows of every endpoint, after the share was applied.
+/// The windows of every endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limits(PerQuota<Vec<Window>>);
 
@@ -30,7 +30,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Reads `quota_limits`; endpoints that it does not name keep the documented limits.
+    /// Parses `quota_limits`. Endpoints that it does not name have the documented limits.
     pub(crate) fn parse(text: &str) -> Result<Limits, String> {
         let mut limits = Limits::default();
         let mut seen = PerQuota::<bool>::default();
@@ -92,7 +92,7 @@ fn window(text: &str) -> Result<Window, &'static str> {
     }
     let limit = calls.parse().ok().filter(|calls| (1..=1_000_000).contains(calls));
     let limit = limit.ok_or("a number of calls that is out of range")?;
-    // Not as a floating-point number: reading those alone is 15 KB of the standard library.
+    // Parsing floating-point numbers would add 15 KB of the standard library.
     let nanos = format!("{part:0<9}").get(..9).and_then(|nanos| nanos.parse().ok());
     let seconds = if whole.is_empty() { Some(0) } else { whole.parse().ok() };
     let length = seconds.zip(nanos).map(|(seconds, nanos)| Duration::new(seconds, nanos));
@@ -103,7 +103,7 @@ fn window(text: &str) -> Result<Window, &'static str> {
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What is before the point of a decimal number, and behind it.
+/// The integer and the fractional part of a decimal number.
 fn split(number: &str) -> (&str, &str) {
     number.split_once('.').unwrap_or((number, ""))
 }
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documented_limits_by_default() {
+    fn the_default_is_the_documented_limits() {
         let limits = Limits::default();
         let collect: Vec<_> = limits.of(Quota::Collect).iter().map(|w| w.limit).collect();
         let link: Vec<_> = limits.of(Quota::Link).iter().map(|w| w.limit).collect();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_overrides_and_shares() {
+    fn limits_are_overridden_and_cut_to_the_share() {
         let limits = Limits::parse(" collect = 10/1 , 15/0.5 ; link=1/60;").unwrap().share(50);
         let of = |quota| {
             limits.of(quota).iter().map(|w| (w.limit, w.length.as_millis())).collect::<Vec<_>>()
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn an_error_names_the_problem_and_the_endpoint() {
         for (bad, problem) in [
             ("list=0/60", "a number of calls that is out of range for endpoint list"),
             ("list=1000001/60", "a number of calls that is out of range"),
@@ -163,13 +163,13 @@ mod tests {
             ("list=5/99999999999999999999999", "a window whose length is out of range"),
             ("list=1/1,1/1,1/1,1/1,1/1", "more than four windows for endpoint list"),
         ] {
-            let said = Limits::parse(bad).unwrap_err();
-            assert!(said.contains(problem), "{bad}: {said}");
+            let error = Limits::parse(bad).unwrap_err();
+            assert!(error.contains(problem), "{bad}: {error}");
         }
     }
 
     #[test]
-    fn refuses_what_it_cannot_mean() {
+    fn malformed_limits_are_refused() {
         for bad in [
             "",
             ";",

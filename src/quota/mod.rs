@@ -1,22 +1,54 @@
-//! The rate limiter: never refused as long as nobody else spends the same quota.
+//! The rate limiter: the service refuses no call while nobody else spends the same quota.
 //!
-//! The service counts calls per endpoint, tenant and application in a minute and in an hour. Its clock
-//! and the start of its windows are not visible from here, and requests reach it after a delay that
-//! varies. So the limiter keeps an exact log: **a call occupies its slot from before it is sent until one
-//! whole window after its reply has arrived** (or the attempt is known dead), and a call is admitted only
-//! if, in every window of its endpoint, the calls that occupy a slot are fewer than the limit.
+//! The service counts the calls of an endpoint per tenant and application, in windows of a minute and of an hour.
+//! Neither its clock nor the start of its windows is visible here, and requests reach it after a delay that varies.
 //!
-//! Then no window of the service, sliding or fixed, ever holds more than the limit, whenever between
-//! send and reply it counts a call: let j be the last call of such a window to be admitted, at a_j, and
-//! let every other call i in it be counted at s_i. Then s_i > s_j - W >= a_j - W, and the reply to i came
-//! at or after s_i, so i still occupied its slot at a_j; hence fewer than the limit are in the window.
+//! # The rule
 //!
-//! If somebody else spends the same quota, the service refuses a call with 429. Then the endpoint is closed until
-//! the time that the service named, and half open after it: one call at a time goes out, until one is not refused.
+//! - A call **occupies a slot** from its admission until a whole window after its reply has arrived.
+//! - A call is **admitted** only if, in every window of its endpoint, fewer calls than the limit occupy a slot.
 //!
-//! An attempt that was given up has no reply, and its bytes may arrive after we closed the connection. It
-//! counts as answered half a minute later (a shortest window later, if that is less). The proof assumes that
-//! nothing arrives after that.
+//! # The proof
+//!
+//! Take one window with limit `L`, and let `H` be its hold time ([`Window::hold`](window::Window::hold)): its length,
+//! plus a tolerance for the service's clock. On our clock, a window of the service is shorter than `H`.
+//!
+//! Call `i` is admitted at `a(i)`, the service counts it once, at `s(i)`, and its reply arrives at `r(i)`. These follow
+//! each other: `a(i) <= s(i) <= r(i)`. Call `i` occupies its slot from `a(i)` until `r(i) + H`. The log admits one call
+//! after the other, also at the same instant.
+//!
+//! *Claim:* no window of the service holds more than `L` calls, whether windows slide or are fixed, wherever they
+//! start, and whenever between admission and reply the service counts each call.
+//!
+//! 1. Let `C` be the calls that one window of the service holds. Any two calls `i` and `k` of `C` satisfy
+//!    `|s(i) - s(k)| < H`.
+//! 2. Let `j` be the call of `C` that was admitted last, and `i` any other call of `C`.
+//! 3. Call `i` was admitted before `j`, so its slot was taken by then: `a(i) <= a(j)`.
+//! 4. Its slot was not free again: `r(i) + H >= s(i) + H > s(j) >= a(j)`.
+//! 5. So all calls of `C` but `j` occupied a slot when `j` was admitted. By the rule they were fewer than `L`.
+//!    With `j`, `C` has at most `L` calls. ∎
+//!
+//! Each window of an endpoint is checked at each admission, so the claim holds for all of them.
+//!
+//! # Calls without a reply
+//!
+//! - A call that was never sent is not counted. Its slot is free at once.
+//! - A call that was given up may still arrive. `r(i)` is the end of a grace period after that: half a minute, or the
+//!   shortest window if it is shorter. The proof assumes that the service counts nothing later.
+//! - A process that dies leaves its slots in a shared log. There `r(i)` is the end of the slot's lease.
+//!
+//! # After a 429
+//!
+//! The proof needs every call of the tenant and application in the log. Other users may spend the same quota, and then
+//! the service refuses a call with 429. The endpoint is then in one of three states, as with a circuit breaker:
+//!
+//! - **Closed** until the time that the service named. No call is admitted.
+//! - **Half open** after that time. A call is admitted only if no other is in flight; it is a probe.
+//! - **Open** again as soon as a probe gets a reply that is no 429. A 429 closes the endpoint again.
+//!
+//! A probe without a reply changes nothing, and the next call is a probe. Neither do replies to calls from before the
+//! endpoint was half open: they show how the quota stood earlier. So while the quota stays spent, the service refuses
+//! one call per closed period, however many calls wait. The rule above still applies in every state, so the proof does.
 
 mod budget;
 pub(crate) mod clock;

@@ -1,4 +1,4 @@
-//! Who shares a quota: one limiter per service, tenant and application, for the whole process.
+//! The limiters of this process: one per service, tenant and application.
 
 use std::sync::{Arc, Weak};
 
@@ -10,7 +10,7 @@ use super::ledger::Ledger;
 use super::limiter::Limiter;
 use crate::os::per_process::{PerProcess, shared};
 
-/// What the service counts by: destination, tenant and application.
+/// The service counts calls per destination, tenant and application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     pub family: String,
@@ -19,7 +19,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// Ids compare without regard to case.
+    /// Ids are compared without regard to case.
     pub(crate) fn new(family: &str, tenant: &str, application: &str) -> Key {
         Key {
             family: family.to_owned(),
@@ -28,7 +28,7 @@ impl Key {
         }
     }
 
-    /// A name of fixed length for it.
+    /// The SHA-256 of the key.
     pub(crate) fn digest(&self) -> [u8; 32] {
         let mut hash = Context::new(&SHA256);
         for part in [&self.family, &self.tenant, &self.application] {
@@ -43,40 +43,40 @@ impl Key {
     }
 }
 
-/// Where a shared log lives, and for whom.
-type Place = (String, Key);
+/// The location of a shared log, and its key.
+type LedgerId = (String, Key);
 
-/// What the clients of one process share. Lists: they are short, seldom looked at, and leak checkers of hosts take
-/// the interior pointers of a hash map for lost memory.
+/// The limiters and logs that the clients of this process share. Lists are enough for a few entries, and leak
+/// checkers report the interior pointers of a hash map as lost memory.
 #[derive(Default)]
 struct Shared {
     limiters: Mutex<Vec<(Key, Arc<Limiter>)>>,
-    ledgers: Mutex<Vec<(Place, Weak<dyn Ledger>)>>,
+    ledgers: Mutex<Vec<(LedgerId, Weak<dyn Ledger>)>>,
 }
 
 static SHARED: PerProcess<Shared> = PerProcess::new();
 
-/// The limiter for `key`, shared with every client of this process that has the same key.
+/// The limiter for `key`. All clients of this process with the same key share it.
 pub(crate) fn limiter(key: &Key) -> Arc<Limiter> {
     let mut limiters = SHARED.get().limiters.lock();
     if let Some((_, limiter)) = limiters.iter().find(|(known, _)| known == key) {
         return Arc::clone(limiter);
     }
-    // A log is kept after its last client is gone, since the service remembers too; but not for ever.
+    // A limiter outlives its last client as long as its calls count at the service.
     limiters.retain(|(_, limiter)| Arc::strong_count(limiter) > 1 || !limiter.is_idle());
     let limiter = Arc::new(Limiter::new(Arc::new(SystemClock::new())));
     limiters.push((key.clone(), Arc::clone(&limiter)));
     limiter
 }
 
-/// The shared log at `place` for `key`, one for all clients of this process.
+/// The shared log at `location` for `key`. All clients of this process share it.
 pub(crate) fn ledger(
-    place: &str,
+    location: &str,
     key: &Key,
     make: impl FnOnce() -> Arc<dyn Ledger>,
 ) -> Arc<dyn Ledger> {
-    let name = (place.to_owned(), key.clone());
-    shared(&mut SHARED.get().ledgers.lock(), name, make)
+    let id = (location.to_owned(), key.clone());
+    shared(&mut SHARED.get().ledgers.lock(), id, make)
 }
 
 #[cfg(test)]

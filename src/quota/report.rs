@@ -1,4 +1,4 @@
-//! How the quota stands, in the form callers get it.
+//! The state of the quota as callers get it.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use crate::error::millis_up;
 use crate::service::endpoint::Quota;
 use crate::text::json;
 
-/// How much of each quota is used, and where that is kept.
+/// How much of each quota is used, and where the call log is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QuotaStatus {
     /// One entry per endpoint and window.
     pub quotas: Vec<QuotaWindow>,
-    /// Where the log lives.
+    /// Where the call log is.
     pub log: QuotaLog,
-    /// `false`: neither the options nor a token have told yet whose quota is spent, so only the limits are known,
+    /// `false`: neither the options nor a token name the tenant and application yet. Then only the limits are known,
     /// and the figures are zero.
     pub known: bool,
 }
 
-/// Where the log of calls lives.
+/// Where the call log is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct QuotaLog {
@@ -34,8 +34,8 @@ pub struct QuotaLog {
     /// The file's path or the server's address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
-    /// Why the shared log is not used at present, and this process counts only its own calls; or why others may not
-    /// be able to use it.
+    /// Why the shared log is not in use, so that this process counts only its own calls; or why other processes may
+    /// be unable to use it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
 }
@@ -58,7 +58,7 @@ impl QuotaStatus {
     }
 }
 
-/// One window of one endpoint's quota: as this process sees it or, where the log is shared, all who share it.
+/// One window of one endpoint's quota, over all processes that share the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QuotaWindow {
@@ -70,17 +70,17 @@ pub struct QuotaWindow {
     pub window: Duration,
     /// Calls that occupy a slot now.
     pub used: usize,
-    /// Calls whose reply has not arrived.
+    /// Calls that were sent and have no reply yet.
     pub in_flight: usize,
     /// Calls that wait for a slot.
     pub queued: usize,
-    /// When a call could go out if it were the next one; `None`: not before a call in flight has ended.
+    /// How long the next call would wait. `None`: until a call in flight has ended.
     pub available_in: Option<Duration>,
-    /// How long the endpoint stays closed because the service said 429.
+    /// How long the endpoint stays closed after a 429.
     pub closed_for: Option<Duration>,
 }
 
-/// A window as documents show it.
+/// A window in the document.
 #[derive(Serialize)]
 struct Row {
     endpoint: &'static str,
@@ -90,7 +90,7 @@ struct Row {
     figures: Option<Figures>,
 }
 
-/// What is known of a window once it is known whose it is.
+/// The figures of a window, which are absent until tenant and application are known.
 #[derive(Serialize)]
 struct Figures {
     used: usize,
@@ -123,7 +123,7 @@ impl Row {
     }
 }
 
-/// A whole number where it is one.
+/// The length in seconds, as an integer where possible.
 fn seconds(length: Duration) -> Number {
     let whole = Number::from(length.as_secs());
     match length.subsec_nanos() {
@@ -132,7 +132,7 @@ fn seconds(length: Duration) -> Number {
     }
 }
 
-/// What is known without knowing whose quota it is.
+/// The status before tenant and application are known.
 pub(crate) fn unknown(rules: &Rules, shared: Option<(&'static str, String)>) -> QuotaStatus {
     let log = match shared {
         None => QuotaLog { kind: "process", place: None, trouble: None },
@@ -146,7 +146,7 @@ pub(crate) fn report(limiter: &Limiter, rules: &Rules) -> QuotaStatus {
     let log = match rules.ledger.get() {
         None => QuotaLog { kind: "process", place: None, trouble: None },
         Some(ledger) => {
-            let (kind, place) = ledger.place();
+            let (kind, place) = ledger.location();
             QuotaLog { kind, place: Some(place), trouble: ledger.trouble() }
         }
     };

@@ -1,4 +1,4 @@
-//! What a client keeps to.
+//! The rules of one client.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use once_cell::sync::OnceCell;
 
 use super::{ledger, limits};
 
-/// What a client keeps to.
+/// The limits of a client, and the log that it shares.
 #[derive(Debug)]
 pub(crate) struct Rules {
     pub limits: limits::Limits,
-    /// Where the quota is shared with other processes; known from the first token on.
+    /// The log that other processes share. It is known from the first token on, which names the tenant.
     pub ledger: OnceCell<Arc<dyn ledger::Ledger>>,
 }

@@ -1,4 +1,4 @@
-//! How the quota of one endpoint stands, and why a call gets no slot.
+//! The state of one endpoint's quota, and the reasons why a call gets no slot.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use crate::error::Error;
 #[derive(Clone, Debug)]
 pub(crate) enum Refusal {
     Stopped(Stop),
-    /// The caller did not want to wait, or not for so long; the wait is given where it is known.
+    /// There is no slot, and the caller does not wait, or not for so long. Holds the wait where it is known.
     NoRoom(Option<Duration>),
-    /// The shared log cannot be used, and the options say not to go on without it.
+    /// The shared log cannot be used, and the options forbid calls without it.
     Failed(Error),
 }
 
-/// What one endpoint's budget looks like, for the quota document.
+/// The state of one endpoint's budget, for the quota document.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Snapshot {
     pub in_flight: usize,
     pub queued: usize,
-    /// `None`: not before a call in flight has ended.
+    /// `None`: a call in flight must end first.
     pub available_in: Option<Duration>,
     /// How long the endpoint stays closed after a 429.
     pub closed_for: Option<Duration>,
@@ -29,7 +29,7 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// When a call that comes now could go out. `None`: that depends on others, who are in line before it or under way.
+    /// How long a call that comes now would wait. `None`: calls in the queue or in flight decide that.
     pub(crate) fn wait_of_next(&self) -> Option<Duration> {
         self.available_in.filter(|_| self.queued == 0)
     }

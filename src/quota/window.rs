@@ -1,4 +1,4 @@
-//! The exact log of one endpoint, and the rule that reads it.
+//! The call log of one endpoint, and the rule of admission.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,26 +13,26 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// A percentage of the calls, rounded down, at least one.
+    /// The window with a percentage of its limit, rounded down, at least one call.
     pub(crate) fn share(self, percent: u32) -> Window {
         let cut = u64::from(self.limit) * u64::from(percent) / 100;
         Window { limit: u32::try_from(cut).unwrap_or(self.limit).max(1), ..self }
     }
 
-    /// How long after its reply a call keeps its slot: the window, and a thousandth more, because our
-    /// clock and the service's do not run at exactly the same rate.
+    /// How long after its reply a call keeps its slot. A thousandth and a millisecond are the tolerance for the rate
+    /// and the resolution of the service's clock.
     pub(crate) fn hold(self) -> Duration {
         self.length + self.length / 1_000 + Duration::from_millis(1)
     }
 }
 
-/// How long the bytes of an attempt that was given up may take to arrive.
-pub(crate) fn straggling(windows: &[Window]) -> Duration {
+/// How long the bytes of a call that was given up may take to arrive.
+pub(crate) fn grace_period(windows: &[Window]) -> Duration {
     let shortest = windows.iter().map(|window| window.length).min().unwrap_or_default();
     shortest.min(Duration::from_secs(30))
 }
 
-/// How long an entry matters to whoever keeps these windows.
+/// How long an entry counts in any of these windows.
 pub(crate) fn longest_hold(windows: &[Window]) -> Duration {
     windows.iter().map(|window| window.hold()).max().unwrap_or_default()
 }
@@ -42,21 +42,21 @@ pub(crate) fn longest_hold(windows: &[Window]) -> Duration {
 pub(crate) enum Admission {
     Now,
     At(Time),
-    /// As many calls are in flight as a window holds: not before one of them has ended.
+    /// When a call in flight has ended, because as many are in flight as a window holds.
     AfterReply,
 }
 
-/// The calls that occupy a slot: those in flight, and the instants at which the others ended.
+/// The calls that occupy a slot: the number in flight, and the instants at which the others ended, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     in_flight: usize,
     ended: VecDeque<Time>,
-    /// How long an entry matters to the widest window that any call here was admitted under.
-    memory: Duration,
+    /// How long an entry counts in the widest window that any call here was admitted under.
+    retention: Duration,
 }
 
 impl Log {
-    /// When the next call may go out under all of `windows`, as things stand at `now`.
+    /// When the next call may go out under all of `windows`, seen at `now`.
     pub(crate) fn admission(&self, windows: &[Window], now: Time) -> Admission {
         let mut latest = None;
         for window in windows {
@@ -64,7 +64,7 @@ impl Log {
             else {
                 return Admission::AfterReply;
             };
-            // The call that must have left the window: counted from the newest, the `room`-th one.
+            // The `room`-th newest call must have left the window.
             let Some(stamp) = self.ended.len().checked_sub(room).and_then(|at| self.ended.get(at))
             else {
                 continue;
@@ -80,18 +80,18 @@ impl Log {
     /// A call takes a slot.
     pub(crate) fn begin(&mut self, windows: &[Window]) {
         self.in_flight += 1;
-        self.memory = self.memory.max(longest_hold(windows));
+        self.retention = self.retention.max(longest_hold(windows));
     }
 
-    /// The reply to a call has arrived, or its attempt is dead: its slot ages from now on.
+    /// The reply to a call has arrived. Its slot ages from now on.
     pub(crate) fn end(&mut self, now: Time) {
         self.end_at(now, now);
     }
 
-    /// An attempt was given up without a reply. Its bytes may still be under way, in the network or in a
-    /// proxy, and be counted when they arrive: its slot begins to age only when that has become unlikely.
+    /// A call was given up without a reply. The network or a proxy may still deliver its bytes, and then the service
+    /// counts it. Its slot ages from the end of the grace period.
     pub(crate) fn abandon(&mut self, now: Time, windows: &[Window]) {
-        self.end_at(now.plus(straggling(windows)), now);
+        self.end_at(now.plus(grace_period(windows)), now);
     }
 
     fn end_at(&mut self, stamp: Time, now: Time) {
@@ -99,16 +99,16 @@ impl Log {
         if self.ended.back().is_none_or(|last| *last <= stamp) {
             self.ended.push_back(stamp);
         } else {
-            // Behind an abandoned attempt: only those are stamped ahead of time.
+            // A call that was given up has a stamp in the future.
             let at = self.ended.partition_point(|earlier| *earlier <= stamp);
             self.ended.insert(at, stamp);
         }
-        while self.ended.front().is_some_and(|stamp| stamp.plus(self.memory) <= now) {
+        while self.ended.front().is_some_and(|stamp| stamp.plus(self.retention) <= now) {
             self.ended.pop_front();
         }
     }
 
-    /// A call never left this machine: its slot is free at once.
+    /// A call was never sent. Its slot is free at once.
     pub(crate) fn undo(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
@@ -123,9 +123,10 @@ impl Log {
         self.in_flight
     }
 
-    /// Whether nothing here matters any more.
+    /// Whether no call counts any more.
     pub(crate) fn is_idle(&self, now: Time) -> bool {
-        self.in_flight == 0 && self.ended.back().is_none_or(|stamp| stamp.plus(self.memory) <= now)
+        self.in_flight == 0
+            && self.ended.back().is_none_or(|stamp| stamp.plus(self.retention) <= now)
     }
 }
 
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_was_never_sent_costs_nothing() {
+    fn a_call_that_was_never_sent_frees_its_slot_at_once() {
         let windows = [window(1, 60)];
         let mut log = Log::default();
         log.begin(&windows);
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_does_not_grow_beyond_the_longest_window() {
+    fn the_log_holds_no_more_than_the_calls_of_the_longest_window() {
         let windows = [window(100, 1), window(1_500, 10)];
         let mut log = Log::default();
         for n in 0..100_000 {

@@ -4,17 +4,16 @@
 //! |---|---|---|
 //! | 0 | 8 | `MDEQUOTA` |
 //! | 8 | 4 | version, 2 |
-//! | 12 | 6 × 4 | how many slots each endpoint's table has, in the order of [`Quota::ALL`] |
-//! | 36 | 32 | SHA-256 of whose quota this is |
+//! | 12 | 6 × 4 | number of slots in each endpoint's table, in the order of [`Quota::ALL`] |
+//! | 36 | 32 | SHA-256 of the key: service, tenant and application |
 //! | 68 | 4 | CRC-32 of the 68 bytes before |
-//! | 96 | 8 + 4 + 4 | until when more counts as spent than is known to be, why (see [`AssumedSpent`]), CRC-32; or nothing |
+//! | 96 | 8 + 4 + 4 | [`AssumedSpent`]: until when, whether after a restart, CRC-32; or zeros |
 //! | 128 | 16 + 4 | session of the machine that the times belong to, CRC-32 |
-//! | 192 | 6 × 44 | per endpoint: closed until, closed at, how long entries matter, until when, calls in a minute (4), half open (4), CRC-32 |
-//! | 456 | n × 24 | the tables, one after the other: time, owner, CRC-32, 4 bytes of nothing |
+//! | 192 | 6 × 44 | [`EndpointState`]: four times of 8 bytes, calls in a minute (4), half open (4), CRC-32; or zeros |
+//! | 456 | n × 24 | the tables, one after the other: time, owner, CRC-32, 4 zeros |
 //!
-//! Times are nanoseconds of the session's clock. A slot of zeros is free; an owner that is not zero means
-//! that the call is under way. Every part has its own checksum, which also covers where it stands, so a
-//! part that was torn or moved is recognised by itself and the others stay good.
+//! Times are nanoseconds on the session's clock. A slot of zeros is free. The owner of a call in flight is not zero.
+//! Every part has its own checksum, which also covers its position. So damage to one part does not affect the others.
 //!
 //! Name, version and the checksum at 68 are the same in all versions.
 
@@ -25,13 +24,13 @@ pub(super) const MAGIC: &[u8; 8] = b"MDEQUOTA";
 pub(super) const VERSION: u32 = 2;
 
 pub(super) const SESSION_AT: u64 = 128;
-const GATES_AT: u64 = 192;
-const GATE: usize = 44;
+const STATES_AT: u64 = 192;
+const STATE: usize = 44;
 pub(super) const SLOT: usize = 24;
 /// Everything before the tables.
 pub(super) const HEAD: usize = 456;
 
-/// The part that is written once.
+/// The part that never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub slots: PerQuota<u32>,
@@ -52,7 +51,7 @@ impl Head {
         bytes
     }
 
-    /// `bytes`: the first [`HEAD`] of the file, or fewer. `None`: not a quota file of this version, or damaged.
+    /// `bytes`: the first [`HEAD`] bytes of the file, or fewer. `None`: no quota file of this version, or damaged.
     pub(super) fn read(bytes: &[u8]) -> Option<Head> {
         if version(bytes)? != VERSION {
             return None;
@@ -64,7 +63,7 @@ impl Head {
             at += 4;
             slots
         });
-        // Nobody makes such a table; it would be read into memory with each call.
+        // A larger table is damage. It would be read into memory with each call.
         if slots.iter().any(|slots| *slots > MOST_CALLS) {
             return None;
         }
@@ -72,40 +71,40 @@ impl Head {
         Some(Head { slots, identity })
     }
 
-    /// Of the whole file.
+    /// The length of the whole file.
     pub(super) fn length(&self) -> u64 {
         HEAD as u64 + self.slots.iter().map(|slots| u64::from(*slots) * SLOT as u64).sum::<u64>()
     }
 
-    /// Where the table of an endpoint starts.
+    /// The offset of an endpoint's table.
     pub(super) fn table(&self, quota: Quota) -> u64 {
         let before = Quota::ALL.into_iter().take_while(|other| *other != quota);
         HEAD as u64 + before.map(|q| u64::from(*self.slots.of(q)) * SLOT as u64).sum::<u64>()
     }
 }
 
-/// The version of a quota file whose first bytes are intact.
+/// The version of a quota file. `None`: it is damaged, or no quota file.
 pub(super) fn version(bytes: &[u8]) -> Option<u32> {
     let (content, sum) = (bytes.get(..68)?, u32_at(bytes, 68)?);
     let intact = content.starts_with(MAGIC) && crc32fast::hash(content) == sum;
     u32_at(content, 8).filter(|_| intact)
 }
 
-/// Whether a file that begins like this may have been one of ours: some of its name is left, or a power cut has left
-/// nothing of the block.
+/// Whether a damaged file may have been a quota file. Half of the magic bytes are left, or a power cut has left zeros.
 pub(super) fn is_ours(bytes: &[u8]) -> bool {
     let same = bytes.iter().zip(MAGIC).filter(|(byte, ours)| byte == ours).count();
     same * 2 >= bytes.len().min(MAGIC.len()) || bytes.iter().all(|byte| *byte == 0)
 }
 
-/// More counts as spent than is known to be.
+/// More calls count as spent than the log holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AssumedSpent {
     pub until: u64,
+    /// The machine was restarted. Otherwise the file was damaged.
     pub restarted: bool,
 }
 
-pub(super) const CAREFUL_AT: u64 = 96;
+pub(super) const ASSUMED_SPENT_AT: u64 = 96;
 
 impl AssumedSpent {
     pub(super) fn to_bytes(self) -> Vec<u8> {
@@ -118,7 +117,7 @@ impl AssumedSpent {
 
     /// `head`: the first [`HEAD`] bytes of the file.
     pub(super) fn read(head: &[u8]) -> Option<AssumedSpent> {
-        let at = usize::try_from(CAREFUL_AT).ok()?;
+        let at = usize::try_from(ASSUMED_SPENT_AT).ok()?;
         let bytes = head.get(at..at + 16)?;
         let (content, sum) = (bytes.get(..12)?, u32_at(bytes, 12)?);
         let (until, why) = (u64_at(content, 0)?, u32_at(content, 8)?);
@@ -138,37 +137,37 @@ pub(super) fn session(head: &[u8]) -> Option<[u8; 16]> {
     (u32_at(head, at + 16)? == crc32fast::hash(session)).then(|| session.try_into().ok())?
 }
 
-/// What is known of an endpoint beside its calls.
+/// The state of an endpoint besides its calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EndpointState {
-    /// Nothing goes out before this.
+    /// No call goes out before this.
     pub closed_until: u64,
-    /// When that was learned.
+    /// When the 429 arrived that set `closed_until`.
     pub closed_at: u64,
-    /// How long an entry matters to whoever has the widest window.
-    pub memory: u64,
-    /// Until when that is so, unless somebody with such a window comes before.
-    pub memory_until: u64,
-    /// The most calls that anybody's windows let out in a minute.
+    /// How long an entry counts in the widest window of any process.
+    pub retention: u64,
+    /// When `retention` expires. A process with such a window moves this on.
+    pub retention_until: u64,
+    /// The most calls that the windows of any process admit in a minute.
     pub burst: u32,
-    /// A 429 came, and no call since then got a reply that is none: one call at a time.
+    /// Calls go out one at a time, because none since a 429 got another reply.
     pub half_open: bool,
 }
 
 impl EndpointState {
     pub(super) fn at(quota: Quota) -> u64 {
-        GATES_AT + (quota.number() * GATE) as u64
+        STATES_AT + (quota.number() * STATE) as u64
     }
 
-    /// How long it stays closed: never longer than it was closed for, whatever became of the clock.
+    /// How long it stays closed. A clock that was set back does not make this longer than the original wait.
     pub(super) fn closed_for(self, now: u64) -> u64 {
         let whole = self.closed_until.saturating_sub(self.closed_at);
         self.closed_until.saturating_sub(now).min(whole)
     }
 
     pub(super) fn to_bytes(self, quota: Quota) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(GATE);
-        for number in [self.closed_until, self.closed_at, self.memory, self.memory_until] {
+        let mut bytes = Vec::with_capacity(STATE);
+        for number in [self.closed_until, self.closed_at, self.retention, self.retention_until] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         for number in [self.burst, u32::from(self.half_open)] {
@@ -182,7 +181,7 @@ impl EndpointState {
     /// `None`: damaged.
     pub(super) fn read(head: &[u8], quota: Quota) -> Option<EndpointState> {
         let at = usize::try_from(EndpointState::at(quota)).ok()?;
-        let bytes = head.get(at..at + GATE)?;
+        let bytes = head.get(at..at + STATE)?;
         if bytes.iter().all(|byte| *byte == 0) {
             return Some(EndpointState::default());
         }
@@ -190,8 +189,8 @@ impl EndpointState {
         let state = EndpointState {
             closed_until: u64_at(bytes, 0)?,
             closed_at: u64_at(bytes, 8)?,
-            memory: u64_at(bytes, 16)?,
-            memory_until: u64_at(bytes, 24)?,
+            retention: u64_at(bytes, 16)?,
+            retention_until: u64_at(bytes, 24)?,
             burst: u32_at(bytes, 32)?,
             half_open: u32_at(bytes, 36)? != 0,
         };
@@ -202,9 +201,9 @@ impl EndpointState {
 /// One call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// Up to when the service may count it.
+    /// Until when the service may count it.
     pub stamp: u64,
-    /// Who is carrying it out; zero: nobody any more.
+    /// A number unique to a call in flight. Zero: the call has ended.
     pub owner: u64,
 }
 
@@ -268,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_survive_and_every_flipped_bit_is_noticed() {
+    fn a_head_is_read_back_and_every_flipped_bit_is_noticed() {
         let head = head();
         let bytes = head.to_bytes();
         assert_eq!(head.length(), 456 + 210 * 24);
@@ -297,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_survive_in_their_own_place_only() {
+    fn an_entry_is_read_back_at_its_own_place_only() {
         let entry = Entry { stamp: 1 << 50, owner: u64::MAX };
         let bytes = entry.to_bytes(Quota::Read, 5);
         assert_eq!(Entry::read(&bytes, Quota::Read, 5), Some(entry));
@@ -314,21 +313,21 @@ mod tests {
     }
 
     #[test]
-    fn gates_and_sessions_survive() {
+    fn endpoint_states_and_sessions_are_read_back() {
         let state = EndpointState {
             closed_until: 9,
             closed_at: 8,
-            memory: 7,
-            memory_until: 6,
+            retention: 7,
+            retention_until: 6,
             burst: 5,
             half_open: true,
         };
         let mut head = vec![0; HEAD];
         assert_eq!(EndpointState::read(&head, Quota::Link), Some(EndpointState::default()));
         let at = usize::try_from(EndpointState::at(Quota::Link)).unwrap();
-        head[at..at + GATE].copy_from_slice(&state.to_bytes(Quota::Link));
+        head[at..at + STATE].copy_from_slice(&state.to_bytes(Quota::Link));
         assert_eq!(EndpointState::read(&head, Quota::Link), Some(state));
-        for bit in 0..GATE * 8 {
+        for bit in 0..STATE * 8 {
             let mut other = head.clone();
             other[at + bit / 8] ^= 1 << (bit % 8);
             assert_eq!(EndpointState::read(&other, Quota::Link), None, "bit {bit}");

@@ -1,9 +1,9 @@
-//! `quota_file`: one log for all processes of the host, kept over restarts.
+//! `quota_file`: one call log for all processes of the host, kept over restarts.
 //!
-//! The rule is the limiter's own, on a clock that all processes share. A process that dies leaves its calls in
-//! the file with the time up to which they may be counted; nobody has to notice that it died. After a restart
-//! of the machine all calls of before count as made at its start. When the file cannot be used, the process
-//! goes on with its own log alone, says so, and tries the file again later.
+//! The rule of admission is the limiter's, on a clock that all processes share. A process that dies leaves its calls
+//! in the file, with the time until which the service may count them. After a restart of the machine all earlier
+//! calls count as made at its start. If the file cannot be used, the process counts its own calls alone, logs a
+//! warning, and tries the file again later.
 
 mod layout;
 mod store;
@@ -25,15 +25,15 @@ pub(super) use self::layout::{EndpointState, Entry};
 use self::store::Store;
 use self::transaction::{Pause, Transaction, Trouble};
 use self::usage::nanos;
-pub(super) use self::usage::{Decision, Usage, memory};
+pub(super) use self::usage::{Decision, Usage, retention};
 use super::ledger::{
-    self, Answer, BETWEEN_WARNINGS, FIRST_RETRY, LAST_RETRY, Ledger, Outcome, Renewal, Slot, View,
-    lease,
+    self, Answer, FIRST_RETRY, LONGEST_RETRY, Ledger, Outcome, Renewal, Slot, View,
+    WARNING_INTERVAL, lease,
 };
 use super::limits::Limits;
 use super::registry::Key;
 use super::snapshot::Refusal;
-use super::window::{Window, straggling};
+use super::window::{Window, grace_period};
 use crate::call::{Call, Stop};
 use crate::error::Error;
 use crate::log::{self, Level};
@@ -51,44 +51,45 @@ pub(crate) struct FileLedger {
 struct State {
     store: Store,
     slots: PerQuota<u32>,
-    /// What is wrong with the file, and when it is tried again.
+    /// Why the file cannot be used, and when it is tried again.
     trouble: Option<(String, Instant)>,
-    /// More counts as spent than is known to be.
-    careful: Option<AssumedSpent>,
+    /// As the file had it in the last transaction.
+    assumed_spent: Option<AssumedSpent>,
     retry_pause: Duration,
     warned_at: Option<Instant>,
-    /// For the host's log, which is told when the lock is no longer held: it may call back.
+    /// Lines for the host's log. They are logged after the lock is released, because the host may call back.
     lines: Vec<String>,
 }
 
 /// The name in status documents.
 pub(crate) const KIND: &str = "file";
 
-/// The most calls that a window may have: all of them are read for each decision.
+/// The largest limit of a window. Each decision reads the whole table.
 pub(crate) const MOST_CALLS: u32 = 50_000;
 
-/// Without the file: this percentage of the limits.
+/// The percentage of the limits that applies without the file.
 const ALL: u32 = 100;
 
-/// How long the end of a call may wait for the file before it is left to the lease.
-const SETTLING: Duration = Duration::from_millis(200);
+/// How long the end of a call waits for the file. If it cannot be recorded, the lease ends the call.
+const SETTLE_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// How long a call under way may wait for the file to renew its slot, before it looks after itself again.
-const RENEWING: Duration = Duration::from_millis(10);
+/// How long a renewal waits for the file. It is short, because the thread must return to its call.
+const RENEW_TIMEOUT: Duration = Duration::from_millis(10);
 
 impl FileLedger {
-    /// The file is opened when it is first needed.
+    /// The first transaction opens the file.
     pub(crate) fn new(path: &str, key: &Key, limits: &Limits) -> FileLedger {
         let mut slots = PerQuota::default();
         for quota in Quota::ALL {
             *slots.of_mut(quota) = most(limits.of(quota));
         }
-        let memory = Quota::ALL.iter().map(|quota| memory(limits.of(*quota))).max().unwrap_or(0);
+        let retention =
+            Quota::ALL.iter().map(|quota| retention(limits.of(*quota))).max().unwrap_or(0);
         let state = State {
-            store: Store::new(path, key.digest(), memory),
+            store: Store::new(path, key.digest(), retention),
             slots,
             trouble: None,
-            careful: None,
+            assumed_spent: None,
             retry_pause: FIRST_RETRY,
             warned_at: None,
             lines: Vec::new(),
@@ -96,7 +97,7 @@ impl FileLedger {
         FileLedger { path: path.to_owned(), state: Mutex::new(state) }
     }
 
-    /// Runs one transaction, unless the file cannot be used at present.
+    /// Runs one transaction. Does nothing before the next retry of a file that cannot be used.
     fn transact(
         &self,
         state: &mut State,
@@ -108,7 +109,7 @@ impl FileLedger {
         }
         let rights_lost = state.store.rights_lost().is_some();
         let done = state.store.lock(&state.slots, pause).and_then(|transaction| {
-            state.careful = AssumedSpent::read(&transaction.bytes);
+            state.assumed_spent = AssumedSpent::read(&transaction.bytes);
             act(&transaction)
         });
         if let Some(what) = state.store.rights_lost().filter(|_| !rights_lost) {
@@ -130,34 +131,34 @@ impl FileLedger {
                 Ok(())
             }
             Err(Trouble::Stopped(stop)) => Err(Refusal::Stopped(stop)),
-            Err(Trouble::OtherIdentity) => Err(self.unfit(
+            Err(Trouble::OtherIdentity) => Err(self.unusable(
                 state,
                 "counts for another tenant, application or service; give each its own file",
             )),
-            Err(Trouble::NoQuotaFile) => Err(self.unfit(
+            Err(Trouble::NoQuotaFile) => Err(self.unusable(
                 state,
-                "is not empty and no quota file; name another file, or make this one empty",
+                "is neither empty nor a quota file; name another file, or empty this one",
             )),
             Err(Trouble::OtherVersion(version)) => {
                 let why = format!(
                     "has format version {version}, and this library reads and writes version {}; name another file",
                     layout::VERSION
                 );
-                Err(self.unfit(state, &why))
+                Err(self.unusable(state, &why))
             }
             Err(Trouble::Failed(what, why)) => {
                 let trouble = format!("cannot be {what} ({})", in_words(why));
                 self.warn(state, &trouble);
                 state.trouble = Some((trouble, Instant::now() + state.retry_pause));
-                state.retry_pause = (state.retry_pause * 2).min(LAST_RETRY);
+                state.retry_pause = (state.retry_pause * 2).min(LONGEST_RETRY);
                 Ok(())
             }
         }
     }
 
-    /// What is there will not do, now or later.
-    fn unfit(&self, state: &mut State, why: &str) -> Refusal {
-        // Nothing keeps it from being looked at again at once.
+    /// The file is not this client's, and waiting does not change that.
+    fn unusable(&self, state: &mut State, why: &str) -> Refusal {
+        // The next call tries it again at once.
         state.trouble = Some((why.to_owned(), Instant::now()));
         let message = format!("option `quota_file`: {} {why}", self.path);
         Refusal::Failed(Error::new(Status::Config, message))
@@ -165,7 +166,7 @@ impl FileLedger {
 
     fn warn(&self, state: &mut State, trouble: &str) {
         let now = Instant::now();
-        if state.warned_at.is_some_and(|at| now.duration_since(at) < BETWEEN_WARNINGS) {
+        if state.warned_at.is_some_and(|at| now.duration_since(at) < WARNING_INTERVAL) {
             return;
         }
         state.warned_at = Some(now);
@@ -175,14 +176,14 @@ impl FileLedger {
         ));
     }
 
-    /// For those who have no call to ask, or no time: they go without if it takes too long.
-    fn briefly(
+    /// Runs one transaction, or gives up after this time.
+    fn transact_within(
         &self,
-        patience: Duration,
+        timeout: Duration,
         call: Option<&Call>,
         act: &mut dyn FnMut(&Transaction) -> Result<(), Trouble>,
     ) {
-        let until = Instant::now() + patience;
+        let until = Instant::now() + timeout;
         let Some(mut state) = self.state.try_lock_until(until) else {
             return;
         };
@@ -192,7 +193,7 @@ impl FileLedger {
             if Instant::now() < until { Ok(()) } else { Err(Stop::Deadline) }
         };
         let _ = self.transact(&mut state, &mut pause, act);
-        tell(state);
+        unlock_and_log(state);
     }
 
     fn lock_state(&self, call: &Call) -> Result<MutexGuard<'_, State>, Refusal> {
@@ -205,8 +206,8 @@ impl FileLedger {
     }
 }
 
-/// Lets go of the lock, then tells the host what there is to tell.
-fn tell(mut state: MutexGuard<'_, State>) {
+/// Releases the lock, then logs the lines that wait for it.
+fn unlock_and_log(mut state: MutexGuard<'_, State>) {
     let lines = std::mem::take(&mut state.lines);
     drop(state);
     for text in lines {
@@ -229,13 +230,13 @@ impl Ledger for FileLedger {
             std::thread::sleep(nap);
             call.check()
         };
-        let mut answer = Answer::Alone(ALL);
+        let mut answer = Answer::Local(ALL);
         let done = self.transact(&mut state, &mut pause, &mut |transaction| {
             let now = nanos(boot_clock::now());
             let known = transaction.state(quota);
-            let state = known.claimed(windows, now);
+            let state = known.used_with(windows, now);
             if state != known {
-                transaction.write_gate(quota, state)?;
+                transaction.write_state(quota, state)?;
             }
             let usage = Usage::of(&transaction.entries(quota)?, windows, now);
             let place = match usage.decide(state, windows) {
@@ -251,25 +252,25 @@ impl Ledger for FileLedger {
             answer = Answer::Taken(Slot { place, owner, probe: state.half_open });
             Ok(())
         });
-        tell(state);
+        unlock_and_log(state);
         done.map(|()| answer)
     }
 
     fn settle(&self, quota: Quota, slot: Slot, outcome: Outcome, windows: &[Window]) {
-        // What cannot be written ages from the end of the lease.
-        self.briefly(SETTLING, None, &mut |transaction| {
+        // If this cannot be written, the slot ages from the end of the lease.
+        self.transact_within(SETTLE_TIMEOUT, None, &mut |transaction| {
             let now = nanos(boot_clock::now());
             let entry = match outcome {
                 Outcome::NotSent => Entry::FREE,
                 Outcome::Replied => Entry { stamp: now, owner: 0 },
                 Outcome::GivenUp => {
-                    Entry { stamp: now.saturating_add(nanos(straggling(windows))), owner: 0 }
+                    Entry { stamp: now.saturating_add(nanos(grace_period(windows))), owner: 0 }
                 }
             };
-            put(transaction, quota, slot, entry, windows)?;
+            write_slot(transaction, quota, slot, entry, windows)?;
             if slot.probe && outcome == Outcome::Replied {
                 let state = transaction.state(quota);
-                transaction.write_gate(quota, EndpointState { half_open: false, ..state })?;
+                transaction.write_state(quota, EndpointState { half_open: false, ..state })?;
             }
             Ok(())
         });
@@ -277,13 +278,13 @@ impl Ledger for FileLedger {
 
     fn renew(&self, quota: Quota, slot: Slot, windows: &[Window]) -> Renewal {
         let mut renewal = Renewal::Unknown;
-        self.briefly(RENEWING, None, &mut |transaction| {
+        self.transact_within(RENEW_TIMEOUT, None, &mut |transaction| {
             let now = nanos(boot_clock::now());
             let stamp = now.saturating_add(nanos(lease(windows)));
             let kept = transaction.entry(quota, slot.place)?;
             let in_time = kept.is_some_and(|kept| kept.owner == slot.owner && kept.stamp > now);
-            // Also if it was lost: its call may be under way.
-            put(transaction, quota, slot, Entry { stamp, owner: slot.owner }, windows)?;
+            // A lost slot is written too, because its call is in flight.
+            write_slot(transaction, quota, slot, Entry { stamp, owner: slot.owner }, windows)?;
             renewal = if in_time { Renewal::Kept } else { Renewal::Lost };
             Ok(())
         });
@@ -291,13 +292,13 @@ impl Ledger for FileLedger {
     }
 
     fn throttled(&self, quota: Quota, slot: Option<Slot>, wait: Duration, windows: &[Window]) {
-        // This process keeps it closed in any case.
-        self.briefly(SETTLING, None, &mut |transaction| {
+        // If this cannot be written, the endpoint is closed in this process alone.
+        self.transact_within(SETTLE_TIMEOUT, None, &mut |transaction| {
             let now = nanos(boot_clock::now());
-            transaction.write_gate(quota, transaction.state(quota).closed(wait, now))?;
+            transaction.write_state(quota, transaction.state(quota).closed(wait, now))?;
             match slot {
                 Some(slot) => {
-                    put(transaction, quota, slot, Entry { stamp: now, owner: 0 }, windows)
+                    write_slot(transaction, quota, slot, Entry { stamp: now, owner: 0 }, windows)
                 }
                 None => Ok(()),
             }
@@ -306,7 +307,7 @@ impl Ledger for FileLedger {
 
     fn view(&self, quota: Quota, windows: &[Window], call: Option<&Call>) -> Option<View> {
         let mut view = None;
-        self.briefly(SETTLING, call, &mut |transaction| {
+        self.transact_within(SETTLE_TIMEOUT, call, &mut |transaction| {
             let now = nanos(boot_clock::now());
             let state = transaction.state(quota);
             let closed = state.closed_for(now);
@@ -326,25 +327,27 @@ impl Ledger for FileLedger {
         boot_clock::now()
     }
 
-    fn place(&self) -> (&'static str, String) {
+    fn location(&self) -> (&'static str, String) {
         (KIND, self.path.clone())
     }
 
     fn trouble(&self) -> Option<String> {
-        let state = self.state.try_lock_for(SETTLING)?;
+        let state = self.state.try_lock_for(SETTLE_TIMEOUT)?;
         let trouble = state.trouble.as_ref().map(|(trouble, _)| trouble.clone());
-        let careful = || {
-            let careful = state.careful?;
-            let left = Duration::from_nanos(careful.until.saturating_sub(nanos(boot_clock::now())));
-            (!left.is_zero()).then(|| begun_anew(careful.restarted, left))
+        let spent = || {
+            let assumed = state.assumed_spent?;
+            let left = Duration::from_nanos(assumed.until.saturating_sub(nanos(boot_clock::now())));
+            (!left.is_zero()).then(|| counted_as_spent(assumed.restarted, left))
         };
-        trouble.or_else(careful).or_else(|| state.store.rights_lost().map(replaced))
+        trouble.or_else(spent).or_else(|| state.store.rights_lost().map(replaced))
     }
 }
 
-fn begun_anew(restarted: bool, left: Duration) -> String {
+fn counted_as_spent(restarted: bool, left: Duration) -> String {
     let why = match restarted {
-        true => "was in use before the machine started, and what was not on disk counts as spent",
+        true => {
+            "was in use before the machine started, and calls that were not on disk count as spent"
+        }
         false => "was damaged, and the whole quota counts as spent",
     };
     format!(
@@ -354,11 +357,11 @@ fn begun_anew(restarted: bool, left: Duration) -> String {
 }
 
 fn replaced(rights_lost: &str) -> String {
-    format!("was replaced, and the new file {rights_lost}: others may not be able to use it")
+    format!("was replaced, and the new file {rights_lost}: other processes may be unable to use it")
 }
 
-/// Writes what is to become of a slot, where it is.
-fn put(
+/// Writes the new entry of a slot at its place.
+fn write_slot(
     transaction: &Transaction,
     quota: Quota,
     slot: Slot,
@@ -369,12 +372,12 @@ fn put(
     if kept.is_some_and(|kept| kept.owner == slot.owner) {
         return transaction.write(quota, slot.place, entry);
     }
-    // It outlived its lease, and its place was given away; maybe it has found another one.
+    // Its lease ran out, and another call has its place. An earlier renewal may have moved it elsewhere.
     let entries = transaction.entries(quota)?;
     let elsewhere = entries.iter().position(|kept| kept.owner == slot.owner).map(|at| at as u64);
     let free = || {
-        let memory = transaction.state(quota).memory.max(memory(windows));
-        Usage::of(&entries, windows, nanos(boot_clock::now())).reusable(memory)
+        let retention = transaction.state(quota).retention.max(retention(windows));
+        Usage::of(&entries, windows, nanos(boot_clock::now())).reusable(retention)
     };
     match elsewhere.or_else(|| free().filter(|_| entry != Entry::FREE)) {
         Some(place) => transaction.write(quota, place, entry),
@@ -386,7 +389,7 @@ fn most(windows: &[Window]) -> u32 {
     windows.iter().map(|window| window.limit).max().unwrap_or(1)
 }
 
-/// The log of this file for this identity, shared by all clients of the process.
+/// The log in this file for this key. All clients of this process share it.
 pub(crate) fn ledger(path: &str, key: &Key, limits: &Limits) -> Arc<dyn Ledger> {
     super::registry::ledger(path, key, || Arc::new(FileLedger::new(path, key, limits)))
 }

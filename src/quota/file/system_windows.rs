@@ -1,4 +1,4 @@
-//! What the quota file needs of Windows.
+//! The quota file on Windows.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -12,30 +12,30 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 
-/// A new file, at a name that nothing has.
+/// Creates a file. The path must not exist.
 pub(super) fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).open(path)
 }
 
-/// Whether others who open the path get the file that is open.
+/// Whether the path still leads to the open file.
 pub(super) fn is_still_at(open: &File, _: &Metadata, path: &Path) -> bool {
     windows::is_still_at(open, path, Links::Followed)
 }
 
-/// Puts a new file in the place of the one that is open. Only NTFS does so, since Windows 10. On other file systems the
-/// open file gets the content of the new one.
+/// Replaces the open file by a new one. Only NTFS can do that, since Windows 10. On other file systems the open file
+/// gets the content of the new one.
 pub(super) fn replace(open: &File, new: &Path, path: &Path) -> io::Result<()> {
     if windows::patiently(|| std::fs::rename(new, path)).is_ok() {
         return Ok(());
     }
     rewrite(open, &std::fs::read(new)?)?;
-    // Replaced is replaced, whoever else holds what is left.
+    // The file is replaced, even if another process keeps the new one from being deleted.
     let _ = std::fs::remove_file(new);
     Ok(())
 }
 
-/// A crash in the middle leaves a file that counts as damaged, and so as spent: the sector with the head and its
-/// checksum comes last, and until then says nothing but whose file it is.
+/// Writes the content of the open file. The sector with the head and its checksum comes last. A crash before that
+/// leaves a file with only the magic bytes, which counts as damaged and so as spent.
 fn rewrite(open: &File, bytes: &[u8]) -> io::Result<()> {
     const SECTOR: usize = 512;
     let (first, rest) = bytes.split_at(bytes.len().min(SECTOR));
@@ -43,7 +43,7 @@ fn rewrite(open: &File, bytes: &[u8]) -> io::Result<()> {
     unfinished.resize(first.len(), 0);
     let length = open.metadata()?.len();
     if bytes.len() as u64 > length {
-        // First of all, as long as a full disk harms nothing.
+        // A full disk is found here, before anything is overwritten.
         open.set_len(bytes.len() as u64).inspect_err(|_| {
             let _ = open.set_len(length);
         })?;
@@ -57,7 +57,7 @@ fn rewrite(open: &File, bytes: &[u8]) -> io::Result<()> {
     open.sync_all()
 }
 
-/// Not to be told from a file's metadata.
+/// Windows does not keep the rights in a file's metadata.
 #[derive(PartialEq, Eq)]
 pub(super) struct Rights;
 
@@ -65,7 +65,7 @@ pub(super) fn rights(_: &Metadata) -> Rights {
     Rights
 }
 
-/// New files have the rights that their folder gives them.
+/// A new file has the rights that its folder gives it.
 pub(super) fn keep_rights(new: &File, old: &Metadata) -> Result<(), String> {
     new.set_permissions(old.permissions()).map_err(|_| "is not read-only as it was".to_owned())
 }

@@ -2,7 +2,7 @@ use std::fs::{self, File};
 
 use super::*;
 use crate::call::{Cancel, KeepAlive};
-use crate::quota::ledger::{Held, Keeper};
+use crate::quota::ledger::{HeldSlot, LeaseKeeper};
 
 #[cfg(unix)]
 mod unix;
@@ -54,7 +54,7 @@ fn taken(ledger: &FileLedger, limits: &Limits) -> Slot {
 #[track_caller]
 fn wait(ledger: &FileLedger, limits: &Limits) -> Duration {
     match ledger.begin(COLLECT, limits.of(COLLECT), &call()) {
-        Ok(Answer::Full(full)) => full.look_in,
+        Ok(Answer::Full(full)) => full.recheck_in,
         other => panic!("{other:?}"),
     }
 }
@@ -70,7 +70,7 @@ fn two_processes_share_one_log_and_it_outlives_both() {
     let (two, _) = open(&folder.file(), "collect=2/60");
     let slot = taken(&one, &limits);
     taken(&two, &limits);
-    // Both under way: asked again soon, since either may end unseen.
+    // Both are in flight. Either may end unnoticed, so the caller asks again soon.
     assert_eq!(wait(&two, &limits), Duration::from_millis(120));
     one.settle(COLLECT, slot, Outcome::Replied, limits.of(COLLECT));
     let view = two.view(COLLECT, limits.of(COLLECT), None).unwrap();
@@ -82,31 +82,31 @@ fn two_processes_share_one_log_and_it_outlives_both() {
 }
 
 #[test]
-fn a_figure_is_given_only_where_it_does_not_depend_on_calls_under_way() {
+fn a_wait_is_named_only_where_it_does_not_depend_on_calls_in_flight() {
     let folder = Folder::new();
     let (ledger, limits) = open(&folder.file(), "collect=2/60");
     let windows = limits.of(COLLECT);
     let slot = taken(&ledger, &limits);
     taken(&ledger, &limits);
-    let free_in = || match ledger.begin(COLLECT, windows, &call()) {
-        Ok(Answer::Full(full)) => full.free_in,
+    let available_in = || match ledger.begin(COLLECT, windows, &call()) {
+        Ok(Answer::Full(full)) => full.available_in,
         other => panic!("{other:?}"),
     };
     let view = ledger.view(COLLECT, windows, None).unwrap();
-    assert_eq!((view.in_flight, view.available_in, free_in()), (2, None, None));
+    assert_eq!((view.in_flight, view.available_in, available_in()), (2, None, None));
     assert_eq!(view.used[0], 2);
     ledger.settle(COLLECT, slot, Outcome::Replied, windows);
-    let (told, view) = (free_in().unwrap(), ledger.view(COLLECT, windows, None).unwrap());
-    for wait in [told, view.available_in.unwrap()] {
+    let (named, view) = (available_in().unwrap(), ledger.view(COLLECT, windows, None).unwrap());
+    for wait in [named, view.available_in.unwrap()] {
         assert!((59_000..=60_061).contains(&wait.as_millis()), "{wait:?}");
     }
     // Closed for longer than that.
     ledger.throttled(COLLECT, None, Duration::from_secs(90), windows);
-    assert!(free_in() > Some(Duration::from_secs(89)));
+    assert!(available_in() > Some(Duration::from_secs(89)));
 }
 
 #[test]
-fn what_became_of_a_call_decides_how_long_it_counts() {
+fn the_outcome_of_a_call_decides_how_long_it_counts() {
     let folder = Folder::new();
     let (ledger, limits) = open(&folder.file(), "collect=1/60");
     let slot = taken(&ledger, &limits);
@@ -131,25 +131,25 @@ fn what_became_of_a_call_decides_how_long_it_counts() {
 }
 
 #[test]
-fn a_holder_that_died_blocks_nothing_but_its_own_slot_and_not_for_ever() {
+fn the_slot_of_a_process_that_died_is_free_after_its_lease_and_a_window() {
     let folder = Folder::new();
     let (ledger, limits) = open(&folder.file(), "collect=1/0.1");
     let dead = taken(&ledger, &limits);
     let began = Instant::now();
     while let Ok(Answer::Full(full)) = ledger.begin(COLLECT, limits.of(COLLECT), &call()) {
-        std::thread::sleep(full.look_in);
+        std::thread::sleep(full.recheck_in);
     }
     // The lease of a second, and the window after it.
     assert!(began.elapsed() >= Duration::from_millis(1_100), "{:?}", began.elapsed());
     assert!(began.elapsed() < Duration::from_millis(1_500), "{:?}", began.elapsed());
-    // Should it live after all, it learns that its slot is gone, and takes nobody else's away.
+    // If the process lives after all, its renewal reports the loss, and its end frees no other slot.
     assert_eq!(ledger.renew(COLLECT, dead, limits.of(COLLECT)), Renewal::Lost);
     ledger.settle(COLLECT, dead, Outcome::NotSent, limits.of(COLLECT));
     assert_eq!(ledger.view(COLLECT, limits.of(COLLECT), None).unwrap().in_flight, 1);
 }
 
 #[test]
-fn a_slot_that_was_lost_is_told_so_and_counts_again_while_its_call_is_under_way() {
+fn a_lost_slot_is_reported_and_counts_again_while_its_call_is_in_flight() {
     let folder = Folder::new();
     let (ledger, limits) = open(&folder.file(), "collect=1/0.1,3/0.1");
     let windows = limits.of(COLLECT);
@@ -159,7 +159,7 @@ fn a_slot_that_was_lost_is_told_so_and_counts_again_while_its_call_is_under_way(
     assert_eq!(in_flight(), 0);
     assert_eq!(ledger.renew(COLLECT, slot, windows), Renewal::Lost);
     assert_eq!(in_flight(), 1);
-    // Its place is given away.
+    // Another call takes its place.
     std::thread::sleep(Duration::from_millis(1_150));
     let other = taken(&ledger, &limits);
     assert_eq!(other.place, slot.place);
@@ -172,7 +172,7 @@ fn a_slot_that_was_lost_is_told_so_and_counts_again_while_its_call_is_under_way(
 }
 
 #[test]
-fn a_slot_that_is_renewed_stays() {
+fn a_slot_that_is_renewed_stays_taken() {
     let folder = Folder::new();
     let (ledger, limits) = open(&folder.file(), "collect=1/0.1");
     let slot = taken(&ledger, &limits);
@@ -184,7 +184,7 @@ fn a_slot_that_is_renewed_stays() {
 }
 
 #[test]
-fn a_closed_endpoint_is_closed_for_all_and_the_others_are_not() {
+fn a_429_closes_its_endpoint_for_all_processes_and_no_other_endpoint() {
     let folder = Folder::new();
     let (one, limits) = open(&folder.file(), "collect=9/60");
     let (two, _) = open(&folder.file(), "collect=9/60");
@@ -210,7 +210,7 @@ fn after_a_429_one_call_of_all_processes_goes_out_until_one_is_not_refused() {
     let slot = taken(&one, &limits);
     one.throttled(COLLECT, Some(slot), WAIT, windows);
     std::thread::sleep(WAIT);
-    // One of before is under way, and its reply says nothing about now.
+    // A call from before the 429 is in flight. Its reply does not show the state of now.
     assert_eq!(wait(&two, &limits), Duration::from_millis(5));
     one.settle(COLLECT, before, Outcome::Replied, windows);
     for outcome in [Outcome::NotSent, Outcome::GivenUp] {
@@ -220,7 +220,7 @@ fn after_a_429_one_call_of_all_processes_goes_out_until_one_is_not_refused() {
         wait(&one, &limits);
         two.settle(COLLECT, probe, outcome, windows);
     }
-    // One that dies is waited for no longer than its lease, and one that is refused closes the endpoint again.
+    // A probe that dies blocks the others for its lease. A probe that is refused closes the endpoint again.
     taken(&two, &limits);
     wait(&one, &limits);
     std::thread::sleep(lease(windows));
@@ -258,7 +258,7 @@ fn a_file_of_another_version_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_damaged_file_counts_as_spent_and_says_so() {
+fn a_damaged_file_counts_as_spent_and_the_status_reports_it() {
     let folder = Folder::new();
     for content in
         [b"MDEQUOTA".to_vec(), [&b"MDEQUOTA"[..], &[b'x'; 200_000]].concat(), vec![0; 500]]
@@ -268,7 +268,7 @@ fn a_damaged_file_counts_as_spent_and_says_so() {
         assert!(wait(&ledger, &limits) > Duration::from_secs(59));
         assert_eq!(used(&ledger, &limits), 5);
         assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
-        // Also to those who come later.
+        // Later clients report it too.
         let (later, _) = open(&folder.file(), "collect=5/60");
         used(&later, &limits);
         for ledger in [ledger, later] {
@@ -283,8 +283,8 @@ fn a_damaged_file_counts_as_spent_and_says_so() {
 }
 
 #[test]
-fn a_file_that_never_was_ours_is_left_alone() {
-    // The last one like the image of a disk: no log is that long.
+fn a_file_that_is_no_quota_file_is_left_alone() {
+    // The last one is like a disk image, and longer than any log.
     for content in [b"not a quota file".to_vec(), vec![b'x'; 200_000], vec![0; 8_000_000]] {
         let folder = Folder::new();
         fs::write(folder.file(), &content).unwrap();
@@ -295,16 +295,16 @@ fn a_file_that_never_was_ours_is_left_alone() {
                 panic!("it was used");
             };
             assert_eq!(error.status(), Status::Config);
-            assert!(error.message().contains("is not empty and no quota file"), "{error}");
+            assert!(error.message().contains("is neither empty nor a quota file"), "{error}");
         }
-        assert!(ledger.trouble().unwrap().contains("no quota file"));
+        assert!(ledger.trouble().unwrap().contains("nor a quota file"));
         assert_eq!(fs::read(folder.file()).unwrap(), content);
         assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
     }
 }
 
 #[test]
-fn damage_in_a_file_of_ours_frees_nothing() {
+fn damage_in_a_quota_file_frees_no_slot() {
     let folder = Folder::new();
     let (ledger, limits) = open(&folder.file(), "collect=3/60");
     let slot = taken(&ledger, &limits);
@@ -317,10 +317,10 @@ fn damage_in_a_file_of_ours_frees_nothing() {
         fs::write(folder.file(), &bytes).unwrap();
         let (ledger, _) = open(&folder.file(), "collect=3/60");
         let used = used(&ledger, &limits);
-        // Bytes that mean nothing may change unseen.
+        // Bytes without a meaning may change unnoticed.
         assert!(used >= 1, "byte {at}: {used}");
         torn += usize::from(used > 1);
-        // Cut off anywhere, it counts as spent.
+        // A truncated file counts as spent.
         fs::write(folder.file(), &sound[..at.max(1)]).unwrap();
         let (ledger, _) = open(&folder.file(), "collect=3/60");
         let whole = self::used(&ledger, &limits);
@@ -330,7 +330,7 @@ fn damage_in_a_file_of_ours_frees_nothing() {
 }
 
 #[test]
-fn an_empty_file_is_a_new_one() {
+fn an_empty_file_becomes_a_new_log() {
     let folder = Folder::new();
     File::create(folder.file()).unwrap();
     let (ledger, limits) = open(&folder.file(), "collect=1/60");
@@ -339,7 +339,7 @@ fn an_empty_file_is_a_new_one() {
 }
 
 #[test]
-fn larger_limits_make_a_larger_file_and_forget_nothing() {
+fn larger_limits_enlarge_the_file_and_keep_its_entries() {
     let folder = Folder::new();
     let (small, small_limits) = open(&folder.file(), "collect=2/60;read=2/60;list=2/60");
     taken(&small, &small_limits);
@@ -351,7 +351,7 @@ fn larger_limits_make_a_larger_file_and_forget_nothing() {
         taken(&large, &limits);
     }
     wait(&large, &limits);
-    // Who had the old file open goes on in the new one.
+    // A client that used the old file uses the new one.
     assert_eq!(used(&small, &small_limits), 50);
     assert!(large.view(Quota::List, limits.of(Quota::List), None).unwrap().closed_for.is_some());
     let after = fs::metadata(folder.file()).unwrap();
@@ -359,7 +359,7 @@ fn larger_limits_make_a_larger_file_and_forget_nothing() {
 }
 
 #[test]
-fn a_file_that_was_taken_away_is_made_anew() {
+fn a_deleted_file_is_created_again() {
     let folder = Folder::new();
     let (one, limits) = open(&folder.file(), "collect=2/60");
     taken(&one, &limits);
@@ -372,7 +372,7 @@ fn a_file_that_was_taken_away_is_made_anew() {
 }
 
 #[test]
-fn another_identity_is_told_to_use_another_file() {
+fn another_identity_must_use_another_file() {
     let folder = Folder::new();
     let (ledger, limits) = open(&folder.file(), "collect=2/60");
     taken(&ledger, &limits);
@@ -386,7 +386,7 @@ fn another_identity_is_told_to_use_another_file() {
 }
 
 #[test]
-fn a_restart_of_the_machine_makes_everything_count_from_its_start() {
+fn after_a_restart_of_the_machine_all_calls_count_from_its_start() {
     let folder = Folder::new();
     let (ledger, limits) = open(&folder.file(), "collect=300/60,500/86400");
     for _ in 0..3 {
@@ -394,7 +394,7 @@ fn a_restart_of_the_machine_makes_everything_count_from_its_start() {
         ledger.settle(COLLECT, slot, Outcome::Replied, limits.of(COLLECT));
     }
     ledger.throttled(Quota::List, None, Duration::from_secs(7_200), &[]);
-    // Another boot: as if the times belonged to a clock that has begun anew since.
+    // As if the times belonged to the clock of an earlier boot.
     let mut bytes = fs::read(folder.file()).unwrap();
     let session = layout::session_to_bytes(&[9; 16]);
     bytes[128..128 + session.len()].copy_from_slice(&session);
@@ -403,7 +403,7 @@ fn a_restart_of_the_machine_makes_everything_count_from_its_start() {
     let view = ledger.view(COLLECT, limits.of(COLLECT), None).unwrap();
     let since_boot = boot_clock::now();
     if since_boot < Duration::from_secs(86_000) {
-        // The three, and what a minute may have held that never reached the disk.
+        // The three calls, and those of a minute that may never have reached the disk.
         assert_eq!(view.used[1], 303);
         let expected = Duration::from_secs(30 + 86_400) - since_boot;
         let full = [Window { limit: 303, length: Duration::from_secs(86_400) }];
@@ -416,7 +416,7 @@ fn a_restart_of_the_machine_makes_everything_count_from_its_start() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_blocks_nobody_for_long() {
+fn a_clock_that_was_set_back_blocks_calls_for_one_window_only() {
     let folder = Folder::new();
     let (ledger, limits) = open(&folder.file(), "collect=1/0.2");
     let slot = taken(&ledger, &limits);
@@ -431,14 +431,14 @@ fn a_clock_that_was_set_back_blocks_nobody_for_long() {
 }
 
 #[test]
-fn without_its_file_a_process_goes_on_alone_and_comes_back() {
+fn without_its_file_a_process_counts_alone_until_the_file_is_back() {
     let folder = Folder::new();
     let missing = folder.0.join("missing");
     let file = missing.join("quota").to_str().unwrap().to_owned();
     let (ledger, limits) = open(&file, "collect=2/60");
     for _ in 0..3 {
         let answer = ledger.begin(COLLECT, limits.of(COLLECT), &call());
-        assert!(matches!(answer, Ok(Answer::Alone(100))), "{answer:?}");
+        assert!(matches!(answer, Ok(Answer::Local(100))), "{answer:?}");
     }
     assert_eq!(
         ledger.trouble().as_deref(),
@@ -451,7 +451,7 @@ fn without_its_file_a_process_goes_on_alone_and_comes_back() {
 }
 
 #[test]
-fn who_waits_for_the_lock_can_be_stopped_and_a_holder_that_hangs_is_not_waited_for_for_ever() {
+fn a_wait_for_the_lock_can_be_stopped_and_ends_if_the_holder_hangs() {
     let folder = Folder::new();
     let (ledger, limits) = open(&folder.file(), "collect=2/60");
     taken(&ledger, &limits);
@@ -470,7 +470,7 @@ fn who_waits_for_the_lock_can_be_stopped_and_a_holder_that_hangs_is_not_waited_f
     });
     let began = Instant::now();
     let answer = ledger.begin(COLLECT, limits.of(COLLECT), &self::call());
-    assert!(matches!(answer, Ok(Answer::Alone(100))), "{answer:?}");
+    assert!(matches!(answer, Ok(Answer::Local(100))), "{answer:?}");
     assert!(
         began.elapsed() >= transaction::PATIENCE && began.elapsed() < transaction::PATIENCE * 2
     );
@@ -478,18 +478,19 @@ fn who_waits_for_the_lock_can_be_stopped_and_a_holder_that_hangs_is_not_waited_f
 }
 
 #[test]
-fn who_comes_back_after_the_lease_has_lost_the_slot_whatever_the_file_says() {
+fn after_the_lease_the_slot_is_lost_even_if_the_file_cannot_be_read() {
     let folder = Folder::new();
     let (ledger, limits) = open(&folder.file(), "collect=1/0.1");
     let slot = taken(&ledger, &limits);
     let asked_at = boot_clock::now();
     let ledger: Arc<dyn Ledger> = Arc::new(ledger);
-    let mut keeper = Keeper::new(&Held::new(&ledger, COLLECT, slot, asked_at), limits.of(COLLECT));
+    let mut keeper =
+        LeaseKeeper::new(&HeldSlot::new(&ledger, COLLECT, slot, asked_at), limits.of(COLLECT));
     for _ in 0..4 {
         std::thread::sleep(Duration::from_millis(400));
         assert!(!keeper.keep().is_lost);
     }
-    // Nobody can be asked, and the lease is over.
+    // The file cannot be locked, and the lease is over.
     let other = File::options().read(true).write(true).open(folder.file()).unwrap();
     assert!(crate::os::lock::try_lock(&other).unwrap());
     std::thread::sleep(Duration::from_millis(1_100));
@@ -497,22 +498,22 @@ fn who_comes_back_after_the_lease_has_lost_the_slot_whatever_the_file_says() {
 }
 
 #[test]
-fn a_callback_that_uses_the_log_while_it_is_told_of_it_is_not_in_its_own_way() {
+fn a_log_callback_may_use_the_quota_log() {
     let folder = Folder::new();
     let file = folder.0.join("missing").join("quota").to_str().unwrap().to_owned();
     let (ledger, limits) = open(&file, "collect=2/60");
     let state = ledger.state.lock();
-    tell(state);
+    unlock_and_log(state);
     let mut state = ledger.state.lock();
     ledger.warn(&mut state, "cannot be opened");
     assert_eq!(state.lines.len(), 1);
-    tell(state);
+    unlock_and_log(state);
     assert!(ledger.state.try_lock().is_some_and(|state| state.lines.is_empty()));
-    assert!(matches!(ledger.begin(COLLECT, limits.of(COLLECT), &call()), Ok(Answer::Alone(100))));
+    assert!(matches!(ledger.begin(COLLECT, limits.of(COLLECT), &call()), Ok(Answer::Local(100))));
 }
 
 #[test]
-fn a_table_full_of_what_matters_to_a_wider_window_is_waited_for_without_haste() {
+fn a_table_full_of_entries_of_a_wider_window_is_rechecked_slowly() {
     let folder = Folder::new();
     let (wide, limits) = open(&folder.file(), "collect=2/60");
     for _ in 0..2 {
@@ -525,7 +526,7 @@ fn a_table_full_of_what_matters_to_a_wider_window_is_waited_for_without_haste() 
 }
 
 #[test]
-fn when_the_windows_get_narrower_the_wide_ones_are_forgotten_after_a_while() {
+fn after_the_windows_get_narrower_the_wide_ones_expire() {
     let folder = Folder::new();
     let (wide, limits) = open(&folder.file(), "collect=2/1");
     for _ in 0..2 {
@@ -534,14 +535,14 @@ fn when_the_windows_get_narrower_the_wide_ones_are_forgotten_after_a_while() {
     }
     let (narrow, limits) = open(&folder.file(), "collect=2/0.1");
     let began = Instant::now();
-    // At any time one of the two entries is younger than the wide window.
+    // One of the two entries is always younger than the wide window.
     let mut longest = Duration::ZERO;
     for _ in 0..16 {
         let asked = Instant::now();
         let slot = loop {
             match narrow.begin(COLLECT, limits.of(COLLECT), &call()) {
                 Ok(Answer::Taken(slot)) => break slot,
-                Ok(Answer::Full(full)) => std::thread::sleep(full.look_in),
+                Ok(Answer::Full(full)) => std::thread::sleep(full.recheck_in),
                 other => panic!("{other:?}"),
             }
         };
@@ -553,7 +554,7 @@ fn when_the_windows_get_narrower_the_wide_ones_are_forgotten_after_a_while() {
 }
 
 #[test]
-fn a_file_whose_beginning_is_gone_is_damaged_and_not_new() {
+fn a_file_whose_beginning_is_zeros_is_damaged_and_not_new() {
     let folder = Folder::new();
     let (ledger, limits) = open(&folder.file(), "collect=2/60");
     taken(&ledger, &limits);
@@ -565,7 +566,7 @@ fn a_file_whose_beginning_is_gone_is_damaged_and_not_new() {
 }
 
 #[test]
-fn nobody_finds_an_empty_log_while_a_damaged_one_is_replaced() {
+fn no_process_finds_an_empty_log_while_a_damaged_one_is_replaced() {
     for _ in 0..20 {
         let folder = Folder::new();
         fs::write(folder.file(), b"MDEQUOTA, and not much more").unwrap();

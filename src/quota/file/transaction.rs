@@ -1,45 +1,45 @@
-//! What is done with the quota file, one piece at a time.
+//! Transactions on the quota file.
 //!
-//! Every access is a transaction under the operating system's lock on the file, which falls when its holder
-//! dies. Nothing is mapped into memory: whoever truncates the file must not take the host down with it.
+//! Every access is a transaction under the operating system's lock on the file. The system releases the lock when its
+//! holder dies. The file is not mapped into memory, because another process may truncate it, and that would kill the
+//! host.
 //!
-//! The file is opened for each transaction and closed after it. The lock belongs to the open file, and a forked
-//! child has everything open that its parent had: were the file kept open, a parent killed inside a
-//! transaction would leave the lock to children that may live for ever. So only a child that was forked during
-//! the very transaction can keep it, and only if its parent is killed in that one, too.
+//! Each transaction opens the file and closes it. The lock belongs to the open file description, which forked children
+//! inherit. If the file stayed open, and the parent died in a transaction, its children would keep the lock. So only
+//! a child that is forked during a transaction can keep it, and only if its parent dies in that transaction.
 //!
-//! Locks of the process (`F_SETLK`) are not inherited at all, but they do not hold between two copies of this
-//! library in one process, and fall when anybody in it closes the file: that breaks the quota in silence, which
-//! is worse. Locks of the open file description (`F_OFD_SETLK`) are inherited as `flock`'s are.
+//! Locks of the process (`F_SETLK`) are not inherited. But they do not exclude a second copy of this library in the
+//! same process, and the system releases them when any code there closes the file. That would break the quota without
+//! an error. Locks by `F_OFD_SETLK` are inherited like those by `flock`.
 //!
-//! It costs an `openat` and a `close` each time. For that, a host that closes every descriptor it does not know
-//! cannot make us use one that belongs to somebody else by then.
+//! A transaction costs an `openat` and a `close`. In return, a host may close unknown descriptors, and we never use
+//! one that it has opened since.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::Duration;
 
-use super::layout::{self, AssumedSpent, CAREFUL_AT, EndpointState, Entry, Head, SLOT};
+use super::layout::{self, ASSUMED_SPENT_AT, AssumedSpent, EndpointState, Entry, Head, SLOT};
 use super::system::open;
 use crate::call::Stop;
 use crate::os::boot_clock;
 use crate::os::lock::{read_at, try_lock, unlock, write_at};
 use crate::service::endpoint::Quota;
 
-/// A holder needs microseconds. Longer than this, it is stopped or its disk is.
+/// How long to wait for the lock. A holder needs microseconds; after this time its process or disk hangs.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why a transaction was not carried out.
+/// Why there was no transaction.
 pub(super) enum Trouble {
     Stopped(Stop),
     /// The file counts for another tenant, application or service.
     OtherIdentity,
-    /// It is not empty, and never was a quota file.
+    /// The file is neither empty nor a quota file.
     NoQuotaFile,
-    /// It is a quota file of this version.
+    /// The quota file has this version.
     OtherVersion(u32),
-    /// What failed, and why.
+    /// The operation that failed, to complete "cannot be …", and the reason.
     Failed(&'static str, ErrorKind),
 }
 
@@ -49,29 +49,32 @@ pub(super) fn failed(what: &'static str) -> impl FnOnce(io::Error) -> Trouble {
 
 pub(super) type Result<T> = std::result::Result<T, Trouble>;
 
-/// What to do while somebody else has the lock: sleeps, or says that the caller has to stop.
+/// Sleeps while another process holds the lock. The error stops the transaction.
 pub(super) type Pause<'a> = &'a mut dyn FnMut(Duration) -> std::result::Result<(), Stop>;
 
-/// A file that is locked, until dropped.
+/// A file that is locked until this is dropped.
 pub(super) struct Locked(File);
 
 impl Locked {
-    /// Opens and locks the file, as soon as nobody else has the lock.
+    /// Opens and locks the file. Waits while another process holds the lock.
     pub(super) fn open(path: &Path, pause: Pause<'_>) -> Result<Locked> {
         const LONGEST: Duration = Duration::from_millis(2);
-        // Only time that was spent waiting counts, not time for which the whole process stood still.
+        // This counts the time spent waiting, and not the time for which the process was stopped.
         let (mut waited, mut next) = (Duration::ZERO, Duration::from_micros(50));
         loop {
-            // Not open while it waits, either.
+            // The file is closed while this waits, so that no child inherits it.
             let file = open(path).map_err(failed("opened"))?;
             if try_lock(&file).map_err(failed("locked"))? {
                 return Ok(Locked(file));
             }
             drop(file);
             if waited > PATIENCE {
-                return Err(Trouble::Failed("locked: somebody holds it", ErrorKind::TimedOut));
+                return Err(Trouble::Failed(
+                    "locked: another process holds the lock",
+                    ErrorKind::TimedOut,
+                ));
             }
-            // A little of chance keeps two processes from meeting again and again.
+            // The random part keeps two processes from colliding again and again.
             let nap = next / 2 + next * fastrand::u32(0..1_000) / 1_000;
             pause(nap).map_err(Trouble::Stopped)?;
             waited += nap;
@@ -90,25 +93,25 @@ impl std::ops::Deref for Locked {
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        // Closing is not enough: a child that was forked meanwhile has it open, too.
+        // Closing does not release the lock if a child was forked meanwhile.
         unlock(&self.0);
     }
 }
 
-/// In nanoseconds; leases are a minute at most.
+/// How far in the future a stamp may lie, in nanoseconds. A lease is a minute at most.
 const FURTHEST: u64 = 600_000_000_000;
 
-/// Exclusive use of a usable file, until dropped.
+/// Exclusive use of the file until this is dropped.
 pub(super) struct Transaction {
     pub file: Locked,
     pub head: Head,
-    /// The first [`HEAD`](super::layout::HEAD) of its bytes.
+    /// The first [`HEAD`](super::layout::HEAD) bytes of the file.
     pub bytes: Vec<u8>,
 }
 
 impl Transaction {
-    /// All entries of an endpoint. Damaged ones, and those from a future that no lease reaches since the clock
-    /// was set back, count as calls that have just been made.
+    /// All entries of an endpoint. A damaged entry counts as a call made just now. So does a stamp beyond any lease,
+    /// which the clock leaves when it is set back.
     pub(super) fn entries(&self, quota: Quota) -> Result<Vec<Entry>> {
         let slots = *self.head.slots.of(quota);
         let mut bytes = vec![0; slots as usize * SLOT];
@@ -133,7 +136,7 @@ impl Transaction {
         Ok(entries)
     }
 
-    /// One entry; damaged ones are nobody's.
+    /// One entry. `None`: it is damaged, or there is none.
     pub(super) fn entry(&self, quota: Quota, place: u64) -> Result<Option<Entry>> {
         if place >= u64::from(*self.head.slots.of(quota)) {
             return Ok(None);
@@ -152,15 +155,15 @@ impl Transaction {
         EndpointState::read(&self.bytes, quota).unwrap_or_default()
     }
 
-    pub(super) fn write_gate(&self, quota: Quota, state: EndpointState) -> Result<()> {
-        write_gate(&self.file, quota, state)
+    pub(super) fn write_state(&self, quota: Quota, state: EndpointState) -> Result<()> {
+        write_state(&self.file, quota, state)
     }
 
-    /// The machine was restarted, so the clock began anew. Every call of before was made before its start; its
-    /// bytes may have been under way for a while. What had not reached the disk when the machine stopped is
-    /// not known: at most the calls of a minute, under the limits that were in force.
+    /// Converts the file after a restart of the machine, which also restarts the clock. Earlier calls count as made at
+    /// the start, plus a grace period. Calls that never reached the disk are unknown. They are assumed to be as many as
+    /// the limits admitted in a minute.
     pub(super) fn begin_session(&self, session: &boot_clock::Session) -> Result<()> {
-        const UNDER_WAY: u64 = 30_000_000_000;
+        const GRACE: u64 = 30_000_000_000;
         const MINUTE: u64 = 60_000_000_000;
         for quota in Quota::ALL {
             let state = self.state(quota);
@@ -168,10 +171,10 @@ impl Transaction {
             let state = EndpointState {
                 closed_until: remaining,
                 closed_at: 0,
-                memory_until: UNDER_WAY.saturating_add(state.memory),
+                retention_until: GRACE.saturating_add(state.retention),
                 ..state
             };
-            self.write_gate(quota, state)?;
+            self.write_state(quota, state)?;
             let mut unknown = state.burst;
             for (place, entry) in self.entries(quota)?.into_iter().enumerate() {
                 if entry == Entry::FREE {
@@ -180,11 +183,11 @@ impl Transaction {
                     }
                     unknown -= 1;
                 }
-                self.write(quota, place as u64, Entry { stamp: UNDER_WAY, owner: 0 })?;
+                self.write(quota, place as u64, Entry { stamp: GRACE, owner: 0 })?;
             }
         }
-        let careful = AssumedSpent { until: UNDER_WAY + MINUTE, restarted: true };
-        write_at(&self.file, &careful.to_bytes(), CAREFUL_AT).map_err(failed("written"))?;
+        let spent = AssumedSpent { until: GRACE + MINUTE, restarted: true };
+        write_at(&self.file, &spent.to_bytes(), ASSUMED_SPENT_AT).map_err(failed("written"))?;
         let bytes = layout::session_to_bytes(session);
         write_at(&self.file, &bytes, layout::SESSION_AT).map_err(failed("written"))
     }
@@ -201,6 +204,6 @@ pub(super) fn write_entry(
     write_at(file, &entry.to_bytes(quota, place), at).map_err(failed("written"))
 }
 
-pub(super) fn write_gate(file: &File, quota: Quota, state: EndpointState) -> Result<()> {
+pub(super) fn write_state(file: &File, quota: Quota, state: EndpointState) -> Result<()> {
     write_at(file, &state.to_bytes(quota), EndpointState::at(quota)).map_err(failed("written"))
 }

@@ -1,32 +1,32 @@
-//! How the entries of an endpoint stand at one instant, and what follows for the next call.
+//! The usage of an endpoint at one instant, and whether the next call may go out.
 
 use std::time::Duration;
 
 use super::layout::{EndpointState, Entry};
-use crate::quota::ledger::{Full, between_looks};
+use crate::quota::ledger::{Full, recheck_interval};
 use crate::quota::window::{Window, longest_hold};
 
-/// How the entries of an endpoint stand at one instant.
+/// The entries of an endpoint at one instant.
 pub(crate) struct Usage {
     now: u64,
-    /// By place.
+    /// The stamps of all entries, by place.
     stamps: Vec<u64>,
-    /// Of the calls that are not under way, oldest first.
+    /// The stamps of the calls that have ended, oldest first.
     ended: Vec<u64>,
     pub in_flight: usize,
-    /// Nanoseconds until every window has room, if calls under way last. `None`: not before one of them has ended.
+    /// Nanoseconds until every window has room while the calls in flight last. `None`: one of them must end first.
     free: Option<u64>,
 }
 
 impl Usage {
     pub(crate) fn of(entries: &[Entry], windows: &[Window], now: u64) -> Usage {
         let stamps: Vec<u64> = entries.iter().map(|entry| entry.stamp).collect();
-        let is_under_way = |entry: &Entry| entry.owner != 0 && entry.stamp > now;
-        let in_flight = entries.iter().filter(|entry| is_under_way(entry)).count();
-        let ended = entries.iter().filter(|entry| entry.stamp > 0 && !is_under_way(entry));
+        let is_in_flight = |entry: &Entry| entry.owner != 0 && entry.stamp > now;
+        let in_flight = entries.iter().filter(|entry| is_in_flight(entry)).count();
+        let ended = entries.iter().filter(|entry| entry.stamp > 0 && !is_in_flight(entry));
         let mut ended: Vec<u64> = ended.map(|entry| entry.stamp).collect();
         ended.sort_unstable();
-        // Until the call has left the window that must, for another one to fit in.
+        // The time until a call leaves the window, which makes room for another one.
         let wait_for = |window: &Window| {
             let room = (window.limit as usize).checked_sub(in_flight).filter(|room| *room > 0)?;
             let stamp = ended.len().checked_sub(room).and_then(|at| ended.get(at));
@@ -37,62 +37,63 @@ impl Usage {
         Usage { now, stamps, ended, in_flight, free }
     }
 
-    /// Whether a call may go, and into which place, or after how many nanoseconds it is worth asking again.
+    /// Whether the next call takes a place, or how long it waits.
     pub(crate) fn decide(&self, state: EndpointState, windows: &[Window]) -> Decision {
         let closed = state.closed_for(self.now);
         let free = self.free_under(state);
-        match self.reusable(state.memory.max(memory(windows))) {
+        match self.reusable(state.retention.max(retention(windows))) {
             Some(place) if free == Some(0) => Decision::Take(place),
-            // The windows have room, but every entry still matters to somebody with a wider one.
+            // The windows have room, but every entry still counts in a wider window of another process.
             None if free == Some(0) => {
-                Decision::Wait(Full { look_in: LONG_LOOK, ..Full::default() })
+                Decision::Wait(Full { recheck_in: LONG_RECHECK, ..Full::default() })
             }
             _ => {
-                let look = nanos(between_looks(windows));
+                let interval = nanos(recheck_interval(windows));
                 let again = match free {
                     Some(free) if self.in_flight == 0 => free,
-                    _ => free.unwrap_or(look).min(look),
+                    _ => free.unwrap_or(interval).min(interval),
                 };
                 Decision::Wait(Full {
-                    look_in: Duration::from_nanos(again.max(closed).max(1)),
-                    free_in: self.available_in(state),
+                    recheck_in: Duration::from_nanos(again.max(closed).max(1)),
+                    available_in: self.available_in(state),
                     closed_for: Duration::from_nanos(closed),
                 })
             }
         }
     }
 
-    /// Nanoseconds until a call may go. `None`: not before a call under way has ended.
+    /// Nanoseconds until a call may go out. `None`: a call in flight must end first.
     fn free_under(&self, state: EndpointState) -> Option<u64> {
         let closed = state.closed_for(self.now);
         let is_probed = state.half_open && closed == 0 && self.in_flight > 0;
         self.free.filter(|_| !is_probed).map(|free| free.max(closed))
     }
 
-    /// When there is room, as far as that is known.
+    /// How long until a call may go out. `None`: a call in flight must end first.
     pub(crate) fn available_in(&self, state: EndpointState) -> Option<Duration> {
         self.free_under(state).map(Duration::from_nanos)
     }
 
-    /// A place whose entry matters to nobody any more.
-    pub(crate) fn reusable(&self, memory: u64) -> Option<u64> {
-        let free = |stamp: &u64| *stamp == 0 || stamp.saturating_add(memory) <= self.now;
+    /// A place whose entry counts in no window any more.
+    pub(crate) fn reusable(&self, retention: u64) -> Option<u64> {
+        let free = |stamp: &u64| *stamp == 0 || stamp.saturating_add(retention) <= self.now;
         self.stamps.iter().position(free).map(|place| place as u64)
     }
 
-    /// How many calls occupy a slot of the window.
+    /// The number of calls that occupy a slot of the window.
     pub(crate) fn used(&self, window: Window) -> usize {
         let counts = |stamp: &&u64| stamp.saturating_add(nanos(window.hold())) > self.now;
         self.in_flight + self.ended.iter().filter(counts).count()
     }
 }
 
-/// How long to wait for a place in a table that is full of what matters to others.
-const LONG_LOOK: Duration = Duration::from_millis(250);
+/// How often to ask again while the table is full of entries that count in wider windows of other processes.
+const LONG_RECHECK: Duration = Duration::from_millis(250);
 
-/// What becomes of a caller.
+/// Whether a call goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
+    /// It takes this place.
     Take(u64),
     Wait(Full),
 }
@@ -101,12 +102,12 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// [`longest_hold`] as it stands in the file.
-pub(crate) fn memory(windows: &[Window]) -> u64 {
+/// [`longest_hold`] in nanoseconds, as the file stores it.
+pub(crate) fn retention(windows: &[Window]) -> u64 {
     nanos(longest_hold(windows))
 }
 
-/// The most calls that these windows let out in a minute: any such stretch lies in so many of each.
+/// The most calls that these windows admit in a minute. A minute lies within a few consecutive windows of each length.
 fn burst(windows: &[Window]) -> u32 {
     const MINUTE: u128 = 60_000_000_000;
     let most = |window: &Window| {
@@ -117,7 +118,7 @@ fn burst(windows: &[Window]) -> u32 {
 }
 
 impl EndpointState {
-    /// The service said 429: nothing goes out for `wait`, and then one call at a time.
+    /// The state after a 429: closed for `wait`, and half open after that.
     pub(crate) fn closed(self, wait: Duration, now: u64) -> EndpointState {
         let until = now.saturating_add(nanos(wait));
         match until > self.closed_until {
@@ -126,25 +127,25 @@ impl EndpointState {
         }
     }
 
-    /// What is known once somebody with these windows has come. The widest window counts until nobody has come
-    /// with it for as long as it lasts, so that others do not wait for entries that matter to nobody any more.
-    pub(crate) fn claimed(self, windows: &[Window], now: u64) -> EndpointState {
-        let mine = memory(windows);
-        // Renewed a few times in a window, not with each call.
-        let until = |memory: u64| now.saturating_add(memory).saturating_add(memory / 4);
-        // Should the clock have been set back, it counts from now.
-        let kept_until = self.memory_until.min(until(self.memory));
+    /// The state after a process with these windows has used the file. The widest window expires if no process uses
+    /// it for its length. After that, nobody waits for entries that count only there.
+    pub(crate) fn used_with(self, windows: &[Window], now: u64) -> EndpointState {
+        let mine = retention(windows);
+        // The extra quarter saves a write with each call: a few renewals per window are enough.
+        let until = |retention: u64| now.saturating_add(retention).saturating_add(retention / 4);
+        // If the clock was set back, the time counts from now.
+        let kept_until = self.retention_until.min(until(self.retention));
         let mut next = EndpointState {
-            memory_until: kept_until,
+            retention_until: kept_until,
             burst: self.burst.max(burst(windows)),
             ..self
         };
         if next.closed_at > now {
             (next.closed_at, next.closed_until) = (now, now.saturating_add(self.closed_for(now)));
         }
-        let is_widest = mine >= self.memory || kept_until <= now;
-        if is_widest && (mine != self.memory || kept_until < now.saturating_add(mine)) {
-            (next.memory, next.memory_until) = (mine, until(mine));
+        let is_widest = mine >= self.retention || kept_until <= now;
+        if is_widest && (mine != self.retention || kept_until < now.saturating_add(mine)) {
+            (next.retention, next.retention_until) = (mine, until(mine));
         }
         next
     }
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_set_back_keeps_nothing_closed_for_longer_than_it_was() {
+    fn a_clock_that_was_set_back_closes_nothing_for_longer_than_the_429_did() {
         let hour = 3_600 * SECOND;
         let closed = EndpointState {
             closed_at: 2 * hour,
@@ -169,15 +170,15 @@ mod tests {
             ..EndpointState::default()
         };
         let windows = [window(1, 60.0)];
-        let state = closed.claimed(&windows, hour);
+        let state = closed.used_with(&windows, hour);
         assert_eq!(state.closed_for(hour), 60 * SECOND);
-        let state = state.claimed(&windows, hour + 20 * SECOND);
+        let state = state.used_with(&windows, hour + 20 * SECOND);
         assert_eq!(state.closed_for(hour + 20 * SECOND), 40 * SECOND);
         assert_eq!(state.closed_for(hour + 60 * SECOND), 0);
     }
 
     #[test]
-    fn the_calls_of_a_minute_are_those_of_the_strictest_window() {
+    fn the_strictest_window_limits_the_calls_of_a_minute() {
         assert_eq!(burst(&[window(100, 60.0), window(1_500, 3_600.0)]), 100);
         assert_eq!(burst(&[window(1_000, 60.0), window(300, 3_600.0)]), 300);
         assert_eq!(burst(&[window(10, 1.0)]), 600);
@@ -186,28 +187,28 @@ mod tests {
     }
 
     #[test]
-    fn the_widest_window_counts_as_long_as_somebody_comes_with_it_and_one_window_longer() {
+    fn the_widest_window_counts_while_it_is_used_and_for_one_window_more() {
         let (wide, narrow) = ([window(9, 100.0)], [window(9, 1.0)]);
         let mut state =
-            EndpointState::default().claimed(&narrow, 5 * SECOND).claimed(&wide, 10 * SECOND);
-        assert_eq!(state.memory, memory(&wide));
+            EndpointState::default().used_with(&narrow, 5 * SECOND).used_with(&wide, 10 * SECOND);
+        assert_eq!(state.retention, retention(&wide));
         let mut written = 0;
         for second in 10..500 {
-            let next = state.claimed(&wide, second * SECOND).claimed(&narrow, second * SECOND);
-            assert_eq!(next.memory, memory(&wide));
+            let next = state.used_with(&wide, second * SECOND).used_with(&narrow, second * SECOND);
+            assert_eq!(next.retention, retention(&wide));
             written += u32::from(next != state);
             state = next;
         }
         assert!(written < 25, "{written}");
         for second in 500..600 {
-            assert_eq!(state.claimed(&narrow, second * SECOND), state, "{second}");
+            assert_eq!(state.used_with(&narrow, second * SECOND), state, "{second}");
         }
-        state = state.claimed(&narrow, 626 * SECOND);
-        assert_eq!(state.memory, memory(&narrow));
-        // A clock that was set back.
+        state = state.used_with(&narrow, 626 * SECOND);
+        assert_eq!(state.retention, retention(&narrow));
+        // After the clock was set back.
         let ahead =
-            EndpointState::default().claimed(&wide, 1_000 * SECOND).claimed(&narrow, SECOND);
-        assert_eq!(ahead.memory, memory(&wide));
-        assert_eq!(ahead.claimed(&narrow, 127 * SECOND).memory, memory(&narrow));
+            EndpointState::default().used_with(&wide, 1_000 * SECOND).used_with(&narrow, SECOND);
+        assert_eq!(ahead.retention, retention(&wide));
+        assert_eq!(ahead.used_with(&narrow, 127 * SECOND).retention, retention(&narrow));
     }
 }

@@ -1,5 +1,5 @@
-//! A connection to the server: the protocol is the redis library's, socket and TLS are ours, so that every wait
-//! obeys the call and the same certificates are trusted as everywhere else.
+//! A connection to the server. The redis crate implements the protocol. Socket and TLS are ours, so that a call can
+//! stop every wait, and the same certificates are trusted as everywhere else.
 
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
@@ -14,18 +14,18 @@ use crate::http::transport::Stream;
 use crate::status::Status;
 use crate::text::redact;
 
-/// The largest reply: the view of an endpoint has a few hundred numbers.
+/// The largest reply. A valid one has a few numbers.
 const LARGEST: u64 = 256 * 1024;
 
-/// Servers and what stands before them close connections that nobody uses.
+/// Servers, and proxies before them, close idle connections.
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
 
-/// Open, and signed in.
+/// A connection that has signed in.
 pub(super) struct Connection {
     stream: Stream,
     parser: Parser,
     database: u32,
-    /// What went wrong below the protocol, in our words.
+    /// The failure of socket or TLS, which the redis crate would hide.
     failure: Option<Failure>,
     used: Instant,
 }
@@ -50,7 +50,7 @@ impl Connection {
         if !target.password.is_empty() {
             let words = ["AUTH", &target.user, &target.password];
             let words = words.iter().filter(|word| !word.is_empty());
-            // Written here, because the library would leave copies of the password behind.
+            // The redis crate would leave copies of the password in memory.
             let mut packed = Zeroizing::new(String::with_capacity(
                 64 + target.user.len() + target.password.len(),
             ));
@@ -68,25 +68,25 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether it may serve another time.
+    /// Whether it can be used again.
     pub(super) fn is_fresh(&self) -> bool {
         self.used.elapsed() < LONGEST_IDLE && self.stream.is_idle_and_open()
     }
 
-    /// Why a command failed. Never the text of the library, which may hold that of the server.
+    /// Why a command failed. The error text of the redis crate is not used, because it may contain text of the server.
     pub(super) fn explain(&self, error: &RedisError, target: &Target) -> String {
         match (&self.failure, error.code()) {
             (Some(failure), _) => failure.to_string(),
             (None, Some(code)) => {
                 let text = target.mask(format!("{code} {}", error.detail().unwrap_or_default()));
-                format!("the server said {}", redact::clean(&text, 200))
+                format!("the server returned {}", redact::clean(&text, 200))
             }
             (None, None) if error.is_io_error() => "the server closed the connection".to_owned(),
-            (None, None) => "the reply was not understood; this is no Redis server".to_owned(),
+            (None, None) => "the reply is not of the Redis protocol".to_owned(),
         }
     }
 
-    /// Whether the connection is at fault, not the command.
+    /// Whether the connection failed, and not the command.
     pub(super) fn is_broken(&self, error: &RedisError) -> bool {
         self.failure.is_some() || error.is_io_error()
     }
@@ -110,7 +110,7 @@ impl ConnectionLike for Connection {
         _: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
-        // Pipelines are not used here.
+        // The scripts use no pipelines.
         match count {
             1 => self.req_packed_command(packed).map(|value| vec![value]),
             _ => Err(RedisError::from(io::Error::from(io::ErrorKind::Unsupported))),
@@ -144,13 +144,12 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-/// One reply on its way to the parser. Keeps what went wrong, which the parser would wrap until nobody finds it
-/// any more, and stops lists inside of lists: no reply here has them, and the parser goes down into them on the
-/// stack of the host's thread.
+/// Passes one reply to the parser. Records a failure, because the parser would hide it. Refuses nested lists: no
+/// valid reply has them, and the parser recurses on the stack of the host's thread.
 struct Incoming<'a> {
     stream: &'a mut Stream,
     failure: &'a mut Option<Failure>,
-    /// What the last byte was; none before the first.
+    /// The previous byte.
     last: Option<u8>,
 }
 
@@ -162,7 +161,7 @@ impl Read for Incoming<'_> {
         })?;
         for byte in buffer.get(..amount).unwrap_or_default() {
             if self.last == Some(b'\n') && matches!(byte, b'*' | b'%' | b'~' | b'>' | b'|') {
-                let message = "the reply was not understood; this is no Redis server";
+                let message = "the reply is not of the Redis protocol";
                 *self.failure = Some(Failure::new(Status::Protocol, message));
                 return Err(io::ErrorKind::InvalidData.into());
             }

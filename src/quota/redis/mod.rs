@@ -1,34 +1,36 @@
-//! `quota_redis`: one log for a whole fleet, on a Redis or Valkey server.
+//! `quota_redis`: one call log for many hosts, on a Redis or Valkey server.
 //!
-//! The rule is the limiter's own, kept by scripts that the server runs in one step each, by its own clock: see
-//! `lua/`. A process that dies leaves its calls in the log with the time up to which they may be counted.
+//! The rule of admission is the limiter's. Scripts in `lua/` apply it on the server, each in one step and by the
+//! server's clock. A process that dies leaves its calls in the log, with the time until which the service may count
+//! them.
 //!
-//! The server may lose the log: when it restarts, fails over to a copy, or somebody deletes it. Then calls may
-//! be missing from it that the service still counts. The log knows since when it is complete, and with
-//! `quota_redis_fallback=fail` nothing goes out before it reaches back a whole window. With `local` what is left of
-//! it counts at once, besides the process's own log; and when the server cannot be reached, that alone.
+//! A restart, a failover or a deletion may lose the log. Then it lacks calls that the service still counts. The log
+//! records since when it is complete. With `quota_redis_fallback=fail` no call goes out until it reaches back a whole
+//! window. With `local` the rest of the log counts at once, together with the process's own log. If the server cannot
+//! be reached, `local` uses the process's own log alone.
 
 mod connection;
-mod link;
+mod pool;
 mod scripts;
 mod target;
 #[cfg(test)]
 mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use ring::digest::{SHA256, digest};
 
-use self::link::{Link, Missed};
+use self::pool::{NoAnswer, Pool};
 use self::scripts::{Run, Scripts, micros};
 pub(crate) use self::target::{ACCEPTED, Target};
 use super::ledger::{
-    self, Answer, FIRST_RETRY, Full, Ledger, Outcome, Renewal, Slot, View, between_looks, lease,
+    self, Answer, FIRST_RETRY, Full, Ledger, Outcome, Renewal, Slot, View, lease, recheck_interval,
 };
 use super::registry::{self, Key};
 use super::snapshot::Refusal;
-use super::window::{Window, longest_hold, straggling};
+use super::window::{Window, grace_period, longest_hold};
 use crate::call::Call;
 use crate::error::{Error, Stage};
 use crate::http::connect::Dialer;
@@ -43,7 +45,7 @@ pub(crate) const KIND: &str = "redis";
 /// What to do when the log cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fallback {
-    /// Go on with what this process knows, and this percentage of the limits.
+    /// Count the calls of this process alone, with this percentage of the limits.
     Local(u32),
     /// Send nothing.
     Fail,
@@ -56,7 +58,7 @@ impl Default for Fallback {
 }
 
 impl Fallback {
-    /// Reads option `quota_redis_fallback`.
+    /// Parses option `quota_redis_fallback`.
     pub(crate) fn parse(text: &str) -> Option<Fallback> {
         match text.split_once(':') {
             None if text == "local" => Some(Fallback::default()),
@@ -73,46 +75,48 @@ impl Fallback {
 /// The quota log on a server.
 #[derive(Debug)]
 pub(crate) struct RedisLedger {
-    link: Link,
+    pool: Pool,
     fallback: Fallback,
     scripts: Scripts,
     keys: PerQuota<String>,
-    /// The log as it was last used, to notice when it is another one.
-    seen: Mutex<PerQuota<Seen>>,
+    /// The log of each endpoint when it was last used. The scripts compare, to notice that a log was lost.
+    known: Mutex<PerQuota<KnownLog>>,
 }
 
-/// Which log was used, and until when the server was to keep it; by the server's clock.
+/// A log that was used. Times are on the server's clock, in microseconds.
 #[derive(Clone, Copy, Debug, Default)]
-struct Seen {
+struct KnownLog {
+    /// When the log was created, which identifies it.
     made: i64,
+    /// Until when the server must keep it.
     kept_until: i64,
-    /// Whether the host was told since when this log is complete.
-    told_since: i64,
+    /// Since when it is complete. The last warning was about this time.
+    complete_since: i64,
 }
 
-/// The end of a call is waited for by whoever made it, maybe cancelled: what takes longer is left to the lease.
-const SETTLING: Duration = Duration::from_secs(1);
+/// How long the end of a call waits for the server. If it cannot be recorded, the lease ends the call.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a call waits for the server, if it has the time.
-const PATIENCE: Duration = link::CONNECTING.saturating_add(link::ANSWERING);
+/// How long a call waits for the server. Its deadline may end the wait earlier.
+const TIMEOUT: Duration = pool::CONNECT_TIMEOUT.saturating_add(pool::REPLY_TIMEOUT);
 
-/// A call under way looks after itself again after this; it tries to renew its slot several times.
-const RENEWING: Duration = Duration::from_millis(250);
+/// How long a renewal waits for the server. It is short, because the thread must return to its call.
+const RENEW_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// The log of a server for an identity, shared by all clients of the process.
+/// The log on this server for this key. All clients of this process share it.
 pub(crate) fn ledger(
     target: &Target,
     fallback: Fallback,
     dialer: &Dialer,
     key: &Key,
 ) -> Arc<dyn Ledger> {
-    let place = format!("redis {} {fallback:?} {}", target.shown(), login(target));
-    registry::ledger(&place, key, || {
+    let location = format!("redis {} {fallback:?} {}", target.shown(), login(target));
+    registry::ledger(&location, key, || {
         Arc::new(RedisLedger::new(target.clone(), fallback, dialer.clone(), key))
     })
 }
 
-/// Tells logins apart without keeping another copy of the password.
+/// A hash that identifies the login without another copy of the password.
 fn login(target: &Target) -> String {
     let text = zeroize::Zeroizing::new(format!(
         "{}\n{}\n{}",
@@ -124,14 +128,14 @@ fn login(target: &Target) -> String {
 }
 
 impl RedisLedger {
-    /// Nothing is connected before it is needed.
+    /// The first script opens a connection.
     fn new(target: Target, fallback: Fallback, dialer: Dialer, key: &Key) -> RedisLedger {
         RedisLedger {
-            link: Link::new(target, dialer, fallback),
+            pool: Pool::new(target, dialer, fallback),
             fallback,
             scripts: Scripts::new(),
             keys: PerQuota::from_fn(|quota| name(key, quota)),
-            seen: Mutex::default(),
+            known: Mutex::default(),
         }
     }
 
@@ -139,52 +143,52 @@ impl RedisLedger {
         u8::from(self.fallback == Fallback::Fail)
     }
 
-    /// For those who have no call to ask, or no time.
-    fn briefly(&self, patience: Duration, run: &Run<'_>) -> Option<Vec<i64>> {
-        let call = Call::begin(&Arc::default(), Some(patience), None);
-        self.link.run(&call, patience, run).ok()
+    /// Runs a script without a call, within this time.
+    fn run_within(&self, timeout: Duration, run: &Run<'_>) -> Option<Vec<i64>> {
+        let call = Call::begin(&Arc::default(), Some(timeout), None);
+        self.pool.run(&call, timeout, run).ok()
     }
 
-    /// Remembers which log answered, and tells the host once where it begins.
-    fn remember(&self, quota: Quota, windows: &[Window], now: i64, log: Seen) {
-        let complete = log.told_since.saturating_add(whole(micros(longest_hold(windows))));
-        let complete_in = until(complete, now);
-        let told = {
-            let mut all = self.seen.lock();
-            let seen = all.of_mut(quota);
-            let told = seen.told_since == log.told_since;
-            *seen = log;
-            told
+    /// Remembers which log answered. Warns once if it does not reach back a whole window.
+    fn remember(&self, quota: Quota, windows: &[Window], now: i64, log: KnownLog) {
+        let whole = log.complete_since.saturating_add(signed(micros(longest_hold(windows))));
+        let whole_in = until(whole, now);
+        let is_warned = {
+            let mut all = self.known.lock();
+            let known = all.of_mut(quota);
+            let is_warned = known.complete_since == log.complete_since;
+            *known = log;
+            is_warned
         };
-        if told || complete_in.is_zero() {
+        if is_warned || whole_in.is_zero() {
             return;
         }
         log::line(Level::Warn, || {
             let meanwhile = match self.fallback {
-                Fallback::Local(_) => "calls of other processes before that are not counted",
-                Fallback::Fail => "nothing is sent before it does",
+                Fallback::Local(_) => "earlier calls of other processes are not counted",
+                Fallback::Fail => "nothing is sent until then",
             };
             format!(
                 "quota_redis {}: the log of `{}` is new or was lost, and reaches back a whole window only \
                  in {} s; {meanwhile}",
-                self.link.shown(),
+                self.pool.shown(),
                 quota.name(),
-                complete_in.as_secs() + 1
+                whole_in.as_secs() + 1
             )
         });
     }
 
-    /// The log cannot be used at present.
+    /// The log cannot be used.
     fn without(&self, why: &str, retry_in: Duration) -> Result<Answer, Refusal> {
         match self.fallback {
-            Fallback::Local(percent) => Ok(Answer::Alone(percent)),
+            Fallback::Local(percent) => Ok(Answer::Local(percent)),
             Fallback::Fail => Err(Refusal::Failed(
                 Error::new(
                     Status::RateLimited,
                     format!(
-                        "the log of the quota on {} {why}, and `quota_redis_fallback` says to send \
-                         nothing without it",
-                        self.link.shown()
+                        "the quota log on {} {why}, and `quota_redis_fallback=fail` sends nothing \
+                         without it",
+                        self.pool.shown()
                     ),
                 )
                 .with_stage(Stage::Quota)
@@ -196,37 +200,38 @@ impl RedisLedger {
 
 impl Ledger for RedisLedger {
     fn begin(&self, quota: Quota, windows: &[Window], call: &Call) -> Result<Answer, Refusal> {
-        let seen = *self.seen.lock().of(quota);
+        let known = *self.known.lock().of(quota);
         let owner = ledger::new_owner();
         let run = Run::new(&self.scripts.begin, self.keys.of(quota))
             .with(owner)
             .with(micros(lease(windows)))
             .with(self.strict())
-            .with(micros(between_looks(windows)))
-            .with(seen.made)
-            .with(seen.kept_until)
+            .with(micros(recheck_interval(windows)))
+            .with(known.made)
+            .with(known.kept_until)
             .windows(windows);
-        match self.link.run(call, PATIENCE, &run) {
+        match self.pool.run(call, TIMEOUT, &run) {
             Ok(answer) => {
-                let [taken, wait, now, made, kept_until, since, free, closed, half_open] =
+                let [taken, recheck, now, made, kept_until, since, available, closed, half_open] =
                     answer[..]
                 else {
-                    return self.without("gave an answer of the wrong shape", FIRST_RETRY);
+                    return self.without("returned an unexpected reply", FIRST_RETRY);
                 };
-                self.remember(quota, windows, now, Seen { made, kept_until, told_since: since });
+                let log = KnownLog { made, kept_until, complete_since: since };
+                self.remember(quota, windows, now, log);
                 match (taken, u64::try_from(now)) {
                     (1, Ok(place)) => {
                         Ok(Answer::Taken(Slot { place, owner, probe: half_open == 1 }))
                     }
                     _ => Ok(Answer::Full(Full {
-                        look_in: until(wait, 0).max(Duration::from_micros(1)),
-                        free_in: known(free),
+                        recheck_in: until(recheck, 0).max(Duration::from_micros(1)),
+                        available_in: wait_or_unknown(available),
                         closed_for: until(closed, 0),
                     })),
                 }
             }
-            Err(Missed::Stopped(stop)) => Err(Refusal::Stopped(stop)),
-            Err(Missed::Trouble { why, retry_in }) => self.without(&why, retry_in),
+            Err(NoAnswer::Stopped(stop)) => Err(Refusal::Stopped(stop)),
+            Err(NoAnswer::Trouble { why, retry_in }) => self.without(&why, retry_in),
         }
     }
 
@@ -234,7 +239,7 @@ impl Ledger for RedisLedger {
         let ahead = match outcome {
             Outcome::NotSent => String::new(),
             Outcome::Replied => "0".to_owned(),
-            Outcome::GivenUp => micros(straggling(windows)).to_string(),
+            Outcome::GivenUp => micros(grace_period(windows)).to_string(),
         };
         let run = Run::new(&self.scripts.settle, self.keys.of(quota))
             .with(slot.place)
@@ -242,8 +247,8 @@ impl Ledger for RedisLedger {
             .with(ahead)
             .with(u8::from(slot.probe && outcome == Outcome::Replied))
             .windows(windows);
-        // What could not be told ages from the end of the lease.
-        let _ = self.briefly(SETTLING, &run);
+        // If this cannot be recorded, the slot ages from the end of the lease.
+        let _ = self.run_within(SETTLE_TIMEOUT, &run);
     }
 
     fn renew(&self, quota: Quota, slot: Slot, windows: &[Window]) -> Renewal {
@@ -252,7 +257,7 @@ impl Ledger for RedisLedger {
             .with(slot.owner)
             .with(micros(lease(windows)))
             .windows(windows);
-        match self.briefly(RENEWING, &run).as_deref() {
+        match self.run_within(RENEW_TIMEOUT, &run).as_deref() {
             Some([1]) => Renewal::Kept,
             Some([0]) => Renewal::Lost,
             _ => Renewal::Unknown,
@@ -265,26 +270,26 @@ impl Ledger for RedisLedger {
             .with(micros(wait))
             .with(member.unwrap_or_default())
             .windows(windows);
-        // This process keeps it closed in any case.
-        let _ = self.briefly(SETTLING, &run);
+        // If this cannot be recorded, the endpoint is closed in this process alone.
+        let _ = self.run_within(SETTLE_TIMEOUT, &run);
     }
 
     fn view(&self, quota: Quota, windows: &[Window], call: Option<&Call>) -> Option<View> {
-        let seen = *self.seen.lock().of(quota);
+        let known = *self.known.lock().of(quota);
         let run = Run::new(&self.scripts.view, self.keys.of(quota))
             .with(micros(lease(windows)))
             .with(self.strict())
-            .with(micros(between_looks(windows)))
-            .with(seen.made)
-            .with(seen.kept_until)
+            .with(micros(recheck_interval(windows)))
+            .with(known.made)
+            .with(known.kept_until)
             .windows(windows);
         let numbers = match call {
-            Some(call) => self.link.run(call, PATIENCE, &run).ok(),
-            None => self.briefly(SETTLING, &run),
+            Some(call) => self.pool.run(call, TIMEOUT, &run).ok(),
+            None => self.run_within(SETTLE_TIMEOUT, &run),
         };
         let mut numbers = numbers?.into_iter();
         let in_flight = usize::try_from(numbers.next()?).ok()?;
-        let available_in = known(numbers.next()?);
+        let available_in = wait_or_unknown(numbers.next()?);
         let closed = until(numbers.next()?, 0);
         let used: Vec<usize> = numbers.map_while(|used| usize::try_from(used).ok()).collect();
         if used.len() != windows.len() {
@@ -298,17 +303,17 @@ impl Ledger for RedisLedger {
         boot_clock::now()
     }
 
-    fn place(&self) -> (&'static str, String) {
-        (KIND, self.link.shown())
+    fn location(&self) -> (&'static str, String) {
+        (KIND, self.pool.shown())
     }
 
     fn trouble(&self) -> Option<String> {
-        self.link.trouble()
+        self.pool.trouble()
     }
 }
 
-/// The key of one endpoint's log. All keys of an identity have the same part in braces, by which a cluster
-/// keeps them on one server.
+/// The Redis key of one endpoint's log. A cluster keeps the keys of an identity on one server, because the part in
+/// braces is the same.
 fn name(key: &Key, quota: Quota) -> String {
     use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
     const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b':');
@@ -323,16 +328,16 @@ fn name(key: &Key, quota: Quota) -> String {
     )
 }
 
-/// From one instant of the server to another.
+/// The time from `now` to `then` on the server's clock.
 fn until(then: i64, now: i64) -> Duration {
     Duration::from_micros(u64::try_from(then.saturating_sub(now)).unwrap_or_default())
 }
 
-/// A wait that is negative where nobody knows it.
-fn known(wait: i64) -> Option<Duration> {
+/// A wait in microseconds, which is negative if it is unknown.
+fn wait_or_unknown(wait: i64) -> Option<Duration> {
     (wait >= 0).then(|| until(wait, 0))
 }
 
-fn whole(micros: u64) -> i64 {
+fn signed(micros: u64) -> i64 {
     i64::try_from(micros).unwrap_or(i64::MAX)
 }

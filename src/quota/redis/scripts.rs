@@ -1,10 +1,10 @@
-//! What the server carries out in one step each, by its own clock. See `lua/log.lua` for how the log looks.
+//! The scripts that the server runs, each in one step and by its own clock. `lua/log.lua` describes the log.
 
 use ::redis::{ConnectionLike, RedisResult, Script};
 
 use crate::quota::window::Window;
 
-/// The scripts, and the digests by which a server knows them.
+/// The scripts and their digests.
 #[derive(Debug)]
 pub(super) struct Scripts {
     pub begin: Script,
@@ -50,12 +50,12 @@ impl<'a> Run<'a> {
         self
     }
 
-    /// The last arguments: limit and hold of each window.
+    /// Appends limit and hold time of each window.
     pub(super) fn windows(self, windows: &[Window]) -> Run<'a> {
         windows.iter().fold(self, |run, window| run.with(window.limit).with(micros(window.hold())))
     }
 
-    /// By its digest; a server that does not know it gets the script first.
+    /// Runs the script by its digest. A server that does not have it gets the whole script first.
     pub(super) fn on(&self, connection: &mut dyn ConnectionLike) -> RedisResult<Vec<i64>> {
         let mut invocation = self.script.prepare_invoke();
         invocation.key(self.key);
@@ -66,7 +66,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Microseconds, rounded up: nothing is to be forgotten early.
+/// Microseconds, rounded up so that no entry expires early.
 pub(super) fn micros(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000)).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Which server, and as whom: option `quota_redis`.
+//! The server, its database and the login: option `quota_redis`.
 
 use percent_encoding::percent_decode_str;
 use ureq::http::Uri;
@@ -22,9 +22,9 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Reads the option; the error says what is wrong with it.
+    /// Parses the option. The error is its problem, to complete "option `quota_redis` …".
     pub(crate) fn parse(text: &str) -> Result<Target, &'static str> {
-        // http::Uri drops a fragment silently, so look before it does.
+        // http::Uri drops a fragment without an error.
         if text.contains('#') {
             return Err("has a fragment; a # in a password is written %23");
         }
@@ -79,7 +79,7 @@ impl Target {
         format!("{}:{}/{}", self.host, self.port, self.database)
     }
 
-    /// Nobody may see it. Empty for none.
+    /// The secret password, or an empty string.
     pub(crate) fn password(&self) -> &str {
         &self.password
     }
@@ -89,7 +89,7 @@ impl Target {
         self.secure
     }
 
-    /// A text of the server without the password, should it be so unkind as to repeat it.
+    /// A text from the server with the password replaced.
     pub(super) fn mask(&self, text: String) -> String {
         match self.password.is_empty() {
             true => text,
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn most_parts_may_be_left_out() {
+    fn all_parts_but_the_host_are_optional() {
         let target = Target::parse("redis://:secret@[::1]").unwrap();
         assert_eq!((target.host.as_str(), target.port), ("[::1]", PORT));
         assert_eq!((target.user.as_str(), target.password.as_str()), ("", "secret"));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_cannot_mean_is_refused() {
+    fn malformed_urls_are_refused() {
         for bad in [
             "",
             "cache",

@@ -1,4 +1,4 @@
-//! What the scripts do, against a real server and its clock.
+//! The scripts on a real server, by its clock.
 
 use std::time::Instant;
 
@@ -51,7 +51,7 @@ fn take(ledger: &RedisLedger, windows: &[Window]) -> Slot {
 #[track_caller]
 fn wait(ledger: &RedisLedger, windows: &[Window]) -> Duration {
     match begin(ledger, windows) {
-        Ok(Answer::Full(full)) => full.look_in,
+        Ok(Answer::Full(full)) => full.recheck_in,
         other => panic!("{other:?}"),
     }
 }
@@ -63,31 +63,31 @@ fn about(wait: Duration, expected_ms: u64) {
 }
 
 #[test]
-fn a_slot_is_taken_waited_for_and_ages_from_the_reply() {
+fn a_slot_ages_from_the_reply() {
     let server = RedisServer::start();
-    // Two processes, as far as the server can tell.
+    // The server cannot distinguish these from two processes.
     let (one, two) = (ledger(&server), ledger(&server));
     let windows = windows("2/1");
     let first = take(&one, &windows);
     take(&two, &windows);
-    // Both are under way: worth another look soon.
+    // Both are in flight, so the caller asks again soon.
     assert_eq!(wait(&two, &windows), Duration::from_millis(5));
     std::thread::sleep(Duration::from_millis(300));
     one.settle(COLLECT, first, Outcome::Replied, &windows);
     let left = wait(&two, &windows);
-    // To the moment: a window after the reply, not after the send.
+    // The slot is free exactly a window after the reply, not after the send.
     assert!(left > Duration::from_millis(90), "{left:?}");
     let started = Instant::now();
     std::thread::sleep(left);
     while let Answer::Full(full) = begin(&two, &windows).unwrap() {
-        std::thread::sleep(full.look_in);
+        std::thread::sleep(full.recheck_in);
     }
     let took = started.elapsed();
     assert!((900..1_050).contains(&took.as_millis()), "{took:?}");
 }
 
 #[test]
-fn with_nobody_under_way_the_wait_is_exact() {
+fn without_calls_in_flight_the_wait_is_exact() {
     let server = RedisServer::start();
     let ledger = ledger(&server);
     let windows = windows("1/2");
@@ -110,14 +110,14 @@ fn all_windows_count_together_and_endpoints_apart() {
         let slot = loop {
             match begin(&ledger, &windows).unwrap() {
                 Answer::Taken(slot) => break slot,
-                Answer::Full(full) => std::thread::sleep(full.look_in),
+                Answer::Full(full) => std::thread::sleep(full.recheck_in),
                 other => panic!("{other:?}"),
             }
         };
         ledger.settle(COLLECT, slot, Outcome::Replied, &windows);
     }
     std::thread::sleep(Duration::from_millis(250));
-    // The short window is empty, the long one full, and nothing was taken in vain.
+    // The short window is empty and the long one full. The refused calls took no slot.
     let left = wait(&ledger, &windows);
     assert!(left > Duration::from_secs(29), "{left:?}");
     let view = ledger.view(COLLECT, &windows, None).unwrap();
@@ -130,7 +130,7 @@ fn all_windows_count_together_and_endpoints_apart() {
 }
 
 #[test]
-fn what_was_never_sent_is_free_at_once_and_what_was_given_up_is_not() {
+fn the_slot_of_a_call_that_was_never_sent_is_free_at_once_and_that_of_one_given_up_is_not() {
     let server = RedisServer::start();
     let ledger = ledger(&server);
     let windows = windows("1/1");
@@ -146,14 +146,14 @@ fn what_was_never_sent_is_free_at_once_and_what_was_given_up_is_not() {
 }
 
 #[test]
-fn a_holder_that_died_keeps_its_slot_for_its_lease_and_a_window() {
+fn the_slot_of_a_process_that_died_is_free_after_its_lease_and_a_window() {
     let server = RedisServer::start();
     let ledger = ledger(&server);
     let windows = windows("1/1");
     let started = Instant::now();
     take(&ledger, &windows);
     while let Answer::Full(full) = begin(&ledger, &windows).unwrap() {
-        std::thread::sleep(full.look_in);
+        std::thread::sleep(full.recheck_in);
     }
     // Lease 2 s, window 1 s.
     let took = started.elapsed();
@@ -161,7 +161,7 @@ fn a_holder_that_died_keeps_its_slot_for_its_lease_and_a_window() {
 }
 
 #[test]
-fn a_renewed_slot_stays_taken_and_a_late_renewal_is_told() {
+fn a_renewed_slot_stays_taken_and_a_late_renewal_reports_the_loss() {
     let server = RedisServer::start();
     let ledger = ledger(&server);
     let windows = windows("1/0.2");
@@ -177,11 +177,11 @@ fn a_renewed_slot_stays_taken_and_a_late_renewal_is_told() {
     assert!(matches!(begin(&ledger, &windows), Ok(Answer::Full(_))), "it still counts");
     std::thread::sleep(Duration::from_millis(1_250));
     take(&ledger, &windows);
-    assert_eq!(ledger.renew(COLLECT, slot, &windows), Renewal::Lost, "its place was given away");
+    assert_eq!(ledger.renew(COLLECT, slot, &windows), Renewal::Lost, "another call took its slot");
 }
 
 #[test]
-fn a_closed_endpoint_is_closed_for_everybody_and_never_for_shorter() {
+fn a_429_closes_the_endpoint_for_all_hosts_and_a_shorter_one_changes_nothing() {
     let server = RedisServer::start();
     let (one, two) = (ledger(&server), ledger(&server));
     let windows = windows("5/1");
@@ -203,14 +203,14 @@ fn after_a_429_one_call_of_all_hosts_goes_out_until_one_is_not_refused() {
     let slot = take(&one, &windows);
     one.throttled(COLLECT, Some(slot), WAIT, &windows);
     std::thread::sleep(WAIT);
-    // One of before is under way, and its reply says nothing about now.
+    // A call from before the 429 is in flight. Its reply does not show the state of now.
     assert_eq!(wait(&two, &windows), Duration::from_millis(5));
     one.settle(COLLECT, before, Outcome::Replied, &windows);
     let probe = take(&two, &windows);
     let view = one.view(COLLECT, &windows, None).unwrap();
     assert_eq!((view.in_flight, view.available_in), (1, None));
     two.settle(COLLECT, probe, Outcome::NotSent, &windows);
-    // One that dies is waited for no longer than its lease, and one that is refused closes the endpoint again.
+    // A probe that dies blocks the others for its lease. A probe that is refused closes the endpoint again.
     take(&two, &windows);
     wait(&one, &windows);
     std::thread::sleep(lease(&windows));
@@ -226,7 +226,7 @@ fn after_a_429_one_call_of_all_hosts_goes_out_until_one_is_not_refused() {
 }
 
 #[test]
-fn keys_carry_the_identity_and_do_not_stay_for_ever() {
+fn keys_contain_the_identity_and_expire() {
     let server = RedisServer::start();
     let ledger = ledger(&server);
     take(&ledger, &windows("5/1"));
@@ -239,38 +239,38 @@ fn keys_carry_the_identity_and_do_not_stay_for_ever() {
 }
 
 #[test]
-fn a_figure_is_given_only_where_it_does_not_depend_on_calls_under_way() {
+fn a_wait_is_named_only_where_it_does_not_depend_on_calls_in_flight() {
     let server = RedisServer::start();
     let ledger = ledger(&server);
     let windows = windows("2/60");
     let slot = take(&ledger, &windows);
     take(&ledger, &windows);
-    let free_in = || match begin(&ledger, &windows) {
-        Ok(Answer::Full(full)) => full.free_in,
+    let available_in = || match begin(&ledger, &windows) {
+        Ok(Answer::Full(full)) => full.available_in,
         other => panic!("{other:?}"),
     };
     let view = ledger.view(COLLECT, &windows, None).unwrap();
-    assert_eq!((view.in_flight, view.available_in, free_in()), (2, None, None));
+    assert_eq!((view.in_flight, view.available_in, available_in()), (2, None, None));
     assert_eq!(view.used[0], 2);
     ledger.settle(COLLECT, slot, Outcome::Replied, &windows);
-    let (told, view) = (free_in().unwrap(), ledger.view(COLLECT, &windows, None).unwrap());
-    for wait in [told, view.available_in.unwrap()] {
+    let (named, view) = (available_in().unwrap(), ledger.view(COLLECT, &windows, None).unwrap());
+    for wait in [named, view.available_in.unwrap()] {
         assert!((59_000..=60_061).contains(&wait.as_millis()), "{wait:?}");
     }
     // Closed for longer than that.
     ledger.throttled(COLLECT, None, Duration::from_secs(90), &windows);
-    assert!(free_in() > Some(Duration::from_secs(89)));
+    assert!(available_in() > Some(Duration::from_secs(89)));
 }
 
 #[test]
-fn a_new_server_is_used_at_once_or_only_when_it_knows_a_whole_window() {
+fn a_new_server_is_used_at_once_with_local_and_after_a_whole_window_with_fail() {
     let server = RedisServer::start();
     let strict = ledger_at(&server.url(), Fallback::Fail);
     let windows = windows("5/3");
-    // Before anybody has asked for a slot, too.
+    // This is known before the first call for a slot.
     let foreseen = strict.view(COLLECT, &windows, None).unwrap().available_in.unwrap();
     let left = wait(&strict, &windows);
-    // The server tells its age in whole seconds.
+    // The server reports its uptime in whole seconds.
     assert!(foreseen >= left && foreseen <= left + Duration::from_secs(1), "{foreseen:?} {left:?}");
     // Lease 6 s, window 3 s, and the server's start to the second.
     assert!((8_000..10_010).contains(&left.as_millis()), "{left:?}");
@@ -281,28 +281,28 @@ fn a_new_server_is_used_at_once_or_only_when_it_knows_a_whole_window() {
 }
 
 #[test]
-fn a_log_that_was_deleted_is_missed_by_those_who_used_it() {
+fn a_client_notices_that_the_log_it_used_was_deleted() {
     let server = RedisServer::start();
     std::thread::sleep(Duration::from_millis(3_500));
     let windows = windows("1/0.2");
     let (old, new) =
         (ledger_at(&server.url(), Fallback::Fail), ledger_at(&server.url(), Fallback::Fail));
-    // Up for longer than lease and window: complete.
+    // The server is up for longer than lease and window, so the log is complete.
     let slot = take(&old, &windows);
     server.command(&["FLUSHALL"]);
-    // Its own call is put back as soon as it is heard of.
+    // A renewal restores its own call.
     assert_eq!(old.renew(COLLECT, slot, &windows), Renewal::Kept);
     assert!(matches!(begin(&new, &windows), Ok(Answer::Full(_))));
     old.settle(COLLECT, slot, Outcome::Replied, &windows);
     let left = wait(&old, &windows);
     assert!(left > Duration::from_secs(1), "lease and window, {left:?}");
-    // Everybody keeps to it, and it does not start again with each who notices.
+    // All clients wait, and the wait does not start again with each of them.
     assert!(wait(&new, &windows) > Duration::from_secs(1));
     assert!(wait(&old, &windows) <= left);
 }
 
 #[test]
-fn a_server_that_comes_back_from_disk_may_have_lost_the_end() {
+fn a_server_that_restarts_from_disk_may_have_lost_the_last_calls() {
     let mut server = RedisServer::with(&["--dbfilename", "dump.rdb"]);
     std::thread::sleep(Duration::from_millis(3_500));
     let windows = windows("1/0.2");
@@ -312,7 +312,7 @@ fn a_server_that_comes_back_from_disk_may_have_lost_the_end() {
     server.command(&["SAVE"]);
     server.kill();
     server.restart();
-    // The connection that was kept is dead, which costs nothing but another.
+    // The keep-alive connection is dead, and a new one replaces it.
     let foreseen = strict.view(COLLECT, &windows, None).unwrap().available_in;
     assert!(foreseen > Some(Duration::from_millis(1_100)), "{foreseen:?}");
     let left = wait(&strict, &windows);
@@ -320,8 +320,8 @@ fn a_server_that_comes_back_from_disk_may_have_lost_the_end() {
     take(&ledger(&server), &windows);
 }
 
-/// Until the replica has what its master has.
-fn synced(replica: &RedisServer) {
+/// Waits until the replica is in sync with its master.
+fn wait_for_sync(replica: &RedisServer) {
     let started = Instant::now();
     while !replica.command(&["INFO", "replication"]).contains("master_link_status:up") {
         assert!(started.elapsed() < Duration::from_secs(20), "the replica does not come up");
@@ -330,16 +330,16 @@ fn synced(replica: &RedisServer) {
 }
 
 #[test]
-fn a_replica_that_was_promoted_before_it_knew_the_log_lets_nobody_in_early() {
+fn a_replica_that_was_promoted_without_the_log_admits_no_call_early() {
     let master = RedisServer::start();
     let replica = RedisServer::with(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
-    synced(&replica);
+    wait_for_sync(&replica);
     std::thread::sleep(Duration::from_millis(3_500));
     let windows = windows("1/0.2");
-    // The link breaks, a call goes out, and the replica takes over.
+    // Replication stops, a call goes out, and the replica takes over.
     replica.command(&["REPLICAOF", "NO", "ONE"]);
     take(&ledger_at(&master.url(), Fallback::Fail), &windows);
-    // Somebody who has never used the log, on a server that has been up for long.
+    // This client never used the log, and the server has been up for long.
     let new = ledger_at(&replica.url(), Fallback::Fail);
     let left = wait(&new, &windows);
     assert!(left > Duration::from_millis(1_000), "lease and window, {left:?}");
@@ -348,14 +348,14 @@ fn a_replica_that_was_promoted_before_it_knew_the_log_lets_nobody_in_early() {
 }
 
 #[test]
-fn a_server_that_was_a_replica_for_a_moment_may_have_lost_the_end() {
+fn a_server_that_was_a_replica_for_a_moment_may_have_lost_the_last_calls() {
     let server = RedisServer::start();
     std::thread::sleep(Duration::from_millis(3_500));
     let windows = windows("9/0.2");
     let strict = ledger_at(&server.url(), Fallback::Fail);
     take(&strict, &windows);
     take(&strict, &windows);
-    // It is the same run of the server, and its log looks as it was.
+    // It is the same run of the server, and its log looks unchanged.
     server.command(&["REPLICAOF", "127.0.0.1", "1"]);
     server.command(&["REPLICAOF", "NO", "ONE"]);
     let left = wait(&strict, &windows);
@@ -380,7 +380,7 @@ fn a_clock_that_was_set_back_does_not_close_the_endpoint() {
 }
 
 #[test]
-fn a_server_that_does_not_know_the_scripts_any_more_gets_them_again() {
+fn a_server_that_forgot_the_scripts_gets_them_again() {
     let server = RedisServer::start();
     let ledger = ledger(&server);
     let windows = windows("5/1");
@@ -390,7 +390,7 @@ fn a_server_that_does_not_know_the_scripts_any_more_gets_them_again() {
 }
 
 #[test]
-fn many_threads_never_take_more_than_there_is() {
+fn many_threads_never_take_more_slots_than_the_limit() {
     let server = RedisServer::start();
     let ledger = ledger(&server);
     let windows = windows("50/60");

@@ -23,7 +23,7 @@ fn call(cancel: Option<&Cancel>) -> Call {
     Call::begin(&Arc::default(), Some(Duration::from_secs(30)), cancel)
 }
 
-/// The wait that was named to a caller who did not want to wait.
+/// The wait in the refusal of a caller that does not wait.
 fn room_in(refusal: Option<Refusal>) -> Option<Duration> {
     match refusal {
         Some(Refusal::NoRoom(wait)) => wait,
@@ -42,7 +42,7 @@ fn until(condition: impl Fn() -> bool) {
 const COLLECT: Quota = Quota::Collect;
 
 #[test]
-fn a_full_window_refuses_with_the_wait_or_sleeps_until_it_is_over() {
+fn a_full_window_refuses_a_call_with_the_wait_or_lets_it_sleep_until_then() {
     let (limiter, clock) = limiter();
     let limits = rules("collect=2/60");
     for _ in 0..2 {
@@ -74,7 +74,7 @@ fn endpoints_do_not_share_a_budget() {
 }
 
 #[test]
-fn waiters_are_served_in_order_and_nobody_overtakes() {
+fn waiting_callers_are_served_in_order() {
     let (limiter, clock) = limiter();
     let limits = rules("collect=1/1");
     limiter.acquire(COLLECT, &limits, &call(None), false).unwrap().replied();
@@ -90,7 +90,7 @@ fn waiters_are_served_in_order_and_nobody_overtakes() {
             until(|| limiter.snapshot(COLLECT, limits).queued == place + 1);
         }
         for done in 0..8 {
-            // Somebody who will not wait does not slip in between, even when a slot falls free.
+            // A caller that does not wait does not overtake, even if a slot becomes free.
             assert!(limiter.acquire(COLLECT, &limits, &call(None), false).is_err());
             clock.advance(Duration::from_millis(1_010));
             until(|| turn.load(Ordering::SeqCst) == done + 1);
@@ -99,7 +99,7 @@ fn waiters_are_served_in_order_and_nobody_overtakes() {
 }
 
 #[test]
-fn a_cancelled_waiter_leaves_at_once_and_the_next_moves_up() {
+fn a_cancelled_caller_leaves_at_once_and_the_next_is_served() {
     let (limiter, clock) = limiter();
     let limits = rules("collect=1/60");
     limiter.acquire(COLLECT, &limits, &call(None), false).unwrap().replied();
@@ -118,7 +118,7 @@ fn a_cancelled_waiter_leaves_at_once_and_the_next_moves_up() {
 }
 
 #[test]
-fn a_429_closes_the_endpoint_for_everybody() {
+fn a_429_closes_the_endpoint_for_all_callers() {
     let (limiter, clock) = limiter();
     let limits = Rules { limits: Limits::default(), ledger: OnceCell::new() };
     limiter.close(COLLECT, &limits, Duration::from_secs(8), None);
@@ -149,7 +149,7 @@ fn more_in_flight_than_a_window_holds_waits_for_a_reply() {
 }
 
 #[test]
-fn snapshots_tell_how_the_budget_stands() {
+fn a_snapshot_reports_the_state_of_the_budget() {
     let (limiter, _clock) = limiter();
     let limits = rules("collect=2/60,3/3600");
     limiter.acquire(COLLECT, &limits, &call(None), false).unwrap().replied();
@@ -160,7 +160,7 @@ fn snapshots_tell_how_the_budget_stands() {
 }
 
 #[test]
-fn a_newcomer_does_not_overtake_even_if_it_could_go() {
+fn a_new_caller_does_not_overtake_even_if_its_limits_have_room() {
     let (limiter, _clock) = limiter();
     let (strict, loose) =
         (rules("collect=1/60"), Rules { limits: Limits::default(), ledger: OnceCell::new() });
@@ -171,7 +171,7 @@ fn a_newcomer_does_not_overtake_even_if_it_could_go() {
             scope.spawn(|| limiter.acquire(COLLECT, &strict, &call(Some(&cancel)), true).is_ok());
         until(|| limiter.snapshot(COLLECT, &strict).queued == 1);
         assert_eq!(room_in(limiter.acquire(COLLECT, &loose, &call(None), false).err()), None);
-        // The next in line goes as soon as the first has left, without any clock.
+        // The next caller goes out as soon as the first has left. The clock stands still.
         let second = scope.spawn(|| limiter.acquire(COLLECT, &loose, &call(None), true).is_ok());
         until(|| limiter.snapshot(COLLECT, &strict).queued == 2);
         cancel.trigger();
@@ -181,14 +181,14 @@ fn a_newcomer_does_not_overtake_even_if_it_could_go() {
 }
 
 #[test]
-fn whoever_waits_for_a_reply_learns_of_it() {
+fn a_reply_wakes_the_caller_that_waits_for_it() {
     let (limiter, clock) = limiter();
     let limits = rules("collect=1/60");
     let held = limiter.acquire(COLLECT, &limits, &call(None), true).unwrap();
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| limiter.acquire(COLLECT, &limits, &call(None), true).is_ok());
         until(|| limiter.snapshot(COLLECT, &limits).queued == 1);
-        // Asleep without a time: only the reply can tell it until when.
+        // The caller sleeps without a time until the reply wakes it.
         std::thread::sleep(Duration::from_millis(20));
         held.replied();
         std::thread::sleep(Duration::from_millis(20));
@@ -198,7 +198,7 @@ fn whoever_waits_for_a_reply_learns_of_it() {
 }
 
 #[test]
-fn an_attempt_that_was_given_up_keeps_its_slot_until_its_bytes_have_arrived_or_never_will() {
+fn a_call_that_was_given_up_keeps_its_slot_for_the_grace_period() {
     let (limiter, clock) = limiter();
     let limits = rules("collect=2/60");
     let wait = |limits: &Rules| match limiter.acquire(COLLECT, limits, &call(None), false) {
@@ -207,13 +207,13 @@ fn an_attempt_that_was_given_up_keeps_its_slot_until_its_bytes_have_arrived_or_n
     };
     drop(limiter.acquire(COLLECT, &limits, &call(None), false).unwrap());
     clock.advance(Duration::from_secs(10));
-    // Answered later, but free earlier.
+    // This one has a reply, so its slot is free earlier.
     limiter.acquire(COLLECT, &limits, &call(None), false).unwrap().replied();
     assert_eq!(wait(&limits), 60);
     clock.advance(Duration::from_secs(61));
     let _held = limiter.acquire(COLLECT, &limits, &call(None), false).unwrap();
     assert_eq!(wait(&limits), 30 + 60 - 71);
-    // In a short window the allowance is not longer than the window.
+    // The grace period is not longer than the window.
     let short = rules("read=1/1");
     drop(limiter.acquire(Quota::Read, &short, &call(None), false).unwrap());
     clock.advance(Duration::from_millis(1_990));
@@ -222,14 +222,14 @@ fn an_attempt_that_was_given_up_keeps_its_slot_until_its_bytes_have_arrived_or_n
     assert!(limiter.acquire(Quota::Read, &short, &call(None), false).is_ok());
 }
 
-/// A shared log that refuses who asks first, but only after others have come; afterwards it has room.
+/// A shared log that refuses the first caller, after the test has let it, and has room for all others.
 #[derive(Debug)]
-struct RefusesTheFirst {
-    others_have_come: Barrier,
+struct RefusingLedger {
+    may_answer: Barrier,
     asked: Mutex<Vec<Arc<Signal>>>,
 }
 
-impl Ledger for RefusesTheFirst {
+impl Ledger for RefusingLedger {
     fn begin(&self, _: Quota, _: &[Window], call: &Call) -> Result<Answer, Refusal> {
         let mut asked = self.asked.lock();
         asked.push(Arc::clone(call.signal()));
@@ -238,8 +238,8 @@ impl Ledger for RefusesTheFirst {
         if slot.place > 1 {
             return Ok(Answer::Taken(slot));
         }
-        self.others_have_come.wait();
-        Ok(Answer::Full(Full { look_in: Duration::from_millis(1), ..Full::default() }))
+        self.may_answer.wait();
+        Ok(Answer::Full(Full { recheck_in: Duration::from_millis(1), ..Full::default() }))
     }
 
     fn settle(&self, _: Quota, _: Slot, _: Outcome, _: &[Window]) {}
@@ -249,9 +249,9 @@ impl Ledger for RefusesTheFirst {
     }
 
     fn throttled(&self, _: Quota, slot: Option<Slot>, _: Duration, _: &[Window]) {
-        // Slow, and not before the test has seen what it wants to.
+        // Slow: it waits for the test.
         assert!(slot.is_some());
-        self.others_have_come.wait();
+        self.may_answer.wait();
     }
 
     fn view(&self, _: Quota, _: &[Window], _: Option<&Call>) -> Option<View> {
@@ -262,7 +262,7 @@ impl Ledger for RefusesTheFirst {
         Duration::ZERO
     }
 
-    fn place(&self) -> (&'static str, String) {
+    fn location(&self) -> (&'static str, String) {
         ("test", String::new())
     }
 
@@ -274,8 +274,7 @@ impl Ledger for RefusesTheFirst {
 #[test]
 fn a_shared_log_that_refuses_does_not_take_the_callers_turn() {
     let (limiter, clock) = limiter();
-    let shared =
-        Arc::new(RefusesTheFirst { others_have_come: Barrier::new(2), asked: Mutex::default() });
+    let shared = Arc::new(RefusingLedger { may_answer: Barrier::new(2), asked: Mutex::default() });
     let ledger = Arc::clone(&shared) as Arc<dyn Ledger>;
     let rules = Rules { limits: rules("collect=1/1").limits, ledger: OnceCell::with_value(ledger) };
     let (first, second) = (call(None), call(None));
@@ -285,7 +284,7 @@ fn a_shared_log_that_refuses_does_not_take_the_callers_turn() {
         until(|| shared.asked.lock().len() == 1);
         let second = scope.spawn(|| go(&second));
         until(|| limiter.snapshot(COLLECT, &rules).queued == 1);
-        shared.others_have_come.wait();
+        shared.may_answer.wait();
         until(|| {
             clock.advance(Duration::from_millis(1));
             first.is_finished() && second.is_finished()
@@ -298,11 +297,11 @@ fn a_shared_log_that_refuses_does_not_take_the_callers_turn() {
 }
 
 #[test]
-fn a_429_closes_the_endpoint_here_before_the_shared_log_has_answered_its_one_question() {
+fn a_429_closes_the_endpoint_in_this_process_before_the_shared_log_answers() {
     let (limiter, _clock) = limiter();
-    let shared = Arc::new(RefusesTheFirst {
-        others_have_come: Barrier::new(2),
-        // Not the first any more.
+    let shared = Arc::new(RefusingLedger {
+        may_answer: Barrier::new(2),
+        // The first caller was here before.
         asked: Mutex::new(vec![Arc::default()]),
     });
     let ledger = Arc::clone(&shared) as Arc<dyn Ledger>;
@@ -313,7 +312,7 @@ fn a_429_closes_the_endpoint_here_before_the_shared_log_has_answered_its_one_que
         scope.spawn(|| refused.throttled(&rules, Duration::from_secs(9)));
         std::thread::sleep(Duration::from_millis(100));
         let another = limiter.acquire(COLLECT, &rules, &call(None), false);
-        shared.others_have_come.wait();
+        shared.may_answer.wait();
         room_in(another.err())
     });
     assert_eq!(wait, Some(Duration::from_secs(9)));
@@ -321,8 +320,8 @@ fn a_429_closes_the_endpoint_here_before_the_shared_log_has_answered_its_one_que
     assert_eq!(shared.asked.lock().len(), 2);
 }
 
-/// Whether a caller is let out now.
-fn goes<'a>(limiter: &Arc<Limiter>, rules: &'a Rules) -> Option<Permit<'a>> {
+/// A slot, if there is one now.
+fn try_acquire<'a>(limiter: &Arc<Limiter>, rules: &'a Rules) -> Option<Permit<'a>> {
     limiter.acquire(COLLECT, rules, &call(None), false).ok()
 }
 
@@ -331,35 +330,35 @@ fn after_a_429_one_call_at_a_time_goes_out_until_one_is_not_refused() {
     const WAIT: Duration = Duration::from_secs(8);
     let (limiter, clock) = limiter();
     let limits = rules("collect=100/60");
-    let refused = goes(&limiter, &limits).unwrap();
+    let refused = try_acquire(&limiter, &limits).unwrap();
     refused.throttled(&limits, WAIT);
-    // One that was refused again, one that was never sent, and one that was lost.
+    // A probe that is refused, one that is never sent, and one that is given up.
     for end in [
         |permit: Permit<'_>, limits: &Rules| permit.throttled(limits, WAIT),
         |permit: Permit<'_>, _: &Rules| permit.not_sent(),
         |permit: Permit<'_>, _: &Rules| drop(permit),
     ] {
         clock.advance(WAIT);
-        let probe = goes(&limiter, &limits).unwrap();
-        assert!(goes(&limiter, &limits).is_none());
+        let probe = try_acquire(&limiter, &limits).unwrap();
+        assert!(try_acquire(&limiter, &limits).is_none());
         assert_eq!(limiter.snapshot(COLLECT, &limits).available_in, None);
         end(probe, &limits);
     }
     clock.advance(WAIT);
-    goes(&limiter, &limits).unwrap().replied();
-    let together: Vec<_> = (0..5).map(|_| goes(&limiter, &limits).unwrap()).collect();
+    try_acquire(&limiter, &limits).unwrap().replied();
+    let together: Vec<_> = (0..5).map(|_| try_acquire(&limiter, &limits).unwrap()).collect();
     assert_eq!(together.len(), 5);
 }
 
 #[test]
-fn a_reply_to_a_call_from_before_the_429_opens_nothing() {
+fn a_reply_to_a_call_from_before_the_429_does_not_open_the_endpoint() {
     let (limiter, clock) = limiter();
     let limits = rules("collect=100/60");
-    let before = goes(&limiter, &limits).unwrap();
-    goes(&limiter, &limits).unwrap().throttled(&limits, Duration::from_secs(1));
+    let before = try_acquire(&limiter, &limits).unwrap();
+    try_acquire(&limiter, &limits).unwrap().throttled(&limits, Duration::from_secs(1));
     clock.advance(Duration::from_secs(1));
-    assert!(goes(&limiter, &limits).is_none(), "one is under way");
+    assert!(try_acquire(&limiter, &limits).is_none(), "one is in flight");
     before.replied();
-    let _probe = goes(&limiter, &limits).unwrap();
-    assert!(goes(&limiter, &limits).is_none());
+    let _probe = try_acquire(&limiter, &limits).unwrap();
+    assert!(try_acquire(&limiter, &limits).is_none());
 }

@@ -1,4 +1,4 @@
-//! What holds of the whole quota: properties over random arrivals, and models of the waiting.
+//! Tests of the whole limiter: properties over random arrivals, and models of the waiting under a thread scheduler.
 
 #[cfg(feature = "shuttle")]
 mod models;

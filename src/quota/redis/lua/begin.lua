@@ -1,10 +1,11 @@
 -- Takes a slot if every window has room for it.
--- Arguments: owner, lease, strict (1 or 0), look, the log that the caller has used and until when that
--- was sure to be kept (0 and 0 for none), windows.
--- Returns: whether it was taken, the wait, now, made, until when the log is kept, since, when there will be room
--- (negative: nobody knows), how long the service keeps the endpoint closed, and whether it is half open (1 or 0).
+-- Arguments: owner, lease, strict (1 or 0), interval, the log that the caller used before and until when the server had
+-- to keep it (0 and 0 for none), windows.
+-- Returns: whether the slot was taken (1 or 0), when to ask again, now, made, until when the server keeps the log,
+-- since, how long until there is room (negative: unknown), how long the endpoint is closed, whether it is half open (1
+-- or 0).
 
-local owner, lease, strict, look = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4])
+local owner, lease, strict, interval = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4])
 local used, used_until = tonumber(ARGV[5]), tonumber(ARGV[6])
 local windows, widest = read_windows(7)
 local FURTHEST = 600 * 1000000
@@ -14,16 +15,16 @@ if strict and not this_run then
 end
 
 if widest > (facts.hold or 0) then
-    note('hold', widest)
+    record('hold', widest)
 end
 widest = facts.hold
 
 local since = complete_since(lease, used, used_until, this_run, known_back_to)
 if not facts.made then
-    note('made', now)
+    record('made', now)
 end
 if facts.since ~= since then
-    note('since', since)
+    record('since', since)
 end
 if this_run and run ~= this_run then
     if run then
@@ -32,18 +33,18 @@ if this_run and run ~= this_run then
     redis.call('ZADD', key, '-1', 'run ' .. this_run)
 end
 
--- The clock was set back: the same goes for calls.
+-- A stamp beyond any lease means that the clock was set back. Such a call counts as made now.
 local odd = redis.call('ZRANGEBYSCORE', key, '(' .. text(now + FURTHEST), '+inf')
 for _, member in ipairs(odd) do
     redis.call('ZADD', key, text(now), member)
 end
 
 redis.call('ZREMRANGEBYSCORE', key, '(0', text(now - widest))
-local wait, free = wait_for_room(windows, look)
-wait, free = not_before(closed_for(strict, widest), wait, free, look)
+local wait, available = wait_for_room(windows, interval)
+wait, available = not_before(closed_for(strict, widest), wait, available, interval)
 if wait == 0 then
     redis.call('ZADD', key, text(now + lease), text(now) .. ':' .. owner)
 end
 local kept = keep(math.max(widest + lease, closed_for(false, widest)))
-return { wait == 0 and 1 or 0, wait, now, facts.made, kept, facts.since, free, closed_for(false, widest),
+return { wait == 0 and 1 or 0, wait, now, facts.made, kept, facts.since, available, closed_for(false, widest),
     facts.half_open and 1 or 0 }

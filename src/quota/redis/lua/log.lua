@@ -1,13 +1,15 @@
--- The log of one endpoint: a sorted set. A member with a positive score is a call, its score the time up to
--- which the service may still count it, in microseconds of this server's clock. What is known of the log itself
--- has negative scores in the same set, so that the one is never lost without the other.
+-- The call log of one endpoint: a sorted set. All scores are microseconds of this server's clock.
 --
---   made   when this set was begun, which also names it
---   since  from when on no call can be counted that this set does not hold
---   hold   how long a call matters to the widest window that anybody has kept here
---   closed until when nothing goes out, because the service said 429
---   half_open  since when one call at a time goes out, because no call since a 429 got a reply that is none
---   run …  which run of the server, and which time of it as a master, last wrote here
+-- A member with a positive score is a call, and its score is its stamp: the time until which the service may still
+-- count it. The facts about the log are members of the same set with negative scores. So calls and facts can only be
+-- lost together.
+--
+--   made       when this set was created, which identifies it
+--   since      from this time on, the set holds every call that the service may count
+--   hold       the longest hold time of any client's windows
+--   closed     no call goes out before this time, because of a 429
+--   half_open  since when calls go out one at a time, because no call since a 429 got another reply
+--   run ...    the run of the server that last wrote here, and its time as a master
 
 local key = KEYS[1]
 local clock = redis.call('TIME')
@@ -28,13 +30,13 @@ for at = 1, #known, 2 do
     end
 end
 
-local function note(name, value)
+local function record(name, value)
     facts[name] = value
     redis.call('ZADD', key, text(-value), name)
 end
 
--- Keeps the set for this long, and some; returns until when. In fact for a day at least, since what it knows of
--- itself is hard to come by again; but nobody needs to miss it for as long.
+-- Keeps the set for this long and a minute more, and returns the end of that time. The set really stays for a day,
+-- because its facts are hard to replace. But a client misses it only within the returned time.
 local function keep(span)
     local ms = math.ceil(span / 1000) + 60000
     local kept = math.max(ms, 86400000)
@@ -44,7 +46,7 @@ local function keep(span)
     return now + ms * 1000
 end
 
--- The windows that the arguments end with, as pairs of limit and hold; and the widest hold.
+-- The windows at the end of the arguments, as pairs of limit and hold, and the longest hold.
 local function read_windows(from)
     local windows, widest = {}, 0
     for at = from, #ARGV, 2 do
@@ -55,43 +57,44 @@ local function read_windows(from)
     return windows, widest
 end
 
+-- The number of calls with a stamp after this time.
 local function count(low)
     return redis.call('ZCOUNT', key, '(' .. text(math.max(low, 0)), '+inf')
 end
 
--- How long until every window has room: to the moment, where the call that has to leave has ended; where it
--- is under way, nobody knows, and it is worth another look after `look`. And when there will be room if none of
--- those turns out never to have been sent; negative where it depends on them.
-local function wait_for_room(windows, look)
-    local wait, free = 0, 0
+-- Two waits. The first ends when the caller asks again: at the exact time of a free slot if that is known, and after
+-- `interval` if a call in flight must end first. The second ends when every window has room while the calls in flight
+-- last. It is negative if one of them must end first.
+local function wait_for_room(windows, interval)
+    local wait, available = 0, 0
     for _, window in ipairs(windows) do
         if count(now - window.hold) >= window.limit then
             local nth = text(window.limit - 1)
             local score = tonumber(redis.call('ZREVRANGE', key, nth, nth, 'WITHSCORES')[2])
             if score > now then
-                wait, free = math.max(wait, look), nil
+                wait, available = math.max(wait, interval), nil
             else
                 local left = score + window.hold - now
-                wait, free = math.max(wait, left), free and math.max(free, left)
+                wait, available = math.max(wait, left), available and math.max(available, left)
             end
         end
     end
-    -- A call under way may turn out never to have been sent, and make room early.
-    if wait > 20 * look and count(now) > 0 then
-        wait = 20 * look
+    -- A call in flight may turn out never to have been sent, which makes room earlier.
+    if wait > 20 * interval and count(now) > 0 then
+        wait = 20 * interval
     end
-    return wait, free or -1
+    return wait, available or -1
 end
 
--- The same while the endpoint is closed, or is half open and a call is under way.
-local function not_before(closed, wait, free, look)
+-- The same two waits under the endpoint's state: closed, or half open with a call in flight.
+local function not_before(closed, wait, available, interval)
     if closed == 0 and facts.half_open and count(now) > 0 then
-        wait, free = math.max(wait, look), -1
+        wait, available = math.max(wait, interval), -1
     end
-    return math.max(wait, closed), free < 0 and free or math.max(free, closed)
+    return math.max(wait, closed), available < 0 and available or math.max(available, closed)
 end
 
--- How long the endpoint is closed; `strict` also where the log does not reach back a whole window.
+-- How long the endpoint is closed. With `strict`, it is also closed until the log reaches back a whole window.
 local function closed_for(strict, widest)
     local wait = (facts.closed or 0) - now
     if strict then

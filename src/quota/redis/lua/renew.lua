@@ -1,6 +1,7 @@
--- Keeps a slot for another lease. Arguments: its place (when it was taken) and owner, lease, windows.
--- Returns 0 if it was lost because it was not kept in time: others may have gone in its place. It is written
--- all the same, since its call is under way.
+-- Renews a slot for another lease.
+-- Arguments: the slot's place (when it was taken) and owner, lease, windows.
+-- Returns 1, or 0 if the lease had run out, so that another call may have taken the slot. The slot is written in
+-- both cases, because its call is in flight.
 
 local began, lease = tonumber(ARGV[1]), tonumber(ARGV[3])
 local _, widest = read_windows(4)
@@ -11,5 +12,5 @@ keep(widest + lease)
 if score then
     return { tonumber(score) > now and 1 or 0 }
 end
--- The whole log was lost, which is no fault of this slot.
+-- If the whole log was lost since the slot was taken, the lease did not run out.
 return { (facts.made or now) > began and 1 or 0 }

@@ -1,7 +1,7 @@
--- Which server this is, and how far back it can be trusted.
+-- The server's identity, and since when its log is complete.
 
--- A server that was made a master of a replica goes on under another replication id and remembers the one it had
--- before, for an hour (`repl-backlog-ttl`) after it has had no replica itself.
+-- A replica that becomes a master changes its replication id and keeps the previous one. The server forgets that one
+-- an hour after it last had a replica itself (`repl-backlog-ttl`).
 local REMEMBERED = 3600 * 1000000
 
 local function info(section)
@@ -9,8 +9,8 @@ local function info(section)
     return type(answer) == 'string' and answer or ''
 end
 
--- The name of this run of the server, with that of its time as a master if it was a replica before (nil: it
--- does not say); and since when nothing can have been lost unless a log of then says so.
+-- Two results. The first identifies this run of the server, and its time as a master if it was a replica before. It is
+-- nil if the server does not report it. The second is a time: if the log is missing, nothing was lost since then.
 local function read_server()
     local server, replication = info('server'), info('replication')
     local run = string.match(server, 'run_id:(%w+)')
@@ -23,32 +23,31 @@ local function read_server()
     if not (run and uptime and before and string.find(replication, 'role:master')) then
         return run, now
     end
-    -- It counts from one whole second to another.
+    -- The server reports its uptime in whole seconds.
     return run, now - math.min(math.max(uptime - 1, 0) * 1000000, REMEMBERED)
 end
 
--- Whether nothing was lost from the one to the other. The id of before is forgotten after a while, which loses
--- nothing.
+-- Whether nothing was lost between two runs. A server that forgets its previous replication id loses nothing.
 local function is_same_run(run, this_run)
     return run == this_run or string.match(run or '', '^(%w+) ') == this_run
 end
 
--- From when on no call can be counted that this set does not hold, as it turns out now. `used`: the log that the
--- caller has used, and until when that was sure to be kept (0 and 0 for none). Calls whose entries were lost may be
--- counted until the lease that they had has passed.
+-- The time from which on this set holds every call that the service may count. `used` is the log that the caller
+-- used before, and `used_until` the time until which the server had to keep it (both are 0 if there is none). The
+-- service may count a lost call until the end of its lease.
 local function complete_since(lease, used, used_until, this_run, known_back_to)
     local since = facts.since
     if not facts.made then
-        -- If nobody misses anything, at worst what was here before the server began was lost.
+        -- If the caller misses no log, one could only be lost before the server started.
         since = (now < used_until and now or known_back_to) + lease
     elseif this_run and not is_same_run(run, this_run) then
-        -- The server was restarted, replaced or promoted, and may have come back without the last moments.
+        -- The server was restarted, replaced or promoted, and may have lost the last moments.
         since = now + lease
     elseif used ~= 0 and used ~= facts.made and now < used_until then
-        -- What the caller has used should still be here, so it was lost before this log was made.
+        -- The log that the caller used was lost before this one was created.
         since = math.max(since, facts.made + lease)
     end
-    -- The clock was set back: what seems to lie far ahead is taken for just now, or nobody would go for as long.
+    -- If the clock was set back, a time far ahead would close the endpoint for as long.
     return math.min(since, now + lease)
 end
 

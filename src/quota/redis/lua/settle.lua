@@ -1,8 +1,9 @@
--- Says how a call ended. Arguments: its place and owner, how long it may still be counted (empty: it was
--- never sent), whether its reply opens the endpoint (1 or 0), windows.
+-- Records how a call ended.
+-- Arguments: the slot's place and owner, how long the service may still count the call (empty: it was never sent),
+-- whether its reply opens the endpoint (1 or 0), windows.
 --
--- It is written even where it was not found: then the log was lost, or its lease has run out, and its time must
--- be counted all the same.
+-- The entry is written even if it is missing. Then the log was lost or the lease has run out, and the call still
+-- counts.
 
 local member = ARGV[1] .. ':' .. ARGV[2]
 if ARGV[3] == '' then

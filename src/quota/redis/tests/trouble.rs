@@ -1,4 +1,4 @@
-//! Servers that are away, hang, refuse, or are none.
+//! Servers that are down, hang or refuse, and peers that are no Redis servers.
 
 use super::*;
 use crate::call::{Cancel, Stop};
@@ -7,7 +7,7 @@ use crate::quota::limiter::Limiter;
 use crate::quota::rules::Rules;
 
 #[test]
-fn passwords_users_and_databases() {
+fn a_wrong_login_is_an_error_that_does_not_show_the_password() {
     let server = RedisServer::with(&["--requirepass", "p@ss word"]);
     let url = |login: &str| format!("redis://{login}127.0.0.1:{}/3", server.port);
     let windows = windows("5/1");
@@ -30,7 +30,7 @@ fn passwords_users_and_databases() {
 }
 
 #[test]
-fn the_rights_that_the_documentation_names_are_enough() {
+fn the_rights_in_the_documentation_are_enough() {
     let document = include_str!("../../../../docs/quota.md");
     let rights = document.split('`').find(|text| text.starts_with("~mde:quota:*")).unwrap();
     let user = ["--user", "agent", "on", ">secret"];
@@ -50,16 +50,16 @@ fn the_rights_that_the_documentation_names_are_enough() {
 }
 
 #[test]
-fn a_server_that_denies_info_is_used_only_where_nothing_is_promised() {
+fn a_server_that_denies_info_is_used_with_local_only() {
     let rights = "on >secret ~mde:quota:* +evalsha +script|load +time +pttl +pexpire +@sortedset";
     let user = [&["--user", "agent"][..], &rights.split(' ').collect::<Vec<_>>()].concat();
     let server = RedisServer::with(&user);
     let url = format!("redis://agent:secret@127.0.0.1:{}", server.port);
     let windows = windows("5/0.1");
     let strict = ledger_at(&url, Fallback::Fail);
-    // Long enough for a log that knows when its server started.
+    // Long enough for a complete log, if the server reported its uptime.
     std::thread::sleep(Duration::from_millis(3_500));
-    let Err(Refusal::Failed(error)) = begin(&strict, &windows) else { panic!("let out") };
+    let Err(Refusal::Failed(error)) = begin(&strict, &windows) else { panic!("admitted") };
     for text in [error.message().to_owned(), strict.trouble().unwrap()] {
         assert!(text.contains("INFO") && text.contains("+info"), "{text}");
     }
@@ -67,20 +67,20 @@ fn a_server_that_denies_info_is_used_only_where_nothing_is_promised() {
 }
 
 #[test]
-fn without_a_server_it_goes_on_alone_or_not_at_all() {
+fn without_a_server_local_counts_alone_and_fail_sends_nothing() {
     let mut server = RedisServer::start();
     let (local, strict) = (ledger(&server), ledger_at(&server.url(), Fallback::Fail));
     let windows = windows("5/1");
     let slot = take(&local, &windows);
     server.kill();
-    assert!(matches!(begin(&local, &windows), Ok(Answer::Alone(100))));
+    assert!(matches!(begin(&local, &windows), Ok(Answer::Local(100))));
     assert!(matches!(begin(&strict, &windows), Err(Refusal::Failed(_))));
     assert!(local.trouble().unwrap().contains("refused"));
     assert!(local.view(COLLECT, &windows, None).is_none());
-    // Asked again only after a second, and without waiting for anything until then.
+    // The server is tried again after a second. Until then nothing waits for it.
     server.restart();
     let started = Instant::now();
-    assert!(matches!(begin(&local, &windows), Ok(Answer::Alone(100))));
+    assert!(matches!(begin(&local, &windows), Ok(Answer::Local(100))));
     local.settle(COLLECT, slot, Outcome::Replied, &windows);
     assert!(started.elapsed() < Duration::from_millis(500));
     std::thread::sleep(Duration::from_millis(1_100));
@@ -89,7 +89,7 @@ fn without_a_server_it_goes_on_alone_or_not_at_all() {
 }
 
 #[test]
-fn a_server_that_hangs_delays_nobody_who_is_stopped() {
+fn a_server_that_hangs_delays_no_call_that_is_stopped() {
     let server = RedisServer::start();
     let ledger = ledger(&server);
     let windows = windows("5/1");
@@ -116,17 +116,17 @@ fn a_server_that_hangs_delays_nobody_who_is_stopped() {
     let started = Instant::now();
     assert_eq!(ledger.renew(COLLECT, slot, &windows), Renewal::Unknown);
     assert!(started.elapsed() < Duration::from_millis(400));
-    // Nobody in a hurry has spoiled it for the others; who has time waits for two seconds.
+    // Calls without time do not count as a failure of the server. A call with time waits for two seconds.
     assert!(ledger.trouble().is_none());
     let started = Instant::now();
-    assert!(matches!(begin(&ledger, &windows), Ok(Answer::Alone(100))));
+    assert!(matches!(begin(&ledger, &windows), Ok(Answer::Local(100))));
     assert!((1_900..2_500).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
-    assert!(ledger.trouble().unwrap().contains("no answer"), "{:?}", ledger.trouble());
+    assert!(ledger.trouble().unwrap().contains("did not reply"), "{:?}", ledger.trouble());
     server.signal("CONT");
 }
 
 #[test]
-fn alone_it_takes_its_percentage() {
+fn without_a_server_a_process_takes_its_percentage_of_the_limits() {
     for (text, fallback) in [
         ("local", Some(Fallback::Local(100))),
         ("local:7", Some(Fallback::Local(7))),
@@ -146,7 +146,7 @@ fn alone_it_takes_its_percentage() {
     rules.ledger.set(away).unwrap();
     let limiter = Arc::new(Limiter::new(Arc::new(SystemClock::new())));
     let acquire = || limiter.acquire(COLLECT, &rules, &call(Duration::from_secs(5)), false);
-    let under_way = acquire().unwrap();
+    let in_flight = acquire().unwrap();
     for _ in 0..2 {
         acquire().unwrap().replied();
     }
@@ -155,7 +155,7 @@ fn alone_it_takes_its_percentage() {
         other => panic!("{other:?}"),
     };
     about(wait(acquire().err()), 1_002);
-    under_way.not_sent();
+    in_flight.not_sent();
     acquire().unwrap().replied();
     about(wait(acquire().err()), 1_002);
 }
@@ -176,7 +176,7 @@ fn impostor(reply: &'static [u8]) -> u16 {
 }
 
 #[test]
-fn a_peer_that_is_no_such_server_does_no_harm() {
+fn a_peer_that_is_no_redis_server_does_no_harm() {
     const NESTED: &[u8] = b"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n";
     let deep: &'static [u8] = NESTED[..64].repeat(12).leak();
     let long: &'static [u8] = [b"$99999999\r\n".as_slice(), &[b'x'; 400_000]].concat().leak();
@@ -196,7 +196,7 @@ fn a_peer_that_is_no_such_server_does_no_harm() {
     ];
     for reply in replies {
         let url = format!("redis://127.0.0.1:{}", impostor(reply));
-        // As small a stack as hosts may have.
+        // Hosts may have stacks as small as this.
         let thread = std::thread::Builder::new().stack_size(128 * 1024).spawn(move || {
             let ledger = ledger_at(&url, Fallback::Fail);
             matches!(begin(&ledger, &windows("5/1")), Err(Refusal::Failed(_)))

@@ -1,9 +1,9 @@
-//! Models of the waiting: short stories with a few threads, told again and again with the threads running in
-//! other orders. The limiter, its queue, permits and signals are those of the library; only the locks below
-//! them and the clock are the model's. A thread that nobody wakes any more is found as a deadlock.
+//! Models of the waiting: short scenarios with a few threads, which shuttle runs many times with other schedules. The
+//! limiter, its queue, permits and signals are those of the library. Only locks and clock belong to the model. A thread
+//! that is never woken is found as a deadlock.
 //!
-//! Run by `cargo test -p mde --lib --features shuttle models::`; `MDE_MODEL_RUNS` says how often each story is
-//! told.
+//! `cargo test -p mde --lib --features shuttle models::` runs them. `MDE_MODEL_RUNS` is the number of schedules for
+//! each scenario.
 
 mod shared;
 mod time;
@@ -23,7 +23,7 @@ use crate::call::{Call, Cancel, Running, Signal, Stop};
 use crate::quota::limiter::Limiter;
 use crate::quota::snapshot::Refusal;
 
-/// In how many orders each story is told, once by each of two ways to choose them.
+/// The default number of schedules for each of the two schedulers.
 const RUNS: usize = 20_000;
 
 fn runs() -> usize {
@@ -31,28 +31,28 @@ fn runs() -> usize {
     wished.map_or(RUNS, |runs| runs.parse().expect("MDE_MODEL_RUNS: a number"))
 }
 
-/// Tells the story in random orders, and in orders that change threads at few places only (PCT), which find
-/// what needs one thread to get far ahead of another.
-fn check(story: fn()) {
-    shuttle::check_random(story, runs());
-    shuttle::check_pct(story, runs(), 3);
+/// Runs the scenario under a random scheduler, and under PCT, which switches threads rarely. PCT finds defects that
+/// need one thread to be far ahead of another.
+fn check(scenario: fn()) {
+    shuttle::check_random(scenario, runs());
+    shuttle::check_pct(scenario, runs(), 3);
 }
 
-/// For stories in which somebody looks again now and then, which goes on for ever if the others never have their
-/// turn, as with PCT: in random orders alone.
-fn check_fairly(story: fn()) {
-    shuttle::check_random(story, runs());
+/// Runs the scenario under the random scheduler alone. PCT may starve the other threads, and then a thread that
+/// rechecks would run for ever.
+fn check_fairly(scenario: fn()) {
+    shuttle::check_random(scenario, runs());
 }
 
-/// Tells a story without dice in every order there is, of which there must be fewer than `most`.
-fn check_all(most: usize, story: fn()) {
+/// Runs a scenario without random choices under every schedule. There must be fewer than `most`.
+fn check_all(most: usize, scenario: fn()) {
     let runner = Runner::new(DfsScheduler::new(Some(most), false), Config::default());
-    let orders = runner.run(story);
-    assert!(orders > 1 && orders < most, "told in {orders} orders");
+    let orders = runner.run(scenario);
+    assert!(orders > 1 && orders < most, "{orders} schedules");
 }
 
-/// Less than `n`, chosen by the checker.
-fn dice(n: u32) -> u32 {
+/// A number below `n`, chosen by the scheduler.
+fn random(n: u32) -> u32 {
     shuttle::rand::thread_rng().gen_range(0..n)
 }
 
@@ -61,7 +61,7 @@ fn call(cancel: Option<&Cancel>) -> Call {
 }
 
 fn crowd(world: &World) {
-    world.tell(|scope| {
+    world.run(|scope| {
         for who in 0..3 {
             scope.spawn(move || assert!(world.visit(who, &call(None))));
         }
@@ -70,18 +70,18 @@ fn crowd(world: &World) {
 }
 
 #[test]
-fn everybody_in_a_crowd_gets_a_slot() {
+fn all_concurrent_callers_get_a_slot() {
     check(|| crowd(&world(1)));
     check(|| crowd(&world(2)));
 }
 
-/// The first has its slot; the others come one after the other.
+/// The first caller has its slot, and the others come one after the other.
 #[test]
 fn callers_are_served_in_the_order_they_came() {
     check(|| {
         let world = &world(1);
         let held = world.enter(&call(None)).unwrap();
-        world.tell(|scope| {
+        world.run(|scope| {
             scope.spawn(|| world.leave(held));
             for who in 0..3 {
                 let call = call(None);
@@ -89,7 +89,7 @@ fn callers_are_served_in_the_order_they_came() {
                 scope.spawn(move || assert!(world.visit(who, &call)));
                 world.clock.until_arrived(&signal);
             }
-            // Who will not wait does not slip in between.
+            // A caller that does not wait does not overtake.
             if let Ok(permit) = world.limiter.acquire(QUOTA, &world.rules, &call(None), false) {
                 assert_eq!(world.served.lock().len(), 3);
                 permit.not_sent();
@@ -99,14 +99,14 @@ fn callers_are_served_in_the_order_they_came() {
     });
 }
 
-/// Somebody who is next or was next goes away; whoever comes behind is served nevertheless.
+/// A caller leaves the queue, perhaps as the first. The callers after it are served.
 #[test]
-fn a_caller_who_is_cancelled_stands_in_nobodys_way() {
+fn a_cancelled_caller_blocks_no_other() {
     check(|| {
         let world = &world(1);
         let cancel = &Cancel::new(None);
         let held = world.enter(&call(None)).unwrap();
-        world.tell(|scope| {
+        world.run(|scope| {
             scope.spawn(|| world.leave(held));
             let first = call(Some(cancel));
             let signal = Arc::clone(first.signal());
@@ -117,7 +117,7 @@ fn a_caller_who_is_cancelled_stands_in_nobodys_way() {
                 };
             });
             scope.spawn(|| cancel.trigger());
-            if dice(2) == 0 {
+            if random(2) == 0 {
                 world.clock.until_arrived(&signal);
             }
             for who in 1..3 {
@@ -128,18 +128,18 @@ fn a_caller_who_is_cancelled_stands_in_nobodys_way() {
 }
 
 #[test]
-fn a_caller_whose_time_is_up_stands_in_nobodys_way() {
+fn a_caller_at_its_deadline_blocks_no_other() {
     check(|| {
         let world = &world(1);
         let held = world.enter(&call(None)).unwrap();
-        world.tell(|scope| {
+        world.run(|scope| {
             scope.spawn(|| world.leave(held));
             for who in 0..3 {
                 scope.spawn(move || {
                     let call = call(None);
                     if who < 2 {
-                        // Around the time at which a slot falls free.
-                        let micros = [0, 500, 2_001, 3_001, 5_000][dice(5) as usize];
+                        // Around the time at which a slot becomes free.
+                        let micros = [0, 500, 2_001, 3_001, 5_000][random(5) as usize];
                         world.clock.set_deadline(&call, Duration::from_micros(micros));
                     }
                     let got = world.visit(who, &call);
@@ -151,15 +151,15 @@ fn a_caller_whose_time_is_up_stands_in_nobodys_way() {
 }
 
 #[test]
-fn a_closed_endpoint_opens_for_everybody() {
+fn a_closed_endpoint_opens_for_all_callers() {
     check(|| {
         let world = &world(2);
-        world.tell(|scope| {
+        world.run(|scope| {
             for who in 0..3 {
                 scope.spawn(move || assert!(world.visit(who, &call(None))));
             }
             scope.spawn(|| {
-                let wait = Duration::from_millis(dice(5).into());
+                let wait = Duration::from_millis(random(5).into());
                 world.limiter.close(QUOTA, &world.rules, wait, None);
             });
         });
@@ -167,14 +167,14 @@ fn a_closed_endpoint_opens_for_everybody() {
     });
 }
 
-/// After a 429 callers go out one at a time until one of them has a reply, however the others end.
+/// After a 429 calls go out one at a time until one has a reply, however the others end.
 #[test]
-fn a_half_open_endpoint_lets_one_call_out_until_one_is_not_refused() {
+fn a_half_open_endpoint_admits_one_call_at_a_time_until_one_is_not_refused() {
     check(|| {
         let world = &world(3);
         let (busy, is_open) = (&AtomicUsize::new(0), &AtomicBool::new(false));
         world.limiter.close(QUOTA, &world.rules, Duration::from_millis(1), None);
-        world.tell(|scope| {
+        world.run(|scope| {
             for _ in 0..3 {
                 scope.spawn(move || {
                     let permit = world.enter(&call(None)).unwrap();
@@ -182,7 +182,7 @@ fn a_half_open_endpoint_lets_one_call_out_until_one_is_not_refused() {
                     assert!(others == 0 || is_open.load(Ordering::Relaxed), "{others} others");
                     shuttle::thread::yield_now();
                     busy.fetch_sub(1, Ordering::Relaxed);
-                    let fate = dice(4);
+                    let fate = random(4);
                     if fate == 0 {
                         is_open.store(true, Ordering::Relaxed);
                     }
@@ -193,14 +193,14 @@ fn a_half_open_endpoint_lets_one_call_out_until_one_is_not_refused() {
     });
 }
 
-/// A client goes down while its callers wait, beside one of another client.
+/// A client shuts down while its callers wait, together with one of another client.
 #[test]
 fn shutting_down_ends_every_wait() {
     check(|| {
         let world = &world(1);
         let client = &Arc::<Running>::default();
         let held = world.enter(&call(None)).unwrap();
-        world.tell(|scope| {
+        world.run(|scope| {
             scope.spawn(|| world.leave(held));
             for who in 0..2 {
                 scope.spawn(move || world.visit(who, &Call::begin(client, None, None)));
@@ -211,10 +211,10 @@ fn shutting_down_ends_every_wait() {
     });
 }
 
-/// The shared log refuses, fails and takes turns with working; one caller may go away meanwhile.
-fn moody(world: &World) {
+/// The shared log works, refuses and fails at random. One caller may leave meanwhile.
+fn flaky(world: &World) {
     let cancel = &Cancel::new(None);
-    world.tell(|scope| {
+    world.run(|scope| {
         for who in 0..3 {
             scope.spawn(move || {
                 let call = call((who == 0).then_some(cancel));
@@ -229,18 +229,18 @@ fn moody(world: &World) {
 }
 
 #[test]
-fn a_shared_log_that_refuses_takes_nobodys_turn() {
-    check(|| moody(&world(1).with_moods()));
-    check(|| moody(&world(2).with_moods()));
+fn a_shared_log_that_refuses_takes_no_callers_turn() {
+    check(|| flaky(&world(1).with_flaky_ledger()));
+    check(|| flaky(&world(2).with_flaky_ledger()));
 }
 
-/// The log is away: of four at once, only as many as its percentage allows go on alone, and everybody comes
-/// through, also if it is back in the middle of it.
-fn alone(percent: u32, at_once: usize) {
-    let world = &world(4).with_moods();
-    world.shared.set_away(Some(percent));
+/// The shared log is unavailable. The process admits its percentage of the limit of four, and all callers get a slot,
+/// even if the log is back meanwhile.
+fn unavailable(percent: u32, at_once: usize) {
+    let world = &world(4).with_flaky_ledger();
+    world.shared.set_unavailable(Some(percent));
     let busy = &AtomicUsize::new(0);
-    world.tell(|scope| {
+    world.run(|scope| {
         for _ in 0..3 {
             scope.spawn(move || {
                 let permit = world.enter(&call(None)).unwrap();
@@ -255,31 +255,31 @@ fn alone(percent: u32, at_once: usize) {
 }
 
 #[test]
-fn without_the_shared_log_everybody_comes_through_with_a_part_of_the_limits() {
-    check_fairly(|| alone(25, 1));
-    check_fairly(|| alone(50, 2));
+fn without_the_shared_log_all_callers_get_a_slot_within_a_part_of_the_limits() {
+    check_fairly(|| unavailable(25, 1));
+    check_fairly(|| unavailable(50, 2));
 }
 
 #[test]
-fn a_shared_log_that_goes_and_comes_takes_nobodys_turn() {
+fn a_shared_log_that_is_unavailable_for_a_while_takes_no_callers_turn() {
     check_fairly(|| {
-        let world = &world(2).with_moods();
+        let world = &world(2).with_flaky_ledger();
         let cancel = &Cancel::new(None);
-        world.tell(|scope| {
+        world.run(|scope| {
             for who in 0..3 {
                 scope.spawn(move || world.visit(who, &call((who == 0).then_some(cancel))));
             }
             scope.spawn(|| {
-                world.shared.set_away(Some(50));
+                world.shared.set_unavailable(Some(50));
                 shuttle::thread::yield_now();
-                world.shared.set_away(None);
+                world.shared.set_unavailable(None);
             });
             scope.spawn(|| cancel.trigger());
         });
     });
 }
 
-/// All there is to a sleep: whoever is woken wakes, also if that was just before.
+/// A signal wakes its sleeper, even if it comes just before the sleep.
 #[test]
 fn no_wake_is_lost_in_any_order() {
     check_all(10_000, || {
@@ -292,7 +292,7 @@ fn no_wake_is_lost_in_any_order() {
 }
 
 #[test]
-fn nobody_sleeps_through_a_stop_in_any_order() {
+fn a_cancel_wakes_the_call_in_any_order() {
     check_all(10_000, || {
         let cancel = &Cancel::new(None);
         shuttle::thread::scope(|scope| {
@@ -302,7 +302,7 @@ fn nobody_sleeps_through_a_stop_in_any_order() {
     });
 }
 
-/// One slot, one who has it, one who wants it. The slot comes back unused, so that no time has to pass.
+/// One caller holds the only slot and another waits for it. The slot is released unused, so no time has to pass.
 #[test]
 fn the_smallest_wait_ends_in_any_order() {
     check_all(10_000, || {

@@ -1,9 +1,9 @@
-//! A shared log in memory that says now this, now that.
+//! A shared log in memory that answers at random.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dice;
+use super::random;
 use crate::call::{Call, Signal, Stop};
 use crate::error::Error;
 use crate::os::sync::Mutex;
@@ -14,28 +14,28 @@ use crate::service::endpoint::Quota;
 use crate::status::Status;
 
 #[derive(Debug, Default)]
-pub(super) struct Moody {
+pub(super) struct FlakyLedger {
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// How often it has said that there is no room.
+    /// How often it has refused a caller.
     refused: u32,
     given: u64,
     taken: Vec<Slot>,
-    /// Who was told to wait, and must be the next to ask: as long as only one at a time may ask.
+    /// The caller that was refused last. It must be the next to ask, if the limit is one call.
     turn: Option<Arc<Signal>>,
-    /// It is away, and everybody goes on alone, with this percentage of the limits.
-    away: Option<u32>,
-    /// Who may leave at any time, and then cannot take its turn.
+    /// The log is unavailable, and processes count alone, with this percentage of the limits.
+    unavailable: Option<u32>,
+    /// The callers that may leave at any time, and so may miss their turn.
     excused: Vec<Arc<Signal>>,
 }
 
-/// It gets tired of refusing, so that every run of a model ends.
-const PATIENCE: u32 = 4;
+/// The number of refusals is limited, so that every run of a model ends.
+const MOST_REFUSALS: u32 = 4;
 
-impl Moody {
+impl FlakyLedger {
     /// The call may leave at any time from now on.
     pub(super) fn excuse(&self, call: &Call) {
         let mut state = self.state.lock();
@@ -43,39 +43,39 @@ impl Moody {
         state.turn = state.turn.take().filter(|turn| !Arc::ptr_eq(turn, call.signal()));
     }
 
-    /// The log goes away, or comes back.
-    pub(super) fn set_away(&self, away: Option<u32>) {
-        self.state.lock().away = away;
+    /// Makes the log unavailable with this percentage, or available.
+    pub(super) fn set_unavailable(&self, percent: Option<u32>) {
+        self.state.lock().unavailable = percent;
     }
 
-    /// Whether every slot was given back.
+    /// Whether every slot was settled.
     pub(super) fn is_empty(&self) -> bool {
         self.state.lock().taken.is_empty()
     }
 }
 
-impl Ledger for Moody {
+impl Ledger for FlakyLedger {
     fn begin(&self, _: Quota, windows: &[Window], call: &Call) -> Result<Answer, Refusal> {
         let mut state = self.state.lock();
         let me = call.signal();
-        if let Some(percent) = state.away {
-            return Ok(Answer::Alone(percent));
+        if let Some(percent) = state.unavailable {
+            return Ok(Answer::Local(percent));
         }
         let one_at_a_time = windows.iter().all(|window| window.limit == 1);
         if let Some(turn) = state.turn.take().filter(|_| one_at_a_time) {
-            assert!(Arc::ptr_eq(&turn, me), "somebody lost its turn");
+            assert!(Arc::ptr_eq(&turn, me), "a caller lost its turn");
         }
-        if state.refused < PATIENCE && dice(2) == 0 {
+        if state.refused < MOST_REFUSALS && random(2) == 0 {
             state.refused += 1;
             let is_excused = state.excused.iter().any(|excused| Arc::ptr_eq(excused, me));
             state.turn = (!is_excused).then(|| Arc::clone(me));
-            let look_in = Duration::from_millis(dice(3).into());
-            return Ok(Answer::Full(Full { look_in, ..Full::default() }));
+            let recheck_in = Duration::from_millis(random(3).into());
+            return Ok(Answer::Full(Full { recheck_in, ..Full::default() }));
         }
-        match dice(8) {
+        match random(8) {
             0 => Err(Refusal::Failed(Error::new(Status::Internal, "the log is broken"))),
             1 => Err(Refusal::Stopped(Stop::Deadline)),
-            2 => Ok(Answer::Alone(100)),
+            2 => Ok(Answer::Local(100)),
             _ => {
                 state.given += 1;
                 let slot = Slot { place: state.given, owner: 1, probe: false };
@@ -109,7 +109,7 @@ impl Ledger for Moody {
         Duration::ZERO
     }
 
-    fn place(&self) -> (&'static str, String) {
+    fn location(&self) -> (&'static str, String) {
         ("model", String::new())
     }
 

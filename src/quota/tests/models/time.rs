@@ -1,6 +1,5 @@
-//! Time in a model: it stands still until it has its turn among the threads, and then comes to the next
-//! instant that somebody sleeps for. So a sleep may end before or after anything else that happens, and who is
-//! forgotten by those who should have woken it sleeps for ever, which the checker finds.
+//! The time of a model. A thread moves it to the next instant for which a call sleeps. So a sleep may end before or
+//! after any other event. A call that should be woken and is not sleeps for ever, which shuttle finds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +19,7 @@ struct State {
     now: Time,
     asleep: Vec<(Arc<Signal>, Time)>,
     deadlines: Vec<(Arc<Signal>, Time)>,
-    /// Who has come so far as to wait, or to be through with it.
+    /// The calls that wait, or need not wait any more.
     arrived: Vec<Arc<Signal>>,
     over: bool,
 }
@@ -37,7 +36,7 @@ impl State {
 }
 
 impl ModelClock {
-    /// Lets time pass for as long as the model goes on.
+    /// Lets time pass until the scenario has ended.
     pub(super) fn run(&self) {
         let mut state = self.state.lock();
         loop {
@@ -56,7 +55,7 @@ impl ModelClock {
                 }
                 *until > next
             });
-            // Others may do something at this instant before the next one comes.
+            // Other threads may run before the next instant.
             drop(state);
             state = self.state.lock();
         }
@@ -67,7 +66,7 @@ impl ModelClock {
         self.changed.notify_all();
     }
 
-    /// The call ends when so much time has passed: its deadline in the time of the model.
+    /// Sets the call's deadline in the time of the model.
     pub(super) fn set_deadline(&self, call: &Call, after: Duration) {
         let mut state = self.state.lock();
         let at = state.now.plus(after);
@@ -113,7 +112,7 @@ impl Clock for ModelClock {
         drop(state);
         let stopped = call.wait(None);
         let mut state = self.state.lock();
-        // Whoever was woken by somebody else does not sleep for that instant any more.
+        // A call that was woken does not sleep for that instant any more.
         state.asleep.retain(|(signal, _)| !Arc::ptr_eq(signal, call.signal()));
         match deadline.is_some_and(|at| at <= state.now) {
             true => stopped.and(Err(Stop::Deadline)),
@@ -121,13 +120,13 @@ impl Clock for ModelClock {
         }
     }
 
-    /// Deadlines are met in `wait`.
+    /// `wait` checks the deadlines.
     fn check(&self, call: &Call, _: Time) -> Result<(), Stop> {
         call.check()
     }
 }
 
-/// Time that stands still, where nothing depends on it: with fewer steps to a story, there are fewer orders.
+/// A clock that stands still. A scenario that needs no time has fewer steps and so fewer schedules.
 #[derive(Debug)]
 pub(super) struct NoTime;
 

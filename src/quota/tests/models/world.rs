@@ -1,4 +1,4 @@
-//! What every story has: a limiter, time that passes, and callers who take a slot and give it back somehow.
+//! The parts of every scenario: a limiter, time that passes, and callers that take a slot and settle it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,8 +7,8 @@ use std::time::Duration;
 use once_cell::sync::OnceCell;
 use shuttle::thread::{self, Scope};
 
-use super::dice;
-use super::shared::Moody;
+use super::random;
+use super::shared::FlakyLedger;
 use super::time::ModelClock;
 use crate::call::Call;
 use crate::os::sync::Mutex;
@@ -26,21 +26,21 @@ pub(super) struct World {
     pub clock: Arc<ModelClock>,
     pub limiter: Arc<Limiter>,
     pub rules: Rules,
-    pub shared: Arc<Moody>,
-    /// Who got a slot, in this order; read when all have come back.
+    pub shared: Arc<FlakyLedger>,
+    /// The callers that got a slot, in order.
     pub served: Mutex<Vec<usize>>,
     limit: usize,
-    /// How many have a slot. Not one of the model's own, which would be one more place to change threads at.
+    /// The number of slots in use. It is no atomic of shuttle, which would add points for a switch of threads.
     busy: AtomicUsize,
 }
 
-/// So many calls in a millisecond.
+/// Rules that admit this many calls per millisecond.
 pub(super) fn rules(limit: usize) -> Rules {
     let limits = Limits::parse(&format!("{}={limit}/0.001", QUOTA.name())).unwrap();
     Rules { limits, ledger: OnceCell::new() }
 }
 
-/// A world where so many calls go out per millisecond.
+/// A world that admits this many calls per millisecond.
 pub(super) fn world(limit: usize) -> World {
     let clock = Arc::new(ModelClock::default());
     World {
@@ -55,18 +55,18 @@ pub(super) fn world(limit: usize) -> World {
 }
 
 impl World {
-    /// With a shared log that has its moods.
-    pub(super) fn with_moods(mut self) -> World {
+    /// With a shared log that answers at random.
+    pub(super) fn with_flaky_ledger(mut self) -> World {
         let ledger = Arc::clone(&self.shared) as Arc<dyn Ledger>;
         self.rules.ledger = OnceCell::with_value(ledger);
         self
     }
 
-    /// Plays a story to its end. All threads must come to theirs: the checker finds those that sleep for ever.
-    pub(super) fn tell<'env>(&'env self, story: impl for<'s> FnOnce(&'s Scope<'s, 'env>)) {
+    /// Runs a scenario until all its threads have ended. Shuttle finds threads that sleep for ever.
+    pub(super) fn run<'env>(&'env self, scenario: impl for<'s> FnOnce(&'s Scope<'s, 'env>)) {
         thread::scope(|time| {
             time.spawn(|| self.clock.run());
-            thread::scope(story);
+            thread::scope(scenario);
             self.clock.end();
         });
         let left = self.limiter.snapshot(QUOTA, &self.rules);
@@ -84,12 +84,12 @@ impl World {
         permit
     }
 
-    /// A call ends in one of the ways in which it can.
+    /// Ends a call in a random way.
     pub(super) fn leave(&self, permit: Permit<'_>) {
-        self.leave_as(permit, dice(3));
+        self.leave_as(permit, random(3));
     }
 
-    /// A call ends in this way.
+    /// Ends a call in this way.
     pub(super) fn leave_as(&self, permit: Permit<'_>, fate: u32) {
         self.busy.fetch_sub(1, Ordering::Relaxed);
         match fate {
@@ -100,7 +100,7 @@ impl World {
         }
     }
 
-    /// A caller from beginning to end. Whether it got a slot.
+    /// Waits for a slot and ends the call. Returns whether it got a slot.
     pub(super) fn visit(&self, who: usize, call: &Call) -> bool {
         let permit = self.enter(call);
         let got = permit.is_ok();

@@ -1,39 +1,41 @@
-//! The promise, against models of the service that share nothing with the log: no call that was let go is
-//! ever refused, and nobody waits without need. In virtual time, for the log alone, for the limiter, and for the
-//! rule of the log that processes share.
+//! Two properties, checked with models of the service that are independent of the log: the service refuses no call
+//! that was admitted, and no caller waits without need. They are checked in virtual time, for the log alone, for the
+//! limiter, and for the rule of the shared log.
 //!
-//! What is assumed of the service, and nothing more:
+//! The assumptions about the service:
 //!
-//! - It counts a call once, at any instant from our send to the arrival of its reply at our side; an attempt
-//!   that was given up, up to the time that the log allows for stragglers.
-//! - In any window of `length` by its own clock it lets `limit` calls through. The windows slide, with or without
-//!   the instant at their beginning, or follow each other from any phase.
-//! - Its clock may be slower than ours by a thousandth (1/1.001 of its rate; faster by any amount), and its
-//!   stamps may fall short of its time, by a grain or at random, by less than what the thousandth leaves of
-//!   `length / 1000 + 1 ms`: by 1 ms and a thousandth of the window if the rate is right.
-//! - Coarser stamps do no harm either if the grain divides the window and, in a sliding window, the instant at
-//!   the beginning does not count: whole seconds and a window of a minute. **Not covered**: a sliding window that
-//!   counts whole seconds and both of its ends, since it is a second longer than it says.
+//! - It counts a call once, at any instant from our send until its reply arrives. It counts a call that was given up
+//!   by the end of the grace period.
+//! - It admits `limit` calls in any window of `length` on its own clock. The windows slide, with or without the instant
+//!   at their beginning, or are fixed, with any phase.
+//! - Its clock may be faster than ours by any amount, and slower by a thousandth (1/1.001 of the rate).
+//! - Its stamps may be behind its time, by a clock resolution or at random. The tolerance for rate and stamps together
+//!   is `length / 1000 + 1 ms`.
+//! - Its clock resolution may be coarser if it divides the window, such as whole seconds and a window of a minute. In a
+//!   sliding window the instant at the beginning must not count then.
 //!
-//! `MDE_PROPERTY_CASES` says how many patterns each property is shown.
+//! **Not covered** is a sliding window that counts whole seconds and both of its ends. It is a second longer than its
+//! length.
+//!
+//! `MDE_PROPERTY_CASES` is the number of patterns for each property.
 
 mod half_open;
 mod patterns;
-mod play;
 mod service;
+mod simulation;
 mod subjects;
 
 use proptest::prelude::*;
 
 use self::patterns::{Pattern, patterns};
-use self::play::{Subject, play};
 use self::service::{
     Counts, Error, Kind, Sent, ServiceClock, most_in_a_window, reach, refuses, roll,
 };
+use self::simulation::{Subject, simulate};
 use self::subjects::{LogAlone, SharedEntries, WholeLimiter, rules};
 use crate::quota::window::Window;
 
-/// The log alone is fast; the share of the others is smaller.
+/// The default number of patterns. The limiter and the shared log are slower than the log alone and get a tenth.
 const CASES: u32 = 100_000;
 const OF_THE_OTHERS: u32 = 10;
 
@@ -44,28 +46,28 @@ fn config(one_in: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// The calls of a pattern that were sent, with the log in charge.
+/// The calls of a pattern that the log alone admits and that are sent.
 fn sent_by_the_log(pattern: &Pattern) -> Vec<Sent> {
-    play(pattern, &mut LogAlone::new(&pattern.windows), |_, _, _| ()).sent()
+    simulate(pattern, &mut LogAlone::new(&pattern.windows), |_, _, _| ()).sent()
 }
 
-/// Places at which a service may count: the plain ones, and crowds around what was last possible for a call.
-fn counts(calls: &[Sent], dice: u64) -> [Counts; 5] {
-    let around = |dice: u64| match calls.len() {
+/// Ways to choose the instants of counting, among them as near as possible to the last instant of a call.
+fn counts(calls: &[Sent], seed: u64) -> [Counts; 5] {
+    let around = |seed: u64| match calls.len() {
         0 => 0,
-        n => calls[usize::try_from(dice >> 32).unwrap() % n].last,
+        n => calls[usize::try_from(seed >> 32).unwrap() % n].last,
     };
     [
         Counts::AsTheyAreSent,
         Counts::AsTheyAreAnswered,
-        Counts::Anywhere(dice),
-        Counts::Around(around(dice)),
-        Counts::Around(around(roll(dice))),
+        Counts::Anywhere(seed),
+        Counts::Around(around(seed)),
+        Counts::Around(around(roll(seed))),
     ]
 }
 
-/// Nowhere and by no choice of the instants are there more than the limit, even if every window is as long as
-/// the log allows for.
+/// Checks that no window holds more than its limit, whatever the instants of counting, even if every window is as long
+/// as the tolerance allows.
 fn nothing_could_be_refused(calls: &[Sent], windows: &[Window]) -> Result<(), TestCaseError> {
     for window in windows {
         let most = most_in_a_window(calls, reach(window));
@@ -74,52 +76,52 @@ fn nothing_could_be_refused(calls: &[Sent], windows: &[Window]) -> Result<(), Te
     Ok(())
 }
 
-/// Clocks at the bounds of what is assumed, and within.
-fn clocks(window: &Window, dice: u64) -> [ServiceClock; 4] {
+/// Clocks at the limits of the tolerance, and within.
+fn clocks(window: &Window, seed: u64) -> [ServiceClock; 4] {
     let clock = |ticks, per_nano| ServiceClock { ticks, per_nano, error: Error::Cut(1) };
-    let short = |clock: ServiceClock, dice: u64| {
-        let slack = clock.slack(window).expect("the rate is within the bounds");
-        let most = match dice & 3 {
-            0 => slack,
-            1 => slack.min(1_000_000 * u128::from(clock.per_nano)),
-            _ => slack * u128::from(dice >> 32) / (1 << 32),
+    let short = |clock: ServiceClock, seed: u64| {
+        let tolerance = clock.tolerance(window).expect("the rate is within the bounds");
+        let most = match seed & 3 {
+            0 => tolerance,
+            1 => tolerance.min(1_000_000 * u128::from(clock.per_nano)),
+            _ => tolerance * u128::from(seed >> 32) / (1 << 32),
         };
-        let error = if dice & 4 == 0 { Error::Cut(most) } else { Error::Short(most, roll(dice)) };
+        let error = if seed & 4 == 0 { Error::Cut(most) } else { Error::Short(most, roll(seed)) };
         ServiceClock { error, ..clock }
     };
-    let second = roll(dice);
+    let second = roll(seed);
     [
-        short(clock(1_000, 1_001), dice),
+        short(clock(1_000, 1_001), seed),
         short(clock(1, 1), second),
-        // Off by up to 0.05 % to either side.
-        short(clock(999_500 + (dice >> 20) % 1_001, 1_000_000), roll(second)),
-        short(clock(1_000_000 + (dice >> 20) % 500_000, 1_000_000), dice),
+        // Faster or slower by up to 0.05 %.
+        short(clock(999_500 + (seed >> 20) % 1_001, 1_000_000), roll(second)),
+        short(clock(1_000_000 + (seed >> 20) % 500_000, 1_000_000), seed),
     ]
 }
 
-/// A wait that is over at `goes + 1`: had the caller gone at `goes`, a service within the bounds would have
-/// found too many calls in one of the windows. `before` says when it counts those before, at the latest.
-fn going_could_be_refused(goes: u64, before: &[u64], windows: &[Window]) -> bool {
+/// Whether a service within the tolerance could refuse a call at `at`. `before` are the latest instants at which it
+/// counts the earlier calls.
+fn could_be_refused(at: u64, before: &[u64], windows: &[Window]) -> bool {
     windows.iter().any(|window| {
-        // The slowest clock. The newcomer's stamp falls short by all that is possible; of those before, the
-        // ones that were counted since then fall short, too, and all others are exact.
+        // The slowest clock. The stamp of the new call is behind by the maximum. The stamps of calls that were counted
+        // since then are behind as well, and all others are exact.
         let slowest = ServiceClock { ticks: 1_000, per_nano: 1_001, error: Error::Cut(1) };
-        let slack = slowest.slack(window).unwrap();
+        let tolerance = slowest.tolerance(window).unwrap();
         let exact = |at: u64| slowest.stamp(at, &mut 1);
-        let new = exact(goes).saturating_sub(slack - 1);
+        let new = exact(at).saturating_sub(tolerance - 1);
         let before = before.iter().map(|counted| exact(*counted).min(new));
         let stamps: Vec<u128> = before.chain([new]).collect();
         refuses(&stamps, slowest.length(window), window.limit, Kind::Sliding)
     })
 }
 
-fn nobody_waited_without_need<S: Subject>(
+fn no_wait_was_without_need<S: Subject>(
     pattern: &Pattern,
     subject: &mut S,
 ) -> Result<(), TestCaseError> {
-    let history = play(pattern, subject, |_, _, _| ());
-    for (goes, before) in history.waits() {
-        prop_assert!(going_could_be_refused(goes, &before, &pattern.windows), "gone at {goes}");
+    let history = simulate(pattern, subject, |_, _, _| ());
+    for (at, before) in history.waits() {
+        prop_assert!(could_be_refused(at, &before, &pattern.windows), "admitted at {at}");
     }
     Ok(())
 }
@@ -127,8 +129,7 @@ fn nobody_waited_without_need<S: Subject>(
 proptest! {
     #![proptest_config(config(1))]
 
-    /// Whatever the service does within its bounds. The properties that follow are special cases, each with the
-    /// service spelled out.
+    /// Any service that satisfies the assumptions. The next properties are special cases with a concrete service.
     #[test]
     fn no_choice_of_instants_overflows_any_window(pattern in patterns()) {
         nothing_could_be_refused(&sent_by_the_log(&pattern), &pattern.windows)?;
@@ -137,7 +138,7 @@ proptest! {
     #[test]
     fn a_sliding_window_never_overflows(pattern in patterns()) {
         let calls = sent_by_the_log(&pattern);
-        for counts in counts(&calls, pattern.dice) {
+        for counts in counts(&calls, pattern.seed) {
             let stamps = ServiceClock::EXACT.stamps(&counts.of(&calls));
             for window in &pattern.windows {
                 let length = ServiceClock::EXACT.length(window);
@@ -149,17 +150,17 @@ proptest! {
         }
     }
 
-    /// Windows that begin anywhere, at a call, right before it and right after it.
+    /// Windows that begin at random, at a call, right before it and right after it.
     #[test]
     fn a_fixed_window_never_overflows(pattern in patterns()) {
         let calls = sent_by_the_log(&pattern);
-        for counts in counts(&calls, pattern.dice) {
+        for counts in counts(&calls, pattern.seed) {
             let stamps = ServiceClock::EXACT.stamps(&counts.of(&calls));
-            let dice = usize::try_from(pattern.dice >> 8).unwrap();
-            let call = stamps.get(dice % stamps.len().max(1)).copied().unwrap_or_default();
+            let seed = usize::try_from(pattern.seed >> 8).unwrap();
+            let call = stamps.get(seed % stamps.len().max(1)).copied().unwrap_or_default();
             for window in &pattern.windows {
                 let length = ServiceClock::EXACT.length(window);
-                for begins in [u128::from(pattern.dice), call, call + 1, call + length - 1] {
+                for begins in [u128::from(pattern.seed), call, call + 1, call + length - 1] {
                     prop_assert!(
                         !refuses(&stamps, length, window.limit, Kind::Fixed(begins)),
                         "{counts:?} {window:?} from {begins}"
@@ -169,16 +170,16 @@ proptest! {
         }
     }
 
-    /// Clocks that are slow, fast, coarse or jittery within the bounds.
+    /// Clocks that are slow, fast, coarse or jittery within the tolerance.
     #[test]
-    fn another_clock_does_no_harm(pattern in patterns()) {
+    fn another_clock_within_the_tolerance_refuses_no_call(pattern in patterns()) {
         let calls = sent_by_the_log(&pattern);
-        let [.., counts] = counts(&calls, pattern.dice);
+        let [.., counts] = counts(&calls, pattern.seed);
         let counted = counts.of(&calls);
         for window in &pattern.windows {
-            for clock in clocks(window, pattern.dice) {
+            for clock in clocks(window, pattern.seed) {
                 let stamps = clock.stamps(&counted);
-                for kind in [Kind::SlidingInclusive, Kind::Fixed(pattern.dice.into())] {
+                for kind in [Kind::SlidingInclusive, Kind::Fixed(pattern.seed.into())] {
                     prop_assert!(
                         !refuses(&stamps, clock.length(window), window.limit, kind),
                         "{counts:?} {window:?} {clock:?} {kind:?}"
@@ -188,21 +189,21 @@ proptest! {
         }
     }
 
-    /// Stamps far coarser than the slack, such as whole seconds, where the grain divides the window.
+    /// Stamps far coarser than the tolerance, such as whole seconds.
     #[test]
-    fn a_grain_that_divides_the_window_does_no_harm(pattern in patterns()) {
+    fn a_coarse_clock_whose_resolution_divides_the_window_refuses_no_call(pattern in patterns()) {
         let calls = sent_by_the_log(&pattern);
-        let dice = pattern.dice;
-        let [.., counts] = counts(&calls, dice);
+        let seed = pattern.seed;
+        let [.., counts] = counts(&calls, seed);
         let counted = counts.of(&calls);
         for window in &pattern.windows {
-            let ticks = 999_001 + (dice >> 20) % 2_000;
+            let ticks = 999_001 + (seed >> 20) % 2_000;
             let clock = ServiceClock { ticks, per_nano: 1_000_000, error: Error::Cut(1) };
             let length = clock.length(window);
-            let parts = [1, 2, 4, 5, 10, 1_000][usize::try_from(dice >> 60).unwrap() % 6];
-            let grain = length / parts;
-            let stamps = ServiceClock { error: Error::Cut(grain), ..clock }.stamps(&counted);
-            let begins = grain * (u128::from(dice) % parts);
+            let parts = [1, 2, 4, 5, 10, 1_000][usize::try_from(seed >> 60).unwrap() % 6];
+            let resolution = length / parts;
+            let stamps = ServiceClock { error: Error::Cut(resolution), ..clock }.stamps(&counted);
+            let begins = resolution * (u128::from(seed) % parts);
             for kind in [Kind::Sliding, Kind::Fixed(begins)] {
                 prop_assert!(
                     !refuses(&stamps, length, window.limit, kind),
@@ -212,18 +213,18 @@ proptest! {
         }
     }
 
-    /// One nanosecond earlier than it was told, a caller could have been refused.
+    /// A call that went out one nanosecond earlier could have been refused.
     #[test]
-    fn nobody_waits_without_need(pattern in patterns()) {
-        nobody_waited_without_need(&pattern, &mut LogAlone::new(&pattern.windows))?;
+    fn no_caller_waits_without_need(pattern in patterns()) {
+        no_wait_was_without_need(&pattern, &mut LogAlone::new(&pattern.windows))?;
     }
 
-    /// What the log says of itself is what a recount of everything that happened says.
+    /// The log reports the same figures as a recount of all calls.
     #[test]
     fn the_log_reports_what_it_holds(pattern in patterns()) {
-        play(&pattern, &mut LogAlone::new(&pattern.windows), |log, history, now| {
-            // A recount of every fourth instant is enough and takes as long as the other properties.
-            if (now ^ pattern.dice) & 3 == 0 {
+        simulate(&pattern, &mut LogAlone::new(&pattern.windows), |log, history, now| {
+            // A recount at every fourth instant takes as long as the other properties.
+            if (now ^ pattern.seed) & 3 == 0 {
                 assert_eq!(log.report(now), history.recount(now));
             }
         });
@@ -234,30 +235,30 @@ proptest! {
     #![proptest_config(config(OF_THE_OTHERS))]
 
     #[test]
-    fn the_limiter_lets_nobody_be_refused(pattern in patterns()) {
+    fn no_call_that_the_limiter_admits_is_refused(pattern in patterns()) {
         let rules = rules(&pattern);
-        let history = play(&pattern, &mut WholeLimiter::new(&rules), |_, _, _| ());
+        let history = simulate(&pattern, &mut WholeLimiter::new(&rules), |_, _, _| ());
         nothing_could_be_refused(&history.sent(), &pattern.windows)?;
     }
 
     #[test]
-    fn the_limiter_lets_nobody_wait_without_need(pattern in patterns()) {
+    fn no_caller_of_the_limiter_waits_without_need(pattern in patterns()) {
         let rules = rules(&pattern);
-        nobody_waited_without_need(&pattern, &mut WholeLimiter::new(&rules))?;
+        no_wait_was_without_need(&pattern, &mut WholeLimiter::new(&rules))?;
     }
 
     #[test]
     fn the_limiter_reports_what_it_holds(pattern in patterns()) {
         let rules = rules(&pattern);
-        play(&pattern, &mut WholeLimiter::new(&rules), |limiter, history, now| {
+        simulate(&pattern, &mut WholeLimiter::new(&rules), |limiter, history, now| {
             assert_eq!(limiter.report(now), history.recount(now));
         });
     }
 
     #[test]
-    fn the_shared_log_lets_nobody_be_refused(pattern in patterns()) {
+    fn no_call_that_the_shared_log_admits_is_refused(pattern in patterns()) {
         let mut entries = SharedEntries::new(&pattern.windows);
-        let history = play(&pattern, &mut entries, |_, _, _| ());
+        let history = simulate(&pattern, &mut entries, |_, _, _| ());
         nothing_could_be_refused(&history.sent(), &pattern.windows)?;
     }
 }

@@ -1,5 +1,5 @@
-//! Patterns of calls, drawn at random. Each call is one number, so that proptest draws and shrinks quickly;
-//! zero is the tamest: at once, answered at once.
+//! Random patterns of calls. Each call is one number, so that proptest draws and shrinks quickly. Zero is the simplest
+//! call: it comes at once and is answered at once.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use proptest::prelude::*;
 use super::service::{MS, nanos, reach};
 use crate::quota::window::Window;
 
-/// What a caller does.
+/// One caller, and its call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrival {
-    /// How long after the caller before.
+    /// How long it comes after the previous caller.
     pub gap: u64,
-    /// From send until the end.
+    /// How long the call lasts.
     pub latency: u64,
     pub end: End,
 }
@@ -30,8 +30,8 @@ pub(super) enum End {
 pub(super) struct Pattern {
     pub windows: Vec<Window>,
     pub arrivals: Vec<Arrival>,
-    /// For what else is arbitrary.
-    pub dice: u64,
+    /// The seed of all other random choices.
+    pub seed: u64,
 }
 
 const MOST_CALLS: usize = 48;
@@ -39,14 +39,14 @@ const MOST_CALLS: usize = 48;
 pub(super) fn patterns() -> impl Strategy<Value = Pattern> {
     let windows = prop::collection::vec(any::<u32>(), 1..=3);
     let arrivals = prop::collection::vec(any::<u64>(), 1..MOST_CALLS);
-    (windows, arrivals, any::<u64>()).prop_map(|(windows, arrivals, dice)| {
+    (windows, arrivals, any::<u64>()).prop_map(|(windows, arrivals, seed)| {
         let windows: Vec<Window> = windows.into_iter().map(window).collect();
         let arrivals = arrivals.into_iter().map(|gene| arrival(Gene(gene), &windows)).collect();
-        Pattern { windows, arrivals, dice }
+        Pattern { windows, arrivals, seed }
     })
 }
 
-/// From 1 ms to more than an hour, every order of magnitude as likely as the other.
+/// A window from 1 ms to more than an hour. Every order of magnitude is equally likely.
 fn window(gene: u32) -> Window {
     let mut gene = Gene(gene.into());
     let limit = [1, 1, 2, 2, 3, 4, 6, 10][gene.take(3)];
@@ -64,7 +64,7 @@ fn arrival(mut gene: Gene, windows: &[Window]) -> Arrival {
         0..=3 => 0,
         4 => part(nanos(window) / 16, &mut gene),
         5 => part(nanos(window) * 2, &mut gene),
-        // Right at the bounds.
+        // Around the end of a window or its hold time.
         6 => nanos(window) - 1 + gene.take(2) as u64,
         _ => reach(window) - 1 + gene.take(2) as u64,
     };
@@ -86,7 +86,7 @@ fn part(whole: u64, gene: &mut Gene) -> u64 {
     whole / 4_096 * gene.take(12) as u64 + gene.take(3) as u64
 }
 
-/// A number, spent bit by bit.
+/// A random number, consumed bit by bit.
 struct Gene(u64);
 
 impl Gene {

@@ -1,5 +1,5 @@
-//! Models of the service, which know nothing of the log: what they see of a call is when its bytes may
-//! arrive, and what they go by is a clock of their own.
+//! Models of the service, independent of the log. They see when the bytes of a call may arrive, and have their own
+//! clock.
 
 use crate::quota::window::Window;
 
@@ -9,33 +9,33 @@ pub(super) fn nanos(window: &Window) -> u64 {
     u64::try_from(window.length.as_nanos()).unwrap()
 }
 
-/// The longest stretch of our time that a window of the service is assumed to cover. Written down here once
-/// more rather than taken from the log.
+/// The longest time on our clock that a window of the service may cover. It is computed here and not taken from the
+/// log, so that a wrong tolerance there is found.
 pub(super) fn reach(window: &Window) -> u64 {
     nanos(window) + nanos(window) / 1_000 + MS
 }
 
-/// One call that was sent: the service counts it at an instant of its choice, from the first to the last.
+/// A call that was sent. The service counts it at any instant from the first to the last.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sent {
     pub first: u64,
     pub last: u64,
 }
 
-/// Where the service counts the calls that are on their way.
+/// When the service counts each call.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Counts {
     AsTheyAreSent,
     AsTheyAreAnswered,
-    /// As near to this instant as it can.
+    /// As near to this instant as possible.
     Around(u64),
-    /// Anywhere, drawn from this.
+    /// At random, from this seed.
     Anywhere(u64),
 }
 
 impl Counts {
     pub(super) fn of(self, calls: &[Sent]) -> Vec<u64> {
-        let mut dice = match self {
+        let mut seed = match self {
             Counts::Anywhere(seed) => seed | 1,
             _ => 1,
         };
@@ -44,34 +44,34 @@ impl Counts {
             Counts::AsTheyAreAnswered => call.last,
             Counts::Around(instant) => instant.clamp(call.first, call.last),
             Counts::Anywhere(_) => {
-                dice = roll(dice);
-                call.first + (dice >> 11) % (call.last - call.first + 1)
+                seed = roll(seed);
+                call.first + (seed >> 11) % (call.last - call.first + 1)
             }
         };
         calls.iter().map(at).collect()
     }
 }
 
-/// The next of a row of arbitrary numbers (xorshift).
-pub(super) fn roll(mut dice: u64) -> u64 {
-    dice ^= dice << 13;
-    dice ^= dice >> 7;
-    dice ^ (dice << 17)
+/// The next number of a pseudo-random sequence (xorshift).
+pub(super) fn roll(mut seed: u64) -> u64 {
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^ (seed << 17)
 }
 
-/// What a service takes for one window.
+/// How a service defines one window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// The last `length`, without the instant at its beginning.
+    /// The last `length`, excluding the instant at its beginning.
     Sliding,
-    /// The last `length`, with the instant at its beginning.
+    /// The last `length`, including the instant at its beginning.
     SlidingInclusive,
-    /// One window after the other; one of them begins at this stamp.
+    /// Consecutive windows, of which one begins at this stamp.
     Fixed(u128),
 }
 
-/// The service's clock, in units that make every stamp whole: `ticks` of them pass in a nanosecond of ours,
-/// and the service takes `per_nano` of them for a nanosecond.
+/// The service's clock, in units that make every stamp an integer. `ticks` of them pass in a nanosecond of our clock,
+/// and `per_nano` of them are a nanosecond for the service.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServiceClock {
     pub ticks: u64,
@@ -79,12 +79,12 @@ pub(super) struct ServiceClock {
     pub error: Error,
 }
 
-/// By how much a stamp falls short of the service's time, in its units.
+/// How far a stamp is behind the service's time, in its units.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Error {
-    /// Stamps are cut to a multiple of this.
+    /// Stamps are rounded down to a multiple of this resolution.
     Cut(u128),
-    /// Each stamp falls short by less than this, drawn from the second.
+    /// Each stamp is behind by less than this, at random from the seed.
     Short(u128, u64),
 }
 
@@ -92,9 +92,9 @@ impl ServiceClock {
     pub(super) const EXACT: ServiceClock =
         ServiceClock { ticks: 1, per_nano: 1, error: Error::Cut(1) };
 
-    /// By how much the stamps of this clock may fall short so that no window covers more of our time than
-    /// the log allows for. `None`: its rate alone is too far from ours.
-    pub(super) fn slack(&self, window: &Window) -> Option<u128> {
+    /// How far the stamps of this clock may be behind, so that no window covers more of our time than the log allows.
+    /// `None`: its rate alone exceeds the tolerance.
+    pub(super) fn tolerance(&self, window: &Window) -> Option<u128> {
         let allowed = u128::from(reach(window)) * u128::from(self.ticks);
         allowed.checked_sub(self.length(window))
     }
@@ -103,32 +103,32 @@ impl ServiceClock {
         u128::from(nanos(window)) * u128::from(self.per_nano)
     }
 
-    pub(super) fn stamp(&self, at: u64, dice: &mut u64) -> u128 {
+    pub(super) fn stamp(&self, at: u64, seed: &mut u64) -> u128 {
         let exact = u128::from(at) * u128::from(self.ticks);
         match self.error {
             Error::Cut(0 | 1) | Error::Short(0, _) => exact,
-            Error::Cut(grain) => exact / grain * grain,
+            Error::Cut(resolution) => exact / resolution * resolution,
             Error::Short(most, _) => {
-                *dice = roll(*dice);
-                // Often by all that it can be.
-                let short = if *dice & 3 == 0 { most - 1 } else { u128::from(*dice) % most };
+                *seed = roll(*seed);
+                // Often by the maximum.
+                let short = if *seed & 3 == 0 { most - 1 } else { u128::from(*seed) % most };
                 exact.saturating_sub(short)
             }
         }
     }
 
     pub(super) fn stamps(&self, counted: &[u64]) -> Vec<u128> {
-        let mut dice = match self.error {
+        let mut seed = match self.error {
             Error::Short(_, seed) => seed | 1,
             Error::Cut(_) => 1,
         };
-        let mut stamps: Vec<u128> = counted.iter().map(|at| self.stamp(*at, &mut dice)).collect();
+        let mut stamps: Vec<u128> = counted.iter().map(|at| self.stamp(*at, &mut seed)).collect();
         stamps.sort_unstable();
         stamps
     }
 }
 
-/// Whether a service that puts these stamps on the calls finds more than the limit in one window. Stamps in
+/// Whether a service that gives the calls these stamps finds more than the limit in one window. The stamps are in
 /// ascending order.
 pub(super) fn refuses(stamps: &[u128], length: u128, limit: u32, kind: Kind) -> bool {
     let together = |earlier: u128, later: u128| match kind {
@@ -143,9 +143,9 @@ pub(super) fn refuses(stamps: &[u128], length: u128, limit: u32, kind: Kind) -> 
     stamps.iter().zip(stamps.iter().skip(limit)).any(|(first, last)| together(*first, *last))
 }
 
-/// The most calls that any service can find in one window of this `length` of our time, whatever its phase
-/// and wherever it counts each call: the window that begins at the last instant of some call gets all that
-/// were sent before it is over, except those whose last instant was before it began.
+/// The most calls that any service can find in one window of this `length`, on our clock. The phase of the window and
+/// the instants of counting are arbitrary. A window that begins at the last instant of a call is the worst: it holds
+/// all calls sent before its end, except those whose last instant was before its beginning.
 pub(super) fn most_in_a_window(calls: &[Sent], length: u64) -> usize {
     let mut firsts: Vec<u64> = calls.iter().map(|call| call.first).collect();
     let mut lasts: Vec<u64> = calls.iter().map(|call| call.last).collect();

@@ -1,4 +1,4 @@
-//! The log and the limiter as the properties see them.
+//! The subjects of the properties: the log, the shared log and the limiter.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,17 +7,17 @@ use once_cell::sync::OnceCell;
 
 use super::half_open::Throttled;
 use super::patterns::{End, Pattern};
-use super::play::{Report, Subject, Turn};
+use super::simulation::{Report, Subject, Turn};
 use crate::call::Call;
 use crate::quota::clock::Time;
 use crate::quota::clock::fake::FakeClock;
-use crate::quota::file::{Decision, EndpointState, Entry, Usage, memory};
+use crate::quota::file::{Decision, EndpointState, Entry, Usage, retention};
 use crate::quota::ledger::lease;
 use crate::quota::limiter::{Limiter, Permit};
 use crate::quota::limits::Limits;
 use crate::quota::rules::Rules;
 use crate::quota::snapshot::Refusal;
-use crate::quota::window::{Admission, Log, Window, straggling};
+use crate::quota::window::{Admission, Log, Window, grace_period};
 use crate::service::endpoint::Quota;
 
 fn in_nanos(duration: Duration) -> u64 {
@@ -72,25 +72,25 @@ pub(super) struct SharedEntries<'a> {
     entries: Vec<Entry>,
     windows: &'a [Window],
     state: EndpointState,
-    /// Where each call that is under way has its entry, and whether the endpoint was half open.
+    /// The place of the entry of each call in flight, and whether the call is a probe.
     places: Vec<Option<(usize, bool)>>,
-    /// How often in a row there was no room.
+    /// The number of refusals in a row.
     refused: u32,
 }
 
-/// While a call is under way, who waits looks again often, in a pattern perhaps for hours. The first looks come
-/// as soon as they may, and then ever later.
-const PROMPT_LOOKS: u32 = 8;
+/// A caller asks again often while a call is in flight, which may take hours in a pattern. The first rechecks come as
+/// early as possible, and the others ever later.
+const PROMPT_RECHECKS: u32 = 8;
 
 impl<'a> SharedEntries<'a> {
     pub(super) fn new(windows: &'a [Window]) -> SharedEntries<'a> {
         let most = windows.iter().map(|window| window.limit).max().unwrap();
         let entries = vec![Entry::FREE; most as usize];
-        let state = EndpointState { memory: memory(windows), ..EndpointState::default() };
+        let state = EndpointState { retention: retention(windows), ..EndpointState::default() };
         SharedEntries { entries, windows, state, places: Vec::new(), refused: 0 }
     }
 
-    /// As its holder sees to it: never longer ago than a quarter of the lease.
+    /// Renews all slots, as their holders do at least every quarter of the lease.
     fn renew(&mut self, now: u64) {
         let lease = in_nanos(lease(self.windows));
         for (place, _) in self.places.iter().flatten() {
@@ -111,10 +111,10 @@ impl Subject for SharedEntries<'_> {
             Decision::Wait(full) => {
                 self.refused += 1;
                 let later = match self.places.iter().flatten().next() {
-                    Some(_) => self.refused.saturating_sub(PROMPT_LOOKS).min(20),
+                    Some(_) => self.refused.saturating_sub(PROMPT_RECHECKS).min(20),
                     None => 0,
                 };
-                Turn::At(now + (in_nanos(full.look_in) << later) - START)
+                Turn::At(now + (in_nanos(full.recheck_in) << later) - START)
             }
             Decision::Take(place) => {
                 let place = usize::try_from(place).unwrap();
@@ -138,9 +138,9 @@ impl Subject for SharedEntries<'_> {
                 Entry { stamp: now, owner: 0 }
             }
             End::NotSent => Entry::FREE,
-            // Its holder says so, or died: then the entry keeps what the last renewal gave it.
+            // The holder records it, or has died. Then the entry keeps the stamp of the last renewal.
             End::GivenUp if n % 2 == 0 => {
-                Entry { stamp: now + in_nanos(straggling(self.windows)), owner: 0 }
+                Entry { stamp: now + in_nanos(grace_period(self.windows)), owner: 0 }
             }
             End::GivenUp => return,
         };
@@ -166,7 +166,7 @@ impl Throttled for SharedEntries<'_> {
 
 const QUOTA: Quota = Quota::Collect;
 
-/// The rules with the windows of a pattern, by the way that an option takes.
+/// The rules with the windows of a pattern, parsed as from an option.
 pub(super) fn rules(pattern: &Pattern) -> Rules {
     let seconds = |window: &Window| {
         let length = window.length;
@@ -178,7 +178,7 @@ pub(super) fn rules(pattern: &Pattern) -> Rules {
     Rules { limits, ledger: OnceCell::new() }
 }
 
-/// The whole limiter, asked by callers who do not wait.
+/// The whole limiter. Its callers do not wait.
 pub(super) struct WholeLimiter<'a> {
     clock: Arc<FakeClock>,
     now: u64,

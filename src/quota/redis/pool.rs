@@ -1,4 +1,4 @@
-//! The way to the server: connections that are kept, and what becomes of it when it does not answer.
+//! The pool of connections to the server, and the retries of a server that does not answer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,20 +13,20 @@ use crate::call::{Call, Stop};
 use crate::http::connect::Dialer;
 use crate::http::socket::{Exchange, Head};
 use crate::log::{self, Level};
-use crate::quota::ledger::{BETWEEN_WARNINGS, FIRST_RETRY, LAST_RETRY};
+use crate::quota::ledger::{FIRST_RETRY, LONGEST_RETRY, WARNING_INTERVAL};
 
-/// How long connecting and signing in may take.
-pub(super) const CONNECTING: Duration = Duration::from_secs(2);
+/// How long connecting may take.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long an answer may take.
-pub(super) const ANSWERING: Duration = Duration::from_secs(2);
+/// How long a reply may take.
+pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How many connections are kept for the next to come.
-const KEPT: usize = 8;
+/// The most idle connections in the pool.
+const MOST_IDLE: usize = 8;
 
-/// Runs scripts on a server. No lock is held while anything waits.
+/// Runs scripts on a server. No lock is held during a wait.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct Pool {
     target: Target,
     dialer: Dialer,
     fallback: Fallback,
@@ -48,23 +48,23 @@ struct Trouble {
     pause: Duration,
 }
 
-/// Why there is no answer.
+/// Why a script has no result.
 #[derive(Debug)]
-pub(super) enum Missed {
+pub(super) enum NoAnswer {
     Stopped(Stop),
-    /// To complete "the log on … …"; worth another attempt after a while.
+    /// The server cannot be used. `why` completes "the log on … …".
     Trouble {
         why: String,
         retry_in: Duration,
     },
 }
 
-impl Link {
-    pub(super) fn new(target: Target, dialer: Dialer, fallback: Fallback) -> Link {
-        Link { target, dialer, fallback, idle: Mutex::default(), health: Mutex::default() }
+impl Pool {
+    pub(super) fn new(target: Target, dialer: Dialer, fallback: Fallback) -> Pool {
+        Pool { target, dialer, fallback, idle: Mutex::default(), health: Mutex::default() }
     }
 
-    /// Where the server is, for messages.
+    /// The server's address, for messages.
     pub(super) fn shown(&self) -> String {
         self.target.shown()
     }
@@ -73,19 +73,19 @@ impl Link {
         self.health.lock().trouble.as_ref().map(|trouble| trouble.why.clone())
     }
 
-    /// Runs one script, unless the server is known not to answer. It takes as long as the call may, and no
-    /// longer than `patience`.
+    /// Runs one script. Fails at once before the next retry of a server that cannot be used. Ends with the call's
+    /// deadline, and after `timeout` at the latest.
     pub(super) fn run(
         &self,
         call: &Call,
-        patience: Duration,
+        timeout: Duration,
         run: &Run<'_>,
-    ) -> Result<Vec<i64>, Missed> {
+    ) -> Result<Vec<i64>, NoAnswer> {
         self.may_try()?;
-        let part = Arc::new(call.part(patience));
+        let part = Arc::new(call.part(timeout));
         let head = Head { lines: Arc::default(), secret: None, bulk: false };
         let _exchange =
-            Exchange::enter(&part, CONNECTING.min(patience), ANSWERING.min(patience), head);
+            Exchange::enter(&part, CONNECT_TIMEOUT.min(timeout), REPLY_TIMEOUT.min(timeout), head);
         let why = match self.attempt(run, part.began()) {
             Ok(answer) => {
                 self.recovered();
@@ -95,24 +95,24 @@ impl Link {
         };
         if let Err(stop) = call.check() {
             self.release();
-            return Err(Missed::Stopped(stop));
+            return Err(NoAnswer::Stopped(stop));
         }
         let took = part.began().elapsed();
-        let why = match took >= ANSWERING {
-            true => format!("gave no answer within {} s", took.as_secs()),
+        let why = match took >= REPLY_TIMEOUT {
+            true => format!("did not reply within {} s", took.as_secs()),
             false => format!("cannot be used: {why}"),
         };
         Err(self.failed(why, part.began()))
     }
 
-    /// On a connection that was kept or, if that one is found dead, on a new one. (Should the server have taken a
-    /// slot before the connection died, nobody holds it, and it ages.)
+    /// Runs the script on a keep-alive connection or, if that one is broken, on a new one. The server may have taken a
+    /// slot before the connection broke. No call holds that slot, so it ages.
     fn attempt(&self, run: &Run<'_>, began: Instant) -> Result<Vec<i64>, String> {
-        if let Some(mut kept) = self.take() {
-            match run.on(&mut kept) {
-                Ok(answer) => return Ok(self.keep(kept, answer)),
-                Err(error) if kept.is_broken(&error) && began.elapsed() < ANSWERING => {}
-                Err(error) => return Err(kept.explain(&error, &self.target)),
+        if let Some(mut idle) = self.take() {
+            match run.on(&mut idle) {
+                Ok(answer) => return Ok(self.keep(idle, answer)),
+                Err(error) if idle.is_broken(&error) && began.elapsed() < REPLY_TIMEOUT => {}
+                Err(error) => return Err(idle.explain(&error, &self.target)),
             }
         }
         let mut connection = Connection::open(&self.dialer, &self.target)?;
@@ -124,7 +124,7 @@ impl Link {
 
     fn take(&self) -> Option<Connection> {
         let mut idle = self.idle.lock();
-        // Those that are not fresh any more go with it.
+        // This also closes the connections that have been idle for too long.
         while let Some(connection) = idle.pop() {
             if connection.is_fresh() {
                 return Some(connection);
@@ -135,14 +135,14 @@ impl Link {
 
     fn keep<T>(&self, connection: Connection, answer: T) -> T {
         let mut idle = self.idle.lock();
-        if idle.len() < KEPT {
+        if idle.len() < MOST_IDLE {
             idle.push(connection);
         }
         answer
     }
 
-    /// While the server is in trouble, only one at a time tries whether it is back.
-    fn may_try(&self) -> Result<(), Missed> {
+    /// While the server cannot be used, one call at a time tries it again.
+    fn may_try(&self) -> Result<(), NoAnswer> {
         let mut health = self.health.lock();
         let Some(trouble) = &mut health.trouble else {
             return Ok(());
@@ -150,13 +150,13 @@ impl Link {
         let now = Instant::now();
         if now < trouble.retry_at {
             let retry_in = trouble.retry_at.saturating_duration_since(now);
-            return Err(Missed::Trouble { why: trouble.why.clone(), retry_in });
+            return Err(NoAnswer::Trouble { why: trouble.why.clone(), retry_in });
         }
-        trouble.retry_at = now + CONNECTING + ANSWERING;
+        trouble.retry_at = now + CONNECT_TIMEOUT + REPLY_TIMEOUT;
         Ok(())
     }
 
-    /// Who was to try was stopped first: somebody else may.
+    /// The call that tried the server was stopped. The next call may try it.
     fn release(&self) {
         if let Some(trouble) = &mut self.health.lock().trouble {
             trouble.retry_at = Instant::now();
@@ -170,19 +170,19 @@ impl Link {
         }
     }
 
-    fn failed(&self, why: String, began: Instant) -> Missed {
+    fn failed(&self, why: String, began: Instant) -> NoAnswer {
         let now = Instant::now();
         let (pause, warn) = {
             let mut health = self.health.lock();
             let pause = match &health.trouble {
                 None => FIRST_RETRY,
-                // Somebody else has found out meanwhile.
+                // Another call has failed meanwhile, and this is the same failure.
                 Some(trouble) if trouble.noticed > began => trouble.pause,
-                Some(trouble) => (trouble.pause * 2).min(LAST_RETRY),
+                Some(trouble) => (trouble.pause * 2).min(LONGEST_RETRY),
             };
             health.trouble =
                 Some(Trouble { why: why.clone(), noticed: now, retry_at: now + pause, pause });
-            let warn = health.warned.is_none_or(|at| now.duration_since(at) >= BETWEEN_WARNINGS);
+            let warn = health.warned.is_none_or(|at| now.duration_since(at) >= WARNING_INTERVAL);
             if warn {
                 health.warned = Some(now);
             }
@@ -197,6 +197,6 @@ impl Link {
                 format!("quota_redis {} {why}; {meanwhile}", self.shown())
             });
         }
-        Missed::Trouble { why, retry_in: pause }
+        NoAnswer::Trouble { why, retry_in: pause }
     }
 }

@@ -1,4 +1,4 @@
-//! Callers against the log or the limiter, in virtual time: each takes its slot as soon as it is let.
+//! Simulates callers in virtual time. Each takes a slot from the log or the limiter as soon as there is one.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,7 +7,7 @@ use super::patterns::{Arrival, End, Pattern};
 use super::service::{Sent, nanos, reach};
 use crate::quota::window::Window;
 
-/// What is put to the test.
+/// A log or a limiter under test.
 pub(super) trait Subject {
     /// Takes a slot if there is one.
     fn take(&mut self, now: u64) -> Turn;
@@ -23,12 +23,12 @@ pub(super) enum Turn {
     AfterReply,
 }
 
-/// What the subject says of itself.
+/// The state that the subject reports.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Report {
     pub in_flight: usize,
     pub is_idle: bool,
-    /// For each window, the slots in use.
+    /// The slots in use of each window.
     pub used: Vec<usize>,
 }
 
@@ -40,23 +40,23 @@ struct Event {
     end: End,
 }
 
-/// Somebody was told to wait.
+/// A caller that had to wait.
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct WaitingCaller {
     now: u64,
     turn: Turn,
-    /// So many had taken a slot before.
+    /// The number of calls that had taken a slot before.
     known: usize,
 }
 
-/// All that happened, as seen from outside.
+/// All calls and waits of a simulation.
 #[derive(Debug)]
 pub(super) struct History<'a> {
     windows: &'a [Window],
     events: Vec<Event>,
-    told: Vec<Told>,
-    /// How long the bytes of a call that was given up may take.
-    straggling: u64,
+    waiting: Vec<WaitingCaller>,
+    /// How long the bytes of a call that was given up may take to arrive.
+    grace_period: u64,
 }
 
 /// The calls in flight, by when they end.
@@ -66,22 +66,22 @@ fn next_end(pending: &Pending) -> Option<u64> {
     pending.peek().map(|Reverse((at, _))| *at)
 }
 
-/// Plays the pattern to its end. `watch` is called before every attempt to take a slot.
-pub(super) fn play<'a, S: Subject>(
+/// Simulates the pattern to its end. `watch` is called before every attempt to take a slot.
+pub(super) fn simulate<'a, S: Subject>(
     pattern: &'a Pattern,
     subject: &mut S,
     mut watch: impl FnMut(&mut S, &History<'_>, u64),
 ) -> History<'a> {
     let windows = &pattern.windows;
     let shortest = windows.iter().map(nanos).min().unwrap();
-    let straggling = shortest.min(30_000_000_000);
-    let (events, told) = (Vec::with_capacity(pattern.arrivals.len()), Vec::new());
-    let mut history = History { windows, events, told, straggling };
+    let grace_period = shortest.min(30_000_000_000);
+    let (events, waiting) = (Vec::with_capacity(pattern.arrivals.len()), Vec::new());
+    let mut history = History { windows, events, waiting, grace_period };
     let mut pending = Pending::new();
     let (mut now, mut comes) = (0u64, 0u64);
     for Arrival { gap, latency, end } in &pattern.arrivals {
         comes += gap;
-        // Somebody before may have had to wait for longer; the ends on the way come in their order.
+        // An earlier caller may have waited for longer.
         now = now.max(comes);
         loop {
             while next_end(&pending).is_some_and(|at| at <= now) {
@@ -93,11 +93,11 @@ pub(super) fn play<'a, S: Subject>(
             if turn == Turn::Go {
                 break;
             }
-            history.told.push(Told { now, turn, known: history.events.len() });
+            history.waiting.push(WaitingCaller { now, turn, known: history.events.len() });
             now = match turn {
                 Turn::At(at) if at > now => next_end(&pending).map_or(at, |end| end.min(at)),
-                Turn::AfterReply => next_end(&pending).expect("somebody is in flight"),
-                turn => panic!("no way on at {now}: {turn:?}"),
+                Turn::AfterReply => next_end(&pending).expect("a call is in flight"),
+                turn => panic!("no progress at {now}: {turn:?}"),
             };
         }
         pending.push(Reverse((now + latency, history.events.len())));
@@ -115,13 +115,12 @@ impl History<'_> {
 
     fn last(&self, event: &Event) -> u64 {
         match event.end {
-            End::GivenUp => event.ended + self.straggling,
+            End::GivenUp => event.ended + self.grace_period,
             _ => event.ended,
         }
     }
 
-    /// The same as it looked at `now` to who knows nothing of what comes after: the last instant of what is
-    /// in flight may be any.
+    /// The same, as known at `now`. A call in flight may be counted at any later instant.
     fn sent_as_seen_at(&self, now: u64, known: usize) -> impl Iterator<Item = Sent> {
         self.events[..known].iter().filter_map(move |event| {
             let last = match event.ended <= now {
@@ -133,7 +132,7 @@ impl History<'_> {
         })
     }
 
-    /// What the subject should report.
+    /// The state that the subject must report.
     pub(super) fn recount(&self, now: u64) -> Report {
         let lasts = self.sent_as_seen_at(now, self.events.len()).map(|sent| sent.last);
         let (in_flight, ended): (Vec<u64>, Vec<u64>) = lasts.partition(|last| *last == u64::MAX);
@@ -145,18 +144,18 @@ impl History<'_> {
         Report { in_flight, is_idle: used.iter().all(|used| *used == 0), used }
     }
 
-    /// Each time that somebody had to wait: the last instant at which it was to wait, and when the service may
-    /// have counted the calls before, as late as possible, in order.
+    /// Each wait: the last instant at which the caller still waited, and the latest instants at which the service may
+    /// have counted the earlier calls, in order.
     pub(super) fn waits(&self) -> impl Iterator<Item = (u64, Vec<u64>)> {
-        self.told.iter().map(|told| {
-            let waits = match told.turn {
+        self.waiting.iter().map(|caller| {
+            let last = match caller.turn {
                 Turn::At(at) => at - 1,
-                _ => told.now,
+                _ => caller.now,
             };
-            let before = self.sent_as_seen_at(told.now, told.known);
-            let mut counted: Vec<u64> = before.map(|sent| sent.last.min(waits)).collect();
+            let before = self.sent_as_seen_at(caller.now, caller.known);
+            let mut counted: Vec<u64> = before.map(|sent| sent.last.min(last)).collect();
             counted.sort_unstable();
-            (waits, counted)
+            (last, counted)
         })
     }
 }
