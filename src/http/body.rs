@@ -10,15 +10,15 @@ use super::socket::Current;
 
 /// Status, headers, and a body that comes off the wire as it is read.
 ///
-/// Until it is dropped, the network serves its call on this thread: other requests may be made meanwhile
-/// only from within, as a progress callback does.
+/// Until it is dropped, sockets on this thread obey its call. Other requests on this thread must nest inside, as those
+/// of a progress callback do.
 pub(crate) struct Incoming {
     pub status: u16,
     headers: HeaderMap,
-    /// What the host says is still to come; `None` where it does not.
+    /// The length of the body in bytes. `None`: the host did not name it.
     length: Option<u64>,
     body: BodyReader<'static>,
-    // Dropped last: the connection is put away under it.
+    // Dropped last: returning the connection to the pool still needs it.
     exchange: Current,
 }
 
@@ -34,7 +34,7 @@ impl Incoming {
         }
     }
 
-    /// A header that is text; the first, where there are several.
+    /// The first header of this name, if it is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok().map(str::trim)
     }
@@ -43,13 +43,13 @@ impl Incoming {
         self.length
     }
 
-    /// Whether the end of the body is told by nothing but the end of the connection.
+    /// Whether only the end of the connection marks the end of the body.
     pub(crate) fn ends_with_the_connection(&self) -> bool {
         let chunked = self.header("transfer-encoding").is_some_and(|v| !v.is_empty());
         self.length.is_none() && !chunked
     }
 
-    /// Reads what there is; 0 at the end of the body. An end that came too early is an error.
+    /// Reads the next bytes; 0 at the end of the body. A body that ends too early is an error.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
         self.body.read(buffer).map_err(|error| self.failed(error))
     }

@@ -26,11 +26,10 @@ use crate::log::{self, Level};
 use crate::status::Status;
 use crate::text::secret_line::SecretLine;
 
-/// What is known before the first connection.
+/// The options that concern connections.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// Whether it is known that something is reached over TLS: then a certificate store must be there now, and
-    /// else when it turns out.
+    /// Whether some endpoint is known to use TLS. Then the certificate store is loaded now, else on first use.
     pub secure: bool,
     pub extra_roots: Vec<CertificateDer<'static>>,
     pub proxy: Choice,
@@ -44,9 +43,9 @@ pub(crate) struct Settings {
 pub(crate) struct Outgoing<'a> {
     pub method: Method,
     pub url: &'a str,
-    /// A header that anybody may see.
+    /// A header without a secret.
     pub header: Option<(HeaderName, &'static str)>,
-    /// One that nobody may see.
+    /// A header line with a secret.
     pub secret: Option<&'a SecretLine>,
     pub body: &'a str,
     pub max_reply: usize,
@@ -58,7 +57,7 @@ pub(crate) struct Http {
     agent: RwLock<Agent>,
     config: Config,
     dialer: Dialer,
-    /// The header lines that every request carries, to the service and to others.
+    /// The header lines of every request to the service. `plain_lines` are those of downloads.
     lines: Arc<str>,
     plain_lines: Arc<str>,
     connect_timeout: Duration,
@@ -67,14 +66,14 @@ pub(crate) struct Http {
 
 impl Http {
     pub(crate) fn new(settings: Settings) -> Result<Http> {
-        // This reads the environment for a proxy and has no form that does not; what it finds is not used.
+        // The builder always reads the proxy from the environment. `proxy(None)` discards it.
         let config = Config::builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            // Tunnels are opened by our dialer.
+            // Our dialer opens the tunnels.
             .proxy(None)
-            // Among the lines that the link adds.
+            // The connection adds these lines itself.
             .user_agent(AutoHeaderValue::None)
             .accept(AutoHeaderValue::None)
             .accept_encoding(AutoHeaderValue::None)
@@ -91,7 +90,7 @@ impl Http {
             agent: RwLock::new(Agent::with_parts(config.clone(), dialer.clone(), OnConnect)),
             config,
             dialer,
-            // The service compresses if it is offered; its replies are too small to gain from it.
+            // Replies are too small to gain from compression, so none is offered.
             lines: format!(
                 "user-agent: {}\r\naccept: application/json\r\naccept-encoding: identity\r\n",
                 settings.user_agent
@@ -107,18 +106,18 @@ impl Http {
         })
     }
 
-    /// Forgets all connections: after a contained defect their state is not to be trusted.
+    /// Drops all connections. After a caught panic their state cannot be trusted.
     pub(crate) fn reset(&self) {
         *self.agent.write() =
             Agent::with_parts(self.config.clone(), self.dialer.clone(), OnConnect);
     }
 
-    /// What opens connections to others than the service: with the same trust, and never through an HTTP proxy.
+    /// A dialer with the same trusted certificates that never uses a proxy.
     pub(crate) fn dialer_without_proxy(&self) -> Dialer {
         Dialer { proxies: Arc::default(), ..self.dialer.clone() }
     }
 
-    /// The same without a proxy, with connections of its own, and with at most this much time for each of them.
+    /// A client without a proxy, with connections of its own. Opening one takes at most `connect_timeout`.
     pub(crate) fn direct(&self, connect_timeout: Duration) -> Http {
         let dialer = self.dialer_without_proxy();
         Http {
@@ -137,12 +136,12 @@ impl Http {
         self.connect_timeout
     }
 
-    /// How hosts are reached: see [`Proxies::route`].
+    /// The route to the hosts: see [`Proxies::route`].
     pub(crate) fn route(&self) -> Option<[String; 2]> {
         self.dialer.proxies.route()
     }
 
-    /// The login of the proxy, which nobody may see.
+    /// The login of the proxy, which is a secret.
     pub(crate) fn proxy_login(&self) -> Option<&str> {
         self.dialer.proxies.login()
     }
@@ -164,7 +163,8 @@ impl Http {
         })
     }
 
-    /// Asks any host for something large, without a token: head now, body as the caller reads it. Counts what it sends.
+    /// Starts a download from any host, without a token. Returns after the head; the caller reads the body.
+    /// Adds the requests that it sends to `requests`.
     pub(crate) fn fetch(
         &self,
         call: &Arc<Call>,
@@ -191,16 +191,16 @@ impl Http {
             };
             let host = uri.host().unwrap_or_default();
             let was_silent = began.elapsed() >= self.idle_timeout;
-            // A host may close a connection it has kept just when it is used again. That says nothing of the host,
-            // and to begin again from a link that works once would cost another link.
+            // A host may close a keep-alive connection just when it is used again. The request is repeated at
+            // once: the host is well, and a new link would cost another call of the quota.
             let has_ended =
-                exchange.used_kept_connection() && failure.is_transient() && !was_silent;
+                exchange.used_keep_alive_connection() && failure.is_transient() && !was_silent;
             if !(has_ended && is_first) {
                 return Err(failure.sent(exchange.was_sent()).with_host(host));
             }
             is_first = false;
             log::line(Level::Debug, || {
-                format!("the kept connection to {host} has ended: once more")
+                format!("the keep-alive connection to {host} was closed: sending the request again")
             });
         }
     }
@@ -236,7 +236,7 @@ fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<R
     let limit = request.max_reply;
     let body = response.into_body();
     let expected = body.content_length().unwrap_or_default().min(64 * 1024);
-    // One more, so that the end is seen without growing.
+    // One byte more, so that the buffer does not grow to find the end.
     reply.body.reserve_exact(usize::try_from(expected).unwrap_or_default() + 1);
     let mut body = body.into_reader().take(limit as u64 + 1);
     body.read_to_end(&mut reply.body).map_err(Failure::from_io)?;

@@ -10,7 +10,7 @@ use super::proxy::{Proxies, Proxy};
 use super::resolve::Lookups;
 use super::socket::{Exchange, Socket};
 use super::tls::{self, Trust};
-use super::transport::{Link, Stream};
+use super::transport::{Connection, Stream};
 use super::tunnel;
 use crate::error::Error;
 use crate::status::Status;
@@ -24,18 +24,18 @@ pub(crate) struct Dialer {
 }
 
 impl Connector<()> for Dialer {
-    type Out = Link;
+    type Out = Connection;
 
     fn connect(
         &self,
         details: &ConnectionDetails<'_>,
         _: Option<()>,
-    ) -> Result<Option<Link>, ureq::Error> {
+    ) -> Result<Option<Connection>, ureq::Error> {
         let secure = details.needs_tls();
         let host = details.uri.host().unwrap_or_default();
         let port = details.uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let stream = self.open(host, port, secure).map_err(Failure::wrap)?;
-        Ok(Some(Link::new(stream)))
+        Ok(Some(Connection::new(stream)))
     }
 }
 
@@ -85,7 +85,7 @@ impl Dialer {
         Ok(socket)
     }
 
-    /// Tries each address in turn; an address that does not answer leaves half of the time to the others.
+    /// Tries each address in turn. Each but the last gets half of the time that is left.
     fn connect(&self, host: &str, port: u16, limit: Instant) -> Result<Socket, Failure> {
         let addresses = self.lookups.addresses(host, port, limit)?;
         let mut last = None;

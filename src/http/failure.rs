@@ -1,4 +1,4 @@
-//! Why no reply came, as an error that travels through the HTTP library and out again.
+//! A failure to get a reply, as an error that passes through the HTTP library unchanged.
 
 use std::fmt;
 use std::io;
@@ -8,8 +8,7 @@ use crate::error::{Error, Stage};
 use crate::os::io_error::reason;
 use crate::status::Status;
 
-/// A failure below HTTP: its status and what to tell the caller. Never carries text from outside
-/// that was not cleaned.
+/// A failure below HTTP: its status and its message. Text from a peer is cleaned before it becomes part of the message.
 #[derive(Debug)]
 pub(crate) struct Failure {
     kind: Kind,
@@ -18,7 +17,7 @@ pub(crate) struct Failure {
     sent: bool,
     /// Whether the same request may succeed if it is sent again.
     transient: bool,
-    /// What a proxy answered.
+    /// The HTTP status of a proxy's refusal.
     http_status: Option<u16>,
 }
 
@@ -40,13 +39,13 @@ impl Failure {
         }
     }
 
-    /// The same failure, knowing whether the request may have been received.
+    /// Records whether the service may have received the request.
     pub(crate) fn sent(mut self, sent: bool) -> Failure {
         self.sent = sent;
         self
     }
 
-    /// The same failure under another status, if it has the given one; as transient as it was.
+    /// Replaces status `from` by `to`, and the message. Whether the failure is transient does not change.
     pub(crate) fn relabel(
         mut self,
         from: Status,
@@ -70,7 +69,7 @@ impl Failure {
         self.transient
     }
 
-    /// The same failure, known to pass by itself or not.
+    /// Records whether the same request may succeed if it is sent again.
     pub(crate) fn transient(mut self, transient: bool) -> Failure {
         self.transient = transient;
         self
@@ -81,7 +80,7 @@ impl Failure {
         self
     }
 
-    /// The same failure, which names the host unless it does already, or another one that failed.
+    /// Adds the host to the message, unless the message names it or the failure is another host's.
     pub(crate) fn with_host(mut self, host: &str) -> Failure {
         use Status::{Broken, Protocol, Tls};
         let of_host = matches!(self.kind, Kind::Status(Broken | Protocol | Tls));
@@ -91,7 +90,7 @@ impl Failure {
         self
     }
 
-    /// The same failure of a connection that a proxy passed on.
+    /// Adds the proxy to the message of a connection that went through it.
     pub(crate) fn through(mut self, proxy: &str) -> Failure {
         if matches!(self.kind, Kind::Status(Status::Tls | Status::Connect)) {
             self.message.push_str(&format!(" (through the proxy {proxy})"));
@@ -99,14 +98,14 @@ impl Failure {
         self
     }
 
-    /// The failure as the HTTP library carries it. `Other` is the one kind that no layer in between
-    /// takes for an end of data or a reason to read on.
+    /// Wraps the failure for the HTTP library. Only `Other` passes through all of its layers: none takes it for an end
+    /// of data or a reason to read again.
     pub(crate) fn wrap(self) -> ureq::Error {
         ureq::Error::Other(Box::new(self))
     }
 
-    /// The failure inside an error of the HTTP library, or the library's own error in our words: its
-    /// text may contain the address with its query, so it is not used.
+    /// Unwraps the failure, or translates the library's own error. The library's text may contain the URL with its
+    /// query, so it is not used.
     pub(crate) fn unwrap(error: ureq::Error) -> Failure {
         match error {
             ureq::Error::Other(inner) => match inner.downcast::<Failure>() {
@@ -143,7 +142,7 @@ impl Failure {
             Err(inner) => match inner.downcast::<ureq::Error>() {
                 Ok(error) => Failure::unwrap(*error),
                 Err(inner) => match inner.downcast::<rustls::Error>() {
-                    // For instance a certificate that the server asks of us only after the handshake.
+                    // For example, the server may ask for a client certificate after the handshake.
                     Ok(error) => {
                         let why = super::tls::explain(&error);
                         Failure::new(Status::Tls, format!("TLS failed: {why}"))

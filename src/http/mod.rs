@@ -1,4 +1,4 @@
-//! Sending one request and reading its reply, whatever lies in between.
+//! One HTTP request and its reply: connections, TLS, proxies, failures, retries.
 
 pub(crate) mod body;
 pub(crate) mod client;

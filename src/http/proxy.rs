@@ -1,4 +1,4 @@
-//! Which proxy, if any, stands before a host: options `proxy` and `no_proxy`.
+//! The proxy for a host, if any: options `proxy` and `no_proxy`.
 
 use std::env;
 use std::net::IpAddr;
@@ -42,7 +42,7 @@ impl std::fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    /// Reads `http://[user:password@]host[:port]`; the error says what is wrong with it.
+    /// Parses `http://[user:password@]host[:port]`. The error completes "option `proxy` …".
     pub(crate) fn parse(text: &str) -> std::result::Result<Proxy, &'static str> {
         // The parser drops a fragment silently.
         if text.contains('#') {
@@ -117,7 +117,7 @@ fn has_whole_escapes(text: &str) -> bool {
 pub(crate) struct Proxies {
     proxy: Option<Proxy>,
     except: Vec<Exception>,
-    /// A proxy from the environment is meant for the network, not for this machine itself.
+    /// Loopback hosts bypass a proxy from the environment: it is meant for the network.
     loopback_direct: bool,
 }
 
@@ -142,7 +142,7 @@ impl Proxies {
         }
     }
 
-    /// What decides how a host is reached: the proxy, and the hosts that do without it. The login is not in it.
+    /// The proxy and the exceptions from it, to compare routes. The login is not included.
     pub(crate) fn route(&self) -> Option<[String; 2]> {
         let proxy = self.proxy.as_ref()?;
         Some([proxy.authority(), format!("{:?} {}", self.except, self.loopback_direct)])
@@ -178,7 +178,7 @@ fn from_environment() -> Result<Option<Proxy>> {
     else {
         return Ok(None);
     };
-    // As other programs read it, a bare host:port means http.
+    // Other programs take a bare host:port for http too.
     let url = match value.contains("://") || !value.contains(':') {
         true => value,
         false => format!("http://{value}"),
@@ -210,11 +210,11 @@ fn unusable(name: &str, problem: &str, expected: &str) -> Error {
 enum Exception {
     Everything,
     Network(IpNet),
-    /// The host itself and everything below it, on one port or on all.
+    /// The host and all hosts below it, on one port or on all.
     Domain(String, Option<u16>),
 }
 
-/// Refuses a list with a range that is none: it would silently cover nothing.
+/// Refuses a list with an invalid range, which would silently match nothing.
 pub(crate) fn check_exceptions(list: &str) -> std::result::Result<(), String> {
     let broken = exceptions(list).into_iter().any(|exception| {
         matches!(exception, Exception::Domain(name, _) if name.contains('/') || name.is_empty())
@@ -281,14 +281,14 @@ mod tests {
     }
 
     #[test]
-    fn default_ports() {
+    fn the_default_port_is_3128() {
         assert_eq!(Proxy::parse("HTTP://proxy:1").unwrap().authority(), "proxy:1");
         assert_eq!(Proxy::parse("http://[::1]").unwrap().authority(), "[::1]:3128");
         assert!(Proxy::parse("http://p").unwrap().authorization().is_none());
     }
 
     #[test]
-    fn refuses_other_kinds() {
+    fn unsupported_proxy_urls_are_refused() {
         for bad in
             ["socks5://p:1", "https://p:1", "http://", "http://p/path", "http://p?x", "", "a b"]
         {
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_would_have_to_guess() {
+    fn ambiguous_proxy_urls_are_refused() {
         for bad in [
             "http://p:99999",
             "http://p:abc",
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn no_proxy_lists() {
+    fn no_proxy_matches_names_addresses_and_ranges() {
         let proxies = Proxies {
             proxy: Some(Proxy::parse("http://p:1").unwrap()),
             except: exceptions(

@@ -1,14 +1,14 @@
-//! A reply as the rest of the library sees it: read to the end, bounded, off the wire.
+//! A whole reply: read to the end, limited in size, independent of the connection.
 
 use std::time::{Duration, SystemTime};
 
 use crate::text::redact;
 
-/// The longest wait that is believed.
+/// Longer values of `Retry-After` are cut to this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
 
-/// How far clocks may be apart: Entra tolerates five minutes.
-pub(crate) const TOLERATED_SKEW: Duration = Duration::from_secs(300);
+/// How far two clocks may differ. Entra tolerates five minutes.
+pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 
 /// Status, the headers that matter, and the whole body.
 #[derive(Debug, Default)]
@@ -17,10 +17,10 @@ pub(crate) struct Reply {
     pub content_type: Option<String>,
     pub retry_after: Option<String>,
     pub date: Option<String>,
-    /// How to prove oneself, in a 401.
+    /// `WWW-Authenticate` of a 401.
     pub challenge: Option<String>,
     pub body: Vec<u8>,
-    /// How many requests it took, and what for: "list machine actions".
+    /// How many requests were sent, and their purpose: "list machine actions".
     pub attempts: u32,
     pub purpose: &'static str,
 }
@@ -30,7 +30,7 @@ impl Reply {
         (200..300).contains(&self.status)
     }
 
-    /// Takes a known secret out, whole, before anything of the text is cut off.
+    /// Masks a known secret. Must come before the text is shortened: part of a secret would not be recognised.
     pub(crate) fn mask(&mut self, secret: &str) {
         if let Some(kind) = &mut self.content_type {
             redact::mask(kind, secret);
@@ -43,8 +43,8 @@ impl Reply {
         }
     }
 
-    /// `Retry-After`, as seconds or as a date; believed up to a day. A date is compared with the service's
-    /// own clock where it tells the time.
+    /// `Retry-After` in seconds or as a date, at most a day. A date is compared with the reply's `Date`, else with this
+    /// host's clock.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         let text = self.retry_after.as_deref()?.trim();
         let wait = match text.parse() {
@@ -58,25 +58,25 @@ impl Reply {
         Some(wait.min(MAX_RETRY_AFTER))
     }
 
-    /// When the service says it answered.
+    /// The time of the reply by the service's clock.
     pub(crate) fn date(&self) -> Option<SystemTime> {
         httpdate::parse_http_date(self.date.as_deref()?).ok()
     }
 
-    /// What is to be said of this host's clock, if it differs from the peer's by more than is tolerated.
-    pub(crate) fn clock_note(&self) -> Option<String> {
+    /// A warning if this host's clock differs from the peer's by more than the tolerance.
+    pub(crate) fn clock_warning(&self) -> Option<String> {
         let (theirs, ours) = (self.date()?, SystemTime::now());
         let (off, way) = match ours.duration_since(theirs) {
             Ok(ahead) => (ahead, "ahead of"),
             Err(behind) => (behind.duration(), "behind"),
         };
-        (off > TOLERATED_SKEW).then(|| {
+        (off > CLOCK_TOLERANCE).then(|| {
             let minutes = off.as_secs() / 60;
             format!("this host's clock is {minutes} minutes {way} the service's: set it right")
         })
     }
 
-    /// Type and length of the body, for messages about bodies that make no sense.
+    /// Type and length of the body, for messages about bodies that were not understood.
     pub(crate) fn describe_content(&self) -> String {
         let kind = match self.content_type.as_deref() {
             Some(kind) => redact::clean(kind, 64),
@@ -91,15 +91,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clocks_that_differ_are_noted() {
-        let note = |date: SystemTime| {
-            Reply { date: Some(httpdate::fmt_http_date(date)), ..Reply::default() }.clock_note()
+    fn a_clock_beyond_the_tolerance_is_reported() {
+        let warning = |date: SystemTime| {
+            Reply { date: Some(httpdate::fmt_http_date(date)), ..Reply::default() }.clock_warning()
         };
         let now = SystemTime::now();
-        let ahead = note(now - Duration::from_secs(7_260)).unwrap();
+        let ahead = warning(now - Duration::from_secs(7_260)).unwrap();
         assert!(ahead.contains("clock is 121 minutes") && ahead.contains("ahead of"), "{ahead}");
-        assert!(note(now + Duration::from_secs(700)).unwrap().contains("behind"));
-        assert_eq!(note(now + Duration::from_secs(280)), None);
-        assert_eq!(Reply::default().clock_note(), None);
+        assert!(warning(now + Duration::from_secs(700)).unwrap().contains("behind"));
+        assert_eq!(warning(now + Duration::from_secs(280)), None);
+        assert_eq!(Reply::default().clock_warning(), None);
     }
 }

@@ -1,8 +1,7 @@
-//! Names to addresses, without blocking longer than the call may.
+//! Host names to addresses, within the time limits of the call.
 //!
-//! The system's resolver cannot be interrupted. So a lookup runs on a thread of its own, which is
-//! abandoned when the call is stopped first; literal addresses need none, and a connection that is
-//! kept open needs no lookup at all.
+//! The system's resolver cannot be interrupted. So a lookup runs on a thread of its own, which is abandoned if the call
+//! stops first. Literal addresses and keep-alive connections need no lookup.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -21,7 +20,7 @@ use crate::os::io_error::reason;
 use crate::os::thread;
 use crate::status::Status;
 
-/// Tells the HTTP library nothing: the connector resolves, and only when it has to connect.
+/// Returns no address to the HTTP library: the dialer resolves names itself, when it has to connect.
 #[derive(Debug)]
 pub(crate) struct OnConnect;
 
@@ -36,15 +35,21 @@ impl Resolver for OnConnect {
     }
 }
 
-/// The lookups of one client that are under way: one thread per name, however many calls wait for it and
-/// however often they gave up.
+/// The running lookups of one client. Each name has at most one thread, whose result all calls share.
 #[derive(Debug, Default)]
 pub(crate) struct Lookups(Mutex<Vec<(String, Arc<Lookup>)>>);
 
 #[derive(Debug, Default)]
 struct Lookup {
-    answer: Mutex<Option<Result<Vec<IpAddr>, String>>>,
+    answer: Mutex<Option<Answer>>,
     answered: Condvar,
+}
+
+#[derive(Clone, Debug)]
+enum Answer {
+    Addresses(Vec<IpAddr>),
+    /// Why the system found none.
+    Failed(String),
 }
 
 impl Lookups {
@@ -78,31 +83,34 @@ impl Lookups {
         })?;
         match answered {
             None => Err(failed("no answer within `connect_timeout_ms`")),
-            Some(Err(why)) => Err(failed(&why)),
-            Some(Ok(addresses)) if addresses.is_empty() => Err(failed("it has no address")),
-            Some(Ok(addresses)) => {
+            Some(Answer::Failed(why)) => Err(failed(&why)),
+            Some(Answer::Addresses(addresses)) if addresses.is_empty() => {
+                Err(failed("it has no address"))
+            }
+            Some(Answer::Addresses(addresses)) => {
                 Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
             }
         }
     }
 
-    /// The lookup of this name that is under way, or a new one.
+    /// The running lookup of this name, or a new one.
     fn join(self: &Arc<Lookups>, name: &str) -> io::Result<Arc<Lookup>> {
-        let mut under_way = self.0.lock();
-        if let Some((_, lookup)) = under_way.iter().find(|(known, _)| known == name) {
+        let mut running = self.0.lock();
+        if let Some((_, lookup)) = running.iter().find(|(known, _)| known == name) {
             return Ok(Arc::clone(lookup));
         }
         let lookup = Arc::new(Lookup::default());
         let (lookups, own, name) = (Arc::clone(self), Arc::clone(&lookup), name.to_owned());
         let key = name.clone();
         thread::spawn("mde-resolve", move || {
-            let found = (name.as_str(), 0).to_socket_addrs();
-            let answer = found.map(|all| all.map(|a| a.ip()).collect()).map_err(|e| reason(&e));
-            *own.answer.lock() = Some(answer);
+            *own.answer.lock() = Some(match (name.as_str(), 0).to_socket_addrs() {
+                Ok(found) => Answer::Addresses(found.map(|address| address.ip()).collect()),
+                Err(error) => Answer::Failed(reason(&error)),
+            });
             lookups.0.lock().retain(|(known, _)| *known != name);
             own.answered.notify_all();
         })?;
-        under_way.push((key, Arc::clone(&lookup)));
+        running.push((key, Arc::clone(&lookup)));
         Ok(lookup)
     }
 }

@@ -1,7 +1,7 @@
-//! What to do after an attempt failed: in one place, for every request.
+//! Whether and when a failed request is sent again: the one rule for all requests.
 //!
-//! Source: "Common REST API error codes" (429 and 5xx), and the rule that a request which may have been
-//! carried out is not repeated unless repeating it changes nothing.
+//! A request that may have been carried out is repeated only if repeating it changes nothing. Source: "Common REST API
+//! error codes" (429 and 5xx).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,16 +13,16 @@ use crate::status::Status;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How to go on.
+/// What follows a failed attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Try again after this pause.
     Again(Duration),
-    /// This is the end.
+    /// The failure is final.
     GiveUp,
 }
 
-/// After no reply came. `repeatable`: sending the request twice does what sending it once does.
+/// After a failure without a reply. `repeatable`: sending the request twice has the effect of sending it once.
 pub(crate) fn after_failure(
     failure: &Failure,
     repeatable: bool,
@@ -43,14 +43,14 @@ pub(crate) fn after_error(error: &Error, repeatable: bool, attempt: u32, retries
         return Next::GiveUp;
     }
     match error.status() {
-        // Refused before anything was done. The wait the service named is in the error.
+        // The service did nothing yet, so every request may be repeated. The error has the wait that the service named.
         Status::Throttled => Next::Again(pause(attempt, error.retry_after())),
         Status::Service if repeatable => Next::Again(pause(attempt, error.retry_after())),
         _ => Next::GiveUp,
     }
 }
 
-/// After a step of a larger operation failed, which can be taken again if its error says so.
+/// After a step of a larger operation failed. A retryable error allows another attempt.
 pub(crate) fn after_step(error: &Error, attempt: u32, retries: u32) -> Next {
     match error.is_retryable() && !error.is_stop() && attempt <= retries {
         true => Next::Again(pause(attempt, error.retry_after())),
@@ -58,16 +58,16 @@ pub(crate) fn after_step(error: &Error, attempt: u32, retries: u32) -> Next {
     }
 }
 
-/// Full jitter: anything from nothing to the bound, so that many clients do not return together.
+/// Full jitter: a random pause up to the bound, so that many clients do not retry together.
 fn pause(attempt: u32, at_least: Option<Duration>) -> Duration {
     let doublings = attempt.saturating_sub(1).min(16);
     let bound = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
     at_least.unwrap_or_default().saturating_add(bound.mul_f64(random()))
 }
 
-/// Anything from 0 to 1.
+/// A random number from 0 to 1.
 pub(crate) fn random() -> f64 {
-    // Seeded each time: the crate's own generator keeps memory for every thread that ever used it.
+    // Seeded each time: the crate's shared generator would keep memory for every thread of the host.
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64);
     fastrand::Rng::with_seed(seed).f64()
 }
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changes_nothing_is_repeated() {
+    fn a_request_that_may_have_been_carried_out_is_not_repeated() {
         let lost = || Failure::new(Status::Broken, "");
         assert!(is_again(after_failure(&lost().sent(true), true, 1, 3)));
         assert!(!is_again(after_failure(&lost().sent(true), false, 1, 3)));

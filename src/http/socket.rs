@@ -1,9 +1,9 @@
-//! A TCP socket whose every wait obeys the call that is under way on this thread.
+//! A TCP socket whose waits obey the call that runs on this thread.
 //!
-//! The HTTP library reads and writes through layers that know nothing of deadlines and cancel handles,
-//! all of it on the calling thread. So the call in progress is noted for its thread, and the socket
-//! waits in slices, between which it asks whether the call may go on. They are short, but for reads,
-//! where a call spends its time: who stops the call ends those.
+//! The layers of the HTTP library know nothing of deadlines and cancel handles, and all run on the calling thread. So
+//! the current exchange is kept in a thread-local, and the socket waits in slices. Between slices it checks whether
+//! the call was stopped. Slices of reads are long, since calls spend their time there; stopping a call interrupts its
+//! read.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Read, Write};
@@ -24,17 +24,17 @@ use crate::os::io_error::reason;
 use crate::status::Status;
 use crate::text::secret_line::SecretLine;
 
-/// The longest a stop can go unnoticed while a call connects or sends, and on Windows while it reads.
+/// The longest delay of a stop while a call connects or sends, and on Windows while it reads.
 const SLICE: Duration = Duration::from_millis(20);
 
-/// How long the kernel lets a read wait on Unix. Who stops the call ends it sooner.
+/// The receive timeout of sockets on Unix. Stopping the call interrupts a read sooner.
 const READ_SLICE: Duration = Duration::from_secs(if cfg!(test) { 3_600 } else { 1 });
 
-/// The kernel's bound is not exact. Where no more than this is left of the time, the rest is waited for to the moment.
-const AMPLE: Duration = READ_SLICE.saturating_add(Duration::from_millis(250));
+/// The kernel's receive timeout is not exact. With less time than this left, the socket is polled instead.
+const POLL_BELOW: Duration = READ_SLICE.saturating_add(Duration::from_millis(250));
 
 thread_local! {
-    /// Innermost last: a token callback may use the library again.
+    /// The innermost exchange is last: a callback may use the library again.
     static CURRENT: RefCell<Vec<Rc<Exchange>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -43,19 +43,19 @@ thread_local! {
 pub(crate) struct Head {
     pub lines: Arc<str>,
     pub secret: Option<SecretLine>,
-    /// Much is to be read: a connection that is opened for it gets large buffers.
+    /// The reply is large: a connection that is opened for it gets large buffers.
     pub bulk: bool,
 }
 
-/// One request being carried out on this thread.
+/// One request and its reply on this thread.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     call: Arc<Call>,
     idle: Duration,
     connect: Duration,
-    /// Until when name lookup, connecting, tunnel and handshake together must be done.
+    /// The time limit for name lookup, connecting, tunnel and handshake together.
     connecting_until: Cell<Option<Instant>>,
-    /// Whether there was no connection to use again.
+    /// Whether the request opened a connection of its own.
     connected: Cell<bool>,
     head: RefCell<Option<Head>>,
     sent: Cell<bool>,
@@ -91,12 +91,12 @@ impl Exchange {
             .ok_or_else(|| Failure::new(Status::Internal, "network use outside of a call"))
     }
 
-    /// What is still missing in the head of the request at hand, to whoever asks first.
+    /// The header lines that the current request lacks. They are taken once.
     pub(crate) fn take_head() -> Option<Head> {
         CURRENT.with_borrow(|stack| stack.last()?.head.borrow_mut().take())
     }
 
-    /// Whether the request at hand, not sent yet, is for something large.
+    /// Whether the current request, which is not sent yet, expects a large reply.
     pub(crate) fn is_bulk() -> bool {
         CURRENT.with_borrow(|stack| {
             let head = stack.last().map(|exchange| exchange.head.borrow());
@@ -104,7 +104,7 @@ impl Exchange {
         })
     }
 
-    /// Runs `open` under `connect_timeout_ms`; it is told when it must be done.
+    /// Runs `open` with the time limit that `connect_timeout_ms` sets.
     pub(crate) fn connecting<T>(
         open: impl FnOnce(Instant) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
@@ -130,20 +130,20 @@ impl Exchange {
             self.call.check_at(now).map_err(Failure::from)?;
             let mut longest = longest;
             if let Some(kept) = self.call.keep() {
-                // A process that was stopped for long may wake up without its slot in a shared quota.
+                // A process that was suspended for long may have lost its slot in a shared quota.
                 if kept.is_lost && !self.sent.get() {
                     let message =
                         "the slot in the shared quota was lost before the request was sent";
                     return Err(Failure::new(Status::Broken, message).transient(true));
                 }
                 longest = longest.min(kept.again_in);
-                // That may have taken long.
+                // Renewing the slot may have taken long.
                 now = Instant::now();
             }
             if now >= limit {
                 return Ok(None);
             }
-            // A little too long is better than waking up just before the moment.
+            // At least a millisecond: waking up just before the limit would only repeat the wait.
             let slice = until.saturating_duration_since(now).min(longest);
             match ready(slice.max(Duration::from_millis(1))) {
                 Ok(Some(value)) => return Ok(Some(value)),
@@ -162,8 +162,8 @@ impl Current {
         self.0.sent.get()
     }
 
-    /// Whether the request went over a connection of an earlier one.
-    pub(crate) fn used_kept_connection(&self) -> bool {
+    /// Whether the request used the connection of an earlier one.
+    pub(crate) fn used_keep_alive_connection(&self) -> bool {
         !self.0.connected.get()
     }
 }
@@ -176,7 +176,7 @@ impl Drop for Current {
     }
 }
 
-/// Waits in slices until `ready` answers, the call is stopped, or `limit` has passed (`Ok(None)`).
+/// Waits in slices until `ready` returns a value, the call is stopped, or `limit` has passed (`Ok(None)`).
 pub(crate) fn wait_for<T>(
     limit: Instant,
     ready: impl FnMut(Duration) -> io::Result<Option<T>>,
@@ -184,19 +184,24 @@ pub(crate) fn wait_for<T>(
     Exchange::current()?.wait(Instant::now(), limit, SLICE, ready)
 }
 
-/// A connected socket whose every single wait is bounded by a slice.
+/// The end of an attempt to connect.
+enum Outcome {
+    Connected,
+    Failed(io::Error),
+}
+
+/// A connected socket whose every wait is limited to a slice.
 ///
-/// On Unix the kernel bounds it (SO_RCVTIMEO, SO_SNDTIMEO, set once), so that a read that has to wait is one
-/// system call. Windows rounds such bounds up to half a second, so there the socket does not block and
-/// is polled.
+/// On Unix the kernel limits it (SO_RCVTIMEO, SO_SNDTIMEO, set once), so a read that waits costs one system call.
+/// Windows rounds these timeouts up to half a second. There the socket does not block and is polled.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    /// Shared with who stops the call that reads from it, while it does.
+    /// Shared with the call's signal during a read, so that stopping the call can interrupt it.
     stream: Arc<TcpStream>,
 }
 
 impl Socket {
-    /// Connects to one address until `limit`; `Ok(None)` when the time was too short.
+    /// Connects to one address. `Ok(None)`: there was no answer until `limit`.
     pub(crate) fn connect(address: SocketAddr, limit: Instant) -> Result<Option<Socket>, Failure> {
         let refused = |error: io::Error| {
             let why = reason(&error);
@@ -209,23 +214,24 @@ impl Socket {
         })?;
         let connected = wait_for(limit, |slice| {
             let ready = poll_one(&stream, PollFlags::OUT, slice)?;
-            match stream.take_error()? {
-                // Windows before 2004 does not tell of a connection that was refused, so it is asked each time.
-                None if !ready => Ok(None),
-                outcome => Ok(Some(outcome)),
-            }
+            // Polling on Windows before 2004 does not report a refused connection, so the error is read each time.
+            Ok(match stream.take_error()? {
+                Some(error) => Some(Outcome::Failed(error)),
+                None if ready => Some(Outcome::Connected),
+                None => None,
+            })
         })?;
         match connected {
             None => Ok(None),
-            Some(Some(error)) => Err(refused(error)),
-            Some(None) => {
-                bound_waits(&stream).map_err(refused)?;
+            Some(Outcome::Failed(error)) => Err(refused(error)),
+            Some(Outcome::Connected) => {
+                limit_waits(&stream).map_err(refused)?;
                 Ok(Some(Socket { stream: Arc::new(stream) }))
             }
         }
     }
 
-    /// Whether the peer neither closed the connection nor sent anything unasked.
+    /// Whether the connection is open and no unexpected data has arrived.
     pub(crate) fn is_idle_and_open(&self) -> bool {
         let mut probe = [0u8; 1];
         #[cfg(unix)]
@@ -235,7 +241,7 @@ impl Socket {
         matches!(recv(&self.stream, &mut probe, flags), Err(e) if e == Errno::WOULDBLOCK)
     }
 
-    /// Repeats a read or write in slices until something was transferred.
+    /// Repeats a read or write in slices until bytes were transferred.
     fn transfer(
         &self,
         exchange: &Exchange,
@@ -255,29 +261,29 @@ impl Socket {
     }
 }
 
-/// Reads and writes return an error of ours when the call is stopped or the peer stays silent. That the
-/// call is asked before each of them keeps a peer that never pauses from outrunning the deadline.
+/// Reads and writes return a [`Failure`] if the call is stopped or the peer is silent for too long. Each one checks
+/// the call first, so a peer that never pauses cannot outrun the deadline.
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let exchange = Exchange::current()?;
-        let longest = if cfg!(unix) { AMPLE } else { SLICE };
+        let longest = if cfg!(unix) { POLL_BELOW } else { SLICE };
         let amount = self.transfer(&exchange, longest, |slice| {
             let _reading;
-            // Windows would lose what has come, and looks often enough.
+            // On Windows an interruption could lose data, and its slices are short.
             if cfg!(unix) {
                 let Some(reading) = exchange.call.signal().reading(&self.stream) else {
                     return Ok(None);
                 };
                 _reading = reading;
             }
-            let is_bounded = cfg!(unix) && slice >= AMPLE;
+            let is_bounded = cfg!(unix) && slice >= POLL_BELOW;
             if !is_bounded && !poll_one(&self.stream, PollFlags::IN, slice)? {
                 return Ok(None);
             }
             (&*self.stream).read(buffer).map(Some)
         })?;
         if amount == 0 {
-            // The peer's end or ours.
+            // Stopping the call ends a read in the same way as the peer does.
             exchange.call.check().map_err(Failure::from)?;
         }
         Ok(amount)
@@ -293,7 +299,7 @@ impl Write for Socket {
             }
             (&*self.stream).write(buffer).map(Some)
         })?;
-        // Tunnel and handshake write too, but nothing of the request itself.
+        // Tunnel and handshake write no part of the request.
         if written > 0 && exchange.connecting_until.get().is_none() {
             exchange.sent.set(true);
         }
@@ -305,8 +311,8 @@ impl Write for Socket {
     }
 }
 
-fn bound_waits(stream: &TcpStream) -> io::Result<()> {
-    // One write carries a whole request; waiting for more to send would only delay it.
+fn limit_waits(stream: &TcpStream) -> io::Result<()> {
+    // One write carries a whole request, so Nagle's algorithm would only delay it.
     stream.set_nodelay(true)?;
     #[cfg(unix)]
     {
@@ -320,11 +326,11 @@ fn bound_waits(stream: &TcpStream) -> io::Result<()> {
 fn poll_one(stream: &TcpStream, flags: PollFlags, slice: Duration) -> io::Result<bool> {
     let timeout = Timespec::try_from(slice).map_err(|_| ErrorKind::InvalidInput)?;
     let mut fds = [PollFd::new(stream, flags)];
-    // Errors and hang-ups count as ready: the next read or write tells which.
+    // Errors and hang-ups count as ready: the next read or write reports them.
     Ok(poll(&mut fds, Some(&timeout))? > 0)
 }
 
-/// Starts connecting without waiting for the outcome.
+/// Starts connecting without waiting for the result.
 fn begin_connect(address: SocketAddr) -> io::Result<TcpStream> {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::INET,
@@ -339,8 +345,8 @@ fn begin_connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(TcpStream::from(socket))
 }
 
-// Close-on-exec, because the host starts programs of its own; and a write to a closed connection must be
-// an error, not a SIGPIPE that ends the host (where there is a choice; Linux chooses at each write).
+// Close-on-exec, because the host may start other programs. A write to a closed connection must return an error instead
+// of raising SIGPIPE; Linux decides this at each write.
 #[cfg(all(unix, not(target_vendor = "apple")))]
 fn open(family: AddressFamily) -> io::Result<std::os::fd::OwnedFd> {
     let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
@@ -358,7 +364,7 @@ fn open(family: AddressFamily) -> io::Result<std::os::fd::OwnedFd> {
 
 #[cfg(windows)]
 fn open(family: AddressFamily) -> io::Result<std::os::windows::io::OwnedSocket> {
-    // Winsock must be started by everybody who uses it without the standard library's help.
+    // Only the standard library's own sockets start Winsock.
     static STARTED: std::sync::Once = std::sync::Once::new();
     STARTED.call_once(|| {
         let _ = rustix::net::wsa_startup();
@@ -372,5 +378,5 @@ fn open(family: AddressFamily) -> io::Result<std::os::windows::io::OwnedSocket> 
 #[path = "socket_tests.rs"]
 mod tests;
 
-/// The same where much is to be read: fewer system calls, and fewer moments at which both sides wait.
+/// The size of buffers for large replies: fewer system calls, and fewer moments when both sides wait.
 pub(super) const BULK: usize = 256 * 1024;

@@ -1,4 +1,4 @@
-//! A read's slice is an hour here: what ends sooner was ended.
+//! Slices of reads are an hour here. A read that ends sooner was interrupted.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,29 +9,29 @@ use super::*;
 use crate::call::{Cancel, KeepAlive, Kept, Running};
 use crate::error::Error;
 
-/// What becomes of a read from a peer that says nothing, while `meanwhile` happens.
+/// The error of a read from a silent peer while `meanwhile` runs.
 fn read_from_silence(call: Call, meanwhile: impl FnOnce()) -> Error {
     let peer = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = peer.local_addr().unwrap();
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let reader = thread::spawn(move || {
         let head = Head { lines: "".into(), secret: None, bulk: false };
         let _exchange = Exchange::enter(&Arc::new(call), READ_SLICE, 2 * READ_SLICE, head);
         let limit = Instant::now() + READ_SLICE;
-        // It may be stopped as early as here.
+        // The call may be stopped before it connects.
         let read = Socket::connect(address, limit)
             .and_then(|socket| socket.unwrap().read(&mut [0; 16]).map_err(Failure::from_io));
-        tell.send(Error::from(read.unwrap_err())).unwrap();
+        sender.send(Error::from(read.unwrap_err())).unwrap();
     });
     let _connection = peer.accept().unwrap();
     meanwhile();
-    let error = told.recv_timeout(Duration::from_secs(30)).expect("the read goes on");
+    let error = receiver.recv_timeout(Duration::from_secs(30)).expect("the read does not end");
     reader.join().unwrap();
     error
 }
 
 #[test]
-fn a_trigger_ends_a_read_whenever_it_comes() {
+fn a_trigger_ends_a_read_at_any_moment() {
     for late in 0..40 {
         let cancel = Cancel::new(None);
         let call = Call::begin(&Arc::default(), None, Some(&cancel));
@@ -63,7 +63,7 @@ fn a_deadline_does_not_wait_for_the_slice() {
     }
 }
 
-/// A slot that is to be renewed now and then.
+/// A slot that is renewed at fixed intervals.
 #[derive(Debug)]
 struct Slot {
     renew_at: Instant,
@@ -73,7 +73,7 @@ struct Slot {
 }
 
 impl Slot {
-    /// Lets the call hold one, and counts how often it is renewed.
+    /// Gives the call a slot. Returns the number of its renewals.
     fn lend(call: &Call, first: Duration, every: Duration, takes: Duration) -> Arc<AtomicU32> {
         let renewals = Arc::new(AtomicU32::new(0));
         call.set_keeper(Some(Box::new(Slot {
@@ -98,7 +98,7 @@ impl KeepAlive for Slot {
 }
 
 #[test]
-fn a_slot_is_renewed_while_the_reply_is_waited_for() {
+fn a_slot_is_renewed_during_a_read() {
     let call = Call::begin(&Arc::default(), Some(Duration::from_millis(1_400)), None);
     let every = Duration::from_millis(250);
     let renewals = Slot::lend(&call, every, every, Duration::ZERO);
@@ -108,7 +108,7 @@ fn a_slot_is_renewed_while_the_reply_is_waited_for() {
 }
 
 #[test]
-fn what_a_renewal_takes_is_not_added_to_the_deadline() {
+fn the_time_of_a_renewal_is_not_added_to_the_deadline() {
     let began = Instant::now();
     let call = Call::begin(&Arc::default(), Some(Duration::from_secs(2)), None);
     let (first, every) = (Duration::from_millis(500), Duration::from_secs(20));

@@ -1,4 +1,4 @@
-//! Whom to trust: the operating system's verifier, plus the certificates of `ca_file`.
+//! TLS. The operating system verifies certificates; `ca_file` adds trusted ones.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::ops::Range;
@@ -21,12 +21,12 @@ use crate::status::Status;
 /// A TLS stream over one of our sockets.
 pub(crate) type TlsStream = StreamOwned<ClientConnection, ReadAhead>;
 
-/// A socket below TLS. The TLS library reads 4 KiB at a time, which is plenty for small replies; where much is to
-/// be read, this reads more than it is asked for.
+/// A socket below TLS. The TLS library reads 4 KiB at a time, which suffices for small replies. For large ones this
+/// reads more at once.
 #[derive(Debug)]
 pub(crate) struct ReadAhead {
     socket: Socket,
-    /// Without room: nothing is read ahead.
+    /// Empty: nothing is read ahead.
     buffer: Vec<u8>,
     unread: Range<usize>,
 }
@@ -37,7 +37,7 @@ impl ReadAhead {
         ReadAhead { socket, buffer: vec![0; room], unread: 0..0 }
     }
 
-    /// Whether the peer neither closed the connection nor sent anything unasked.
+    /// Whether the connection is open and no unexpected data has arrived.
     pub(crate) fn is_idle_and_open(&self) -> bool {
         self.unread.is_empty() && self.socket.is_idle_and_open()
     }
@@ -71,7 +71,7 @@ impl Write for ReadAhead {
     }
 }
 
-/// Whom to trust, found out when it is first needed.
+/// The TLS configuration, made on first use.
 #[derive(Debug)]
 pub(crate) struct Trust {
     extra_roots: Vec<CertificateDer<'static>>,
@@ -79,7 +79,7 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    /// `now`: look for a certificate store at once, so that a client without one is not made.
+    /// `now`: load the certificate store at once, so that a missing store fails the creation of the client.
     pub(crate) fn new(extra_roots: Vec<CertificateDer<'static>>, now: bool) -> Result<Trust> {
         let trust = Trust { extra_roots, config: OnceCell::new() };
         if now {
@@ -93,7 +93,7 @@ impl Trust {
     }
 }
 
-/// TLS 1.2 and 1.3, ring, the system's trust. There is no way to switch verification off.
+/// TLS 1.2 and 1.3, ring, the system's verifier. Verification cannot be switched off.
 fn config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>> {
     let unusable = |error: rustls::Error| {
         let why = match error {
@@ -114,16 +114,16 @@ fn config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>> 
     let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(unusable)?
-        .dangerous() // rustls' word for "own verifier"; this one is the system's.
+        .dangerous() // rustls' name for a custom verifier; this one is the system's.
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     Ok(Arc::new(config))
 }
 
-/// A file of all CAs there are has some 250 KiB.
+/// A file with all public CAs has about 250 KiB.
 const MAX_CA_FILE: u64 = 16 << 20;
 
-/// The certificates of `ca_file`. A file without one, or with one that is damaged, is a mistake.
+/// The certificates of `ca_file`. A file without any, or with a damaged one, is an error.
 pub(crate) fn read_roots(path: &str) -> Result<Vec<CertificateDer<'static>>> {
     let refused = |problem: String| {
         Error::new(
@@ -134,7 +134,7 @@ pub(crate) fn read_roots(path: &str) -> Result<Vec<CertificateDer<'static>>> {
         )
     };
     let unreadable = |error: io::Error| refused(format!("is not readable: {}", reason(&error)));
-    // Looked at before it is opened: opening a pipe may block.
+    // Checked before opening: opening a pipe may block.
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() || metadata.len() > MAX_CA_FILE {
         return Err(refused(format!("is not a file of up to {MAX_CA_FILE} bytes")));
@@ -183,8 +183,8 @@ pub(crate) fn handshake(
     Ok(StreamOwned::new(connection, socket))
 }
 
-/// Sends everything, or says why not. The stream's own `write` keeps a failure to itself until it is used
-/// again, and then a peer that does not read would be waited for a second time.
+/// Sends all bytes, or returns the failure. The stream's own `write` reports a failure only on its next use, and would
+/// then wait a second time for a peer that does not read.
 pub(super) fn write_all(stream: &mut TlsStream, mut data: &[u8]) -> io::Result<()> {
     while !data.is_empty() {
         let taken = stream.conn.writer().write(data)?;
@@ -197,7 +197,7 @@ pub(super) fn write_all(stream: &mut TlsStream, mut data: &[u8]) -> io::Result<(
     Ok(())
 }
 
-/// Which check failed, in a sentence; the library's own text for the rest (it holds no secrets).
+/// The check that failed, in a sentence. Other errors get the TLS library's text, which has no secrets.
 pub(super) fn explain(error: &rustls::Error) -> String {
     use rustls::AlertDescription::{CertificateRequired, HandshakeFailure, ProtocolVersion};
     use rustls::CertificateError::{

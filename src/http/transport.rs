@@ -1,7 +1,7 @@
 //! A connection as the HTTP library uses it: plain or TLS, over our own socket.
 //!
-//! The token does not pass through the HTTP library, which would check and copy it for every request and
-//! wipe none of the copies: its header, and those that never change, are put behind the first line here.
+//! The token does not pass through the HTTP library, which would copy it for every request and wipe no copy. Its header
+//! line, and the lines that never change, are inserted after the request line here.
 
 use std::io::{self, Read, Write};
 
@@ -16,20 +16,20 @@ use super::tls::{self, TlsStream};
 use crate::status::Status;
 use crate::text::secret_line::SecretLine;
 
-/// The largest head of a request: a token, an escaped filter, and some.
+/// The largest head of a request: a token, an escaped filter, and the rest.
 const OUTPUT: usize = 64 * 1024;
 /// The largest head of a reply; bodies are read piece by piece.
 const INPUT: usize = 64 * 1024;
 
-/// What nearly every request fits into.
+/// Nearly every request fits into this.
 const ONE_REQUEST: usize = 8 * 1024;
 
-pub(crate) struct Link {
+pub(crate) struct Connection {
     stream: Stream,
     buffers: LazyBuffers,
-    /// What the HTTP library has sent, kept until it wants to read: one write carries head and body.
+    /// Output that is collected until the HTTP library reads, so that one write carries head and body.
     pending: Vec<u8>,
-    /// Data has just been read, so the connection was open a moment ago.
+    /// Whether data has just arrived: then the connection was open a moment ago.
     fresh: bool,
 }
 
@@ -53,7 +53,7 @@ impl Stream {
         }
     }
 
-    /// Whether the peer neither closed the connection nor sent anything unasked.
+    /// Whether the connection is open and no unexpected data has arrived.
     pub(crate) fn is_idle_and_open(&self) -> bool {
         match self {
             Stream::Plain(socket) => socket.is_idle_and_open(),
@@ -62,9 +62,9 @@ impl Stream {
     }
 }
 
-impl Link {
-    pub(crate) fn new(stream: Stream) -> Link {
-        Link {
+impl Connection {
+    pub(crate) fn new(stream: Stream) -> Connection {
+        Connection {
             stream,
             buffers: LazyBuffers::new(if Exchange::is_bulk() { BULK } else { INPUT }, OUTPUT),
             pending: Vec::with_capacity(ONE_REQUEST),
@@ -77,18 +77,18 @@ impl Link {
             return Ok(());
         }
         let written = self.stream.write_all(&self.pending);
-        // It held a token, and is wiped with the connection.
+        // The buffer held a token. It is wiped when the connection is dropped.
         self.pending.clear();
         written.map_err(Failure::from_io)
     }
 }
 
-/// Splits behind the first line.
+/// Splits after the first line.
 fn after_line(head: &[u8]) -> Option<(&[u8], &[u8])> {
     head.split_at_checked(head.windows(2).position(|pair| pair == b"\r\n")? + 2)
 }
 
-/// Appends without leaving a copy behind when the buffer has to move.
+/// Appends, and wipes the old buffer if a larger one is needed.
 fn append(buffer: &mut Vec<u8>, parts: &[&[u8]]) {
     let total = buffer.len() + parts.iter().map(|part| part.len()).sum::<usize>();
     if total > buffer.capacity() {
@@ -101,7 +101,7 @@ fn append(buffer: &mut Vec<u8>, parts: &[&[u8]]) {
     }
 }
 
-impl Transport for Link {
+impl Transport for Connection {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }
@@ -134,8 +134,7 @@ impl Transport for Link {
         }
         let amount = match self.stream.read(input) {
             Ok(amount) => amount,
-            // The HTTP library takes the end of the connection for the end of a body without length;
-            // an abortive end must not pass for one.
+            // A body without a length ends with the connection. A reset must not count as such an end.
             Err(error) => return Err(Failure::from_io(error).wrap()),
         };
         self.buffers.input_appended(amount);
@@ -143,7 +142,7 @@ impl Transport for Link {
         Ok(self.fresh)
     }
 
-    /// Asked when a connection is put away and when it is used again; only the second needs a look.
+    /// The HTTP library calls this when it pools a connection and when it uses it again. Only the second needs a check.
     fn is_open(&mut self) -> bool {
         if std::mem::take(&mut self.fresh) {
             return true;
@@ -156,14 +155,14 @@ impl Transport for Link {
     }
 }
 
-impl std::fmt::Debug for Link {
+impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Link")
+        f.write_str("Connection")
     }
 }
 
-/// What went through may have held a token.
-impl Drop for Link {
+/// The buffers may have held a token.
+impl Drop for Connection {
     fn drop(&mut self) {
         self.pending.zeroize();
         self.buffers.output().zeroize();

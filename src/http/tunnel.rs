@@ -1,4 +1,4 @@
-//! Asking an HTTP proxy for a tunnel (CONNECT), and telling its refusals apart.
+//! Opening a tunnel through an HTTP proxy (CONNECT), and explaining its refusals.
 
 use std::io::{Read, Write};
 
@@ -12,7 +12,7 @@ use crate::text::redact;
 
 const MAX_HEAD: usize = 16 * 1024;
 
-/// Turns a connection to `proxy` into one to `host:port`.
+/// Opens a tunnel to `host:port` on a connection to `proxy`.
 pub(crate) fn open(
     proxy: &Proxy,
     socket: &mut Socket,
@@ -46,7 +46,7 @@ pub(crate) fn open(
     match code {
         Some(200..=299) => Ok(()),
         Some(code) => {
-            let said = match code {
+            let answer = match code {
                 407 => "it asks for a login (407)".to_owned(),
                 _ => redact::clean(line, 128),
             };
@@ -55,7 +55,7 @@ pub(crate) fn open(
                 (401 | 403 | 407, _) => "; check the login in `proxy`, and what the proxy allows",
                 _ => "",
             };
-            Err(refused(&format!("{said}{advice}")).http(code).transient(code >= 500))
+            Err(refused(&format!("{answer}{advice}")).http(code).transient(code >= 500))
         }
         None => Err(refused("its answer is not HTTP")),
     }
@@ -63,8 +63,8 @@ pub(crate) fn open(
 
 const HTTP: &[u8] = b"HTTP/";
 
-/// Reads up to and including the empty line, not a byte further: what follows belongs to the tunnel. Empty if it is
-/// not the head of a reply.
+/// Reads up to and including the empty line: the bytes after it belong to the tunnel. Returns an empty text if the
+/// bytes are no head of a reply.
 fn read_head(socket: &mut Socket) -> std::io::Result<String> {
     let mut head = Vec::with_capacity(256);
     let mut byte = [0u8; 1];
@@ -81,7 +81,7 @@ fn read_head(socket: &mut Socket) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
-/// A proxy that is silent or hangs up is the proxy's failure, not the service's.
+/// A proxy that is silent or closes the connection is a failure of the proxy, not of the service.
 fn proxy_failure(proxy: &Proxy, error: std::io::Error) -> Failure {
     let failure = Failure::from_io(error);
     failure.relabel(Status::Broken, Status::Proxy, |why| {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::account::Account;
 use crate::call::Call;
 use crate::error::{Error, Result};
-use crate::http::reply::{Reply, TOLERATED_SKEW};
+use crate::http::reply::{CLOCK_TOLERANCE, Reply};
 use crate::operations::actions;
 use crate::options::OnDuplicate;
 use crate::service::action::{self, MachineAction};
@@ -84,7 +84,7 @@ pub(crate) fn started_since(
 ) -> Result<Option<MachineAction>> {
     // If `began` is in the future, the clock was set back by at least the difference.
     let set_back = began.duration_since(SystemTime::now()).unwrap_or_default();
-    let tolerance = TOLERATED_SKEW.saturating_add(set_back);
+    let tolerance = CLOCK_TOLERANCE.saturating_add(set_back);
     Job { account, call, machine_id, comment, began: (Instant::now(), began), tolerance }
         .find_started()
 }

@@ -130,7 +130,7 @@ pub(crate) fn error(reply: &Reply) -> Error {
         message.push_str("; ");
         message.push_str(advice);
     }
-    let clock = reply.clock_note().filter(|_| status == Status::Unauthorized);
+    let clock = reply.clock_warning().filter(|_| status == Status::Unauthorized);
     let wait = match status {
         Status::Throttled => Some(throttle(reply, &fault.message)),
         _ => reply.retry_after(),

@@ -154,7 +154,7 @@ pub(super) fn error(reply: &Reply, who: &str, otherwise: &str, secrets: &[&str])
         Status::Token => advice.unwrap_or(otherwise),
         _ => "",
     };
-    let clock = reply.clock_note().filter(|_| matches!(reply.status, 400 | 401));
+    let clock = reply.clock_warning().filter(|_| matches!(reply.status, 400 | 401));
     Error::new(status, message)
         .with_note(advice)
         .with_note(clock.as_deref().unwrap_or_default())
