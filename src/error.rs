@@ -273,8 +273,8 @@ impl Error {
         matches!(self.0.status, Status::Deadline | Status::Cancelled | Status::Closed)
     }
 
-    /// Whether it is this caller's own affair, and says nothing to others who want the same.
-    pub(crate) fn is_own_affair(&self) -> bool {
+    /// Whether the failure concerns only this caller: other callers of the same request do not share it.
+    pub(crate) fn is_caller_specific(&self) -> bool {
         self.0.out_of_time || self.is_stop()
     }
 

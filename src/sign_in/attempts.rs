@@ -1,18 +1,18 @@
-//! How often a token is asked for: asking twice harms nobody, so every passing failure is tried again.
+//! Retries of token requests. Repeating one is always safe, so every transient failure is retried.
 
 use crate::call::Call;
 use crate::error::{Error, Result, Stage};
 use crate::http::retry::Next;
 
-/// Asks until there is a token, an answer that stands, or no time left. `ask` is told the number of the attempt,
-/// from 1, and says after a failure whether another one makes sense.
-pub(super) fn ask<T>(
+/// Requests a token until one is granted, a failure is final, or the time is over. `request` gets the number of the
+/// attempt, from 1. With a failure it returns what follows.
+pub(super) fn retried<T>(
     call: &Call,
-    mut ask: impl FnMut(u32) -> std::result::Result<T, (Error, Next)>,
+    mut request: impl FnMut(u32) -> std::result::Result<T, (Error, Next)>,
 ) -> Result<T> {
     let mut attempt = 1;
     loop {
-        let (error, next) = match ask(attempt) {
+        let (error, next) = match request(attempt) {
             Ok(token) => return Ok(token),
             Err(failed) => failed,
         };

@@ -1,4 +1,4 @@
-//! One token for all threads of all clients with the same identity: fetched by one of them, renewed before it
+//! One token for all threads of all clients with the same identity. One thread fetches it and renews it before it
 //! expires.
 
 use std::cell::Cell;
@@ -17,15 +17,15 @@ use crate::http::client::Http;
 use crate::os::per_process::{PerProcess, shared};
 use crate::status::Status;
 
-/// A client's way to its token.
+/// A client's access to its token.
 #[derive(Debug)]
 pub(crate) struct Cache {
     shared: Arc<Shared>,
-    /// How often this client asks again after a passing failure.
+    /// How often this client retries after a transient failure.
     retries: u32,
 }
 
-/// The current token and who is getting the next one: one for each identity, see [`super::identity`].
+/// The current token of one identity, and the state of its renewal. See [`super::identity`].
 #[derive(Debug)]
 pub(crate) struct Shared {
     source: Source,
@@ -35,22 +35,23 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 struct State {
     token: Option<Token>,
-    /// The thread that is getting a token.
+    /// The thread that fetches a token now.
     fetching: Option<NonZeroU64>,
     waiting: Vec<Arc<Signal>>,
-    /// How many fetches have ended, and how the last one failed, if it did.
+    /// How many fetches have ended.
     fetches: u64,
+    /// The failure of the last fetch, if it failed.
     failure: Option<Failure>,
-    /// Until when whoever gives out the tokens wants not to be asked, and what it said.
+    /// When the source accepts the next request (`Retry-After`), and its refusal.
     not_before: Option<(Instant, Error)>,
-    /// When an early renewal that failed is tried again.
+    /// The time of the next early renewal, after one failed.
     renew_again_at: Option<Instant>,
 }
 
 #[derive(Clone, Debug)]
 struct Failure {
     error: Error,
-    /// How often it was to be tried again: it says little to who would have tried harder.
+    /// The retries of that fetch. A caller with more retries does not share the failure.
     retries: u32,
 }
 
@@ -61,9 +62,9 @@ enum Turn {
     },
     /// Until this many fetches have ended.
     Wait(u64),
-    /// Until whoever gives out the tokens may be asked again.
+    /// Until the source accepts the next request.
     Pause(Instant),
-    /// The fetch that this caller waited for has failed.
+    /// The fetch that this caller waited for failed.
     Failed(Error),
 }
 
@@ -74,7 +75,7 @@ impl Shared {
 }
 
 impl Cache {
-    /// The cache of this source; with an identity, the one that all clients with the same identity share.
+    /// The cache of this source. Clients with the same identity share it.
     pub(crate) fn new(source: Source, identity: Option<Identity>, retries: u32) -> Cache {
         let make = || Shared::new(source);
         let shared = match identity {
@@ -84,18 +85,17 @@ impl Cache {
         Cache { shared, retries }
     }
 
-    /// Tells the caches of the process apart while they live; clients with one identity have the same.
+    /// Identifies the cache in this process while it exists. Clients with the same identity have the same number.
     pub(crate) fn number(&self) -> usize {
         Arc::as_ptr(&self.shared).addr()
     }
 
-    /// What proves the identity, which nobody may see.
+    /// The secret that proves the identity.
     pub(crate) fn secret(&self) -> Option<&str> {
         self.shared.source.secret()
     }
 
-    /// A token that is valid now. Callers wait for the one that fetches; a valid token is used while
-    /// its successor is being fetched.
+    /// A valid token. Callers wait for the thread that fetches, but use a valid token during its renewal.
     pub(crate) fn get(&self, http: &Http, call: &Arc<Call>) -> Result<Token> {
         if let Source::Fixed(token) = &self.shared.source {
             return Ok(token.clone());
@@ -119,16 +119,16 @@ impl Cache {
                     return self.fetch(http, call, None, self.retries);
                 }
                 Turn::Fetch { fallback: Some(token) } => {
-                    // An early renewal is tried once, not for long, and not again for a while: the caller has
-                    // work to do, and a token to do it with.
+                    // An early renewal has one short attempt and then a pause: the caller has work to do, and a
+                    // token for it.
                     let part = Arc::new(call.part(renewal_limit(call)));
                     let fetched = self.fetch(http, &part, Some(&token), 0);
                     match fetched {
                         Ok(token) => return Ok(token),
-                        // An early renewal that fails is no failure: the old token still serves.
+                        // A failed early renewal is no error while the old token is valid.
                         Err(_) if token.is_valid(Instant::now()) => return Ok(token),
-                        // It ended meanwhile, and the time that was up is not the caller's.
-                        Err(error) if error.is_own_affair() && call.check().is_ok() => {}
+                        // The old token expired, and only the renewal's own time limit has passed.
+                        Err(error) if error.is_caller_specific() && call.check().is_ok() => {}
                         Err(error) => return Err(error),
                     }
                 }
@@ -136,7 +136,7 @@ impl Cache {
         }
     }
 
-    /// Gets a token for everybody. `fallback`: what serves meanwhile.
+    /// Fetches the token for all callers. `fallback`: the token that is valid meanwhile.
     fn fetch(
         &self,
         http: &Http,
@@ -180,7 +180,7 @@ impl Cache {
                         None => Turn::Pause(*at),
                     });
                 }
-                // Who waited for a fetch that failed shares the failure instead of repeating it.
+                // A caller that waited for a failed fetch shares its failure instead of repeating it.
                 let shares = |failure: &Failure| {
                     failure.retries >= self.retries && awaited.is_some_and(|n| n <= state.fetches)
                 };
@@ -199,7 +199,7 @@ impl Cache {
         })
     }
 
-    /// The service refused this token. `true`: asking again may give a better one.
+    /// Drops a token that the service refused. `true`: the source can provide another one.
     pub(crate) fn reject(&self, token: &Token) -> bool {
         let mut state = self.shared.state.lock();
         if state.token.as_ref().is_some_and(|current| current.is_same(token)) {
@@ -208,16 +208,18 @@ impl Cache {
         self.shared.source.renews()
     }
 
-    /// What helps when the service refuses a token that the host handed in.
+    /// The advice when the service refuses a token that the host provided.
     pub(crate) fn advice(&self) -> &'static str {
         match self.shared.source {
             Source::Fixed(_) => "if the token has expired, make a client with a new `access_token`",
-            Source::Provider(_) => "check what the token provider hands in: it must be valid still",
+            Source::Provider(_) => {
+                "check that the token provider returns tokens that are still valid"
+            }
             Source::Authority(_) | Source::Managed(_) => "",
         }
     }
 
-    /// Whether the tokens will be those of the application that the options name.
+    /// Whether the tokens belong to the application that the options name.
     pub(crate) fn is_for_options(&self) -> bool {
         matches!(self.shared.source, Source::Authority(_))
     }
@@ -235,17 +237,17 @@ impl Cache {
 const RENEW_AGAIN_AFTER: Duration = Duration::from_secs(30);
 const RENEW_AGAIN_AFTER_AT_LEAST: Duration = Duration::from_secs(1);
 
-/// The longest that an early renewal may keep the call that does it.
+/// The longest time that an early renewal may take from its call.
 const RENEWAL: Duration = Duration::from_secs(5);
 
-/// How long an early renewal may take: well below what this call has left.
+/// The time limit of an early renewal: a quarter of the call's own time, or less.
 fn renewal_limit(call: &Call) -> Duration {
     let left = call.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
     left.map_or(RENEWAL, |left| RENEWAL.min(left / 4))
 }
 
-/// A number of this thread's own. The standard library's thread handles are reference-counted memory that
-/// a thread of the host would keep, and that leak checkers take for lost.
+/// A number that identifies this thread. The standard library's thread handles would leave memory with each thread of
+/// the host, which leak checkers report.
 fn thread_number() -> NonZeroU64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
     thread_local! {
@@ -258,7 +260,7 @@ fn thread_number() -> NonZeroU64 {
     })
 }
 
-/// The right to fetch; given back, and everybody woken, whichever way the fetch ends.
+/// The right to fetch. Dropping it returns the right and wakes all waiters.
 struct FetchTurn<'a>(&'a Shared);
 
 impl FetchTurn<'_> {
@@ -267,7 +269,7 @@ impl FetchTurn<'_> {
         state.fetches += 1;
         state.failure = None;
         let now = Instant::now();
-        // A refusal that stands is not cured by waiting, whatever it says.
+        // Waiting does not cure a final refusal, even one with `Retry-After`.
         let wait = fetched.as_ref().err().filter(|error| error.is_retryable());
         let wait = wait.and_then(|error| Some((error.retry_after()?, error)));
         state.not_before =
@@ -275,11 +277,11 @@ impl FetchTurn<'_> {
         let at_least = wait.map_or(Duration::ZERO, |(wait, _)| wait);
         state.renew_again_at = fallback.and_then(|token| token.renew_again_at(now, at_least));
         match fetched {
-            // A token of unknown life serves the call that fetched it, and no other.
+            // A token of unknown lifetime serves only the call that fetched it.
             Ok(token) if token.times.is_none() => {}
             Ok(token) => state.token = Some(token.clone()),
-            // That one caller was stopped, or had no time left, says nothing to the others.
-            Err(error) if error.is_own_affair() => {}
+            // Other waiters fetch again if this caller was stopped or had no time left.
+            Err(error) if error.is_caller_specific() => {}
             Err(error) => state.failure = Some(Failure { error: error.clone(), retries }),
         }
     }
@@ -300,7 +302,7 @@ impl Token {
         self.times.is_some_and(|times| now < times.expires_at)
     }
 
-    /// After a quarter of what is left, and half a minute at the most, unless a longer wait was asked for.
+    /// A quarter of the remaining lifetime, at most half a minute, but at least the wait that the source asked for.
     fn renew_again_at(&self, now: Instant, at_least: Duration) -> Option<Instant> {
         let left = self.times?.expires_at.saturating_duration_since(now);
         let pause = RENEW_AGAIN_AFTER.min(left / 4).max(RENEW_AGAIN_AFTER_AT_LEAST);
@@ -318,7 +320,7 @@ struct Caches(Mutex<Vec<(Vec<u8>, Weak<Shared>)>>);
 
 static CACHES: PerProcess<Caches> = PerProcess::new();
 
-/// The cache of this identity in this process, made by `make` if there is none. It goes with its last client.
+/// The cache of this identity in this process; `make` creates it. The last client frees it.
 fn of_identity(identity: Identity, make: impl FnOnce() -> Shared) -> Arc<Shared> {
     match identity.digest() {
         Some(digest) => shared(&mut CACHES.get().0.lock(), digest, || Arc::new(make())),
@@ -339,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_parts_share_and_others_do_not() {
+    fn only_equal_identities_share_a_cache() {
         let one = cache(&["identity-test", "a", "b"]);
         assert!(Arc::ptr_eq(&one, &cache(&["identity-test", "a", "b"])));
         for other in
@@ -350,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_told_apart() {
+    fn different_secrets_do_not_share_a_cache() {
         let cache = |secret: &[u8]| {
             let mut identity = Identity::new();
             identity.part("identity-test").secret(secret);
@@ -367,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_client_takes_the_cache_along() {
+    fn the_last_client_frees_the_cache() {
         let parts = ["identity-test", "gone"];
         let weak = Arc::downgrade(&cache(&parts));
         assert!(weak.upgrade().is_none());

@@ -1,5 +1,5 @@
-//! The few claims of an access token that tell whose quota it spends, what it permits and until when. Read,
-//! never trusted.
+//! The claims of an access token that this library reads: tenant, application, permissions and expiry. It does not
+//! verify them; that is the service's part.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,13 +8,12 @@ use zeroize::Zeroizing;
 
 use crate::text::json;
 
-/// Tenant, application, permissions and end of a token, as far as it is readable.
+/// Tenant, application, permissions and expiry of a token, as far as it is readable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Claims {
     pub tenant: Option<String>,
     pub application: Option<String>,
-    /// The application permissions. `None`: the token is not readable, or is a user's, who has permissions of another
-    /// kind (`scp`).
+    /// The application permissions. `None`: the token is not readable, or is a user's token, which has `scp` instead.
     pub roles: Option<Vec<String>>,
     /// Seconds since 1970.
     pub expires_at: Option<u64>,
@@ -51,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn both_versions_of_the_application_claim() {
+    fn both_versions_of_the_application_claim_are_read() {
         for (payload, application) in
             [(r#"{"tid":"t","appid":"a"}"#, "a"), (r#"{"tid":"t","azp":"b","ver":"2.0"}"#, "b")]
         {
@@ -62,13 +61,13 @@ mod tests {
     }
 
     #[test]
-    fn permissions_and_end() {
+    fn permissions_and_expiry_are_read() {
         let claims = read(&token(r#"{"roles":["Machine.Read.All",5],"exp":1700000000}"#));
         assert_eq!(claims.roles, Some(vec!["Machine.Read.All".to_owned()]));
         assert_eq!(claims.expires_at, Some(1_700_000_000));
         let odd = read(&token(r#"{"roles":"x","exp":"soon"}"#));
         assert_eq!((odd.roles, odd.expires_at), (Some(Vec::new()), None));
-        // The token of a user.
+        // A user's token.
         let delegated = read(&token(r#"{"scp":"Machine.Read Machine.CollectForensics"}"#));
         assert_eq!(delegated.roles, None);
         let both = read(&token(r#"{"scp":"Machine.Read","roles":["Alert.Read.All"]}"#));
@@ -76,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_has_no_claims() {
+    fn an_opaque_token_has_no_claims() {
         for text in ["", "opaque", "a.b.c", "..", "a.WzFd.c", "a.bnVsbA.c"] {
             assert_eq!(read(text), Claims::default(), "{text}");
         }

@@ -28,7 +28,7 @@ const CHECK: &str =
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// An application of a tenant, and how it proves that it is that.
+/// An application of a tenant, and the proof of its identity.
 #[derive(Debug)]
 pub(crate) struct Authority {
     url: String,
@@ -39,12 +39,12 @@ pub(crate) struct Authority {
     proof: Proof,
 }
 
-/// What is sent as proof.
+/// The proof of an application's identity.
 pub(crate) enum Proof {
     Secret(Zeroizing<String>),
-    /// An assertion of our own, made anew for every request.
+    /// Our own assertion, signed anew for every request.
     Certificate(Box<Certificate>),
-    /// Somebody else's assertion, read again for every request: the file rotates.
+    /// Another issuer's assertion, read again for every request: the file rotates.
     Federated(TokenFile),
 }
 
@@ -54,7 +54,7 @@ impl std::fmt::Debug for Proof {
     }
 }
 
-/// A form that is sent and wiped.
+/// A form, wiped when dropped.
 struct Form(Zeroizing<String>);
 
 impl Form {
@@ -63,7 +63,7 @@ impl Form {
     }
 
     fn add(&mut self, name: &str, value: &str) {
-        // In one piece, since a string that grows leaves copies of what it held behind. An escaped byte has three.
+        // Allocated once: a string that grows leaves copies behind. An escaped byte takes three.
         let mut form = String::with_capacity(self.0.len() + name.len() + 2 + 3 * value.len());
         form.push_str(&self.0);
         if !form.is_empty() {
@@ -105,7 +105,7 @@ impl Authority {
         }
     }
 
-    /// Everything that a client must have in common with another one to get its token.
+    /// Adds everything that clients must have in common to share a token.
     pub(crate) fn identify(&self, identity: &mut Identity) {
         // Ids compare without regard to case.
         let [tenant, client_id] = [&self.tenant, &self.client_id].map(|id| id.to_ascii_lowercase());
@@ -121,9 +121,9 @@ impl Authority {
     }
 
     pub(super) fn fetch(&self, http: &Http, call: &Arc<Call>, retries: u32) -> Result<Token> {
-        attempts::ask(call, |attempt| {
-            let stands = |error| (error, retry::Next::GiveUp);
-            let (form, proof) = self.form().map_err(stands)?;
+        attempts::retried(call, |attempt| {
+            let is_final = |error| (error, retry::Next::GiveUp);
+            let (form, proof) = self.form().map_err(is_final)?;
             let request = Outgoing {
                 method: Method::Post,
                 url: &self.url,
@@ -148,7 +148,7 @@ impl Authority {
         })
     }
 
-    /// The body of a request, and what in it nobody may see.
+    /// The body of a request, and the secret in it.
     fn form(&self) -> Result<(Form, Zeroizing<String>)> {
         let mut form = Form::new();
         form.add("client_id", &self.client_id);
@@ -173,17 +173,17 @@ impl Authority {
             return grant::read(
                 reply,
                 "the sign-in service",
-                "`login_url` and what lies in between",
+                "`login_url`, and any proxy or gateway",
             );
         }
-        // Whatever was sent may be repeated in the reply.
+        // The reply may repeat what was sent.
         let escaped = Zeroizing::new(escape(proof).into_owned());
         let secrets = [proof, escaped.as_str()];
         secrets.iter().for_each(|secret| reply.mask(secret));
         let error = refusal::error(reply, "the sign-in service", CHECK, &secrets);
         Err(match &self.proof {
-            Proof::Certificate(certificate) => match certificate.validity_note() {
-                Some(note) => error.with_note(&note),
+            Proof::Certificate(certificate) => match certificate.validity_warning() {
+                Some(warning) => error.with_note(&warning),
                 None => error,
             },
             Proof::Secret(_) | Proof::Federated(_) => error,

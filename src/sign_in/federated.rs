@@ -1,5 +1,5 @@
-//! A token of another issuer that Entra trusts (workload identity federation), in a file that its issuer keeps
-//! up to date.
+//! A token of another issuer that Entra trusts (workload identity federation), in a file that its issuer keeps up to
+//! date.
 //!
 //! Source: "Workload identity federation", "Microsoft Entra Workload ID on AKS" (the file rotates).
 
@@ -12,14 +12,14 @@ use crate::os::small_file;
 use crate::status::Status;
 use crate::text::secret_line::SecretLine;
 
-/// Tokens of Kubernetes have a few KiB.
+/// Kubernetes' tokens have a few KiB.
 const MAX_FILE: u64 = 64 * 1024;
 
-/// Where the token lies.
+/// The file with the token.
 #[derive(Debug)]
 pub(crate) struct TokenFile {
     path: String,
-    /// Who named the file, for messages.
+    /// The option or variable that named the file, for messages.
     named_by: &'static str,
 }
 
@@ -32,7 +32,7 @@ impl TokenFile {
         &self.path
     }
 
-    /// The token that lies there now.
+    /// Reads the current token.
     pub(super) fn read(&self) -> Result<Zeroizing<String>> {
         let token = small_file::read_word(Path::new(&self.path), MAX_FILE);
         let problem = match token {

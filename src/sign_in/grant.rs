@@ -16,7 +16,7 @@ use crate::text::json;
 /// The largest reply that is read.
 pub(super) const MAX_REPLY: usize = 256 * 1024;
 
-/// When a token's life is not readable: the documented usual one.
+/// The documented usual lifetime, for tokens whose lifetime is not readable.
 const USUAL_LIFE: Duration = Duration::from_secs(3_599);
 
 /// Reads a successful reply; `from` completes "the reply of …".
@@ -34,7 +34,7 @@ pub(super) fn read(reply: &Reply, from: &str, check: &str) -> Result<Token> {
         let message = format!("the reply of {from} has no access token; check {check}");
         Error::new(Status::Protocol, message)
     })?;
-    // The sender's own clock where it tells the time: ours may be wrong.
+    // The sender's clock, if the reply has a `Date`: this host's may be wrong.
     let now = reply.date().unwrap_or_else(SystemTime::now);
     let until = |at: u64| {
         let at = UNIX_EPOCH.checked_add(Duration::from_secs(at))?;
@@ -46,7 +46,7 @@ pub(super) fn read(reply: &Reply, from: &str, check: &str) -> Result<Token> {
         .or_else(|| claims::read(&granted.access_token).expires_at.and_then(until))
         .unwrap_or(USUAL_LIFE);
     let token = Token::new(&granted.access_token, Some(life));
-    // Otherwise it is part of the reply, which is wiped as a whole.
+    // A borrowed token is part of the reply, which is wiped as a whole.
     if let Cow::Owned(copy) = &mut granted.access_token {
         copy.zeroize();
     }
@@ -57,12 +57,12 @@ fn text(value: Option<&RawValue>) -> &str {
     value.map_or("", |value| value.get().trim_matches('"').trim())
 }
 
-/// A number, which older endpoints and some gateways have between quotation marks.
+/// Older endpoints and some gateways send the number as a string.
 fn number(text: &str) -> Option<u64> {
     text.parse().ok()
 }
 
-/// Seconds since 1970, or App Service's older dates in UTC: `06/20/2019 02:57:58 +00:00` on Linux,
+/// Parses seconds since 1970, or App Service's older dates in UTC: `06/20/2019 02:57:58 +00:00` on Linux,
 /// `9/14/2017 12:00:00 PM +00:00` on Windows.
 fn instant(text: &str) -> Option<u64> {
     if let Some(seconds) = number(text) {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_life_of_a_token_in_all_its_forms() {
+    fn every_form_of_a_lifetime_is_read() {
         let claims = URL_SAFE_NO_PAD.encode(r#"{"exp":1700000500}"#);
         for (rest, seconds) in [
             (r#""expires_in":3000"#, 3_000),
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_that_are_no_grant() {
+    fn replies_without_a_usable_token_are_refused() {
         for body in ["", "{}", "[]", "<html>", r#"{"access_token":null}"#] {
             assert_eq!(granted(body).unwrap_err().status(), Status::Protocol, "{body}");
         }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_before_and_after_noon() {
+    fn dates_with_am_and_pm_are_read() {
         let at = instant;
         assert_eq!(at("9/14/2017 12:00:00 AM +00:00"), at("09/14/2017 00:00:00 +00:00"));
         assert_eq!(at("9/14/2017 00:00:00 PM +00:00"), at("09/14/2017 12:00:00 +00:00"));

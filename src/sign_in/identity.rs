@@ -1,5 +1,5 @@
-//! Which clients may share a token: those with the same identity, the same proof of it, and the same way to reach
-//! whoever gives out the tokens.
+//! The identity of a client. Clients share a token if they have the same application, the same proof of it, and the
+//! same route to the source.
 
 use ring::hmac;
 use ring::rand::SystemRandom;
@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 
 use crate::os::per_process::PerProcess;
 
-/// Collects what makes an identity. What comes out is a digest under a key of this process: it holds no secret
-/// and cannot be compared with one.
+/// Collects the parts of an identity into a digest under a key of this process. The digest holds no secret and cannot
+/// be compared with one.
 pub(crate) struct Identity(Option<hmac::Context>);
 
 impl Identity {
@@ -16,7 +16,7 @@ impl Identity {
         Identity(KEY.get().0.as_ref().map(hmac::Context::with_key))
     }
 
-    /// One more part. Parts of different lengths cannot be taken for each other.
+    /// Adds a part. Its length is included, so parts cannot run together.
     pub(crate) fn part(&mut self, part: impl AsRef<[u8]>) -> &mut Identity {
         let part = part.as_ref();
         if let Some(context) = &mut self.0 {
@@ -26,8 +26,8 @@ impl Identity {
         self
     }
 
-    /// One more part, which nobody may see. The hash keeps the last bytes it was given until its block is full, in
-    /// memory that nobody wipes; of whole blocks it keeps nothing.
+    /// Adds a secret part. The hash keeps the bytes of an incomplete block in memory that is not wiped, so the secret
+    /// is padded to whole blocks.
     pub(crate) fn secret(&mut self, secret: impl AsRef<[u8]>) -> &mut Identity {
         /// Of SHA-256.
         const BLOCK: usize = 64;
@@ -43,8 +43,7 @@ impl Identity {
         }
     }
 
-    /// What clients with the same identity have in common, and others do not. `None` without randomness: then identities
-    /// cannot be told apart safely.
+    /// The digest that identifies equal identities. `None`: the system gave no random key, so no cache may be shared.
     pub(super) fn digest(self) -> Option<Vec<u8>> {
         Some(self.0?.sign().as_ref().to_vec())
     }

@@ -1,8 +1,8 @@
-//! Signing in: one file per way to prove who one is, and the cache in front of them.
+//! Signing in: one file per source of tokens, and the cache in front of them.
 //!
-//! What Entra's token endpoint is asked with a secret, a certificate or somebody else's token is one request
-//! ([`entra`]) with another proof in it; managed identities ([`managed`]) ask their host instead. Both read
-//! the same replies ([`grant`], [`refusal`]) and are tried again by one rule ([`attempts`]).
+//! A secret, a certificate and another issuer's token are proofs in one request to Entra's token endpoint ([`entra`]).
+//! Managed identities ([`managed`]) request tokens from their host instead. Both read the same replies ([`grant`],
+//! [`refusal`]) and share one retry rule ([`attempts`]).
 
 mod attempts;
 pub(crate) mod cache;
@@ -28,21 +28,21 @@ use crate::text::secret_line::SecretLine;
 
 pub use provider::{ProvidedToken, TokenProvider};
 
-/// Where tokens come from.
+/// The source of tokens.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// Option `access_token`: used as it is, for as long as the service takes it.
+    /// Option `access_token`: used as it is, while the service accepts it.
     Fixed(Token),
     /// The host's own callback.
     Provider(provider::Callback),
     /// Entra's token endpoint.
     Authority(entra::Authority),
-    /// The identity that Azure gave this machine.
+    /// The identity that Azure assigned to this machine.
     Managed(managed::Managed),
 }
 
 impl Source {
-    /// A fresh token; passing failures are tried again up to so many times.
+    /// Fetches a new token. Transient failures are retried up to `retries` times.
     fn fetch(&self, http: &Http, call: &Arc<Call>, retries: u32) -> Result<Token> {
         match self {
             Source::Fixed(token) => Ok(token.clone()),
@@ -52,17 +52,17 @@ impl Source {
         }
     }
 
-    /// Whether asking again can give another token.
+    /// Whether the source can provide another token.
     fn renews(&self) -> bool {
         !matches!(self, Source::Fixed(_))
     }
 
-    /// Whether it is reached over TLS.
+    /// Whether requests to the source use TLS.
     pub(crate) fn is_secure(&self) -> bool {
         matches!(self, Source::Authority(authority) if authority.is_secure())
     }
 
-    /// What nobody may see, as far as it is kept.
+    /// The secret that is kept in memory, if any.
     pub(crate) fn secret(&self) -> Option<&str> {
         match self {
             Source::Authority(authority) => authority.secret(),
@@ -72,10 +72,10 @@ impl Source {
     }
 }
 
-/// An access token, wiped from memory when the last user lets go of it.
+/// An access token, wiped from memory when its last copy is dropped.
 #[derive(Clone)]
 pub(crate) struct Token {
-    /// A whole line of a request's head, made once.
+    /// The whole header line, made once.
     header: SecretLine,
     times: Option<Times>,
 }
@@ -86,16 +86,16 @@ struct Times {
     expires_at: Instant,
 }
 
-/// How long before its end a token is renewed, unless its whole life is short.
+/// How long before its expiry a token is renewed, unless its whole lifetime is short.
 const EARLY: Duration = Duration::from_secs(300);
 
-/// Up to so much of that time is added to it, so that a fleet that was started together does not renew together.
+/// Up to this part of [`EARLY`] is added to it, so that clients that started together do not renew together.
 const JITTER: f64 = 0.2;
 
-/// No token is believed to live longer than this.
+/// Longer lifetimes are cut to this.
 const LONGEST_LIFE: Duration = Duration::from_secs(30 * 86_400);
 
-/// Header lines longer than this are refused by common servers and gateways.
+/// Common servers and gateways refuse longer header lines.
 const MAX_TOKEN: usize = 32 * 1024;
 
 const HEADER: &str = "authorization";
@@ -107,7 +107,7 @@ impl Token {
         text.len() <= MAX_TOKEN && SecretLine::can_carry(text)
     }
 
-    /// A token as it was given, valid for `life` from now (`None`: not known).
+    /// A token that is valid for `life` from now. `None`: the lifetime is unknown.
     pub(crate) fn new(text: &str, life: Option<Duration>) -> Result<Token> {
         if !Token::is_usable(text) {
             return Err(Error::new(
@@ -142,7 +142,7 @@ impl Token {
         self.header.value(HEADER, SCHEME)
     }
 
-    /// Whether its known life is over.
+    /// Whether its lifetime is known and over.
     pub(crate) fn is_expired(&self) -> bool {
         self.times.is_some_and(|times| Instant::now() >= times.expires_at)
     }
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_that_no_header_may_carry_are_refused() {
+    fn tokens_that_no_header_can_carry_are_refused() {
         for bad in ["", "a b", "a\r\nX: y", "a\u{0}", "töken"] {
             assert_eq!(Token::new(bad, None).unwrap_err().status(), Status::Token, "{bad:?}");
         }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_shows_nothing() {
+    fn debug_output_shows_no_token() {
         assert_eq!(format!("{:?}", Token::new("canary", None).unwrap()), "Token(***)");
     }
 

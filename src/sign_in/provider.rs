@@ -1,4 +1,4 @@
-//! Tokens from the host: it has its own way to sign in and hands over what it got.
+//! Tokens from the host's own callback.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,18 +8,18 @@ use crate::error::{Error, Result, Stage};
 use crate::status::Status;
 use crate::text::redact;
 
-/// A token from a provider, with how long it is valid from now on, if the provider knows.
+/// A token from a provider, and its remaining lifetime if the provider knows it.
 #[derive(Debug)]
 pub struct ProvidedToken {
     /// The access token, without the word `Bearer`.
     pub token: zeroize::Zeroizing<String>,
-    /// Its remaining life. Without it the provider is asked before every request.
+    /// Its remaining lifetime. `None`: the provider is called before every request.
     pub expires_in: Option<Duration>,
 }
 
 /// Gets access tokens for a scope, on the thread of the call that needs one.
 ///
-/// Called by one thread at a time per client. An `Err` is the reason, for the error message.
+/// Only one thread at a time calls it per client. An `Err` is the reason, for the error message.
 pub trait TokenProvider: Send + Sync {
     /// A token for `scope`, for example `https://api.securitycenter.microsoft.com/.default`.
     fn token(&self, scope: &str) -> std::result::Result<ProvidedToken, String>;

@@ -1,8 +1,7 @@
-//! A reply that refuses a token: what it means in plain words, and what to change.
+//! A reply that refuses a token: its meaning in plain words, and the remedy.
 //!
-//! Sources: "Microsoft Entra authentication and authorization error codes" for the numbers. They may change, as
-//! that page says, so only words depend on them, and whether to ask again; what kind of failure it is follows
-//! from the HTTP status and the OAuth error.
+//! Source of the numbers: "Microsoft Entra authentication and authorization error codes". That page says that they may
+//! change. So only the wording and retries depend on them; the status follows from the HTTP status and the OAuth error.
 
 use serde_json::Value;
 
@@ -11,7 +10,7 @@ use crate::http::reply::Reply;
 use crate::status::Status;
 use crate::text::{json, redact};
 
-/// Meaning and remedy of what is met most often.
+/// Meaning and remedy of the most common numbers.
 const KNOWN: &[(&[u64], &str)] = &[
     (
         &[7_000_215],
@@ -55,7 +54,7 @@ const KNOWN: &[(&[u64], &str)] = &[
          lower case count) and audience with the token's",
     ),
     (&[70_011, 1_002_012], "the scope is not valid: check `scope`; it ends in /.default"),
-    (&[900_144], "the request lacks a parameter: check `login_url` and what lies in between"),
+    (&[900_144], "the request lacks a parameter: check `login_url`, and any proxy or gateway"),
     (
         &[500_011, 650_052, 650_057],
         "Defender for Endpoint is not known in this tenant: check `cloud`, `scope` and the tenant's licence",
@@ -68,10 +67,10 @@ const KNOWN: &[(&[u64], &str)] = &[
     (&[53_003], "a Conditional Access policy blocks the application: see its sign-in log in Entra"),
 ];
 
-/// The service says that these pass by themselves.
-const PASSING: &[u64] = &[90_006, 90_012, 90_024, 90_033, 90_055, 90_090];
+/// The documentation calls these transient.
+const TRANSIENT: &[u64] = &[90_006, 90_012, 90_024, 90_033, 90_055, 90_090];
 
-/// What a refusal says, in any of its forms: Entra's and IMDS' `error` as text, App Service's `message`.
+/// A refusal in any of its forms: Entra and IMDS send `error` as text, App Service sends `message`.
 #[derive(Default)]
 struct Refused {
     error: String,
@@ -84,7 +83,7 @@ struct Refused {
 impl Refused {
     fn read(body: &[u8], secrets: &[&str]) -> Refused {
         let document: Value = json::read(body).unwrap_or_default();
-        // Masked as a whole: what is cut off later would not be recognised any more.
+        // Masked before it is shortened: part of a secret would not be recognised.
         let text = |name: &str| {
             let mut text =
                 document.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -95,7 +94,7 @@ impl Refused {
         if described.is_empty() {
             described = text("message");
         }
-        // The first line; the ids in the others are members of their own.
+        // Only the first line: the ids in the others are also members of their own.
         let line = described.lines().next().unwrap_or_default();
         let numbers = document.get("error_codes");
         Refused {
@@ -115,35 +114,35 @@ fn number_in(line: &str) -> Option<u64> {
     rest.get(..end)?.parse().ok()
 }
 
-/// The error for a reply that refuses. `who`: who answered; `otherwise`: what to check when the cause is not
-/// known; `secrets`: what was sent, and may be repeated.
+/// The error for a refusal by `who`. `otherwise`: what to check if the cause is unknown. `secrets`: what was sent,
+/// since the reply may repeat it.
 pub(super) fn error(reply: &Reply, who: &str, otherwise: &str, secrets: &[&str]) -> Error {
     let refused = Refused::read(&reply.body, secrets);
     let mut message = format!("{who} answered HTTP {}", reply.status);
-    let said: Vec<&str> = [refused.error.as_str(), refused.description.trim_end_matches('.')]
+    let parts: Vec<&str> = [refused.error.as_str(), refused.description.trim_end_matches('.')]
         .into_iter()
         .filter(|text| !text.is_empty())
         .collect();
-    if said.is_empty() {
+    if parts.is_empty() {
         message.push_str(" with a body that is not its own (");
         message.push_str(&reply.describe_content());
         message.push(')');
     } else {
         message.push_str(": ");
-        message.push_str(&said.join(": "));
+        message.push_str(&parts.join(": "));
     }
-    // The number may be in the part of a description that was not shown.
+    // The number may be in the part of the description that was cut off.
     if let Some(number) = refused.number.filter(|n| !message.contains(&n.to_string())) {
         message.push_str(&format!(" (AADSTS{number})"));
     }
-    let passing = matches!(refused.error.as_str(), "temporarily_unavailable" | "server_error")
-        || refused.number.is_some_and(|number| PASSING.contains(&number));
+    let is_transient = matches!(refused.error.as_str(), "temporarily_unavailable" | "server_error")
+        || refused.number.is_some_and(|number| TRANSIENT.contains(&number));
     let status = match reply.status {
         429 => Status::Throttled,
         500.. => Status::Service,
         407 => Status::Proxy,
         300..=399 => Status::Protocol,
-        _ if passing => Status::Service,
+        _ if is_transient => Status::Service,
         _ => Status::Token,
     };
     let advice = KNOWN
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn cause_remedy_and_ids() {
+    fn a_refusal_has_cause_remedy_and_ids() {
         let error = refusal(401, &numbered(7_000_215));
         assert_eq!(
             error.message(),
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn every_listed_number_has_its_words() {
+    fn every_listed_number_has_its_advice() {
         for (numbers, advice) in KNOWN {
             for number in *numbers {
                 assert!(refusal(400, &numbered(*number)).message().ends_with(advice), "{number}");
@@ -214,8 +213,8 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_by_itself() {
-        for number in PASSING {
+    fn transient_refusals_are_retryable() {
+        for number in TRANSIENT {
             let error = refusal(400, &numbered(*number));
             assert_eq!((error.status(), error.is_retryable()), (Status::Service, true), "{number}");
         }
@@ -226,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_is_masked_even_where_the_text_is_cut_off() {
+    fn a_repeated_secret_is_masked_even_where_the_text_is_cut_off() {
         for before in 380..400 {
             let said = format!("{} the-secret-itself and more", "x ".repeat(before / 2));
             let body = serde_json::json!({"error": "the-secret-itself", "error_description": said})
@@ -238,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn other_forms() {
+    fn refusals_in_other_forms_are_read() {
         assert!(
             refusal(400, r#"{"statusCode":400,"message":"No identity."}"#)
                 .message()
@@ -253,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_wrong_is_said() {
+    fn a_wrong_clock_is_reported() {
         let date = SystemTime::now() - Duration::from_secs(3_600);
         let reply = Reply {
             status: 401,

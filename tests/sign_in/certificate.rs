@@ -320,9 +320,9 @@ fn what_cannot_be_signed_with_is_refused_when_the_client_is_made() {
         (with(&certificate, &path("costly.der")), "too many iterations"),
         (with(&certificate, &path("scrypt.pem")), "scrypt"),
         (with(&certificate, &certificate), "`client_key` has no private key"),
-        (with(&certificate, &path("garbage")), "`client_key` names something damaged"),
-        (with(&path("garbage"), &key), "`client_certificate` names something damaged"),
-        (with(&path("words"), &key), "`client_certificate` names something damaged"),
+        (with(&certificate, &path("garbage")), "`client_key` has damaged content"),
+        (with(&path("garbage"), &key), "`client_certificate` has damaged content"),
+        (with(&path("words"), &key), "`client_certificate` has damaged content"),
         (with(&path("absent"), &key), "`client_certificate` is not readable: No such file"),
         (with("/", &key), "is not a file"),
         (
@@ -330,7 +330,7 @@ fn what_cannot_be_signed_with_is_refused_when_the_client_is_made() {
                 ("client_certificate", &certificate),
                 ("client_key", &path("encrypted.pem")),
             ]),
-            "`certificate_password` is not set; what `client_key` names is encrypted",
+            "`certificate_password` is not set; the content of `client_key` is encrypted",
         ),
         (
             refused(&[

@@ -1,4 +1,4 @@
-//! The assertion: a JWT that says who asks whom, and when, signed with the certificate's key.
+//! The assertion: a JWT that names the application, the token endpoint and the time, signed with the certificate's key.
 //!
 //! Source: "Microsoft identity platform application authentication certificate credentials".
 
@@ -20,14 +20,14 @@ use crate::text::json;
 /// How an assertion is signed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Algorithm {
-    /// RSA-PSS; the certificate is named by its SHA-256.
+    /// RSA-PSS. The header names the certificate by its SHA-256.
     #[default]
     Ps256,
-    /// PKCS#1 v1.5, for older authorities; the certificate is named by its SHA-1.
+    /// PKCS#1 v1.5, for older authorities. The header names the certificate by its SHA-1.
     Rs256,
 }
 
-/// The documented advice is five to ten minutes.
+/// In seconds. The documentation recommends five to ten minutes.
 const LIFE: u64 = 600;
 
 #[derive(Serialize)]
@@ -53,12 +53,12 @@ struct Claims<'a> {
     exp: u64,
 }
 
-/// A part of a JWT.
+/// Encodes a part of a JWT.
 fn encode(part: &impl Serialize) -> String {
     URL_SAFE_NO_PAD.encode(json::text(part))
 }
 
-/// A key, and the header of what it signs.
+/// A key, and the header of its assertions.
 pub(super) struct Signer {
     key: KeyPair,
     algorithm: Algorithm,
@@ -66,7 +66,7 @@ pub(super) struct Signer {
 }
 
 impl Signer {
-    /// `certificate` is the key's, in DER; `chain` begins with it, or is empty: then the authority knows it.
+    /// `certificate` belongs to the key, in DER. `chain` begins with it; empty if the authority knows the certificate.
     pub(super) fn new(
         key: KeyPair,
         algorithm: Algorithm,
@@ -83,7 +83,7 @@ impl Signer {
         Signer { key, algorithm, header }
     }
 
-    /// What every assertion begins with.
+    /// The encoded header, equal for all assertions.
     pub(super) fn header(&self) -> &str {
         &self.header
     }
@@ -107,7 +107,7 @@ impl Signer {
             exp: now + LIFE,
         });
         let mut signature = vec![0; self.key.public().modulus_len()];
-        // In one piece: a string that grows leaves copies behind.
+        // Allocated once: a string that grows leaves copies behind.
         let length = self.header.len() + claims.len() + 2 + 2 * signature.len();
         let mut jwt = Zeroizing::new(String::with_capacity(length));
         jwt.extend([&self.header, ".", &claims]);

@@ -1,11 +1,11 @@
-//! The fields of DER structures, one after the other.
+//! Reads the fields of DER structures in order.
 
 use der::asn1::AnyRef;
 use der::{Decode, Reader, SliceReader, Tag, TagNumber};
 
 use super::Trouble;
 
-/// What is left of a structure.
+/// The fields of a structure that are not read yet.
 pub(super) struct Fields<'a>(SliceReader<'a>);
 
 impl From<der::Error> for Trouble {
@@ -17,7 +17,7 @@ impl From<der::Error> for Trouble {
 type Result<T> = std::result::Result<T, Trouble>;
 
 impl<'a> Fields<'a> {
-    /// The fields of the one structure that these bytes are.
+    /// The fields of a structure that takes up all of these bytes.
     pub(super) fn of_sequence(whole: &'a [u8]) -> Result<Fields<'a>> {
         let mut outer = Fields::of_content(whole)?;
         let inner = outer.sequence()?;
@@ -27,7 +27,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Fields without anything around them.
+    /// The fields in the content of a structure.
     pub(super) fn of_content(content: &'a [u8]) -> Result<Fields<'a>> {
         Ok(Fields(SliceReader::new(content)?))
     }
@@ -40,7 +40,7 @@ impl<'a> Fields<'a> {
         Ok(AnyRef::decode(&mut self.0)?)
     }
 
-    /// The next field with what says its kind and length.
+    /// The next field with its tag and length.
     pub(super) fn whole(&mut self) -> Result<&'a [u8]> {
         Ok(self.0.tlv_bytes()?)
     }
@@ -73,7 +73,7 @@ impl<'a> Fields<'a> {
         self.content(Tag::ObjectIdentifier)
     }
 
-    /// Of whole bytes.
+    /// A bit string of whole bytes.
     pub(super) fn bits(&mut self) -> Result<&'a [u8]> {
         match self.content(Tag::BitString)?.split_first() {
             Some((0, bits)) => Ok(bits),
@@ -81,18 +81,18 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A whole number that is not negative.
+    /// A small number that is not negative.
     pub(super) fn number(&mut self) -> Result<u32> {
         Ok(u32::decode(&mut self.0)?)
     }
 
-    /// The bytes of a whole number that is not negative and may be large, without zeros before them.
+    /// The bytes of a number that is not negative, without leading zeros.
     pub(super) fn unsigned(&mut self) -> Result<&'a [u8]> {
         let bytes = self.content(Tag::Integer)?;
         Ok(bytes.strip_prefix(&[0]).unwrap_or(bytes))
     }
 
-    /// A small one, if one follows.
+    /// A small number, if one follows.
     pub(super) fn optional_number(&mut self) -> Result<Option<u32>> {
         match self.next_is(Tag::Integer) {
             true => self.number().map(Some),
@@ -100,7 +100,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// What is inside `[number]`, if that follows.
+    /// The content of `[number]`, if that follows.
     pub(super) fn tagged(&mut self, number: u32, constructed: bool) -> Result<Option<&'a [u8]>> {
         let tag = Tag::ContextSpecific { constructed, number: TagNumber(number) };
         match self.next_is(tag) {

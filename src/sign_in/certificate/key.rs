@@ -9,18 +9,18 @@ use super::der::Fields;
 use super::pbe::{self, Work};
 use super::{Trouble, oid};
 
-/// A private key as a file has it.
+/// A private key in the encoding of its file.
 pub(super) enum Encoded {
     Pkcs1(Zeroizing<Vec<u8>>),
     Pkcs8(Zeroizing<Vec<u8>>),
-    /// PKCS#8 under a password.
+    /// PKCS#8, encrypted with a password.
     Encrypted(Zeroizing<Vec<u8>>),
-    /// A key of another kind, by its name.
+    /// A key of another kind, described for messages.
     Other(&'static str),
 }
 
 impl Encoded {
-    /// A block of PEM, if it is a private key.
+    /// The private key in a PEM block, if it is one.
     pub(super) fn from_pem(label: &str, content: Zeroizing<Vec<u8>>) -> Option<Encoded> {
         Some(match label {
             "RSA PRIVATE KEY" => Encoded::Pkcs1(content),
@@ -32,8 +32,8 @@ impl Encoded {
         })
     }
 
-    /// DER of which only the content tells what it is: a key under a password begins with how it was encrypted, the
-    /// others with a version, after which PKCS#8 has the algorithm and PKCS#1 a number.
+    /// Detects the kind of a DER key. An encrypted key begins with its algorithm, the others with a version. After that
+    /// PKCS#8 has the algorithm and PKCS#1 a number.
     pub(super) fn from_der(content: Zeroizing<Vec<u8>>) -> Result<Encoded, Trouble> {
         let mut fields = Fields::of_sequence(&content)?;
         if fields.next_is_sequence() {
@@ -46,7 +46,7 @@ impl Encoded {
         })
     }
 
-    /// The key to sign with. What ring keeps of it cannot be wiped.
+    /// The key to sign with. ring's own copy of it cannot be wiped.
     pub(super) fn open(&self, password: Option<&str>, work: &mut Work) -> Result<KeyPair, Trouble> {
         match self {
             Encoded::Pkcs1(key) => rsa(key),
@@ -58,7 +58,7 @@ impl Encoded {
                 let data = fields.octets()?;
                 let password = password.ok_or(Trouble::NoPassword)?;
                 let key = pbe::decrypt(algorithm, data, password.into(), work)?;
-                // Nothing but the result tells a wrong password: by chance, the padding may be right.
+                // Only the result shows a wrong password: the padding may be right by chance.
                 match pkcs8(&key) {
                     Err(Trouble::Damaged) => Err(Trouble::WrongPassword),
                     other => other,
@@ -81,8 +81,8 @@ fn pkcs8(der: &[u8]) -> Result<KeyPair, Trouble> {
 }
 
 fn rsa(der: &[u8]) -> Result<KeyPair, Trouble> {
-    // So that damage and a key that ring does not take are told apart. It says of modulus and exponent in the same
-    // words that they are too small or too large.
+    // The length distinguishes damage from a key that ring refuses. ring reports modulus and exponent with the same
+    // names.
     let mut fields = Fields::of_sequence(der)?;
     fields.number()?; // version
     let length = fields.unsigned()?.len();
@@ -91,7 +91,7 @@ fn rsa(der: &[u8]) -> Result<KeyPair, Trouble> {
         "TooLarge" if length > 4096 / 8 => Trouble::WrongKind("an RSA key of more than 4096 bits"),
         "TooSmall" => Trouble::WrongKind("an RSA key with a public exponent below 65537"),
         "TooLarge" => Trouble::WrongKind("an RSA key with a public exponent of more than 33 bits"),
-        // Each of the two primes is to be one of 512.
+        // ring demands primes whose length is a multiple of 512 bits.
         "PrivateModulusLenNotMultipleOf512Bits" => {
             Trouble::WrongKind("an RSA key whose length is no multiple of 1024 bits")
         }

@@ -1,7 +1,7 @@
-//! Signing in with a certificate: an assertion that its key signs stands for the secret.
+//! Signing in with a certificate: its key signs an assertion, which replaces the secret.
 //!
-//! One file per format: [`pem`], [`pkcs12`], [`key`] and what protects them ([`pbe`]), [`x509`] for the
-//! certificate itself, [`assertion`] for what is signed.
+//! One file per format: [`pem`], [`pkcs12`], [`key`] and their encryption ([`pbe`]), [`x509`] for the certificate, and
+//! [`assertion`] for the signed text.
 
 mod assertion;
 mod der;
@@ -33,13 +33,13 @@ use crate::status::Status;
 /// A certificate with its key, ready to sign.
 pub(crate) struct Certificate {
     signer: Signer,
-    /// The certificate itself, which stands for its key too: they belong together.
+    /// The certificate. It identifies the key too, since only one key fits it.
     der: Vec<u8>,
     not_before: Moment,
     not_after: Moment,
 }
 
-/// What the options say of a certificate.
+/// The options that concern a certificate.
 pub(crate) struct Settings<'a> {
     /// Option `client_certificate`: the path of a file.
     pub certificate: &'a str,
@@ -57,16 +57,16 @@ enum Trouble {
     Damaged,
     NoPassword,
     WrongPassword,
-    /// Protected by something that is not supported.
+    /// Encrypted or signed in a way that is not supported.
     Unsupported(&'static str),
-    /// A key that nobody can sign in with.
+    /// A key that the sign-in service does not accept.
     WrongKind(&'static str),
-    /// Certificate and key where the key alone is expected.
+    /// Certificate and key where only a key is expected.
     NotKeyAlone,
     TooMuchWork,
 }
 
-/// What a file holds.
+/// The contents of a file.
 #[derive(Default)]
 struct Material {
     certificates: Vec<Vec<u8>>,
@@ -86,19 +86,22 @@ impl Certificate {
         let mut work = Work::new();
         let bytes = content(CERTIFICATE, certificate)?;
         let mut material = Material::read(&bytes, password, &mut work)
-            .map_err(|trouble| trouble.told(CERTIFICATE))?;
+            .map_err(|trouble| trouble.into_error(CERTIFICATE))?;
         let mut key_option = CERTIFICATE;
         if let Some(key) = key {
             key_option = KEY;
             let bytes = content(KEY, key)?;
-            material.keys = Material::read_key(&bytes).map_err(|trouble| trouble.told(KEY))?;
+            material.keys =
+                Material::read_key(&bytes).map_err(|trouble| trouble.into_error(KEY))?;
         }
         let Material { certificates, keys } = material;
         let refused = |option: &str, problem: &str| {
             Error::new(Status::Config, format!("option `{option}` {problem}"))
         };
         let key = match keys.as_slice() {
-            [key] => key.open(password, &mut work).map_err(|trouble| trouble.told(key_option))?,
+            [key] => {
+                key.open(password, &mut work).map_err(|trouble| trouble.into_error(key_option))?
+            }
             [] if key_option == KEY => return Err(refused(KEY, "has no private key")),
             [] => {
                 let problem = "has no private key; expected it in the same file or in `client_key`";
@@ -110,11 +113,11 @@ impl Certificate {
             .iter()
             .map(|der| X509::read(der))
             .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(|trouble| trouble.told(CERTIFICATE))?;
+            .map_err(|trouble| trouble.into_error(CERTIFICATE))?;
         if chain.is_empty() {
             return Err(refused(CERTIFICATE, "has no certificate"));
         }
-        // A certificate that was renewed without a new key: the newest is the one that is in use.
+        // Several certificates fit the key if it was kept at renewals: the newest is in use.
         let own = chain.iter().filter(|one| one.public_key == key_of(&key));
         let Some(own) = own.max_by_key(|one| one.not_after.at) else {
             let problem = format!("has no certificate that belongs to the key of `{key_option}`");
@@ -129,7 +132,7 @@ impl Certificate {
         })
     }
 
-    /// An assertion for the token endpoint at `url`, valid from now on for some minutes.
+    /// An assertion for the token endpoint at `url`, valid for ten minutes from now.
     pub(super) fn assertion(&self, url: &str, client_id: &str) -> Result<Zeroizing<String>> {
         self.signer.sign(url, client_id)
     }
@@ -138,8 +141,8 @@ impl Certificate {
         identity.part(&self.der).part(self.signer.header());
     }
 
-    /// What is to be said of the certificate itself when it is refused.
-    pub(super) fn validity_note(&self) -> Option<String> {
+    /// A warning if the certificate has expired or is not valid yet.
+    pub(super) fn validity_warning(&self) -> Option<String> {
         let now = SystemTime::now();
         if now > self.not_after.at {
             Some(format!("the certificate expired at {}: make a new one", self.not_after.text))
@@ -158,13 +161,13 @@ impl std::fmt::Debug for Certificate {
     }
 }
 
-/// As certificates have it.
+/// The public key in the form in which certificates hold it.
 fn key_of(key: &KeyPair) -> &[u8] {
     key.public().as_ref()
 }
 
-/// The chain from the own certificate on, each followed by its issuer, as far as they are there. The root is left
-/// out: who trusts it has it.
+/// The chain from our own certificate, each followed by its issuer, as far as the file has them. The root is left out:
+/// the peer has its own.
 fn ordered<'a>(own: &X509<'a>, all: &[X509<'a>]) -> Vec<&'a [u8]> {
     let mut chain = vec![own.der];
     let mut last = own;
@@ -178,7 +181,7 @@ fn ordered<'a>(own: &X509<'a>, all: &[X509<'a>]) -> Vec<&'a [u8]> {
     chain
 }
 
-/// What an option names: a file, or its text itself.
+/// The content that an option names: a file, or the text in the option itself.
 fn content(option: &str, value: &str) -> Result<Zeroizing<Vec<u8>>> {
     if pem::is_pem(value.as_bytes()) {
         return Ok(Zeroizing::new(value.as_bytes().to_vec()));
@@ -200,7 +203,7 @@ impl Material {
         }
         let mut material = Material::default();
         if !pem::is_pem(bytes) {
-            // A certificate in DER; its key is in `client_key`.
+            // A certificate in DER. Its key is in `client_key`.
             X509::read(bytes)?;
             material.certificates.push(bytes.to_vec());
             return Ok(material);
@@ -227,20 +230,20 @@ impl Material {
 }
 
 impl Trouble {
-    /// As the error of the option that named the file.
-    fn told(self, option: &str) -> Error {
+    /// The error of the option that named the file.
+    fn into_error(self, option: &str) -> Error {
         let message = match self {
             Trouble::Damaged => format!(
-                "option `{option}` names something damaged or in another format; expected PEM or PKCS#12 (in DER)"
+                "option `{option}` has damaged content, or content in another format; expected PEM or PKCS#12 (in DER)"
             ),
             Trouble::NoPassword => format!(
-                "option `certificate_password` is not set; what `{option}` names is encrypted"
+                "option `certificate_password` is not set; the content of `{option}` is encrypted"
             ),
             Trouble::WrongPassword => format!(
-                "option `certificate_password` is wrong: it does not open what `{option}` names"
+                "option `certificate_password` is wrong: it does not decrypt the content of `{option}`"
             ),
             Trouble::Unsupported(what) => format!(
-                "option `{option}` names something that is protected by {what}; convert it with: openssl \
+                "option `{option}` has content that is protected by {what}; convert it with: openssl \
                  pkcs12 -export, or openssl pkcs8 -topk8"
             ),
             Trouble::WrongKind(kind) => format!(
@@ -251,7 +254,7 @@ impl Trouble {
                 "option `{option}` names a PKCS#12 file, which belongs in `{CERTIFICATE}`: it has certificate and key"
             ),
             Trouble::TooMuchWork => format!(
-                "option `{option}` names something whose password costs too many iterations; expected up to ten \
+                "option `{option}` has content whose password needs too many iterations; expected up to ten \
                  million in all"
             ),
         };

@@ -1,9 +1,10 @@
-//! Object identifiers, as DER encodes them.
+//! Object identifiers in their DER encoding.
 
-/// 1.2.840.113549 is RSA Data Security, 2.16.840.1.101.3.4 is NIST.
+// 1.2.840.113549: RSA Data Security.
 macro_rules! rsadsi {
     ($($rest:literal),*) => { &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, $($rest),*] };
 }
+// 2.16.840.1.101.3.4: NIST.
 macro_rules! nist {
     ($($rest:literal),*) => { &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, $($rest),*] };
 }

@@ -1,4 +1,4 @@
-//! Encryption under a password: what keys and PKCS#12 files are protected with.
+//! Password-based encryption of keys and PKCS#12 files.
 //!
 //! Sources: RFC 8018 (PBES2), RFC 7292 appendix B and C (PKCS#12's own derivation and schemes).
 
@@ -14,8 +14,8 @@ use zeroize::{Zeroize, Zeroizing};
 use super::der::Fields;
 use super::{Trouble, oid};
 
-/// How much deriving keys may cost. The numbers stand in the file, and a damaged or hostile one must not keep the
-/// host busy: this is some seconds. Usual files have some thousands, careful ones a million.
+/// The iterations that deriving keys may still cost, some seconds in all. The file sets their number, and a damaged or
+/// hostile file must not block the host. Usual files need some thousands, some a million.
 pub(super) struct Work(u32);
 
 impl Work {
@@ -23,31 +23,31 @@ impl Work {
         Work(10_000_000)
     }
 
-    /// Takes what this many iterations cost, if it is there.
+    /// Takes this many iterations from the budget, if it has them.
     pub(super) fn spend(&mut self, iterations: u32) -> Result<NonZeroU32, Trouble> {
         self.0 = self.0.checked_sub(iterations).ok_or(Trouble::TooMuchWork)?;
         NonZeroU32::new(iterations).ok_or(Trouble::Damaged)
     }
 }
 
-/// A password, and how PKCS#12's own derivation takes it.
+/// A password in one of the forms that PKCS#12's own derivation uses.
 #[derive(Clone, Copy)]
 pub(super) struct Password<'a> {
     text: &'a str,
-    /// None at all, instead of an empty one.
+    /// Whether there is no password, instead of an empty one.
     is_null: bool,
 }
 
 impl<'a> Password<'a> {
-    /// The forms that this text may have had when a file was written, the usual one first.
+    /// The forms that programs derive keys from, the usual one first.
     pub(super) fn forms(text: &'a str) -> impl Iterator<Item = Password<'a>> {
         let usual = Password::from(text);
         let null = text.is_empty().then_some(Password { text, is_null: true });
         std::iter::once(usual).chain(null)
     }
 
-    /// As PKCS#12 has it: two bytes for each unit, and two more at the end; no password is two zero bytes to some
-    /// and nothing at all to others.
+    /// The bytes for PKCS#12's derivation: UTF-16 with two zero bytes at the end. For no password, some programs use
+    /// only these two bytes and others none.
     pub(super) fn units(self) -> Zeroizing<Vec<u8>> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(2 * self.text.len() + 2));
         if !self.is_null {
@@ -63,7 +63,7 @@ impl<'a> From<&'a str> for Password<'a> {
     }
 }
 
-/// Decrypts `data` by the algorithm that these fields (of an AlgorithmIdentifier) name.
+/// Decrypts `data` with the algorithm of these fields of an AlgorithmIdentifier.
 pub(super) fn decrypt(
     mut algorithm: Fields<'_>,
     data: &[u8],
@@ -156,7 +156,7 @@ fn pkcs12(
     let mut parameters = algorithm.sequence()?;
     let salt = parameters.octets()?;
     let iterations = parameters.number()?;
-    // Once for each block of the key, once for the vector.
+    // Two derivations at most for the key, and one for the initial vector.
     work.spend(iterations.saturating_mul(3))?;
     let iterations = NonZeroU32::new(iterations).ok_or(Trouble::Damaged)?;
     let password = password.units();
@@ -167,11 +167,10 @@ fn pkcs12(
     Ok(iv)
 }
 
-/// Cipher block chaining: each block of plain text is added to the block of cipher text before it, the first one to
-/// the vector. A wrong key shows in padding that is none (PKCS#7).
+/// Decrypts by cipher block chaining: each decrypted block is XORed with the cipher text before it, the first one with
+/// `iv`. Invalid padding (PKCS#7) shows a wrong key.
 ///
-/// `decrypt` takes one block. Written out, since one function for all ciphers is a third of four that the crate for
-/// it makes.
+/// `decrypt` takes one block. One function for all ciphers is a third of the size of the crate's four instances.
 fn cbc(
     block: usize,
     decrypt: &dyn Fn(&mut [u8]),
@@ -198,7 +197,7 @@ fn cbc(
     Ok(plain)
 }
 
-/// A cipher as a function of one block.
+/// A function that decrypts one block with this cipher.
 fn block_of<C: BlockCipherDecrypt>(cipher: C) -> impl Fn(&mut [u8]) {
     move |block| {
         if let Ok(block) = block.try_into() {
@@ -207,7 +206,7 @@ fn block_of<C: BlockCipherDecrypt>(cipher: C) -> impl Fn(&mut [u8]) {
     }
 }
 
-/// What PKCS#12's derivation is for.
+/// The purpose of a PKCS#12 derivation.
 #[derive(Clone, Copy)]
 pub(super) enum Purpose {
     Key = 1,
@@ -215,7 +214,7 @@ pub(super) enum Purpose {
     Mac = 3,
 }
 
-/// PKCS#12's own key derivation, RFC 7292 appendix B.2; the names are those of its steps.
+/// PKCS#12's own key derivation, RFC 7292 appendix B.2, with the names of its steps.
 pub(super) fn derive(
     hash: &'static digest::Algorithm,
     purpose: Purpose,

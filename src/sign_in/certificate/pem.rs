@@ -1,5 +1,4 @@
-//! PEM: DER in Base64 between lines that say what it is. The TLS library's reader passes over encrypted keys,
-//! so this is one that does not.
+//! PEM: DER in Base64 between lines with a label. The TLS library's reader skips encrypted keys, so this one is needed.
 //!
 //! Source: RFC 7468.
 
@@ -25,18 +24,18 @@ pub(super) struct Section<'a> {
     pub content: Zeroizing<Vec<u8>>,
 }
 
-/// Whether this is PEM at all.
+/// Whether the text has a PEM block.
 pub(super) fn is_pem(bytes: &[u8]) -> bool {
     split(bytes, BEGIN).is_some()
 }
 
-/// What is before the first `mark`, and after it.
+/// The bytes before and after the first `mark`.
 fn split<'a>(bytes: &'a [u8], mark: &str) -> Option<(&'a [u8], &'a [u8])> {
     let at = bytes.windows(mark.len()).position(|window| window == mark.as_bytes())?;
     Some((bytes.get(..at)?, bytes.get(at + mark.len()..)?))
 }
 
-/// All blocks, in order. What stands between them is a comment, in any encoding.
+/// All blocks, in order. The text between them is a comment in any encoding.
 pub(super) fn sections(bytes: &[u8]) -> Result<Vec<Section<'_>>, Trouble> {
     let mut rest = bytes;
     let mut sections = Vec::new();
@@ -48,13 +47,13 @@ pub(super) fn sections(bytes: &[u8]) -> Result<Vec<Section<'_>>, Trouble> {
             .and_then(|after| after.strip_prefix(DASHES.as_bytes()))
             .ok_or(Trouble::Damaged)?;
         let label = std::str::from_utf8(label).map_err(|_| Trouble::Damaged)?;
-        // The older way to encrypt a key: a digest of one pass, nothing that protects a password.
+        // The older encryption of keys: a single hash hardly protects the password.
         if split(body, "Proc-Type:").is_some() {
             return Err(Trouble::Unsupported("the older encryption of PEM (Proc-Type)"));
         }
         let mut text = Zeroizing::new(Vec::with_capacity(body.len()));
         text.extend(body.iter().filter(|b| !b.is_ascii_whitespace()));
-        // In one piece: a vector that grows leaves copies behind.
+        // Allocated once: a vector that grows leaves copies behind.
         let mut content = Zeroizing::new(Vec::with_capacity(text.len()));
         BASE64.decode_vec(&*text, &mut content).map_err(|_| Trouble::Damaged)?;
         sections.push(Section { label, content });
@@ -67,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_between_comments() {
+    fn blocks_between_comments_are_read() {
         let text =
             b"Bag Attributes\n  x: y\n-----BEGIN A B-----\r\nAQ\r\nID\r\n-----END A B-----\n\
             -----BEGIN C-----\nBA==\n-----END C-----";
@@ -78,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_in_any_encoding() {
+    fn comments_may_have_any_encoding() {
         let text =
             b"friendlyName: Schl\xfcssel\n-----BEGIN A-----\nAQID\n-----END A-----\n\xff\xfe";
         let found = sections(text).unwrap();
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn damage() {
+    fn damaged_blocks_are_refused() {
         for bad in [
             "-----BEGIN A-----\nAQID\n",
             "-----BEGIN A-----\nAQID\n-----END B-----\n",

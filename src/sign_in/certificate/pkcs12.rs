@@ -1,7 +1,6 @@
 //! PKCS#12 (`.pfx`, `.p12`): certificates and a key under one password.
 //!
-//! Source: RFC 7292. What OpenSSL writes (today's ciphers and, with `-legacy`, the older ones) and what Windows
-//! exports.
+//! Source: RFC 7292. Supported are the files of OpenSSL, with `-legacy` too, and the exports of Windows.
 
 use ring::{digest, hmac};
 use zeroize::Zeroizing;
@@ -11,16 +10,16 @@ use super::key::Encoded;
 use super::pbe::{self, Password, Purpose, Work};
 use super::{Material, Trouble, oid};
 
-/// The version that all files have.
+/// The version of all files.
 const VERSION: u32 = 3;
 
-/// Whether these bytes are a PKCS#12 file, whole or damaged further in.
+/// Whether these bytes begin like a PKCS#12 file.
 pub(super) fn is_pkcs12(bytes: &[u8]) -> bool {
     let begins = |bytes| Some(Fields::of_sequence(bytes).ok()?.number().ok()? == VERSION);
     begins(bytes).unwrap_or_default()
 }
 
-/// The certificates and the key. An absent password is the same as an empty one, since files without any have that.
+/// The certificates and the key. No password counts as an empty one, which files without a password use.
 pub(super) fn read(
     bytes: &[u8],
     password: Option<&str>,
@@ -36,11 +35,11 @@ pub(super) fn read(
     let text = password.unwrap_or_default();
     let verified = !file.is_empty();
     let form = match verified {
-        true => sealed_by(file.sequence()?, content, text, work)?,
+        true => mac_password(file.sequence()?, content, text, work)?,
         false => Some(Password::from(text)),
     };
     let Some(form) = form else {
-        // Without the right password nothing else can be told.
+        // No password fits the MAC.
         return Err(if password.is_some() { Trouble::WrongPassword } else { Trouble::NoPassword });
     };
     let mut material = Material::default();
@@ -56,34 +55,34 @@ pub(super) fn read(
     Ok(material)
 }
 
-/// Checks the seal of the file: it fits only with the right password and undamaged content. The form of the password
-/// with which it does is the one for the rest of the file.
-fn sealed_by<'a>(
+/// Checks the MAC of the file, which only the right password and undamaged content match. Returns the form of the
+/// password that matches, for the rest of the file.
+fn mac_password<'a>(
     mut mac: Fields<'_>,
     content: &[u8],
     password: &'a str,
     work: &mut Work,
 ) -> Result<Option<Password<'a>>, Trouble> {
-    let mut seal = mac.sequence()?;
-    let (hash, algorithm) = match seal.sequence()?.oid()? {
+    let mut digest_info = mac.sequence()?;
+    let (hash, algorithm) = match digest_info.sequence()?.oid()? {
         oid::SHA1 => (&digest::SHA1_FOR_LEGACY_USE_ONLY, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
         oid::SHA256 => (&digest::SHA256, hmac::HMAC_SHA256),
         oid::SHA384 => (&digest::SHA384, hmac::HMAC_SHA384),
         oid::SHA512 => (&digest::SHA512, hmac::HMAC_SHA512),
-        _ => return Err(Trouble::Unsupported("a seal that is not known here")),
+        _ => return Err(Trouble::Unsupported("a MAC that is not known here")),
     };
-    let seal = seal.octets()?;
+    let expected = digest_info.octets()?;
     let salt = mac.octets()?;
     let iterations = work.spend(mac.optional_number()?.unwrap_or(1))?;
     let mut key = Zeroizing::new([0; digest::MAX_OUTPUT_LEN]);
     let key = key.get_mut(..hash.output_len()).unwrap_or_default();
     Ok(Password::forms(password).find(|form| {
         pbe::derive(hash, Purpose::Mac, &form.units(), salt, iterations, key);
-        hmac::verify(&hmac::Key::new(algorithm, key), content, seal).is_ok()
+        hmac::verify(&hmac::Key::new(algorithm, key), content, expected).is_ok()
     }))
 }
 
-/// One part of the file: bags in the open or under the password.
+/// Reads one part of the file: bags, plain or encrypted.
 fn safe(
     mut part: Fields<'_>,
     password: Password<'_>,
@@ -96,7 +95,7 @@ fn safe(
             let mut encrypted = part.explicit(0)?.sequence()?;
             encrypted.number()?; // version
             let mut content = encrypted.sequence()?;
-            content.oid()?; // what is inside: data
+            content.oid()?; // content type: data
             let algorithm = content.sequence()?;
             let data = content.tagged(0, false)?.ok_or(Trouble::Damaged)?;
             bags(&pbe::decrypt(algorithm, data, password, work)?, password, work, material)
@@ -130,7 +129,7 @@ fn bags(
                     material.certificates.push(der.to_vec());
                 }
             }
-            // Revocation lists, secrets and the like are nothing to sign in with.
+            // Revocation lists and secrets are not needed to sign in.
             _ => {}
         }
     }

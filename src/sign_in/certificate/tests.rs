@@ -1,4 +1,4 @@
-//! Files that OpenSSL does not write.
+//! PKCS#12 files that OpenSSL does not write.
 
 use std::num::NonZeroU32;
 
@@ -39,8 +39,7 @@ fn key(purpose: Purpose, password: &[u8], length: usize) -> Vec<u8> {
     key
 }
 
-/// A PKCS#12 file with this key, encrypted with 3DES and sealed with SHA-1 under a password as it goes into the
-/// derivation.
+/// A PKCS#12 file with this key, encrypted with 3DES, with a SHA-1 MAC. `password` is in the form for the derivation.
 fn pkcs12_with(secret: &[u8], password: &[u8]) -> Vec<u8> {
     let cipher = des::TdesEde3::new_from_slice(&key(Purpose::Key, password, 24)).unwrap();
     let mut last = key(Purpose::Iv, password, 8);
@@ -60,16 +59,16 @@ fn pkcs12_with(secret: &[u8], password: &[u8]) -> Vec<u8> {
     let shrouded = sequence(&[&algorithm, &octets(&encrypted)]);
     let bag = sequence(&[&oid(oid::SHROUDED_KEY_BAG), &field(0xa0, &[&shrouded])]);
     let content = sequence(&[&data(&sequence(&[&bag]))]);
-    let sealing =
+    let mac_key =
         hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key(Purpose::Mac, password, 20));
-    let seal = hmac::sign(&sealing, &content);
-    let seal = sequence(&[&sequence(&[&oid(oid::SHA1)]), &octets(seal.as_ref())]);
-    let seal = sequence(&[&seal, &octets(SALT), &iterations]);
-    sequence(&[&field(0x02, &[&[3]]), &data(&content), &seal])
+    let mac = hmac::sign(&mac_key, &content);
+    let mac = sequence(&[&sequence(&[&oid(oid::SHA1)]), &octets(mac.as_ref())]);
+    let mac = sequence(&[&mac, &octets(SALT), &iterations]);
+    sequence(&[&field(0x02, &[&[3]]), &data(&content), &mac])
 }
 
 #[test]
-fn no_password_in_both_forms() {
+fn files_without_a_password_open_in_both_forms() {
     let secret: Vec<u8> = (0..100).collect();
     for form in [&[0, 0][..], &[]] {
         let file = pkcs12_with(&secret, form);

@@ -1,4 +1,4 @@
-//! The few fields of a certificate that matter here.
+//! The few fields of a certificate that signing in needs.
 //!
 //! Source: RFC 5280, section 4.1.
 
@@ -10,14 +10,14 @@ use der::{Tag, Tagged};
 use super::Trouble;
 use super::der::Fields;
 
-/// A certificate, read but not verified: that is the sign-in service's affair.
+/// A certificate that is read but not verified: the sign-in service does that.
 pub(super) struct X509<'a> {
     pub der: &'a [u8],
     pub issuer: &'a [u8],
     pub subject: &'a [u8],
     pub not_before: Moment,
     pub not_after: Moment,
-    /// For RSA an encoded RSAPublicKey.
+    /// For RSA, an encoded RSAPublicKey.
     pub public_key: &'a [u8],
 }
 
@@ -47,7 +47,7 @@ impl<'a> X509<'a> {
     }
 }
 
-/// A moment, also as it is shown.
+/// A time, and its text for messages.
 #[derive(Clone)]
 pub(crate) struct Moment {
     pub at: SystemTime,
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_of_both_kinds() {
+    fn both_kinds_of_times_are_read() {
         let text = |tag, digits: &str| {
             let moment = moment(AnyRef::new(tag, digits.as_bytes()).unwrap()).ok()?;
             assert_eq!(humantime::format_rfc3339_seconds(moment.at).to_string(), moment.text);

@@ -1,5 +1,5 @@
-//! App Service and Functions: an endpoint of the sandbox, and a secret in the environment that keeps requests
-//! that something was tricked into from getting a token.
+//! App Service and Functions: an endpoint in the sandbox, and a secret in the environment. The secret protects against
+//! server-side request forgery.
 //!
 //! Source: "How to use managed identities for App Service and Azure Functions".
 

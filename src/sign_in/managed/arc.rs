@@ -1,4 +1,4 @@
-//! Azure Arc: the agent on the server proves to itself who asks by a file that only administrators can read.
+//! Azure Arc: the agent on the server answers with a challenge. Only administrators can read the file that it names.
 //!
 //! Source: "Authenticate against Azure resources with Azure Arc-enabled servers".
 
@@ -23,7 +23,7 @@ const MAX_FILE: u64 = 4_096;
 pub(super) const HEADER: &str = "authorization";
 pub(super) const SCHEME: &str = "Basic ";
 
-/// Where the agent puts its files.
+/// The folder of the agent's key files.
 pub(super) fn folder() -> Option<PathBuf> {
     if cfg!(windows) {
         let data = env::var_os("ProgramData").filter(|data| !data.is_empty())?;
@@ -33,7 +33,7 @@ pub(super) fn folder() -> Option<PathBuf> {
     }
 }
 
-/// Whether the agent is on this machine, though the environment does not say so.
+/// Whether the agent is installed: the environment does not always name it.
 pub(super) fn is_installed() -> bool {
     if cfg!(windows) {
         let programs = env::var_os("ProgramFiles").filter(|programs| !programs.is_empty());
@@ -70,12 +70,12 @@ pub(super) fn answer(reply: &Reply, folder: Option<&Path>) -> Result<SecretLine>
         .ok_or_else(|| refused("names no file; is this the agent?"))?;
     let folder = folder.ok_or_else(|| refused("names a file, and ProgramData is not set"))?;
     let key = read(Path::new(path), folder).map_err(|problem| refused(&problem))?;
-    // As it is: what the agent wrote is not encoded again.
+    // The key is used as it is, without Base64.
     Ok(SecretLine::new(HEADER, &Zeroizing::new([SCHEME, key.as_str()].concat())))
 }
 
-/// Reads a key file of `folder`. Whoever poses as the agent must not get at other files: so the folder, the ending
-/// and the size are checked, after everything in the path that points elsewhere has been followed.
+/// Reads a key file of `folder`. A false agent must not get the content of other files. So folder, extension and size
+/// are checked, after symbolic links are resolved.
 fn read(path: &Path, folder: &Path) -> std::result::Result<Zeroizing<String>, String> {
     let unreadable = |error| {
         format!(

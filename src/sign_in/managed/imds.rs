@@ -1,4 +1,4 @@
-//! Azure's Instance Metadata Service, which every virtual machine can reach.
+//! Azure's Instance Metadata Service, which every virtual machine in Azure can reach.
 //!
 //! Source: "How to use managed identities for Azure resources on an Azure VM to acquire an access token".
 

@@ -1,8 +1,9 @@
-//! Managed identities: Azure gave this machine, app or server an identity, and something on it hands out tokens.
+//! Managed identities: Azure assigned an identity to this machine, app or server, and a local endpoint issues its
+//! tokens.
 //!
-//! Where that is follows from the environment, as in Microsoft's own libraries: App Service and Functions
-//! ([`app_service`]), servers that Azure Arc manages ([`arc`]), else a virtual machine ([`imds`]). Nobody in
-//! between is wanted: never a proxy, and plain HTTP only to an address that cannot be anywhere else.
+//! The environment selects the endpoint, as in Microsoft's own libraries: App Service and Functions ([`app_service`]),
+//! servers that Azure Arc manages ([`arc`]), else a virtual machine ([`imds`]). Requests never use a proxy, and go over
+//! plain HTTP only to addresses on this machine or its own network segment.
 
 mod app_service;
 mod arc;
@@ -36,7 +37,7 @@ use crate::text::guid::is_guid;
 use crate::text::secret_line::SecretLine;
 use crate::text::url::is_loopback;
 
-/// Which of the machine's identities: option `managed_identity`.
+/// One of the machine's identities: option `managed_identity`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
     /// The machine's own.
@@ -90,12 +91,12 @@ impl Which {
     }
 }
 
-/// What hands out the tokens, and how it wants to be asked.
+/// The kind of endpoint, which determines its requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Imds,
     AppService,
-    /// App Service as it was in 2017.
+    /// App Service's protocol of 2017.
     OldAppService,
     Arc,
 }
@@ -104,31 +105,29 @@ enum Kind {
 #[derive(Debug)]
 pub(crate) struct Managed {
     kind: Kind,
-    /// With its query.
+    /// The whole URL, with its query.
     url: String,
-    /// Where it is, for messages.
-    place: String,
+    /// Host and port, for messages.
+    authority: String,
     secret: Option<SecretLine>,
-    /// Where Azure Arc's agent puts its keys.
+    /// The folder of the keys of Azure Arc's agent.
     folder: Option<PathBuf>,
 }
 
-/// How long an address on this machine, or next to it, may take to answer. On a machine that is not Azure's,
-/// nobody does.
+/// How long opening a connection may take. Outside of Azure no host answers at these addresses.
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// The documented pauses before the first retry, the second, and so on; the last one stands for all others.
+/// The documented pauses before the retries, in seconds. The last one is for all later retries.
 const PAUSES: [u64; 5] = [0, 2, 6, 14, 30];
 
-/// The longest pause after a connection that was refused or lost: what is on this machine is soon back, or was never
-/// there.
+/// The longest pause after a refused or lost connection: a local endpoint is soon back, or does not exist.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// A 410 says that the endpoint is being renewed, which takes up to this long.
-const RENEWAL: Duration = Duration::from_secs(70);
+/// How long an update of the endpoint, which a 410 reports, may take.
+const UPDATE: Duration = Duration::from_secs(70);
 
 impl Managed {
-    /// Finds the endpoint; `scope` is asked for as a resource.
+    /// Finds the endpoint in the environment. Its requests name `scope` as a resource.
     pub(crate) fn find(which: &Which, scope: &str) -> Result<Managed> {
         let resource = scope.strip_suffix("/.default").unwrap_or(scope);
         let endpoint = variable("IDENTITY_ENDPOINT")?;
@@ -157,7 +156,7 @@ impl Managed {
                 (Kind::Imds, name, format!("{host}{}", imds::PATH), None)
             }
         };
-        let place = check(kind, &address).map_err(|problem| {
+        let authority = check(kind, &address).map_err(|problem| {
             let message = format!(
                 "the environment variable {name} {problem}; managed identities expect http:// with a loopback or \
                  link-local address, or one of 100.64.0.0/10 in App Service"
@@ -175,7 +174,7 @@ impl Managed {
             None => None,
         };
         let url = format!("{address}?resource={}{query}", escape(resource));
-        Ok(Managed { kind, url, place, secret, folder: arc::folder() })
+        Ok(Managed { kind, url, authority, secret, folder: arc::folder() })
     }
 
     pub(super) fn secret(&self) -> Option<&str> {
@@ -183,19 +182,19 @@ impl Managed {
         Some(line.value(app_service::header(self.kind), ""))
     }
 
-    /// Everything that a client must have in common with another one to get its token.
+    /// Adds everything that clients must have in common to share a token.
     pub(crate) fn identify(&self, identity: &mut Identity) {
         identity.part(&self.url).secret(self.secret().unwrap_or_default());
     }
 
     pub(super) fn fetch(&self, http: &Http, call: &Arc<Call>, retries: u32) -> Result<Token> {
-        // Connections of its own: it is asked about once an hour.
+        // Connections are not kept: there is about one request an hour.
         let http = http.direct(CONNECT);
-        let renewed_by = Instant::now() + RENEWAL;
-        let mut renewals = 0;
-        attempts::ask(call, |attempt| {
-            // Waiting for a renewal takes nothing from what there is for other refusals.
-            let others = attempt - renewals;
+        let updated_by = Instant::now() + UPDATE;
+        let mut updates = 0;
+        attempts::retried(call, |attempt| {
+            // Waiting for an update does not use up the retries of other refusals.
+            let others = attempt - updates;
             let mut reply = self.ask(&http, call, others, retries)?;
             log::line(Level::Debug, || {
                 format!(
@@ -208,19 +207,19 @@ impl Managed {
             read.map_err(|error| {
                 let of_its_kind = match reply.status {
                     410 => {
-                        renewals += 1;
-                        renewals
+                        updates += 1;
+                        updates
                     }
                     _ => others,
                 };
                 let wait = error.retry_after();
-                let next = next(reply.status, of_its_kind, retries, wait, renewed_by);
+                let next = next(reply.status, of_its_kind, retries, wait, updated_by);
                 (error, next)
             })
         })
     }
 
-    /// One attempt. With an error goes what to do next.
+    /// One attempt. An error carries what follows.
     fn ask(
         &self,
         http: &Http,
@@ -236,7 +235,7 @@ impl Managed {
                 let is_silence =
                     error.status() == Status::Connect && began.elapsed() >= http.connect_timeout();
                 let next = match next {
-                    // Who does not even refuse the connection is not there.
+                    // A host that does not even refuse the connection does not exist.
                     Next::Again(_) if is_silence => Next::GiveUp,
                     Next::Again(pause) => Next::Again(pause.min(LONGEST_PAUSE)),
                     Next::GiveUp => Next::GiveUp,
@@ -251,7 +250,7 @@ impl Managed {
                     .map_err(|error| (error, Next::GiveUp))?;
                 let mut reply = send(Some(&key))?;
                 if !reply.is_success() {
-                    // It may be repeated there.
+                    // The reply may repeat the key.
                     reply.mask(key.value(arc::HEADER, arc::SCHEME));
                 }
                 Ok(reply)
@@ -282,8 +281,8 @@ impl Managed {
         let error = Error::from(failure);
         match error.status() {
             Status::Connect | Status::Broken => error.with_note(&format!(
-                "no managed identity answers at {}: this may be no machine of Azure's",
-                self.place
+                "no managed identity answers at {}: this machine may not be in Azure",
+                self.authority
             )),
             _ => error,
         }
@@ -292,7 +291,7 @@ impl Managed {
     fn read(&self, reply: &mut Reply) -> Result<Token> {
         let who = "the managed identity's endpoint";
         if reply.is_success() {
-            return grant::read(reply, who, "that this is a machine of Azure's");
+            return grant::read(reply, who, "that this machine is in Azure");
         }
         let secret = self.secret().unwrap_or_default();
         reply.mask(secret);
@@ -307,29 +306,30 @@ impl Managed {
     }
 }
 
-/// What to do after a refusal: `attempt` counts those of its kind, a 410 or another one. A 404 passes too: the identity may just have been assigned.
+/// What follows a refusal. `attempt` counts those of its kind, a 410 or another one. A 404 is retried too: the identity
+/// may just have been assigned.
 fn next(
     status: u16,
     attempt: u32,
     retries: u32,
     wait: Option<Duration>,
-    renewed_by: Instant,
+    updated_by: Instant,
 ) -> Next {
-    // By time instead of by number, since it is known how long it takes.
-    if status == 410 && retries > 0 && Instant::now() < renewed_by {
+    // Limited by time instead of number: the duration of an update is known.
+    if status == 410 && retries > 0 && Instant::now() < updated_by {
         let pause = Duration::from_secs(1 << attempt.saturating_sub(1).min(4));
-        return Next::Again(pause.min(renewed_by.saturating_duration_since(Instant::now())));
+        return Next::Again(pause.min(updated_by.saturating_duration_since(Instant::now())));
     }
     if attempt > retries || !matches!(status, 404 | 429 | 500..) {
         return Next::GiveUp;
     }
     let at = usize::try_from(attempt - 1).unwrap_or(usize::MAX).min(PAUSES.len() - 1);
     let pause = Duration::from_secs(PAUSES.get(at).copied().unwrap_or_default());
-    // A little more, so that many who were refused together do not return together.
+    // A random part is added, so that clients that were refused together do not retry together.
     Next::Again(pause.mul_f64(1.0 + 0.1 * retry::random()).max(wait.unwrap_or_default()))
 }
 
-/// Host and port of an address that is on this machine or on its own network segment.
+/// Host and port of an address on this machine or on its own network segment; else the problem with it.
 fn check(kind: Kind, address: &str) -> std::result::Result<String, &'static str> {
     let uri: Uri = address.parse().map_err(|_| "is not a URL")?;
     let authority = uri.authority().ok_or("has no host")?;
@@ -340,10 +340,10 @@ fn check(kind: Kind, address: &str) -> std::result::Result<String, &'static str>
         return Err("has a query, fragment or login");
     }
     let host = uri.host().unwrap_or_default();
-    // App Service on Linux hands out tokens at such an address too, and never the same one.
+    // App Service on Linux uses a link-local address too, a different one each time.
     let is_near = match host.parse() {
         Ok(IpAddr::V4(address)) => {
-            // Windows containers have it at one of the addresses that no network routes (RFC 6598).
+            // Windows containers use an address of the shared space, which is not routed (RFC 6598).
             let [first, second, ..] = address.octets();
             let is_in_container = matches!(kind, Kind::AppService | Kind::OldAppService)
                 && first == 100

@@ -1,4 +1,5 @@
-//! The schedule, the addresses, and Azure Arc's agent, whose folder only administrators can write to: here it is another one.
+//! The retry schedule, the addresses, and Azure Arc's agent. Only administrators can write to the agent's folder, so
+//! the tests use another one.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -11,7 +12,7 @@ use crate::call::Running;
 use crate::http::client::Settings;
 use crate::http::proxy::Choice;
 
-/// A folder as the agent's, with a key in it and things that are none.
+/// An agent whose folder has a key and files that are none.
 struct Agent {
     root: PathBuf,
     asked: Arc<Mutex<Vec<String>>>,
@@ -19,7 +20,7 @@ struct Agent {
 }
 
 impl Agent {
-    /// It challenges with a file, and hands out a token to who has read `tokens/good.key`.
+    /// Its challenge names a file. It issues a token for the content of `tokens/good.key`.
     fn start(challenge: impl FnOnce(&std::path::Path) -> String) -> Agent {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let unique =
@@ -43,7 +44,7 @@ impl Agent {
         }
         let challenge = challenge(&folder);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let place = listener.local_addr().unwrap().to_string();
+        let authority = listener.local_addr().unwrap().to_string();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&asked);
         std::thread::spawn(move || {
@@ -57,15 +58,15 @@ impl Agent {
                 kept.lock().unwrap().push(head.clone());
                 let echo =
                     head.lines().find(|line| line.starts_with("authorization")).unwrap_or_default();
-                let said = format!(r#"{{"error":"unauthorized","error_description":"{echo}"}}"#);
+                let refusal = format!(r#"{{"error":"unauthorized","error_description":"{echo}"}}"#);
                 let body = r#"{"access_token":"of-the-server","expires_in":"3599"}"#;
                 let reply = match head.contains("authorization: Basic the-key-of-the-agent") {
                     true => {
                         format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
                     }
                     false => format!(
-                        "HTTP/1.1 401 X\r\n{challenge}\r\nContent-Length: {}\r\n\r\n{said}",
-                        said.len()
+                        "HTTP/1.1 401 X\r\n{challenge}\r\nContent-Length: {}\r\n\r\n{refusal}",
+                        refusal.len()
                     ),
                 };
                 let mut peer = &peer;
@@ -78,9 +79,9 @@ impl Agent {
         let managed = Managed {
             kind: Kind::Arc,
             url: format!(
-                "http://{place}/metadata/identity/oauth2/token?resource=x&api-version=2019-11-01"
+                "http://{authority}/metadata/identity/oauth2/token?resource=x&api-version=2019-11-01"
             ),
-            place,
+            authority,
             secret: None,
             folder: Some(folder),
         };
@@ -160,7 +161,7 @@ fn files_that_are_not_the_agents_are_not_read() {
         let agent = Agent::start(|_| challenge.to_owned());
         assert!(agent.fetch().unwrap_err().message().contains("names no file"), "{challenge}");
     }
-    // As large as allowed, but not the one that the agent knows: its second refusal stands.
+    // As large as allowed, but not the agent's key: its second refusal is final.
     let agent = Agent::start(|folder| realm(&folder.join("full.key")));
     let error = agent.fetch().unwrap_err();
     assert_eq!(error.http_status(), Some(401));
@@ -192,8 +193,8 @@ fn the_schedule_is_the_documented_one() {
 }
 
 #[test]
-fn a_renewal_is_waited_for_by_time() {
-    let until = Instant::now() + RENEWAL;
+fn an_update_of_the_endpoint_is_awaited_by_time() {
+    let until = Instant::now() + UPDATE;
     let Next::Again(pause) = next(410, 1, 1, None, until) else { panic!("gave up") };
     assert_eq!(pause, Duration::from_secs(1));
     let Next::Again(pause) = next(410, 50, 1, None, until) else { panic!("gave up") };
@@ -202,7 +203,7 @@ fn a_renewal_is_waited_for_by_time() {
 }
 
 #[test]
-fn addresses_that_stay_here() {
+fn only_local_addresses_are_accepted() {
     for good in
         ["http://127.0.0.1:1/x", "http://localhost/x", "http://169.254.169.254/x", "http://[::1]:2"]
     {
@@ -238,7 +239,7 @@ fn addresses_of_containers_are_for_app_service() {
 }
 
 #[test]
-fn which_identity() {
+fn every_form_of_an_identity_is_parsed() {
     assert_eq!(Which::parse("system"), Ok(Which::System));
     let id = "5e29463d-71da-4fe0-8e69-999b57db23b0";
     let resource = "/Subscriptions/a/b:c";
