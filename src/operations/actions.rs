@@ -115,7 +115,7 @@ pub(crate) fn not_understood(reply: &Reply, problem: &str) -> Error {
     Error::new(
         Status::Protocol,
         format!(
-            "cannot {}: the reply {problem} ({}); check `api_url`, and the proxy or gateway in between",
+            "cannot {}: the reply {problem} ({}); check `api_url`, and any proxy or gateway",
             reply.purpose,
             reply.describe_content()
         ),

@@ -1,8 +1,7 @@
 //! Machine actions as the service describes them, kept whole.
 //!
-//! The service adds members and enum names without notice, so an action is two things here: the text
-//! as it came, which is what callers get, and the few members the library itself needs, read
-//! leniently: a missing, null or oddly typed member is simply not known.
+//! The service adds members and enum names without notice. So an action keeps the service's text for the callers, and
+//! the few members that the library needs. A missing, null or oddly typed member counts as unknown.
 //!
 //! Source: "machineAction resource type", and the service's own `$metadata`.
 
@@ -19,19 +18,19 @@ use crate::text::{json, surrogates};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ActionStatus {
-    /// Not yet taken up by the device.
+    /// The device has not started it.
     Pending,
-    /// The device works on it.
+    /// The device runs it.
     InProgress,
-    /// Ended well.
+    /// It ended with success.
     Succeeded,
-    /// Ended badly.
+    /// It ended with a failure.
     Failed,
-    /// The device did not take it up, or did not finish it, in time.
+    /// The device did not start or finish it in time.
     TimeOut,
-    /// Cancelled.
+    /// It was cancelled.
     Cancelled,
-    /// A state this version does not know, by the service's name (empty: the service gave none).
+    /// A state that this version does not know, by the service's name. Empty: the service sent none.
     Other(String),
 }
 
@@ -49,7 +48,7 @@ impl ActionStatus {
         }
     }
 
-    /// The service's name for it.
+    /// The service's name of the state.
     pub fn name(&self) -> &str {
         match self {
             ActionStatus::Pending => "Pending",
@@ -74,14 +73,14 @@ impl ActionStatus {
     }
 }
 
-/// By the service's name.
+/// Serialized as the service's name.
 impl Serialize for ActionStatus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
     }
 }
 
-/// One machine action: the service's own JSON, and the members the library looks at.
+/// One machine action: the service's own JSON, and the members that the library reads.
 #[derive(Clone, Debug)]
 pub struct MachineAction {
     json: Box<str>,
@@ -89,7 +88,7 @@ pub struct MachineAction {
     members: Box<Members>,
 }
 
-/// The members that the library looks at. A member that is not a string is not known.
+/// The members that the library reads. A member that is not a string counts as unknown.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Members {
@@ -108,14 +107,14 @@ struct Members {
 }
 
 impl MachineAction {
-    /// Reads one action; the error says what is missing.
+    /// Parses one action. The error completes "the reply …".
     pub(crate) fn from_json(json: &str) -> Result<MachineAction, &'static str> {
         let json = &*surrogates::paired(json.trim_ascii());
         // A derived reader would also take an array for a record.
         if !json.starts_with('{') {
             return Err("is not a JSON object");
         }
-        // The whole text is read, and so checked, although most of it is not looked at.
+        // Parses the whole text, to check it.
         let members: Box<Members> =
             serde_json::from_str(json).map_err(|_| "is not a usable record")?;
         if members.id.as_str().is_none_or(str::is_empty) {
@@ -155,12 +154,12 @@ impl MachineAction {
         self.members.machine_id.as_str()
     }
 
-    /// The device's DNS name; unknown to the service in an action's first moments.
+    /// The device's DNS name. The service does not know it in the first moments of an action.
     pub fn computer_name(&self) -> Option<&str> {
         self.members.computer_name.as_str().filter(|name| !name.is_empty())
     }
 
-    /// The comment given when the action was requested.
+    /// The comment of the request for the action.
     pub fn requestor_comment(&self) -> Option<&str> {
         self.members.comment.as_str()
     }
@@ -170,13 +169,13 @@ impl MachineAction {
         self.members.created.as_str()
     }
 
-    /// The same as a time, as far as it can be read.
+    /// When the action was created, if the text is readable.
     pub(crate) fn created_at(&self) -> Option<SystemTime> {
         humantime::parse_rfc3339_weak(self.created()?).ok()
     }
 }
 
-/// As the service sent it.
+/// Serialized as the service sent it.
 impl Serialize for MachineAction {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let raw: &RawValue = serde_json::from_str(&self.json).map_err(S::Error::custom)?;
@@ -211,20 +210,20 @@ impl Page {
     }
 }
 
-/// Puts JSON texts into a document, with commas between them. For actions on the way of every call: reading them once
-/// more, as a `RawValue` asks for, would cost a tenth of the call.
+/// Joins JSON texts into a document, with commas between them. Parsing them again for a `RawValue` would cost a tenth
+/// of a call.
 pub(crate) fn document<'a>(
     before: &str,
     texts: impl IntoIterator<Item = &'a str, IntoIter: Clone>,
     after: &str,
 ) -> String {
     let texts = texts.into_iter();
-    // The first has no comma before it, whose room is for the NUL that C wants.
+    // The first text has no comma before it. That byte is for the NUL at the end of C strings.
     let length = texts.clone().map(|text| text.len() + 1).sum::<usize>().max(1);
     let mut document = String::with_capacity(before.len() + length + after.len());
     document.push_str(before);
-    for (place, text) in texts.enumerate() {
-        document.push_str(if place > 0 { "," } else { "" });
+    for (at, text) in texts.enumerate() {
+        document.push_str(if at > 0 { "," } else { "" });
         document.push_str(text);
     }
     document.push_str(after);

@@ -12,8 +12,8 @@ pub(crate) struct Cloud {
     pub api_url: &'static str,
     pub login_url: &'static str,
     pub scope: &'static str,
-    /// Clouds of one family share their quota: the regional hosts are doors to one service. The family of
-    /// a host is found by [`family`]; this states what it must be.
+    /// Clouds of one family share their quota: the regional hosts are endpoints of one service. This is the expected
+    /// result of [`family`].
     #[cfg(test)]
     pub family: &'static str,
 }
@@ -21,8 +21,7 @@ pub(crate) struct Cloud {
 const LOGIN: &str = "https://login.microsoftonline.com";
 const LOGIN_US: &str = "https://login.microsoftonline.us";
 
-/// The commercial scope keeps the older host name whatever API host is called: some APIs accept only
-/// that audience and answer 403 to any other.
+/// The commercial scope keeps the older host name for every API host: some APIs answer 403 to any other audience.
 const SCOPE: &str = "https://api.securitycenter.microsoft.com/.default";
 const SCOPE_GCC: &str = "https://api-gcc.securitycenter.microsoft.us/.default";
 const SCOPE_GOV: &str = "https://api-gov.securitycenter.microsoft.us/.default";
@@ -78,7 +77,7 @@ pub(crate) fn by_name(name: &str) -> Option<&'static Cloud> {
     CLOUDS.iter().find(|cloud| cloud.name == name)
 }
 
-/// The quota family of an API host: known hosts by their cloud, any other host stands for itself.
+/// The quota family of an API host: the family of its cloud, or the host itself if it is unknown.
 pub(crate) fn family(authority: &str) -> String {
     let host = authority;
     if host == "api-gcc.securitycenter.microsoft.us" {

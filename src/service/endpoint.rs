@@ -1,4 +1,4 @@
-//! The operations of the service this library calls: method, path, body, and which quota each spends.
+//! The operations of the service that this library calls: method, path, body, and the quota that each spends.
 //!
 //! Sources: "Collect investigation package API", "Get machineAction API", "List machineActions API",
 //! "Get machine by ID API", "Get package SAS URI API", "Cancel machine action API", "List machines API", "Find
@@ -38,7 +38,7 @@ impl Quota {
         }
     }
 
-    /// The application permissions any one of which suffices, each API's page says.
+    /// The application permissions. Any one of them suffices, by the page of each API.
     pub(crate) const fn permissions(self) -> &'static [&'static str] {
         match self {
             Quota::Collect | Quota::Cancel => &["Machine.CollectForensics"],
@@ -48,7 +48,7 @@ impl Quota {
         }
     }
 
-    /// Its place among [`Quota::ALL`].
+    /// Its index in [`Quota::ALL`].
     pub(crate) const fn number(self) -> usize {
         match self {
             Quota::Collect => 0,
@@ -121,27 +121,27 @@ pub(crate) struct Request {
     /// JSON, for POST.
     pub body: Option<String>,
     pub quota: Quota,
-    /// Replies larger than this are not this service's.
+    /// Larger replies are refused: the service does not send them.
     pub max_reply: usize,
-    /// What the operation does, for messages: "collect an investigation package".
+    /// The operation, for messages: "collect an investigation package".
     pub purpose: &'static str,
 }
 
 impl Request {
-    /// Whether sending it twice does what sending it once does: an action can be cancelled only once.
+    /// Whether sending it twice has the effect of sending it once. An action can be cancelled only once.
     pub(crate) fn repeatable(&self) -> bool {
         self.method == Method::Get || self.quota == Quota::Cancel
     }
 }
 
-/// The most actions the service puts on one page.
+/// The most actions that the service sends on one page.
 pub(crate) const PAGE: usize = 10_000;
 
 const ONE_RECORD: usize = 1 << 20;
-/// A full page of actions is some 10 MB; live response actions carry their commands and are larger.
+/// A full page of actions has about 10 MB. Live response actions include their commands and are larger.
 const ONE_PAGE: usize = 32 << 20;
 
-/// A path that begins with this, continues with an id, and ends with that.
+/// A path with an escaped id between `before` and `after`.
 fn path(before: &str, id: &str, after: &str) -> String {
     [before, &escape(id), after].concat()
 }
@@ -194,7 +194,7 @@ pub(crate) fn actions(filter: &str, top: Option<usize>, skip: usize) -> Request 
     get(target, Quota::List, ONE_PAGE, "list machine actions")
 }
 
-/// A further page, at the target that the service's `@odata.nextLink` named.
+/// A further page, at the target of the service's `@odata.nextLink`.
 pub(crate) fn actions_at(target: String) -> Request {
     get(target, Quota::List, ONE_PAGE, "list machine actions")
 }
@@ -232,7 +232,7 @@ pub(crate) fn machines(filter: &str, top: usize) -> Request {
     get(target, Quota::Machines, ONE_PAGE, "find devices")
 }
 
-/// `GET /api/machines/findbyip(ip='…',timestamp=…)`; both come checked.
+/// `GET /api/machines/findbyip(ip='…',timestamp=…)`. The caller has checked both values.
 pub(crate) fn machines_by_ip(ip: &str, timestamp: &str) -> Request {
     let target =
         format!("/api/machines/findbyip(ip='{}',timestamp={})", escape(ip), escape(timestamp));
@@ -248,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_escapes_its_path_segment() {
+    fn an_id_stays_within_its_path_segment() {
         let request = collect("a/../b?c#d\r\n", "x");
         assert_eq!(
             request.target,

@@ -1,7 +1,7 @@
-//! The service's errors, in every shape they come, turned into ours.
+//! The service's error replies in all their forms, as errors of this library.
 //!
-//! Shapes: `{"error":{code,message,target}}`; the same with an empty code and `details` (OData); no body
-//! at all (404, 405); and whatever a gateway in between answers. Source: "Common REST API error codes".
+//! Forms: `{"error":{code,message,target}}`; the same with an empty code and `details` (OData); no body (404, 405); and
+//! the replies of proxies and gateways. Source: "Common REST API error codes".
 
 use std::time::Duration;
 
@@ -14,27 +14,27 @@ use crate::http::reply::Reply;
 use crate::status::Status;
 use crate::text::redact;
 
-/// How long the service's text may be in our messages.
+/// The most bytes of the service's text in messages.
 const MAX_TEXT: usize = 1_024;
 
-/// The least that a 429 closes the endpoint for.
+/// The shortest time for which a 429 closes the endpoint.
 const SHORTEST_THROTTLE: Duration = Duration::from_secs(1);
 
-/// When a 429 does not say how long: the length of the shorter window.
+/// For a 429 without a time: the length of the shorter window.
 const DEFAULT_THROTTLE: Duration = Duration::from_secs(60);
 
-/// What the service said in an error reply.
+/// The content of an error reply.
 #[derive(Debug, Default)]
 pub(crate) struct Fault {
     pub code: String,
     pub message: String,
     pub target: String,
-    /// The body was there but is not one of the service's error documents.
-    pub foreign: bool,
+    /// Whether there is a body that is none of the service's error documents.
+    pub is_other_body: bool,
 }
 
 impl Fault {
-    /// Reads an error body; any bytes give a fault.
+    /// Reads an error body. Any bytes give a fault.
     pub(crate) fn read(body: &[u8]) -> Fault {
         #[derive(Deserialize)]
         struct Document {
@@ -56,27 +56,27 @@ impl Fault {
                 _ => String::new(),
             }
         }
-        // A byte that is no UTF-8 hides nothing but itself.
+        // Invalid UTF-8 must not hide the rest of the text.
         let text_of_body = String::from_utf8_lossy(body);
         match serde_json::from_str::<Document>(&surrogates::paired(&text_of_body)) {
             Ok(Document { error }) => Fault {
                 code: text(&error.code),
                 message: text(&error.message),
                 target: text(&error.target),
-                foreign: false,
+                is_other_body: false,
             },
-            Err(_) => Fault { foreign: !body.is_empty(), ..Fault::default() },
+            Err(_) => Fault { is_other_body: !body.is_empty(), ..Fault::default() },
         }
     }
 
-    /// "One is already running on this device", by code or, as older replies had it, by message.
+    /// Whether an action is already running on the device: by the code, or the message in older replies.
     fn is_duplicate(&self) -> bool {
         self.code == "ActiveRequestAlreadyExists"
             || self.message.to_ascii_lowercase().contains("already in progress")
     }
 
-    /// A 401 that is about the tenant's licence or account, which no token cures: "Unauthorized request - reason of
-    /// failure: Account mode is inactive", "…: No Tvm license".
+    /// Whether a 401 is about the tenant's licence or account, which another token does not cure: "Unauthorized
+    /// request - reason of failure: Account mode is inactive", "…: No Tvm license".
     fn is_licence(&self) -> bool {
         let message = self.message.to_ascii_lowercase();
         ["licen", "account mode"].iter().any(|word| message.contains(word))
@@ -92,7 +92,7 @@ pub(crate) fn may_be_cured_by_a_token(reply: &Reply) -> bool {
     reply.status == 401 && !Fault::read(&reply.body).is_licence()
 }
 
-/// What a 403 means to a token with these permissions, of which any one of `needed` would do.
+/// The advice for a 403 to a token with the permissions `held`. Any one of `needed` suffices.
 pub(crate) fn permissions_note(needed: &[&str], held: &[String]) -> String {
     let needs = needed.join(" or ");
     let has = match held {
@@ -101,7 +101,7 @@ pub(crate) fn permissions_note(needed: &[&str], held: &[String]) -> String {
     };
     match needed.iter().any(|name| held.iter().any(|held| held == name)) {
         true => format!(
-            "the token has {needs}, so check that `cloud` and `scope` fit the tenant, and what the service says"
+            "the token has {needs}, so check that `cloud` and `scope` fit the tenant, and read the service's message"
         ),
         false => format!("this call needs {needs}, and the token {has}"),
     }
@@ -119,7 +119,7 @@ pub(crate) fn error(reply: &Reply) -> Error {
     } else if !fault.code.is_empty() {
         message.push_str(": ");
         message.push_str(&fault.code);
-    } else if fault.foreign {
+    } else if fault.is_other_body {
         message.push_str(" with a body that is not the service's (");
         message.push_str(&reply.describe_content());
         message.push(')');
@@ -147,7 +147,7 @@ fn classify(http_status: u16, fault: &Fault) -> (Status, &'static str) {
     match http_status {
         300..=399 => (
             Status::Protocol,
-            "redirects are not followed with a token; check `api_url` and what lies in between",
+            "redirects are not followed with a token; check `api_url`, and any proxy or gateway",
         ),
         400 if fault.is_duplicate() => (
             Status::AlreadyRunning,
@@ -170,8 +170,8 @@ fn classify(http_status: u16, fault: &Fault) -> (Status, &'static str) {
             "grant the application Machine.CollectForensics and Machine.Read.All with admin consent, \
              and check that `cloud` and `scope` fit the tenant",
         ),
-        404 if fault.foreign || fault.code.is_empty() => {
-            (Status::NotFound, "if every call fails so, check `api_url`")
+        404 if fault.is_other_body || fault.code.is_empty() => {
+            (Status::NotFound, "if every call fails in this way, check `api_url`")
         }
         404 => (Status::NotFound, "check the id"),
         405 => (Status::BadRequest, "check that `api_url` names this service"),
@@ -179,15 +179,15 @@ fn classify(http_status: u16, fault: &Fault) -> (Status, &'static str) {
         429 => (Status::Throttled, "wait retry_after_ms before the next call"),
         400..=499 => (Status::BadRequest, ""),
         500..=599 => (Status::Service, "try again later"),
-        _ => (Status::Protocol, "check `api_url` and what lies in between"),
+        _ => (Status::Protocol, "check `api_url`, and any proxy or gateway"),
     }
 }
 
-/// How long a 429 closes the endpoint: header, else the seconds in the message, else a minute. What is left of a
-/// second may be told as none: without a pause all attempts would go out at once.
+/// How long a 429 closes the endpoint: by the header, else by the seconds in the message, else a minute. The service
+/// may round the wait down to 0, and retries without a pause would all fail.
 fn throttle(reply: &Reply, message: &str) -> Duration {
-    let told = reply.retry_after().or_else(|| seconds_in(message));
-    told.unwrap_or(DEFAULT_THROTTLE).max(SHORTEST_THROTTLE)
+    let named = reply.retry_after().or_else(|| seconds_in(message));
+    named.unwrap_or(DEFAULT_THROTTLE).max(SHORTEST_THROTTLE)
 }
 
 /// "You can send requests again in 8 seconds."
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_has_its_status() {
+    fn every_form_has_its_status() {
         let normal = |code: &str| {
             format!(r#"{{"error":{{"code":"{code}","message":"m","target":"|a.b."}}}}"#)
         };
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn licences_are_told_from_tokens() {
+    fn a_401_about_the_licence_is_not_about_the_token() {
         let of = |why: &str| {
             reply(
                 401,
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_off_is_noted() {
+    fn a_wrong_clock_is_reported_with_a_401() {
         let date = SystemTime::now() - Duration::from_secs(900);
         let mut late = reply(401, "");
         late.date = Some(httpdate::fmt_http_date(date));
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_of_a_429() {
+    fn a_429_names_the_wait_in_header_or_message() {
         let with = |header: Option<&str>, message: &str| {
             let mut reply =
                 reply(429, &format!(r#"{{"error":{{"code":"429","message":"{message}"}}}}"#));

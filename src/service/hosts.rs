@@ -12,7 +12,7 @@ use crate::text::url::{BaseUrl, is_loopback};
 pub(crate) const ACCEPTED: &str =
     "host names or addresses, separated by commas, without scheme or port; * for any";
 
-/// The default, in the form in which it would be set.
+/// The default, in the form of the option.
 pub(crate) const DEFAULT: &str = "security.microsoft.com, securitycenter.microsoft.com, \
      securitycenter.windows.com, security.microsoft.us, securitycenter.microsoft.us, \
      blob.core.windows.net, blob.storage.azure.net, blob.core.usgovcloudapi.net";
@@ -22,7 +22,7 @@ pub(crate) const DEFAULT: &str = "security.microsoft.com, securitycenter.microso
 pub(crate) struct Hosts(Vec<String>);
 
 impl Hosts {
-    /// Reads a list; the error says what is wrong with it.
+    /// Parses a list. The error completes "option `download_hosts` …".
     pub(crate) fn parse(text: &str) -> Result<Hosts, String> {
         let mut names = Vec::new();
         for name in text.split(',').map(str::trim) {
@@ -38,7 +38,7 @@ impl Hosts {
         Ok(Hosts(names))
     }
 
-    /// Also the service itself: its own door, or a gateway before it.
+    /// Adds the host of the API, which may be a gateway.
     pub(crate) fn and(mut self, api: &BaseUrl) -> Hosts {
         if let Some(host) = api.as_str().parse::<Uri>().ok().as_ref().and_then(Uri::host) {
             self.0.push(bare(host));
@@ -54,13 +54,13 @@ impl Hosts {
         })
     }
 
-    /// Whether something may be fetched from this address; the error completes "the link …".
+    /// Checks whether a package may be downloaded from this URL. The error completes "the link …".
     pub(crate) fn check(&self, uri: &Uri) -> Result<(), String> {
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err("has no scheme or no host".to_owned());
         };
         let host = authority.host();
-        // A login would be sent along.
+        // A login would be sent to the host.
         if authority.as_str().contains('@') {
             return Err("has a login".to_owned());
         }
@@ -80,7 +80,7 @@ impl Hosts {
     }
 }
 
-/// A host in the one form that compares.
+/// A host in a form for comparison.
 fn bare(host: &str) -> String {
     host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase()
 }
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_read_leniently_and_mistakes_are_not() {
+    fn lists_are_parsed_leniently_but_mistakes_are_refused() {
         let hosts = Hosts::parse("*.a.example, .b.example ,C.example., 127.0.0.1,[::1]").unwrap();
         for link in [
             "https://a.example/",

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::text::{json, surrogates};
 
-/// One device: the service's own JSON, and the members the library looks at.
+/// One device: the service's own JSON, and the members that the library reads.
 #[derive(Clone, Debug)]
 pub struct Machine {
     json: Box<RawValue>,
@@ -58,7 +58,7 @@ impl Machine {
         self.text("onboardingStatus")
     }
 
-    /// Whether the service takes this record for a possible duplicate of another.
+    /// Whether the service considers this record a possible duplicate of another one.
     pub fn is_potential_duplicate(&self) -> bool {
         self.is_true("isPotentialDuplication")
     }
@@ -73,7 +73,7 @@ impl Machine {
         self.is_true("isExcluded")
     }
 
-    /// A member that is missing, null, empty or of another type is not known.
+    /// The text of a member. One that is missing, null, empty or of another type is `None`.
     fn text(&self, member: &str) -> Option<&str> {
         self.record.get(member).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
@@ -83,19 +83,19 @@ impl Machine {
     }
 }
 
-/// As the service sent it.
+/// Serialized as the service sent it.
 impl Serialize for Machine {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.json.serialize(serializer)
     }
 }
 
-/// Whether an id is the service's own, 40 hexadecimal digits; others are looked up by it, such as Entra device ids.
+/// Whether an id is the service's own, 40 hexadecimal digits. Other ids, such as Entra device ids, are looked up first.
 pub(crate) fn is_device_id(id: &str) -> bool {
     id.len() == 40 && id.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// The record in a reply's body; the error completes "the reply …".
+/// The record in a reply's body. The error completes "the reply …".
 pub(crate) fn machine(body: &[u8]) -> Result<Machine, &'static str> {
     Machine::from_json(std::str::from_utf8(body).map_err(|_| "is not UTF-8")?)
 }

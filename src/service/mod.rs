@@ -1,4 +1,4 @@
-//! What the service says: where it lives, what it is asked, and how its answers read.
+//! What Microsoft documents about the service: hosts, requests, replies, errors, quotas.
 
 pub(crate) mod action;
 pub(crate) mod cloud;
