@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// What is missing.
+/// Why there is no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
     /// The text is not JSON.
@@ -18,8 +18,9 @@ pub(crate) enum Missing {
     Value,
 }
 
-/// The text of a string without quotes and escapes, the JSON text of any other value, `None` for null. Walks level by
-/// level over raw text: no limit on depth, and numbers stay as they were written.
+/// Finds a value: a string without quotes and escapes, the JSON text of any other value, `None` for null.
+///
+/// Works on raw text, level by level. So there is no limit on depth, and numbers stay as they were written.
 pub(crate) fn find(json: &str, pointer: &str) -> Result<Option<String>, Missing> {
     let not_json = |_| Missing::Json;
     let mut value: &RawValue = serde_json::from_str(json).map_err(not_json)?;
@@ -37,7 +38,7 @@ pub(crate) fn find(json: &str, pointer: &str) -> Result<Option<String>, Missing>
     }
 }
 
-/// The last of several members with one name, as most readers have it.
+/// The member or item of a value. Of several members with one name the last counts, as in most parsers.
 fn child<'a>(value: &'a RawValue, step: &str) -> Option<&'a RawValue> {
     match value.get().as_bytes().first()? {
         b'{' => {
@@ -54,7 +55,7 @@ fn child<'a>(value: &'a RawValue, step: &str) -> Option<&'a RawValue> {
     }
 }
 
-/// Finds the member of that name, and keeps none of the others.
+/// Finds the member of this name without keeping the others.
 struct Member<'s>(&'s str);
 
 impl<'de> Visitor<'de> for Member<'_> {
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_or_not_valid() {
+    fn missing_values_and_invalid_input_are_errors() {
         assert_eq!(find("{}", "/a"), Err(Missing::Value));
         assert_eq!(find("[1]", "/01"), Err(Missing::Value));
         assert_eq!(find("[1]", "/-"), Err(Missing::Value));
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_no_danger() {
+    fn deep_documents_do_not_overflow_the_stack() {
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         assert_eq!(find(&deep, "/0/0/0").map(|v| v.unwrap().len()), Ok(199_994));
     }

@@ -1,4 +1,4 @@
-//! Small forms of text: they know nothing of networks, files or the service.
+//! Text and its formats: JSON, URLs, escaping, redaction. Nothing here uses networks or files, or knows the service.
 
 pub(crate) mod escape;
 pub(crate) mod guid;

@@ -1,13 +1,12 @@
-//! Text from outside, made fit to show: bounded, on one line, without anything that grants access.
+//! Cleans text from peers for messages: limited in length, on one line, without secrets.
 
-/// What stands where a secret stood.
+/// The replacement for a secret.
 const MASK: &str = "***";
 
-/// Makes text of the service, a proxy or the system fit for messages and logs.
+/// Cleans text of the service, a proxy or the system for messages and logs.
 ///
-/// Control characters become spaces, URL queries and logins are masked, and so is anything that looks
-/// like a secret or token. What a client's own secrets are is known, and masked besides where errors leave
-/// the client.
+/// Control characters become spaces. URL queries, logins, and anything that looks like a secret or token are masked. A
+/// client also masks its own secrets in every error that it returns.
 pub(crate) fn clean(text: &str, max_bytes: usize) -> String {
     let mut out = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty())
@@ -31,9 +30,9 @@ pub(crate) fn clean(text: &str, max_bytes: usize) -> String {
     out
 }
 
-/// Takes a known secret out of a text that others had a hand in.
+/// Masks a known secret in text from others.
 pub(crate) fn mask(text: &mut String, secret: &str) {
-    // Shorter ones would take ordinary words apart.
+    // Masking shorter ones would damage ordinary words.
     if secret.len() >= 6 && text.contains(secret) {
         *text = text.replace(secret, MASK);
     }
@@ -66,7 +65,7 @@ fn push_word(out: &mut String, word: &str) {
     }
 }
 
-/// Splits at what no token contains, so that a token is found inside quotes and brackets too.
+/// Splits at characters that no token contains, so that a token is found inside quotes and brackets too.
 fn push_runs(out: &mut String, text: &str) {
     let part_of_token = |c: char| c.is_ascii_alphanumeric() || "-_.+/=%~".contains(c);
     let mut run_start = 0;
@@ -81,7 +80,6 @@ fn push_runs(out: &mut String, text: &str) {
 }
 
 fn push_run(out: &mut String, run: &str) {
-    // Paths and names are judged piece by piece, anything else as a whole.
     if run.contains("eyJ") || looks_random(run) {
         out.push_str(MASK);
     } else {
@@ -121,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_grants_access_is_masked() {
+    fn secrets_and_tokens_are_masked() {
         assert_eq!(clean("bad eyJhbGciOiJub25lIn0.e30.x token", 99), "bad *** token");
         assert_eq!(
             clean("at https://b.example/p.zip?sig=abc&se=1 now", 99),
@@ -140,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_and_length_are_bounded() {
+    fn text_is_one_line_of_limited_length() {
         assert_eq!(clean("a\r\nb\tc\u{0}d", 99), "a b c d");
         assert_eq!(clean("", 9), "");
         assert_eq!(clean(&"é".repeat(100), 9), "éééé…");

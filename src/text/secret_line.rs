@@ -1,18 +1,17 @@
-//! Lines that grant access.
+//! Header lines with secrets.
 
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-/// A whole line of a request's head that grants access, with the end of the line; wiped from memory when the
-/// last user lets go of it.
+/// A whole header line with a secret, and its line end. It is wiped from memory when the last copy is dropped.
 #[derive(Clone)]
 pub(crate) struct SecretLine(Arc<Zeroizing<String>>);
 
 impl SecretLine {
-    /// `name: value`; the value is the caller's to check.
+    /// `name: value`. The caller has checked the value with [`SecretLine::can_carry`].
     pub(crate) fn new(name: &str, value: &str) -> SecretLine {
-        // In one piece: a string that grows leaves copies behind.
+        // Allocated once: a string that grows leaves copies behind.
         let parts = [name, ": ", value, END_OF_LINE];
         let mut line = String::with_capacity(parts.iter().map(|part| part.len()).sum());
         line.extend(parts);
@@ -28,7 +27,7 @@ impl SecretLine {
         &self.0
     }
 
-    /// What follows `name: ` and, in it, `prefix`.
+    /// The value after `name: ` and `prefix`.
     pub(crate) fn value(&self, name: &str, prefix: &str) -> &str {
         let rest = self.0.strip_prefix(name).and_then(|rest| rest.strip_prefix(": "));
         let value = rest.and_then(|rest| rest.strip_prefix(prefix)?.strip_suffix(END_OF_LINE));

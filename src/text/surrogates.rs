@@ -1,23 +1,22 @@
-//! Text that was cut in the middle of a character.
+//! Repairs JSON text that was cut in the middle of a character.
 
 use std::borrow::Cow;
 
 use memchr::memchr;
 
-/// The JSON text, with the replacement character for every half of a surrogate pair that stands alone, as in
-/// `"cut \ud83d"`: most readers of JSON refuse the whole document for one. Whoever keeps text in UTF-16, as the
-/// service does, makes such halves by cutting it to a length.
+/// Replaces every lone surrogate, as in `"cut \ud83d"`, by the replacement character. Most JSON parsers refuse the
+/// whole document for one. The service makes them when it shortens UTF-16 text.
 pub(crate) fn paired(json: &str) -> Cow<'_, str> {
-    // Records rarely have any escape in them.
-    match memchr(b'\\', json.as_bytes()).and_then(|_| mended(json.into())) {
-        Some(mended) => Cow::Owned(mended),
+    // Records rarely have escapes.
+    match memchr(b'\\', json.as_bytes()).and_then(|_| repaired(json.into())) {
+        Some(repaired) => Cow::Owned(repaired),
         None => Cow::Borrowed(json),
     }
 }
 
-/// `None`: there is nothing to mend.
+/// `None`: there is no lone surrogate.
 #[inline(never)]
-fn mended(mut json: Vec<u8>) -> Option<String> {
+fn repaired(mut json: Vec<u8>) -> Option<String> {
     let (mut at, mut found) = (0, false);
     while let Some(byte) = json.get(at) {
         at += match (byte, unit(&json, at), unit(&json, at + 6)) {
@@ -27,16 +26,16 @@ fn mended(mut json: Vec<u8>) -> Option<String> {
                 found = true;
                 6
             }
-            // What follows starts no escape.
+            // The escaped character starts no escape itself.
             (b'\\', ..) => 2,
             _ => 1,
         };
     }
-    // Only ASCII took the place of ASCII.
+    // The text is still UTF-8: only ASCII was replaced, by ASCII.
     found.then(|| String::from_utf8(json).ok()).flatten()
 }
 
-/// The UTF-16 code unit that is written here as `\uXXXX`.
+/// The UTF-16 code unit of an escape `\uXXXX` at this index.
 fn unit(json: &[u8], at: usize) -> Option<u32> {
     let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
     digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
@@ -74,9 +73,9 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Any text survives, whatever is cut off in the middle of it.
+        /// Any text survives, and a lone surrogate after it is replaced.
         #[test]
-        fn what_is_whole_stays(text: String, unit in 0xd800..0xe000_u16) {
+        fn whole_text_is_kept(text: String, unit in 0xd800..0xe000_u16) {
             let json = serde_json::to_string(&text).unwrap();
             proptest::prop_assert_eq!(paired(&json), json.as_str());
             let cut = format!("{}\\u{unit:04x}\"", json.strip_suffix('"').unwrap());

@@ -1,4 +1,4 @@
-//! A base address of the service or of the sign-in service, checked once when the option is set.
+//! Base URLs of the service and the sign-in service, checked when the option is set.
 
 use std::net::IpAddr;
 
@@ -17,9 +17,9 @@ pub(crate) const ACCEPTED: &str = "https://host[:port][/prefix], or http:// on a
      without query, fragment or login";
 
 impl BaseUrl {
-    /// Reads an address; the error says what is wrong with it.
+    /// Parses a URL. The error completes "option `…` …".
     pub(crate) fn parse(text: &str) -> Result<BaseUrl, &'static str> {
-        // http::Uri drops a fragment silently, so look before it does.
+        // Checked first: `http::Uri` drops a fragment silently.
         if text.contains('#') {
             return Err("has a fragment");
         }
@@ -62,7 +62,7 @@ impl BaseUrl {
         })
     }
 
-    /// The address set by option, or the one from the table of clouds.
+    /// The URL of the option, or `default` from the table of clouds.
     pub(crate) fn or_default(
         option: Option<&BaseUrl>,
         default: &str,
@@ -73,7 +73,7 @@ impl BaseUrl {
         }
     }
 
-    /// The address, without a trailing slash.
+    /// The URL, without a trailing slash.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
@@ -83,13 +83,13 @@ impl BaseUrl {
         &self.path
     }
 
-    /// Host and port, as [`authority_of`] has them.
+    /// Host and port, see [`authority_of`].
     pub(crate) fn authority(&self) -> &str {
         &self.authority
     }
 }
 
-/// Host and port in the one form that compares: lower case, without a trailing dot or the usual port.
+/// Host and port in a form for comparison: lower case, without a trailing dot or the default port.
 pub(crate) fn authority_of(uri: &Uri) -> Option<String> {
     let host = uri.host()?.trim_end_matches('.').to_ascii_lowercase();
     Some(match (uri.scheme_str(), uri.port_u16()) {
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepts_what_is_documented() {
+    fn documented_urls_are_accepted() {
         for (given, kept) in [
             ("https://api.security.microsoft.com", "https://api.security.microsoft.com"),
             ("https://gw.example/mde/", "https://gw.example/mde"),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_everything_else() {
+    fn other_urls_are_refused() {
         for bad in [
             "",
             "x",
