@@ -265,7 +265,7 @@ impl Default for Behaviour {
 pub enum PackageFault {
     /// Nothing.
     None,
-    /// One file has another content than its checksum says.
+    /// One file has content that does not match its checksum.
     Checksum,
     /// The host has only the first three quarters of the zip.
     Truncated,

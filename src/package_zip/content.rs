@@ -1,4 +1,4 @@
-//! The content of an entry: unpacked into nothing but a checksum and a count.
+//! Decompresses the content of an entry, to get its checksum and length. Nothing is kept.
 
 use crc32fast::Hasher;
 use miniz_oxide::inflate::TINFLStatus;
@@ -13,21 +13,21 @@ use super::problem::Checked;
 pub(super) const STORED: u64 = 0;
 pub(super) const DEFLATED: u64 = 8;
 
-/// Deflate looks back over 32 KiB. Twice that is unpacked at a time, which still fits the processor's cache.
+/// Twice the window of deflate (32 KiB), which still fits the processor's cache.
 const RING: usize = 64 * 1024;
 
-/// What the check of one entry after the other needs.
+/// The memory for decompression, used for one entry after the other.
 pub(super) struct Checker {
     inflater: Box<DecompressorOxide>,
     ring: Box<[u8]>,
 }
 
-/// What was unpacked.
+/// The result of decompressing an entry.
 struct Unpacked {
     crc32: u32,
-    /// `None`: more than was declared; the rest was not looked at.
+    /// `None`: more than declared. The rest was not decompressed.
     bytes: Option<u64>,
-    /// Packed bytes that came after the end of the content.
+    /// Packed bytes after the end of the content.
     left: u64,
 }
 
@@ -36,7 +36,7 @@ impl Checker {
         Checker { inflater: Box::default(), ring: vec![0; RING].into_boxed_slice() }
     }
 
-    /// Checks one entry, all of which must lie before `limit`; returns where it ends.
+    /// Checks one entry, which must end before `limit`. Returns its end.
     pub(super) fn check(
         &mut self,
         source: &mut Source<'_>,
@@ -47,7 +47,7 @@ impl Checker {
         let end = start.checked_add(member.compressed).filter(|end| *end <= limit);
         let end = end.ok_or("reaches into the directory: a part of the file is missing")?;
         let unpacked = match member.method {
-            // Some packers declare an empty file deflated and then write nothing.
+            // Some packers mark an empty file as deflated and write no content.
             DEFLATED if member.compressed > 0 => self.inflate(source, member, start)?,
             _ => stored(source, member, start)?,
         };
@@ -55,7 +55,7 @@ impl Checker {
             return Err("has another length than it declares".into());
         }
         if u64::from(unpacked.crc32) != member.crc32 {
-            return Err("has another content than its checksum says".into());
+            return Err("has content that does not match its checksum".into());
         }
         local::descriptor(source, member, end, limit)
     }

@@ -1,10 +1,10 @@
-//! What packages of each system are known to hold, and so which system a package is from and what it lacks.
+//! The documented parts of packages of each system. They show which system a package is from, and which parts it lacks.
 //!
 //! Source: "Take response actions on a device", "Investigation package contents", of 2025-12-31.
 //! <https://learn.microsoft.com/defender-endpoint/respond-machine-alerts>
 //!
-//! For Windows the page names folders and files. For macOS and Linux it names subjects only, so their names are
-//! guessed at more freely. What depends on the device's settings (`FirewallExecutionLog.txt`, `pfirewall.log`) is not
+//! For Windows the page names folders and files. For macOS and Linux it names only subjects, so several names are
+//! accepted for each. Files that depend on the device's settings (`FirewallExecutionLog.txt`, `pfirewall.log`) are not
 //! expected.
 
 use std::collections::HashSet;
@@ -34,8 +34,8 @@ impl DeviceKind {
     }
 }
 
-/// One part a line: a folder, or, indented, a file in the folder above it. Other names for it follow behind bars. A plus:
-/// packages of the other systems do not have it. (As text, which needs less room in the library than structures.)
+/// One part a line: a folder, or, indented, a file in the folder above it. Bars separate alternative names. A plus
+/// marks parts that only this system has. Text takes less space in the library than structures.
 const WINDOWS: &str = "\
 +Autoruns
 +Installed programs
@@ -82,20 +82,20 @@ Processes|Process|Running processes
 Services and scheduled tasks|Services|System
 Users and groups|Users";
 
-/// Folders of every file that are looked at, counted from the top: packages may lie in a folder of their own.
+/// How many parts of each path are compared: the package may be in a folder of its own.
 const DEPTH: usize = 4;
-/// How many parts have to be there for a system to be recognised.
+/// How many parts must be present to recognise a system.
 const ENOUGH: usize = 3;
 
-/// The system that a package comes from, if it shows, and which of its parts are not there.
+/// The system that a package comes from, if it is recognised, and the parts that it lacks.
 pub(super) fn recognise(entries: &[Entry]) -> (Option<DeviceKind>, Vec<&'static str>) {
     let present = present(entries);
     let [windows, mac, linux] = [WINDOWS, MAC_OS, LINUX].map(|parts| compare(parts, &present));
-    let (kind, found) = if windows.telling >= ENOUGH && windows.telling > mac.telling {
+    let (kind, found) = if windows.specific >= ENOUGH && windows.specific > mac.specific {
         (DeviceKind::Windows, windows)
-    } else if mac.telling > 0 && mac.there >= ENOUGH {
+    } else if mac.specific > 0 && mac.there >= ENOUGH {
         (DeviceKind::MacOs, mac)
-    } else if windows.telling == 0 && linux.there >= ENOUGH {
+    } else if windows.specific == 0 && linux.there >= ENOUGH {
         (DeviceKind::Linux, linux)
     } else {
         return (None, Vec::new());
@@ -105,9 +105,9 @@ pub(super) fn recognise(entries: &[Entry]) -> (Option<DeviceKind>, Vec<&'static 
 
 #[derive(Default)]
 struct Found {
-    /// Folders that are there, and how many of them are one system's only.
+    /// How many folders are present, and how many of these only this system has.
     there: usize,
-    telling: usize,
+    specific: usize,
     missing: Vec<&'static str>,
 }
 
@@ -116,7 +116,7 @@ fn compare(parts: &'static str, present: &HashSet<Vec<u8>>) -> Found {
     let mut folder = false;
     for line in parts.lines() {
         let (name, names) = match line.strip_prefix(' ') {
-            // A file is not missed where its whole folder is.
+            // Without its folder, a file is not reported separately.
             Some(_) if !folder => continue,
             Some(file) => (file, file.rsplit('/').next().unwrap_or_default()),
             None => {
@@ -131,14 +131,13 @@ fn compare(parts: &'static str, present: &HashSet<Vec<u8>>) -> Found {
         if !line.starts_with(' ') {
             folder = there;
             found.there += usize::from(there);
-            found.telling += usize::from(there && line.starts_with('+'));
+            found.specific += usize::from(there && line.starts_with('+'));
         }
     }
     found
 }
 
-/// The names of all parts that a package has, folded. Each byte of its names is looked at once, however many and long
-/// they are.
+/// The known names in a package, folded. The time is linear in the length of all its names.
 fn present(entries: &[Entry]) -> HashSet<Vec<u8>> {
     let lines = [WINDOWS, MAC_OS, LINUX].into_iter().flat_map(str::lines);
     let names = lines.flat_map(|line| line.split(['|', '/', '+']));
@@ -156,7 +155,7 @@ fn present(entries: &[Entry]) -> HashSet<Vec<u8>> {
     present
 }
 
-/// Without regard to case, spaces, punctuation and extension.
+/// The name without case, spaces, punctuation and extension.
 fn fold(name: &str) -> Vec<u8> {
     folded(name).collect()
 }
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_a_folder_are_missed_only_where_the_folder_is() {
+    fn files_are_missing_only_in_a_folder_that_is_present() {
         let names = ["Autoruns/a", "Temp Directories/b", "Prefetch files/x.pf"];
         let (_, missing) = of(&names);
         assert!(missing.contains(&"Prefetch files/PrefetchFilesList.txt"));
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn long_names_cost_no_more_than_their_length() {
+    fn long_names_take_linear_time() {
         // The quickest of some runs, since others work on the machine too.
         let quickest = |length| {
             let name = "-".repeat(length);
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_package_is_not_taken_for_one() {
+    fn other_zips_are_not_recognised_as_packages() {
         assert_eq!(of(&[]), (None, vec![]));
         assert_eq!(of(&["readme.txt", "src/main.c", "processes/a"]), (None, vec![]));
         let (kind, _) = of(&["Disk volume/a", "Network connections/b", "Processes/c"]);

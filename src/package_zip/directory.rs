@@ -1,4 +1,4 @@
-//! The end of a zip: the end record, and the central directory that it leads to.
+//! The end record of a zip, and the central directory that it points to.
 
 use super::fields::{extra, length, lengthen, number};
 use super::file::Source;
@@ -21,10 +21,10 @@ const UNICODE_PATH: u64 = 0x7075;
 /// Encrypted, patched, strongly encrypted, directory encrypted.
 const UNREADABLE: u64 = 0x2061;
 
-/// What the central directory says.
+/// The content of the central directory.
 pub(super) struct Directory {
     pub(super) members: Vec<Member>,
-    /// Where it begins; all content lies before.
+    /// The position of the directory. All content is before it.
     pub(super) start: u64,
 }
 
@@ -32,11 +32,11 @@ struct End {
     entries: u64,
     size: u64,
     offset: u64,
-    /// Where the end records begin.
+    /// The position of the first end record.
     at: u64,
 }
 
-/// Reads and checks the directory; the content is yet to be looked at.
+/// Reads and checks the directory, without the content.
 pub(super) fn read(source: &mut Source<'_>) -> Result<Directory> {
     let whole = |problem: Problem| problem.into_error(None);
     let end = end(source).map_err(whole)?;
@@ -49,18 +49,18 @@ pub(super) fn read(source: &mut Source<'_>) -> Result<Directory> {
         members.push(read.map_err(|problem| problem.into_error(name.as_deref()))?);
     }
     if at != past {
-        return Err(whole("has another length of directory than its end record says".into()));
+        return Err(whole("has a directory whose length does not match its end record".into()));
     }
-    // Some programs believe the end record's position, others count back from the end record.
+    // Some programs use the position in the end record, others count back from the end record.
     if past != end.at {
-        let what = "has something between its directory and its end record, so that programs differ in what they \
-                    see in it";
+        let what = "has something between its directory and its end record, so that programs may read it \
+                    differently";
         return Err(whole(what.into()));
     }
     Ok(Directory { members, start: end.offset })
 }
 
-/// Where the directory ends.
+/// The end of the directory.
 fn bounds(end: &End) -> Checked<u64> {
     if end.entries > MAX_ENTRIES {
         return Err("has more than 100,000 entries".into());
@@ -78,7 +78,7 @@ fn end(source: &mut Source<'_>) -> Checked<End> {
     let tail = source.len().min((END_LENGTH + usize::from(u16::MAX)) as u64);
     let before = source.len() - tail;
     let bytes = source.exact(before, usize::try_from(tail).unwrap_or(0))?;
-    // The record ends with a comment that reaches exactly to the end of the file.
+    // The comment in the record must end exactly at the end of the file.
     let fits = |at: &usize| {
         let rest = bytes.get(*at..).unwrap_or_default();
         let Some((record, comment)) = rest.split_at_checked(END_LENGTH) else { return false };
@@ -93,9 +93,9 @@ fn end(source: &mut Source<'_>) -> Checked<End> {
         .into());
     };
     let record = bytes.get(at..).unwrap_or_default();
-    // Many programs take the last signature, whether or not what follows fits it.
+    // Many programs use the last signature, even if its comment does not fit.
     if record.windows(END.len()).skip(1).any(|window| window == END) {
-        return Err("has two end records, so that programs differ in what they see in it".into());
+        return Err("has two end records, so that programs may read it differently".into());
     }
     let (disk, start_disk) = (number(record, 4, 2), number(record, 6, 2));
     let (here, entries) = (number(record, 8, 2), number(record, 10, 2));
@@ -108,7 +108,7 @@ fn end(source: &mut Source<'_>) -> Checked<End> {
 
 const SEVERAL: &str = "is one part of an archive of several";
 
-/// Follows the locator in front of the end record to the one with longer numbers, if there is one.
+/// Reads the 64-bit end record, if there is a locator before the end record.
 fn end_64(source: &mut Source<'_>, end: End) -> Checked<End> {
     let Some(locator_at) = end.at.checked_sub(LOCATOR_LENGTH as u64) else { return Ok(end) };
     let locator = source.exact(locator_at, LOCATOR_LENGTH)?;
@@ -121,21 +121,21 @@ fn end_64(source: &mut Source<'_>, end: End) -> Checked<End> {
     }
     let record = source.exact(at, END_64_LENGTH)?;
     if !record.starts_with(END_64) {
-        return Err("has no long end record where its locator says".into());
+        return Err("has no 64-bit end record at the position in its locator".into());
     }
-    // Its length leaves out the signature and itself; it may have grown at its end.
+    // The length excludes the signature and itself. Later versions may append fields.
     let length = number(record, 4, 8);
     if at.checked_add(12).and_then(|start| start.checked_add(length)) != Some(locator_at)
         || length < (END_64_LENGTH - 12) as u64
     {
-        return Err("has a long end record of another length than it says".into());
+        return Err("has a 64-bit end record whose length is wrong".into());
     }
     let (here, entries) = (number(record, 24, 8), number(record, 32, 8));
     if number(record, 16, 8) != 0 || here != entries {
         return Err(SEVERAL.into());
     }
     let (size, offset) = (number(record, 40, 8), number(record, 48, 8));
-    // The short record repeats what fits into it.
+    // The 32-bit record repeats the numbers that fit into it.
     let differs = |long: u64, short: u64, most: u64| short != most && short != long;
     if differs(entries, end.entries, u16::MAX.into())
         || differs(size, end.size, u32::MAX.into())
@@ -146,7 +146,7 @@ fn end_64(source: &mut Source<'_>, end: End) -> Checked<End> {
     Ok(End { entries, size, offset, at })
 }
 
-/// Reads the entry at `at` and moves on. `shown` gets its name as soon as it is known.
+/// Reads the entry at `at`, and advances `at`. `shown` gets the name as soon as it is known.
 fn member(
     source: &mut Source<'_>,
     at: &mut u64,
@@ -159,7 +159,7 @@ fn member(
     }
     let lengths = [28, 30, 32].map(|at| length(head, at));
     let mode = number(head, 40, 2);
-    // In the order of the 64-bit extra field.
+    // The order is that of the 64-bit extra field.
     let mut long = [number(head, 24, 4), number(head, 20, 4), number(head, 42, 4)];
     let mut member = Member {
         raw: Box::default(),
@@ -184,7 +184,7 @@ fn member(
     member.name = String::from_utf8_lossy(raw).into_owned();
     *shown = Some(member.name.clone());
     names::safe(raw)?;
-    // Info-ZIP's second name, which some unpackers use: version, checksum of the first name, text.
+    // Some programs use Info-ZIP's second name: version, checksum of the first name, text.
     if let Some((_, unicode)) = extra(extras, UNICODE_PATH)?.split_at_checked(5) {
         names::safe(unicode)?;
     }
@@ -194,28 +194,27 @@ fn member(
     Ok(member)
 }
 
-/// Refuses what cannot be checked, and what is no plain file.
+/// Refuses entries that cannot be checked, and those that are no plain files or folders.
 fn readable(member: &Member, mode: u64) -> Checked<()> {
-    /// The kinds of file in a Unix mode, and the two that a package may have; 0 where the packer does not say.
+    /// The kinds of files in a Unix mode. Packages have files and folders, or 0 if the packer sets no mode.
     const KIND: u64 = 0xf000;
     const FOLDER: u64 = 0x4000;
     const FILE: u64 = 0x8000;
     const LINK: u64 = 0xa000;
     if member.flags & UNREADABLE != 0 {
-        return Err("is encrypted, and packages are not".into());
+        return Err("is encrypted; expected an entry without encryption".into());
     }
     if !matches!(member.method, super::content::STORED | super::content::DEFLATED) {
-        return Err(
-            "is packed in a way that packages are not; known are stored and deflated".into()
-        );
+        return Err("is packed with an unsupported method; expected stored or deflated".into());
     }
     if member.is_folder() && member.bytes != 0 {
-        return Err("is a folder and yet has content".into());
+        return Err("is a folder but has content".into());
     }
     match mode & KIND {
         0 | FOLDER | FILE => Ok(()),
         LINK => {
-            Err("is a symbolic link, which could lead out of the folder it is unpacked in".into())
+            Err("is a symbolic link, which could lead out of the folder where it is unpacked"
+                .into())
         }
         _ => Err("is a device, pipe or socket".into()),
     }

@@ -1,10 +1,10 @@
-//! One entry of a package, as it is reported.
+//! One entry of a package, for callers.
 
 use serde::{Serialize, Serializer};
 
 use super::member::Member;
 
-/// One entry of a package: a file, or a folder, whose name ends in a slash.
+/// One entry of a package: a file or a folder. Names of folders end in a slash.
 #[derive(Clone, Debug)]
 pub struct Entry {
     name: Box<str>,
@@ -25,28 +25,28 @@ impl Entry {
         }
     }
 
-    /// The path inside the package, as it stands there; what is not UTF-8 is replaced by U+FFFD.
+    /// The path inside the package, unchanged. Invalid UTF-8 is replaced by U+FFFD.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Length of the content.
+    /// Length of the content in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Length of the content as it is packed.
+    /// Length of the packed content in bytes.
     pub fn compressed(&self) -> u64 {
         self.compressed
     }
 
-    /// Checksum of the content (CRC-32 of ISO 3309), with which it was compared.
+    /// Checksum of the content (CRC-32 of ISO 3309). The content matched it.
     pub fn crc32(&self) -> u32 {
         self.crc32
     }
 
-    /// When the file was last changed, as `2026-01-31T23:59:58`: by the device's own clock and time zone, in steps of
-    /// two seconds. `None`: the package does not say.
+    /// When the file was last changed, as `2026-01-31T23:59:58`, by the device's own clock and time zone, in steps of
+    /// two seconds. `None`: the package has no valid time.
     pub fn modified(&self) -> Option<String> {
         let (date, time) = (self.modified >> 16, self.modified & 0xffff);
         let (month, day) = (date >> 5 & 15, date & 31);

@@ -1,18 +1,18 @@
 //! Little-endian numbers in records.
 
-/// The number of `size` bytes at `at`. What lies beyond the record counts as zero: records are read whole before.
+/// The number of `size` bytes at `at`. Bytes beyond the record count as zero; callers read whole records.
 #[inline(never)]
 pub(super) fn number(record: &[u8], at: usize, size: usize) -> u64 {
     let bytes = record.iter().skip(at).take(size);
     bytes.rev().fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
-/// Such a number where a length is wanted; those of records have at most two bytes.
+/// A length of two bytes.
 pub(super) fn length(record: &[u8], at: usize) -> usize {
     usize::try_from(number(record, at, 2)).unwrap_or(0)
 }
 
-/// The body of one extra field, empty if there is none. What does not divide into fields at the end is padding.
+/// The body of one extra field, empty if there is none. An incomplete field at the end is padding.
 pub(super) fn extra(mut bytes: &[u8], wanted: u64) -> Result<&[u8], &'static str> {
     let mut found = None;
     while let Some((head, rest)) = bytes.split_at_checked(4) {
@@ -25,7 +25,7 @@ pub(super) fn extra(mut bytes: &[u8], wanted: u64) -> Result<&[u8], &'static str
     Ok(found.unwrap_or_default())
 }
 
-/// Replaces numbers too long for their record by those of the 64-bit extra field, which has them in this order.
+/// Replaces numbers that did not fit by those of the 64-bit extra field, which has them in this order.
 pub(super) fn lengthen(numbers: &mut [u64], extras: &[u8]) -> Result<(), &'static str> {
     const ZIP64: u64 = 0x0001;
     let mut field = extra(extras, ZIP64)?;

@@ -1,4 +1,4 @@
-//! The file under check: opened without waiting, read at any position through one buffer.
+//! The file that is checked: opened without blocking, read at any position through one buffer.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -13,12 +13,12 @@ use crate::text::redact;
 /// The largest record (a central entry with name, extra field and comment) fits.
 const BUFFER: usize = 256 * 1024;
 
-/// Opens a regular file. Anything else is refused without being opened: a FIFO would wait for its other end.
+/// Opens a regular file. Others are refused before opening: a FIFO would block until its other end opens.
 pub(super) fn open(path: &Path) -> Result<File> {
     let failed = |error: io::Error| unusable(path, "cannot be opened", &error);
     regular(path, &std::fs::metadata(path).map_err(failed)?)?;
     let file = open_now(path).map_err(failed)?;
-    // Once more, in case the path has become another since.
+    // Checked again, in case the path was replaced meanwhile.
     regular(path, &file.metadata().map_err(failed)?)?;
     Ok(file)
 }
@@ -58,12 +58,12 @@ fn open_now(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// One file, whose bytes are asked for by position.
+/// One file, read by position.
 pub(super) struct Source<'a> {
     file: &'a File,
     len: u64,
     buffer: Box<[u8]>,
-    /// What the buffer holds.
+    /// The position in the file of the buffer's first byte.
     start: u64,
     filled: usize,
     pause: Pause<'a>,
@@ -113,7 +113,7 @@ impl<'a> Source<'a> {
     fn load(&mut self, at: u64) -> Checked<()> {
         (self.start, self.filled) = (at, 0);
         if at >= self.len {
-            // Such positions come from the archive; the system would call some of them invalid.
+            // Positions come from the archive, and the system would refuse some as invalid.
             return Ok(());
         }
         self.pause()?;

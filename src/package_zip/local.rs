@@ -1,4 +1,4 @@
-//! What stands before and after the content of an entry: its local header and data descriptor.
+//! The local header and the data descriptor of an entry, before and after its content.
 
 use super::fields::{length, lengthen, number};
 use super::file::Source;
@@ -9,19 +9,19 @@ const LOCAL: &[u8] = b"PK\x03\x04";
 const LOCAL_LENGTH: usize = 30;
 const DESCRIPTOR: &[u8] = b"PK\x07\x08";
 
-/// The sizes and the checksum follow the content.
+/// Sizes and checksum follow the content.
 const HAS_DESCRIPTOR: u64 = 0x0008;
-/// Flags that change what is read: encryption, descriptor, character set of the name.
+/// Flags that change how the entry is read: encryption, descriptor, character set of the name.
 const MEANING: u64 = 0x0809;
 
-/// Compares the header with the directory; returns where the content begins.
+/// Compares the header with the directory. Returns the position of the content.
 pub(super) fn header(source: &mut Source<'_>, member: &Member) -> Checked<u64> {
     let head = source.exact(member.offset, LOCAL_LENGTH)?;
     if !head.starts_with(LOCAL) {
-        return Err("is not where the directory says".into());
+        return Err("is not at its position in the directory".into());
     }
     let (flags, method, crc32) = (number(head, 6, 2), number(head, 8, 2), number(head, 14, 4));
-    // In the order of the 64-bit extra field.
+    // The order is that of the 64-bit extra field.
     let mut sizes = [number(head, 22, 4), number(head, 18, 4)];
     let (name, all) = (length(head, 26), length(head, 26) + length(head, 28));
     let start = member.offset + LOCAL_LENGTH as u64;
@@ -30,11 +30,11 @@ pub(super) fn header(source: &mut Source<'_>, member: &Member) -> Checked<u64> {
         return Err("has another name in its header than in the directory".into());
     }
     if method != member.method || (flags ^ member.flags) & MEANING != 0 {
-        return Err("is described otherwise in its header than in the directory".into());
+        return Err("is described differently in its header than in the directory".into());
     }
     lengthen(&mut sizes, extras)?;
     let [bytes, compressed] = sizes;
-    // Written before the content was known, they may be zero.
+    // With a descriptor they may be zero: the header was written before the content.
     let later = member.flags & HAS_DESCRIPTOR != 0;
     let agrees = |here: u64, there: u64| here == there || (later && here == 0);
     if !agrees(crc32, member.crc32)
@@ -48,10 +48,10 @@ pub(super) fn header(source: &mut Source<'_>, member: &Member) -> Checked<u64> {
     Ok(start + all as u64)
 }
 
-/// Checks the descriptor at `at`, if there has to be one; returns where the entry ends.
+/// Checks the descriptor at `at`, if the entry has one. Returns the end of the entry.
 ///
-/// It comes with or without a signature, and with numbers of 32 or 64 bits; nothing says which, so the one that agrees
-/// with the directory is it.
+/// A descriptor may have a signature, and numbers of 32 or 64 bits. Nothing marks its form, so any form that agrees
+/// with the directory is accepted.
 pub(super) fn descriptor(
     source: &mut Source<'_>,
     member: &Member,
@@ -76,5 +76,5 @@ pub(super) fn descriptor(
             }
         }
     }
-    Err("has other sizes or another checksum behind its content than in the directory".into())
+    Err("has other sizes or another checksum after its content than in the directory".into())
 }

@@ -1,19 +1,19 @@
 //! One entry of the central directory.
 
-/// One entry of it.
+/// One entry of the central directory, its numbers as the zip has them.
 pub(super) struct Member {
-    /// The name as it stands in the archive.
+    /// The name in the archive, unchanged.
     pub(super) raw: Box<[u8]>,
-    /// The same, fit to show.
+    /// The name as UTF-8.
     pub(super) name: String,
     pub(super) flags: u64,
     pub(super) method: u64,
-    /// Time and, in the upper half, date as MS-DOS writes them.
+    /// Time and, in the upper half, date in the form of MS-DOS.
     pub(super) modified: u64,
     pub(super) crc32: u64,
     pub(super) compressed: u64,
     pub(super) bytes: u64,
-    /// Where its local header lies.
+    /// The position of its local header.
     pub(super) offset: u64,
 }
 

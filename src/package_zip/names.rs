@@ -1,4 +1,4 @@
-//! Names as a trap: paths that leave the folder they are unpacked in, and two files of one name.
+//! Checks of names: paths that leave the folder where they are unpacked, and two entries of one name.
 
 use std::collections::BinaryHeap;
 use std::hash::{BuildHasher, RandomState};
@@ -7,8 +7,7 @@ use super::member::Member;
 use super::problem::Problem;
 use crate::error::Result;
 
-/// Refuses names that no package has. Backslashes are taken for what they are on Windows, where older packers
-/// write them between folders: separators.
+/// Refuses unsafe names. Backslashes count as separators: they are that on Windows, and older packers write them.
 pub(super) fn safe(name: &[u8]) -> std::result::Result<(), &'static str> {
     let is_separator = |byte: &u8| matches!(byte, b'/' | b'\\');
     match name {
@@ -22,15 +21,15 @@ pub(super) fn safe(name: &[u8]) -> std::result::Result<(), &'static str> {
     }
     // Windows drops spaces at the end of a name.
     match name.split(is_separator).any(|part| part.trim_ascii() == b"..") {
-        true => Err("has a path that leaves the folder it is unpacked in (`..`)"),
+        true => Err("has a path that leaves the folder where it is unpacked (`..`)"),
         false => Ok(()),
     }
 }
 
-/// Refuses names that are there twice; returns how many differ from another in the case of their letters (A to Z)
-/// only, which is fine on the device they come from and may not be where they are unpacked.
+/// Refuses equal names. Returns how many names differ from another one only in the case of letters (A to Z): such files
+/// replace each other on Windows and macOS.
 pub(super) fn check(members: &[Member]) -> Result<u64> {
-    // Hashes take less memory than names. The archive cannot know their key, so no two names share one by design.
+    // Hashes take less memory than names. Their random key prevents collisions by design.
     let state = RandomState::new();
     let hashes = |lower: bool| {
         let mut name = Vec::new();
@@ -43,7 +42,7 @@ pub(super) fn check(members: &[Member]) -> Result<u64> {
     for (one, other) in exact.iter().zip(exact.iter().skip(1)) {
         if one.0 == other.0 {
             let name = members.get(other.1 as usize).map(|member| member.name.as_str());
-            let what = "is there twice, so that programs differ in what they see in it";
+            let what = "is there twice, so that programs may read the file differently";
             return Err(Problem::from(what).into_error(name));
         }
     }
@@ -52,7 +51,7 @@ pub(super) fn check(members: &[Member]) -> Result<u64> {
     Ok(pairs.filter(|(one, other)| one.0 == other.0).count() as u64)
 }
 
-/// The name as it is compared: a folder and a file of one name get into each other's way as well.
+/// The name in a form for comparison. A folder and a file with one name count as equal.
 fn canonical(member: &Member, lower: bool, out: &mut Vec<u8>) {
     out.clear();
     out.extend(member.raw.iter().map(|byte| match byte {
@@ -65,7 +64,7 @@ fn canonical(member: &Member, lower: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// The entries' numbers in the order of a key. By a heap, which is less code than the sorting of slices.
+/// The entries' numbers in the order of a key. A heap needs less code than sorting slices.
 pub(super) fn sorted(members: &[Member], key: &mut dyn FnMut(&Member) -> u64) -> Vec<(u64, u32)> {
     BinaryHeap::from_iter(members.iter().map(key).zip(0..)).into_sorted_vec()
 }

@@ -1,4 +1,4 @@
-//! What the check of a package tells, as types and as JSON.
+//! The result of checking a package, as types and as JSON.
 
 use std::fs::File;
 use std::path::Path;
@@ -16,21 +16,21 @@ use crate::error::Result;
 use crate::text::hex::hex;
 use crate::text::json;
 
-/// What a package holds. Every byte of every file has been compared with its checksum.
+/// The contents of a package. Every file matched its checksum.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Contents {
-    /// In the order of the package's directory.
+    /// All entries, in the order of the package's directory.
     pub entries: Vec<Entry>,
-    /// Length of all files when unpacked.
+    /// Length of all files when unpacked, in bytes.
     pub bytes_uncompressed: u64,
-    /// The operating system it comes from; `None`: it does not look like an investigation package.
+    /// The operating system of the device. `None`: the zip does not look like an investigation package.
     pub device: Option<DeviceKind>,
-    /// What packages of this system are documented to hold and this one does not, by Microsoft's names.
+    /// The documented parts that this package lacks, by Microsoft's names.
     pub missing: Vec<&'static str>,
-    /// Bytes of the file that belong to nothing it lists.
+    /// Bytes of the file that belong to no entry.
     pub bytes_unlisted: u64,
-    /// Names that differ from another in the case of their letters only; unpacked on Windows or macOS, one replaces the
+    /// How many names differ from another one only in case. Unpacked on Windows or macOS, such files replace each
     /// other.
     pub same_but_for_case: u64,
 }
@@ -44,7 +44,7 @@ impl Contents {
     }
 }
 
-/// The members that every document about a verified package has.
+/// Serialized as the members that all documents about a verified package share.
 impl Serialize for Contents {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -69,17 +69,17 @@ impl Serialize for Contents {
     }
 }
 
-/// A package on disk that was looked into.
+/// A package on disk that was checked.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct InspectedPackage {
-    /// Where it lies, as it was given.
+    /// The path, as it was given.
     pub path: String,
-    /// Length of the file.
+    /// Length of the file in bytes.
     pub bytes: u64,
     /// SHA-256 of the file.
     pub sha256: [u8; 32],
-    /// What is in it.
+    /// The contents of the package.
     pub contents: Contents,
 }
 
@@ -105,8 +105,8 @@ impl InspectedPackage {
     }
 }
 
-/// Checks a package on disk and lists what is in it. Reads it twice: for the check, and for the SHA-256 of the file.
-/// `watch`: gets how far each reading is and the length of the file; an error ends the check.
+/// Checks a package on disk and lists its contents. Reads it twice: for the check, and for the SHA-256 of the file.
+/// `watch` gets the position of each reading and the length of the file; its error ends the check.
 pub(crate) fn inspect(
     path: &Path,
     watch: &dyn Fn(u64, u64) -> Result<()>,

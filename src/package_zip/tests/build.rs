@@ -1,4 +1,4 @@
-//! Zips made byte by byte, so that each can be wrong in one place.
+//! Builds zips byte by byte, so that each can be wrong in one field.
 
 use std::fs::File;
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::super::{Contents, verify};
 use crate::error::Result;
 
-/// One entry, as the directory and its own header tell of it.
+/// One entry, with its directory record and its local header.
 #[derive(Clone)]
 pub struct Item {
     pub name: Vec<u8>,
@@ -19,9 +19,9 @@ pub struct Item {
     pub compressed: u64,
     pub mode: u32,
     pub extra: Vec<u8>,
-    /// In front of its header.
+    /// Bytes before its header.
     pub gap: Vec<u8>,
-    /// What the header says instead.
+    /// Different values for the header.
     pub local: Option<Box<Item>>,
     /// The header's own extra field.
     pub local_extra: Vec<u8>,
@@ -55,7 +55,7 @@ pub fn deflated(name: &str, content: &[u8]) -> Item {
     Item { packed, compressed, method: 8, ..stored(name, content) }
 }
 
-/// The same with nothing in its header and everything behind its content, in 32 or 64 bits.
+/// The entry with a data descriptor instead of sizes in its header, in 32 or 64 bits.
 pub fn streamed(item: Item, signed: bool, wide: bool) -> Item {
     let mut item = Item { flags: item.flags | 8, ..item };
     let mut descriptor = if signed { b"PK\x07\x08".to_vec() } else { vec![] };
@@ -97,7 +97,7 @@ impl Item {
     }
 }
 
-/// The whole zip; `end_64`: with the long end record.
+/// The whole zip. `end_64`: with the 64-bit end record.
 pub fn zip_with(items: &[Item], comment: &[u8], end_64: bool) -> Vec<u8> {
     let (mut out, mut directory) = (Vec::new(), Vec::new());
     for item in items {
@@ -149,7 +149,7 @@ pub fn zip(items: &[Item]) -> Vec<u8> {
     zip_with(items, b"", false)
 }
 
-/// A file that is gone when it is closed.
+/// A file that is deleted when it is closed.
 pub fn file(bytes: &[u8]) -> File {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Damage of every kind: nothing gets through that changes what is in the archive, and nothing panics or hangs.
+//! Random damage: no change of the content is accepted, and no input causes a panic or a hang.
 
 use std::fs::File;
 use std::io::{Cursor, Seek, Write};
@@ -35,14 +35,14 @@ fn no_flipped_byte_changes_the_content() {
                 }
             }
         }
-        // Versions, times, attributes, the comment and the gap: what is said once.
+        // Versions, times, attributes, the comment and the gap are stated only once.
         let share = unnoticed * 100 / (bytes.len() * 4);
         assert!(share < 35, "{share} %");
     }
 }
 
 #[test]
-fn no_cut_goes_unnoticed() {
+fn every_truncation_is_refused() {
     for end_64 in [false, true] {
         let bytes = zip_with(&sound(), b"", end_64);
         let file = file(&bytes);
@@ -53,7 +53,7 @@ fn no_cut_goes_unnoticed() {
     }
 }
 
-/// What another reader finds in an archive.
+/// The entries that another zip library finds in an archive.
 fn others(bytes: &[u8]) -> Vec<(u64, u32)> {
     let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
     let count = zip.len();
@@ -70,7 +70,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
 
     #[test]
-    fn anything_at_all_is_judged(bytes in proptest::collection::vec(any::<u8>(), 0..300), begin in any::<bool>()) {
+    fn random_bytes_are_refused_or_accepted_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), begin in any::<bool>()) {
         let mut bytes = bytes;
         if begin {
             bytes.splice(0..0, *b"PK\x03\x04");
@@ -80,9 +80,9 @@ proptest! {
         let _ = check(&bytes);
     }
 
-    /// Several bytes at once, numbers above all; what is then still accepted, another reader finds the same in.
+    /// Changes several bytes at once. If the result is accepted, another zip library reads the same from it.
     #[test]
-    fn what_is_accepted_others_read_alike(
+    fn accepted_archives_read_the_same_in_another_library(
         changes in proptest::collection::vec((any::<prop::sample::Index>(), prop::sample::select(vec![0_u8, 1, 2, 8, 20, 47, 0x50, 0x7f, 0xff])), 1..4),
         cut in proptest::option::weighted(0.1, any::<prop::sample::Index>()),
     ) {

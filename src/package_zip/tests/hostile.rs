@@ -1,4 +1,4 @@
-//! One trap at a time.
+//! Hostile archives, each wrong in one way.
 
 use super::*;
 
@@ -20,7 +20,7 @@ fn x() -> Item {
 }
 
 #[test]
-fn names() {
+fn unsafe_and_equal_names_are_refused() {
     for (name, words) in [
         ("../x", "entry `../x` has a path that leaves"),
         ("a\\..\\..\\x", "leaves the folder"),
@@ -32,7 +32,7 @@ fn names() {
     ] {
         refused(&[stored(name, b"")], words);
     }
-    // The name that some unpackers use instead.
+    // Some programs use the second name instead.
     let body = [&[1][..], &crc32fast::hash(b"y").to_le_bytes(), b"../y"].concat();
     refused(&[Item { extra: field(0x7075, &body), ..stored("y", b"") }], "leaves the folder");
     for (one, other) in [("a", "a"), ("a/b", "a\\b"), ("a", "a/")] {
@@ -41,20 +41,20 @@ fn names() {
 }
 
 #[test]
-fn entries_that_are_no_plain_files() {
+fn entries_that_are_no_plain_files_are_refused() {
     refused(&[Item { mode: 0o120_777, ..stored("x", b"/etc") }], "symbolic link");
     refused(&[Item { mode: 0o010_644, ..x() }], "device, pipe or socket");
-    refused(&[stored("x/", b"content")], "is a folder and yet has content");
+    refused(&[stored("x/", b"content")], "is a folder but has content");
     refused(&[Item { flags: 1, ..x() }], "encrypted");
     refused(&[Item { flags: 0x41, ..x() }], "encrypted");
     refused(&[Item { flags: 0x2000, ..x() }], "encrypted");
     for method in [9, 12, 14, 93, 99] {
-        refused(&[Item { method, ..x() }], "packed in a way");
+        refused(&[Item { method, ..x() }], "packed with an unsupported method");
     }
 }
 
 #[test]
-fn header_and_directory_disagree() {
+fn a_header_that_differs_from_the_directory_is_refused() {
     let differs = |change: fn(&mut Item)| {
         let mut local = x();
         change(&mut local);
@@ -62,23 +62,23 @@ fn header_and_directory_disagree() {
     };
     refused(&differs(|local| local.name = b"y".to_vec()), "another name in its header");
     refused(&differs(|local| local.name = b"xx".to_vec()), "another name in its header");
-    refused(&differs(|local| local.method = 0), "described otherwise");
+    refused(&differs(|local| local.method = 0), "described differently");
     for flag in [1, 8, 0x800] {
         let mut items = differs(|_| ());
         items[0].local.as_mut().unwrap().flags = flag;
-        refused(&items, "described otherwise");
+        refused(&items, "described differently");
     }
     refused(&differs(|local| local.crc32 ^= 1), "other sizes or another checksum in its header");
     refused(&differs(|local| local.bytes += 1), "other sizes");
     refused(&differs(|local| local.compressed += 1), "other sizes");
     refused(&differs(|local| local.bytes = 0), "other sizes");
-    refused(&[Item { shift: 1, ..x() }], "is not where the directory says");
+    refused(&[Item { shift: 1, ..x() }], "is not at its position in the directory");
     refused(&[Item { shift: 1 << 20, ..x() }], "beyond the end of the file");
 }
 
 #[test]
-fn content_and_declaration_disagree() {
-    refused(&[Item { crc32: 1, ..x() }], "another content than its checksum says");
+fn content_that_differs_from_its_record_is_refused() {
+    refused(&[Item { crc32: 1, ..x() }], "content that does not match its checksum");
     refused(&[Item { bytes: 30, ..x() }], "another length");
     refused(&[Item { bytes: 32, ..x() }], "another length");
     refused(&[Item { bytes: 1, ..stored("x", b"ab") }], "another length");
@@ -98,23 +98,23 @@ fn content_and_declaration_disagree() {
         change(&mut item.descriptor);
         vec![item]
     };
-    refused(&descriptor(|bytes| bytes[4] ^= 1), "behind its content");
-    refused(&descriptor(|bytes| bytes[8] ^= 1), "behind its content");
-    refused(&descriptor(Vec::clear), "behind its content");
+    refused(&descriptor(|bytes| bytes[4] ^= 1), "after its content");
+    refused(&descriptor(|bytes| bytes[8] ^= 1), "after its content");
+    refused(&descriptor(Vec::clear), "after its content");
     let mut beyond = stored("x", b"ab");
     (beyond.bytes, beyond.compressed) = (1 << 16, 1 << 16);
     refused(&[beyond], "reaches into the directory");
 }
 
 #[test]
-fn entries_over_each_other() {
-    // Two names for one content: the way to a bomb without a high ratio.
+fn overlapping_entries_are_refused() {
+    // Two names for one content: a bomb without a high ratio.
     let (one, two) = (stored("x", b"shared"), stored("x", b"shared"));
     let length = (zip(std::slice::from_ref(&one)).len() - 22 - 47) as i64;
     let mut other = Item { shift: -length, ..two };
     other.name = b"y".to_vec();
     refused(&[one, other], "overlaps");
-    // One inside the content of another.
+    // One entry inside the content of another.
     let inner = zip(&[stored("y", b"in")]);
     let outer = stored("x", &inner[..33]);
     let inside = Item { shift: -33, ..stored("y", b"in") };
@@ -122,7 +122,7 @@ fn entries_over_each_other() {
 }
 
 #[test]
-fn bombs() {
+fn zip_bombs_are_refused() {
     let grows = |bytes: u64, compressed: u64| {
         let mut item = x();
         (item.bytes, item.compressed) = (bytes, compressed);
@@ -143,7 +143,7 @@ fn bombs() {
         .map(|(n, item)| Item { name: n.to_string().into_bytes(), ..item })
         .collect();
     refused(&many, "more than 64 GiB");
-    // What is declared small is not unpacked further than that.
+    // An entry is decompressed only up to its declared length.
     let zeros = vec![0; 64 << 20];
     let mut lies = deflated("x", &zeros);
     lies.bytes = 100;
@@ -158,9 +158,9 @@ fn bombs() {
 }
 
 #[test]
-fn too_many_entries() {
+fn too_many_entries_are_refused() {
     let mut end = zip_with(&[], b"", true);
-    // In the long end record: both counts, then the size.
+    // In the 64-bit end record: both counts, then the size.
     end[24..32].copy_from_slice(&100_001_u64.to_le_bytes());
     end[32..40].copy_from_slice(&100_001_u64.to_le_bytes());
     refused_bytes(&end, "more than 100,000 entries");
@@ -170,7 +170,7 @@ fn too_many_entries() {
 }
 
 #[test]
-fn the_end_of_the_file() {
+fn files_that_do_not_end_like_a_zip_are_refused() {
     let whole = zip(&[x()]);
     refused_bytes(b"", "is not a zip");
     refused_bytes(b"<!DOCTYPE html><html>PK</html>", "is not a zip");
@@ -179,7 +179,7 @@ fn the_end_of_the_file() {
 }
 
 #[test]
-fn end_records() {
+fn wrong_end_records_are_refused() {
     let change = |end_64: bool, from_end: usize, value: u8| {
         let mut bytes = zip_with(&[x()], b"", end_64);
         let at = bytes.len() - from_end;
@@ -190,20 +190,22 @@ fn end_records() {
     refused_bytes(&change(false, 22 - 8, 2), "one part of an archive of several");
     refused_bytes(&change(false, 22 - 12, 200), "reaches into its end record");
     refused_bytes(&change(true, 22 + 4, 2), "one part of an archive of several");
-    refused_bytes(&change(true, 22 + 12, 0), "no long end record");
-    refused_bytes(&change(true, 22 + 20 + 52, 45), "another length than it says");
+    refused_bytes(&change(true, 22 + 12, 0), "no 64-bit end record");
+    refused_bytes(&change(true, 22 + 20 + 52, 45), "64-bit end record whose length is wrong");
     let mut disagree = zip_with(&[x()], b"", true);
     let at = disagree.len() - 22;
     disagree[at + 10..at + 12].copy_from_slice(&7_u16.to_le_bytes());
     disagree[at + 8..at + 10].copy_from_slice(&7_u16.to_le_bytes());
     refused_bytes(&disagree, "two end records that disagree");
-    // A second zip in the comment of the first: which one is it?
+    // A second zip in the comment of the first.
     let inner = zip(&[stored("inner", b"")]);
     refused_bytes(&zip_with(&[x()], &inner, false), "two end records");
-    // One whose comment does not fit: who looks for the last signature takes it all the same.
+    // A second one whose comment does not fit: some programs use the last signature anyway.
     let decoy = [&zip(&[stored("evil", b"evil")])[..], b"\n"].concat();
     refused_bytes(&zip_with(&[x()], &decoy, false), "two end records");
-    for (entries, words) in [(2, "reaches beyond the end"), (0, "another length of directory")] {
+    for (entries, words) in
+        [(2, "reaches beyond the end"), (0, "a directory whose length does not match")]
+    {
         let mut bytes = zip(&[x()]);
         let at = bytes.len() - 14;
         (bytes[at], bytes[at + 2]) = (entries, entries);
@@ -216,9 +218,9 @@ fn end_records() {
     refused(&[lacks], "lacks its 64-bit sizes");
 }
 
-/// Who counts back from the end record finds another directory than who believes where it says that one begins.
+/// Programs that count back from the end record would find another directory than those that use its position.
 #[test]
-fn nothing_is_between_the_directory_and_its_end() {
+fn bytes_between_the_directory_and_its_end_record_are_refused() {
     for end_64 in [false, true] {
         let mut bytes = zip_with(&[x()], b"", end_64);
         let at = bytes.len() - if end_64 { 22 + 20 + 56 } else { 22 };

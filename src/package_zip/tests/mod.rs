@@ -9,7 +9,7 @@ use super::{Contents, verify};
 use crate::error::{Error, Stage};
 use crate::status::Status;
 
-/// A little of everything, as packers write it.
+/// Entries in all forms that packers write.
 fn sound() -> Vec<Item> {
     let text = b"Active Connections\r\n".repeat(40);
     let unicode = [&[1][..], &crc32fast::hash(b"raw").to_le_bytes(), "né".as_bytes()].concat();
@@ -39,7 +39,7 @@ fn facts(contents: &Contents) -> Vec<(String, u64, u32)> {
 }
 
 #[test]
-fn what_packers_write_is_accepted() {
+fn all_forms_that_packers_write_are_accepted() {
     let items = sound();
     for (comment, end_64) in
         [(&b""[..], false), (b"a comment PK", false), (b"", true), (b"x", true)]
@@ -59,13 +59,13 @@ fn what_packers_write_is_accepted() {
 }
 
 #[test]
-fn names_that_only_a_device_tells_apart_are_counted() {
+fn names_that_differ_only_in_case_are_counted() {
     let items = [stored("a/File", b"1"), stored("a/file", b"2"), stored("A/other", b"3")];
     assert_eq!(check(&zip(&items)).unwrap().same_but_for_case, 1);
 }
 
 #[test]
-fn content_longer_than_every_buffer() {
+fn content_longer_than_every_buffer_is_checked() {
     let mut random = fastrand::Rng::with_seed(4);
     let noise: Vec<u8> = (0..1_500_000).map(|_| random.u8(..)).collect();
     let text: Vec<u8> = (0..3_000_000_u32).map(|at| (at / 7 % 251) as u8).collect();
@@ -82,7 +82,7 @@ fn content_longer_than_every_buffer() {
     assert!(first < at);
     bytes[first - 1] ^= 1;
     let error = check(&bytes).unwrap_err();
-    assert!(error.message().contains("entry `stored` has another content"), "{error}");
+    assert!(error.message().contains("entry `stored` has content that does not match"), "{error}");
 }
 
 #[test]
@@ -105,6 +105,6 @@ fn the_check_can_be_ended() {
         };
         let error = verify(&file, &stop).unwrap_err();
         assert_eq!((error.status(), error.stage()), (Status::Cancelled, Some(Stage::Verify)));
-        assert_eq!(asked.get(), end, "nothing is done after it");
+        assert_eq!(asked.get(), end, "the check continued after its end");
     }
 }
