@@ -1,4 +1,4 @@
-//! What went wrong, in the form every caller gets it: one status, one message, and what is known.
+//! Errors, as every caller gets them: a status, a message, and further facts.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::status::Status;
 use crate::text::json;
 
-/// The part of an operation in which it failed.
+/// The step of an operation that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {
@@ -17,15 +17,15 @@ pub enum Stage {
     Token,
     /// Waiting for room in the quota.
     Quota,
-    /// Before the service can have received the whole request.
+    /// Sending a request: the service cannot have received all of it.
     Send,
-    /// After the request was sent: waiting for, or reading, the reply.
+    /// Waiting for a reply or reading it: the request was sent.
     Reply,
     /// Waiting for an action to end.
     Wait,
     /// Getting the link to a package.
     Link,
-    /// Fetching a package.
+    /// Downloading a package.
     Download,
     /// Checking a package.
     Verify,
@@ -47,7 +47,7 @@ impl Stage {
     }
 }
 
-/// Why an operation failed. Small enough to return by value; carries no secret.
+/// Why an operation failed. It is one pointer in size and has no secrets.
 #[derive(Clone, Debug)]
 pub struct Error(Box<Details>);
 
@@ -73,7 +73,7 @@ struct Details {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error with nothing but a status and a message that says what happened and what to do.
+    /// An error with a status, and a message that states what happened and what to do.
     pub(crate) fn new(status: Status, message: impl Into<String>) -> Error {
         Error(Box::new(Details {
             status,
@@ -111,20 +111,19 @@ impl Error {
         )
     }
 
-    /// Notes the stage, unless a more exact one is known already.
+    /// Sets the stage, unless it is set already.
     pub(crate) fn with_stage(mut self, stage: Stage) -> Error {
         self.0.stage.get_or_insert(stage);
         self
     }
 
-    /// Sets the stage: everything that goes wrong while signing in is about the token.
+    /// Sets the stage, even if it is set already: all errors of signing in have stage `token`.
     pub(crate) fn with_only_stage(mut self, stage: Stage) -> Error {
         self.0.stage = Some(stage);
         self
     }
 
-    /// Sets the stage of a request that is a step of a larger operation; what token and quota have to say
-    /// stays theirs.
+    /// Sets the stage of a request that is a step of a larger operation. Stages `token` and `quota` are kept.
     pub(crate) fn with_step_stage(mut self, stage: Stage) -> Error {
         if !matches!(self.0.stage, Some(Stage::Token | Stage::Quota)) {
             self.0.stage = Some(stage);
@@ -148,7 +147,7 @@ impl Error {
         self
     }
 
-    /// Completes the message.
+    /// Appends to the message.
     pub(crate) fn with_note(mut self, note: &str) -> Error {
         if !note.is_empty() {
             self.0.message.push_str("; ");
@@ -157,7 +156,7 @@ impl Error {
         self
     }
 
-    /// Notes that it was not tried again only because this caller had no time left for it.
+    /// Records that only this caller's lack of time prevented a retry.
     pub(crate) fn out_of_time(mut self) -> Error {
         self.0.out_of_time = true;
         self
@@ -184,7 +183,7 @@ impl Error {
         self
     }
 
-    /// Notes the action this is about, unless it is known already; `action` as last seen.
+    /// Sets the action of the error, unless it is set already. `action`: its JSON as last seen.
     pub(crate) fn with_action(mut self, id: &str, action: Option<&str>) -> Error {
         self.0.action_id.get_or_insert_with(|| id.to_owned());
         if self.0.action.is_none() {
@@ -193,7 +192,7 @@ impl Error {
         self
     }
 
-    /// The same facts under another status and message: what the failure means to the caller.
+    /// Replaces status and message, to describe the failure from the caller's view. Other facts stay.
     pub(crate) fn reclassified(
         mut self,
         status: Status,
@@ -206,26 +205,26 @@ impl Error {
         self
     }
 
-    /// The same failure in other words.
+    /// Replaces the message.
     pub(crate) fn with_message(mut self, message: String) -> Error {
         self.0.message = message;
         self
     }
 
-    /// Whether the service itself said that it knows no such device or action. What lies in between answers 404 too,
-    /// without this code.
+    /// Whether the service itself reported that the device or action does not exist. Proxies and gateways answer 404
+    /// too, but without this code.
     pub(crate) fn is_unknown_to_service(&self) -> bool {
         self.0.status == Status::NotFound && self.service_code() == Some("ResourceNotFound")
     }
 
-    /// Notes that the request may have been carried out all the same; repeating it is not safe.
+    /// Records that the request may have been carried out, so that repeating it is not safe.
     pub(crate) fn outcome_unknown(mut self) -> Error {
         self.0.outcome_unknown = true;
         self.0.retryable = false;
         self
     }
 
-    /// Replaces known secrets wherever somebody may have repeated them.
+    /// Masks known secrets in all texts from peers.
     pub(crate) fn mask(mut self, mask: impl Fn(&mut String)) -> Error {
         mask(&mut self.0.message);
         let Details { service_code, request_id, correlation_id, .. } = &mut *self.0;
@@ -233,7 +232,7 @@ impl Error {
         self
     }
 
-    /// The status, which is also what the C function returns.
+    /// The status, which the C function returns too.
     pub fn status(&self) -> Status {
         self.0.status
     }
@@ -243,12 +242,12 @@ impl Error {
         &self.0.message
     }
 
-    /// In which part of the operation it happened; `None` for mistakes in the call itself.
+    /// The step that failed; `None` for mistakes in the call itself.
     pub fn stage(&self) -> Option<Stage> {
         self.0.stage
     }
 
-    /// The HTTP status of the reply, when there was one.
+    /// The HTTP status of the reply, if there was one.
     pub fn http_status(&self) -> Option<u16> {
         self.0.http_status
     }
@@ -258,12 +257,12 @@ impl Error {
         self.0.service_code.as_deref()
     }
 
-    /// The tracking id to give to the service's support (`error.target`, or a trace id).
+    /// The tracking id for the service's support (`error.target`, or a trace id).
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
 
-    /// The sign-in service's id for everything that belongs to one request, also for its support.
+    /// The sign-in service's correlation id, also for its support.
     pub fn correlation_id(&self) -> Option<&str> {
         self.0.correlation_id.as_deref()
     }
@@ -283,22 +282,22 @@ impl Error {
         self.0.retryable
     }
 
-    /// How long to wait before trying again, when it is known.
+    /// How long to wait before trying again, if known.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// Whether the request may have been carried out although the call failed: look before repeating it.
+    /// Whether the request may have been carried out although the call failed. Check before repeating it.
     pub fn is_outcome_unknown(&self) -> bool {
         self.0.outcome_unknown
     }
 
-    /// How many requests were sent, when any was.
+    /// How many requests were sent, if any.
     pub fn attempts_made(&self) -> Option<u32> {
         self.0.attempts
     }
 
-    /// The machine action this is about, when it is known.
+    /// The id of the machine action, if known.
     pub fn action_id(&self) -> Option<&str> {
         self.0.action_id.as_deref()
     }
@@ -332,12 +331,12 @@ impl Error {
             action_id: self.action_id(),
             action,
         };
-        // If that ever failed, the status would still reach the caller through the return value.
+        // Even without a document the caller would get the status through the return value.
         json::text(&Document { error })
     }
 }
 
-/// An error as documents show it.
+/// The members of an error in documents.
 #[derive(Serialize)]
 struct Members<'a> {
     status: i32,
@@ -374,7 +373,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Milliseconds, rounded up: a caller who waits this long has waited long enough.
+/// Milliseconds, rounded up, so that a wait of this length suffices.
 pub(crate) fn millis_up(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
@@ -384,7 +383,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn document_leaves_out_what_does_not_apply() {
+    fn documents_omit_unknown_members() {
         let error = Error::new(Status::Null, "argument `client` is NULL");
         assert_eq!(
             error.to_json(),

@@ -1,4 +1,4 @@
-//! What the library tells the host's log: one line per event, never a secret, never under a lock.
+//! Log lines for the host: one per event, without secrets, never written under a lock.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use parking_lot::RwLock;
 
-/// How important a line is. The numbers are part of the C ABI.
+/// The importance of a line. The numbers are part of the C ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Level {
     /// Something failed that the host should know about.
     Error = 1,
-    /// Something unusual that the library dealt with.
+    /// Something unusual that the library handled.
     Warn = 2,
     /// One line per operation.
     Info = 3,
@@ -20,44 +20,44 @@ pub enum Level {
     Debug = 4,
 }
 
-/// Receives log lines; may be called from several threads at once.
-pub type Sink = dyn Fn(Level, &str) + Send + Sync;
+/// Receives log lines. It may be called from several threads at once.
+pub type Writer = dyn Fn(Level, &str) + Send + Sync;
 
 static MAX: AtomicU8 = AtomicU8::new(0);
-static SINK: RwLock<Option<Arc<Sink>>> = RwLock::new(None);
+static WRITER: RwLock<Option<Arc<Writer>>> = RwLock::new(None);
 
-/// Sends lines up to `level` to `sink` from now on, for the whole process; `None` switches logging off. The sink before
-/// is dropped with the last line that it is in the midst of.
-pub fn set(sink: Option<(Level, Arc<Sink>)>) {
-    let (max, sink) = match sink {
-        Some((level, sink)) => (level as u8, Some(sink)),
+/// Sends lines up to `level` to `writer` from now on, for the whole process. `None` switches logging off. The earlier
+/// writer is dropped after its last line.
+pub fn set(writer: Option<(Level, Arc<Writer>)>) {
+    let (max, writer) = match writer {
+        Some((level, writer)) => (level as u8, Some(writer)),
         None => (0, None),
     };
-    let mut current = SINK.write();
-    let before = std::mem::replace(&mut *current, sink);
+    let mut current = WRITER.write();
+    let before = std::mem::replace(&mut *current, writer);
     MAX.store(max, Ordering::Release);
-    // Dropped outside the lock: what the host has to free may use the library.
+    // Dropped outside the lock: the host's free function may use the library.
     drop(current);
     drop(before);
 }
 
-/// Writes a line if anybody listens at this level; the text is only built then.
+/// Writes a line if the level is enabled. The text is built only then.
 pub(crate) fn line(level: Level, text: impl FnOnce() -> String) {
-    // A sink that uses the library would otherwise be told of its own calls, without end.
+    // A writer that uses the library would otherwise log its own calls, without end.
     if level as u8 > MAX.load(Ordering::Acquire) || INSIDE.get() {
         return;
     }
-    // Taken out of the lock first: the sink may take its time, or call back into the library.
-    let sink = SINK.read().clone();
-    if let Some(sink) = sink {
+    // The lock is not held during the write: the writer may be slow, or use the library.
+    let writer = WRITER.read().clone();
+    if let Some(writer) = writer {
         INSIDE.set(true);
         let _outside = Outside;
-        sink(level, &text());
+        writer(level, &text());
     }
 }
 
 thread_local! {
-    /// Whether this thread is inside the sink.
+    /// Whether this thread is inside the writer.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 

@@ -20,14 +20,14 @@ use crate::log::{self, Level};
 pub type mde_log_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>;
 
-/// Sends log lines to a callback, for the whole process, and no longer to the one before.
+/// Sends log lines to a callback, for the whole process. It replaces an earlier one.
 ///
-/// A call of the callback before may still run on another thread when this returns. Its own `free_user_data` is called
-/// when the last such call is through, maybe on that thread.
-/// @param callback NULL switches logging off, as it is at first.
+/// A call of the earlier callback may still run on another thread when this returns. Its own `free_user_data` is called
+/// when the last such call has ended, maybe on that thread.
+/// @param callback The callback. NULL switches logging off, which is the default.
 /// @param user_data Passed to every call of the callback; may be NULL.
 /// @param free_user_data Called once, with user_data, when no call of the callback can come any more; may be NULL.
-/// @param level The least important lines to be sent; MDE_LOG_OFF switches logging off.
+/// @param level The least important level that is sent; MDE_LOG_OFF switches logging off.
 /// @retval MDE_OK The callback is set, or logging is off.
 /// @retval MDE_ERR_INVALID_ARGUMENT There is no such level. Nothing changed, and user_data remains the caller's.
 #[unsafe(no_mangle)]
@@ -41,13 +41,13 @@ pub extern "C" fn mde_log_set(
         let level = level_from(level)?;
         let user_data = UserData::new(user_data, free_user_data);
         log::set(callback.zip(level).map(|(callback, level)| {
-            let sink = move |level: Level, line: &str| {
+            let writer = move |level: Level, line: &str| {
                 if let Ok(line) = CString::new(line) {
                     // SAFETY: the caller gave this function for this purpose; the line outlives the call.
                     unsafe { callback(user_data.get(), level as i32, line.as_ptr()) };
                 }
             };
-            (level, Arc::new(sink) as Arc<log::Sink>)
+            (level, Arc::new(writer) as Arc<log::Writer>)
         }));
         Ok(())
     })
