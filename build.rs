@@ -1,4 +1,4 @@
-//! Generates the C header and sets what the linker must know.
+//! Generates the C header and sets the linker's arguments.
 //!
 //! The header goes to `OUT_DIR`. `MDE_UPDATE_HEADER=1 cargo build` also copies it to `include/mde.h`, which
 //! is committed; a test compares the two.
@@ -19,7 +19,7 @@ const ABI_VERSION: u32 = 0;
 const LOG_LEVELS: [(&str, &str); 5] = [
     ("OFF", "no lines."),
     ("ERROR", "something failed that the host should know about."),
-    ("WARN", "something unusual that the library dealt with."),
+    ("WARN", "something unusual that the library handled."),
     ("INFO", "one line per operation."),
     ("DEBUG", "one line per request."),
 ];
@@ -33,8 +33,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     header()
 }
 
-/// A name by which programs find the library at run time, and no unloading: the standard library
-/// registers per-thread destructors, and an abandoned name lookup may outlive its call.
+/// Sets the SONAME, and prevents unloading: the standard library registers per-thread destructors, and an abandoned
+/// name lookup may outlive its call.
 fn link_arguments() -> Result<(), Box<dyn Error>> {
     let os = env::var("CARGO_CFG_TARGET_OS")?;
     if matches!(os.as_str(), "linux" | "freebsd" | "android") {
@@ -44,7 +44,7 @@ fn link_arguments() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The sections of the header in its order: a file of `src/ffi`, and what stands above its functions.
+/// The sections of the header in order: a file of `src/ffi`, and its title.
 const SECTIONS: [(&str, &str); 11] = [
     ("packages", "Packages"),
     ("actions", "Machine actions"),
@@ -99,7 +99,7 @@ fn functions(source: &str) -> impl Iterator<Item = &str> {
     source.split("extern \"C\" fn ").skip(1).filter_map(|rest| rest.split('(').next())
 }
 
-/// Where the comment of a function begins.
+/// The position of the comment of a function.
 fn comment_of(declarations: &str, function: &str) -> Option<usize> {
     let declared = |(at, _): &(usize, &str)| {
         let declaration = declarations.get(*at..).and_then(|rest| rest.split('(').next());
@@ -129,7 +129,7 @@ fn constants() -> Result<String, Box<dyn Error>> {
     writeln!(out, "#else\n#define MDE_API\n#endif\n")?;
     writeln!(
         out,
-        "/** @name Versions\n * @{{ */\n\n/** The version of this header; mde_version() is that of the library. */"
+        "/** @name Versions\n * @{{ */\n\n/** The version of this header; mde_version() returns that of the library. */"
     )?;
     writeln!(out, "#define MDE_HEADER_VERSION \"{major}.{minor}.{patch}\"")?;
     for (name, value) in [("MAJOR", major), ("MINOR", minor), ("PATCH", patch)] {

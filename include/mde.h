@@ -25,23 +25,23 @@
  *
  * A real program checks each mde_options_set() too: a refused option keeps its old value.
  *
- * What every function does. docs/contract.md says the same with reasons and details.
+ * Rules for every function. docs/contract.md has them with reasons and details.
  *
  * - Blocking: it runs on the calling thread, which needs 128 KiB of stack, and prints nothing. There is no daemon and
  *   no signal handler. The only threads are those that look up a host name.
- * - Status: it returns MDE_OK or one of the MDE_ERR_ constants, and never aborts but for a lack of memory.
+ * - Status: it returns MDE_OK or one of the MDE_ERR_ constants, and aborts only for lack of memory.
  *   Every function may also return MDE_ERR_NULL, MDE_ERR_UTF8 and MDE_ERR_INVALID_ARGUMENT for its arguments, and
  *   MDE_ERR_INTERNAL. Those with a client may return the MDE_ERR_ constants of identity, network, service and limits.
  * - Documents: *out_json is NULL on entry and gets one JSON document at the end, on success and on failure. The
- *   functions that have nothing to say on success leave NULL then. Members may be added in later versions.
+ *   functions without a result leave NULL on success. Members may be added in later versions.
  * - Failure documents: {"error":{"status":81,"name":"throttled","message":"...","retryable":true,...}}.
- *   docs/json.md has every member. "outcome":"unknown" says that a change may have been made although the call
+ *   docs/json.md has every member. "outcome":"unknown" means that a change may have been made although the call
  *   failed, whatever the status. mde_json_get() reads documents without a JSON library.
  * - Strings: NUL-terminated UTF-8, paths included, on every system. Inputs are copied before the function returns.
  * - Pointers: every one is checked for NULL, and a required one gives MDE_ERR_NULL and a message that names the
  *   argument. All other pointers must be valid.
- * - Ownership: what a function ending in _new gives out is freed with the _free of the same object, and strings with
- *   mde_string_free(), never with free(). Freeing NULL does nothing.
+ * - Ownership: an object from a function ending in _new is freed with the _free function of its kind, and strings
+ *   with mde_string_free(), never with free(). Freeing NULL does nothing.
  * - Threads: functions on a const handle may be called from many threads at once; mde_options is used by one at a
  *   time. Nothing may be freed while another thread is inside a call on it.
  * - Stopping: every wait ends by mde_cancel_trigger(), the deadline of the cancel handle, mde_client_shutdown(), and
@@ -56,7 +56,7 @@
  * MDE_HEADER_ABI_VERSION first. It stays loaded until the process ends.
  *
  * ABI. Within one MDE_HEADER_ABI_VERSION nothing is removed, renumbered or re-typed. Only int32_t, uint32_t, uint64_t,
- * pointers and function pointers cross the border.
+ * pointers and function pointers are passed.
  */
 
 #ifndef MDE_H
@@ -80,7 +80,7 @@ extern "C" {
 /** @name Versions
  * @{ */
 
-/** The version of this header; mde_version() is that of the library. */
+/** The version of this header; mde_version() returns that of the library. */
 #define MDE_HEADER_VERSION "0.1.0"
 /** A part of MDE_HEADER_VERSION. */
 #define MDE_HEADER_VERSION_MAJOR 0
@@ -102,7 +102,7 @@ extern "C" {
 #define MDE_LOG_OFF 0
 /** Level of mde_log_set(): something failed that the host should know about. */
 #define MDE_LOG_ERROR 1
-/** Level of mde_log_set(): something unusual that the library dealt with. */
+/** Level of mde_log_set(): something unusual that the library handled. */
 #define MDE_LOG_WARN 2
 /** Level of mde_log_set(): one line per operation. */
 #define MDE_LOG_INFO 3
@@ -124,7 +124,7 @@ extern "C" {
 /** A string is not valid UTF-8. The message names the argument. */
 #define MDE_ERR_UTF8 2
 
-/** An argument has an unusable value. The message names it and says what is accepted. */
+/** An argument has an unusable value. The message names the argument and what is accepted. */
 #define MDE_ERR_INVALID_ARGUMENT 3
 
 /** An option is unknown, has an unusable value, or does not fit the others. The message names it. */
@@ -160,7 +160,7 @@ extern "C" {
 /** The connection was lost before the whole reply had arrived. */
 #define MDE_ERR_BROKEN 44
 
-/** A reply was not understood: not this service, or something in between. */
+/** A reply was not understood. It may come from a proxy, a gateway or another service. */
 #define MDE_ERR_PROTOCOL 45
 
 /** The service refused the request as wrong (400 and its relatives). */
@@ -187,7 +187,7 @@ extern "C" {
 /** The device's operating system or sensor does not support this action. */
 #define MDE_ERR_UNSUPPORTED_DEVICE 67
 
-/** The request may have been carried out, but its reply was lost. Look before repeating it. */
+/** The request may have been carried out, but its reply was lost. Check before repeating it. */
 #define MDE_ERR_OUTCOME_UNKNOWN 68
 
 /** The service failed (5xx). */
@@ -208,10 +208,10 @@ extern "C" {
 /** A local file could not be read or written, or is not a regular file. The message names it. */
 #define MDE_ERR_FILE 100
 
-/** The disk is full. What was fetched so far is kept; the same call carries on when there is room. */
+/** The disk is full. The part on disk is kept, and the same call resumes when there is room. */
 #define MDE_ERR_DISK_FULL 101
 
-/** A package is damaged or cut short, or made to do harm where it is unpacked. The message names the entry. */
+/** A package is damaged, cut short, or unsafe to unpack. The message names the entry. */
 #define MDE_ERR_INTEGRITY 102
 
 /** A defect in the library was contained. The client remains usable; please report it. */
@@ -223,7 +223,7 @@ extern "C" {
  * @{ */
 
 /**
- * Stops calls from outside. Used by many threads at once.
+ * Stops calls from other threads. Used by many threads at once.
  */
 typedef struct mde_cancel mde_cancel;
 
@@ -238,12 +238,12 @@ typedef struct mde_client mde_client;
 typedef struct mde_options mde_options;
 
 /**
- * Where a token callback puts its token. Valid during that call of the callback only.
+ * Receives the token of a token callback. Valid during that call of the callback only.
  */
 typedef struct mde_token_sink mde_token_sink;
 
 /**
- * What functions return: MDE_OK or one of the MDE_ERR_ constants.
+ * The result of a function: MDE_OK or one of the MDE_ERR_ constants.
  */
 typedef int32_t mde_status;
 
@@ -260,33 +260,33 @@ typedef int32_t mde_status;
  *  {"stage":"verify","action_id":"...","bytes":1048576,"total":7340032}
  *
  * - action_id: the machine action; absent before there is one, and from mde_inspect_package().
- * - endpoint, wait_ms: whose quota the next request, for a collection or a link, waits for by more than a second, and
- *   how long at least; wait_ms is absent while that depends on other calls. The callback is not called meanwhile.
+ * - endpoint, wait_ms: the quota that the next request, for a collection or a link, waits for by more than a second,
+ *   and the least wait; wait_ms is absent while that depends on other calls. The callback is not called meanwhile.
  * - adopted: as in the document of mde_fetch_package(), which alone has "collect", once.
  * - status: of the action at this poll; absent while the service does not show the action yet.
  * - elapsed_ms, next_poll_ms: the time since this call began to wait, and until the next poll; 0 after the last.
- * - bytes, total of "download": what is on disk, with what an earlier call left, and the length of the package; total
- *   is absent if the host did not name it.
- * - bytes_per_second: the rate of late.
- * - bytes, total of "verify": how far a file is read through, and its length. That is the package at the end, and what
- *   an earlier call left at the beginning; mde_inspect_package() reads twice.
+ * - bytes, total of "download": the bytes on disk, those of an earlier call included, and the length of the package;
+ *   total is absent if the host did not name it.
+ * - bytes_per_second: the recent rate.
+ * - bytes, total of "verify": how much of a file is read, and its length. The file is the whole package at the end,
+ *   and the part of an earlier call at the beginning; mde_inspect_package() reads twice.
  *
  * Readers must ignore members and stages they do not know.
  * @param user_data As given to the operation.
  * @param event_json A JSON object, valid during the call only.
- * @return 0 to go on. Any other value ends the operation with MDE_ERR_CANCELLED.
+ * @return 0 to continue. Any other value ends the operation with MDE_ERR_CANCELLED.
  */
 typedef int32_t (*mde_progress_fn)(void *user_data,
                                    const char *event_json);
 
 /**
- * Gets an access token and hands it over with mde_token_set().
+ * Gets an access token and passes it to mde_token_set().
  *
  * Called on the thread of the call that needs a token, by one thread at a time per client. It must not free or shut
  * down the client. Nothing may leave it but a return: an exception or a longjmp() ends the process.
  * @param user_data As given to mde_options_set_token_provider().
- * @param token_scope What the token is for: the option scope, or what the cloud is documented to need; valid during
- * the call only.
+ * @param token_scope The scope of the token: the option scope, or the documented scope of the cloud; valid during the
+ * call only.
  * @param sink For mde_token_set(); valid during the call only.
  * @return 0 on success. Any other value fails the call with MDE_ERR_TOKEN, whose message has the value.
  */
@@ -298,8 +298,8 @@ typedef int32_t (*mde_token_fn)(void *user_data,
  * Frees the user_data of a callback that the library keeps.
  *
  * Called once, when no call of that callback can come any more; never while one runs, and with no lock of the library
- * held, so that it may use this library. Not called where the function failed that would have taken user_data, and not
- * in a forked child for what its parent handed over. Nothing may leave it but a return.
+ * held, so that it may use this library. Not called if the function that receives user_data fails, and not in a forked
+ * child for the user_data of its parent. Nothing may leave it but a return.
  * @param user_data As given together with this function.
  */
 typedef void (*mde_free_fn)(void *user_data);
@@ -326,10 +326,10 @@ typedef void (*mde_log_fn)(void *user_data,
 /**
  * Collects a package from a device, waits for it, downloads and checks it: the main function.
  *
- * mde_collect_package(), mde_wait_action() and mde_download_package() under one deadline, wait_timeout_ms. Wherever it
- * was interrupted, even with its process, the same call (same device and path) resumes and starts no second collection:
- * a state file beside the package, `<path>.fetch.json` or in a folder `<machine_id>.fetch.json`, says how far it came.
- * Once the file is there, the same call gives the same answer again. docs/contract.md says more.
+ * mde_collect_package(), mde_wait_action() and mde_download_package() under one deadline, wait_timeout_ms. If it was
+ * interrupted anywhere, even with its process, the same call (same device and path) resumes and starts no second
+ * collection. A state file beside the package, `<path>.fetch.json` or in a folder `<machine_id>.fetch.json`, records
+ * its progress. Once the file exists, the same call returns the same result again. docs/contract.md has the details.
  *
  * The document: {"package":{...},"action":{...},"adopted":false}
  * - package: as from mde_download_package().
@@ -338,19 +338,19 @@ typedef void (*mde_log_fn)(void *user_data,
  *
  * Quota: that of the steps: "collect", "read" or "list", and "link". Permissions: Machine.CollectForensics and
  * Machine.Read.All.
- * @param client Who asks.
+ * @param client The client.
  * @param machine_id The device id, as for mde_collect_package().
- * @param comment Why, for the audit trail of the tenant; 1 to 32,768 bytes.
+ * @param comment The reason, for the audit trail of the tenant; 1 to 32,768 bytes.
  * @param path The file to make, or a folder, as for mde_download_package().
- * @param progress Told how far it is; may be NULL.
+ * @param progress Called with the progress; may be NULL.
  * @param user_data Passed to progress; may be NULL.
  * @param cancel Ends the call early, but not the collection; may be NULL.
  * @param out_json The document, or the failure document; may be NULL.
- * @retval MDE_OK The package is there, whole and checked.
+ * @retval MDE_OK The file exists, whole and checked.
  * @retval MDE_ERR_FILE As for mde_download_package(). Also: another call works on the same state file (retryable), or
  * the state file cannot be read, and a collection that it names may still be running.
- * @retval MDE_ERR_OUTCOME_UNKNOWN Perhaps the collection was started. Repeat the call: it first searches for it.
- * @return All other errors are those of the three; the member stage says where it stopped.
+ * @retval MDE_ERR_OUTCOME_UNKNOWN The collection may have been started. Repeat the call: it first searches for it.
+ * @return All other errors are those of the three functions; the member stage names the step that failed.
  */
 MDE_API
 mde_status mde_fetch_package(const mde_client *client,
@@ -363,23 +363,23 @@ mde_status mde_fetch_package(const mde_client *client,
                              char **out_json);
 
 /**
- * Asks the service to collect a package from a device, and returns as soon as it has agreed.
+ * Asks the service to collect a package from a device, and returns as soon as the service has accepted.
  *
  * The document: {"action":{...},"adopted":false}
  * - action: the service's machine action with all its members.
- * - adopted: true if the action was found rather than answered: a collection ran already, or the reply was lost and
+ * - adopted: true if the action was found in the list of actions: a collection ran already, or the reply was lost and
  *   the list showed that this call had started it.
  *
  * A request that may have been carried out is never sent again. "outcome":"unknown" in a failure document, whatever
- * the status, says that the collection may have been started: search for it before repeating the call.
+ * the status, means that the collection may have been started: search for it before repeating the call.
  *
  * Quota: "collect"; "list" and "machines" if it has to be searched for. Permissions: Machine.CollectForensics and
  * Machine.Read.All.
  * Source: Microsoft Defender for Endpoint, "Collect investigation package API".
- * @param client Who asks.
- * @param machine_id The device id, 40 hexadecimal digits. Other ids that the service takes, such as the Entra device
- * id, are passed on.
- * @param comment Why, for the audit trail of the tenant; 1 to 32,768 bytes.
+ * @param client The client.
+ * @param machine_id The device id, 40 hexadecimal digits. Other ids that the service accepts, such as the Entra
+ * device id, are passed on.
+ * @param comment The reason, for the audit trail of the tenant; 1 to 32,768 bytes.
  * @param cancel Ends the call early; may be NULL.
  * @param out_json The document, or the failure document; may be NULL.
  * @retval MDE_OK The collection runs.
@@ -400,38 +400,39 @@ mde_status mde_collect_package(const mde_client *client,
 /**
  * Downloads the package of a finished collection, checks it, and only then gives it its name.
  *
- * On its way the package is `<path>.part`, which only its owner can read, with `<path>.part.json` beside it. Both stay
- * when the call ends early, even with its process, and the same call then fetches only what is missing. Repeating a
- * call that had succeeded gives the same answer with "existing":true. docs/contract.md says more.
+ * During the download the package is `<path>.part`, which only its owner can read, with the state file
+ * `<path>.part.json` beside it. Both stay when the call ends early, even with its process, and the same call then
+ * downloads only the rest. Repeating a call that had succeeded returns the same result with "existing":true.
+ * docs/contract.md has the details.
  *
  * The document: {"package":{"path":"...","bytes":7340032,"sha256":"...","action_id":"...","machine_id":"...",
  * "computer_name":"...","existing":false,"entries":31,...}}
  * - package.path: the file.
  * - package.bytes, package.sha256: of the file.
- * - package.action_id, package.machine_id, package.computer_name: where it comes from.
+ * - package.action_id, package.machine_id, package.computer_name: the origin of the package.
  * - package.existing: true if an earlier call had downloaded it.
  * - The others are as from mde_inspect_package(), without files.
  *
  * Quota: "read" and "link". Permission: Machine.Read.All.
  * Source: Microsoft Defender for Endpoint, "Get package SAS URI API".
- * @param client Who asks.
+ * @param client The client.
  * @param action_id The GUID of the collection.
  * @param path The file to make, in a folder that exists; or a folder, in which the file is named
  * `<computer>_<action id>.zip`. A file that exists is never replaced.
- * @param progress Told how far it is; may be NULL.
+ * @param progress Called with the progress; may be NULL.
  * @param user_data Passed to progress; may be NULL.
  * @param cancel Ends the call early; may be NULL.
  * @param out_json The document, or the failure document; may be NULL.
- * @retval MDE_OK The package is there, whole and checked.
+ * @retval MDE_OK The file exists, whole and checked.
  * @retval MDE_ERR_NOT_READY The action is not finished.
  * @retval MDE_ERR_ACTION_FAILED As for mde_wait_action(), like MDE_ERR_ACTION_TIMED_OUT and MDE_ERR_ACTION_CANCELLED.
  * @retval MDE_ERR_NOT_FOUND There is no such action.
  * @retval MDE_ERR_PROTOCOL The link leads to a host that is not among download_hosts.
  * @retval MDE_ERR_DEADLINE wait_timeout_ms or the time of cancel is over.
- * @retval MDE_ERR_FILE The message names the path and the reason: a file is there, it cannot be written, another call
+ * @retval MDE_ERR_FILE The message names the path and the reason: a file exists, it cannot be written, another call
  * works on it.
  * @retval MDE_ERR_DISK_FULL Make room and call again.
- * @retval MDE_ERR_INTEGRITY What came is not a whole package, or larger than max_package_bytes.
+ * @retval MDE_ERR_INTEGRITY The download is not a whole package, or larger than max_package_bytes.
  */
 MDE_API
 mde_status mde_download_package(const mde_client *client,
@@ -446,17 +447,18 @@ mde_status mde_download_package(const mde_client *client,
  * Gets the link to the package of a finished collection, for use with another downloader.
  *
  * The document: {"uri":"https:..."}
- * - uri: good for about a minute, and needs no token. Whoever has it can fetch the package, so keep it out of logs,
- *   send no Authorization header with it, and use its bytes as they are.
+ * - uri: valid for about a minute, and needs no token. It grants access to the package, so keep it out of logs. Send
+ *   no Authorization header with it, and use its bytes unchanged.
  *
  * Quota: "link", 2 calls in a minute and 120 in an hour, and "read" if there is no link. Permission: Machine.Read.All.
  * Source: Microsoft Defender for Endpoint, "Get package SAS URI API".
- * @param client Who asks.
+ * @param client The client.
  * @param action_id The GUID of the collection.
  * @param cancel Ends the call early; may be NULL.
  * @param out_json The document, or the failure document; may be NULL.
- * @retval MDE_OK The link is there.
- * @retval MDE_ERR_NOT_READY The action is not finished. The failure document has it as last seen, as with the next.
+ * @retval MDE_OK The document has the link.
+ * @retval MDE_ERR_NOT_READY The action is not finished. The failure document has it as last seen, here and with the
+ * next status.
  * @retval MDE_ERR_ACTION_FAILED As for mde_wait_action(), like MDE_ERR_ACTION_TIMED_OUT and MDE_ERR_ACTION_CANCELLED.
  * @retval MDE_ERR_NOT_FOUND There is no such action.
  * @retval MDE_ERR_BAD_REQUEST The action is no collection.
@@ -469,35 +471,36 @@ mde_status mde_get_package_uri(const mde_client *client,
                                char **out_json);
 
 /**
- * Checks a package on disk and lists what is in it, without unpacking it. Nothing is sent or written.
+ * Checks a package on disk and lists its contents, without unpacking it. Nothing is sent or written.
  *
- * Every entry is decompressed and compared with its checksum, and all that the zip says about itself with the rest of
- * what it says. Memory does not grow with its size; time does.
+ * Every entry is decompressed and compared with its checksum, and all records of the zip are compared with each other.
+ * Memory does not grow with the size of the package; time does.
  *
  * The document: {"package":{"path":"...","bytes":123456,"sha256":"...","entries":42,"bytes_uncompressed":654321,
  * "device":"windows","missing":["Prefetch files"],"bytes_unlisted":0,"same_but_for_case":0,
  * "files":[{"name":"Autoruns/HKLM_Run.txt","bytes":78,"compressed":60,"crc32":"0123abcd",
  * "modified":"2026-01-31T23:59:58"},...]}}
- * - package.path: as it was given.
+ * - package.path: the path, as it was given.
  * - package.bytes, package.sha256: of the file.
- * - package.entries: how many there are, folders included.
+ * - package.entries: the number of entries, folders included.
  * - package.bytes_uncompressed: of all files together.
  * - package.device: "windows", "macos" or "linux"; absent if it does not look like an investigation package.
- * - package.missing: what packages of such devices are documented to hold and this one lacks.
+ * - package.missing: the documented parts of such packages that this one lacks.
  * - package.bytes_unlisted: bytes that belong to no entry.
- * - package.same_but_for_case: names that differ from another in case only.
+ * - package.same_but_for_case: how many names differ from another one only in case.
  * - package.files: one per entry, at most 100,000; names of folders end in a slash. modified is in the device's own
  *   time, and absent if it is not known.
  * @param path A regular file.
- * @param progress Told how far it is, with "verify" events alone; may be NULL.
+ * @param progress Called with the progress, with "verify" events alone; may be NULL.
  * @param user_data Passed to progress; may be NULL.
  * @param cancel Ends the call early; may be NULL.
  * @param out_json The document, or the failure document; may be NULL.
  * @retval MDE_OK The package is whole.
- * @retval MDE_ERR_INTEGRITY The zip is damaged or cut short, uses what packages do not (encryption, other methods than
- * stored and deflated), or would do harm where it is unpacked (paths that lead out of the folder, symbolic links, two
- * entries in one place, more than 64 GiB, or more than 1 GiB in a 200th of the space). The message names the entry.
- * @retval MDE_ERR_FILE There is no such file, it cannot be read, or is a folder, device or pipe.
+ * @retval MDE_ERR_INTEGRITY The zip is damaged or cut short, uses features that packages do not use (encryption,
+ * other methods than stored and deflated), or is unsafe to unpack (paths that lead out of the folder, symbolic links,
+ * two entries in one place, more than 64 GiB, or more than 1 GiB in a 200th of the space). The message names the
+ * entry.
+ * @retval MDE_ERR_FILE The file does not exist, cannot be read, or is a folder, device or pipe.
  * @retval MDE_ERR_DEADLINE The time of cancel is over.
  * @retval MDE_ERR_CANCELLED cancel was triggered, or progress asked to stop.
  */
@@ -522,7 +525,7 @@ mde_status mde_inspect_package(const char *path,
  *
  * Quota: "read". Permission: Machine.Read.All.
  * Source: Microsoft Defender for Endpoint, "Get machineAction API".
- * @param client Who asks.
+ * @param client The client.
  * @param action_id A GUID.
  * @param cancel Ends the call early; may be NULL.
  * @param out_json The document, or the failure document; may be NULL.
@@ -543,12 +546,12 @@ mde_status mde_get_action(const mde_client *client,
  *
  * Quota: "list", once per page of 10,000. Permission: Machine.Read.All.
  * Source: Microsoft Defender for Endpoint, "List machineActions API".
- * @param client Who asks.
+ * @param client The client.
  * @param odata_filter An OData expression over id, status, machineId, type, requestor and creationDateTimeUtc, for
- * example "status eq 'Pending' and type eq 'CollectInvestigationPackage'"; up to 8,192 bytes. "" is for all.
+ * example "status eq 'Pending' and type eq 'CollectInvestigationPackage'"; up to 8,192 bytes. "" selects all.
  * @param cancel Ends the call early; may be NULL.
  * @param out_json The document, or the failure document; may be NULL.
- * @retval MDE_OK The list is there.
+ * @retval MDE_OK The document has the whole list.
  * @retval MDE_ERR_INVALID_ARGUMENT odata_filter is too long, or the list has more than 1,000 pages or 64 MiB.
  * @retval MDE_ERR_BAD_REQUEST The service does not understand the filter.
  */
@@ -561,19 +564,19 @@ mde_status mde_list_actions(const mde_client *client,
 /**
  * Waits until a machine action has ended.
  *
- * The action is polled every poll_interval_ms at first and down to once a minute later on. One request polls for all
- * threads that wait with one client, or with clients that share a token. A poll that fails is survived once the action
- * was seen.
+ * The action is polled every poll_interval_ms at first, and later less often, down to once a minute. One request polls
+ * for all threads that wait with one client, or with clients that share a token. Once the action was seen, a failed
+ * poll does not end the call.
  *
  * The document: {"action":{...}}
  * - action: the service's machine action with all its members; a failure document has it too, as last seen.
  *
- * Quota: "read" while one thread waits; "list" while several do, and "read" for what the list does not show.
+ * Quota: "read" while one thread waits; "list" while several do, and "read" for actions that the list does not show.
  * Permission: Machine.Read.All.
  * Source: Microsoft Defender for Endpoint, "Get machineAction API", "List machineActions API".
- * @param client Who asks.
+ * @param client The client.
  * @param action_id A GUID.
- * @param progress Told the state at every poll; may be NULL.
+ * @param progress Called with the state at every poll; may be NULL.
  * @param user_data Passed to progress; may be NULL.
  * @param cancel Ends the call early; may be NULL.
  * @param out_json The document, or the failure document; may be NULL.
@@ -583,8 +586,8 @@ mde_status mde_list_actions(const mde_client *client,
  * @retval MDE_ERR_ACTION_CANCELLED The action was cancelled.
  * @retval MDE_ERR_NOT_FOUND There is no such action, and it did not appear within a minute.
  * @retval MDE_ERR_PROTOCOL The action has been for ten minutes in a state that this version does not know.
- * @retval MDE_ERR_DEADLINE wait_timeout_ms (an hour, unless set) or the time of cancel is over. An action of an offline
- * device can stay Pending for days: call again to wait on.
+ * @retval MDE_ERR_DEADLINE wait_timeout_ms (an hour, unless set) or the time of cancel is over. An action of an
+ * offline device can stay Pending for days: call again to continue to wait.
  */
 MDE_API
 mde_status mde_wait_action(const mde_client *client,
@@ -599,19 +602,19 @@ mde_status mde_wait_action(const mde_client *client,
  *
  * The document: {"action":{...},"cancelled":true}
  * - action: the service's machine action with all its members.
- * - cancelled: false if the action had ended otherwise before; action.status says how.
+ * - cancelled: false if the action had ended in another way before; action.status has its state.
  *
  * Quota: "cancel" and "read". Permissions: Machine.CollectForensics and Machine.Read.All.
  * Source: Microsoft Defender for Endpoint, "Cancel machine action API".
- * @param client Who asks.
+ * @param client The client.
  * @param action_id A GUID.
- * @param comment Why, for the audit trail of the tenant; 1 to 32,768 bytes.
+ * @param comment The reason, for the audit trail of the tenant; 1 to 32,768 bytes.
  * @param cancel Ends the call early; may be NULL.
  * @param out_json The document, or the failure document; may be NULL.
  * @retval MDE_OK The action has ended.
  * @retval MDE_ERR_NOT_FOUND There is no such action.
- * @retval MDE_ERR_DEADLINE timeout_ms or the time of cancel is over. The message says whether the service had accepted
- * to cancel, and the document carries the action as last seen.
+ * @retval MDE_ERR_DEADLINE timeout_ms or the time of cancel is over. The message states whether the service had
+ * accepted to cancel, and the document has the action as last seen.
  */
 MDE_API
 mde_status mde_cancel_action(const mde_client *client,
@@ -626,20 +629,20 @@ mde_status mde_cancel_action(const mde_client *client,
  * @{ */
 
 /**
- * Finds devices, at most 1,000. No device is an empty list and MDE_OK.
+ * Finds devices, at most 1,000. If there is none, the list is empty and the status is MDE_OK.
  *
  * The document: {"machines":[{...}],"checks":[{"id":"...","problems":["offline"]}],"more":false}
  * - machines: the service's records with all their members.
- * - checks: what may keep a collection from starting or ending, one entry per machine, in the same order.
+ * - checks: reasons why a collection may not start or end, one entry per machine, in the same order.
  * - checks[].problems: of "same_name" (another device found has the same DNS name), "potential_duplicate", "merged"
  *   (into /machines/N/mergedIntoMachineId), "excluded", "not_onboarded", "unsupported" and "offline" (it does not
  *   report, so a collection stays Pending until it does).
- * - more: true if there are others.
+ * - more: true if there are more devices.
  *
  * Quota: "machines", twice for a name that has no exact match. Permission: Machine.Read.All.
  * Source: Microsoft Defender for Endpoint, "Get machine by ID API", "List machines API", "Find devices by internal IP
  * API".
- * @param client Who asks.
+ * @param client The client.
  * @param query A device id (40 hexadecimal digits); an Entra device id (a GUID); an IP address, optionally with the
  * time when it was in use, "10.0.0.5@2026-01-24T22:17:02Z", up to 30 days back; or a DNS name, exact or else the
  * beginning of names.
@@ -660,22 +663,22 @@ mde_status mde_find_machines(const mde_client *client,
  * @{ */
 
 /**
- * Reads how much of each quota is used, and when the next call could go out. No request is sent.
+ * Reads how much of each quota is used, and when the next call could be sent. No request is sent.
  *
  * The document: {"quotas":[{"endpoint":"collect","limit":100,"window_s":60,"used":3,"in_flight":1,"queued":0,
  * "available_in_ms":0},...],"log":{"kind":"process"}}
- * - quotas: one entry per endpoint and window. Where the call log is shared, of all who share it, but for queued.
- * - quotas[].available_in_ms: when the next call could go out, by all windows of the endpoint; absent while that
+ * - quotas: one entry per endpoint and window. With a shared call log the figures, except queued, count all its users.
+ * - quotas[].available_in_ms: when the next call could be sent, by all windows of the endpoint; absent while that
  *   depends on calls in flight.
  * - quotas[].closed_ms, closed_by: while the service keeps the endpoint closed after a 429.
  * - log.kind: where the call log is: "process", "file" or "redis" (options quota_file, quota_redis).
  * - log.place: the file or server.
- * - log.trouble: what is wrong with it at present.
- * - known: false, before the first call only, if nothing tells yet whose quota will be spent. All figures but the
- *   limits are absent then.
- * @param client Whose quota.
+ * - log.trouble: the current problem with the call log; absent if there is none.
+ * - known: false if the tenant and application are not known yet, which can be only before the first call. All figures
+ *   but the limits are absent then.
+ * @param client The client.
  * @param out_json The document, or the failure document; may be NULL.
- * @retval MDE_OK The document is there.
+ * @retval MDE_OK The document has the figures.
  */
 MDE_API
 mde_status mde_get_quota(const mde_client *client,
@@ -691,7 +694,7 @@ mde_status mde_get_quota(const mde_client *client,
  *
  * Checks that they fit together, and reads ca_file and the files that sign-in needs. Opens no connection, so a wrong
  * secret shows with the first call.
- * @param options What the client is to be like.
+ * @param options The settings of the client.
  * @param out_client The client, for mde_client_free(); NULL on failure.
  * @param out_json NULL on success, else the failure document; may be NULL.
  * @retval MDE_OK The client was made.
@@ -705,11 +708,11 @@ mde_status mde_client_new(const mde_options *options,
                           char **out_json);
 
 /**
- * Refuses new calls on a client, ends those under way with MDE_ERR_CLOSED, and waits for them.
+ * Refuses new calls on a client, ends running ones with MDE_ERR_CLOSED, and waits for them.
  *
  * Not to be called from a callback of a call on the same client.
- * @param client What to shut down. It still has to be freed.
- * @param timeout_ms How long to wait at most.
+ * @param client The client. It still has to be freed.
+ * @param timeout_ms The longest time to wait.
  * @retval MDE_OK No call is left.
  * @retval MDE_ERR_NULL client is NULL.
  * @retval MDE_ERR_DEADLINE Calls still run; do not free the client yet.
@@ -722,8 +725,8 @@ mde_status mde_client_shutdown(const mde_client *client,
 /**
  * Frees a client and closes its connections.
  *
- * No thread may be inside a call on it: end them with mde_client_shutdown() first. What the client spent of the quota
- * stays remembered in the process.
+ * No thread may be inside a call on it: end them with mde_client_shutdown() first. The call log of its quota
+ * stays in the process.
  * @param client May be NULL.
  */
 MDE_API
@@ -736,7 +739,7 @@ void mde_client_free(mde_client *client);
 
 /**
  * Makes options with every default.
- * @return Options for mde_options_free(). NULL only after a contained defect.
+ * @return Options for mde_options_free(). NULL only after a defect in the library.
  */
 MDE_API
 mde_options *mde_options_new(void);
@@ -750,14 +753,14 @@ void mde_options_free(mde_options *options);
 
 /**
  * Sets one option by name. The value is checked at once; on failure nothing changes.
- * @param options What to change.
+ * @param options The options to change.
  * @param name Its name; docs/options.md lists them.
  * @param value Its value, as text.
  * @param out_json NULL on success, else the failure document; may be NULL.
  * @retval MDE_OK The option is set.
  * @retval MDE_ERR_NULL options, name or value is NULL.
  * @retval MDE_ERR_UTF8 name or value is not UTF-8.
- * @retval MDE_ERR_CONFIG The name is unknown or the value not accepted; the message says what is.
+ * @retval MDE_ERR_CONFIG The name is unknown or the value not accepted; the message names the accepted ones.
  */
 MDE_API
 mde_status mde_options_set(mde_options *options,
@@ -767,7 +770,7 @@ mde_status mde_options_set(mde_options *options,
 
 /**
  * Sets many options: all of them or, on failure, none.
- * @param options What to change.
+ * @param options The options to change.
  * @param json An object of names and values, for example {"cloud":"eu","timeout_ms":60000}. Values are strings, or
  * numbers where the option is a number.
  * @param out_json NULL on success, else the failure document; may be NULL.
@@ -775,7 +778,7 @@ mde_status mde_options_set(mde_options *options,
  * @retval MDE_ERR_NULL options or json is NULL.
  * @retval MDE_ERR_UTF8 json is not UTF-8.
  * @retval MDE_ERR_INVALID_ARGUMENT json is no JSON object.
- * @retval MDE_ERR_CONFIG A name is unknown or a value not accepted; the message says what is.
+ * @retval MDE_ERR_CONFIG A name is unknown or a value not accepted; the message names the accepted ones.
  */
 MDE_API
 mde_status mde_options_set_json(mde_options *options,
@@ -783,12 +786,12 @@ mde_status mde_options_set_json(mde_options *options,
                                 char **out_json);
 
 /**
- * Lets the host get the access tokens, in place of any provider set before.
- * @param options What to change.
- * @param callback Gets a token.
+ * Sets the callback that gets access tokens. It replaces an earlier one.
+ * @param options The options to change.
+ * @param callback The callback.
  * @param user_data Passed to every call of the callback; may be NULL.
- * @param free_user_data Called once, with user_data, when the last of these options and of the clients made from them
- * has let go of the callback; may be NULL.
+ * @param free_user_data Called once, with user_data, when neither these options nor a client made from them uses the
+ * callback any more; may be NULL.
  * @retval MDE_OK The provider is set.
  * @retval MDE_ERR_NULL options or callback is NULL. Nothing changed, and user_data remains the caller's.
  */
@@ -804,19 +807,19 @@ mde_status mde_options_set_token_provider(mde_options *options,
  * @{ */
 
 /**
- * Makes a handle that stops the calls it is given to, any number of them.
+ * Makes a handle that stops all calls that use it.
  *
  * They end with MDE_ERR_CANCELLED when it is triggered, and with MDE_ERR_DEADLINE when its time is over.
  * @param timeout_ms The time from now until the deadline; 0 for none.
- * @return A handle for mde_cancel_free(). NULL only after a contained defect.
+ * @return A handle for mde_cancel_free(). NULL only after a defect in the library.
  */
 MDE_API
 mde_cancel *mde_cancel_new(uint64_t timeout_ms);
 
 /**
- * Ends every call that uses the handle, now and later; only a callback of yours is waited for.
+ * Ends every call that uses the handle, now and later. A call inside one of your callbacks ends when that returns.
  *
- * From any thread, any number of times.
+ * It may be called from any thread, any number of times.
  * @param cancel May be NULL.
  */
 MDE_API
@@ -835,11 +838,11 @@ void mde_cancel_free(mde_cancel *cancel);
  * @{ */
 
 /**
- * Hands over a token from inside a token callback.
- * @param sink What the callback was given.
+ * Sets the token from inside a token callback.
+ * @param sink The sink that the callback received.
  * @param token The access token alone, without the word Bearer; it is copied.
- * @param expires_in_seconds How long it is valid from now on. 0: unknown, and the callback is asked for every request.
- * @retval MDE_OK The token was taken.
+ * @param expires_in_seconds How long it is valid from now. 0: unknown, and the callback is called for every request.
+ * @retval MDE_OK The token is set.
  * @retval MDE_ERR_NULL sink or token is NULL.
  * @retval MDE_ERR_UTF8 The token is not UTF-8.
  * @retval MDE_ERR_INVALID_ARGUMENT The token is empty, longer than 32 KiB, or not of visible ASCII characters alone.
@@ -855,14 +858,14 @@ mde_status mde_token_set(mde_token_sink *sink,
  * @{ */
 
 /**
- * Sends log lines to a callback, for the whole process, and no longer to the one before.
+ * Sends log lines to a callback, for the whole process. It replaces an earlier one.
  *
- * A call of the callback before may still run on another thread when this returns. Its own `free_user_data` is called
- * when the last such call is through, maybe on that thread.
- * @param callback NULL switches logging off, as it is at first.
+ * A call of the earlier callback may still run on another thread when this returns. Its own `free_user_data` is called
+ * when the last such call has ended, maybe on that thread.
+ * @param callback The callback. NULL switches logging off, which is the default.
  * @param user_data Passed to every call of the callback; may be NULL.
  * @param free_user_data Called once, with user_data, when no call of the callback can come any more; may be NULL.
- * @param level The least important lines to be sent; MDE_LOG_OFF switches logging off.
+ * @param level The least important level that is sent; MDE_LOG_OFF switches logging off.
  * @retval MDE_OK The callback is set, or logging is off.
  * @retval MDE_ERR_INVALID_ARGUMENT There is no such level. Nothing changed, and user_data remains the caller's.
  */
@@ -878,7 +881,7 @@ mde_status mde_log_set(mde_log_fn callback,
  * @{ */
 
 /**
- * The version of the library. What must match is the ABI; see mde_abi_version().
+ * The version of the library. Only the ABI must match; see mde_abi_version().
  * @return For example "0.1.0". Static; never freed.
  */
 MDE_API
@@ -894,13 +897,13 @@ uint32_t mde_abi_version(void);
 /**
  * The name of a status, as in the member name of failure documents.
  * @param status Any number.
- * @return For example "rate_limited" for MDE_ERR_RATE_LIMITED; "unknown" for no status. Static; never freed.
+ * @return For example "rate_limited" for MDE_ERR_RATE_LIMITED; "unknown" for other numbers. Static; never freed.
  */
 MDE_API
 const char *mde_status_name(mde_status status);
 
 /**
- * Frees a string that this library gave out.
+ * Frees a string of this library.
  * @param text May be NULL.
  */
 MDE_API

@@ -1,12 +1,12 @@
 //! The status table: the one place that knows every status code.
 //!
-//! The C constants, `mde_status_name`, the `name` member of an error document and the table in
-//! `docs/status.md` are all made from it. Codes are append-only: a code never changes its number,
-//! its name or its meaning. The build script includes this file, so it stands alone.
+//! The C constants, `mde_status_name`, the `name` member of an error document and the table in `docs/status.md` are
+//! all made from it. Codes are append-only: a code never changes its number, name or meaning. The build script
+//! includes this file, so it imports nothing.
 
 macro_rules! statuses {
     ($($variant:ident = $code:literal, $name:literal, $meaning:literal;)*) => {
-        /// What became of an operation. The numbers are part of the C ABI.
+        /// The result of an operation. The numbers are part of the C ABI.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         #[repr(i32)]
@@ -55,7 +55,7 @@ statuses! {
 
     Null = 1, "null", "A required pointer is NULL. The message names the argument.";
     Utf8 = 2, "utf8", "A string is not valid UTF-8. The message names the argument.";
-    InvalidArgument = 3, "invalid_argument", "An argument has an unusable value. The message names it and says what is accepted.";
+    InvalidArgument = 3, "invalid_argument", "An argument has an unusable value. The message names the argument and what is accepted.";
     Config = 4, "config", "An option is unknown, has an unusable value, or does not fit the others. The message names it.";
     Closed = 5, "closed", "The client was shut down.";
     Forked = 6, "forked", "The client was made in another process (before a fork). Make a new one in this process.";
@@ -69,7 +69,7 @@ statuses! {
     Tls = 42, "tls", "The TLS handshake failed or the certificate is not trusted.";
     Proxy = 43, "proxy", "The proxy refused or did not answer properly.";
     Broken = 44, "broken", "The connection was lost before the whole reply had arrived.";
-    Protocol = 45, "protocol", "A reply was not understood: not this service, or something in between.";
+    Protocol = 45, "protocol", "A reply was not understood. It may come from a proxy, a gateway or another service.";
 
     BadRequest = 60, "bad_request", "The service refused the request as wrong (400 and its relatives).";
     NotFound = 61, "not_found", "The device, action or JSON member does not exist.";
@@ -79,7 +79,7 @@ statuses! {
     ActionTimedOut = 65, "action_timed_out", "The action ended in state TimeOut.";
     ActionCancelled = 66, "action_cancelled", "The action ended in state Cancelled.";
     UnsupportedDevice = 67, "unsupported_device", "The device's operating system or sensor does not support this action.";
-    OutcomeUnknown = 68, "outcome_unknown", "The request may have been carried out, but its reply was lost. Look before repeating it.";
+    OutcomeUnknown = 68, "outcome_unknown", "The request may have been carried out, but its reply was lost. Check before repeating it.";
     Service = 69, "service", "The service failed (5xx).";
 
     RateLimited = 80, "rate_limited", "The quota has no room now, and the caller chose not to wait or has no time for it. See retry_after_ms; without it, calls under way or waiting have to end first.";
@@ -88,8 +88,8 @@ statuses! {
     Cancelled = 83, "cancelled", "The operation was cancelled.";
 
     File = 100, "file", "A local file could not be read or written, or is not a regular file. The message names it.";
-    DiskFull = 101, "disk_full", "The disk is full. What was fetched so far is kept; the same call carries on when there is room.";
-    Integrity = 102, "integrity", "A package is damaged or cut short, or made to do harm where it is unpacked. The message names the entry.";
+    DiskFull = 101, "disk_full", "The disk is full. The part on disk is kept, and the same call resumes when there is room.";
+    Integrity = 102, "integrity", "A package is damaged, cut short, or unsafe to unpack. The message names the entry.";
 
     Internal = 900, "internal", "A defect in the library was contained. The client remains usable; please report it.";
 }

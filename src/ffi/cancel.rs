@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::{guard, ptr};
 use crate::call::Cancel;
 
-/// Stops calls from outside. Used by many threads at once.
+/// Stops calls from other threads. Used by many threads at once.
 pub struct mde_cancel(pub(super) Cancel);
 
-/// Makes a handle that stops the calls it is given to, any number of them.
+/// Makes a handle that stops all calls that use it.
 ///
 /// They end with MDE_ERR_CANCELLED when it is triggered, and with MDE_ERR_DEADLINE when its time is over.
 /// @param timeout_ms The time from now until the deadline; 0 for none.
-/// @return A handle for mde_cancel_free(). NULL only after a contained defect.
+/// @return A handle for mde_cancel_free(). NULL only after a defect in the library.
 #[unsafe(no_mangle)]
 pub extern "C" fn mde_cancel_new(timeout_ms: u64) -> *mut mde_cancel {
     guard::value(std::ptr::null_mut(), || {
@@ -21,9 +21,9 @@ pub extern "C" fn mde_cancel_new(timeout_ms: u64) -> *mut mde_cancel {
     })
 }
 
-/// Ends every call that uses the handle, now and later; only a callback of yours is waited for.
+/// Ends every call that uses the handle, now and later. A call inside one of your callbacks ends when that returns.
 ///
-/// From any thread, any number of times.
+/// It may be called from any thread, any number of times.
 /// @param cancel May be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_cancel_trigger(cancel: *const mde_cancel) {

@@ -15,7 +15,7 @@ pub struct mde_client(pub(super) Client);
 ///
 /// Checks that they fit together, and reads ca_file and the files that sign-in needs. Opens no connection, so a wrong
 /// secret shows with the first call.
-/// @param options What the client is to be like.
+/// @param options The settings of the client.
 /// @param out_client The client, for mde_client_free(); NULL on failure.
 /// @param out_json NULL on success, else the failure document; may be NULL.
 /// @retval MDE_OK The client was made.
@@ -30,13 +30,13 @@ pub unsafe extern "C" fn mde_client_new(
 ) -> mde_status {
     let body = || {
         // SAFETY: the caller's promise (header, "Pointers").
-        unsafe { ptr::place(out_client, "out_client") }?;
+        unsafe { ptr::clear_out(out_client, "out_client") }?;
         // SAFETY: as above.
         let options = unsafe { ptr::handle(options, "options") }?;
         #[cfg(windows)]
         crate::os::windows::pin();
         let client = mde_client(Client::new(&options.0)?);
-        // SAFETY: as above; checked by `place`.
+        // SAFETY: as above; checked by `clear_out`.
         unsafe { ptr::give(out_client, client) };
         Ok(())
     };
@@ -44,11 +44,11 @@ pub unsafe extern "C" fn mde_client_new(
     unsafe { guard::failure(out_json, body) }
 }
 
-/// Refuses new calls on a client, ends those under way with MDE_ERR_CLOSED, and waits for them.
+/// Refuses new calls on a client, ends running ones with MDE_ERR_CLOSED, and waits for them.
 ///
 /// Not to be called from a callback of a call on the same client.
-/// @param client What to shut down. It still has to be freed.
-/// @param timeout_ms How long to wait at most.
+/// @param client The client. It still has to be freed.
+/// @param timeout_ms The longest time to wait.
 /// @retval MDE_OK No call is left.
 /// @retval MDE_ERR_NULL client is NULL.
 /// @retval MDE_ERR_DEADLINE Calls still run; do not free the client yet.
@@ -67,8 +67,8 @@ pub unsafe extern "C" fn mde_client_shutdown(
 
 /// Frees a client and closes its connections.
 ///
-/// No thread may be inside a call on it: end them with mde_client_shutdown() first. What the client spent of the quota
-/// stays remembered in the process.
+/// No thread may be inside a call on it: end them with mde_client_shutdown() first. The call log of its quota
+/// stays in the process.
 /// @param client May be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_client_free(client: *mut mde_client) {

@@ -1,5 +1,4 @@
-//! The border: every exported function runs in here. No panic crosses it, and every result leaves it
-//! in the same way.
+//! Every exported function runs inside this guard. It catches panics and returns every result in the same way.
 
 use std::cell::Cell;
 use std::ffi::c_char;
@@ -14,7 +13,7 @@ use crate::log::{self, Level};
 use crate::status::Status;
 
 thread_local! {
-    /// How many guards this thread is inside of. Needs no destructor.
+    /// How many nested guards this thread is in. It needs no destructor.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -30,7 +29,7 @@ pub(super) unsafe fn document(
     unsafe { outcome(out_json, || body().map(Some)) }
 }
 
-/// Runs a function that has nothing to say on success: its document is NULL then.
+/// Runs a function without a result: on success its document is NULL.
 ///
 /// # Safety
 /// As for [`document`].
@@ -71,23 +70,23 @@ pub(super) fn status(body: impl FnOnce() -> Result<()>) -> mde_status {
     }
 }
 
-/// Runs a function that returns a value and cannot fail otherwise than by a defect.
+/// Runs a function that returns a value and can fail only by a panic.
 pub(super) fn value<T>(fallback: T, body: impl FnOnce() -> T) -> T {
     run(body).unwrap_or(fallback)
 }
 
-/// `None`: a panic was contained.
+/// `None`: a panic was caught.
 fn run<T>(body: impl FnOnce() -> T) -> Option<T> {
     quiet_panics();
     DEPTH.set(DEPTH.get() + 1);
-    // What a panic may have left half done: connections are replaced (see `client::Aftermath`), permits and
-    // turns give themselves back when dropped, and locks do not poison.
+    // A panic leaves no invalid state: connections are replaced (see `client::Aftermath`), permits and turns return
+    // themselves when dropped, and locks do not poison.
     let outcome = catch_unwind(AssertUnwindSafe(body));
     DEPTH.set(DEPTH.get() - 1);
     match outcome {
         Ok(value) => Some(value),
         Err(payload) => {
-            // Dropping the payload runs foreign code once more; forgetting it costs a few bytes.
+            // Dropping the payload could panic again. Leaking it costs a few bytes.
             std::mem::forget(payload);
             None
         }
@@ -100,9 +99,9 @@ fn internal() -> Error {
     if take_aftermath() { error.outcome_unknown() } else { error }
 }
 
-/// The standard hook prints a panic's text to the host's stderr. Inside our functions it goes to the
-/// log instead, with its place and without its text, which may hold anything. Elsewhere (a Rust program
-/// that links this crate) the hook that was there before stays in charge.
+/// The standard hook prints panics to the host's stderr. Inside our functions they go to the log instead, with file and
+/// line but without the text, which may hold secrets. Outside of them, in a Rust program that links this crate, the
+/// earlier hook runs.
 fn quiet_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -111,8 +110,10 @@ fn quiet_panics() {
             if DEPTH.get() == 0 {
                 return before(info);
             }
-            let place = info.location().map(|l| (l.file(), l.line())).unwrap_or(("unknown", 0));
-            log::line(Level::Error, || format!("contained a panic at {}:{}", place.0, place.1));
+            let location = info.location().map(|l| (l.file(), l.line())).unwrap_or(("unknown", 0));
+            log::line(Level::Error, || {
+                format!("contained a panic at {}:{}", location.0, location.1)
+            });
         }));
     });
 }

@@ -1,4 +1,4 @@
-//! The library itself: statuses, version, strings, and a reader for its own JSON.
+//! The library itself: statuses, versions, strings, and reading values from JSON.
 
 use std::ffi::{CStr, CString, c_char, c_void};
 
@@ -7,18 +7,18 @@ use crate::error::Error;
 use crate::status::Status;
 use crate::text::json_pointer::{self, Missing};
 
-/// What functions return: MDE_OK or one of the MDE_ERR_ constants.
+/// The result of a function: MDE_OK or one of the MDE_ERR_ constants.
 pub type mde_status = i32;
 
 /// Frees the user_data of a callback that the library keeps.
 ///
 /// Called once, when no call of that callback can come any more; never while one runs, and with no lock of the library
-/// held, so that it may use this library. Not called where the function failed that would have taken user_data, and not
-/// in a forked child for what its parent handed over. Nothing may leave it but a return.
+/// held, so that it may use this library. Not called if the function that receives user_data fails, and not in a forked
+/// child for the user_data of its parent. Nothing may leave it but a return.
 /// @param user_data As given together with this function.
 pub type mde_free_fn = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
-/// The version of the library. What must match is the ABI; see mde_abi_version().
+/// The version of the library. Only the ABI must match; see mde_abi_version().
 /// @return For example "0.1.0". Static; never freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn mde_version() -> *const c_char {
@@ -39,7 +39,7 @@ pub extern "C" fn mde_abi_version() -> u32 {
 
 /// The name of a status, as in the member name of failure documents.
 /// @param status Any number.
-/// @return For example "rate_limited" for MDE_ERR_RATE_LIMITED; "unknown" for no status. Static; never freed.
+/// @return For example "rate_limited" for MDE_ERR_RATE_LIMITED; "unknown" for other numbers. Static; never freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn mde_status_name(status: mde_status) -> *const c_char {
     guard::value(c"unknown".as_ptr(), || {
@@ -47,7 +47,7 @@ pub extern "C" fn mde_status_name(status: mde_status) -> *const c_char {
     })
 }
 
-/// Frees a string that this library gave out.
+/// Frees a string of this library.
 /// @param text May be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_string_free(text: *mut c_char) {
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn mde_json_get(
 ) -> mde_status {
     guard::status(|| {
         // SAFETY: the caller's promise (header, "Pointers").
-        unsafe { ptr::place(out_value, "out_value") }?;
+        unsafe { ptr::clear_out(out_value, "out_value") }?;
         // SAFETY: as above.
         let json = unsafe { ptr::text(json, "json") }?;
         // SAFETY: as above.
@@ -87,7 +87,7 @@ pub unsafe extern "C" fn mde_json_get(
         let value = CString::new(value).map_err(|_| {
             Error::argument("json", "holds U+0000 in this string", "a string without U+0000")
         })?;
-        // SAFETY: as above; checked by `place`.
+        // SAFETY: as above; checked by `clear_out`.
         unsafe { out_value.write(value.into_raw()) };
         Ok(())
     })

@@ -10,20 +10,20 @@ use super::ptr;
 use crate::call::Cancel;
 use crate::client::Client;
 
-/// Finds devices, at most 1,000. No device is an empty list and MDE_OK.
+/// Finds devices, at most 1,000. If there is none, the list is empty and the status is MDE_OK.
 ///
 /// The document: {"machines":[{...}],"checks":[{"id":"...","problems":["offline"]}],"more":false}
 /// - machines: the service's records with all their members.
-/// - checks: what may keep a collection from starting or ending, one entry per machine, in the same order.
+/// - checks: reasons why a collection may not start or end, one entry per machine, in the same order.
 /// - checks[].problems: of "same_name" (another device found has the same DNS name), "potential_duplicate", "merged"
 ///   (into /machines/N/mergedIntoMachineId), "excluded", "not_onboarded", "unsupported" and "offline" (it does not
 ///   report, so a collection stays Pending until it does).
-/// - more: true if there are others.
+/// - more: true if there are more devices.
 ///
 /// Quota: "machines", twice for a name that has no exact match. Permission: Machine.Read.All.
 /// Source: Microsoft Defender for Endpoint, "Get machine by ID API", "List machines API", "Find devices by internal IP
 /// API".
-/// @param client Who asks.
+/// @param client The client.
 /// @param query A device id (40 hexadecimal digits); an Entra device id (a GUID); an IP address, optionally with the
 /// time when it was in use, "10.0.0.5@2026-01-24T22:17:02Z", up to 30 days back; or a DNS name, exact or else the
 /// beginning of names.

@@ -1,12 +1,12 @@
-//! The C ABI: checks pointers, copies inputs, calls one method of the core, encodes the outcome.
+//! The C ABI: checks pointers, copies inputs, calls one method of the core, encodes the result.
 //!
 //! One file per section of `include/mde.h`, and five for what they share: `guard` (panics and results), `operation`
-//! (the calls of a client), `ptr` (pointers in), `strings` (strings out), `user_data` (what callbacks get back).
+//! (the calls of a client), `ptr` (pointers in), `strings` (strings out), `user_data` (the pointers for callbacks).
 
 #![allow(unsafe_code, non_camel_case_types)]
 #![expect(
     clippy::missing_safety_doc,
-    reason = "what the caller promises about every pointer is the first page of the header"
+    reason = "the first page of the header states what callers promise about pointers"
 )]
 #![expect(
     clippy::doc_lazy_continuation,

@@ -1,4 +1,4 @@
-//! What all operations share: the guard, the client and the cancel handle.
+//! The shared part of all operations: the guard, the client and the cancel handle.
 
 use std::ffi::c_char;
 
@@ -13,7 +13,7 @@ use crate::error::Result;
 /// Runs one operation of a client.
 ///
 /// # Safety
-/// The pointers are as the header demands.
+/// The pointers are valid as the header demands.
 pub(super) unsafe fn operation(
     client: *const mde_client,
     cancel: *const mde_cancel,

@@ -1,4 +1,4 @@
-//! Options: a bag of settings, filled by name.
+//! Options: settings by name.
 
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::status::Status;
 pub struct mde_options(pub(super) Options);
 
 /// Makes options with every default.
-/// @return Options for mde_options_free(). NULL only after a contained defect.
+/// @return Options for mde_options_free(). NULL only after a defect in the library.
 #[unsafe(no_mangle)]
 pub extern "C" fn mde_options_new() -> *mut mde_options {
     guard::value(std::ptr::null_mut(), || Box::into_raw(Box::new(mde_options(Options::new()))))
@@ -32,14 +32,14 @@ pub unsafe extern "C" fn mde_options_free(options: *mut mde_options) {
 }
 
 /// Sets one option by name. The value is checked at once; on failure nothing changes.
-/// @param options What to change.
+/// @param options The options to change.
 /// @param name Its name; docs/options.md lists them.
 /// @param value Its value, as text.
 /// @param out_json NULL on success, else the failure document; may be NULL.
 /// @retval MDE_OK The option is set.
 /// @retval MDE_ERR_NULL options, name or value is NULL.
 /// @retval MDE_ERR_UTF8 name or value is not UTF-8.
-/// @retval MDE_ERR_CONFIG The name is unknown or the value not accepted; the message says what is.
+/// @retval MDE_ERR_CONFIG The name is unknown or the value not accepted; the message names the accepted ones.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_options_set(
     options: *mut mde_options,
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn mde_options_set(
 }
 
 /// Sets many options: all of them or, on failure, none.
-/// @param options What to change.
+/// @param options The options to change.
 /// @param json An object of names and values, for example {"cloud":"eu","timeout_ms":60000}. Values are strings, or
 /// numbers where the option is a number.
 /// @param out_json NULL on success, else the failure document; may be NULL.
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn mde_options_set(
 /// @retval MDE_ERR_NULL options or json is NULL.
 /// @retval MDE_ERR_UTF8 json is not UTF-8.
 /// @retval MDE_ERR_INVALID_ARGUMENT json is no JSON object.
-/// @retval MDE_ERR_CONFIG A name is unknown or a value not accepted; the message says what is.
+/// @retval MDE_ERR_CONFIG A name is unknown or a value not accepted; the message names the accepted ones.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_options_set_json(
     options: *mut mde_options,
@@ -87,12 +87,12 @@ pub unsafe extern "C" fn mde_options_set_json(
     unsafe { guard::failure(out_json, body) }
 }
 
-/// Lets the host get the access tokens, in place of any provider set before.
-/// @param options What to change.
-/// @param callback Gets a token.
+/// Sets the callback that gets access tokens. It replaces an earlier one.
+/// @param options The options to change.
+/// @param callback The callback.
 /// @param user_data Passed to every call of the callback; may be NULL.
-/// @param free_user_data Called once, with user_data, when the last of these options and of the clients made from them
-/// has let go of the callback; may be NULL.
+/// @param free_user_data Called once, with user_data, when neither these options nor a client made from them uses the
+/// callback any more; may be NULL.
 /// @retval MDE_OK The provider is set.
 /// @retval MDE_ERR_NULL options or callback is NULL. Nothing changed, and user_data remains the caller's.
 #[unsafe(no_mangle)]
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn mde_options_set_token_provider(
             callback.ok_or_else(|| Error::new(Status::Null, "argument `callback` is NULL"))?;
         let user_data = UserData::new(user_data, free_user_data);
         let before = options.0.set_token_provider(Arc::new(Callback::new(callback, user_data)));
-        // When the options are borrowed no more, since its free function may use them.
+        // Dropped after the last use of `options`: the free function of the earlier provider may use them.
         drop(before);
         Ok(())
     })

@@ -1,4 +1,4 @@
-//! Investigation packages: the whole way in one call, its steps, and the check of a package on disk.
+//! Investigation packages: the main function, its steps, and the check of a package on disk.
 
 use std::ffi::{c_char, c_void};
 
@@ -6,7 +6,7 @@ use super::cancel::mde_cancel;
 use super::client::mde_client;
 use super::library::mde_status;
 use super::operation::operation;
-use super::progress::{mde_progress_fn, sink};
+use super::progress::{forwarder, mde_progress_fn};
 use super::{guard, ptr};
 use crate::call::Cancel;
 use crate::client::Client;
@@ -16,10 +16,10 @@ use crate::progress::OnProgress;
 
 /// Collects a package from a device, waits for it, downloads and checks it: the main function.
 ///
-/// mde_collect_package(), mde_wait_action() and mde_download_package() under one deadline, wait_timeout_ms. Wherever it
-/// was interrupted, even with its process, the same call (same device and path) resumes and starts no second collection:
-/// a state file beside the package, `<path>.fetch.json` or in a folder `<machine_id>.fetch.json`, says how far it came.
-/// Once the file is there, the same call gives the same answer again. docs/contract.md says more.
+/// mde_collect_package(), mde_wait_action() and mde_download_package() under one deadline, wait_timeout_ms. If it was
+/// interrupted anywhere, even with its process, the same call (same device and path) resumes and starts no second
+/// collection. A state file beside the package, `<path>.fetch.json` or in a folder `<machine_id>.fetch.json`, records
+/// its progress. Once the file exists, the same call returns the same result again. docs/contract.md has the details.
 ///
 /// The document: {"package":{...},"action":{...},"adopted":false}
 /// - package: as from mde_download_package().
@@ -28,19 +28,19 @@ use crate::progress::OnProgress;
 ///
 /// Quota: that of the steps: "collect", "read" or "list", and "link". Permissions: Machine.CollectForensics and
 /// Machine.Read.All.
-/// @param client Who asks.
+/// @param client The client.
 /// @param machine_id The device id, as for mde_collect_package().
-/// @param comment Why, for the audit trail of the tenant; 1 to 32,768 bytes.
+/// @param comment The reason, for the audit trail of the tenant; 1 to 32,768 bytes.
 /// @param path The file to make, or a folder, as for mde_download_package().
-/// @param progress Told how far it is; may be NULL.
+/// @param progress Called with the progress; may be NULL.
 /// @param user_data Passed to progress; may be NULL.
 /// @param cancel Ends the call early, but not the collection; may be NULL.
 /// @param out_json The document, or the failure document; may be NULL.
-/// @retval MDE_OK The package is there, whole and checked.
+/// @retval MDE_OK The file exists, whole and checked.
 /// @retval MDE_ERR_FILE As for mde_download_package(). Also: another call works on the same state file (retryable), or
 /// the state file cannot be read, and a collection that it names may still be running.
-/// @retval MDE_ERR_OUTCOME_UNKNOWN Perhaps the collection was started. Repeat the call: it first searches for it.
-/// @return All other errors are those of the three; the member stage says where it stopped.
+/// @retval MDE_ERR_OUTCOME_UNKNOWN The collection may have been started. Repeat the call: it first searches for it.
+/// @return All other errors are those of the three functions; the member stage names the step that failed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_fetch_package(
     client: *const mde_client,
@@ -59,31 +59,31 @@ pub unsafe extern "C" fn mde_fetch_package(
         let comment = unsafe { ptr::text(comment, "comment") }?;
         // SAFETY: as above.
         let path = unsafe { ptr::text(path, "path") }?;
-        let mut sink = sink(progress, user_data);
-        let sink = sink.as_mut().map(|sink| sink as &mut OnProgress<'_>);
-        Ok(client.fetch_package(machine_id, comment, path, sink, cancel)?.to_json())
+        let mut forward = forwarder(progress, user_data);
+        let progress = forward.as_mut().map(|forward| forward as &mut OnProgress<'_>);
+        Ok(client.fetch_package(machine_id, comment, path, progress, cancel)?.to_json())
     };
     // SAFETY: the caller's promise, passed on.
     unsafe { operation(client, cancel, out_json, body) }
 }
 
-/// Asks the service to collect a package from a device, and returns as soon as it has agreed.
+/// Asks the service to collect a package from a device, and returns as soon as the service has accepted.
 ///
 /// The document: {"action":{...},"adopted":false}
 /// - action: the service's machine action with all its members.
-/// - adopted: true if the action was found rather than answered: a collection ran already, or the reply was lost and
+/// - adopted: true if the action was found in the list of actions: a collection ran already, or the reply was lost and
 ///   the list showed that this call had started it.
 ///
 /// A request that may have been carried out is never sent again. "outcome":"unknown" in a failure document, whatever
-/// the status, says that the collection may have been started: search for it before repeating the call.
+/// the status, means that the collection may have been started: search for it before repeating the call.
 ///
 /// Quota: "collect"; "list" and "machines" if it has to be searched for. Permissions: Machine.CollectForensics and
 /// Machine.Read.All.
 /// Source: Microsoft Defender for Endpoint, "Collect investigation package API".
-/// @param client Who asks.
-/// @param machine_id The device id, 40 hexadecimal digits. Other ids that the service takes, such as the Entra device
-/// id, are passed on.
-/// @param comment Why, for the audit trail of the tenant; 1 to 32,768 bytes.
+/// @param client The client.
+/// @param machine_id The device id, 40 hexadecimal digits. Other ids that the service accepts, such as the Entra
+/// device id, are passed on.
+/// @param comment The reason, for the audit trail of the tenant; 1 to 32,768 bytes.
 /// @param cancel Ends the call early; may be NULL.
 /// @param out_json The document, or the failure document; may be NULL.
 /// @retval MDE_OK The collection runs.
@@ -114,38 +114,39 @@ pub unsafe extern "C" fn mde_collect_package(
 
 /// Downloads the package of a finished collection, checks it, and only then gives it its name.
 ///
-/// On its way the package is `<path>.part`, which only its owner can read, with `<path>.part.json` beside it. Both stay
-/// when the call ends early, even with its process, and the same call then fetches only what is missing. Repeating a
-/// call that had succeeded gives the same answer with "existing":true. docs/contract.md says more.
+/// During the download the package is `<path>.part`, which only its owner can read, with the state file
+/// `<path>.part.json` beside it. Both stay when the call ends early, even with its process, and the same call then
+/// downloads only the rest. Repeating a call that had succeeded returns the same result with "existing":true.
+/// docs/contract.md has the details.
 ///
 /// The document: {"package":{"path":"...","bytes":7340032,"sha256":"...","action_id":"...","machine_id":"...",
 /// "computer_name":"...","existing":false,"entries":31,...}}
 /// - package.path: the file.
 /// - package.bytes, package.sha256: of the file.
-/// - package.action_id, package.machine_id, package.computer_name: where it comes from.
+/// - package.action_id, package.machine_id, package.computer_name: the origin of the package.
 /// - package.existing: true if an earlier call had downloaded it.
 /// - The others are as from mde_inspect_package(), without files.
 ///
 /// Quota: "read" and "link". Permission: Machine.Read.All.
 /// Source: Microsoft Defender for Endpoint, "Get package SAS URI API".
-/// @param client Who asks.
+/// @param client The client.
 /// @param action_id The GUID of the collection.
 /// @param path The file to make, in a folder that exists; or a folder, in which the file is named
 /// `<computer>_<action id>.zip`. A file that exists is never replaced.
-/// @param progress Told how far it is; may be NULL.
+/// @param progress Called with the progress; may be NULL.
 /// @param user_data Passed to progress; may be NULL.
 /// @param cancel Ends the call early; may be NULL.
 /// @param out_json The document, or the failure document; may be NULL.
-/// @retval MDE_OK The package is there, whole and checked.
+/// @retval MDE_OK The file exists, whole and checked.
 /// @retval MDE_ERR_NOT_READY The action is not finished.
 /// @retval MDE_ERR_ACTION_FAILED As for mde_wait_action(), like MDE_ERR_ACTION_TIMED_OUT and MDE_ERR_ACTION_CANCELLED.
 /// @retval MDE_ERR_NOT_FOUND There is no such action.
 /// @retval MDE_ERR_PROTOCOL The link leads to a host that is not among download_hosts.
 /// @retval MDE_ERR_DEADLINE wait_timeout_ms or the time of cancel is over.
-/// @retval MDE_ERR_FILE The message names the path and the reason: a file is there, it cannot be written, another call
+/// @retval MDE_ERR_FILE The message names the path and the reason: a file exists, it cannot be written, another call
 /// works on it.
 /// @retval MDE_ERR_DISK_FULL Make room and call again.
-/// @retval MDE_ERR_INTEGRITY What came is not a whole package, or larger than max_package_bytes.
+/// @retval MDE_ERR_INTEGRITY The download is not a whole package, or larger than max_package_bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_download_package(
     client: *const mde_client,
@@ -161,8 +162,8 @@ pub unsafe extern "C" fn mde_download_package(
         let action_id = unsafe { ptr::text(action_id, "action_id") }?;
         // SAFETY: as above.
         let path = unsafe { ptr::text(path, "path") }?;
-        let mut sink = sink(progress, user_data);
-        let progress = sink.as_mut().map(|sink| sink as &mut OnProgress<'_>);
+        let mut forward = forwarder(progress, user_data);
+        let progress = forward.as_mut().map(|forward| forward as &mut OnProgress<'_>);
         Ok(client.download_package(action_id, path, progress, cancel)?.to_json())
     };
     // SAFETY: the caller's promise, passed on.
@@ -172,17 +173,18 @@ pub unsafe extern "C" fn mde_download_package(
 /// Gets the link to the package of a finished collection, for use with another downloader.
 ///
 /// The document: {"uri":"https:..."}
-/// - uri: good for about a minute, and needs no token. Whoever has it can fetch the package, so keep it out of logs,
-///   send no Authorization header with it, and use its bytes as they are.
+/// - uri: valid for about a minute, and needs no token. It grants access to the package, so keep it out of logs. Send
+///   no Authorization header with it, and use its bytes unchanged.
 ///
 /// Quota: "link", 2 calls in a minute and 120 in an hour, and "read" if there is no link. Permission: Machine.Read.All.
 /// Source: Microsoft Defender for Endpoint, "Get package SAS URI API".
-/// @param client Who asks.
+/// @param client The client.
 /// @param action_id The GUID of the collection.
 /// @param cancel Ends the call early; may be NULL.
 /// @param out_json The document, or the failure document; may be NULL.
-/// @retval MDE_OK The link is there.
-/// @retval MDE_ERR_NOT_READY The action is not finished. The failure document has it as last seen, as with the next.
+/// @retval MDE_OK The document has the link.
+/// @retval MDE_ERR_NOT_READY The action is not finished. The failure document has it as last seen, here and with the
+/// next status.
 /// @retval MDE_ERR_ACTION_FAILED As for mde_wait_action(), like MDE_ERR_ACTION_TIMED_OUT and MDE_ERR_ACTION_CANCELLED.
 /// @retval MDE_ERR_NOT_FOUND There is no such action.
 /// @retval MDE_ERR_BAD_REQUEST The action is no collection.
@@ -203,35 +205,36 @@ pub unsafe extern "C" fn mde_get_package_uri(
     unsafe { operation(client, cancel, out_json, body) }
 }
 
-/// Checks a package on disk and lists what is in it, without unpacking it. Nothing is sent or written.
+/// Checks a package on disk and lists its contents, without unpacking it. Nothing is sent or written.
 ///
-/// Every entry is decompressed and compared with its checksum, and all that the zip says about itself with the rest of
-/// what it says. Memory does not grow with its size; time does.
+/// Every entry is decompressed and compared with its checksum, and all records of the zip are compared with each other.
+/// Memory does not grow with the size of the package; time does.
 ///
 /// The document: {"package":{"path":"...","bytes":123456,"sha256":"...","entries":42,"bytes_uncompressed":654321,
 /// "device":"windows","missing":["Prefetch files"],"bytes_unlisted":0,"same_but_for_case":0,
 /// "files":[{"name":"Autoruns/HKLM_Run.txt","bytes":78,"compressed":60,"crc32":"0123abcd",
 /// "modified":"2026-01-31T23:59:58"},...]}}
-/// - package.path: as it was given.
+/// - package.path: the path, as it was given.
 /// - package.bytes, package.sha256: of the file.
-/// - package.entries: how many there are, folders included.
+/// - package.entries: the number of entries, folders included.
 /// - package.bytes_uncompressed: of all files together.
 /// - package.device: "windows", "macos" or "linux"; absent if it does not look like an investigation package.
-/// - package.missing: what packages of such devices are documented to hold and this one lacks.
+/// - package.missing: the documented parts of such packages that this one lacks.
 /// - package.bytes_unlisted: bytes that belong to no entry.
-/// - package.same_but_for_case: names that differ from another in case only.
+/// - package.same_but_for_case: how many names differ from another one only in case.
 /// - package.files: one per entry, at most 100,000; names of folders end in a slash. modified is in the device's own
 ///   time, and absent if it is not known.
 /// @param path A regular file.
-/// @param progress Told how far it is, with "verify" events alone; may be NULL.
+/// @param progress Called with the progress, with "verify" events alone; may be NULL.
 /// @param user_data Passed to progress; may be NULL.
 /// @param cancel Ends the call early; may be NULL.
 /// @param out_json The document, or the failure document; may be NULL.
 /// @retval MDE_OK The package is whole.
-/// @retval MDE_ERR_INTEGRITY The zip is damaged or cut short, uses what packages do not (encryption, other methods than
-/// stored and deflated), or would do harm where it is unpacked (paths that lead out of the folder, symbolic links, two
-/// entries in one place, more than 64 GiB, or more than 1 GiB in a 200th of the space). The message names the entry.
-/// @retval MDE_ERR_FILE There is no such file, it cannot be read, or is a folder, device or pipe.
+/// @retval MDE_ERR_INTEGRITY The zip is damaged or cut short, uses features that packages do not use (encryption,
+/// other methods than stored and deflated), or is unsafe to unpack (paths that lead out of the folder, symbolic links,
+/// two entries in one place, more than 64 GiB, or more than 1 GiB in a 200th of the space). The message names the
+/// entry.
+/// @retval MDE_ERR_FILE The file does not exist, cannot be read, or is a folder, device or pipe.
 /// @retval MDE_ERR_DEADLINE The time of cancel is over.
 /// @retval MDE_ERR_CANCELLED cancel was triggered, or progress asked to stop.
 #[unsafe(no_mangle)]
@@ -248,9 +251,9 @@ pub unsafe extern "C" fn mde_inspect_package(
         let path = arguments::path(path)?;
         // SAFETY: as above.
         let cancel = unsafe { ptr::optional(cancel) };
-        let mut sink = sink(progress, user_data);
-        let sink = sink.as_mut().map(|sink| sink as &mut OnProgress<'_>);
-        Ok(inspect_package(path, sink, cancel.map(|cancel| &cancel.0))?.to_json())
+        let mut forward = forwarder(progress, user_data);
+        let progress = forward.as_mut().map(|forward| forward as &mut OnProgress<'_>);
+        Ok(inspect_package(path, progress, cancel.map(|cancel| &cancel.0))?.to_json())
     };
     // SAFETY: the caller's promise about out_json, passed on.
     unsafe { guard::document(out_json, body) }

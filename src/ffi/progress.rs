@@ -17,26 +17,26 @@ use crate::progress::Event;
 ///  {"stage":"verify","action_id":"...","bytes":1048576,"total":7340032}
 ///
 /// - action_id: the machine action; absent before there is one, and from mde_inspect_package().
-/// - endpoint, wait_ms: whose quota the next request, for a collection or a link, waits for by more than a second, and
-///   how long at least; wait_ms is absent while that depends on other calls. The callback is not called meanwhile.
+/// - endpoint, wait_ms: the quota that the next request, for a collection or a link, waits for by more than a second,
+///   and the least wait; wait_ms is absent while that depends on other calls. The callback is not called meanwhile.
 /// - adopted: as in the document of mde_fetch_package(), which alone has "collect", once.
 /// - status: of the action at this poll; absent while the service does not show the action yet.
 /// - elapsed_ms, next_poll_ms: the time since this call began to wait, and until the next poll; 0 after the last.
-/// - bytes, total of "download": what is on disk, with what an earlier call left, and the length of the package; total
-///   is absent if the host did not name it.
-/// - bytes_per_second: the rate of late.
-/// - bytes, total of "verify": how far a file is read through, and its length. That is the package at the end, and what
-///   an earlier call left at the beginning; mde_inspect_package() reads twice.
+/// - bytes, total of "download": the bytes on disk, those of an earlier call included, and the length of the package;
+///   total is absent if the host did not name it.
+/// - bytes_per_second: the recent rate.
+/// - bytes, total of "verify": how much of a file is read, and its length. The file is the whole package at the end,
+///   and the part of an earlier call at the beginning; mde_inspect_package() reads twice.
 ///
 /// Readers must ignore members and stages they do not know.
 /// @param user_data As given to the operation.
 /// @param event_json A JSON object, valid during the call only.
-/// @return 0 to go on. Any other value ends the operation with MDE_ERR_CANCELLED.
+/// @return 0 to continue. Any other value ends the operation with MDE_ERR_CANCELLED.
 pub type mde_progress_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, event_json: *const c_char) -> i32>;
 
-/// The host's callback as the core sees it.
-pub(super) fn sink(
+/// A function that sends events to the host's callback.
+pub(super) fn forwarder(
     callback: mde_progress_fn,
     user_data: *mut c_void,
 ) -> Option<impl FnMut(&Event<'_>) -> ControlFlow<()>> {

@@ -1,4 +1,4 @@
-//! Pointers in: checked, borrowed or copied, with errors that name the argument.
+//! Pointers in: checked and borrowed, with errors that name the argument.
 
 use std::ffi::{CStr, c_char};
 
@@ -12,13 +12,13 @@ fn is_null(name: &str) -> Error {
 /// Borrows a handle.
 ///
 /// # Safety
-/// `pointer` is NULL or a live handle that nobody changes or frees for as long as `'a`.
+/// `pointer` is NULL or a live handle that no thread changes or frees during `'a`.
 pub(super) unsafe fn handle<'a, T>(pointer: *const T, name: &str) -> Result<&'a T> {
     // SAFETY: the caller's promise.
     unsafe { pointer.as_ref() }.ok_or_else(|| is_null(name))
 }
 
-/// Borrows a handle that may be left out.
+/// Borrows an optional handle.
 ///
 /// # Safety
 /// As for [`handle`].
@@ -27,10 +27,10 @@ pub(super) unsafe fn optional<'a, T>(pointer: *const T) -> Option<&'a T> {
     unsafe { pointer.as_ref() }
 }
 
-/// Borrows a handle to change it.
+/// Borrows a handle mutably.
 ///
 /// # Safety
-/// `pointer` is NULL or a live handle that nobody else uses for as long as `'a`.
+/// `pointer` is NULL or a live handle that no other code uses during `'a`.
 pub(super) unsafe fn handle_mut<'a, T>(pointer: *mut T, name: &str) -> Result<&'a mut T> {
     // SAFETY: the caller's promise.
     unsafe { pointer.as_mut() }.ok_or_else(|| is_null(name))
@@ -39,7 +39,7 @@ pub(super) unsafe fn handle_mut<'a, T>(pointer: *mut T, name: &str) -> Result<&'
 /// Borrows a string.
 ///
 /// # Safety
-/// `pointer` is NULL or points to a NUL-terminated string that stays as it is for as long as `'a`.
+/// `pointer` is NULL or points to a NUL-terminated string that does not change during `'a`.
 pub(super) unsafe fn text<'a>(pointer: *const c_char, name: &str) -> Result<&'a str> {
     if pointer.is_null() {
         return Err(is_null(name));
@@ -57,11 +57,11 @@ pub(super) unsafe fn text<'a>(pointer: *const c_char, name: &str) -> Result<&'a 
     })
 }
 
-/// Checks a place for a result and empties it.
+/// Checks the pointer for a result, and sets the result to NULL.
 ///
 /// # Safety
 /// `out` is NULL or points to a writable pointer.
-pub(super) unsafe fn place<T>(out: *mut *mut T, name: &str) -> Result<()> {
+pub(super) unsafe fn clear_out<T>(out: *mut *mut T, name: &str) -> Result<()> {
     if out.is_null() {
         return Err(is_null(name));
     }
@@ -73,16 +73,16 @@ pub(super) unsafe fn place<T>(out: *mut *mut T, name: &str) -> Result<()> {
 /// Moves a value to the heap for the caller to keep.
 ///
 /// # Safety
-/// `out` was checked by [`place`].
+/// `out` was checked by [`clear_out`].
 pub(super) unsafe fn give<T>(out: *mut *mut T, value: T) {
     // SAFETY: the caller's promise.
     unsafe { out.write(Box::into_raw(Box::new(value))) };
 }
 
-/// Takes back what [`give`] or `Box::into_raw` gave out, and drops it. NULL is fine.
+/// Takes back a value of [`give`] or `Box::into_raw`, and drops it. NULL is allowed.
 ///
 /// # Safety
-/// `pointer` is NULL or was given out by this library, not freed yet, and is in use by nobody.
+/// `pointer` is NULL or came from this library, is not freed yet, and is not in use.
 pub(super) unsafe fn free<T>(pointer: *mut T) {
     if !pointer.is_null() {
         // SAFETY: the caller's promise.

@@ -1,4 +1,4 @@
-//! Tokens from the host's callback. No allocator crosses the border: the host fills a sink.
+//! Tokens from the host's callback. The host sets the token through a handle, so that no allocator crosses the ABI.
 
 use std::ffi::{CString, c_char, c_void};
 use std::time::Duration;
@@ -12,19 +12,19 @@ use crate::error::Error;
 use crate::sign_in::Token;
 use crate::sign_in::provider::{ProvidedToken, TokenProvider};
 
-/// Where a token callback puts its token. Valid during that call of the callback only.
+/// Receives the token of a token callback. Valid during that call of the callback only.
 pub struct mde_token_sink {
     token: Option<Zeroizing<String>>,
     expires_in: Duration,
 }
 
-/// Gets an access token and hands it over with mde_token_set().
+/// Gets an access token and passes it to mde_token_set().
 ///
 /// Called on the thread of the call that needs a token, by one thread at a time per client. It must not free or shut
 /// down the client. Nothing may leave it but a return: an exception or a longjmp() ends the process.
 /// @param user_data As given to mde_options_set_token_provider().
-/// @param token_scope What the token is for: the option scope, or what the cloud is documented to need; valid during
-/// the call only.
+/// @param token_scope The scope of the token: the option scope, or the documented scope of the cloud; valid during the
+/// call only.
 /// @param sink For mde_token_set(); valid during the call only.
 /// @return 0 on success. Any other value fails the call with MDE_ERR_TOKEN, whose message has the value.
 pub type mde_token_fn = Option<
@@ -35,11 +35,11 @@ pub type mde_token_fn = Option<
     ) -> i32,
 >;
 
-/// Hands over a token from inside a token callback.
-/// @param sink What the callback was given.
+/// Sets the token from inside a token callback.
+/// @param sink The sink that the callback received.
 /// @param token The access token alone, without the word Bearer; it is copied.
-/// @param expires_in_seconds How long it is valid from now on. 0: unknown, and the callback is asked for every request.
-/// @retval MDE_OK The token was taken.
+/// @param expires_in_seconds How long it is valid from now. 0: unknown, and the callback is called for every request.
+/// @retval MDE_OK The token is set.
 /// @retval MDE_ERR_NULL sink or token is NULL.
 /// @retval MDE_ERR_UTF8 The token is not UTF-8.
 /// @retval MDE_ERR_INVALID_ARGUMENT The token is empty, longer than 32 KiB, or not of visible ASCII characters alone.
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn mde_token_set(
 
 type TokenFn = unsafe extern "C" fn(*mut c_void, *const c_char, *mut mde_token_sink) -> i32;
 
-/// The host's callback as the core sees it.
+/// The host's callback as a [`TokenProvider`].
 pub(super) struct Callback {
     callback: TokenFn,
     user_data: UserData,

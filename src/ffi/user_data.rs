@@ -1,16 +1,16 @@
-//! What the host wants back with every call of a callback that the library keeps.
+//! The host's pointer for the calls of a callback that the library keeps.
 
 use std::ffi::c_void;
 
 use super::library::mde_free_fn;
 use crate::os::process;
 
-/// A host's pointer, freed by the host's function when the last holder of it is gone.
+/// A pointer of the host, freed by the host's function when its last holder is dropped.
 pub(super) struct UserData {
     pointer: *mut c_void,
     free: mde_free_fn,
-    /// A forked child has a copy of the parent's memory, but what it stands for (a file, a connection, a lock) is the
-    /// parent's. So the child frees nothing that the parent handed over.
+    /// The process that set the pointer. A forked child does not free it: the resource behind it (a file, a
+    /// connection, a lock) is the parent's.
     process: u64,
 }
 

@@ -15,7 +15,7 @@ namespace Mde
         /// <summary>A string is not valid UTF-8. The message names the argument.</summary>
         Utf8 = 2,
 
-        /// <summary>An argument has an unusable value. The message names it and says what is accepted.</summary>
+        /// <summary>An argument has an unusable value. The message names the argument and what is accepted.</summary>
         InvalidArgument = 3,
 
         /// <summary>An option is unknown, has an unusable value, or does not fit the others. The message names it.</summary>
@@ -51,7 +51,7 @@ namespace Mde
         /// <summary>The connection was lost before the whole reply had arrived.</summary>
         Broken = 44,
 
-        /// <summary>A reply was not understood: not this service, or something in between.</summary>
+        /// <summary>A reply was not understood. It may come from a proxy, a gateway or another service.</summary>
         Protocol = 45,
 
         /// <summary>The service refused the request as wrong (400 and its relatives).</summary>
@@ -78,7 +78,7 @@ namespace Mde
         /// <summary>The device's operating system or sensor does not support this action.</summary>
         UnsupportedDevice = 67,
 
-        /// <summary>The request may have been carried out, but its reply was lost. Look before repeating it.</summary>
+        /// <summary>The request may have been carried out, but its reply was lost. Check before repeating it.</summary>
         OutcomeUnknown = 68,
 
         /// <summary>The service failed (5xx).</summary>
@@ -99,10 +99,10 @@ namespace Mde
         /// <summary>A local file could not be read or written, or is not a regular file. The message names it.</summary>
         File = 100,
 
-        /// <summary>The disk is full. What was fetched so far is kept; the same call carries on when there is room.</summary>
+        /// <summary>The disk is full. The part on disk is kept, and the same call resumes when there is room.</summary>
         DiskFull = 101,
 
-        /// <summary>A package is damaged or cut short, or made to do harm where it is unpacked. The message names the entry.</summary>
+        /// <summary>A package is damaged, cut short, or unsafe to unpack. The message names the entry.</summary>
         Integrity = 102,
 
         /// <summary>A defect in the library was contained. The client remains usable; please report it.</summary>
