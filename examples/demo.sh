@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# Takes an investigation package from a device to a checked file with the C examples, from a fresh clone and
-# from any directory.
+# Collects an investigation package with the C examples. Runs in a fresh clone and from any directory.
 #
 # Without credentials it runs against the simulator of this checkout, which it builds and starts.
 # With these variables set it runs against the real service instead, and starts a real collection:
 #   MDE_TENANT_ID, MDE_CLIENT_ID, MDE_CLIENT_SECRET, MDE_MACHINE_ID   (optional: MDE_CLOUD, MDE_COMMENT)
-# The package then stays in the folder (or file) that MDE_OUT names, or else in the current one.
+# MDE_OUT names the folder or file for the package, by default the current folder.
 #
-# What is built already need not be built again: MDE_LIB_DIR names a folder with a libmde.so, MDE_SIMULATOR the program.
+# Two variables spare a build: MDE_LIB_DIR names a folder with libmde.so, MDE_SIMULATOR the simulator's program.
 set -euo pipefail
 
 case ${1:-} in
@@ -54,7 +53,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 cd "$root"
-# Where cargo puts things is for cargo to say: CARGO_TARGET_DIR, or a setting in its configuration.
+# CARGO_TARGET_DIR or cargo's configuration may move the target folder.
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
 if [ -n "${MDE_LIB_DIR:-}" ]; then
@@ -76,7 +75,7 @@ for program in collect fetch; do
 done
 
 if [ -n "$real" ]; then
-    # The one call that does everything: after an interruption this script may be started again, and carries on.
+    # fetch does everything in one call, so the script resumes when it is run again after an interruption.
     export MDE_COMMENT=${MDE_COMMENT:-"examples/demo.sh of mde"}
     say "Fetching an investigation package of $MDE_MACHINE_ID through Defender for Endpoint"
     cd "$here"
@@ -86,7 +85,7 @@ fi
 
 say 'Building and starting the simulator'
 [ -n "${MDE_SIMULATOR:-}" ] || cargo build --quiet -p mde-simulator
-# A collection of about a minute in a few seconds, and a package that takes a few more.
+# A collection that takes about a minute lasts a few seconds here, and so does the download.
 "${MDE_SIMULATOR:-$target/debug/mde-simulator}" --listen 127.0.0.1:0 --port-file "$work/port" --time-scale 10 \
     --package-bytes 24000000 --download-rate 8000000 >"$work/simulator.log" 2>&1 &
 simulator=$!
@@ -114,9 +113,9 @@ service=(
 say "collect: asking for an investigation package of $machine"
 "$work/collect" "${service[@]}" --log debug
 
-# It finds that collection and starts no other. Alone it would have asked for one itself.
+# It adopts that collection and starts no other.
 say 'fetch: waiting for that collection, downloading and checking its package'
 "$work/fetch" "${service[@]}" --out "$work/case-4711.zip" --option poll_interval_ms=1000
 
-say 'What sha256sum says about the file'
+say 'sha256sum of the file'
 (cd "$work" && sha256sum case-4711.zip)

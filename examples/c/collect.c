@@ -1,9 +1,9 @@
 /*
  * collect: asks Microsoft Defender for Endpoint to collect an investigation package from one device.
  *
- * A small but complete program around mde.h: settings, logging, cancelling with Ctrl-C, reading results
- * and errors without a JSON library. Plain C99 for POSIX and Windows; what it shares with
- * fetch.c, which goes on to the package itself, is in tool.c.
+ * A small but complete program around mde.h, in plain C99 for POSIX and Windows. It shows settings,
+ * logging, Ctrl-C, and how results and errors are read without a JSON library. tool.c has the code that
+ * it shares with fetch.c, which also downloads the package.
  *
  *     cc -std=c99 collect.c tool.c -lmde -pthread -o collect
  */
@@ -43,7 +43,7 @@ static int collect(const struct settings *s, const mde_client *client) {
     }
     int32_t status = mde_collect_package(client, s->machine, s->comment, cancel, &json);
     int code = status == MDE_OK ? EXIT_DONE : report(s, "collecting", status, json);
-    /* With --json, stdout has the document of a failure too: it is for programs. */
+    /* With --json, programs read stdout, so it gets the document of a failure too. */
     if (s->json && json != NULL) {
         puts(json);
     } else if (status == MDE_OK) {
@@ -53,7 +53,7 @@ static int collect(const struct settings *s, const mde_client *client) {
         fprintf(stderr, "collect: the collection runs, but stdout cannot be written\n");
         code = EXIT_FAILED;
     }
-    /* Not before: a late Ctrl-C must not end the program between the answer and its being told. */
+    /* Only after the output: until then a late Ctrl-C would end the program with the result unprinted. */
     interrupts_stop();
     mde_string_free(json);
     mde_cancel_free(cancel);

@@ -2,9 +2,9 @@
  * fetch: gets an investigation package of one device through Microsoft Defender for Endpoint, from the
  * request to a checked file.
  *
- * A small but complete program around mde_fetch_package(): progress on a terminal or in a log, Ctrl-C,
- * carrying on where an earlier run was interrupted, and the list of what has come, without a JSON
- * library. Plain C99 for POSIX and Windows; what it shares with collect.c is in tool.c.
+ * A small but complete program around mde_fetch_package(), in plain C99 for POSIX and Windows. It shows
+ * progress on a terminal or in a log, Ctrl-C, and how a run resumes an interrupted one. It lists what is
+ * in the package without a JSON library. tool.c has the code that it shares with collect.c.
  *
  *     cc -std=c99 fetch.c tool.c -lmde -pthread -o fetch
  */
@@ -27,25 +27,25 @@ static const char USAGE[] =
     "  --out PATH             the file to make, or a folder to make it in, under a name of its own;\n"
     "                         the current folder if not given; or MDE_OUT\n" USAGE_OF_SETTINGS
     "\n"
-    "Ctrl-C cancels the call. The same command carries on from there, now or tomorrow: it starts no\n"
-    "second collection, and downloads only what is missing.\n"
+    "Ctrl-C cancels the call. Run the same command to resume, now or tomorrow: it starts no second\n"
+    "collection, and downloads only what is missing.\n"
     "\n"
     "Exit codes: 0 the package is there; 1 it failed or was cancelled; 2 the command line is wrong;\n"
     "3 it failed, but may succeed when tried again later.\n";
 
-/* So many names are printed; `unzip -l` has the rest. */
+/* The number of names that are printed. `unzip -l` lists all. */
 enum { MAX_LISTED = 200 };
 
 /* ---- progress --------------------------------------------------------------------------------- */
 
 enum { BAR = 24, QUIET_SECONDS = 5 };
 
-/* How far it is, on stderr: the last line of a terminal, drawn again and again, or else lines for a log. */
+/* Shows progress on stderr: one line that is redrawn on a terminal, or else lines for a log. */
 struct display {
     int live;
-    /* A line is on the terminal and not ended yet. */
+    /* The terminal's last line has no newline yet. */
     int open;
-    /* What the last line was about. */
+    /* What the last line reported. */
     char stage[16];
     char state[32];
     uint64_t bytes;
@@ -68,7 +68,7 @@ static void display_close(struct display *d) {
 
 static void display_line(struct display *d, const char *line) {
     if (d->live) {
-        /* To the beginning of the line, and when the new text is there, away with the rest of the old one. */
+        /* Overwrites the old line, then erases what is left of it. */
         fputc('\r', stderr);
         print_safely(stderr, line);
         fputs("\033[K", stderr);
@@ -92,7 +92,7 @@ static const char *size_text(char *text, size_t size, uint64_t bytes) {
     return text;
 }
 
-/* `downloading  [######------------------]  25 %  1.8 MB of 7.3 MB, 0.5 MB/s`; `total` 0: not known. */
+/* `downloading  [######------------------]  25 %  1.8 MB of 7.3 MB, 0.5 MB/s`. A `total` of 0 is unknown. */
 static void bar_text(char *line, size_t size, const char *doing, uint64_t bytes, uint64_t total, const char *rate) {
     char bar[BAR + 1], have[24], all[24];
     size_text(have, sizeof have, bytes);
@@ -114,7 +114,7 @@ static void wait_text(char *line, size_t size, const char *state, const char *ev
     int length = snprintf(line, size, "%-12s %s after %" PRIu64 ":%02d", "waiting", state, seconds / 60,
                           (int)(seconds % 60));
     if (next > 0 && length > 0 && (size_t)length < size) {
-        snprintf(line + length, size - (size_t)length, ", next look in %.0f s", (double)next / 1000.0);
+        snprintf(line + length, size - (size_t)length, ", next poll in %.0f s", (double)next / 1000.0);
     }
 }
 
@@ -128,7 +128,7 @@ static void quota_text(char *line, size_t size, const char *event) {
     mde_string_free(endpoint);
 }
 
-/* Puts an event into words. Returns 0 for an event of a later version, which this one has no words for. */
+/* Describes an event in a line. Returns 0 for a stage that only a later version of the library knows. */
 static int event_text(char *line, size_t size, const char *stage, const char *state, const char *event) {
     char rate[40] = "";
     uint64_t bytes = json_number(event, "/bytes", 0);
@@ -139,7 +139,7 @@ static int event_text(char *line, size_t size, const char *stage, const char *st
         char *action = json_text(event, "/action_id");
         int adopted = json_is_true(event, "/adopted");
         snprintf(line, size, "%-12s action %.40s, %s", "collecting", action != NULL ? action : "?",
-                 adopted ? "which was there already" : "started now");
+                 adopted ? "which existed already" : "started now");
         mde_string_free(action);
     } else if (strcmp(stage, "wait") == 0) {
         wait_text(line, size, state, event);
@@ -164,7 +164,7 @@ static int32_t on_progress(void *user_data, const char *event) {
     char line[160];
     char *stage = json_text(event, "/stage");
     char *state = json_text(event, "/status");
-    const char *in_state = state != NULL ? state : "not to be seen yet";
+    const char *in_state = state != NULL ? state : "not listed yet";
     if (stage != NULL && event_text(line, sizeof line, stage, in_state, event)) {
         uint64_t bytes = json_number(event, "/bytes", 0);
         int new_stage = strncmp(stage, d->stage, sizeof d->stage - 1) != 0;
@@ -173,7 +173,7 @@ static int32_t on_progress(void *user_data, const char *event) {
         if (new_stage) {
             display_close(d);
         }
-        /* A log gets what is new, and a sign of life now and then. */
+        /* A log gets a line for each change, and one every few seconds. */
         if (d->live || new_stage || new_state || whole || seconds_now() - d->shown >= QUIET_SECONDS) {
             display_line(d, line);
             snprintf(d->stage, sizeof d->stage, "%s", stage);
@@ -218,15 +218,15 @@ static void print_package(const char *json) {
     printf("%-12s %s\n", "adopted",
            json_is_true(json, "/adopted") ? "yes (this call did not start it)" : "no (started by this call)");
     char *device = json_text(json, "/package/device");
-    printf("%-12s %s\n", "device", device != NULL ? device : "unknown: not what packages look like");
-    /* What packages of an unknown device should hold is not known either. */
+    printf("%-12s %s\n", "device", device != NULL ? device : "unknown: this is not the layout of a package");
+    /* The expected contents are known only for known kinds of devices. */
     if (device != NULL) {
         print_missing(json);
     }
     mde_string_free(device);
 }
 
-/* Prints the names in a package: what they are, not what they unpack to. Returns the exit code. */
+/* Prints the names in a package; nothing is unpacked. Returns the exit code. */
 static int print_contents(const struct settings *s, const char *path, const mde_cancel *cancel) {
     char *json = NULL;
     int32_t status = mde_inspect_package(path, NULL, NULL, cancel, &json);
@@ -239,7 +239,7 @@ static int print_contents(const struct settings *s, const char *path, const mde_
     printf("%-12s %" PRIu64 " entries\n", "contents", entries);
     for (uint64_t i = 0; i < entries && i < MAX_LISTED; i++) {
         char pointer[64];
-        /* The entry first, and its members out of that: the whole document may be long. */
+        /* Takes the entry first and its members out of it, since the whole document may be long. */
         snprintf(pointer, sizeof pointer, "/package/files/%" PRIu64, i);
         char *entry = json_text(json, pointer);
         char *name = entry != NULL ? json_text(entry, "/name") : NULL;
@@ -260,22 +260,22 @@ static int print_contents(const struct settings *s, const char *path, const mde_
 
 /* ---- the job ---------------------------------------------------------------------------------- */
 
-/* Whether there is something that the same command would go on with. */
-static int carries_on(int32_t status, const char *json) {
+/* Whether the same command can resume this one. */
+static int can_resume(int32_t status, const char *json) {
     if (json == NULL) {
         return 0;
     }
     char *action = json_text(json, "/error/action_id");
     char *outcome = json_text(json, "/error/outcome");
-    int passing = status == MDE_ERR_CANCELLED || status == MDE_ERR_DISK_FULL || json_is_true(json, "/error/retryable");
+    int transient = status == MDE_ERR_CANCELLED || status == MDE_ERR_DISK_FULL || json_is_true(json, "/error/retryable");
     int begun = action != NULL || outcome != NULL;
     mde_string_free(outcome);
     mde_string_free(action);
-    return passing && begun;
+    return transient && begun;
 }
 
 static int fetch(const struct settings *s, const mde_client *client) {
-    /* Log lines would tear a line that is being drawn. */
+    /* Log lines would break up a line that is being redrawn. */
     struct display display = {.live = isatty(STDERR_FILENO) && s->log == NULL};
     char *json = NULL;
     mde_cancel *cancel = mde_cancel_new(0);
@@ -290,17 +290,17 @@ static int fetch(const struct settings *s, const mde_client *client) {
     int code = EXIT_DONE;
     if (status != MDE_OK) {
         code = report(s, "fetching", status, json);
-        if (carries_on(status, json)) {
-            fprintf(stderr, "fetch: the same command carries on from here\n");
+        if (can_resume(status, json)) {
+            fprintf(stderr, "fetch: run the same command to resume\n");
         }
     }
-    /* With --json, stdout has the document of a failure too: it is for programs. */
+    /* With --json, programs read stdout, so it gets the document of a failure too. */
     if (s->json && json != NULL) {
         puts(json);
     } else if (status == MDE_OK) {
         print_package(json);
     }
-    /* Not before: a late Ctrl-C must not end the program between the answer and its being told. */
+    /* Only after the output: until then a late Ctrl-C would end the program with the result unprinted. */
     fflush(stdout);
     interrupts_stop();
     if (status == MDE_OK && !s->json) {

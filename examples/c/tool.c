@@ -19,13 +19,13 @@
 
 #define MAX_SECRET 4096
 
-/* ---- text that the system has for us ---------------------------------------------------------- */
+/* ---- text from the system --------------------------------------------------------------------- */
 
 #ifdef _WIN32
 
 /*
- * What a C program gets as `char` here is in a code page that lacks most names; the library speaks UTF-8. The results
- * live as long as the program does.
+ * On Windows, `char` text is in a code page that lacks most names, but the library takes UTF-8. The results
+ * are never freed: they live as long as the program.
  */
 static char *to_utf8(const wchar_t *wide) {
     int size = WideCharToMultiByte(CP_UTF8, 0, wide, -1, NULL, 0, NULL, NULL);
@@ -106,11 +106,11 @@ const char *from_environment(const char *name) {
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
-/* Finds the setting that `--name` fills; NULL when there is no such option. */
+/* Finds the setting that `--name` sets. NULL if there is no such option. */
 static const char **setting(struct settings *s, const char *name, size_t length) {
     const struct {
         const char *name;
-        const char **place;
+        const char **value;
     } known[] = {
         {"--tenant", &s->tenant},   {"--client", &s->client},   {"--secret-file", &s->secret_file},
         {"--cloud", &s->cloud},     {"--machine", &s->machine}, {"--comment", &s->comment},
@@ -119,13 +119,13 @@ static const char **setting(struct settings *s, const char *name, size_t length)
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strlen(known[i].name) == length && strncmp(name, known[i].name, length) == 0) {
-            return known[i].place;
+            return known[i].value;
         }
     }
     return NULL;
 }
 
-/* Accepts `--name value` and `--name=value`. Returns an exit code, or -1 to go on. */
+/* Accepts `--name value` and `--name=value`. Returns an exit code, or -1 on success. */
 static int parse(struct settings *s, int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         const char *argument = argv[i];
@@ -146,14 +146,14 @@ static int parse(struct settings *s, int argc, char **argv) {
         if (is_option && s->option_count == MAX_OPTIONS) {
             return usage_error(s, "too many of --option", "");
         }
-        const char **place = setting(s, argument, length);
-        if (place == NULL) {
+        const char **value = setting(s, argument, length);
+        if (value == NULL) {
             return usage_error(s, "unknown argument: ", argument);
         }
         if (argument[length] == '=') {
-            *place = argument + length + 1;
+            *value = argument + length + 1;
         } else if (i + 1 < argc) {
-            *place = argv[++i];
+            *value = argv[++i];
         } else {
             return usage_error(s, "a value must follow ", argument);
         }
@@ -187,7 +187,7 @@ static void log_line(void *user_data, int32_t level, const char *message) {
 }
 
 int settings_read(struct settings *s, int argc, char **argv) {
-    /* With a library of another ABI no further function may be called. */
+    /* No other function of a library with another ABI may be called. */
     if (mde_abi_version() != MDE_HEADER_ABI_VERSION) {
         fprintf(stderr, "%s: built for ABI %d of libmde, but found ABI %u (version %s)\n", s->program,
                 MDE_HEADER_ABI_VERSION, (unsigned)mde_abi_version(), mde_version());
@@ -213,7 +213,7 @@ int settings_read(struct settings *s, int argc, char **argv) {
 
 /* ---- options ---------------------------------------------------------------------------------- */
 
-/* Sets one option. Returns an exit code after saying what is wrong, or -1 to go on. */
+/* Sets one option. Prints the error and returns an exit code, or returns -1 on success. */
 static int set_option(const struct settings *s, mde_options *options, const char *name, const char *value) {
     char *json = NULL;
     int code = -1;
@@ -226,7 +226,7 @@ static int set_option(const struct settings *s, mde_options *options, const char
     return code;
 }
 
-/* `--option name=value`, split. Secrets are refused here for the reason that --help gives. */
+/* Sets the option in `name=value`. Refuses secrets, for the reason that --help gives. */
 static int set_pair(const struct settings *s, mde_options *options, const char *pair) {
     static const char *const secret[] = {"client_secret", "access_token", "certificate_password"};
     char name[64];
@@ -244,7 +244,7 @@ static int set_pair(const struct settings *s, mde_options *options, const char *
     return set_option(s, options, name, pair + length + 1);
 }
 
-/* A plain memset before the end of a buffer's life may be removed by the compiler. */
+/* The compiler may remove a plain memset at the end of a buffer's life. */
 static void wipe(char *buffer, size_t size) {
     volatile char *at = buffer;
     while (size-- > 0) {
@@ -252,14 +252,14 @@ static void wipe(char *buffer, size_t size) {
     }
 }
 
-/* The secret from a file: its first line. */
+/* Sets the secret to the first line of the file. */
 static int set_secret_from_file(const struct settings *s, mde_options *options) {
     char secret[MAX_SECRET];
     FILE *file = open_to_read(s->secret_file);
     if (file == NULL) {
         return usage_error(s, "cannot open the file of --secret-file: ", s->secret_file);
     }
-    /* Unbuffered, so that no copy of the secret stays behind in the stream's buffer. */
+    /* Without a buffer, the stream keeps no copy of the secret. */
     setvbuf(file, NULL, _IONBF, 0);
     int code;
     if (fgets(secret, sizeof secret, file) == NULL) {
@@ -339,7 +339,7 @@ int json_is_true(const char *json, const char *pointer) {
 void print_safely(FILE *out, const char *text) {
     for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
         if (*at == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f) {
-            /* The same once more, from U+0080 to U+009F: some terminals obey them, too. */
+            /* U+0080 to U+009F are control characters too, and some terminals obey them. */
             at++;
             fputc(' ', out);
         } else {
@@ -383,7 +383,7 @@ int report(const struct settings *s, const char *doing, int32_t status, const ch
 
 static const mde_cancel *interrupted;
 
-/* The system calls this on a thread of its own, so it may trigger the handle at once. */
+/* The system calls this on a separate thread, so it may trigger the handle itself. */
 static BOOL WINAPI trigger(DWORD event) {
     if (event != CTRL_C_EVENT && event != CTRL_BREAK_EVENT) {
         return FALSE;
@@ -404,8 +404,8 @@ void interrupts_stop(void) {
 #else
 
 /*
- * mde_cancel_trigger() may not be called from a signal handler: it takes locks. So the signals are blocked
- * everywhere, and one thread waits for them and triggers the handle like any other thread could.
+ * A signal handler may not call mde_cancel_trigger(), which takes locks. So all threads block the signals,
+ * and one thread waits for them and triggers the handle.
  */
 static struct {
     sigset_t signals;
@@ -427,7 +427,7 @@ int interrupts_start(const mde_cancel *cancel) {
     sigemptyset(&interrupts.signals);
     sigaddset(&interrupts.signals, SIGINT);
     sigaddset(&interrupts.signals, SIGTERM);
-    /* Ours: ends the thread. */
+    /* interrupts_stop() sends it to end the thread. */
     sigaddset(&interrupts.signals, SIGUSR1);
     if (pthread_sigmask(SIG_BLOCK, &interrupts.signals, &interrupts.mask_before) != 0) {
         return -1;

@@ -1,5 +1,5 @@
 /*
- * tool.h: what command line programs around mde.h have in common: settings, text on a terminal, Ctrl-C.
+ * tool.h: code that command line programs around mde.h share: settings, text on a terminal, Ctrl-C.
  */
 #ifndef TOOL_H
 #define TOOL_H
@@ -16,12 +16,12 @@ enum { MAX_OPTIONS = 32 };
 
 /* ---- settings --------------------------------------------------------------------------------- */
 
-/* What the command line and the environment say. The strings belong to them, not to us. */
+/* The settings from the command line and the environment, which own the strings. */
 struct settings {
-    /* The program's own part, filled in by main(). */
+    /* main() fills in these three. */
     const char *program;
     const char *usage;
-    /* Where to put a package, unless --out says it; NULL in a program that has no --out. */
+    /* The destination of a package unless --out is given. NULL in a program that has no --out. */
     const char *out;
 
     const char *tenant;
@@ -54,42 +54,44 @@ struct settings {
     "There is no option that takes the secret itself: other users of the machine can read command lines,\n" \
     "and shells keep them in files. A file with tight permissions is best, the environment second.\n"
 
-/* A variable in UTF-8. Empty ones count as not set, as in most tools. */
+/* A variable in UTF-8. An empty one counts as not set, as in most tools. */
 const char *from_environment(const char *name);
 
-/* Reads the environment and the command line, and starts logging. Returns an exit code, or -1 to go on. */
+/* Reads the environment and the command line, and starts logging. Returns an exit code, or -1 on success. */
 int settings_read(struct settings *s, int argc, char **argv);
 
-/* Makes the client they describe. Returns an exit code, or -1 to go on. */
+/* Makes a client with these settings. Returns an exit code, or -1 on success. */
 int settings_client(const struct settings *s, mde_client **client);
 
 /* ---- documents and text ----------------------------------------------------------------------- */
 
-/* One value of a document, to be freed with mde_string_free(); NULL when the document does not have it. */
+/* Reads one value of a document. Free it with mde_string_free(). NULL if the document does not have it. */
 char *json_text(const char *json, const char *pointer);
 
-/* One number of a document, which is never negative here; `otherwise` when the document does not have it. */
+/* Reads one number of a document; none is negative. Returns `otherwise` if the document does not have it. */
 uint64_t json_number(const char *json, const char *pointer, uint64_t otherwise);
 
 /* Whether the value at `pointer` is the JSON value true. */
 int json_is_true(const char *json, const char *pointer);
 
-/* Text from elsewhere goes to a terminal: control characters could rewrite what it shows. */
+/* Prints text without control characters, which could rewrite what a terminal shows. */
 void print_safely(FILE *out, const char *text);
 
-/* Prints one value of a document behind a label; nothing when the document does not have it. */
+/* Prints one value of a document after a label. Prints nothing if the document does not have it. */
 void print_value(FILE *out, const char *label, const char *json, const char *pointer);
 
-/* Says what went wrong. `json` is the failure document; NULL if there is none. Returns the exit code. */
+/* Prints the error. `json` is the failure document, or NULL if there is none. Returns the exit code. */
 int report(const struct settings *s, const char *doing, int32_t status, const char *json);
 
 /* ---- Ctrl-C ----------------------------------------------------------------------------------- */
 
-/* From here on SIGINT and SIGTERM, on Windows Ctrl-C and Ctrl-Break, trigger `cancel`. Before any other thread is started: all must inherit the
- * signal mask. Returns 0, or -1 when the system refuses. */
+/*
+ * Lets SIGINT and SIGTERM, on Windows Ctrl-C and Ctrl-Break, trigger `cancel`. Call it before any other
+ * thread is started, since all threads must inherit the signal mask. Returns 0, or -1 if the system refuses.
+ */
 int interrupts_start(const mde_cancel *cancel);
 
-/* From here on they end the program again. */
+/* Lets them end the program again. */
 void interrupts_stop(void);
 
 #endif

@@ -2,8 +2,8 @@
  * fetch: gets an investigation package of one device through Microsoft Defender for Endpoint, from the
  * request to a checked file.
  *
- * A small but complete program around mde.hpp, in ISO C++17, the same on Linux and Windows: settings,
- * progress, Ctrl-C, errors that tell a script whether to come back, and the list of what has come.
+ * A small but complete program around mde.hpp, in ISO C++17, the same on Linux and Windows. It shows
+ * settings, progress, Ctrl-C, exit codes by which a script knows whether to retry, and what is in the package.
  *
  *     c++ -std=c++17 fetch.cpp -lmde -pthread -o fetch
  */
@@ -45,9 +45,9 @@ constexpr const char *usage =
     "  --log LEVEL            error, warn, info or debug: write log lines to stderr\n"
     "  --json                 print the library's JSON document instead, on failure as well\n"
     "\n"
-    "MDE_TENANT_ID, MDE_CLIENT_ID and MDE_CLIENT_SECRET in the environment say who asks.\n"
+    "MDE_TENANT_ID, MDE_CLIENT_ID and MDE_CLIENT_SECRET in the environment are the credentials.\n"
     "\n"
-    "Ctrl-C cancels the call. The same command carries on from there, now or tomorrow.\n"
+    "Ctrl-C cancels the call. Run the same command to resume, now or tomorrow.\n"
     "\n"
     "Exit codes: 0 the package is there; 1 it failed or was cancelled; 2 the command line is wrong;\n"
     "3 it failed, but may succeed when tried again later.\n";
@@ -58,11 +58,11 @@ struct usage_error : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/* Text from elsewhere goes to a terminal, where control characters could rewrite what it shows. */
+/* Replaces control characters, which could rewrite what a terminal shows. */
 std::string safe(std::string text) {
     for (std::size_t at = 0; at < text.size(); ++at) {
         const auto byte = static_cast<unsigned char>(text[at]);
-        /* From U+0080 to U+009F they are two bytes. */
+        /* Those from U+0080 to U+009F are two bytes. */
         const bool second = at > 0 && text[at - 1] == '\xc2' && byte >= 0x80 && byte <= 0x9f;
         if (byte < 0x20 || byte == 0x7f || second) {
             text[second ? at - 1 : at] = ' ';
@@ -72,11 +72,11 @@ std::string safe(std::string text) {
     return text;
 }
 
-/* ---- text that the system has for us ---------------------------------------------------------- */
+/* ---- text from the system --------------------------------------------------------------------- */
 
 #ifdef _WIN32
 
-/* What a program gets as char here is in a code page that lacks most names; the library speaks UTF-8. */
+/* On Windows, char text is in a code page that lacks most names, but the library takes UTF-8. */
 std::string to_utf8(const wchar_t *wide) {
     const int size = WideCharToMultiByte(CP_UTF8, 0, wide, -1, nullptr, 0, nullptr, nullptr);
     if (size <= 0) {
@@ -100,7 +100,7 @@ std::vector<std::string> arguments(int, char **) {
     return all;
 }
 
-/* Their names are ASCII. */
+/* The names of these variables are ASCII. */
 std::optional<std::string> variable(std::string_view name) {
     const wchar_t *value = _wgetenv(std::wstring(name.begin(), name.end()).c_str());
     return value != nullptr ? std::optional(to_utf8(value)) : std::nullopt;
@@ -186,7 +186,7 @@ void start_log(const std::string &wanted) {
     throw usage_error("--log wants error, warn, info or debug, not " + wanted);
 }
 
-/* Every refused option throws, with a message that says what is accepted. */
+/* Throws if an option is refused. The message names what is accepted. */
 mde::client connect(const settings &s) {
     mde::options options;
     for (const auto &[name, value] : s.options) {
@@ -198,7 +198,7 @@ mde::client connect(const settings &s) {
 /* ---- Ctrl-C ----------------------------------------------------------------------------------- */
 
 std::atomic<bool> interrupted{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may touch no other");
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may use only lock-free atomics");
 
 /* The first one cancels, the second ends the program. */
 extern "C" void on_signal(int number) {
@@ -206,8 +206,8 @@ extern "C" void on_signal(int number) {
     std::signal(number, SIG_DFL);
 }
 
-/* While it lives, Ctrl-C triggers the cancellation. That takes locks, so no signal handler may do it: the
- * handler leaves word, and a thread looks for it. */
+/* While it lives, Ctrl-C triggers the cancellation. That takes locks, so the signal handler only sets a flag,
+ * which a thread reads. */
 class interrupts {
 public:
     explicit interrupts(const mde::cancellation &cancel) : watcher_([this, &cancel] {
@@ -237,7 +237,7 @@ private:
 
 /* ---- progress --------------------------------------------------------------------------------- */
 
-/* A line when something is new, and a sign of life now and then. */
+/* Prints a line for each change, and one every few seconds. */
 class display {
 public:
     void operator()(const mde::progress_event &event) {
@@ -252,7 +252,7 @@ public:
         shown_ = now;
         if (stage == "collect") {
             std::cerr << "collecting   action " << safe(event.action_id().value_or("?"))
-                      << (event.json().get<bool>("/adopted") == true ? ", which was there already\n" : ", started now\n");
+                      << (event.json().get<bool>("/adopted") == true ? ", which existed already\n" : ", started now\n");
         } else if (stage == "quota") {
             std::cerr << "queueing     for the quota of " << safe(event.endpoint().value_or("?"));
             if (const auto wait = event.wait()) {
@@ -260,13 +260,13 @@ public:
             }
             std::cerr << '\n';
         } else if (stage == "wait") {
-            std::cerr << "waiting      " << safe(event.action_status().value_or("not to be seen yet")) << " after "
+            std::cerr << "waiting      " << safe(event.action_status().value_or("not listed yet")) << " after "
                       << std::chrono::duration_cast<std::chrono::seconds>(event.elapsed()).count() << " s\n";
         } else if (stage == "download" || stage == "verify") {
             std::cerr << (stage == "verify" ? "checking     " : "downloading  ") << event.bytes() << " of "
                       << (event.total() ? std::to_string(*event.total()) : "?") << " bytes\n";
         }
-        /* A stage of a later version is passed over. */
+        /* Stages of later versions are ignored. */
     }
 
 private:
@@ -309,9 +309,9 @@ exit_code report(const mde::error &error) {
     if (const auto wait = error.retry_after()) {
         std::cerr << "  retry after " << wait->count() << " ms\n";
     }
-    const bool passing = error.status() == mde::status::cancelled || error.retryable();
-    if (passing && (error.action_id() || error.outcome_unknown())) {
-        std::cerr << "fetch: the same command carries on from here\n";
+    const bool transient = error.status() == mde::status::cancelled || error.retryable();
+    if (transient && (error.action_id() || error.outcome_unknown())) {
+        std::cerr << "fetch: run the same command to resume\n";
     }
     return error.retryable() ? later : failed;
 }
@@ -321,7 +321,7 @@ exit_code fetch(const settings &s, const mde::client &client) {
     const interrupts watched(cancel);
     const auto fetched = client.fetch_package(s.given.at("--machine"), s.given.at("--comment"), s.given.at("--out"),
                                               display(), cancel);
-    /* With --json, stdout has the document of a failure too: it is for programs. */
+    /* With --json, programs read stdout, so it gets the document of a failure too. */
     if (s.json) {
         std::cout << (fetched ? fetched->json : fetched.error().json()).text() << '\n';
     } else if (fetched) {

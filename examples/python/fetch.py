@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Fetches an investigation package from one device, shows how far it is, and says what came.
+"""Fetches an investigation package from one device, shows progress, and prints what arrived.
 
-Ctrl-C, a kill or a restart interrupts it; the same command carries on. The secret comes from the environment variable
-MDE_CLIENT_SECRET or from a file, never from the command line, where others can read it.
+After Ctrl-C, a kill or a restart, run the same command to resume. The secret comes from the environment variable
+MDE_CLIENT_SECRET or from a file, never from the command line, where other users can read it.
 
-Exit codes: 0 the package is there; 1 it failed; 2 the command line is wrong; 3 it failed in a way that may pass, so
-call again later; 130 it was interrupted.
+Exit codes: 0 the package is there; 1 it failed; 2 the command line is wrong; 3 it failed, but may succeed when tried
+again later; 130 it was interrupted.
 """
 
 import argparse
@@ -20,23 +20,23 @@ import mde
 
 
 def visible(text: object) -> str:
-    """Text of the service or out of a package, without what would move a cursor."""
+    """Replaces control characters, which could rewrite what a terminal shows."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
 
 
 class Progress:
-    """Tells on stderr what goes on: on a terminal in one line drawn again and again, else in a line now and then."""
+    """Shows progress on stderr: one line that is redrawn on a terminal, else a line every few seconds."""
 
     def __init__(self) -> None:
         self.terminal = sys.stderr.isatty()
         self.last_line = ""
         self.last_stage = ""
-        self.told = 0.0
+        self.shown = 0.0
 
     def __call__(self, event: mde.ProgressEvent) -> None:
         stage = event["stage"]
         if stage == "collect":
-            how = "one was running already" if event["adopted"] else "started now"
+            how = "which existed already" if event["adopted"] else "started now"
             line = "collecting   action %s, %s" % (visible(event["action_id"]), how)
         elif stage == "quota":
             line = "queueing     for the quota of %s" % event["endpoint"]
@@ -50,7 +50,7 @@ class Progress:
             name = "downloading" if stage == "download" else "checking"
             line = "%-12s %s  %.1f MB" % (name, share, event["bytes"] / 1e6)
         else:
-            # Of a later version.
+            # A stage of a later version of the library.
             return
         self.show(stage, line)
 
@@ -59,9 +59,9 @@ class Progress:
             newline = "\n" if self.last_stage not in ("", stage) else ""
             sys.stderr.write("%s\r%s\x1b[K" % (newline, line))
             sys.stderr.flush()
-        elif stage != self.last_stage or (line != self.last_line and time.monotonic() - self.told > 5):
+        elif stage != self.last_stage or (line != self.last_line and time.monotonic() - self.shown > 5):
             print(line, file=sys.stderr, flush=True)
-            self.told = time.monotonic()
+            self.shown = time.monotonic()
         self.last_stage, self.last_line = stage, line
 
     def end(self) -> None:
@@ -96,7 +96,7 @@ def arguments(given: Optional[List[str]] = None) -> argparse.Namespace:
     add("--out", "MDE_OUT", "the file to make, or the folder to make it in", ".")
     parser.add_argument("--secret-file", help="a file with the client secret")
     parser.add_argument("--option", type=pair, action="append", default=[], metavar="NAME=VALUE",
-                        help="any other option of docs/options.md; again and again")
+                        help="any other option of docs/options.md; may be repeated")
     parser.add_argument("--timeout", type=float, help="give up after so many seconds")
     parser.add_argument("--json", action="store_true", help="print the library's document")
     parser.add_argument("--verbose", action="store_true", help="show the library's log lines")
@@ -141,7 +141,7 @@ def complain(error: mde.MdeError) -> None:
             print("  %-14s %s" % (name, visible(value)), file=sys.stderr)
     if error.retryable:
         after = " in %d s" % error.retry_after if error.retry_after else " later"
-        print("  it may pass; the same command carries on%s" % after, file=sys.stderr)
+        print("  the error is transient; run the same command to resume%s" % after, file=sys.stderr)
 
 
 def main(given: Optional[List[str]] = None) -> int:
@@ -178,7 +178,7 @@ def main(given: Optional[List[str]] = None) -> int:
                 print("fetch.py: the package is there: %s" % visible(outcome["package"]["path"]), file=sys.stderr)
             else:
                 print("fetch.py: %s" % visible(outcome["error"]["message"]), file=sys.stderr)
-        print("fetch.py: interrupted; the same command carries on", file=sys.stderr)
+        print("fetch.py: interrupted; run the same command to resume", file=sys.stderr)
         return 130
 
 

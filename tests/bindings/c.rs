@@ -101,8 +101,8 @@ fn the_example_fails_helpfully_to_fetch() {
 }
 
 #[test]
-fn the_example_carries_on_with_a_fetch() {
-    fetching::carries_on(How::Plain);
+fn the_example_resumes_a_fetch() {
+    fetching::resumes_after_ctrl_c(How::Plain);
 }
 
 #[test]

@@ -40,7 +40,7 @@ mod full {
         fn the_example_that_fetches() {
             fetching::succeeds(Valgrind);
             fetching::fails_helpfully(Valgrind);
-            fetching::carries_on(Valgrind);
+            fetching::resumes_after_ctrl_c(Valgrind);
             fetching::explains_its_usage(Valgrind);
         }
     }
@@ -82,7 +82,7 @@ mod full {
         fn the_example_that_fetches() {
             fetching::succeeds(Sanitized);
             fetching::fails_helpfully(Sanitized);
-            fetching::carries_on(Sanitized);
+            fetching::resumes_after_ctrl_c(Sanitized);
             fetching::explains_its_usage(Sanitized);
         }
     }

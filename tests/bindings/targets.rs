@@ -55,9 +55,9 @@ mod full {
             }
 
             #[test]
-            fn the_example_that_fetches_carries_on() {
-                fetching::carries_on($how);
-                fetching::carries_on_after_a_kill($how);
+            fn the_example_that_fetches_resumes() {
+                fetching::resumes_after_ctrl_c($how);
+                fetching::resumes_after_a_kill($how);
             }
 
             #[test]

@@ -54,10 +54,10 @@ class Fetch(Case):
         self.assertIn("(action_failed, 64)\n", ran.stderr)
         self.assertIn("\n  action_id      ", ran.stderr)
 
-    def test_one_that_may_pass(self) -> None:
+    def test_a_transient_failure(self) -> None:
         ran = self.run_it(*self.command(STALLED, "--timeout", "0.5"))
         self.assertEqual(ran.returncode, 3, ran.stderr)
-        self.assertIn("it may pass", ran.stderr)
+        self.assertIn("the error is transient; run the same command to resume", ran.stderr)
 
     def test_a_wrong_command_line(self) -> None:
         self.assertEqual(self.run_it(sys.executable, PROGRAM, "--machine", "x").returncode, 2)
@@ -80,7 +80,7 @@ class Fetch(Case):
         out, err = running.communicate(timeout=30)
         self.assertLess(time.monotonic() - since, 1)
         self.assertEqual((running.returncode, out), (130, ""))
-        self.assertIn("fetch.py: interrupted; the same command carries on\n", err)
+        self.assertIn("fetch.py: interrupted; run the same command to resume\n", err)
         self.assertIn("it is not known whether a collection was started", err)
         self.assertNotIn("Traceback", err)
 

@@ -335,7 +335,7 @@ mod full {
         scenarios::example_can_be_interrupted(how);
         fetching::succeeds(how);
         fetching::fails_helpfully(how);
-        fetching::carries_on(how);
+        fetching::resumes_after_ctrl_c(how);
     }
 
     #[test]

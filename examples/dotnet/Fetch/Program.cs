@@ -5,7 +5,7 @@ using System.Threading;
 
 namespace Mde.Examples
 {
-    /// <summary>Fetches an investigation package from one device, shows how far it is, and says what it is.</summary>
+    /// <summary>Fetches an investigation package from one device, shows progress, and prints what arrived.</summary>
     internal static class Program
     {
         private const int Done = 0;
@@ -28,7 +28,7 @@ namespace Mde.Examples
             {
                 ConsoleCancelEventHandler onInterrupt = (sender, e) =>
                 {
-                    // The program ends when the call has ended, not in its middle.
+                    // The program must not end before the call has ended.
                     e.Cancel = true;
                     stop.Cancel();
                 };
@@ -40,7 +40,7 @@ namespace Mde.Examples
                 catch (MdeCanceledException e)
                 {
                     Report("cancelled", e.Error);
-                    Console.Error.WriteLine("The same command carries on from here.");
+                    Console.Error.WriteLine("Run the same command to resume.");
                     return Failed;
                 }
                 catch (MdeException e)
@@ -120,8 +120,8 @@ namespace Mde.Examples
     }
 
     /// <summary>
-    /// One line, drawn again and again. Not the class Progress of .NET, which would hand the events to other threads,
-    /// where they may come out of order.
+    /// One line that is redrawn. The class Progress of .NET would pass the events to other threads, where they may
+    /// arrive out of order.
     /// </summary>
     internal sealed class ProgressLine : IProgress<ProgressEvent>
     {
@@ -164,13 +164,13 @@ namespace Mde.Examples
                     var wait = value.WaitMs == null ? "" : ", " + value.WaitMs / 1000 + " s at least";
                     return "queueing for the quota of " + value.Endpoint + wait;
                 case "wait":
-                    return "waiting, " + (value.Status ?? "not shown yet") + " after " + value.ElapsedMs / 1000 + " s";
+                    return "waiting, " + (value.Status ?? "not listed yet") + " after " + value.ElapsedMs / 1000 + " s";
                 case "download":
                 case "verify":
                     var done = value.Total > 0 ? value.Bytes * 100 / value.Total + " %" : value.Bytes + " bytes";
                     return (value.Stage == "verify" ? "checking, " : "downloading, ") + done;
                 default:
-                    // Of a later version of the library.
+                    // A stage of a later version of the library.
                     return null;
             }
         }

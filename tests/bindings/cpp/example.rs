@@ -104,7 +104,7 @@ pub fn fails_helpfully(build: &Build) {
     let finished =
         run(fetch.command(1).args(["--json", "--option", "wait_timeout_ms=1500"])).expect(3);
     has(&finished.stderr, "fetch: deadline (82): ");
-    has(&finished.stderr, "fetch: the same command carries on from here\n");
+    has(&finished.stderr, "fetch: run the same command to resume\n");
     let document: Value = serde_json::from_str(&finished.stdout).unwrap();
     assert_eq!(document["error"]["name"], "deadline");
 
@@ -135,7 +135,7 @@ pub fn fails_helpfully(build: &Build) {
     );
 }
 
-/// Ctrl-C in the wait; the same command carries on.
+/// The same command resumes after Ctrl-C in the wait.
 #[track_caller]
 pub fn can_be_interrupted(build: &Build) {
     let fetch = Fetch::new(build);
@@ -151,11 +151,11 @@ pub fn can_be_interrupted(build: &Build) {
     });
     let finished = finished.expect(1);
     has(&finished.stderr, "fetch: cancelled (83): ");
-    has(&finished.stderr, "fetch: the same command carries on from here\n");
+    has(&finished.stderr, "fetch: run the same command to resume\n");
     assert!(!fetch.file().exists());
     sim.set(|b| b.in_progress_s = 0.1);
     let finished = run(&mut fetch.command(0)).expect(0);
-    has(&finished.stderr, ", which was there already\n");
+    has(&finished.stderr, ", which existed already\n");
     has(&finished.stdout, "adopted      true\n");
 }
 

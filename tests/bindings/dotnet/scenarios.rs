@@ -272,7 +272,7 @@ pub fn the_example_fetches(on: On) {
     has(&finished.stderr, "waiting, ");
     if on != On::Mono {
         has(&finished.stderr, "\ncancelled: ");
-        has(&finished.stderr, "carries on from here");
+        has(&finished.stderr, "\nRun the same command to resume.");
     }
     assert_eq!(finished.stdout, "");
 

@@ -136,7 +136,7 @@ pub fn fails_helpfully(how: How) {
         let finished = run(&mut fetch.command(0)).expect(1);
         has(&finished.stderr, &format!("fetch: fetching: {name}: the device "));
         has(&finished.stderr, "\n  action     ");
-        assert!(!finished.stderr.contains("carries on"), "{}", finished.stderr);
+        assert!(!finished.stderr.contains("to resume"), "{}", finished.stderr);
         assert_eq!((finished.stdout.as_str(), fetch.names().len()), ("", 0));
     }
     sim.set(|b| b.machine_outcomes.clear());
@@ -149,7 +149,7 @@ pub fn fails_helpfully(how: How) {
     };
     let finished = run(fetch.command(1).args(["--json", "--option", patience])).expect(3);
     has(&finished.stderr, "fetch: fetching: deadline (82): ");
-    has(&finished.stderr, "fetch: the same command carries on from here\n");
+    has(&finished.stderr, "fetch: run the same command to resume\n");
     let document: Value = serde_json::from_str(&finished.stdout).unwrap();
     assert_eq!(document["error"]["name"], "deadline");
     sim.set(|b| b.in_progress_s = 0.1);
@@ -169,9 +169,9 @@ pub fn fails_helpfully(how: How) {
     has(&finished.stderr, "nonexistent");
 }
 
-/// Ctrl-C in the wait and in the download; the same command carries on each time.
+/// The same command resumes after Ctrl-C in the wait and in the download.
 #[track_caller]
-pub fn carries_on(how: How) {
+pub fn resumes_after_ctrl_c(how: How) {
     let fetch = Fetch::new(how);
     let sim = &fetch.example.service.sim;
     sim.set(|b| {
@@ -182,7 +182,7 @@ pub fn carries_on(how: How) {
     let stopped = |when: &dyn Fn() -> bool| {
         let finished = interrupted(&mut fetch.command(0), how, LIMIT, when).expect(1);
         has(&finished.stderr, "fetch: fetching: cancelled (83): ");
-        has(&finished.stderr, "fetch: the same command carries on from here\n");
+        has(&finished.stderr, "fetch: run the same command to resume\n");
         assert_eq!(finished.stdout, "");
         assert!(!fetch.file().exists());
         finished.stderr
@@ -195,7 +195,7 @@ pub fn carries_on(how: How) {
     let part = fetch.folder.0.join("case 4711.zip.part");
     let have = || std::fs::metadata(&part).map_or(0, |it| it.len());
     let in_the_download = stopped(&|| have() > 500_000);
-    has(&in_the_download, ", which was there already\n");
+    has(&in_the_download, ", which existed already\n");
     has(&in_the_download, "downloading  [");
     let have = have();
     assert!(have > 500_000, "{have}");
@@ -213,9 +213,9 @@ pub fn carries_on(how: How) {
     assert!(from >= 500_000 && from <= have, "from {from} of {have}");
 }
 
-/// Killed without a word in the download, it carries on as after Ctrl-C.
+/// The same command resumes after a kill in the download.
 #[track_caller]
-pub fn carries_on_after_a_kill(how: How) {
+pub fn resumes_after_a_kill(how: How) {
     let fetch = Fetch::new(how);
     fetch.example.service.sim.set(|b| (b.package_bytes, b.download_rate) = (4_000_000, 1_000_000));
     let part = fetch.folder.0.join("case 4711.zip.part");
@@ -229,7 +229,7 @@ pub fn carries_on_after_a_kill(how: How) {
     fetch.example.service.sim.set(|b| b.download_rate = 0);
     let finished = run(&mut fetch.command(0)).expect(0);
     has(&finished.stdout, &sha256sum(&fetch.file()));
-    has(&finished.stderr, ", which was there already\n");
+    has(&finished.stderr, ", which existed already\n");
     assert_eq!((fetch.names(), fetch.collections()), (vec!["case 4711.zip".to_owned()], 1));
 }
 
@@ -292,7 +292,7 @@ pub fn explains_its_usage(how: How) {
     let help = run(start(&fetch.example.program, how).arg("--help")).expect(0);
     has(&help.stdout, "\n  --out PATH  ");
     has(&help.stdout, "\n  --tenant ID  ");
-    has(&help.stdout, "The same command carries on from there");
+    has(&help.stdout, "Run the same command to resume, now or tomorrow");
     has(&help.stdout, "0 the package is there;");
     assert_eq!(fetch.requests(""), 0);
 }
