@@ -1,6 +1,6 @@
-"""What pyproject.toml cannot say: a wheel with the native library inside is for the system of that library alone.
+"""Gives a wheel that contains the native library the platform tag of that library, which pyproject.toml cannot do.
 
-The tag is read off the library, not off the machine that builds, so wheels for Windows and Arm can be made anywhere.
+The tag comes from the library, not from the machine that builds, so wheels for Windows and Arm can be made anywhere.
 """
 
 import os
@@ -17,7 +17,7 @@ except ImportError:
         # Before setuptools 70.1.
         from wheel.bdist_wheel import bdist_wheel
     except ImportError:
-        # setuptools asks here what it needs to build a wheel, and says wheel of its own.
+        # setuptools only asks for the build requirements here, and installs wheel by itself.
         bdist_wheel = None
 
 PACKAGE = "mde"
@@ -36,10 +36,10 @@ def platform(path: str) -> str:
     if data[:6] == b"\x7fELF\x02\x01" and len(data) > 20:
         machine = _LINUX.get(struct.unpack_from("<H", data, 18)[0])
         if machine is not None:
-            # The names of the versions of glibc that it needs. A library linked for musl has none, and would be
-            # installed on glibc's systems, too, if its tag did not say so.
+            # The versions of glibc that it needs. A library for musl names none, so its tag must keep it off systems
+            # with glibc.
             needed = [int(minor) for minor in re.findall(rb"\0GLIBC_2\.(\d+)(?:\.\d+)?(?=\0)", data)]
-            # Older ones have no tag.
+            # manylinux_2_17 is the oldest tag.
             return "manylinux_2_%d_%s" % (max(17, *needed), machine) if needed else "musllinux_1_2_%s" % machine
     if data[:2] == b"MZ" and len(data) >= 64:
         header = struct.unpack_from("<I", data, 60)[0]
@@ -60,7 +60,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Package(Distribution):
-    """Goes where what is for one system goes, if the native library is there."""
+    """A distribution for one platform, if the native library is part of it."""
 
     def has_ext_modules(self) -> bool:
         return bool(beside(HERE))
@@ -71,7 +71,7 @@ def commands() -> Any:
         return {}
 
     class Wheel(bdist_wheel):
-        """Names the platform if the native library goes along."""
+        """A wheel whose tag names the platform of the native library, if it contains one."""
 
         def finalize_options(self) -> None:
             super().finalize_options()
@@ -81,7 +81,7 @@ def commands() -> Any:
             self.native = platform(libraries[0]) if libraries else "any"
 
         def run(self) -> None:
-            # What an earlier build left would go along, whatever is beside the module now.
+            # A library that an earlier build left would become part of this wheel.
             for left in beside(self.get_finalized_command("build").build_lib):
                 os.remove(left)
             super().run()

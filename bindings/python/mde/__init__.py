@@ -6,7 +6,7 @@
         fetched = client.fetch_package("49e96a8dd67ac4f1ce9952ccedcde711f0ce28e9", "case 4711", "4711.zip")
         print(fetched["package"]["sha256"])
 
-docs/python.md is the guide, mde.h the reference of what each function does, needs and spends.
+docs/python.md is the guide. mde.h is the reference: what each function does, its permission and its quota.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ from typing import Any, Optional
 
 from ._call import Call
 from ._cancel import Cancel
-from ._client import Client, Option, Progress, TokenProvider, finish, telling
+from ._client import Client, Option, Progress, TokenProvider, finish, progress_arguments
 from ._documents import (
     ActionDocument,
     Collected,
@@ -85,13 +85,16 @@ def abi_version() -> int:
 
 
 def status_name(status: int) -> str:
-    """The name of a status, as the native library knows it; "unknown" where it does not."""
+    """The native library's name of a status; "unknown" for other numbers."""
     text: bytes = library().mde_status_name(status)
     return text.decode("ascii")
 
 
 def json_get(document: str, pointer: str) -> Optional[str]:
-    """Reads one value out of a JSON text by a JSON pointer (RFC 6901), as the native library does it."""
+    """Reads one value of a JSON text by a JSON pointer (RFC 6901), with the native library's reader.
+
+    A string without its quotes, any other value as JSON text, None for null and for a missing value.
+    """
     out = ctypes.c_void_p()
     encoded = encode("document", document), encode("pointer", pointer)
     status = library().mde_json_get(*encoded, ctypes.byref(out))
@@ -109,7 +112,7 @@ def inspect_package(
     cancel: Optional[Cancel] = None,
 ) -> Inspected:
     """Checks a package on disk without unpacking it, and lists what is in it."""
-    arguments = [encode_path("path", path)] + telling(progress)
+    arguments = [encode_path("path", path)] + progress_arguments(progress)
 
     def inspect(stop: Optional[int]) -> Any:
         out = ctypes.c_void_p()

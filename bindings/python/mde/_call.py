@@ -1,13 +1,15 @@
-"""One call of the library that may take long: where it runs, how Ctrl-C ends it, and how its callbacks run.
+"""One call of the library, which may take long: its thread, Ctrl-C, and its callbacks.
 
-Python runs signal handlers in the main thread alone, and only between two steps of Python code. A main thread that
-waits inside the library would hear of Ctrl-C when the call is over. So a call of the main thread runs in a thread
-made for it, while the main thread waits for messages, which a signal interrupts. (The other way, signal.set_wakeup_fd(),
-exists once in a process, belongs to the event loop where there is one, and does not tell what Python's handler made
-of the signal.) Callbacks come to the main thread as messages, so they run in the thread that called, as everywhere
-else. Calls of other threads run where they are: no signal handler ever runs there.
+Python runs signal handlers only in the main thread, between two steps of Python code. While the main thread is inside
+the library, Ctrl-C would wait until the call is over. So a call of the main thread runs in a thread made for it.
+Meanwhile the main thread waits for messages, and a signal interrupts that wait. Callbacks come to the main thread as
+messages, so they run in the thread that made the call. Calls of other threads run in these threads: no signal
+handler ever runs there.
 
-Whatever a callback or a signal makes a call raise, what the library said of the call goes along, as OUTCOMES.
+signal.set_wakeup_fd() is no alternative. A process has only one, the event loop uses it, and it does not report what
+Python's handler did.
+
+When a callback or signal handler raises, the exception gets the library's documents of the call as OUTCOMES.
 """
 
 import os
@@ -18,27 +20,27 @@ import time
 from typing import Any, Callable, Dict, Generic, List, Optional, Tuple, TypeVar, cast
 
 from ._cancel import Cancel, Stop
-from ._errors import MdeError, error_saying
+from ._errors import MdeError, error_with_message
 from ._status import Status
 from ._text import Seconds, deadline_ms
 
 T = TypeVar("T")
 
 OUTCOMES = "mde_outcomes"
-"""The attribute of exceptions that has the outcomes of the calls that they went through."""
+"""The attribute of an exception with the outcomes of the calls that it passed through."""
 
-# How often a thread looks that waits for a message the system cannot interrupt, or that may have been lost.
-_LOOK_S = 0.05
-# How often the main thread looks whether a signal came. Elsewhere than on Windows a signal interrupts the wait itself,
-# except one that comes just before it.
-_WAIT_S = _LOOK_S if sys.platform == "win32" else 0.25
+# The interval at which a waiting thread checks its state, since a message may be lost.
+_CHECK_S = 0.05
+# The interval at which the main thread checks for a signal. On Windows a signal does not interrupt the wait. On other
+# systems it does, unless it comes just before the wait.
+_WAIT_S = _CHECK_S if sys.platform == "win32" else 0.25
 
 
 class _Calls(threading.local):
     """The calls of this thread."""
 
     def __init__(self) -> None:
-        # Those whose native part runs in this thread, and the innermost of those that this thread waits for.
+        # `native`: the calls whose native part runs in this thread. `made`: the innermost call that it waits for.
         self.native: List["Call[Any]"] = []
         self.made: "Optional[Call[Any]]" = None
 
@@ -47,7 +49,7 @@ _here = _Calls()
 
 
 def current() -> "Call[Any]":
-    """The call whose native part runs in this thread: that which a callback belongs to."""
+    """The call whose native part runs in this thread. A callback in this thread belongs to it."""
     return _here.native[-1]
 
 
@@ -61,13 +63,13 @@ def waits_for(owner: object) -> bool:
     return False
 
 
-class _Turn:
-    """A callback's turn in the thread that called."""
+class _Callback:
+    """One run of a callback in the thread that made the call."""
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self.function = function
         self.answer: Any = None
-        self.went_well = False
+        self.succeeded = False
         self.over = threading.Lock()
         self.over.acquire()
 
@@ -84,10 +86,10 @@ class Call(Generic[T]):
         self._failure: Optional[BaseException] = None
         self._error: Optional[BaseException] = None
         self._result: Optional[T] = None
-        # The document of this call, if it has one, and those of a call in its callback that a failure went through.
+        # The document of this call, if it has one. `_inner`: a failure and the documents of the inner calls it passed.
         self._outcome: Tuple[Dict[str, Any], ...] = ()
         self._inner: Optional[Tuple[BaseException, Tuple[Dict[str, Any], ...]]] = None
-        self._inbox: "Optional[queue.SimpleQueue[Optional[_Turn]]]" = None
+        self._inbox: "Optional[queue.SimpleQueue[Optional[_Callback]]]" = None
         self._begun = threading.Lock()
         self._finished = False
         self._abandoned = False
@@ -96,7 +98,7 @@ class Call(Generic[T]):
     def stoppable(
         self, native: Callable[[Optional[int]], T], cancel: Optional[Cancel], timeout: Optional[Seconds]
     ) -> T:
-        """Runs it with a cancel handle, which `cancel`, `timeout`, a signal and a failing callback trigger."""
+        """Runs it with a cancel handle. `cancel`, `timeout`, a signal and a failing callback trigger the handle."""
         timeout_ms = deadline_ms("timeout", timeout)
         if cancel is not None and not isinstance(cancel, Cancel):
             raise TypeError("cancel must be a mde.Cancel, not %s" % type(cancel).__name__)
@@ -109,7 +111,7 @@ class Call(Generic[T]):
                 if cancel is not None:
                     cancel._attach(stop)
                 if left == 1 or timeout_ms == 1:
-                    # The library has no handle whose time is over from the start, and a call may be quick.
+                    # No handle can start expired, and a quick call would succeed within its one millisecond.
                     time.sleep(0.002)
                 return native(pointer)
             finally:
@@ -121,8 +123,8 @@ class Call(Generic[T]):
 
     def run(self, native: Callable[[], T]) -> T:
         """Runs it, and raises what a callback, a signal or the call itself raised."""
-        # Python (3.10 and newer) runs signal handlers where functions are called and where loops begin again. Wherever
-        # the outcome could be lost there is neither, or what the handler raises is caught.
+        # Python 3.10 and newer runs signal handlers only at function calls and when a loop starts over. Where the
+        # outcome could be lost, this code has neither, or it catches what the handler raises.
         self.outer = _here.made
         try:
             _here.made = self
@@ -132,29 +134,29 @@ class Call(Generic[T]):
                 if self._failure is None:
                     self._failure = interrupt
                 if self._stop is not None and not self._finished:
-                    # It came where the loop begins again.
+                    # The signal came as the loop started over.
                     self._see_through(native)
         except BaseException as interrupt:
             if self._failure is None:
                 self._failure = interrupt
         _here.made = self.outer
         failure, error, outcomes, inner = self._failure, self._error, self._outcome, self._inner
-        # Tracebacks hold this frame, and it them.
+        # The traceback and this frame refer to each other; this breaks the cycle.
         self._failure = self._error = self._inner = None
         try:
             if failure is not None:
                 if inner is not None and inner[0] is failure:
                     outcomes = inner[1] + outcomes
-                # Past any __setattr__ of its class, which may refuse it.
+                # Its class may have a __setattr__ that refuses the attribute.
                 failure.__dict__[OUTCOMES] = outcomes
                 if self.outer is not None:
                     self.outer._inner = failure, outcomes
                 if failure.__context__ is None and failure is not error:
-                    # For those who read tracebacks.
+                    # A traceback then shows the library's error, too.
                     try:
                         failure.__context__ = error
                     except AttributeError:
-                        # Of a class whose instances are frozen.
+                        # Instances of its class are frozen.
                         pass
                 raise failure
             if error is not None:
@@ -164,48 +166,48 @@ class Call(Generic[T]):
             failure = error = inner = None
 
     def ask(self, function: Callable[[], Any]) -> Tuple[bool, Any]:
-        """Runs a callback in the thread that called. Whether it went well, and what it answered.
+        """Runs a callback in the thread that made the call. Returns whether it succeeded, and its result.
 
-        If it raises, the call is stopped, and raises the same at its end.
+        If it raises, the call is stopped and raises the same exception at its end.
         """
         inbox = self._inbox
-        turn = _Turn(function)
+        callback = _Callback(function)
         if inbox is None:
-            self._take(turn)
+            self._run_callback(callback)
         elif self._failure is None:
-            inbox.put(turn)
-            while not turn.over.acquire(timeout=_LOOK_S):
-                # A signal may have come between the arrival of a message and its reading.
+            inbox.put(callback)
+            while not callback.over.acquire(timeout=_CHECK_S):
+                # A signal between the arrival of a message and its reading loses the message.
                 if self._failure is not None or self._abandoned:
                     return False, None
-        return turn.went_well, turn.answer
+        return callback.succeeded, callback.answer
 
     def fail(self, failure: BaseException) -> None:
-        """Stops the call, which then raises this."""
+        """Stops the call, which then raises `failure`."""
         if self._failure is None:
             self._failure = failure
         if self._stop is not None:
             self._stop.trigger()
 
-    def _take(self, turn: _Turn) -> None:
+    def _run_callback(self, callback: _Callback) -> None:
         try:
             if self._failure is None:
-                turn.answer = turn.function()
-                turn.went_well = True
+                callback.answer = callback.function()
+                callback.succeeded = True
         except BaseException as failure:
             self.fail(failure)
         finally:
-            turn.over.release()
+            callback.over.release()
 
     def _see_through(self, native: Callable[[], T]) -> None:
-        """Until it has ended. Again, it goes on with that."""
+        """Runs the call until it has ended. A second call continues the first."""
         if threading.current_thread() is threading.main_thread():
             self._attend(native)
         else:
             self._work(native)
 
     def _work(self, native: Callable[[], T]) -> None:
-        """The native part."""
+        """Runs the native part, once."""
         if not self._begun.acquire(False):
             return
         _here.native.append(self)
@@ -224,10 +226,10 @@ class Call(Generic[T]):
                 self._inbox.put(None)
 
     def _attend(self, native: Callable[[], T]) -> None:
-        """Has the native part run in a thread of its own, and runs its callbacks here."""
+        """Runs the native part in a separate thread, and its callbacks in this one."""
         try:
-            # Whatever a signal handler raises, and wherever here: what is done twice does no harm, and a message that
-            # gets lost is not waited for.
+            # A signal handler may raise at any point in here. So every step may be repeated, and nothing waits for a
+            # lost message.
             begun = stopped = False
             while not self._finished:
                 try:
@@ -237,25 +239,25 @@ class Call(Generic[T]):
                         self._stop.trigger()
                         stopped = True
                     if self._failure is not None and self._begun.acquire(False):
-                        # It has not begun, and need not: a thread that is about to finds nothing to do.
+                        # The call has not begun and is not needed. A thread that starts now finds nothing to do.
                         self._finished = True
                         break
                     if not begun:
-                        # Again, after a signal in here: the thread that comes second finds nothing to do.
+                        # A signal in here repeats this step. The second thread finds nothing to do.
                         self._begin(native)
                         begun = True
                         continue
-                    turn = self._inbox.get(timeout=_WAIT_S)
-                    if turn is not None:
-                        self._take(turn)
+                    callback = self._inbox.get(timeout=_WAIT_S)
+                    if callback is not None:
+                        self._run_callback(callback)
                     self._check_process()
                 except queue.Empty:
                     self._check_process()
                 except BaseException as interrupt:
                     if self._stop is None:
-                        # Nothing stops it, nobody needs it: it ends by itself.
+                        # This call has no cancel handle. It ends by itself, and its result is not needed.
                         raise
-                    # Stopped in the next round, where the next signal is caught as well.
+                    # The next round stops the call, where the next signal is caught as well.
                     if self._failure is None:
                         self._failure = interrupt
         finally:
@@ -266,15 +268,15 @@ class Call(Generic[T]):
         try:
             begun.start()
         except RuntimeError:
-            # No thread to be had, as when the interpreter is about to end. Signals then wait for the call.
+            # No thread can be started, as when the interpreter is shutting down. Signals then wait for the call.
             if not self._begun.locked():
                 self._inbox = None
                 self._work(native)
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:
-            # The callback forked, and this is the child, where the thread of the call does not exist.
+            # The callback forked. This is the child, in which the thread of the call does not exist.
             self._finished = True
-            self._error = error_saying(
+            self._error = error_with_message(
                 Status.FORKED, "the call was made before a fork, in another process; make a new client here"
             )

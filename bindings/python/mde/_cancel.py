@@ -1,4 +1,4 @@
-"""Stopping calls from outside."""
+"""Cancelling calls."""
 
 import os
 import threading
@@ -12,17 +12,17 @@ from ._text import Seconds, deadline_ms
 
 
 class Stop:
-    """The native cancel handle of one call, there while the call runs. Triggered before, it stops the call at once."""
+    """The native cancel handle of one call. It exists while the call runs. An earlier trigger takes effect then."""
 
     def __init__(self) -> None:
-        # A signal handler may trigger it while its own thread is in here.
+        # A signal handler may trigger it while its own thread holds the lock.
         self._lock = threading.RLock()
         self._pointer: Optional[int] = None
         self._triggered = False
         self._process = os.getpid()
 
     def open(self, timeout_ms: int) -> Optional[int]:
-        """Makes the handle. 0 is no deadline."""
+        """Makes the handle. 0 means no deadline."""
         with self._lock:
             self._pointer = library().mde_cancel_new(timeout_ms)
             if self._triggered:
@@ -32,7 +32,7 @@ class Stop:
     def trigger(self) -> None:
         """Ends the call."""
         if os.getpid() != self._process:
-            # A call of the parent's.
+            # The call belongs to the parent process.
             return
         with self._lock:
             self._triggered = True
@@ -47,14 +47,14 @@ class Stop:
 
 
 class Cancel(Forkable):
-    """Ends the calls it is given to: when it is triggered, or when its time is over.
+    """Ends the calls it is given to when it is triggered or its time is over.
 
-    One may serve many calls, of many threads. ``timeout`` (seconds or a timedelta) counts from now, for all of them
-    together. It may be triggered from any thread and from a signal handler.
+    Many calls of many threads may share one. ``timeout`` (seconds or a timedelta) counts from now, for all of them
+    together. Any thread and any signal handler may trigger it.
     """
 
     def __init__(self, timeout: Optional[Seconds] = None) -> None:
-        # Each call has a native handle of its own, so that Ctrl-C or a callback that raises ends that call alone.
+        # Each call has its own native handle, so that Ctrl-C or a callback that raises ends only that call.
         self._lock = threading.RLock()
         self._stops: Set[Stop] = set()
         self._triggered = False
@@ -72,11 +72,11 @@ class Cancel(Forkable):
 
     @property
     def triggered(self) -> bool:
-        """Whether it was triggered. (That its time is over does not count.)"""
+        """Whether it was triggered. An expired timeout does not count."""
         return self._triggered
 
     def close(self) -> None:
-        """Takes it out of use. Calls that run are not stopped."""
+        """Lets no further call use it. Running calls are not stopped."""
         self._closed = True
 
     def __enter__(self) -> "Cancel":
@@ -94,7 +94,7 @@ class Cancel(Forkable):
         with self._lock:
             if self._closed:
                 raise ValueError("cancel was closed")
-            # In this order: a signal handler in between finds it.
+            # Added before the check, so that a signal handler that runs in between triggers it.
             self._stops.add(stop)
             if self._triggered:
                 stop.trigger()
@@ -104,12 +104,12 @@ class Cancel(Forkable):
             self._stops.discard(stop)
 
     def _remaining_ms(self) -> int:
-        """For mde_cancel_new()."""
+        """The time that is left, for mde_cancel_new()."""
         if self._deadline is None:
             return 0
         return deadline_ms("timeout", max(0.0, self._deadline - time.monotonic()))
 
     def _after_fork(self) -> None:
-        # Its calls were those of the parent.
+        # Its calls belong to the parent process.
         self._lock = threading.RLock()
         self._stops = set()

@@ -1,4 +1,4 @@
-"""One identity against one service, and what it can do."""
+"""The client: one identity against one service, and the operations."""
 
 import collections.abc
 import ctypes
@@ -13,7 +13,7 @@ from typing import Any, Callable, List, Mapping, NoReturn, Optional, Tuple, Type
 from . import _documents as documents
 from ._call import Call, current, waits_for
 from ._cancel import Cancel
-from ._errors import error, error_saying
+from ._errors import error, error_with_message
 from ._fork import Forkable
 from ._kept import Kept
 from ._library import PROGRESS_FN, TOKEN_FN, library, take_string
@@ -22,7 +22,7 @@ from ._status import Status
 from ._text import Path, Seconds, as_text, encode, encode_path, milliseconds
 
 Progress = Callable[[documents.ProgressEvent], object]
-"""Is told how far a call is, in the thread that made it. To stop the call it raises."""
+"""Receives the events of a call, in the thread that made the call. If it raises, the call stops."""
 
 TokenProvider = Callable[[str], Union[str, Tuple[str, Seconds]]]
 """Gets an access token for a scope: the token, or the token and how long it is valid from now on."""
@@ -31,11 +31,11 @@ Option = Union[str, int, float, bool, timedelta, "os.PathLike[str]"]
 """What an option may be set to."""
 
 DURATIONS = ("connect_timeout", "idle_timeout", "timeout", "wait_timeout", "poll_interval")
-"""Options that are also there as seconds or a timedelta: `timeout=30` is `timeout_ms=30000`."""
+"""Options that may be set in seconds or as a timedelta: `timeout=30` is `timeout_ms=30000`."""
 
 
 def finish(status: int, out: ctypes.c_void_p) -> Any:
-    """The document of a call that has ended, freed; or the error that it tells of."""
+    """Returns the document of a finished call, or raises its error. Frees the native string."""
     text = take_string(out)
     document = json.loads(text) if text is not None else None
     if status != Status.OK:
@@ -49,14 +49,14 @@ def _on_progress(_user_data: Optional[int], event: bytes) -> int:
         progress = call.progress
         if progress is None:
             return 0
-        told = json.loads(event)
-        return 0 if call.ask(lambda: progress(told))[0] else 1
+        parsed = json.loads(event)
+        return 0 if call.ask(lambda: progress(parsed))[0] else 1
     except BaseException as failure:
         call.fail(failure)
         return 1
 
 
-# One for all calls: the call it belongs to is that of the thread.
+# All calls share it; the current call of the thread receives the event.
 _ON_PROGRESS = PROGRESS_FN(_on_progress)
 _NO_PROGRESS = PROGRESS_FN()
 
@@ -68,15 +68,15 @@ def _on_token(number: Optional[int], scope: bytes, sink: Optional[int]) -> int:
     call = current()
     try:
         provider = _providers[number]
-        went_well, answer = call.ask(lambda: provider(scope.decode("utf-8")))
-        if not went_well:
+        succeeded, answer = call.ask(lambda: provider(scope.decode("utf-8")))
+        if not succeeded:
             return 1
-        # Not in the provider's turn: the sink is gone when this returns.
+        # Here and not in the thread of the provider: the sink is valid only until this function returns.
         token, seconds = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, 0)
         valid = milliseconds("the token's validity", seconds) // 1000
         status = library().mde_token_set(sink, encode("the token", token), valid)
         if status != Status.OK:
-            raise error_saying(
+            raise error_with_message(
                 Status(status),
                 "the token provider's token is empty, longer than 32 KiB, or has blanks, line breaks or other "
                 "characters that are not visible ASCII",
@@ -87,12 +87,12 @@ def _on_token(number: Optional[int], scope: bytes, sink: Optional[int]) -> int:
         return 1
 
 
-# One for all clients: the number it is called with names the provider.
+# All clients share it; the number names the provider.
 _ON_TOKEN = TOKEN_FN(_on_token)
 
 
 def _option(name: str, value: Option) -> Tuple[str, str]:
-    """An option as the library takes it."""
+    """Converts an option to the library's name and text."""
     if name in DURATIONS:
         if isinstance(value, (int, float, timedelta)):
             return name + "_ms", str(milliseconds(name, value))
@@ -109,13 +109,13 @@ def _option(name: str, value: Option) -> Tuple[str, str]:
 class Client(Forkable):
     """One identity against one service. Many threads may use it at once.
 
-    Options go by their names in docs/options.md: ``Client(tenant_id=…, client_id=…, client_secret=…)``. Those that end
-    in ``_ms`` may be given without that, as seconds or a timedelta: ``Client(…, wait_timeout=timedelta(hours=2))``. A
-    mapping of options may come first. Close it, or use it in a ``with`` statement.
+    Options have the names of docs/options.md: ``Client(tenant_id=…, client_id=…, client_secret=…)``. Those that end
+    in ``_ms`` may be set in seconds or as a timedelta, without the suffix:
+    ``Client(…, wait_timeout=timedelta(hours=2))``. A mapping of options may come first. Close the client, or use it in a ``with`` statement.
 
-    All calls block. ``timeout`` (seconds or a timedelta) and ``cancel`` end a call early; so does Ctrl-C. A failure is
-    an MdeError. Results are the documents that docs/json.md describes. An exception that a signal or a callback raises
-    ends the call as well, and has the documents of what became of it in its attribute ``mde_outcomes``.
+    All calls block. ``timeout`` (seconds or a timedelta), ``cancel`` and Ctrl-C end a call early. A failure raises an
+    MdeError. Results are the documents of docs/json.md. An exception from a signal handler or callback also ends the
+    call. Its attribute ``mde_outcomes`` then has the documents of the calls that it ended.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Client(Forkable):
 
     @classmethod
     def from_json(cls, text: str, *, token_provider: Optional[TokenProvider] = None) -> "Client":
-        """A client from options in JSON, as they stand in a configuration file: ``{"tenant_id": "…", …}``."""
+        """Makes a client from options in JSON, for example from a configuration file: ``{"tenant_id": "…", …}``."""
         made = cls.__new__(cls)
         made._start()
         encoded = encode("text", text)
@@ -161,7 +161,7 @@ class Client(Forkable):
         self._pointer: Optional[int] = None
         self._users = 0
         self._closing = False
-        # A signal handler may close the client while its own thread is in here.
+        # A signal handler may close the client while its own thread holds the lock.
         self._changed = threading.Condition(threading.RLock())
         super().__init__()
 
@@ -181,12 +181,12 @@ class Client(Forkable):
         finally:
             library().mde_options_free(options)
 
-    # The life of the native client: it is freed by close(), or by the last call that leaves it after that.
+    # close() frees the native client. If calls are running, the last of them frees it.
 
     def close(self) -> None:
-        """Ends the calls that run, with ClosedError, waits for them, and frees the client. Again, it does nothing.
+        """Ends running calls with ClosedError, waits for them, and frees the client. A second call does nothing.
 
-        Not in a callback or log handler of such a call, which would wait for itself: that is a RuntimeError.
+        A callback or log handler of such a call would wait for itself, so it gets a RuntimeError.
         """
         if waits_for(self) and not handling():
             raise RuntimeError("a callback cannot close the client of its own call; let it raise instead")
@@ -195,13 +195,13 @@ class Client(Forkable):
             if pointer is None:
                 return
             if self._users > 0 and handling():
-                # The call that logs would wait for itself, or for another one that waits for the handler's lock.
+                # The call that logs would wait for itself, or for a call that waits for the handler's lock.
                 raise RuntimeError("a log handler cannot close a client that has calls running; let another thread do it")
             self._closing = True
             self._users += 1
         try:
             if self._users > 1:
-                # It waits for nobody: the waiting is done where a signal can end it.
+                # This does not wait. The wait below does, and a signal can end it.
                 library().mde_client_shutdown(pointer, 0)
         finally:
             self._leave()
@@ -229,7 +229,7 @@ class Client(Forkable):
         raise TypeError("a Client cannot be copied or pickled; make one in each process")
 
     def __del__(self) -> None:
-        # No call runs: it would hold a reference.
+        # A running call would hold a reference, so there is none.
         if getattr(self, "_pointer", None) is not None and not self._closing:
             warnings.warn("unclosed %r" % self, ResourceWarning, source=self)
             pointer, self._pointer = self._pointer, None
@@ -239,14 +239,14 @@ class Client(Forkable):
         return "<mde.Client at %#x%s>" % (id(self), ", closed" if self._closing else "")
 
     def _after_fork(self) -> None:
-        # The threads that were inside are the parent's.
+        # The threads that were in a call belong to the parent process.
         self._changed = threading.Condition(threading.RLock())
         self._users = 0
 
     def _enter(self) -> int:
         with self._changed:
             if self._pointer is None or self._closing:
-                raise error_saying(Status.CLOSED, "the client is closed; make a new one")
+                raise error_with_message(Status.CLOSED, "the client is closed; make a new one")
             self._users += 1
             return self._pointer
 
@@ -280,7 +280,7 @@ class Client(Forkable):
 
         return Call[Any](self, progress).stoppable(perform, cancel, timeout)
 
-    # The operations, in the order of a package's life. mde.h says what each of them does, needs and spends.
+    # The operations, in the order of a package's life. mde.h has the details, permission and quota of each.
 
     def fetch_package(
         self,
@@ -292,9 +292,9 @@ class Client(Forkable):
         timeout: Optional[Seconds] = None,
         cancel: Optional[Cancel] = None,
     ) -> documents.Fetched:
-        """Collects a package, waits for it, downloads and checks it. Interrupted, the same call carries on."""
+        """Collects a package, waits for it, downloads and checks it. After an interruption the same call resumes."""
         arguments = [encode("machine_id", machine_id), encode("comment", comment), encode_path("path", path)]
-        arguments += telling(progress)
+        arguments += progress_arguments(progress)
         fetched: documents.Fetched = self._perform("mde_fetch_package", arguments, timeout, cancel, progress)
         return fetched
 
@@ -315,7 +315,7 @@ class Client(Forkable):
         timeout: Optional[Seconds] = None,
         cancel: Optional[Cancel] = None,
     ) -> documents.Collected:
-        """Asks for a package, and returns as soon as the service has agreed."""
+        """Requests a package, and returns as soon as the service has accepted the request."""
         arguments = [encode("machine_id", machine_id), encode("comment", comment)]
         collected: documents.Collected = self._perform("mde_collect_package", arguments, timeout, cancel)
         return collected
@@ -328,8 +328,8 @@ class Client(Forkable):
         timeout: Optional[Seconds] = None,
         cancel: Optional[Cancel] = None,
     ) -> documents.ActionDocument:
-        """Waits until a machine action has ended. If it did not succeed, that is an ActionEndedError."""
-        arguments = [encode("action_id", action_id)] + telling(progress)
+        """Waits until a machine action has ended. Raises an ActionEndedError if it did not succeed."""
+        arguments = [encode("action_id", action_id)] + progress_arguments(progress)
         ended: documents.ActionDocument = self._perform("mde_wait_action", arguments, timeout, cancel, progress)
         return ended
 
@@ -377,8 +377,8 @@ class Client(Forkable):
         timeout: Optional[Seconds] = None,
         cancel: Optional[Cancel] = None,
     ) -> documents.PackageDocument:
-        """Downloads the package of a finished collection, and checks it before it gets its name."""
-        arguments = [encode("action_id", action_id), encode_path("path", path)] + telling(progress)
+        """Downloads the package of a finished collection, and checks it before the file appears at `path`."""
+        arguments = [encode("action_id", action_id), encode_path("path", path)] + progress_arguments(progress)
         downloaded: documents.PackageDocument = self._perform(
             "mde_download_package", arguments, timeout, cancel, progress
         )
@@ -387,14 +387,14 @@ class Client(Forkable):
     def get_package_uri(
         self, action_id: str, *, timeout: Optional[Seconds] = None, cancel: Optional[Cancel] = None
     ) -> documents.PackageUri:
-        """Gets the link to a package, good for a minute. It is a secret."""
+        """Gets the link to a package, which is valid for about a minute. The link is a secret."""
         link: documents.PackageUri = self._perform(
             "mde_get_package_uri", [encode("action_id", action_id)], timeout, cancel
         )
         return link
 
     def get_quota(self) -> documents.QuotaStatus:
-        """How much of each quota is used, and when the next call could go out."""
+        """Reports how much of each quota is used, and when the next call could be sent. Sends nothing."""
 
         def ask() -> Any:
             client = self._enter()
@@ -408,8 +408,8 @@ class Client(Forkable):
         return status
 
 
-def telling(progress: Optional[Progress]) -> List[Any]:
-    """The callback and its user data."""
+def progress_arguments(progress: Optional[Progress]) -> List[Any]:
+    """The native callback and its user data."""
     if progress is not None and not callable(progress):
         raise TypeError(f"progress must be a function or None, not {type(progress).__name__}")
     return [_NO_PROGRESS if progress is None else _ON_PROGRESS, None]

@@ -1,6 +1,6 @@
-"""The documents that calls give out, as docs/json.md describes them.
+"""Types of the documents that calls return. docs/json.md describes them.
 
-Members may be added by later versions. At run time all of these are plain dicts.
+Later versions may add members. At run time all of these are plain dicts.
 """
 
 from typing import Any, Dict, List, TypedDict
@@ -39,7 +39,7 @@ class Ended(TypedDict):
 
 
 class MachineCheck(TypedDict):
-    """What may keep a device from answering."""
+    """Reasons why a collection on a device may not start or end."""
 
     id: str
     problems: List[str]
@@ -54,7 +54,7 @@ class Found(TypedDict):
 
 
 class PackageUri(TypedDict):
-    """From ``get_package_uri``. The link is a secret: whoever has it can fetch the package."""
+    """From ``get_package_uri``. The link is a secret: it gives access to the package."""
 
     uri: str
 
@@ -71,7 +71,7 @@ class _Package(TypedDict):
 
 
 class Package(_Package, total=False):
-    """A checked package on disk. ``device`` is absent where it does not look like one."""
+    """A checked package on disk. ``device`` is absent if the file does not look like an investigation package."""
 
     device: str
 
@@ -110,13 +110,13 @@ class _Entry(TypedDict):
 
 
 class Entry(_Entry, total=False):
-    """One entry of a package. ``modified`` is absent where it is not known."""
+    """One entry of a package. ``modified`` is absent if the package does not give the time."""
 
     modified: str
 
 
 class InspectedPackage(Package):
-    """A package with the list of what is in it."""
+    """A package with the list of its entries."""
 
     files: List[Entry]
 
@@ -149,7 +149,7 @@ class _QuotaLog(TypedDict):
 
 
 class QuotaLog(_QuotaLog, total=False):
-    """Where the log of calls lives."""
+    """Where the call log is kept."""
 
     place: str
     trouble: str
@@ -161,7 +161,7 @@ class _QuotaStatus(TypedDict):
 
 
 class QuotaStatus(_QuotaStatus, total=False):
-    """From ``get_quota``. ``known`` is there, and false, while nothing tells whose quota it is."""
+    """From ``get_quota``. ``known`` is false while the tenant of the quota is unknown, and absent otherwise."""
 
     known: bool
 
@@ -171,7 +171,7 @@ class _Stage(TypedDict):
 
 
 class ProgressEvent(_Stage, total=False):
-    """What a progress callback is told. ``stage`` says which of the others are there."""
+    """The argument of a progress callback. The other members depend on ``stage``."""
 
     action_id: str
     endpoint: str
@@ -193,7 +193,7 @@ class _Error(TypedDict):
 
 
 class ErrorMembers(_Error, total=False):
-    """What a failure document says."""
+    """The members of a failure document."""
 
     stage: str
     http_status: int

@@ -1,4 +1,4 @@
-"""What a failed call raises."""
+"""The exceptions of failed calls."""
 
 from typing import Any, Dict, Optional, Tuple, Type, cast
 
@@ -7,10 +7,10 @@ from ._status import Status
 
 
 class MdeError(Exception):
-    """A call that failed. Everything the library said is in ``document`` (docs/json.md)."""
+    """A call failed. ``document`` has everything the library reported (docs/json.md)."""
 
     def __init__(self, status: int, document: Optional[Failure] = None) -> None:
-        # Both stay in `args`, so that an error can be pickled.
+        # An error can be pickled only if `args` has both.
         super().__init__(status, document)
         self.status = Status(status)
         self.document: Failure = document if document is not None else cast(Failure, {"error": {}})
@@ -31,7 +31,7 @@ class MdeError(Exception):
 
     @property
     def stage(self) -> Optional[str]:
-        """Where it happened: token, quota, send, reply, wait, link, download or verify."""
+        """The stage of the call: token, quota, send, reply, wait, link, download or verify."""
         return self._error.get("stage")
 
     @property
@@ -41,7 +41,7 @@ class MdeError(Exception):
 
     @property
     def retry_after(self) -> Optional[float]:
-        """How long to wait before trying again, in seconds, where it is known."""
+        """How long to wait before trying again, in seconds. None if it is not known."""
         after = self._error.get("retry_after_ms")
         return None if after is None else float(after) / 1000
 
@@ -52,7 +52,7 @@ class MdeError(Exception):
 
     @property
     def outcome(self) -> Optional[str]:
-        """``"unknown"``: what was asked for may have been done although the call failed. Look first."""
+        """``"unknown"`` if the request may have been carried out although the call failed. Check before repeating."""
         return self._error.get("outcome")
 
     @property
@@ -62,12 +62,12 @@ class MdeError(Exception):
 
     @property
     def request_id(self) -> Optional[str]:
-        """What the service's support asks for."""
+        """The id that the service's support needs."""
         return self._error.get("request_id")
 
     @property
     def correlation_id(self) -> Optional[str]:
-        """What the sign-in service's support asks for, together with ``request_id``."""
+        """The id that the sign-in service's support needs, together with ``request_id``."""
         return self._error.get("correlation_id")
 
     @property
@@ -106,15 +106,15 @@ class ForkedError(UsageError):
 
 
 class SignInError(MdeError):
-    """The identity was refused, or may not do this (codes 20 to 39)."""
+    """The sign-in failed, or the application lacks a permission (codes 20 to 39)."""
 
 
 class NetworkError(MdeError):
-    """The service could not be reached, or it was not the service that answered (codes 40 to 59)."""
+    """The service could not be reached, or something else answered (codes 40 to 59)."""
 
 
 class ServiceError(MdeError):
-    """The service said no (codes 60 to 79)."""
+    """The service refused or failed (codes 60 to 79)."""
 
 
 class NotFoundError(ServiceError):
@@ -138,15 +138,15 @@ class OutcomeUnknownError(ServiceError):
 
 
 class LimitError(MdeError):
-    """There was no room, no time or no wish to go on (codes 80 to 99)."""
+    """The quota or the time ran out, or the call was cancelled (codes 80 to 99)."""
 
 
 class RateLimitedError(LimitError):
-    """The quota has no room, by the library's own count or by the service's. See ``retry_after``."""
+    """The quota is used up, by the library's count or the service's. See ``retry_after``."""
 
 
 class DeadlineError(LimitError, TimeoutError):
-    """The time was over before the call was complete."""
+    """The deadline passed before the call was complete."""
 
 
 class CancelledError(LimitError):
@@ -154,7 +154,7 @@ class CancelledError(LimitError):
 
 
 class LocalError(MdeError):
-    """Something on this host is in the way (codes 100 to 119)."""
+    """A file, the disk or a package on this host caused the failure (codes 100 to 119)."""
 
 
 class FileError(LocalError):
@@ -162,7 +162,7 @@ class FileError(LocalError):
 
 
 class DiskFullError(LocalError):
-    """The disk is full. The same call carries on when there is room."""
+    """The disk is full. The same call resumes when there is room."""
 
 
 class IntegrityError(LocalError):
@@ -206,7 +206,7 @@ _FAMILIES: Tuple[Tuple[int, int, Type[MdeError]], ...] = (
 
 
 def error_class(status: int) -> Type[MdeError]:
-    """The class of errors with this status, also where this module does not know it."""
+    """The class of errors with this status. A status of a later version gets the class of its range."""
     own = _OWN.get(status)
     if own is not None:
         return own
@@ -221,8 +221,8 @@ def error(status: int, document: Optional[Failure] = None) -> MdeError:
     return error_class(status)(status, document)
 
 
-def error_saying(status: Status, message: str) -> MdeError:
-    """An error for what the library itself gives no document for."""
+def error_with_message(status: Status, message: str) -> MdeError:
+    """An error with a document made here, where the library returns none."""
     name = status.name.lower()
     own: Failure = {
         "error": {"status": int(status), "name": name, "message": message, "retryable": False}

@@ -1,11 +1,11 @@
-"""What a forked child finds: locks that threads of the parent may have held, and none of these threads."""
+"""Repairs objects in a forked child. It inherits locks that threads of the parent may hold, but not these threads."""
 
 import os
 import weakref
 
 
 class Forkable:
-    """Something that is told when it wakes up in a forked child, before anybody else uses it."""
+    """An object whose `_after_fork` runs in a forked child, before anything else uses the object."""
 
     def __init__(self) -> None:
         _known.add(self)
@@ -17,10 +17,10 @@ class Forkable:
 _known: "weakref.WeakSet[Forkable]" = weakref.WeakSet()
 
 
-def _tell_all() -> None:
+def _repair_all() -> None:
     for one in list(_known):
         one._after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_tell_all)
+    os.register_at_fork(after_in_child=_repair_all)

@@ -1,4 +1,4 @@
-"""What callbacks of Python are known by in the library, which says when it needs them no more."""
+"""Numbers by which the library refers to Python callbacks. It reports when it no longer needs one."""
 
 import itertools
 from typing import Dict, Generic, Optional, TypeVar
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Kept(Generic[T]):
-    """Things that the library keeps a number of, as `user_data`. One that it lets go of is forgotten."""
+    """Objects whose number the library holds as `user_data`. An object is dropped when the library frees its number."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)

@@ -1,4 +1,4 @@
-"""Finding and loading the native library, and its functions with their types."""
+"""Finds and loads the native library, and declares its functions."""
 
 import ctypes
 import os
@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from ._text import Path, encode
 
 ABI_VERSION = 0
-"""The ABI that this module is written for; another one is refused."""
+"""The ABI that this module is written for. It refuses a library with another."""
 
 ENVIRONMENT = "MDE_LIBRARY"
 """The environment variable that names the library's file."""
@@ -31,7 +31,7 @@ _OUT = POINTER(c_void_p)
 _TAIL = [c_void_p, _OUT]
 _PROGRESS = [PROGRESS_FN, c_void_p]
 
-# Every exported function: what it returns and takes. `char **` is a pointer to a void pointer, since ctypes would
+# The result and the arguments of every exported function. `char **` is a pointer to a void pointer, since ctypes would
 # turn a c_char_p into bytes and lose the address that has to be freed.
 SIGNATURES: Dict[str, Tuple[Any, List[Any]]] = {
     "mde_version": (c_char_p, []),
@@ -67,23 +67,23 @@ SIGNATURES: Dict[str, Tuple[Any, List[Any]]] = {
 
 
 class LibraryNotFoundError(ImportError):
-    """The native library is missing, or is none that this module can use."""
+    """The native library is missing, or this module cannot use it."""
 
 
 _lock = threading.Lock()
 if hasattr(os, "register_at_fork"):
-    # Another thread may hold it when a child is forked.
+    # Another thread may hold it at a fork.
     os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
 _loaded: Optional[ctypes.CDLL] = None
 _loaded_from = ""
 
 
 def load(path: Optional[Path] = None) -> str:
-    """Loads the native library, and says from where.
+    """Loads the native library, and returns where it was found.
 
-    Without a call of this, the first use loads it. It is looked for where ``path`` says; else where the environment
-    variable MDE_LIBRARY says; else beside this module; else where the system's loader looks. Once loaded it stays: to
-    name another one then is an error.
+    The first use of the module loads it as well. ``path`` names the file, or else the environment variable
+    MDE_LIBRARY. Without both, the folder of this module is searched, then the system's loader. A loaded library stays:
+    another path is then an error.
     """
     global _loaded, _loaded_from
     with _lock:
@@ -96,7 +96,7 @@ def load(path: Optional[Path] = None) -> str:
 
 def library() -> ctypes.CDLL:
     """The native library."""
-    # Read without the lock: it is set once, and never again.
+    # It needs no lock, since it is set only once.
     loaded = _loaded
     if loaded is None:
         load()
@@ -146,7 +146,7 @@ def _typed(native: ctypes.CDLL, where: str) -> ctypes.CDLL:
 
 
 def take_string(pointer: ctypes.c_void_p) -> Optional[bytes]:
-    """A copy of a string that the library gave out, which is freed here and nowhere else."""
+    """Copies a string of the library and frees the original."""
     if not pointer.value:
         return None
     try:

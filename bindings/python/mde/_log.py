@@ -1,4 +1,4 @@
-"""The library's log lines, as records of `logging`."""
+"""Passes the library's log lines to `logging`."""
 
 import logging
 import threading
@@ -15,7 +15,7 @@ _loggers: "Kept[logging.Logger]" = Kept()
 
 
 class _Here(threading.local):
-    """How many handlers this thread is in: one that calls the library is told of that call's lines."""
+    """The number of handlers that this thread is in. A handler that calls the library receives that call's lines."""
 
     handlers = 0
 
@@ -31,24 +31,24 @@ def handling() -> bool:
 def _on_line(number: Optional[int], level: int, message: bytes) -> None:
     _here.handlers += 1
     try:
-        # What this raises ctypes hands to sys.unraisablehook(): a call must not fail for a line of its log.
+        # ctypes passes an exception to sys.unraisablehook(), since a log line must not fail a call.
         _loggers[number].log(_LEVELS.get(level, logging.DEBUG), "%s", message.decode("utf-8", "replace"))
     finally:
         _here.handlers -= 1
 
 
-# One for all loggers: the line it belongs to names its own.
+# All loggers share it; the number in each line names the logger.
 _CALLBACK = LOG_FN(_on_line)
 
 
 def log_to(logger: Optional[logging.Logger], level: Optional[int] = None) -> None:
-    """Sends the library's log lines to a logger, for the whole process. None ends that.
+    """Sends the library's log lines to a logger, for the whole process. None stops them.
 
-    ``level`` is one of `logging`; the lines below it are not made at all. Without it the logger's own counts, as it is
-    now. Lines come from all threads that call the library, and hold no secrets.
+    ``level`` is a level of `logging`, by default the present level of the logger. The library makes no lines below it.
+    Lines come from all threads that call the library. They contain no secrets.
     """
     if handling():
-        raise RuntimeError("a log handler cannot change where the log goes; the library is in the midst of a line")
+        raise RuntimeError("a log handler cannot change where the log goes; call log_to() outside of it")
     if logger is not None and not isinstance(logger, logging.Logger):
         raise TypeError(f"logger must be a logging.Logger or None, not {type(logger).__name__}")
     if logger is None:

@@ -5,7 +5,7 @@ from typing import Optional, Tuple, Type
 
 
 class Status(IntEnum):
-    """What became of a call. A code that this module does not know yet becomes a member of its own."""
+    """The result of a call. A code of a later version becomes a new member."""
 
     OK = 0
 

@@ -1,4 +1,4 @@
-"""What Python's values look like at the border: text as UTF-8, times as milliseconds."""
+"""Converts arguments for the library: text to UTF-8, times to milliseconds."""
 
 import math
 import os
@@ -11,14 +11,14 @@ Seconds = Union[int, float, timedelta]
 Path = Union[str, "os.PathLike[str]"]
 """A path, as text or as a pathlib.Path. The library takes paths in UTF-8 on every system."""
 
-# Ten years. The library's clock counts further, but nobody waits longer.
+# Ten years, which is longer than anybody waits.
 _LONGEST_MS = 10 * 365 * 24 * 3600 * 1000
 
 
 def encode(name: str, value: str) -> bytes:
-    """Text for an argument of this name, as the library takes it.
+    """Encodes an argument. Errors name it.
 
-    ctypes would pass text with a U+0000 inside, and the library would see what stands before it.
+    U+0000 is refused, since the library would read only the text before it.
     """
     if not isinstance(value, str):
         raise TypeError("%s must be a str, not %s" % (name, type(value).__name__))
@@ -27,12 +27,12 @@ def encode(name: str, value: str) -> bytes:
     try:
         return value.encode("utf-8")
     except UnicodeEncodeError:
-        # Without the text: it may be a secret.
+        # The original error quotes the text, which may be a secret.
         raise ValueError("%s is not valid Unicode: it holds a lone surrogate" % name) from None
 
 
 def encode_path(name: str, value: Path) -> bytes:
-    """The same for a path."""
+    """Encodes a path."""
     return encode(name, as_text(name, value))
 
 
@@ -46,7 +46,7 @@ def as_text(name: str, value: Path) -> str:
 
 
 def milliseconds(name: str, value: Seconds) -> int:
-    """A length of time, rounded up to a whole millisecond."""
+    """Converts a length of time, rounded up to a whole millisecond."""
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -61,7 +61,7 @@ def milliseconds(name: str, value: Seconds) -> int:
 
 
 def deadline_ms(name: str, value: Optional[Seconds]) -> int:
-    """The same for mde_cancel_new(), to which 0 is no deadline: None is that here, and 0 is at once."""
+    """Converts a timeout for mde_cancel_new(). None means no deadline, which is 0 there; 0 means at once."""
     if value is None or value == math.inf:
         return 0
     return max(1, milliseconds(name, value))
