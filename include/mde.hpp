@@ -3,10 +3,10 @@
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * Headers alone, nothing to build: this one includes all, each of the folder mde holds one concept and can be included
- * alone. Every function is inline and calls the C function of the same name. The comment of that function in mde.h
- * says what it does, which quota it spends and which permission it needs. C++ adds handles that free themselves,
- * functions as callbacks, std::chrono, structs, and errors that cannot be overlooked.
+ * The headers need no build. This one includes all others. Each header of the folder mde has one concept and can be
+ * included alone. Every function is inline and calls the C function of the same name. The comment of that function in
+ * mde.h describes it, with its quota and permission. C++ adds handles that free themselves, functions as callbacks,
+ * std::chrono, structs, and errors that cannot be overlooked.
  *
  *     mde::options options;
  *     options.set("tenant_id", tenant).value();
@@ -18,29 +18,26 @@
  *
  * Results are structs. Each has a member json: the document that it was read from, unknown members included.
  *
- * Errors, by choice. Every function that can fail returns a result<T>, which is used like C++23's std::expected.
- * The choice is made where it is used, in one word: value() gives the T or throws the mde::error; `if (auto r = ...)`
- * throws nothing, nor do then *r and, else, r.error(). So there is one set of functions, not two, and a result that
- * nobody looks at is a warning. Compiled with -fno-exceptions the header has all but value() and the
- * constructor of client that throws; memory that cannot be had ends the program then, as always without exceptions.
+ * Errors are thrown or returned, as the program chooses. Every function that can fail returns a result<T>, which is
+ * used like C++23's std::expected. value() returns the T or throws the mde::error. `if (auto r = ...)` does not throw,
+ * and *r and r.error() after it do not either. An unused result is a compiler warning. With -fno-exceptions, value()
+ * and the throwing constructor of client are missing, and running out of memory ends the program.
  *
- * Strings go in as whatever a std::string_view is made of and are copied; they need no NUL at the end. One that has
- * a NUL inside is an error, status::invalid_argument, and never cut short; a null pointer is status::null; both
- * messages name the argument. Strings are UTF-8, paths as well; std::filesystem::path is taken too, and converted.
- * The copies are wiped from memory, since some of them are secrets.
+ * Strings are anything that converts to a std::string_view. They are copied and need no NUL at the end. A NUL inside
+ * is the error status::invalid_argument, and a null pointer is status::null; both messages name the argument. Strings
+ * and paths are UTF-8. A std::filesystem::path is converted. The copies are wiped, since some of them are secrets.
  *
- * Times go in as any std::chrono::duration and are rounded up to whole milliseconds. One that is too long for the C
- * functions, hours::max() or infinity, is the longest that they know; what is not a number counts as negative.
+ * Times are any std::chrono::duration and are rounded up to whole milliseconds. A time that is too long for the C
+ * functions, such as hours::max() or infinity, becomes the longest that they take. NaN counts as negative.
  *
- * Callbacks are std::function. An exception thrown in one never crosses the C library: it is caught, the call is
- * stopped, and value() throws it again on the thread that made the call; r.error().cause() has it. The document of
- * the error, with all that is known of the action, is there at the same time. Log callbacks are the exception to
- * this: what they throw is dropped, since a line that cannot be written is no reason to stop.
+ * Callbacks are std::function. An exception of a callback never crosses the C library. It stops the call, and value()
+ * throws it again on the thread that made the call; r.error().cause() has it. r.error() also has the document with
+ * all that is known of the action. Exceptions of log callbacks are ignored, since a log line must not fail a call.
  *
- * Threads, stopping, files, secrets, fork: as in mde.h. A const member may be called from many threads at once.
+ * For threads, stopping, files, secrets and fork, see mde.h. Many threads may call const members at once.
  *
- * Versions. Every call compares the ABI of the library with that of the header first, and fails with
- * status::config when they differ.
+ * Every call first compares the ABI of the library with that of the header, and fails with status::config if they
+ * differ.
  */
 
 #ifndef MDE_HPP

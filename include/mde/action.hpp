@@ -23,11 +23,11 @@ struct machine_action {
     std::string id{};
     /** "Pending", "InProgress", "Succeeded", "Failed", "TimeOut", "Cancelled", or a state of a later service. */
     std::string status{};
-    /** "CollectInvestigationPackage" for what this library starts. */
+    /** "CollectInvestigationPackage" for the actions that this library starts. */
     std::optional<std::string> kind{};
     /** The device, 40 hexadecimal digits. */
     std::optional<std::string> machine_id{};
-    /** The device's DNS name; unknown to the service in an action's first moments. */
+    /** The device's DNS name. The service may not know it in an action's first moments. */
     std::optional<std::string> computer_name{};
     /** The user or application that requested the action. */
     std::optional<std::string> requestor{};
@@ -45,17 +45,17 @@ struct machine_action {
     }
 };
 
-/** What client::collect_package() gives. */
+/** The result of client::collect_package(). */
 struct collected {
-    /** The action to follow. */
+    /** The action that collects the package. */
     machine_action action{};
-    /** The action was found: a collection ran already, or the reply was lost and the list showed the action. */
+    /** Whether the action was found: a collection ran already, or the reply was lost and the list showed the action. */
     bool adopted = false;
     /** The whole document. */
     document json{};
 };
 
-/** What client::list_actions() gives. */
+/** The result of client::list_actions(). */
 struct listed {
     /** Newest first. */
     std::vector<machine_action> actions{};
@@ -63,11 +63,11 @@ struct listed {
     document json{};
 };
 
-/** What client::cancel_action() gives. */
+/** The result of client::cancel_action(). */
 struct ended {
     /** The action in its final state. */
     machine_action action{};
-    /** Whether that state is Cancelled. If not, the action had ended otherwise before. */
+    /** Whether that state is Cancelled. If not, the action had already ended in another state. */
     bool cancelled = false;
     /** The whole document. */
     document json{};

@@ -1,5 +1,5 @@
 /*
- * mde/cancellation.hpp: what stops a call from outside.
+ * mde/cancellation.hpp: stopping calls.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -25,7 +25,7 @@ namespace detail {
 
 struct free_cancel {
     void operator()(mde_cancel *handle) noexcept {
-        // First, because it may be about to trigger the handle.
+        // Released first, because it may be about to trigger the handle.
         trigger.reset();
         mde_cancel_free(handle);
     }
@@ -35,13 +35,13 @@ struct free_cancel {
 }  // namespace detail
 
 /**
- * Stops the calls that it is given to, from any thread or after a time. Made on the way from what a caller has:
+ * Stops the calls that it is given to, from any thread or after a time. Converts from a time or a stop token:
  *
  *     client.get_action(id, std::chrono::seconds(30));   // status::deadline when it takes longer
  *     client.get_action(id, stop_token);                 // C++20: status::cancelled once stop is requested
  *     client.get_action(id, cancel);                     // cancel.trigger() from another thread
  *
- * It has to outlive the calls that use it, as one made on the way does. Movable, but not while a call uses it.
+ * It must outlive the calls that use it, and must not be moved meanwhile.
  */
 class cancellation {
 public:
@@ -49,40 +49,40 @@ public:
     cancellation() : cancellation(made(0)) {}
 
     /**
-     * Stops when it is triggered, or once this time has passed from now on. Zero or less, or not a number, is a
-     * millisecond; the longest times never pass.
+     * Stops when it is triggered, or when this time has passed from now. Zero, a negative time and NaN are one
+     * millisecond. The longest times never pass.
      */
     template <class Rep, class Period>
     cancellation(std::chrono::duration<Rep, Period> timeout) : cancellation(made(detail::to_ms(timeout, 1))) {}
 
 #if defined(__cpp_lib_jthread)
-    /** Stops when it is triggered, or stop is requested. */
+    /** Stops when it is triggered, or when stop is requested. */
     cancellation(const std::stop_token &stop) : cancellation() { follow(stop); }
 
-    /** The same, or once this time has passed. */
+    /** Stops when it is triggered, when stop is requested, or when this time has passed. */
     template <class Rep, class Period>
     cancellation(const std::stop_token &stop, std::chrono::duration<Rep, Period> timeout) : cancellation(timeout) {
         follow(stop);
     }
 #endif
 
-    /** Stops nothing. What calls take when they are given none. */
+    /** Stops nothing. It is the default of all calls. */
     static cancellation never() noexcept { return cancellation(nullptr); }
 
-    /** Ends every call that uses it, now and later. From any thread, any number of times; not in a signal handler. */
+    /** Ends every call that uses it, now and later. May be called from any thread, but not in a signal handler. */
     void trigger() const noexcept {
         if (handle_) {
             mde_cancel_trigger(handle_.get());
         }
     }
 
-    /** For the functions of mde.h; NULL if it stops nothing. */
+    /** The handle for the functions of mde.h; NULL if it stops nothing. */
     const mde_cancel *handle() const noexcept { return handle_.get(); }
 
 private:
     explicit cancellation(mde_cancel *handle) noexcept : handle_(handle) {}
 
-    /** Time 0 is none. */
+    /** A time of 0 means no deadline. */
     static mde_cancel *made(std::int64_t timeout_ms) noexcept {
         return detail::abi_fits() ? mde_cancel_new(static_cast<std::uint64_t>(timeout_ms)) : nullptr;
     }

@@ -34,11 +34,11 @@ struct free_client {
 }  // namespace detail
 
 /**
- * One identity against one service. Its operations may be called from many threads at once and block the thread that
- * calls; what each gives is in mde.h, at the C function named mde_ and the same.
+ * One identity against one service. Many threads may call its operations at once. Each blocks the calling thread. The C
+ * function of the same name, with mde_ before it, is described in mde.h.
  *
- * The destructor shuts the client down first and waits for calls that other threads are inside of, so that none is left
- * without its client; none may begin any more. It is not to run in a callback of one of its calls.
+ * The destructor shuts the client down and waits for running calls. No call may begin any more, and no callback of one
+ * of its calls may destroy it.
  */
 class client {
 public:
@@ -50,13 +50,13 @@ public:
     }
 
 #if MDE_HPP_EXCEPTIONS
-    /** The same; throws mde::error. */
+    /** Makes a client from a copy of the options. Throws mde::error. */
     explicit client(const options &from) : client(make(from).value()) {}
 #endif
 
     /**
-     * Refuses new calls, ends running ones with status::closed, and waits for them, at most this time; not at all
-     * with zero or less. status::deadline: some still run. Not to be called in a callback of one of its calls.
+     * Refuses new calls, ends running ones with status::closed, and waits at most this time for them. Zero or less
+     * does not wait. status::deadline: some still run. No callback of one of its calls may call it.
      */
     template <class Rep, class Period>
     result<void> shutdown(std::chrono::duration<Rep, Period> timeout) const {
@@ -64,7 +64,7 @@ public:
         return detail::done(mde_client_shutdown(handle_.get(), ms), "calls still run, or no client");
     }
 
-    /** The main job: collect, wait, download and check. Called again, it resumes. */
+    /** Collects a package, waits for it, downloads and checks it. After an interruption the same call resumes. */
     result<fetched> fetch_package(const string_arg &machine_id, const string_arg &comment, const string_arg &path,
                                    const progress_fn &progress = nullptr,
                                    const cancellation &cancel = cancellation::never()) const {
@@ -73,31 +73,31 @@ public:
                             cancel.handle()));
     }
 
-    /** Finds devices, and what may keep them from answering. */
+    /** Finds devices, with the reasons why a collection on them may not start or end. */
     result<found> find_machines(const string_arg &query, const cancellation &cancel = cancellation::never()) const {
         return detail::read_from<found>(detail::call(mde_find_machines, handle(), text("query", query), cancel.handle()));
     }
 
-    /** Asks for a package; returns as soon as the service has agreed. */
+    /** Requests a package. Returns as soon as the service has accepted the request. */
     result<collected> collect_package(const string_arg &machine_id, const string_arg &comment,
                                      const cancellation &cancel = cancellation::never()) const {
         return detail::read_from<collected>(detail::call(mde_collect_package, handle(), text("machine_id", machine_id), text("comment", comment),
                             cancel.handle()));
     }
 
-    /** Waits until the action has succeeded; its other ends are errors. */
+    /** Waits until the action has succeeded. Its other ends are errors. */
     result<machine_action> wait_action(const string_arg &action_id, const progress_fn &progress = nullptr,
                                  const cancellation &cancel = cancellation::never()) const {
         return detail::read_from<machine_action>(detail::call(mde_wait_action, handle(), text("action_id", action_id), detail::function_of(progress),
                             detail::data_of(progress), cancel.handle()), "action");
     }
 
-    /** The action as it is now. */
+    /** Reads the action. */
     result<machine_action> get_action(const string_arg &action_id, const cancellation &cancel = cancellation::never()) const {
         return detail::read_from<machine_action>(detail::call(mde_get_action, handle(), text("action_id", action_id), cancel.handle()), "action");
     }
 
-    /** The actions, newest first; an empty filter is for all. */
+    /** Lists the actions, newest first. An empty filter lists all. */
     result<listed> list_actions(const string_arg &odata_filter = {},
                                   const cancellation &cancel = cancellation::never()) const {
         return detail::read_from<listed>(detail::call(mde_list_actions, handle(), text("odata_filter", odata_filter), cancel.handle()));
@@ -110,13 +110,13 @@ public:
                             cancel.handle()));
     }
 
-    /** The link of a package, good for about a minute. */
+    /** Gets the link of a package, which is valid for about a minute. */
     result<package_uri> get_package_uri(const string_arg &action_id,
                                      const cancellation &cancel = cancellation::never()) const {
         return detail::read_from<package_uri>(detail::call(mde_get_package_uri, handle(), text("action_id", action_id), cancel.handle()));
     }
 
-    /** Brings a package to disk, whole and checked, under its name. */
+    /** Downloads a package. The file appears at its path only after it was checked. */
     result<package> download_package(const string_arg &action_id, const string_arg &path,
                                       const progress_fn &progress = nullptr,
                                       const cancellation &cancel = cancellation::never()) const {
@@ -124,10 +124,10 @@ public:
                             detail::function_of(progress), detail::data_of(progress), cancel.handle()), "package");
     }
 
-    /** How much of each quota is used; sends nothing. */
+    /** Reports how much of each quota is used. Sends nothing. */
     result<mde::quota_status> get_quota() const { return detail::read_from<mde::quota_status>(detail::call(mde_get_quota, handle())); }
 
-    /** For the functions of mde.h; NULL once the client was moved from. */
+    /** The handle for the functions of mde.h; NULL if the client was moved from. */
     const mde_client *handle() const noexcept { return handle_.get(); }
 
 private:

@@ -27,29 +27,29 @@ class document;
 
 namespace detail {
 
-/** A value of a document, on its way into a struct. */
+/** A value of a document, and the document that shares its text. */
 struct json_value {
     const document &whole;
     std::string_view text;
-    /** As a document that shares the text of the whole one. */
+    /** The value as a document, which shares the text of the whole one. */
     document part() const;
 };
 
 }  // namespace detail
 
 /**
- * A JSON document, read without a JSON library. It never changes, so copies share the text and cost nothing; so do the
- * parts that elements() and structs hold, which keep the whole text alive.
+ * A JSON document, read without a JSON library. It never changes, so copies share the text and cost nothing. The parts
+ * that elements() and structs hold share it as well, and keep the whole text alive.
  *
- * Each get() reads the text once more from its beginning: of a long document take a part first, and its members out of
- * that, as elements() does; or read it once, with as().
+ * Each get() reads the text from its beginning. For a long document, read it once with as(), or take a part first, as
+ * elements() does, and its members out of that.
  */
 class document {
 public:
-    /** No document: an empty text, in which nothing is found. */
+    /** An empty text, which has no values. */
     document() noexcept = default;
 
-    /** Any JSON text. It is looked at when it is read; what is not JSON has no values. */
+    /** Any JSON text. It is checked only when it is read; text that is not JSON has no values. */
     explicit document(const string_arg &json) {
         if (!json.is_null() && !json.has_nul()) {
             const auto copy = std::make_shared<const std::string>(json.view());
@@ -58,7 +58,7 @@ public:
         }
     }
 
-    /** Takes over a string that a function of mde.h gave out; NULL makes no document. */
+    /** Takes over a string that a function of mde.h returned. NULL makes an empty document. */
     static document adopt(char *from_library) {
         document adopted;
         if (from_library != nullptr) {
@@ -74,10 +74,10 @@ public:
     /**
      * The value at a JSON pointer (RFC 6901), for example "/action/id"; "" is the document itself.
      *
-     * T: std::string (the text of a string without quotes and escapes, the JSON text of anything else); bool; any
-     * integer type; std::chrono::milliseconds, for the members whose names end in _ms; or document, for an object or
-     * array. Nothing if there is no such value, it is null, or not a T. (JSON's types are not kept apart further: the
-     * string "12" is a number, too. A string with U+0000 in it cannot be had.)
+     * T is std::string (the text of a string without quotes and escapes, the JSON text of any other value), bool, any
+     * integer type, std::chrono::milliseconds for the members whose names end in _ms, or document for an object or
+     * array. Returns nothing if the value is missing, null, or not a T. The string "12" counts as a number, too. A
+     * string that contains U+0000 cannot be read.
      */
     template <class T = std::string>
     std::optional<T> get(const string_arg &pointer = {}) const {
@@ -103,8 +103,8 @@ public:
     }
 
     /**
-     * The elements of the array at a JSON pointer, each a document of its own; none if there is no array. Takes time
-     * in proportion to the text, however many they are. Of strings and numbers, get() without a pointer is the value.
+     * The elements of the array at a JSON pointer, each a document of its own; none if there is no array. The time is
+     * proportional to the length of the text. get() without a pointer reads an element that is a string or number.
      */
     std::vector<document> elements(const string_arg &pointer = {}) const {
         std::vector<document> found;
@@ -116,10 +116,9 @@ public:
     }
 
     /**
-     * The whole document as a struct of mde, such as fetched for what client::fetch_package() gave out. It is read
-     * once, from its beginning to its end. A member that is missing or has another type is absent, empty, zero or
-     * false, and so is a number that has no room. A document that was cut short has no members, and what is not JSON
-     * has those before the mistake.
+     * The whole document as a struct of mde, such as fetched for the document of client::fetch_package(). The text is
+     * read once. A member that is missing or has another type is absent, empty, zero or false, and so is a number
+     * that does not fit. A truncated document has no members. Invalid JSON has the members before the mistake.
      */
     template <class T>
     T as() const {
@@ -138,7 +137,7 @@ private:
         if (text_.empty() || pointer.is_null() || pointer.has_nul() || !detail::abi_fits()) {
             return {};
         }
-        // All that is shared ends with a NUL; a part of it ends where another character follows.
+        // The whole text ends with a NUL. A part of it is followed by another character.
         const bool is_whole = text_.data()[text_.size()] == '\0';
         const std::string part(is_whole ? std::string_view() : text_);
         char *value = nullptr;

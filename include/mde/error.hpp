@@ -1,5 +1,5 @@
 /*
- * mde/error.hpp: why a call failed.
+ * mde/error.hpp: errors of calls.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -23,15 +23,15 @@ namespace mde {
 inline namespace MDE_HPP_VARIANT {
 
 /**
- * Why a call failed, and what to do about it. Thrown by result<T>::value(), held by result<T>::error(). what() is
- * for people: "rate_limited (80): the quota ...". Copies share the document and do not throw.
+ * The reason why a call failed. result<T>::value() throws it, and result<T>::error() returns it. what() has the name and
+ * the message: "rate_limited (80): the quota ...". Copies share the document and do not throw.
  */
 class error : public std::runtime_error {
 public:
     error(mde::status code, document json, std::exception_ptr cause = nullptr)
         : std::runtime_error(describe(code, json)), json_(std::move(json)), cause_(std::move(cause)), status_(code) {}
 
-    /** One without a document: of functions that give none, or found by this header. */
+    /** An error without a document: of functions that return none, or of this header. */
     error(mde::status code, const std::string &message) : std::runtime_error(message), status_(code) {}
 
     mde::status status() const noexcept { return status_; }
@@ -39,24 +39,24 @@ public:
     std::string message() const { return json_.get("/error/message").value_or(what()); }
     /** Whether the same call may succeed later. */
     bool retryable() const { return json_.get<bool>("/error/retryable").value_or(false); }
-    /** When to come back, if that is known. */
+    /** How long to wait before trying again; nothing if that is not known. */
     std::optional<std::chrono::milliseconds> retry_after() const {
         return json_.get<std::chrono::milliseconds>("/error/retry_after_ms");
     }
-    /** Whether a request that changes something may have been carried out all the same: look before repeating it. */
+    /** Whether the request may have been carried out although the call failed. Check before repeating it. */
     bool outcome_unknown() const { return json_.get("/error/outcome") == "unknown"; }
     /** The status of the HTTP reply, if there was one. */
     std::optional<int> http_status() const { return json_.get<int>("/error/http_status"); }
-    /** Where it stopped: token, quota, send, reply, wait, link, download or verify. */
+    /** The stage of the call: token, quota, send, reply, wait, link, download or verify. */
     std::optional<std::string> stage() const { return json_.get("/error/stage"); }
-    /** The machine action that it is about. */
+    /** The machine action of the call. */
     std::optional<std::string> action_id() const { return json_.get("/error/action_id"); }
-    /** That action as last seen. */
+    /** The last state of that action. */
     std::optional<machine_action> action() const {
         const auto last = json_.get<document>("/error/action");
         return last ? std::optional<machine_action>(last->as<machine_action>()) : std::nullopt;
     }
-    /** What the service's support asks for. */
+    /** The id that the service's support needs. */
     std::optional<std::string> request_id() const { return json_.get("/error/request_id"); }
     /** The whole failure document, {"error":{...}}, or an empty one. */
     const document &json() const noexcept { return json_; }

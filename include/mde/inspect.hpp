@@ -15,7 +15,7 @@
 namespace mde {
 inline namespace MDE_HPP_VARIANT {
 
-/** Checks a package on disk and lists its files. Sends and writes nothing. */
+/** Checks a package on disk and lists its entries. Sends and writes nothing. */
 inline result<package> inspect_package(const string_arg &path, const progress_fn &progress = nullptr,
                                        const cancellation &cancel = cancellation::never()) {
     return detail::read_from<package>(detail::call(mde_inspect_package, detail::text("path", path),

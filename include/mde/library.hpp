@@ -1,5 +1,5 @@
 /*
- * mde/library.hpp: which library this is.
+ * mde/library.hpp: version and ABI of the library.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -25,10 +25,10 @@ inline std::uint32_t abi_version() noexcept { return mde_abi_version(); }
 
 namespace detail {
 
-/** Of a library of another ABI nothing may be called but the two functions above. */
+/** Only the two functions above may be called of a library with another ABI. */
 inline bool abi_fits() noexcept { return mde_abi_version() == MDE_HEADER_ABI_VERSION; }
 
-/** A mistake in the program, not a failure. */
+/** Reports a mistake in the program, which is no failure of a call. */
 [[noreturn]] inline void misused([[maybe_unused]] const char *how) {
 #if MDE_HPP_EXCEPTIONS
     throw std::logic_error(how);

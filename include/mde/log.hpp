@@ -27,7 +27,7 @@ enum class log_level : std::int32_t {
     debug = MDE_LOG_DEBUG,
 };
 
-/** Receives one line of text without secrets; from several threads at once. */
+/** Receives one line of text without secrets. Several threads may call it at once. */
 using log_fn = std::function<void(log_level, std::string_view line)>;
 
 namespace detail {
@@ -39,9 +39,8 @@ inline void on_log(void *user_data, std::int32_t level, const char *message) noe
 }  // namespace detail
 
 /**
- * Sends log lines up to a level to a function, for the whole process; log_level::off or an empty function ends that.
- * The function before, with what it has captured, is destroyed once no thread is inside it any more, on this thread or
- * on the last that was.
+ * Sends log lines up to a level to a function, for the whole process. log_level::off or an empty function stops them.
+ * The previous function is destroyed when no thread is in it any more, on this thread or the last one in it.
  */
 inline result<void> set_log(log_level level, log_fn callback) {
     if (!detail::abi_fits()) {
@@ -54,7 +53,7 @@ inline result<void> set_log(log_level level, log_fn callback) {
     const mde_status code = mde_log_set(detail::on_log, kept.get(), detail::free_callback<log_fn>,
                                         static_cast<std::int32_t>(level));
     if (code == MDE_OK) {
-        // The library's now, and maybe gone already.
+        // The library owns it now, and may have freed it already.
         (void)kept.release();
     }
     return detail::done(code, "level is not a log level");

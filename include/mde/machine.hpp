@@ -31,22 +31,22 @@ struct machine {
     std::optional<std::string> health_status{};
     /** "Onboarded", "CanBeOnboarded", "Unsupported" or "InsufficientInfo". */
     std::optional<std::string> onboarding_status{};
-    /** When the service last heard of it: ISO 8601, UTC. */
+    /** When the device last reported: ISO 8601, UTC. */
     std::optional<std::string> last_seen{};
     /**
-     * What may keep a collection from starting or ending: "same_name", "potential_duplicate", "merged", "excluded",
-     * "not_onboarded", "unsupported", "offline", or what a later version adds. mde_find_machines in mde.h has more.
+     * Reasons why a collection may not start or end: "same_name", "potential_duplicate", "merged", "excluded",
+     * "not_onboarded", "unsupported", "offline". Later versions may add more. mde_find_machines in mde.h explains them.
      */
     std::vector<std::string> problems{};
-    /** The record as the service sent it, unknown members included; the problems are not in it. */
+    /** The record as the service sent it, unknown members included. It does not contain the problems. */
     document json{};
 };
 
-/** What client::find_machines() gives. */
+/** The result of client::find_machines(). */
 struct found {
-    /** Empty where there is none. */
+    /** Empty if there is none. */
     std::vector<machine> machines{};
-    /** There are more than were given out; the query is too wide. */
+    /** Whether there are more devices than were returned. If so, narrow the query. */
     bool more = false;
     /** The whole document. */
     document json{};
@@ -59,7 +59,7 @@ struct machine_check {
     document json{};
 };
 
-/** As the document has it: what is found of each machine stands beside the machines, in their order. */
+/** The layout of the document: the checks are an array beside the machines, in the same order. */
 struct found_document {
     std::vector<machine> machines{};
     std::vector<machine_check> checks{};

@@ -29,21 +29,21 @@ struct free_options {
 
 }  // namespace detail
 
-/** Settings for clients, by name; docs/options.md lists them. Used by one thread at a time. */
+/** Settings for clients, by name. docs/options.md lists them. Only one thread at a time may use it. */
 class options {
 public:
     options() : handle_(detail::abi_fits() ? mde_options_new() : nullptr) {}
 
-    /** Sets one option. The value is checked at once; status::config if it is not accepted, and then nothing changes. */
+    /** Sets one option. The value is checked at once. A refused value is status::config and changes nothing. */
     result<void> set(const string_arg &option, const string_arg &value) {
         return detail::done(detail::call(mde_options_set, handle(), text("name", option), text("value", value)));
     }
 
-    /** The same for options that are numbers. */
+    /** Sets an option that is a number. */
     template <class Integer, std::enable_if_t<std::is_integral_v<Integer> && !std::is_same_v<Integer, bool>, int> = 0>
     result<void> set(const string_arg &option, Integer value) { return set(option, std::to_string(value)); }
 
-    /** The same for the options whose names end in _ms; a time that is out of the option's range is refused. */
+    /** Sets an option whose name ends in _ms. A time that is out of the option's range is refused. */
     template <class Rep, class Period>
     result<void> set(const string_arg &option, std::chrono::duration<Rep, Period> value) {
         return set(option, detail::to_ms(value, INT64_MIN));
@@ -55,8 +55,8 @@ public:
     }
 
     /**
-     * Lets the host get the access tokens, in place of a function set before. A function is destroyed once neither these
-     * options nor a client made from them have it any more.
+     * Lets the host get the access tokens. Replaces a function set before. A function is destroyed when neither these
+     * options nor a client made from them use it.
      */
     result<void> set_token_provider(token_fn provider) {
         if (!detail::abi_fits()) {
@@ -69,13 +69,13 @@ public:
         const mde_status code = mde_options_set_token_provider(handle_.get(), detail::on_token, kept.get(),
                                                                detail::free_callback<token_fn>);
         if (code == MDE_OK) {
-            // The library's now.
+            // The library owns it now.
             (void)kept.release();
         }
         return detail::done(code, "options were moved from");
     }
 
-    /** For the functions of mde.h. */
+    /** The handle for the functions of mde.h. */
     mde_options *handle() const noexcept { return handle_.get(); }
 
 private:

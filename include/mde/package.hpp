@@ -25,11 +25,11 @@ struct entry {
     std::string name{};
     /** Length of the content. */
     std::uint64_t bytes = 0;
-    /** Length of the content as it is packed. */
+    /** Length of the content when packed. */
     std::uint64_t compressed = 0;
     /** Checksum of the content (CRC-32 of ISO 3309), eight hexadecimal digits. */
     std::string crc32{};
-    /** "2026-01-31T23:59:58", by the device's own clock and time zone; absent where the package does not say. */
+    /** "2026-01-31T23:59:58", in the device's local time, without a zone; absent if the package does not give it. */
     std::optional<std::string> modified{};
     /** The object that this was read from. */
     document json{};
@@ -37,31 +37,31 @@ struct entry {
 
 /** A package on disk. Every byte of every file in it was compared with its checksum. */
 struct package {
-    /** Where it lies, in UTF-8. */
+    /** The path of the file, in UTF-8. */
     std::string path{};
     /** Length of the file. */
     std::uint64_t bytes = 0;
     /** The SHA-256 of the file, in lower-case hexadecimal digits. */
     std::string sha256{};
-    /** The action that collected it; unknown to inspect_package(). */
+    /** The action that collected it; absent from inspect_package(). */
     std::optional<std::string> action_id{};
-    /** The device it is from, where the action names it. */
+    /** The device it is from; absent if the action does not name it. */
     std::optional<std::string> machine_id{};
     /** The DNS name of that device. */
     std::optional<std::string> computer_name{};
-    /** An earlier call had downloaded it; this one read it again and found it unchanged. */
+    /** Whether an earlier call had downloaded it. This call then read it again and found it unchanged. */
     bool existing = false;
-    /** How many files and folders it lists. */
+    /** The number of files and folders in it. */
     std::uint64_t entries = 0;
     /** Length of all files when unpacked. */
     std::uint64_t bytes_uncompressed = 0;
-    /** "windows", "macos" or "linux"; absent where it does not look like an investigation package. */
+    /** "windows", "macos" or "linux"; absent if it does not look like an investigation package. */
     std::optional<std::string> device{};
-    /** What packages of such devices are documented to hold and this one lacks, by Microsoft's names. */
+    /** Documented folders and files of such packages that this one lacks, with Microsoft's names. */
     std::vector<std::string> missing{};
-    /** Bytes of the file that belong to nothing it lists. */
+    /** Bytes of the file that belong to no entry. */
     std::uint64_t bytes_unlisted = 0;
-    /** Names that differ from another in the case of their letters only. */
+    /** The number of names that differ from another only in upper and lower case. */
     std::uint64_t same_but_for_case = 0;
     /** One for each entry, from inspect_package(); empty otherwise. */
     std::vector<entry> files{};
@@ -69,21 +69,21 @@ struct package {
     document json{};
 };
 
-/** What client::fetch_package() gives. */
+/** The result of client::fetch_package(). */
 struct fetched {
     /** The package. */
     mde::package package{};
     /** The machine action that collected it. */
     machine_action action{};
-    /** This call did not start the collection: it ran already, or an earlier call had started it. */
+    /** Whether the collection was found: it ran already, or an earlier call had started it. */
     bool adopted = false;
     /** The whole document. */
     document json{};
 };
 
-/** What client::get_package_uri() gives. */
+/** The result of client::get_package_uri(). */
 struct package_uri {
-    /** A secret for about a minute: whoever has it can fetch the package. */
+    /** The link. It is a secret, which gives access to the package for about a minute. */
     std::string uri{};
     /** The whole document. */
     document json{};

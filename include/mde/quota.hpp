@@ -19,7 +19,7 @@
 namespace mde {
 inline namespace MDE_HPP_VARIANT {
 
-/** One window of one endpoint's quota: of this process or, where the call log is shared, of all who share it. */
+/** One window of one endpoint's quota, for this process or for all processes that share the call log. */
 struct quota_window {
     /** "collect", "read", "list", "cancel", "link" or "machines". */
     std::string endpoint{};
@@ -27,13 +27,13 @@ struct quota_window {
     std::uint64_t limit = 0;
     /** Length of the window. */
     std::chrono::milliseconds window{0};
-    /** Calls that occupy a slot now. This and the following are absent while nobody knows whose quota it will be. */
+    /** Calls that occupy a slot now. This and the following are absent while the tenant of the quota is unknown. */
     std::optional<std::uint64_t> used{};
     /** Calls whose reply has not arrived. */
     std::optional<std::uint64_t> in_flight{};
     /** Calls that wait for a slot. */
     std::optional<std::uint64_t> queued{};
-    /** When the next call could go out, from now; absent while that depends on a call in flight. */
+    /** When the next call could be sent, from now; absent while that depends on a call in flight. */
     std::optional<std::chrono::milliseconds> available_in{};
     /** How long the endpoint stays closed after a 429. */
     std::optional<std::chrono::milliseconds> closed_for{};
@@ -41,25 +41,25 @@ struct quota_window {
     document json{};
 };
 
-/** Where the call log lives. */
+/** Where the call log is kept. */
 struct quota_log {
     /** "process", "file" or "redis". */
     std::string kind{};
     /** The file's path or the server's address. */
     std::optional<std::string> place{};
-    /** What is wrong with it at present. */
+    /** The present problem with it; absent if there is none. */
     std::optional<std::string> trouble{};
     /** The object that this was read from. */
     document json{};
 };
 
-/** What client::get_quota() gives. */
+/** The result of client::get_quota(). */
 struct quota_status {
     /** One for each endpoint and window. */
     std::vector<quota_window> quotas{};
-    /** Where the call log lives. */
+    /** Where the call log is kept. */
     quota_log log{};
-    /** False while nobody knows whose quota it will be, and so only the limits. */
+    /** False while the tenant of the quota is unknown. Only the limits are known then. */
     bool known = true;
     /** The whole document. */
     document json{};

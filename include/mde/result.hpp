@@ -1,5 +1,5 @@
 /*
- * mde/result.hpp: a value, or the error for which there is none.
+ * mde/result.hpp: a value or an error.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -19,11 +19,11 @@ namespace mde {
 inline namespace MDE_HPP_VARIANT {
 
 /**
- * A T, or the error for which there is none. In the place of void is an empty std::monostate.
+ * A T or an error. std::monostate stands for void.
  *
- * value() is for programs with exceptions: it gives the T or throws, the exception of a callback if one stopped the
- * call, or else the mde::error. *r, r->x and error() are for after has_value(), or `if (r)`: *r of a failure and
- * error() of a success are mistakes, and throw std::logic_error; without exceptions they end the program.
+ * value() returns the T or throws: the exception of a callback if one stopped the call, or else the mde::error. *r, r->x
+ * and error() are for use after has_value() or `if (r)`. *r of a failure and error() of a success are mistakes: they
+ * throw std::logic_error or, without exceptions, end the program.
  */
 template <class T>
 class [[nodiscard]] result {

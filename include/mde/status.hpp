@@ -1,5 +1,5 @@
 /*
- * mde/status.hpp: what became of a call.
+ * mde/status.hpp: results of calls as numbers.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -15,7 +15,7 @@
 namespace mde {
 inline namespace MDE_HPP_VARIANT {
 
-/** What became of a call: the MDE_ERR_ codes of mde.h. A later library may give numbers that have no name here. */
+/** The result of a call: the MDE_ERR_ codes of mde.h. A later library may return numbers that have no name here. */
 enum class status : std::int32_t {
     ok = MDE_OK,
     null = MDE_ERR_NULL,
@@ -53,7 +53,7 @@ enum class status : std::int32_t {
     internal = MDE_ERR_INTERNAL,
 };
 
-/** The name of a status, "rate_limited" for status::rate_limited; "unknown" for one that the library does not know. */
+/** The name of a status, for example "rate_limited"; "unknown" if the library does not know the number. */
 inline std::string_view name(status code) noexcept {
     return detail::abi_fits() ? mde_status_name(static_cast<std::int32_t>(code)) : "unknown";
 }

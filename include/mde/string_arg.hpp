@@ -1,5 +1,5 @@
 /*
- * mde/string_arg.hpp: how strings and paths go in.
+ * mde/string_arg.hpp: strings and paths as arguments.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -19,9 +19,8 @@ namespace mde {
 inline namespace MDE_HPP_VARIANT {
 
 /**
- * A string argument, UTF-8, read during the call only: whatever a std::string_view can be made of, or a
- * std::filesystem::path. A null pointer, which is what std::getenv() gives for a variable that is not set, makes the
- * call fail with status::null.
+ * A string argument in UTF-8: anything that converts to a std::string_view, or a std::filesystem::path. It is read
+ * only during the call. A null pointer, such as std::getenv() returns for an unset variable, is status::null.
  */
 class string_arg {
 public:
@@ -33,7 +32,7 @@ public:
                                                !std::is_pointer_v<std::decay_t<Text>>, int> = 0>
     string_arg(const Text &text) : view_(text) {}
 
-    /** A std::filesystem::path, whose own char form is not UTF-8 on Windows; its header is not needed here. */
+    /** A std::filesystem::path. On Windows its char form is not UTF-8. A template needs no header for it. */
     template <class Path, class = decltype(std::declval<const Path &>().u8string())>
     string_arg(const Path &path) {
         const auto utf8 = path.u8string();
@@ -47,7 +46,7 @@ public:
     /** Empty for a null pointer. */
     std::string_view view() const noexcept { return view_; }
     bool is_null() const noexcept { return is_null_; }
-    /** Whether there is a NUL inside, at which C would cut it short. */
+    /** Whether it contains a NUL, where C would end the string. */
     bool has_nul() const noexcept { return view_.find('\0') != std::string_view::npos; }
 
 private:

@@ -1,5 +1,5 @@
 /*
- * mde/token.hpp: access tokens that the host gets.
+ * mde/token.hpp: access tokens from the host.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -21,15 +21,15 @@
 namespace mde {
 inline namespace MDE_HPP_VARIANT {
 
-/** An access token and how long it is valid from now on; 0 if unknown, and then it is asked for again each time. */
+/** An access token and how long it is valid from now. 0: unknown, so the function is called for each request. */
 struct token {
     std::string value{};
     std::chrono::seconds expires_in{0};
 };
 
 /**
- * Gets an access token for a scope; nothing fails the call that needs it, with status::token. Called on the thread
- * of that call, by one thread at a time per client. Not to destroy or shut down the client.
+ * Gets an access token for a scope. If it returns nothing, the call fails with status::token. It is called on the thread
+ * of the call, by one thread at a time per client. It must not destroy or shut down the client.
  */
 using token_fn = std::function<std::optional<token>(std::string_view scope)>;
 
@@ -46,7 +46,7 @@ inline std::int32_t on_token(void *user_data, const char *scope, mde_token_sink 
             wipe(got->value);
         }
     });
-    // None in a call by mde.h. What an earlier attempt in the same call threw is forgotten.
+    // A call through mde.h has no frame. The exception of an earlier attempt in the same call is dropped.
     if (frame::innermost() != nullptr) {
         frame::innermost()->from_token = thrown;
     }

@@ -1,5 +1,5 @@
 /*
- * mde/detail/call.hpp: how calls are made.
+ * mde/detail/call.hpp: calls of C functions.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -24,7 +24,7 @@ inline namespace MDE_HPP_VARIANT {
 
 namespace detail {
 
-/** A string argument as C takes it, with its name. */
+/** A string argument for C, with its name. */
 class text {
 public:
     text(const char *argument, const string_arg &given)
@@ -33,7 +33,7 @@ public:
     text &operator=(const text &) = delete;
     ~text() { wipe(value_); }
 
-    /** NULL as well: the C function has the words for that. */
+    /** NULL is passed on: the C function reports it. */
     const char *c_str() const noexcept { return is_null_ ? nullptr : value_.c_str(); }
 
     const char *const name;
@@ -53,12 +53,12 @@ inline const char *to_c(const text &argument) noexcept { return argument.c_str()
 template <class Other>
 Other to_c(const Other &argument) noexcept { return argument; }
 
-/** The name of a string that C would see cut short; NULL for any other argument. */
+/** The name of a string that contains a NUL; NULL for any other argument. */
 inline const char *cut_name(const text &argument) noexcept { return argument.is_cut ? argument.name : nullptr; }
 template <class Other>
 const char *cut_name(const Other &) noexcept { return nullptr; }
 
-/** Calls a C function with these arguments and `out_json` behind them. */
+/** Calls a C function with these arguments, followed by `out_json`. */
 template <class Function, class... Arguments>
 result<document> call(Function *function, const Arguments &...arguments) {
     if (!abi_fits()) {
@@ -79,7 +79,7 @@ result<document> call(Function *function, const Arguments &...arguments) {
     return error(code, std::move(answer), code == status::token ? thrown.from_token : thrown.from_progress);
 }
 
-/** The end of functions whose document, or one member of it, is a T. */
+/** Returns the result of functions whose document, or one member of it, is a T. */
 template <class T>
 result<T> read_from(const result<document> &answer, std::string_view member = {}) {
     if (!answer) {
@@ -98,12 +98,12 @@ result<T> read_from(const result<document> &answer, std::string_view member = {}
     return to;
 }
 
-/** The end of functions that have a document on failure alone. */
+/** Returns the result of functions that have a document only on failure. */
 inline result<void> done(const result<document> &answer) {
     return answer ? result<void>(std::monostate()) : answer.error();
 }
 
-/** The end of functions that have no document. */
+/** Returns the result of functions that have no document. */
 inline result<void> done(std::int32_t code, const char *otherwise) {
     return code == MDE_OK ? result<void>(std::monostate()) : error(static_cast<status>(code), otherwise);
 }

@@ -1,5 +1,5 @@
 /*
- * mde/detail/config.hpp: what the compiler offers.
+ * mde/detail/config.hpp: features of the compiler.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -18,8 +18,8 @@
 #error "mde.hpp needs C++17 or later"
 #endif
 
-/* Parts of a program built with and without exceptions have types of their own: mixed up by the linker, a
- * function that catches could be replaced by one that does not. */
+/* Code with and without exceptions uses different types. Otherwise the linker could replace a function that catches by
+ * one that does not. */
 #if defined(__cpp_exceptions) || defined(_CPPUNWIND)
 #define MDE_HPP_EXCEPTIONS 1
 #define MDE_HPP_VARIANT v0

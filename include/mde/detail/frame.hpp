@@ -1,5 +1,5 @@
 /*
- * mde/detail/frame.hpp: exceptions, on their way around the C library.
+ * mde/detail/frame.hpp: carries exceptions of callbacks past the C library.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -16,7 +16,7 @@ inline namespace MDE_HPP_VARIANT {
 
 namespace detail {
 
-/** What callbacks threw, on its way around the C library to the call on this thread in which it was thrown. */
+/** Holds a callback's exception until the call on this thread has returned from the C library. */
 struct frame {
     frame() noexcept : outer(innermost()) { innermost() = this; }
     frame(const frame &) = delete;
@@ -38,7 +38,7 @@ void free_callback(void *user_data) noexcept {
     delete static_cast<Callback *>(user_data);
 }
 
-/** Runs a callback and keeps what it throws. */
+/** Runs a callback and keeps its exception. */
 template <class Callback>
 std::exception_ptr thrown_by(const Callback &callback) noexcept {
 #if MDE_HPP_EXCEPTIONS

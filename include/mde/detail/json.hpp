@@ -1,5 +1,5 @@
 /*
- * mde/detail/json.hpp: takes JSON apart. What is not JSON ends early and is never read beyond its end.
+ * mde/detail/json.hpp: reads JSON. Reading stops at the first mistake, and never goes past the end of the text.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -23,12 +23,12 @@ inline namespace MDE_HPP_VARIANT {
 
 namespace detail {
 
-/** Finds where values begin and end. Brackets are counted, so depth costs no stack. */
+/** Finds where values begin and end. It counts brackets, so nesting needs no stack. */
 class json_scanner {
 public:
     explicit json_scanner(std::string_view text) noexcept : text_(text) {}
 
-    /** Passes over blanks, and over this character if it comes next. */
+    /** Skips blanks, and then this character if it comes next. */
     bool takes(char wanted) noexcept {
         pass(blanks);
         if (at_ == text_.size() || text_[at_] != wanted) {
@@ -38,7 +38,7 @@ public:
         return true;
     }
 
-    /** The text of the next value; empty if there is no whole one. */
+    /** The text of the next value; empty if there is no complete one. */
     std::string_view value() noexcept {
         pass(blanks);
         const std::size_t start = at_;
@@ -95,7 +95,7 @@ private:
     std::size_t at_ = 0;
 };
 
-/** Calls with the name of each member, as it is written, and its value. */
+/** Calls the function with the name of each member, still escaped, and its value. */
 template <class Each>
 void each_member(std::string_view object, const Each &each) {
     json_scanner scanner(object);
@@ -115,7 +115,7 @@ void each_member(std::string_view object, const Each &each) {
     } while (scanner.takes(','));
 }
 
-/** Calls with each element. */
+/** Calls the function with each element. */
 template <class Each>
 void each_element(std::string_view array, const Each &each) {
     json_scanner scanner(array);
@@ -160,7 +160,7 @@ inline void append_utf8(std::string &text, std::uint32_t character) {
     }
 }
 
-/** Takes the escape of a UTF-16 unit, and the second one where two make one character. Half of a pair becomes U+FFFD. */
+/** Reads the escape of a UTF-16 unit, and the second one of a surrogate pair. Half of a pair becomes U+FFFD. */
 inline bool take_utf16(std::string_view &rest, std::string &text) {
     const auto first = utf16_unit(rest.substr(2));
     if (!first) {
@@ -182,7 +182,7 @@ inline bool take_utf16(std::string_view &rest, std::string &text) {
     return true;
 }
 
-/** Takes an escape from the beginning of the rest of a string. */
+/** Reads an escape at the beginning of the rest of a string. */
 inline bool take_escape(std::string_view &rest, std::string &text) {
     constexpr std::string_view letters = "\"\\/bfnrt";
     constexpr std::string_view meanings = "\"\\/\b\f\n\r\t";
@@ -221,7 +221,7 @@ inline std::optional<std::string> string_in(std::string_view json) {
     }
 }
 
-/** An integer that has room in a T. */
+/** An integer that fits into a T. */
 template <class T>
 std::optional<T> integer_in(std::string_view json) noexcept {
     T number = 0;
@@ -230,7 +230,7 @@ std::optional<T> integer_in(std::string_view json) noexcept {
     return problem == std::errc() && stopped == end ? std::optional<T>(number) : std::nullopt;
 }
 
-/** Seconds with or without a fraction; what is less than a millisecond is dropped. */
+/** Seconds with or without a fraction, rounded down to a millisecond. */
 inline std::optional<std::chrono::milliseconds> seconds_in(std::string_view json) noexcept {
     const std::size_t point = json.find('.');
     const auto whole = integer_in<std::uint32_t>(json.substr(0, point));

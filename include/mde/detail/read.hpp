@@ -1,5 +1,5 @@
 /*
- * mde/detail/read.hpp: how structs are read from documents.
+ * mde/detail/read.hpp: reads structs from documents.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -24,12 +24,12 @@ inline namespace MDE_HPP_VARIANT {
 
 namespace detail {
 
-/** One member of an object. Of several with one name the last counts, as for document::get(). */
+/** One member of an object. The last of several with one name counts, as in document::get(). */
 class json_member {
 public:
     json_member(std::string_view name, json_value value) : name_(name), value_(value) {}
 
-    /** Reads the value if this is the member of that name; what has another type is absent. */
+    /** Reads the value if this is the member of that name. A value of another type counts as absent. */
     template <class T>
     const json_member &into(std::string_view name, T &to) const {
         if (name == name_) {
@@ -57,18 +57,18 @@ inline void read(const json_value &from, std::optional<std::uint64_t> &to) noexc
     to = integer_in<std::uint64_t>(from.text);
 }
 
-/** Of seconds. */
+/** Reads a number of seconds. */
 inline void read(const json_value &from, std::chrono::milliseconds &to) noexcept {
     to = seconds_in(from.text).value_or(std::chrono::milliseconds::zero());
 }
 
-/** Of milliseconds. */
+/** Reads a number of milliseconds. */
 inline void read(const json_value &from, std::optional<std::chrono::milliseconds> &to) noexcept {
     const auto count = integer_in<std::uint32_t>(from.text);
     to = count ? std::optional<std::chrono::milliseconds>(*count) : std::nullopt;
 }
 
-/** A struct, for which there is a `take` that names its members. One that is no object has none of them. */
+/** Reads a struct, whose `take` names the members. A value that is no object has no members. */
 template <class T, class = decltype(take(std::declval<const json_member &>(), std::declval<T &>()))>
 void read(const json_value &from, T &to) {
     to = T();

@@ -1,5 +1,5 @@
 /*
- * mde/detail/wipe.hpp: texts that may be secret.
+ * mde/detail/wipe.hpp: wipes texts that may be secret.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -17,7 +17,7 @@ inline namespace MDE_HPP_VARIANT {
 
 namespace detail {
 
-/** The compiler may not leave this out, though the text ends its life. */
+/** Wipes a text. The compiler may not remove it, although the text is not read again. */
 inline void wipe(std::string &text) noexcept {
     volatile char *const bytes = text.data();
     for (std::size_t at = 0; at < text.size(); ++at) {
