@@ -1,4 +1,4 @@
-//! Machine actions: their life from `Pending` to the end.
+//! Machine actions, from `Pending` to their final state.
 //!
 //! <https://learn.microsoft.com/defender-endpoint/api/machineaction>
 
@@ -17,7 +17,7 @@ pub const COLLECT: &str = "CollectInvestigationPackage";
 
 const STATUSES: &[&str] = &["Pending", "Cancelled", "TimeOut", "Failed", "InProgress", "Succeeded"];
 
-/// One action. What the caller sees is kept as it is served.
+/// One action. The JSON is kept as it is served.
 #[derive(Debug, Clone)]
 pub struct Action {
     shown: Map<String, Value>,
@@ -26,7 +26,7 @@ pub struct Action {
     entered: Duration,
     /// The wall clock at `entered`.
     entered_at: Timestamp,
-    /// Brought in by [`Actions::add`], hence without a life of its own.
+    /// Added by [`Actions::add`], so its status never changes.
     frozen: bool,
 }
 
@@ -34,7 +34,7 @@ pub struct Action {
 #[derive(Debug, Default)]
 pub struct Actions(Vec<Action>);
 
-/// What a caller asks to be done.
+/// A request to start a collection.
 #[derive(Debug, Default)]
 pub struct Request<'a> {
     pub requestor: &'a str,
@@ -79,7 +79,7 @@ impl Action {
         Value::Object(self.shown.clone())
     }
 
-    /// Whether the service has got round to showing it.
+    /// Whether the service lists it already.
     pub fn is_visible(&self, behaviour: &Behaviour, now: Duration) -> bool {
         now >= self.created.saturating_add(seconds(behaviour.not_found_after_create_s))
     }
@@ -95,7 +95,7 @@ impl Action {
         self.set("lastUpdateDateTimeUtc", stamp(wall));
     }
 
-    /// One step on, if it is due.
+    /// Enters the next state if that is due.
     fn step(&mut self, behaviour: &Behaviour, clock: &Clock, now: Duration) -> bool {
         let span = match self.status() {
             "Pending" => seconds(behaviour.pending_s),
@@ -144,7 +144,7 @@ impl Actions {
         self.0.iter().find(|action| action.id().eq_ignore_ascii_case(id))
     }
 
-    /// The collection that keeps a machine busy.
+    /// The running collection of a machine.
     pub fn running_on(&self, machine: &str) -> Option<&Action> {
         self.0.iter().find(|a| a.is_collection() && !a.is_final() && a.machine_id() == machine)
     }
@@ -189,8 +189,8 @@ impl Actions {
         shown
     }
 
-    /// Brings in an action as it stands, which then keeps its status: history, or a kind that the
-    /// simulator cannot start. Members not given are those of a finished collection.
+    /// Adds an action whose status never changes: a past one, or a type that the simulator cannot
+    /// start. Missing members are those of a finished collection.
     pub fn add(&mut self, given: &Map<String, Value>, machine: &Value) -> Value {
         let clock = Clock::new(1.0);
         let request = Request { requestor: "Analyst@contoso.example", ..Request::default() };
@@ -207,7 +207,7 @@ impl Actions {
         action.to_json()
     }
 
-    /// Ends an action on request; `None` if there is none that could be ended.
+    /// Cancels an action; `None` if there is none that is not final.
     pub fn cancel(
         &mut self,
         id: &str,

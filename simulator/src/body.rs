@@ -1,4 +1,4 @@
-//! Bodies as they travel, and the wire that can be cut in the middle of one.
+//! Bodies as they are sent, and connections that can be cut in the middle of one.
 
 use std::convert::Infallible;
 use std::io;
@@ -29,13 +29,13 @@ pub struct Body {
 
 #[derive(Debug)]
 enum Source {
-    /// One block, over and over.
+    /// One block, repeated.
     Block(Bytes),
     /// A package, from this position on.
     Package(Arc<Package>, u64),
 }
 
-/// So many bytes at a time, so far apart.
+/// The size of the pieces that are sent, and the pause between them.
 #[derive(Debug)]
 pub struct Drip {
     bytes: usize,
@@ -57,7 +57,7 @@ impl Body {
 
     /// `pattern`, `count` times over, without holding all of it.
     pub fn repeated(pattern: &[u8], count: u64, chunked: bool) -> Self {
-        // A whole number of patterns fills one block, so that long bodies do not go out in crumbs.
+        // A block holds many patterns, so that long bodies are not sent in tiny pieces.
         let times = (BLOCK / pattern.len().max(1)).max(1);
         let total = (pattern.len() as u64).saturating_mul(count);
         Body { total, ..Body::whole(pattern.repeat(times).into(), chunked) }
@@ -69,7 +69,7 @@ impl Body {
         self
     }
 
-    /// Promises everything, sends this much, and cuts the wire.
+    /// Announces the whole length, sends this much, and cuts the connection.
     pub fn cut_after(mut self, bytes: u64, cut: Cut) -> Self {
         self.cut = Some((bytes, cut));
         self
@@ -87,7 +87,7 @@ impl Body {
             Source::Package(package, first) => package.part(first + self.position, most),
             Source::Block(block) => {
                 let offset = self.position.checked_rem(block.len() as u64).unwrap_or(0);
-                // It lies within the block, whose length is a usize.
+                // The position is inside of the block, whose length is a usize.
                 let offset = usize::try_from(offset).unwrap_or(0);
                 block.slice(offset..offset + most.min(block.len() - offset))
             }
@@ -108,7 +108,7 @@ impl hyper::body::Body for Body {
         if self.position >= self.end() {
             return match &self.cut {
                 Some((_, cut)) => {
-                    // Never ready again: the wire breaks once what was sent has been flushed.
+                    // It is never ready again: the connection breaks when the bytes before have been flushed.
                     cut.0.store(true, Ordering::SeqCst);
                     Poll::Pending
                 }

@@ -22,7 +22,7 @@ const ENTITY: &str = "MachineActions/$entity";
 /// The members that a POST may carry. Their letter case matters.
 const PARAMETERS: [&str; 4] = ["Comment", "ExternalId", "RequestSource", "Title"];
 
-/// Who appears as `requestor`.
+/// The value of `requestor`.
 fn requestor(caller: &Caller) -> &str {
     if caller.application == DEFAULT_CLIENT { DEFAULT_NAME } else { &caller.application }
 }

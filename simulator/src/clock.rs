@@ -33,7 +33,7 @@ impl Clock {
     }
 }
 
-/// Seconds as given by a user; nonsense counts as none.
+/// Seconds from a user. Negative and other impossible values count as 0.
 pub fn seconds(s: f64) -> Duration {
     Duration::try_from_secs_f64(s.max(0.0)).unwrap_or(Duration::MAX)
 }

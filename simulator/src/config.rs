@@ -1,4 +1,4 @@
-//! Everything that can be chosen: once, in [`Config`], or while the simulator runs, in [`Behaviour`].
+//! All settings: [`Config`] is fixed at the start, [`Behaviour`] may change while the simulator runs.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 pub const DEFAULT_TENANT: &str = "9d4b7c1e-2f60-4a85-8c3d-51e0a7b6f924";
 /// Client id of the default application.
 pub const DEFAULT_CLIENT: &str = "3a8f5d02-6b7c-4e19-9f48-c2d1708be563";
-/// Secret of the default application. It holds characters that a form body must escape.
+/// Secret of the default application. It contains characters that a form body must escape.
 pub const DEFAULT_SECRET: &str = "sim8Q~not+a/real=secret&100%";
-/// Name under which the default application appears as `requestor`; any other application appears
-/// under its client id, as the service also does.
+/// The `requestor` of the default application. For other applications it is the client id, as the
+/// service also does.
 pub const DEFAULT_NAME: &str = "Simulator test application";
 
-/// What is fixed when the simulator starts.
+/// The settings that are fixed when the simulator starts.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Address to listen on; port 0 lets the system choose.
@@ -27,9 +27,9 @@ pub struct Config {
     pub time_scale: f64,
     /// How many machines the tenant has.
     pub machines: usize,
-    /// Who may sign in.
+    /// The applications that may sign in.
     pub applications: Vec<Application>,
-    /// Life of a token in real seconds, as told in `expires_in`.
+    /// Life of a token in real seconds, as in `expires_in`.
     pub token_lifetime_s: u64,
     /// How calls are counted.
     pub quota_mode: QuotaMode,
@@ -154,7 +154,7 @@ impl Endpoint {
     }
 }
 
-/// So many calls in a window of so many simulated seconds.
+/// A number of calls in a window of simulated seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
     /// Calls allowed in one window.
@@ -168,13 +168,13 @@ pub struct Limit {
 pub enum QuotaMode {
     /// No window of the limit's length, wherever it starts, may hold more calls than the limit.
     Sliding,
-    /// Windows follow one another without a gap; each counts from nothing.
+    /// Windows follow one another without a gap; each counts from 0.
     Fixed,
     /// Nothing is refused.
     Off,
 }
 
-/// The instant at which a call is counted. The service does not say; a client must be right for all.
+/// The instant at which a call is counted. It is not documented, so a client must be right for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CountAt {
     /// When the request has arrived.
@@ -185,10 +185,10 @@ pub enum CountAt {
     Random,
 }
 
-/// What may be changed while the simulator runs.
+/// The settings that may change while the simulator runs.
 ///
-/// Durations are in simulated seconds. Actions that run already follow the new values from the
-/// moment of the change; a status once reached is never taken back.
+/// Durations are in simulated seconds. Running actions follow new values at once, but never return
+/// to an earlier status.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Behaviour {
@@ -209,27 +209,27 @@ pub struct Behaviour {
     pub not_found_after_create_s: f64,
     /// What a second collection on a busy machine gets.
     pub duplicate: Duplicate,
-    /// The error code of [`Duplicate::Refuse400`]. The service has not been seen to be dependable
-    /// here: try also `""` and `BadRequest`.
+    /// The error code of [`Duplicate::Refuse400`]. The service's own code varies: try also `""` and
+    /// `BadRequest`.
     pub duplicate_code: String,
     /// Whether the download host answers `Range`; if not, it sends the whole package with 200.
     pub ranges: bool,
     /// Size of an incompressible file added to each package, in bytes, for downloads of any length.
-    /// It is made while it is sent and takes no memory.
+    /// It is generated while it is sent and takes no memory.
     pub package_bytes: u64,
     /// Changes the content, and so the `ETag`, of every package: as if it had been collected again.
     pub package_edition: u32,
     /// What is wrong with every package.
     pub package_fault: PackageFault,
-    /// How many downloads a link is good for, parts of a package counted singly; 0 for any number. A
-    /// request that gets an error does not count.
+    /// How many downloads a link allows, each part of a package counted; 0 for any number. A request
+    /// that gets an error does not count.
     pub link_uses: u32,
-    /// Whether a link that is no longer good gets 200 with an empty body, as users of blob storage
-    /// have seen, instead of 403.
+    /// Whether an invalid link gets 200 with an empty body instead of 403, as users of blob storage
+    /// have reported.
     pub empty_when_expired: bool,
     /// Whether downloads come in chunks, without a length.
     pub chunked_downloads: bool,
-    /// How many bytes of a body go out before its connection is cut; 0 for all.
+    /// How many bytes of a body are sent before its connection is cut; 0 for all.
     pub cut_downloads_after: u64,
     /// Greatest speed of a download in bytes per real second; 0 for no limit.
     pub download_rate: u64,
@@ -260,7 +260,7 @@ impl Default for Behaviour {
     }
 }
 
-/// What is wrong with a package, although it is served like any other.
+/// A fault in a package that is served like any other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PackageFault {
     /// Nothing.

@@ -1,5 +1,5 @@
-//! The control endpoints, with which a test outside this process drives the simulator. They are
-//! neither counted, nor logged, nor scripted.
+//! The control endpoints, through which a test in another process controls the simulator. Their
+//! requests are neither counted, nor logged, nor scripted.
 
 use hyper::{Method, StatusCode};
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use crate::reply::Reply;
 use crate::routes::Asked;
 use crate::state::State;
 
-/// In front of every control endpoint. No path prefix applies.
+/// The beginning of every control endpoint's path. The path prefix does not apply to it.
 pub const PREFIX: &str = "/_control/";
 
 /// Answers a control request.
@@ -56,7 +56,7 @@ pub fn actions(state: &State) -> Vec<Value> {
     state.world().actions.all().iter().map(crate::actions::Action::to_json).collect()
 }
 
-/// Brings in an action as it stands. It belongs to the first machine unless it says otherwise.
+/// Adds an action. It belongs to the first machine unless it names another one.
 pub fn add(state: &State, given: &Value) -> Result<Value, String> {
     let given = given.as_object().ok_or("an action is a JSON object")?;
     let schema = &crate::actions::SCHEMA;

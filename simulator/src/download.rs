@@ -1,5 +1,5 @@
-//! The host that the links lead to. What it answers beside the package is not on record; ranges and
-//! errors follow Azure Blob Storage, where other results of the service lie.
+//! The host that the links lead to. No reply of the real host but the package is on record. Ranges and
+//! errors follow Azure Blob Storage, where the service keeps other results.
 //!
 //! <https://learn.microsoft.com/rest/api/storageservices/specifying-the-range-header-for-blob-service-operations>
 
@@ -25,7 +25,7 @@ pub const FILE: &str = "WDATP_Investigation_Package.zip";
 pub fn answer(state: &State, asked: &Asked) -> Reply {
     let (query, headers) = (&asked.query, &asked.headers);
     if headers.contains_key(header::AUTHORIZATION) {
-        // The link carries its own right; a token of the API must not be shown to this host.
+        // The link is the authorization. This host must not receive a token of the API.
         return refused(
             StatusCode::BAD_REQUEST,
             "InvalidAuthenticationInfo",
@@ -115,7 +115,7 @@ fn refused(status: StatusCode, code: &str, message: &str, detail: &str) -> Reply
         .with("x-ms-request-id", &request)
 }
 
-/// The whole package or the part of it that was asked for.
+/// The whole package or the requested part of it.
 fn serve(package: Arc<Package>, headers: &HeaderMap, behaviour: &Behaviour) -> Reply {
     let (size, tag, ranges) = (package.len(), package.tag().to_owned(), behaviour.ranges);
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
@@ -147,12 +147,12 @@ fn serve(package: Arc<Package>, headers: &HeaderMap, behaviour: &Behaviour) -> R
         if ranges { reply.with("accept-ranges", "bytes") } else { reply }
     };
     let same = text(header::IF_RANGE).is_none_or(|value| value.trim() == tag);
-    let range = text(header::RANGE).filter(|_| ranges && same).and_then(|r| parse(r, size));
-    match range {
-        None => sent(StatusCode::OK, 0, size),
-        Some(Some((first, last))) => sent(StatusCode::PARTIAL_CONTENT, first, last + 1 - first)
+    let range = text(header::RANGE).filter(|_| ranges && same);
+    match range.map_or(Range::Whole, |range| Range::parse(range, size)) {
+        Range::Whole => sent(StatusCode::OK, 0, size),
+        Range::Part { first, last } => sent(StatusCode::PARTIAL_CONTENT, first, last + 1 - first)
             .with("content-range", &format!("bytes {first}-{last}/{size}")),
-        Some(None) => refused(
+        Range::Outside => refused(
             StatusCode::RANGE_NOT_SATISFIABLE,
             "InvalidRange",
             "The range specified is invalid for the current size of the resource.",
@@ -162,22 +162,40 @@ fn serve(package: Arc<Package>, headers: &HeaderMap, behaviour: &Behaviour) -> R
     }
 }
 
-/// `None` for what is not one range of bytes, which is then ignored; `Some(None)` for one that lies
-/// outside; else the first and the last position.
-fn parse(range: &str, size: u64) -> Option<Option<(u64, u64)>> {
-    let (first, last) = range.trim().strip_prefix("bytes=")?.split_once('-')?;
-    let (first, last) = (first.trim(), last.trim());
-    let end = size.checked_sub(1);
-    if first.is_empty() {
-        let length: u64 = last.parse().ok()?;
-        return Some(end.filter(|_| length > 0).map(|end| (size.saturating_sub(length), end)));
+/// What a `Range` header asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Range {
+    /// The header is not a single range of bytes, so it is ignored.
+    Whole,
+    /// The positions of the first and the last byte.
+    Part { first: u64, last: u64 },
+    /// The range is outside of the package.
+    Outside,
+}
+
+impl Range {
+    fn parse(header: &str, size: u64) -> Range {
+        Range::bounds(header, size).map_or(Range::Whole, |(first, last)| {
+            if first <= last && first < size {
+                Range::Part { first, last: last.min(size - 1) }
+            } else {
+                Range::Outside
+            }
+        })
     }
-    let first: u64 = first.parse().ok()?;
-    let last = if last.is_empty() { u64::MAX } else { last.parse().ok()? };
-    if last < first {
-        return None;
+
+    /// The first and the last position as the header gives them; `None` if it is not a single range.
+    fn bounds(header: &str, size: u64) -> Option<(u64, u64)> {
+        let (first, last) = header.trim().strip_prefix("bytes=")?.split_once('-')?;
+        let (first, last) = (first.trim(), last.trim());
+        if first.is_empty() {
+            let length: u64 = last.parse().ok()?;
+            return Some((size - length.min(size), u64::MAX));
+        }
+        let first: u64 = first.parse().ok()?;
+        let last = if last.is_empty() { u64::MAX } else { last.parse().ok()? };
+        (first <= last).then_some((first, last))
     }
-    Some(end.filter(|end| first <= *end).map(|end| (first, last.min(end))))
 }
 
 #[cfg(test)]
@@ -186,21 +204,23 @@ mod tests {
 
     #[test]
     fn ranges() {
+        let part = |first, last| Range::Part { first, last };
         for (text, expected) in [
-            ("bytes=0-", Some(Some((0, 99)))),
-            ("bytes=10-19", Some(Some((10, 19)))),
-            ("bytes=90-500", Some(Some((90, 99)))),
-            ("bytes=99-99", Some(Some((99, 99)))),
-            ("bytes=-5", Some(Some((95, 99)))),
-            ("bytes=-500", Some(Some((0, 99)))),
-            ("bytes=100-", Some(None)),
-            ("bytes=-0", Some(None)),
-            ("bytes=9-8", None),
-            ("bytes=0-1,5-6", None),
-            ("lines=0-1", None),
+            ("bytes=0-", part(0, 99)),
+            ("bytes=10-19", part(10, 19)),
+            ("bytes=90-500", part(90, 99)),
+            ("bytes=99-99", part(99, 99)),
+            ("bytes=-5", part(95, 99)),
+            ("bytes=-500", part(0, 99)),
+            ("bytes=100-", Range::Outside),
+            ("bytes=-0", Range::Outside),
+            ("bytes=9-8", Range::Whole),
+            ("bytes=0-1,5-6", Range::Whole),
+            ("lines=0-1", Range::Whole),
         ] {
-            assert_eq!(parse(text, 100), expected, "{text}");
+            assert_eq!(Range::parse(text, 100), expected, "{text}");
         }
-        assert_eq!(parse("bytes=0-", 0), Some(None));
+        assert_eq!(Range::parse("bytes=0-", 0), Range::Outside);
+        assert_eq!(Range::parse("bytes=-5", 0), Range::Outside);
     }
 }

@@ -13,8 +13,8 @@ use crate::ids;
 use crate::quota::Refusal;
 use crate::reply::Reply;
 
-/// `{"error":{"code","message","target"}}`. The target, which support asks for, is a GUID or a
-/// diagnostics span; both forms are on record, so errors take turns.
+/// `{"error":{"code","message","target"}}`. The target, which support needs, is a GUID or a
+/// diagnostics span. Both forms are on record, so errors alternate between them.
 pub fn error(status: StatusCode, code: &str, message: &str) -> Reply {
     static SPAN_NEXT: AtomicBool = AtomicBool::new(false);
     let target =
@@ -70,7 +70,7 @@ pub fn no_action(id: &str) -> Reply {
     error(StatusCode::NOT_FOUND, "ResourceNotFound", &format!("MachineAction {id} was not found"))
 }
 
-/// No token, or one that does not count (any more).
+/// No token, or one that is not valid.
 pub fn unauthorized(why: &str) -> Reply {
     error(
         StatusCode::UNAUTHORIZED,
@@ -89,8 +89,8 @@ pub fn forbidden(required: &[&str], held: &[String]) -> Reply {
     error(StatusCode::FORBIDDEN, "Forbidden", &message)
 }
 
-/// A quota is used up. The code is the number as text; the wait, in real time, is in the message
-/// and only on wish in `Retry-After`.
+/// A quota is used up. The code is the number as text. The wait, in real time, is in the message,
+/// and in `Retry-After` only if that is configured.
 pub fn quota_exceeded(refusal: &Refusal, wait: Duration, retry_after: bool) -> Reply {
     let seconds = (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1);
     let Limit { calls, seconds: window } = refusal.limit;
@@ -108,18 +108,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wait_is_told_in_whole_seconds_that_are_enough() {
+    fn the_wait_is_rounded_up_to_whole_seconds() {
         let limit = Limit { calls: 2, seconds: 3600 };
-        for (wait, told) in [(0.0, 1), (0.001, 1), (7.2, 8), (8.0, 8)] {
+        for (wait, named) in [(0.0, 1), (0.001, 1), (7.2, 8), (8.0, 8)] {
             let refusal = Refusal { limit, wait: Duration::ZERO };
             let reply = quota_exceeded(&refusal, Duration::from_secs_f64(wait), true);
             let text = String::from_utf8(reply.body.to_vec()).unwrap();
             let expected = format!(
                 "Maximum allowed 2 per 01:00:00 for the key Destination+TenantID+AppID. You can \
-                 send requests again in {told} seconds."
+                 send requests again in {named} seconds."
             );
             assert!(text.contains(&expected), "{text}");
-            assert_eq!(reply.headers["retry-after"], told.to_string());
+            assert_eq!(reply.headers["retry-after"], named.to_string());
         }
     }
 }

@@ -30,12 +30,12 @@ Control it while it runs (JSON; see the README for scripted replies):
   curl -s $U/_control/stats
 "#;
 
-/// A stand-in for the Microsoft Defender for Endpoint API, to develop and test clients that collect
+/// A simulator of the Microsoft Defender for Endpoint API, to develop and test clients that collect
 /// investigation packages without a tenant.
 ///
-/// It signs applications in, knows some machines, runs collections through their states, hands out
-/// links that expire, serves real packages, and refuses calls beyond the documented quotas.
-/// "Simulated" seconds pass --time-scale times as fast as real ones.
+/// It signs applications in, has some machines, runs collections through their states, returns links
+/// that expire, serves real packages, and refuses calls beyond the documented quotas. "Simulated"
+/// seconds pass --time-scale times as fast as real ones.
 #[derive(Parser)]
 #[command(version, after_help = SESSION)]
 pub struct Flags {
@@ -91,7 +91,7 @@ pub struct Flags {
     /// Send Retry-After with a 429; recorded replies of the service have none
     #[arg(long)]
     retry_after: bool,
-    /// A path in front of everything, as gateways have it, such as /gateway/mde
+    /// A path before all others, as gateways add it, such as /gateway/mde
     #[arg(long, value_name = "PATH", default_value = "")]
     path_prefix: String,
     /// Most entries in one page of a list
@@ -109,7 +109,7 @@ pub struct Flags {
     /// How actions on one machine end, as ID=OUTCOME; may be repeated
     #[arg(long, value_name = "ID=OUTCOME", value_parser = machine_outcome)]
     machine_outcome: Vec<(String, Outcome)>,
-    /// Give links bare, not wrapped in a pair of quotation marks
+    /// Return links bare, not wrapped in a pair of quotation marks
     #[arg(long)]
     bare_links: bool,
     /// How long a link can be used, in simulated seconds
@@ -137,10 +137,10 @@ pub struct Flags {
     /// it is a web page
     #[arg(long, value_enum, default_value = "none")]
     package_fault: Fault,
-    /// How many downloads, or parts of one, a link is good for; 0 for any number
+    /// How many downloads, or parts of one, a link allows; 0 for any number
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     link_uses: u32,
-    /// Answer links that are no longer good with 200 and an empty body instead of 403
+    /// Answer invalid links with 200 and an empty body instead of 403
     #[arg(long)]
     empty_when_expired: bool,
     /// Send downloads in chunks, without a length

@@ -1,9 +1,9 @@
-//! A stand-in for the Microsoft Defender for Endpoint API as far as investigation packages go.
+//! A simulator of the Microsoft Defender for Endpoint API for investigation packages.
 //!
-//! It serves what an integrator meets: sign-in with a client secret, machines, machine actions that
-//! live through their states, download links that expire, real packages, quotas that refuse, and
-//! the service's many forms of error. On top, any reply can be replaced by a scripted one: a
-//! status, a slow or endless body, a connection that breaks.
+//! It has what an integrator needs: sign-in with a client secret, machines, machine actions that
+//! pass through their states, download links that expire, real packages, quotas, and the service's
+//! many forms of error. Any reply can be replaced by a scripted one: a status, a slow or endless
+//! body, a connection that breaks.
 //!
 //! ```
 //! use mde_simulator::{Config, Simulator};
@@ -14,7 +14,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! What is not documented by Microsoft follows replies that users of the service have published.
+//! Where Microsoft documents nothing, it follows replies that users of the service have published.
 
 mod actions;
 mod body;
@@ -73,7 +73,7 @@ impl Simulator {
         Simulator::launch(config, None)
     }
 
-    /// Like [`start`](Self::start); `observer` is called with each request once it is settled.
+    /// Like [`start`](Self::start); `observer` is called with each request when it has ended.
     ///
     /// # Errors
     /// As for [`start`](Self::start).
@@ -176,9 +176,8 @@ impl Simulator {
         control::actions(&self.state)
     }
 
-    /// Brings in an action as it stands, which then keeps its status: history, or an action of
-    /// another type. Members not given are those of a finished collection on the first machine.
-    /// Returns the action.
+    /// Adds an action whose status never changes: a past one, or one of another type. Missing
+    /// members are those of a finished collection on the first machine. Returns the action.
     ///
     /// # Errors
     /// Not an object, or a member that actions do not have.
@@ -191,7 +190,7 @@ impl Simulator {
         change(&mut self.state.world().behaviour);
     }
 
-    /// Makes every token issued so far worthless; returns how many there were.
+    /// Revokes every token issued so far; returns how many there were.
     pub fn revoke_tokens(&self) -> usize {
         self.state.world().tokens.revoke()
     }

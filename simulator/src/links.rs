@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 
-/// What a link leads to.
+/// The target of a link.
 #[derive(Debug, Clone)]
 pub struct Link {
     pub action: String,
@@ -26,10 +26,9 @@ impl Link {
     }
 }
 
-/// The links given out, by their token as it stands in the address.
+/// The links that were returned, by their token in the form of the address.
 ///
-/// A token is compared byte for byte, so that a client which decodes and re-encodes it is found out
-/// here and not at a customer's.
+/// A token is compared byte for byte, so that a test finds a client that decodes and re-encodes it.
 #[derive(Debug, Default)]
 pub struct Links(HashMap<String, Link>);
 

@@ -1,4 +1,4 @@
-//! What was asked, for tests to look at afterwards.
+//! The log of requests, which tests read.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -46,7 +46,7 @@ impl Log {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes an arrival; the number names it later.
+    /// Records an arrival; the number names it later.
     pub fn arrived(&self, request: LoggedRequest) -> u64 {
         let mut entries = self.entries();
         let number = entries.next;
@@ -55,7 +55,7 @@ impl Log {
         number
     }
 
-    /// Notes what became of it. Returns the entry unless it was cleared meanwhile.
+    /// Records how it ended. Returns the entry unless it was cleared meanwhile.
     pub fn settled(
         &self,
         number: u64,

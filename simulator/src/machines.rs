@@ -30,13 +30,13 @@ impl Machines {
         &self.0
     }
 
-    /// By id or Entra device id, which the calls that start an action accept.
+    /// Finds a machine by id or Entra device id, which the calls that start an action accept.
     pub fn by_id(&self, id: &str) -> Option<&Value> {
         let is = |m: &Value, member| text(m, member).eq_ignore_ascii_case(id);
         self.0.iter().find(|m| is(m, "id") || is(m, "aadDeviceId"))
     }
 
-    /// By id, Entra device id or computer name, which reading accepts.
+    /// Finds a machine by id, Entra device id or computer name, which reading accepts.
     pub fn by_id_or_name(&self, id: &str) -> Option<&Value> {
         self.by_id(id)
             .or_else(|| self.0.iter().find(|m| text(m, "computerDnsName").eq_ignore_ascii_case(id)))
@@ -181,8 +181,8 @@ fn none_found() -> Reply {
     errors::error(StatusCode::NOT_FOUND, "ResourceNotFound", "No machines were found")
 }
 
-/// Answers `GET /api/machines/findbyip(ip='…',timestamp=…)`. The simulated machines have always had
-/// their addresses, so any instant of the last 30 days will do.
+/// Answers `GET /api/machines/findbyip(ip='…',timestamp=…)`. The simulated machines never change
+/// their addresses, so any instant of the last 30 days matches.
 ///
 /// <https://learn.microsoft.com/defender-endpoint/api/find-machines-by-ip>
 pub fn find_by_ip(state: &State, arguments: &str) -> Reply {

@@ -22,7 +22,7 @@ fn report(request: &LoggedRequest) {
 }
 
 fn run(flags: Flags) -> io::Result<()> {
-    // Before anything listens, so that a signal from now on ends the program in order.
+    // Installed before anything listens, so that a signal always ends the program in order.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (quiet, ca_out, port_file) = (flags.quiet, flags.ca_out.clone(), flags.port_file.clone());
     let ended = {
@@ -39,7 +39,7 @@ fn run(flags: Flags) -> io::Result<()> {
     }
     let url = sim.origin();
     if let Some(file) = port_file {
-        // Renamed into place, so that whoever waits for it never reads half a number.
+        // Renamed into place, so that no reader sees half a number.
         let port = url.rsplit(':').next().unwrap_or_default();
         let draft = file.with_extension("tmp");
         std::fs::write(&draft, port)?;

@@ -1,15 +1,15 @@
-//! Counting calls as the service does: per tenant, application and endpoint, a minute and an hour
-//! together.
+//! Counts calls as the service does: per tenant, application and endpoint, in a minute and an hour
+//! at once.
 //!
-//! Where the service's windows begin is not documented, so both readings are here. Every function
-//! takes the time as a parameter, in simulated time since the start.
+//! It is not documented where the service's windows begin, so there are fixed and sliding ones. Every
+//! function takes the time as a parameter, in simulated time since the start.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::config::{Endpoint, Limit, QuotaMode};
 
-/// Who calls what: "the key Destination+TenantID+AppID", and the endpoint.
+/// The caller and the endpoint: "the key Destination+TenantID+AppID".
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Key {
     pub tenant: String,
@@ -20,7 +20,7 @@ pub struct Key {
 /// Why a call is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
-    /// The limit that was reached; of several, the one that opens last.
+    /// The limit that was reached, or of several the one that opens last.
     pub limit: Limit,
     /// Simulated time until a call can be accepted again.
     pub wait: Duration,
@@ -39,7 +39,7 @@ impl Quota {
         Quota { mode, phase, count_refused, counters: HashMap::new() }
     }
 
-    /// Counts one call at `now`, or says why not. Time must not run backwards from call to call.
+    /// Counts one call at `now`, or returns why it is refused. `now` must never decrease.
     pub fn count(&mut self, key: Key, limits: &[Limit], now: Duration) -> Result<(), Refusal> {
         let (mode, phase) = (self.mode, self.phase);
         if mode == QuotaMode::Off {
@@ -85,7 +85,7 @@ impl Counter {
         }
     }
 
-    /// `None` if there is room, else the time until there is.
+    /// The time until a slot is free; `None` if one is free now.
     fn wait(&mut self, now: Duration) -> Option<Duration> {
         match self {
             Counter::Sliding(s) => s.wait(now),
@@ -118,15 +118,15 @@ impl Sliding {
         while self.counted.front().is_some_and(|at| *at + window <= now) {
             self.counted.pop_front();
         }
-        // The call whose leaving brings the number below the limit. With a limit of zero there is
-        // none, and a whole window is as good an answer as any.
+        // The slot is free when this call leaves the window. With a limit of 0 there is no such
+        // call, and the answer is a whole window.
         let excess = self.counted.len().checked_sub(self.limit.calls)?;
         let leaves = self.counted.get(excess).map_or(now, |at| *at) + window;
         Some(leaves.saturating_sub(now))
     }
 }
 
-/// A count that starts from nothing whenever a new window begins.
+/// A count that starts from 0 in each window.
 struct Fixed {
     limit: Limit,
     phase: Duration,
@@ -181,7 +181,7 @@ mod tests {
         let just_before = at(70.0) - Duration::from_nanos(1);
         assert!(q.count(key("a"), &minute(), just_before).is_err());
         assert_eq!(q.count(key("a"), &minute(), at(70.0)), Ok(()));
-        // The next place becomes free a quarter of a second later.
+        // The next slot becomes free a quarter of a second later.
         assert_eq!(q.count(key("a"), &minute(), at(70.0)).unwrap_err().wait, at(0.25));
     }
 
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn all_limits_hold_together_and_the_longest_wait_is_told() {
+    fn all_limits_hold_together_and_the_longest_wait_is_returned() {
         let both = vec![Limit { calls: 2, seconds: 60 }, Limit { calls: 3, seconds: 3600 }];
         let mut q = quota(QuotaMode::Sliding, 0.0);
         assert!(q.count(key("a"), &both, at(0.0)).is_ok());

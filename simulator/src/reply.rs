@@ -46,7 +46,7 @@ const MINIMAL: &str =
     "application/json; odata.metadata=minimal; odata.streaming=true; charset=utf-8";
 
 impl Reply {
-    /// No body, and a length of zero that says so: what an unknown route gets.
+    /// The reply to an unknown route: no body, and a length of 0.
     pub fn empty(status: StatusCode) -> Self {
         Reply {
             status,

@@ -1,4 +1,4 @@
-//! From a path to what answers it: route, token, quota, permission, in this order.
+//! Answers a request. Route, token, quota and permission are checked in this order.
 
 use hyper::header::HeaderMap;
 use hyper::{Method, StatusCode, header};
@@ -23,7 +23,7 @@ pub struct Asked {
     pub body: String,
 }
 
-/// What became of it.
+/// The outcome of a request.
 pub struct Answer {
     pub reply: Reply,
     /// For the log.
@@ -31,7 +31,7 @@ pub struct Answer {
     pub refused_by_quota: bool,
 }
 
-/// A call of the API, with the parts of its path still in the caller's letters.
+/// A call of the API. The parts of its path keep the caller's letter case.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Call {
     Collect { machine: String },

@@ -1,4 +1,4 @@
-//! Scripted replies: what a test wants to happen instead of, or after, the real thing.
+//! Scripted replies, which replace the real reply or follow it.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::body::{Body, Cut};
 #[derive(Debug, Default)]
 pub struct Script(Vec<Rule>);
 
-/// What a rule looks at.
+/// The parts of a request that rules match.
 #[derive(Debug)]
 pub struct Asked<'a> {
     pub method: &'a str,
@@ -24,7 +24,7 @@ pub struct Asked<'a> {
     pub body: &'a str,
 }
 
-/// What a rule wants done.
+/// The effect of a rule.
 #[derive(Debug, Clone)]
 pub struct Act {
     /// Whether the request is performed for real before the outcome.
@@ -42,7 +42,7 @@ pub enum Outcome {
     Reply(Box<ScriptedReply>),
     /// The connection is closed without a byte.
     Close,
-    /// Never.
+    /// It never ends.
     Stall,
 }
 

@@ -1,4 +1,4 @@
-//! The listener and the way of one request through the simulator.
+//! The listener, and the steps of one request through the simulator.
 
 use std::io;
 use std::sync::Arc;
@@ -24,14 +24,14 @@ use crate::state::State;
 /// Largest request body that is read.
 const MOST_BODY: usize = 16 * 1024 * 1024;
 
-/// Takes connections for ever.
+/// Accepts connections until the simulator stops.
 pub async fn run(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {
     loop {
         match listener.accept().await {
             Ok((socket, _)) => {
                 tokio::spawn(connection(socket, tls.clone(), Arc::clone(&state)));
             }
-            // Out of descriptors, most likely: others must close theirs first.
+            // Probably no descriptor is free: other connections must close first.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
@@ -54,7 +54,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(socket: S, state: Ar
     let cut = Cut::default();
     let wire = Wire::new(socket, cut.clone());
     let service = service_fn(move |request| handle(Arc::clone(&state), cut.clone(), request));
-    // An error here is a caller who went away, or a connection that was meant to break.
+    // An error here is a caller who disconnected, or a connection that was cut on purpose.
     let _ = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .title_case_headers(true)
@@ -130,7 +130,7 @@ async fn handle(
     }
 }
 
-/// The real thing, with the latency that was chosen.
+/// The real reply, with the chosen latency.
 async fn perform(state: &State, asked: &Asked) -> Answer {
     let (least, most) = state.config.latency_ms;
     let latency = Duration::from_millis(fastrand::u64(least..=most.max(least)));
@@ -145,7 +145,7 @@ async fn perform(state: &State, asked: &Asked) -> Answer {
     answer
 }
 
-/// A pause of nothing is no pause; the runtime would make it a millisecond.
+/// Does not sleep for 0, which the runtime would round up to a millisecond.
 async fn pause(span: Duration) {
     if !span.is_zero() {
         tokio::time::sleep(span).await;

@@ -1,4 +1,4 @@
-//! The sign-in service: client credentials in, bearer token out.
+//! The sign-in service: issues a bearer token for client credentials.
 //!
 //! <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>
 
@@ -18,7 +18,7 @@ use crate::ids;
 use crate::reply::Reply;
 use crate::state::State;
 
-/// Who a token was issued to.
+/// The application that a token was issued to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     pub tenant: String,
@@ -26,7 +26,7 @@ pub struct Caller {
     pub roles: Vec<String>,
 }
 
-/// The tokens that count.
+/// The valid tokens.
 #[derive(Default)]
 pub struct Tokens(HashMap<String, (Caller, Instant)>);
 
@@ -34,19 +34,19 @@ impl Tokens {
     fn issue(&mut self, token: String, caller: Caller, life: Duration) {
         let now = Instant::now();
         self.0.retain(|_, (_, expires)| *expires > now);
-        // A life too long to count is as good as a year.
+        // A lifetime that overflows becomes a year.
         let expires = now.checked_add(life).unwrap_or(now + Duration::from_secs(31_536_000));
         self.0.insert(token, (caller, expires));
     }
 
-    /// Makes every token issued so far worthless.
+    /// Revokes every token issued so far.
     pub fn revoke(&mut self) -> usize {
         let count = self.0.len();
         self.0.clear();
         count
     }
 
-    /// Whom the `Authorization` header of a call stands for, or why for nobody.
+    /// The caller that the `Authorization` header names, or why it is not valid.
     pub fn caller(&self, headers: &HeaderMap) -> Result<Caller, &'static str> {
         let header = headers.get(header::AUTHORIZATION).ok_or("Authorization header is missing")?;
         let token = header
@@ -61,7 +61,7 @@ impl Tokens {
     }
 }
 
-/// Why the sign-in service refuses.
+/// A refusal of the sign-in service.
 struct Refused {
     status: StatusCode,
     error: &'static str,
@@ -87,7 +87,7 @@ pub fn answer(state: &State, tenant: &str, headers: &HeaderMap, body: &str) -> R
         .with("strict-transport-security", "max-age=31536000; includeSubDomains")
 }
 
-/// The application that has proved itself, and the audience it asks for.
+/// The application whose credentials are right, and the audience that it requests.
 fn check<'a>(
     state: &'a State,
     tenant: &str,
@@ -194,7 +194,7 @@ fn issue(state: &State, application: &Application, audience: &str) -> Reply {
         "uti": ids::guid(),
         "ver": "1.0",
     });
-    // Nobody but the issuer may look into the token, so nothing verifies this.
+    // Clients must not read the token, so nothing verifies the signature.
     let signature: Vec<u8> = (0..256).map(|_| fastrand::u8(..)).collect();
     let token = format!("{}.{}.{}", part(&head), part(&claims), URL_SAFE_NO_PAD.encode(signature));
     let caller = Caller {

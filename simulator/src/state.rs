@@ -1,4 +1,4 @@
-//! What all connections share.
+//! The state that all connections share.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +13,7 @@ use crate::quota::Quota;
 use crate::script::Script;
 use crate::sign_in::Tokens;
 
-/// Called with each request once it is settled.
+/// Called with each request when it has ended.
 pub type Observer = Box<dyn Fn(&LoggedRequest) + Send + Sync>;
 
 /// The simulated tenant and service.
@@ -28,7 +28,7 @@ pub struct State {
     world: Mutex<World>,
 }
 
-/// What changes from request to request.
+/// The state that requests change.
 pub struct World {
     pub behaviour: Behaviour,
     pub actions: Actions,
@@ -65,7 +65,7 @@ impl State {
         }
     }
 
-    /// The world, with every action brought up to the present.
+    /// The state, with every action brought up to the present.
     pub fn world(&self) -> MutexGuard<'_, World> {
         let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
         let World { actions, behaviour, .. } = &mut *world;
@@ -73,7 +73,7 @@ impl State {
         world
     }
 
-    /// Where clients find the API and the sign-in service: origin and path prefix.
+    /// The base address of the API and the sign-in service: origin and path prefix.
     pub fn base(&self) -> String {
         format!("{}{}", self.origin, self.config.path_prefix)
     }

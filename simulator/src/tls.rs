@@ -1,4 +1,4 @@
-//! A certificate for this machine from an authority made on the spot.
+//! A certificate for this machine from a new test authority.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::{self, ServerConfig};
 
-/// What TLS needs, and the authority that a client must trust.
+/// The TLS configuration, and the authority that a client must trust.
 pub struct Identity {
     pub acceptor: TlsAcceptor,
     pub ca_pem: String,

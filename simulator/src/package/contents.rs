@@ -1,7 +1,7 @@
-//! What a device collects, by its operating system.
+//! The contents of a package, by the device's operating system.
 //!
-//! For Windows the page names folders and files. For macOS and Linux it names subjects only; folders and
-//! files here are called after them.
+//! For Windows the page names folders and files. For macOS and Linux it names subjects only, after which
+//! the folders and files here are named.
 //!
 //! <https://learn.microsoft.com/defender-endpoint/respond-machine-alerts>
 
@@ -122,7 +122,7 @@ fn windows(action: &str, machine: &str, name: &str) -> Vec<(String, String)> {
     files
 }
 
-/// What macOS and Linux have in common.
+/// The files that macOS and Linux share.
 fn unix(name: &str) -> Vec<(String, String)> {
     let mut files: Vec<(String, String)> = Vec::new();
     let mut add = |path: &str, text: String| files.push((path.to_owned(), text));

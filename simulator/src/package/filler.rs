@@ -1,16 +1,16 @@
-//! A long incompressible file that is never held whole: each part of it is made when it is sent.
+//! A long incompressible file that is never whole in memory: each part is generated when it is sent.
 
 use crc32fast::Hasher;
 use hyper::body::Bytes;
 
 const BLOCK: u64 = 1024 * 1024;
-/// Of a block's first bytes, which hold its number.
+/// The length of a block's number, its first bytes.
 const NUMBER: usize = size_of::<u64>();
 /// Largest part that has to be copied.
 const COPIED: usize = 64 * 1024;
 
-/// Blocks of the same chance bytes, each beginning with its number: no two places of the file look
-/// alike, so a download that was put together wrongly has another checksum.
+/// Blocks of the same random bytes, each beginning with its number. No two parts of the file are
+/// equal, so a download that was assembled wrongly has another checksum.
 #[derive(Debug, Clone)]
 pub struct Filler {
     block: Bytes,
@@ -50,7 +50,7 @@ impl Filler {
         whole.finalize()
     }
 
-    /// Some of the bytes from `at` on, at most `most` of them; none at the end.
+    /// Some of the bytes from `at`, at most `most`; none at the end.
     pub fn part(&self, at: u64, most: usize) -> Bytes {
         let left = usize::try_from(self.bytes.saturating_sub(at)).unwrap_or(usize::MAX);
         let offset = usize::try_from(at % BLOCK).unwrap_or(0);

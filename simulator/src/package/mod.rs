@@ -1,4 +1,4 @@
-//! The investigation package: a zip with what a device of its kind collects, of any size.
+//! The investigation package: a zip with the files of a device of its kind, of any size.
 
 mod contents;
 mod filler;
@@ -32,7 +32,7 @@ pub struct Order {
     pub fault: PackageFault,
 }
 
-/// The package that was asked for last, so that a download in many ranges is built once.
+/// The package that was requested last, so that a download in many ranges is built once.
 #[derive(Debug, Default)]
 pub struct Packages(Option<(Order, Arc<Package>)>);
 
@@ -99,7 +99,7 @@ impl Package {
         &self.tag
     }
 
-    /// Some of the bytes from `at` on, at most `most` of them.
+    /// Some of the bytes from `at`, at most `most`.
     pub fn part(&self, at: u64, most: usize) -> Bytes {
         let left = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX);
         let most = most.min(left);

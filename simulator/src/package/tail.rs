@@ -21,7 +21,7 @@ impl Stored<'_> {
         self.bytes >= u64::from(NONE_32)
     }
 
-    /// From the version needed to the lengths of name and extra field: what both its records share.
+    /// The fields that both its records share, from the version needed to the lengths of name and extra field.
     fn shared(&self, extra: usize) -> Vec<u8> {
         let version: u16 = if self.is_long() { 45 } else { 20 };
         let mut out = Vec::new();
@@ -48,7 +48,7 @@ impl Stored<'_> {
         out
     }
 
-    /// What stands in front of the file's bytes.
+    /// The local header, which precedes the file's bytes.
     pub fn local_header(&self) -> Vec<u8> {
         let extra = self.extra();
         let shared = self.shared(extra.len());
@@ -59,7 +59,7 @@ impl Stored<'_> {
     pub fn central_entry(&self, offset: u32) -> Vec<u8> {
         let extra = self.extra();
         let shared = self.shared(extra.len());
-        // Made by; then comment length, disk, both kinds of attributes: all nothing.
+        // Version made by; then comment length, disk and both kinds of attributes, all 0.
         let (made_by, rest) = (45_u16.to_le_bytes(), [0; 10]);
         [
             b"PK\x01\x02".as_slice(),
@@ -74,7 +74,7 @@ impl Stored<'_> {
     }
 }
 
-/// What follows the central directory.
+/// The records that follow the central directory.
 pub fn end(entries: u16, directory_at: u64, directory: usize) -> Vec<u8> {
     let size = directory as u64;
     let mut out = Vec::new();

@@ -1,4 +1,4 @@
-//! The language of `$filter`, as far as the service is known to understand it.
+//! The part of the `$filter` language that the service is known to support.
 
 use std::cmp::Ordering;
 use std::iter::Peekable;
@@ -60,7 +60,7 @@ impl Expression {
 }
 
 impl Operator {
-    /// Nothing is equal to nothing, different from anything else, and neither less nor greater.
+    /// Null equals null, differs from any value, and is neither less nor greater.
     fn holds(self, left: &Operand, right: &Operand) -> bool {
         let comparable = *left != Operand::Null && *right != Operand::Null;
         let order = left.order(right);

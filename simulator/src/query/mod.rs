@@ -68,8 +68,8 @@ pub struct Page {
     pub body: Value,
 }
 
-/// The address of the metadata. It names another host than the one that was called, as the service
-/// does: no client may take its base address from here.
+/// The address of the metadata. As in the service, its host is not the one that was called, so a
+/// client must not take its base address from here.
 pub fn context(fragment: &str) -> String {
     format!("https://api-eu.securitycenter.microsoft.com/api/$metadata#{fragment}")
 }

@@ -33,17 +33,17 @@ pub enum Operand {
     Flag(bool),
 }
 
-/// A constant as written in a filter.
+/// A constant in a filter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Literal {
-    /// In single quotes, which are taken off.
+    /// In single quotes, which are removed.
     Quoted(String),
     /// Anything else.
     Bare(String),
 }
 
 impl Operand {
-    /// A complete order, nothing first. Different kinds never meet.
+    /// A total order with null first. Values of different kinds are never compared.
     pub fn order(&self, other: &Operand) -> Ordering {
         match (self, other) {
             (Operand::Null, Operand::Null) => Ordering::Equal,
@@ -64,7 +64,7 @@ fn position(names: &[&str], name: &str) -> Option<usize> {
 }
 
 impl Kind {
-    /// What a member holds.
+    /// The value of a member.
     pub fn of(self, value: &Value) -> Operand {
         let text = value.as_str();
         match self {
@@ -79,7 +79,7 @@ impl Kind {
         .unwrap_or(Operand::Null)
     }
 
-    /// What a constant means beside a member of this kind.
+    /// The value of a constant that is compared with a member of this kind.
     pub fn read(self, literal: &Literal) -> Result<Operand, String> {
         let read = match (self, literal) {
             (_, Literal::Bare(word)) if word == "null" => Some(Operand::Null),
@@ -124,7 +124,7 @@ impl Kind {
     }
 }
 
-/// An instant, or a day for its beginning in UTC.
+/// An instant. A day means its beginning in UTC.
 fn time(text: &str) -> Option<Timestamp> {
     let day = || {
         let date: Date = text.parse().ok().filter(|_| text.len() == 10)?;

@@ -12,7 +12,7 @@ fn read(caller: &Caller<'_>, id: &str) -> Value {
     caller.get(&format!("/api/machineactions/{id}")).json()
 }
 
-/// A simulator whose actions never move on by themselves.
+/// A simulator whose actions never change state by themselves.
 fn still() -> Simulator {
     let mut config = Config { quota_mode: QuotaMode::Off, ..Config::default() };
     config.behaviour.pending_s = 1e9;
@@ -98,7 +98,7 @@ fn bad_collections_are_refused() {
 }
 
 #[test]
-fn targets_take_turns_between_guid_and_span() {
+fn targets_alternate_between_guid_and_span() {
     let sim = still();
     let caller = Caller::new(&sim);
     let targets: Vec<String> = (0..8)
@@ -109,7 +109,7 @@ fn targets_take_turns_between_guid_and_span() {
 }
 
 #[test]
-fn an_action_lives_through_its_states_in_simulated_time() {
+fn an_action_passes_through_its_states_in_simulated_time() {
     let mut config = Config { time_scale: 100.0, ..Config::default() };
     config.behaviour.pending_s = 20.0;
     config.behaviour.in_progress_s = 40.0;

@@ -66,7 +66,7 @@ fn a_package_is_a_zip_with_the_documented_folders() {
 }
 
 #[test]
-fn parts_can_be_asked_for() {
+fn parts_can_be_requested() {
     let sim = instant();
     let caller = Caller::new(&sim);
     let link = caller.link(&caller.collected(0));
@@ -94,7 +94,7 @@ fn parts_can_be_asked_for() {
 }
 
 #[test]
-fn a_link_carries_its_own_right_and_only_as_given() {
+fn a_link_needs_no_token_and_works_only_unchanged() {
     let sim = instant();
     let caller = Caller::new(&sim);
     let link = caller.link(&caller.collected(0));
@@ -137,7 +137,7 @@ fn links_expire_in_simulated_time() {
 fn every_kind_of_device_has_its_own_package() {
     let sim = instant();
     let caller = Caller::new(&sim);
-    // The machines take turns: Windows 11, Windows 10, Windows Server, macOS, Linux.
+    // The machines alternate: Windows 11, Windows 10, Windows Server, macOS, Linux.
     for (machine, has, lacks) in [
         (2, "Prefetch files/PrefetchFilesList.txt", "History/shell_history.txt"),
         (3, "History/shell_history.txt", "Autoruns/HKLM_Run.txt"),
@@ -166,7 +166,7 @@ fn a_long_package_can_be_fetched_from_its_end() {
 }
 
 #[test]
-fn a_link_may_be_good_for_one_download() {
+fn a_link_may_allow_a_single_download() {
     let sim = instant();
     let caller = Caller::new(&sim);
     sim.set(|b| b.link_uses = 1);

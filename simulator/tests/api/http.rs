@@ -1,4 +1,4 @@
-//! A client so small that nothing in it can hide what the simulator sends.
+//! A minimal client, which shows exactly what the simulator sends.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -37,7 +37,7 @@ impl Got {
     }
 }
 
-/// Everything that comes back until the connection ends.
+/// Everything that is received until the connection ends.
 pub fn raw(origin: &str, request: &str) -> Vec<u8> {
     let mut socket = TcpStream::connect(origin.strip_prefix("http://").unwrap()).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -50,7 +50,7 @@ pub fn raw(origin: &str, request: &str) -> Vec<u8> {
     out
 }
 
-/// One request on a connection of its own; `None` if it ends without a reply.
+/// One request on a new connection; `None` if it ends without a reply.
 pub fn send(
     origin: &str,
     method: &str,

@@ -1,4 +1,4 @@
-//! The simulator as its callers see it.
+//! Tests of the simulator through HTTP.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -11,14 +11,14 @@ fn start(change: impl FnOnce(&mut Config)) -> Simulator {
 }
 
 /// The seconds that a refusal names.
-fn told(got: &Got) -> u64 {
+fn seconds_in(got: &Got) -> u64 {
     let message = got.message();
     let (_, rest) = message.split_once("send requests again in ").unwrap();
     rest.strip_suffix(" seconds.").unwrap().parse().unwrap()
 }
 
 #[test]
-fn a_hundred_a_minute_and_then_no_more() {
+fn a_hundred_calls_a_minute_are_allowed() {
     let sim = start(|_| {});
     let caller = Caller::new(&sim);
     for n in 0..100 {
@@ -34,7 +34,7 @@ fn a_hundred_a_minute_and_then_no_more() {
         ),
         "{message}"
     );
-    assert!((50..=60).contains(&told(&got)), "{message}");
+    assert!((50..=60).contains(&seconds_in(&got)), "{message}");
     assert!(got.header("retry-after").is_none());
     assert_eq!(got.header("content-type"), Some("application/json; charset=utf-8"));
     assert_eq!(sim.refusals(), 1);
@@ -46,7 +46,7 @@ fn a_hundred_a_minute_and_then_no_more() {
 }
 
 #[test]
-fn two_links_a_minute() {
+fn two_links_a_minute_are_allowed() {
     let sim = start(|c| {
         c.retry_after = true;
         c.behaviour.pending_s = 0.0;
@@ -59,7 +59,7 @@ fn two_links_a_minute() {
     assert_eq!(statuses, [200, 200, 429]);
     let got = caller.get(&path);
     assert!(got.message().contains("Maximum allowed 2 per 00:01:00"));
-    assert_eq!(got.header("retry-after"), Some(told(&got).to_string().as_str()));
+    assert_eq!(got.header("retry-after"), Some(seconds_in(&got).to_string().as_str()));
 }
 
 /// Refused calls do not count, errors do, and a sliding window opens again after its length.
@@ -128,12 +128,12 @@ fn the_hour_counts_beside_the_minute() {
     assert_eq!(call().status, 400);
     let got = call();
     assert!(got.message().contains("Maximum allowed 4 per 01:00:00"), "{}", got.message());
-    assert!((13..=15).contains(&told(&got)), "real seconds: {}", got.message());
+    assert!((13..=15).contains(&seconds_in(&got)), "real seconds: {}", got.message());
 }
 
 /// A call is performed at the instant at which it is counted, which shows when that is.
 #[test]
-fn calls_are_counted_when_asked_to() {
+fn calls_are_counted_at_the_chosen_instant() {
     for count_at in [CountAt::Arrival, CountAt::Reply] {
         let sim = start(|c| {
             c.count_at = count_at;

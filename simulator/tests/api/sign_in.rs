@@ -69,7 +69,7 @@ fn refusals_have_the_shape_of_the_sign_in_service() {
 }
 
 #[test]
-fn only_tokens_that_count_open_the_api() {
+fn only_valid_tokens_are_accepted() {
     let config = Config { token_lifetime_s: 1, ..Config::default() };
     let sim = Simulator::start(config).unwrap();
     let nobody = send(sim.origin(), "GET", "/api/machines", &[], None).unwrap();
@@ -121,7 +121,7 @@ fn permissions_are_those_of_the_application() {
 }
 
 #[test]
-fn a_path_prefix_stands_in_front_of_everything() {
+fn a_path_prefix_precedes_every_path() {
     let config = Config { path_prefix: "/gateway/mde/".to_owned(), ..Config::default() };
     let sim = Simulator::start(config).unwrap();
     assert!(sim.api_url().ends_with("/gateway/mde"));
