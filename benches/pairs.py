@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Runs commands in turn, round after round, and compares what they cost.
+"""Runs commands alternately, round after round, and compares their costs.
 
     pairs.py [--rounds N] [--calls N] [--core N] LABEL COMMAND [COMMAND...]
 
-Each command is one shell-quoted string; the second is the measure of all. CPU is user and system time of the
-whole process, as the kernel accounts it to wait4(). Ratios are taken within a round and their median is
-printed with the smallest and largest, so that a machine that is busy now and then does not tilt them.
+Each command is one shell-quoted string. Ratios are relative to the second. CPU is user and system time of the
+whole process, as wait4() returns it. Ratios are taken within a round, so that other work of the machine
+affects them less. Their median is printed with the smallest and largest.
 """
 import argparse
 import os

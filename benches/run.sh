@@ -1,28 +1,31 @@
 #!/usr/bin/env bash
-# What one call costs: libmde against libcurl + cJSON and against plain sockets, with nginx as the server.
+# Measures the cost of one call: libmde against libcurl + cJSON and against plain sockets, with nginx as the server.
 #
 #     benches/run.sh calls          CPU and wall time, system calls, threads
 #     benches/run.sh instructions   instructions per call
 #     benches/run.sh memory         peak memory, size of the libraries
 #     benches/run.sh cold           first answer, new connections, new clients
 #     benches/run.sh overshoot      how late a stop ends a call
-#     benches/run.sh limiter        what the rate limiter costs and keeps, against the crate governor
+#     benches/run.sh limiter        cost and limits of the rate limiter, against the crate governor
 #     benches/run.sh download       a large package to disk, from nginx and Azurite, against curl
-#     benches/run.sh waits          a thousand threads that wait, against reading each action at an interval
+#     benches/run.sh waits          a thousand waiting threads, against reading each action at an interval
 #     benches/run.sh all            everything
 #
-# MDE_LIB_DIR names a directory with a libmde.so to measure; without it, one is built. MIB and TARGET change the size of
-# the package, 1,024, and the folder it goes to. CALLS, ROUNDS and
-# TRIALS change the 10,000 calls per run, the 9 rounds of alternating runs (7 of downloads, 5 of shared logs) and the 200
-# stops per phase, WAITERS the 1,000 threads that wait. LIMITER_WITH is put before the program of the part limiter, for
-# example 'chrt -f 5' on a machine that has other work. MDE_LIMITER_BENCH and MDE_SIMULATOR name these programs where
-# they are built already.
+# MDE_LIB_DIR names a directory with the libmde.so to measure; without it, one is built. These variables change the numbers:
+#     CALLS     calls per run (10,000)
+#     ROUNDS    rounds of alternating runs (9; 7 of downloads, 5 of shared logs)
+#     TRIALS    stops per phase (200)
+#     WAITERS   waiting threads (1,000)
+#     MIB       size of the package (1,024)
+# TARGET is the folder for the package. LIMITER_WITH is put before the program of the part limiter, for example
+# 'chrt -f 5' on a machine that has other work. MDE_LIMITER_BENCH and MDE_SIMULATOR name these programs if they are built
+# already.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 calls=${CALLS:-10000}
 rounds=${ROUNDS:-9}
 trials=${TRIALS:-200}
-# What is counted, rather than timed, is counted over fewer calls.
+# Counts need fewer calls than times.
 many=$((calls < 1200 ? calls : 1200))
 few=$((many / 6))
 counted=$((many - few))
@@ -81,7 +84,7 @@ certificates() {
         openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 \
             -extfile server.ext -out server.pem
     ) >"$work/openssl.log" 2>&1 || die "openssl failed: $(tail -n 3 "$work/openssl.log")"
-    # libmde trusts the system's certificates and ca_file; libcurl is given both in one file.
+    # libmde trusts the system's certificates and ca_file; libcurl gets both in one file.
     cat /etc/ssl/certs/ca-certificates.crt "$work/ca.pem" >"$work/trust.pem"
 }
 
@@ -92,7 +95,7 @@ token() {
     printf 'eyJhbGciOiJub25lIn0.%s.AAAA\n' "$(printf '%s' "$claims" | base64 -w0 | tr '+/' '-_' | tr -d =)" >"$work/token"
 }
 
-# nginx that answers with one machine action. Four doors: plain and TLS, keeping connections open or not.
+# nginx that answers with one machine action, on four ports: plain and TLS, with and without keep-alive.
 serve() {
     local ports
     mkdir -p "$work/www"
@@ -158,7 +161,7 @@ programs_for() { case $1 in https:*) echo mde curl ;; *) echo mde curl raw ;; es
 
 label() { case $1 in https:*) echo "TLS $2" ;; *) echo "HTTP $2" ;; esac; }
 
-# Everything that works on a warm connection: get and collect, over HTTP and TLS.
+# All cases on a warm connection: get and collect, over HTTP and TLS.
 each_case() {
     local url mode
     for url in "$http" "$https"; do
@@ -166,8 +169,8 @@ each_case() {
     done
 }
 
-# Where the server runs; pairs.py says where the programs do. On one core the figures are steadiest; on one core
-# each, waking each other costs more.
+# Puts the server on a core; pairs.py puts the programs on one. On the same core the figures vary least. On two cores,
+# waking each other costs more.
 server_on() { taskset -cp "$1" "$server" >/dev/null; }
 
 cpu_case() {
@@ -177,7 +180,7 @@ cpu_case() {
         "$(label "$1" "$2")" "${commands[@]}"
 }
 
-# Counts system calls of two run lengths; what start and end take cancels out.
+# Counts system calls of two run lengths, so that those of start and end cancel out.
 traced() {
     strace -f -c -U calls,name -o "$work/strace.$3" $(command_of "$1" "$2" "$3" "$4") || die "strace failed: $1"
 }
@@ -258,7 +261,7 @@ instructions_part() {
     each_case instructions_case
 }
 
-# What a program loads beyond the C library and its loader, which every program has.
+# The libraries that a program loads beyond the C library and its loader.
 libraries_of() {
     ldd "$work/$1_calls" | awk '$2 == "=>" {print $3} $1 ~ /^\// {print $1}' | xargs -n1 readlink -f | sort -u |
         grep -v -x -F -f <(ldd "$work/raw_calls" | awk '$2 == "=>" {print $3} $1 ~ /^\// {print $1}' |
@@ -330,7 +333,7 @@ cold_part() {
 
 overshoot_part() { printf '\n'; "$work/overshoot" "$trials"; }
 
-# limiter_program: a build of its own, since the library gives its limiter away to nobody but tests and benches.
+# limiter_program: needs a separate build, since the library exports its limiter only to tests and benches.
 limiter_program() {
     [ -z "${MDE_LIMITER_BENCH:-}" ] || { printf '%s\n' "$MDE_LIMITER_BENCH"; return; }
     command -v cargo >/dev/null || die 'cargo is missing; install Rust from https://rustup.rs'
@@ -345,7 +348,7 @@ limiter_instructions() {
     valgrind --tool=callgrind --callgrind-out-file=/dev/null "$@" 2>&1 | sed -n 's/.*Collected : \([0-9]*\)$/\1/p'
 }
 
-# Sets redis: a server that keeps nothing.
+# Starts a Redis server that saves nothing, and sets redis to its address.
 redis_server() {
     local port
     port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
@@ -401,7 +404,7 @@ download_part() {
         "$work" "$work/download" "$azurite/blobs.mjs" "${TARGET:-$work/target}"
 }
 
-# waits_case HOW INTERVAL LABEL: everything goes ten times as fast as it would.
+# waits_case HOW INTERVAL LABEL: everything runs ten times as fast.
 waits_case() {
     local before after late
     before=$(polls)
@@ -413,7 +416,7 @@ waits_case() {
         "$(python3 -c "print($1 / 100)")" "$(python3 -c "print($2 / 100)")" "$(python3 -c "print($3 / 100)")" "$4"
 }
 
-# How many actions were read or listed so far.
+# The number of requests so far that read or list actions.
 polls() {
     curl -sS "$simulator_url/_control/stats" | python3 -c '
 import json, sys
@@ -437,7 +440,7 @@ waits_part() {
     echo '|---|---|---|---|---|---|---|'
     for program in 'wait 15 mde_wait_action' 'poll 5 read every 5 s' 'poll 15 read every 15 s' 'poll 30 read every 30 s'; do
         set -- $program
-        # One each, so that all devices are free.
+        # A new simulator for each case, so that all devices are free.
         "$simulator" --quiet --listen 127.0.0.1:0 --port-file "$work/simulator.port" \
             --machines "$waiters" --quota-mode off --pending 3 --in-progress 6 >"$work/simulator.log" 2>&1 &
         simulator_pid=$!
@@ -474,7 +477,7 @@ end() {
 }
 trap end EXIT
 if [ "$part" = limiter ]; then
-    # Makes no calls, so it needs nothing of what follows.
+    # The limiter makes no calls, so it needs nothing that follows.
     limiter_part
     exit
 fi

@@ -1,7 +1,7 @@
-"""Writes what is in the library besides its own code: a CycloneDX bill of materials, and the licences.
+"""Lists the crates in the library: a CycloneDX bill of materials, and their licences.
 
-Cargo's messages say which crates were compiled for the target, and so which went into it; `cargo metadata` would
-say which may be, of all platforms and of the tests too. The lock files have the crates' checksums and what each needs.
+Cargo's messages name the crates that were compiled for the target. `cargo metadata` would also name those of other
+platforms and of the tests. The lock files have the checksums and dependencies of the crates.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import quote
 
-# How crates name the files that hold their terms.
+# The names that crates use for their licence files.
 TERMS = re.compile(r"(licen[cs]e|copying|copyright|notice|unlicense)", re.IGNORECASE)
 NOT_TERMS = {".rs", ".py", ".sh", ".toml", ".json", ".c", ".h", ".go", ".S"}
 
@@ -38,7 +38,7 @@ class Crate:
 
 
 def locked(path):
-    """The packages of a lock file by name and version, each with the names and versions that it needs."""
+    """The packages of a lock file by name and version, each with its dependencies."""
     packages = tomllib.loads(path.read_text())["package"]
     versions = {}
     for package in packages:
@@ -47,7 +47,7 @@ def locked(path):
     for package in packages:
         needs = []
         for need in package.get("dependencies", []):
-            # "name", or "name version" where there are several.
+            # "name", or "name version" if there are several.
             name, _, version = need.partition(" ")
             needs += [(name, version.split(" ")[0])] if version else [(name, v) for v in versions[name]]
         found[package["name"], package["version"]] = (package.get("checksum"), needs)
@@ -55,7 +55,7 @@ def locked(path):
 
 
 def compiled(messages, rust):
-    """The crates that were compiled for the target; those of the compiler's own sources as one, `std`."""
+    """The crates that were compiled for the target. Those of the compiler's own sources are one, `std`."""
     crates = {}
     workspace = tomllib.loads(Path("Cargo.toml").read_text())["workspace"]["package"]
     for line in messages.read_text().splitlines():
@@ -84,7 +84,7 @@ def compiled(messages, rust):
 
 
 def reachable(start, lock):
-    """Everything that a package of a lock file may need."""
+    """All direct and indirect dependencies of packages in a lock file."""
     seen, left = set(), [key for key in lock if key[0] in start]
     while left:
         key = left.pop()
@@ -95,7 +95,7 @@ def reachable(start, lock):
 
 
 def terms_of(folder):
-    """The files with the terms of a crate, those of what it has taken over from others too."""
+    """The licence files of a crate, also those of code that it contains."""
     found = []
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(f for f in folders if f not in {"tests", "benches", "examples", "vendor", "target", ".git"})
@@ -116,8 +116,8 @@ def licence_files(crates, std, to):
         files = [(path, path.relative_to(crate.folder)) for path in terms_of(crate.folder)]
         if crate is std:
             files = [(path, name) for path, name in files if len(name.parts) == 1]
-            # Sources without their licence files: Debian keeps the terms with its documentation, and the
-            # texts are those that the same project puts into its crate `libc`.
+            # These sources have no licence files. Debian keeps the terms with its documentation, and the
+            # texts are those of the crate `libc` of the same project.
             for extra in (Path("/usr/share/doc/rust-web-src/copyright"),):
                 if extra.exists():
                     files.append((extra, Path("copyright")))
@@ -146,7 +146,7 @@ def component(crate, kind="library"):
 
 
 def spdx(terms):
-    """Older crates part alternatives by a slash."""
+    """Replaces the slash with which older crates separate alternatives."""
     return re.sub(r"\s*/\s*", " OR ", terms)
 
 
@@ -170,7 +170,7 @@ def bill(own, crates):
                           "dependsOn": sorted(known[need] for need in crate.needs if need in known)}
                          for crate in [own, *crates]],
     }
-    # From the content, so that the same one has the same number.
+    # The number is derived from the content, so that equal bills have equal numbers.
     content = json.dumps(document, sort_keys=True)
     document["serialNumber"] = f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, content)}"
     return document
@@ -198,7 +198,7 @@ for key, crate in list(found.items()):
         crate.checksum, needs = theirs[key]
         crate.needs = set(needs) & found.keys()
     else:
-        # Compiled with the standard library, as the interface of macros is, and in no library.
+        # The interface of macros is compiled with the standard library, but is in no library.
         del found[key]
 own = found.pop(("mde", arguments.version))
 own.needs |= {("std", version)}

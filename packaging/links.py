@@ -1,9 +1,9 @@
-"""Makes the links of the packed pages lead to what is packed.
+"""Changes the links of the packed pages to packed files.
 
     links.py TOP SHARE
 
-TOP is the archive's top folder and SHARE the folder in it with the pages, which lie there as in the sources. A link to a
-header leads to TOP/include, and one to what only the sources have becomes plain text.
+TOP is the archive's top folder. SHARE is the folder in it with the pages, laid out as in the sources. A link to a header
+leads to TOP/include. A link to a file that only the sources have becomes plain text.
 """
 
 import os

@@ -4,18 +4,18 @@
 #     packaging/package.sh           for this machine: x86_64-unknown-linux-gnu
 #     packaging/package.sh TARGET    for x86_64-unknown-linux-gnu, x86_64-unknown-linux-musl,
 #                                    aarch64-unknown-linux-gnu or x86_64-pc-windows-gnu
-#     packaging/package.sh --verify [TARGET]   builds a copy of the sources in another folder as well, and compares
+#     packaging/package.sh --verify [TARGET]   also builds a copy of the sources in another folder, and compares both
 #     packaging/package.sh --help
 #
 # Writes mde-VERSION-TARGET.tar.gz (.zip for Windows), mde-VERSION-TARGET-debug.tar.gz and SHA256SUMS into
 # the folder `package` of cargo's target folder, and prints the path of the archive.
 #
-# The standard library is compiled with the library, which takes its printing of backtraces out and makes all
-# targets alike. That needs the compiler's unstable options, which Debian's compiler has as well; `RUSTC` and
-# `CARGO` name others.
+# The standard library is compiled with the library. This removes its printing of backtraces and makes all targets
+# alike. It needs the compiler's unstable options, which Debian's compiler has as well. `RUSTC` and `CARGO` name
+# other compilers.
 #
-# The same sources, compilers and date give the same bytes, wherever they lie. `SOURCE_DATE_EPOCH` is the
-# date of all files; without it that of the last commit.
+# The same sources, compilers and date give the same bytes in every folder. `SOURCE_DATE_EPOCH` is the date of all
+# files, by default that of the last commit.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$(pwd -P)
@@ -66,13 +66,13 @@ fi
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 abi=$(sed -n 's/^const ABI_VERSION: u32 = \(.*\);/\1/p' build.rs)
 name=mde-$version-$target
-# A checkout, or an export with nothing else in it. Git refuses a checkout of somebody else, and then must not be
-# taken for an export: what building and testing left behind would be packed.
+# The sources are a checkout, or an export without other files. Git refuses a checkout of another user. That is an error
+# and not an export, since files of builds and tests would be packed.
 is_checkout=
 [ ! -e .git ] || is_checkout=yes
 [ -z "$is_checkout" ] || git ls-files -- packaging/package.sh >/dev/null || die 'git does not read this checkout, for the reason above'
 if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then
-    # Zip knows nothing earlier.
+    # Zip has no earlier date.
     SOURCE_DATE_EPOCH=315619200
     [ -z "$is_checkout" ] || SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 fi
@@ -80,7 +80,7 @@ export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
 
 folder=$(RUSTC=$rustc "$cargo" metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 zig_version=0.17.1
-# The linker is started in other folders.
+# The path must be absolute, since the linker is started in other folders.
 MDE_ZIG=$(realpath -m "${MDE_ZIG:-$folder/zig/ziglang/zig}")
 export MDE_ZIG
 export ZIG_GLOBAL_CACHE_DIR=$folder/package/build/zig ZIG_LOCAL_CACHE_DIR=$folder/package/build/zig
@@ -89,13 +89,13 @@ export ZIG_GLOBAL_CACHE_DIR=$folder/package/build/zig ZIG_LOCAL_CACHE_DIR=$folde
 build=$folder/package/build
 mkdir -p "$build"
 
-# Both libraries in one go. Cargo's messages tell which crates went into it, the compiler's what a program needs
-# that links the static one.
+# Compiles both libraries at once. Cargo's messages name the crates in it, the compiler's the libraries that a program
+# with the static one needs.
 compile() {
     local crates=${CARGO_HOME:-$HOME/.cargo}/registry/src upper from flags=() c_flags=
     upper=$(tr a-z- A-Z_ <<<"$target")
-    # Paths of this machine would make every build another one, and tell strangers about it. The longest first:
-    # the compiler takes the last one that fits, the C compiler too.
+    # Paths of this machine would make every build different, and reveal its folders. Both compilers use the last one
+    # that matches, so the outermost folder comes first.
     local maps=("$root=/mde" "$build=/build" "$sources=/rust" "/usr/lib/rustlib/src/rust=/rust")
     for from in "$crates"/*; do maps+=("$from=/crates"); done
     for from in "${maps[@]}"; do
@@ -104,11 +104,11 @@ compile() {
     done
     case $target in
         *-windows-gnu) flags+=(-Clink-arg=-Wl,--no-insert-timestamp "-Cdlltool=$root/packaging/dlltool") ;;
-        # The system's libc, as everything else in the process has it.
+        # The whole process uses the system's libc.
         *-musl) flags+=(-Ctarget-feature=-crt-static -Clink-self-contained=no) ;;
     esac
-    # Where in our own code a panic was contained is worth its bytes, and of what others wrote the place where we
-    # called it: 50 kB for the rest are not.
+    # The location of a panic in our code, or of our call of other code, is worth its bytes. The locations within other
+    # code are not: they take 50 kB.
     local IFS=$'\x1f'
     env -u RUSTFLAGS -u CARGO_BUILD_RUSTFLAGS -u CARGO_BUILD_TARGET -u CARGO_TARGET_DIR \
         RUSTC="$rustc" RUSTC_BOOTSTRAP=1 RUSTC_WRAPPER='' CARGO_TERM_COLOR=never CARGO_ENCODED_RUSTFLAGS="${flags[*]}" \
@@ -136,7 +136,7 @@ pack() {
     cp -r include/. "$top/include/"
     libraries=$(sed -n 's/^.*native-static-libs: *//p' "$build/$target.log" | tail -n 1)
     [[ $libraries =~ ^(\ ?-l[A-Za-z0-9_.+-]+)+$ ]] ||
-        die "the compiler did not say what the static library needs, but \`$libraries\`"
+        die "the compiler did not list the libraries that the static library needs, but \`$libraries\`"
 
     local library place
     case $target in
@@ -145,7 +145,7 @@ pack() {
             mkdir "$top/bin" "$debug/bin"
             cp "$built/libmde.dll.a" "$top/lib/"
             definitions "$built/mde.dll" >"$top/lib/mde.def"
-            # The form that Microsoft's linker expects.
+            # Microsoft's linker expects this form.
             llvm-dlltool -m i386:x86-64 -d "$top/lib/mde.def" -D mde.dll -l "$top/lib/mde.lib"
             ;;
         *)
@@ -185,7 +185,7 @@ pack() {
     rm -rf "$stage"
 }
 
-# listed PATH...: the files that belong to the sources, and not what building and testing left behind.
+# listed PATH...: the files that belong to the sources, without those of builds and tests.
 listed() {
     if [ -n "$is_checkout" ]; then
         git ls-files -z -- "$@"
@@ -199,7 +199,7 @@ copy() {
     listed "$1" | tar -c --null --files-from=- | tar -x -C "$2" --strip-components="$(tr -dc / <<<"$1" | wc -c)"
 }
 
-# The export table as a module definition file.
+# Prints the export table as a module definition file.
 definitions() {
     printf 'LIBRARY mde.dll\nEXPORTS\n'
     "${prefix}objdump" -p "$1" | sed -n 's/^.*\(\bmde_[a-z_]*\)$/    \1/p' | sort -u

@@ -19,7 +19,7 @@ struct job {
 #define ACCEPT "application/json"
 #define MAX_REPLY (1u << 20)
 
-/* Returns 0, or 1 after telling stderr what went wrong. Each program has its own. */
+/* Returns 0, or 1 after a message on stderr. Each program has its own. */
 int bench_run(const struct job *job);
 
 /* Fills a job from a file with the token and four or five arguments; returns 0, or 1 after a message. */

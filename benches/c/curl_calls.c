@@ -104,7 +104,7 @@ static int open_client(struct client *c, const struct job *job)
     curl_easy_setopt(c->easy, CURLOPT_SSL_VERIFYHOST, 2L);
     if (job->ca != NULL)
         curl_easy_setopt(c->easy, CURLOPT_CAINFO, job->ca);
-    /* Debian presets a directory as well, and with one the parsed certificates are not kept. */
+    /* Debian presets a directory as well, with which libcurl does not cache the parsed certificates. */
     curl_easy_setopt(c->easy, CURLOPT_CAPATH, NULL);
     curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, &c->body);
@@ -117,7 +117,7 @@ static const char *text(const cJSON *object, const char *name)
     return value == NULL ? "" : value;
 }
 
-/* {"action":<the body as it came>} or {"action":…,"adopted":…} */
+/* {"action":<the body unchanged>} or {"action":…,"adopted":…} */
 static char *document(const struct buffer *body, int collect, int adopted)
 {
     static const char head[] = "{\"action\":";
@@ -141,7 +141,7 @@ static char *document(const struct buffer *body, int collect, int adopted)
     return json;
 }
 
-/* Answered with an older request: another comment, or created a minute before the service's date. */
+/* Whether the reply is an older action: another comment, or created a minute before the service's date. */
 static int is_older(CURL *easy, const cJSON *action)
 {
     struct curl_header *header;

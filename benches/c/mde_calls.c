@@ -14,7 +14,7 @@ static int failed(const char *what, int32_t status, char *json)
 
 static mde_client *make_client(const struct job *job)
 {
-    /* More room than a run needs: the limiter keeps its log, but nobody waits. */
+    /* More room than a run needs: the limiter keeps its call log, but no call waits. */
     const char *const set[][2] = {
         {"api_url", job->url},
         {"access_token", job->token},

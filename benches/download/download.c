@@ -1,7 +1,7 @@
 /*
  * Downloads one package: download API-URL ACTION-ID PATH CA-FILE
  *
- * Prints how many seconds it took from the last byte on: checking the zip, flushing it to the disk, and its name.
+ * Prints the seconds after the last byte: checking the zip, flushing it to the disk, and renaming it.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>

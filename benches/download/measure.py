@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Downloads one large package with libmde and with curl, in turn, and compares what it costs.
+"""Downloads one large package alternately with libmde and with curl, and compares the costs.
 
     measure.py [--rounds N] [--mib N] [--azurite] WORK PROGRAM BLOBS TARGET
 
 WORK holds server.pem, server.key and ca.pem; PROGRAM is the one from download.c; BLOBS makes blobs and links
-(tests/azurite/blobs.mjs); TARGET is a folder for what is downloaded. Wall is that of the whole process, CPU its user
-and system time and that of its children, memory its peak. Ratios to `curl -o` are taken within a round: their median,
-smallest and largest.
+(tests/azurite/blobs.mjs); TARGET is a folder for the downloads. Wall is the time of the whole process, CPU the user and
+system time of it and its children, memory its peak. Ratios to `curl -o` are taken within a round. The table has their
+median, smallest and largest.
 """
 import argparse
 import atexit
@@ -85,25 +85,25 @@ def package(path, size):
 def run(command, target):
     for left in target.iterdir():
         left.unlink()
-    # What the run before wrote is not to be written while this one runs.
+    # Otherwise the system would write the previous run's data during this one.
     os.sync()
-    said = target.parent / "said"
+    printed = target.parent / "printed"
     start = time.monotonic()
     pid = os.fork()
     if pid == 0:
-        os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+        os.dup2(os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
         os.execv(command[0], command)
     _, status, usage = os.wait4(pid, 0)
     wall = time.monotonic() - start
     if status:
         sys.exit(f"measure.py: failed: {command}")
-    # What libmde does behind the last byte, as its program tells.
-    behind = float(said.read_text() or 0)
-    return wall, usage.ru_utime + usage.ru_stime, wall - behind
+    # The program of libmde prints the seconds after the last byte.
+    after = float(printed.read_text() or 0)
+    return wall, usage.ru_utime + usage.ru_stime, wall - after
 
 
 def peak(command, target):
-    """In a run of its own. What wait4() tells would be this program's own memory, which its child begins with."""
+    """The peak memory, of a separate run. wait4() would return this program's own memory, which its child starts with."""
     for left in target.iterdir():
         left.unlink()
     found = 0

@@ -1,5 +1,5 @@
 /*
- * How late a call ends after it was told to: overshoot [TRIALS].
+ * How late a call ends after a stop: overshoot [TRIALS].
  *
  * In every phase in which a call can wait, it is stopped at a random moment 20 to 60 ms after its start, by
  * mde_cancel_trigger() from another thread and, in other trials, by a deadline. The overshoot is the time from
@@ -27,8 +27,8 @@ struct phase {
     const char *api;      /* the address, with %d for the peer's port */
     const char *proxy;    /* the same */
     const char *limits;
-    int signs_in;         /* gets its token from the peer, and another thread is at it already */
-    int32_t at_deadline;  /* what a call whose deadline comes first ends with */
+    int signs_in;         /* gets its token from the peer, while another thread is already doing so */
+    int32_t at_deadline;  /* the status of a call whose deadline comes first */
 };
 
 static const struct phase phases[] = {
@@ -38,10 +38,10 @@ static const struct phase phases[] = {
     {"sending, the peer does not read", PEER_DEAF, "http://127.0.0.1:%d", NULL, ENOUGH, 0, MDE_ERR_DEADLINE},
     {"waiting for the reply", PEER_SILENT, "http://127.0.0.1:%d", NULL, ENOUGH, 0, MDE_ERR_DEADLINE},
     {"body, a byte per 100 ms", PEER_DRIP, "http://127.0.0.1:%d", NULL, ENOUGH, 0, MDE_ERR_DEADLINE},
-    /* A wait that is known to last beyond the deadline is not begun, here and before a retry. */
+    /* Here and before a retry, a wait that would outlast the deadline is not begun. */
     {"queue of the quota", PEER_ANSWER, "http://127.0.0.1:%d", NULL, "read=1/200", 0, MDE_ERR_RATE_LIMITED},
     {"pause before a retry", PEER_UNAVAILABLE, "http://127.0.0.1:%d", NULL, ENOUGH, 0, MDE_ERR_SERVICE},
-    {"token asked for by another thread", PEER_SILENT, "http://127.0.0.1:%d", NULL, ENOUGH, 1, MDE_ERR_DEADLINE},
+    {"token requested by another thread", PEER_SILENT, "http://127.0.0.1:%d", NULL, ENOUGH, 1, MDE_ERR_DEADLINE},
 };
 
 static double now_ms(void)
@@ -97,7 +97,7 @@ static mde_client *make_client(const struct phase *phase, int port)
 
 static int32_t call(const mde_client *client, const struct phase *phase, const mde_cancel *cancel, char **json)
 {
-    /* Each byte of it takes six in JSON. */
+    /* Each byte of it becomes six in JSON. */
     static char comment[LARGE_REQUEST / 6 + 1];
 
     if (phase->behaviour != PEER_DEAF)

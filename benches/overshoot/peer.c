@@ -35,7 +35,7 @@ static void die(const char *what)
     exit(1);
 }
 
-/* Whether the connection is to be kept. */
+/* Returns whether the connection stays open. */
 static int serve(int fd, enum behaviour behaviour, int *dripping)
 {
     char request[65536];
@@ -52,7 +52,7 @@ static int serve(int fd, enum behaviour behaviour, int *dripping)
     return 1;
 }
 
-/* A call that sends is over: it must have left part of its request unsent. */
+/* Checks that a call that was stopped while it sent has left part of its request unsent. */
 static void hang_up(int fd)
 {
     struct timeval patience = {5, 0};
@@ -72,7 +72,7 @@ static void hang_up(int fd)
     close(fd);
 }
 
-/* Only the latest call is still under way. */
+/* Only the latest call is still running. */
 static void ignore_all(int listener)
 {
     int fd, before = -1;
@@ -133,7 +133,7 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* Connects until the kernel takes no more: from then on every further one hangs. */
+/* Connects until the backlog is full, so that every further connection hangs. */
 static void fill(const struct sockaddr_in *to)
 {
     int i;
@@ -154,8 +154,8 @@ static void fill(const struct sockaddr_in *to)
 }
 
 /*
- * A sender's kernel makes room for ten segments and more. On loopback each has 64 KiB, so that it would take any
- * request whole, and sending would never wait. Connections inherit both options.
+ * A sender's kernel buffers ten segments and more. On loopback each has 64 KiB, so it would take any request whole,
+ * and sending would never wait. Connections inherit both options.
  */
 static void narrow(int listener)
 {

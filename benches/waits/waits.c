@@ -1,11 +1,11 @@
 /*
- * Many threads follow as many collections to their end, in one of two ways, and tell how late they noticed it.
+ * Many threads wait for as many collections, in one of two ways, and measure how late they notice the end.
  *
  *     waits wait|poll MILLISECONDS COUNT URL
  *
- * wait: each thread calls mde_wait_action with that poll_interval_ms. poll: each reads its own action again and
- * again with that pause. Prints four numbers: milliseconds from an action's end to the notice, median, 99th
- * percentile and largest; and milliseconds of CPU. The simulator at URL must have COUNT devices.
+ * wait: each thread calls mde_wait_action with that poll_interval_ms. poll: each reads its own action repeatedly with
+ * that pause. Prints the milliseconds from an action's end to its notice (median, 99th percentile and largest) and the
+ * milliseconds of CPU. The simulator at URL must have COUNT devices.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -143,7 +143,7 @@ int main(int argc, char **argv)
     set(options, "api_url", argv[4]);
     set(options, "login_url", argv[4]);
     set(options, "poll_interval_ms", argv[2]);
-    /* What is asked is how many requests there are, not how they are spread. */
+    /* The bench counts requests, so the quota must not delay them. */
     set(options, "quota_limits", "read=1000000/60;list=1000000/60;collect=1000000/60");
     if (mde_client_new(options, &client, &json) != MDE_OK)
         die("mde_client_new", json);
