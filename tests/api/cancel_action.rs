@@ -25,7 +25,7 @@ fn an_action_that_runs_is_cancelled() {
 }
 
 #[test]
-fn an_action_that_has_ended_says_how() {
+fn an_action_that_has_ended_is_returned_with_its_end() {
     for (state, cancelled) in
         [("Succeeded", false), ("Failed", false), ("TimeOut", false), ("Cancelled", true)]
     {
@@ -38,7 +38,7 @@ fn an_action_that_has_ended_says_how() {
 }
 
 #[test]
-fn a_reply_that_shows_the_action_as_it_was_is_not_the_end() {
+fn a_reply_with_the_state_before_the_cancel_is_not_the_end() {
     let sim = simulator();
     let client = client(&sim, &[]);
     let id = running(&sim, &client);
@@ -57,7 +57,7 @@ fn a_reply_that_shows_the_action_as_it_was_is_not_the_end() {
 }
 
 #[test]
-fn a_lost_reply_is_asked_for_again() {
+fn a_lost_reply_of_a_cancel_is_requested_again() {
     let sim = simulator();
     let client = client(&sim, &[("max_retries", "2")]);
     let id = running(&sim, &client);
@@ -70,7 +70,7 @@ fn a_lost_reply_is_asked_for_again() {
 }
 
 #[test]
-fn an_action_that_does_not_end_in_time_is_said_to_be_asked() {
+fn a_deadline_reports_that_the_cancel_was_requested() {
     let sim = simulator();
     let client = client(&sim, &[("timeout_ms", "800")]);
     let id = running(&sim, &client);
@@ -85,7 +85,7 @@ fn an_action_that_does_not_end_in_time_is_said_to_be_asked() {
 }
 
 #[test]
-fn refusals_are_passed_on() {
+fn refusals_are_reported() {
     let sim = simulator();
     let client = client(&sim, &[]);
     client.cancel("5382f7ea-7557-4ab7-9782-d50480024a4e", "x").error("not_found");

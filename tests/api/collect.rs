@@ -5,7 +5,7 @@ use mde_tests::{client, simulator, try_client};
 use serde_json::json;
 
 #[test]
-fn a_collection_is_started_and_its_action_comes_back_whole() {
+fn a_collection_is_started_and_its_whole_action_is_returned() {
     let sim = simulator();
     let document = client(&sim, &[]).collect(&sim.machine_id(0), "case 4711: \"quoted\"\né").ok();
     assert_eq!(document["adopted"], false);
@@ -90,7 +90,7 @@ fn a_duplicate_that_the_service_answers_with_the_running_action_counts_as_adopte
 }
 
 #[test]
-fn a_duplicate_is_an_error_if_asked_for_and_names_the_running_action() {
+fn a_refused_duplicate_names_the_running_action() {
     let sim = simulator();
     let client = client(&sim, &[("on_duplicate", "error")]);
     let first = client.collect(&sim.machine_id(3), "first").ok();
@@ -102,7 +102,7 @@ fn a_duplicate_is_an_error_if_asked_for_and_names_the_running_action() {
 }
 
 #[test]
-fn a_duplicate_whose_action_cannot_be_found_is_an_error_all_the_same() {
+fn a_duplicate_whose_action_cannot_be_found_is_an_error() {
     let sim = simulator();
     let refused = json!({"match": {"path_contains": "collectInvestigationPackage"}, "times": 0, "reply": {"status": 400,
         "json": {"error": {"code": "ActiveRequestAlreadyExists", "message": "Action is already in progress"}}}});
@@ -152,7 +152,7 @@ fn actions_are_listed_newest_first_through_all_pages() {
 }
 
 #[test]
-fn a_next_page_link_is_followed_on_the_host_that_was_called_and_nowhere_else() {
+fn a_next_page_link_is_followed_only_on_the_called_host() {
     let sim = simulator();
     let client = client(&sim, &[]);
     let page = |link: &str| json!({"reply": {"status": 200, "json": {"value": [{"id": "a"}], "@odata.nextLink": link}}});
@@ -168,7 +168,7 @@ fn a_next_page_link_is_followed_on_the_host_that_was_called_and_nowhere_else() {
 }
 
 #[test]
-fn pages_that_repeat_without_end_are_noticed() {
+fn pages_that_repeat_without_end_are_an_error() {
     let sim = simulator();
     let page = json!({"value": [{"id": "a"}], "@odata.nextLink": "/api/machineactions?$skip=1"});
     sim.script(json!({"match": {"path_contains": "machineactions"}, "times": 0, "reply": {"status": 200, "json": page}})).unwrap();
@@ -178,7 +178,7 @@ fn pages_that_repeat_without_end_are_noticed() {
 }
 
 #[test]
-fn a_path_prefix_of_a_gateway_is_kept() {
+fn a_path_prefix_of_a_gateway_stays_in_every_request() {
     let sim =
         Simulator::start(Config { path_prefix: "/gw/mde".into(), ..Config::default() }).unwrap();
     client(&sim, &[]).collect(&sim.machine_id(0), "x").ok();
@@ -186,7 +186,7 @@ fn a_path_prefix_of_a_gateway_is_kept() {
 }
 
 #[test]
-fn refusals_carry_what_the_caller_needs() {
+fn refusals_carry_code_request_id_and_wait() {
     let sim = simulator();
     let client = client(&sim, &[]);
     let error = client.collect(&"0".repeat(40), "x").error("not_found");

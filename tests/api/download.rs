@@ -17,7 +17,7 @@ use mde_tests::{Cancel, Outcome};
 use serde_json::json;
 
 #[test]
-fn a_package_arrives_whole_under_its_name_only() {
+fn only_a_whole_package_appears_at_its_path() {
     let (sim, id) = service("Succeeded");
     sim.set(|b| b.package_bytes = 3_000_000);
     let folder = Folder::new();
@@ -54,7 +54,7 @@ fn a_package_arrives_whole_under_its_name_only() {
 }
 
 #[test]
-fn the_request_is_byte_for_byte_what_the_link_says() {
+fn the_request_has_the_link_byte_for_byte() {
     let content = package(1_000, 1);
     let served = content.clone();
     let scene = Scene::new(move |_, head, peer| {
@@ -71,7 +71,7 @@ fn the_request_is_byte_for_byte_what_the_link_says() {
 }
 
 #[test]
-fn the_same_call_again_finds_its_work_done() {
+fn a_repeated_call_finds_the_downloaded_package() {
     let (sim, id) = service("Succeeded");
     let folder = Folder::new();
     let client = patient(&sim, &[]);
@@ -92,7 +92,7 @@ fn the_same_call_again_finds_its_work_done() {
 }
 
 #[test]
-fn nothing_that_exists_is_replaced_even_if_it_appears_meanwhile() {
+fn no_existing_file_is_replaced_even_if_it_appears_meanwhile() {
     let content = package(200_000, 2);
     let served = content.clone();
     let folder = Folder::new();
@@ -123,7 +123,7 @@ fn nothing_that_exists_is_replaced_even_if_it_appears_meanwhile() {
 }
 
 #[test]
-fn paths_that_cannot_be_used_cost_no_link() {
+fn unusable_paths_use_no_link() {
     let (sim, id) = service("Succeeded");
     let folder = Folder::new();
     fs::write(folder.0.join("file"), "x").unwrap();
@@ -145,7 +145,7 @@ fn paths_that_cannot_be_used_cost_no_link() {
 }
 
 #[test]
-fn tricks_with_links_in_the_file_system_do_not_work() {
+fn links_at_the_destination_are_never_written_through() {
     let (sim, id) = service("Succeeded");
     let folder = Folder::new();
     let victim = folder.0.join("victim");
@@ -162,7 +162,7 @@ fn tricks_with_links_in_the_file_system_do_not_work() {
 }
 
 #[test]
-fn one_download_at_a_time_works_on_a_path() {
+fn only_one_download_at_a_time_uses_a_path() {
     let content = package(100_000, 3);
     let served = content.clone();
     let scene = Scene::new(move |_, head, peer| {
@@ -185,7 +185,7 @@ fn one_download_at_a_time_works_on_a_path() {
 // ---- limits, stops and what else goes wrong -----------------------------------------------------
 
 #[test]
-fn a_package_that_is_too_large_is_refused_before_or_while_it_comes() {
+fn a_package_that_is_too_large_is_refused_before_or_during_the_download() {
     let content = package(600_000, 14);
     for chunked in [false, true] {
         let served = content.clone();
@@ -212,7 +212,7 @@ fn a_package_that_is_too_large_is_refused_before_or_while_it_comes() {
 }
 
 #[test]
-fn what_is_no_zip_gets_no_name() {
+fn a_body_that_is_no_zip_never_appears_at_the_path() {
     for junk in ["<html>sign in</html>", "PK\u{3}\u{4} and no more", "PK"] {
         let scene = Scene::new(move |_, _, peer| {
             send(peer, "200 OK", "", junk.len(), junk.as_bytes());
@@ -224,13 +224,13 @@ fn what_is_no_zip_gets_no_name() {
 }
 
 #[test]
-fn an_encoded_body_is_not_taken_for_the_file() {
+fn an_encoded_body_is_refused() {
     let scene = Scene::new(|_, _, peer| send(peer, "200 OK", "content-encoding: br\r\n", 2, b"PK"));
     scene.run(&[]).error("protocol");
 }
 
 #[test]
-fn a_kept_connection_that_ends_under_a_redirected_request_costs_no_second_use_of_the_link() {
+fn a_keep_alive_connection_that_ends_during_a_redirect_uses_the_link_once() {
     let content = package(100_000, 16);
     let served = content.clone();
     let came_again = Arc::new(AtomicBool::new(false));
@@ -253,7 +253,7 @@ fn a_kept_connection_that_ends_under_a_redirected_request_costs_no_second_use_of
 }
 
 #[test]
-fn redirects_are_followed_to_allowed_hosts_and_take_no_token_along() {
+fn redirects_are_followed_to_allowed_hosts_without_the_token() {
     let content = package(100_000, 15);
     let served = content.clone();
     let end =
@@ -285,7 +285,7 @@ fn redirects_are_followed_to_allowed_hosts_and_take_no_token_along() {
 }
 
 #[test]
-fn a_busy_host_is_asked_again_when_it_says() {
+fn a_busy_host_is_retried_after_its_wait() {
     let content = package(100_000, 16);
     let served = content.clone();
     let scene = Scene::new(move |number, head, peer| match number {
@@ -300,7 +300,7 @@ fn a_busy_host_is_asked_again_when_it_says() {
 }
 
 #[test]
-fn a_stop_in_the_middle_keeps_what_is_there() {
+fn a_stopped_download_keeps_its_part() {
     let content = package(2_000_000, 17);
     let served = content.clone();
     let scene = Scene::new(move |_, head, peer| {
@@ -346,7 +346,7 @@ fn a_stop_in_the_middle_keeps_what_is_there() {
 }
 
 #[test]
-fn a_download_may_take_longer_than_a_single_request() {
+fn a_download_may_take_longer_than_a_request() {
     let content = package(500_000, 18);
     let served = content.clone();
     let scene = Scene::new(move |_, _, peer| {

@@ -41,7 +41,7 @@ fn shorten(folder: &Folder, bytes: u64) {
 // ---- nginx --------------------------------------------------------------------------------------
 
 #[test]
-fn nginx_gives_a_package_whole_in_pieces_and_without_ranges() {
+fn nginx_serves_a_package_whole_in_pieces_and_without_ranges() {
     let content = package(8_000_000, 21);
     let home = Folder::new();
     let nginx = Nginx::start(
@@ -74,7 +74,7 @@ fn nginx_gives_a_package_whole_in_pieces_and_without_ranges() {
 }
 
 #[test]
-fn nginx_with_another_file_under_the_name_starts_over() {
+fn a_replaced_file_on_nginx_starts_the_download_over() {
     let (old, new) = (package(5_000_000, 22), package(4_000_000, 23));
     let home = Folder::new();
     let nginx = Nginx::start(
@@ -94,7 +94,7 @@ fn nginx_with_another_file_under_the_name_starts_over() {
 // ---- Azurite ------------------------------------------------------------------------------------
 
 #[test]
-fn azurite_gives_a_package_in_every_way() {
+fn azurite_serves_a_package_whole_in_parts_and_by_a_new_link() {
     let home = Folder::new();
     let azurite = Azurite::start(&home.0.join("data"));
     let content = package(9_000_000, 24);
@@ -179,7 +179,7 @@ impl Downloader {
 }
 
 #[test]
-fn a_killed_process_is_carried_on_by_the_next() {
+fn a_download_resumes_after_its_process_was_killed() {
     let content = package(6_000_000, 26);
     let home = Folder::new();
     let nginx = Nginx::start(&home.0, "location / { limit_rate 3m; limit_rate_after 1m; }");
@@ -205,7 +205,7 @@ fn a_killed_process_is_carried_on_by_the_next() {
 }
 
 #[test]
-fn killed_at_any_moment_it_leaves_nothing_wrong_under_the_name() {
+fn a_kill_at_any_moment_leaves_no_wrong_file_at_the_path() {
     let content = package(2_000_000, 27);
     let home = Folder::new();
     let nginx = Nginx::start(&home.0, "");
@@ -241,7 +241,7 @@ fn killed_at_any_moment_it_leaves_nothing_wrong_under_the_name() {
 }
 
 #[test]
-fn a_full_disk_is_named_and_carried_on_when_there_is_room() {
+fn a_full_disk_is_named_and_the_download_resumes_when_there_is_room() {
     // In a mount namespace of its own, where a small disk can be mounted without being root.
     let folder = Folder::new();
     let task = Task::DownloadToSmallDisk { at: folder.0.clone() };

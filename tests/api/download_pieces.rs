@@ -11,7 +11,7 @@ use mde_tests::peers::scene::Scene;
 use serde_json::json;
 
 #[test]
-fn a_lost_connection_is_carried_on_where_it_broke() {
+fn a_download_resumes_where_the_connection_broke() {
     let content = package(3_000_000, 4);
     for ends_with_reset in [false, true] {
         let served = content.clone();
@@ -36,7 +36,7 @@ fn a_lost_connection_is_carried_on_where_it_broke() {
 }
 
 #[test]
-fn another_call_carries_on_and_a_part_of_another_action_does_not_mix_in() {
+fn another_call_resumes_only_a_part_of_its_own_action() {
     let content = package(1_000_000, 5);
     let served = content.clone();
     let scene = Scene::new(move |number, head, peer| {
@@ -66,7 +66,7 @@ fn another_call_carries_on_and_a_part_of_another_action_does_not_mix_in() {
 }
 
 #[test]
-fn hosts_that_get_ranges_wrong_do_no_harm() {
+fn wrong_answers_to_ranges_do_no_harm() {
     let content = package(1_000_000, 6);
     // What is answered to the request for the rest.
     type Wrong = fn(&mut std::net::TcpStream, &[u8]);
@@ -120,7 +120,7 @@ fn hosts_that_get_ranges_wrong_do_no_harm() {
 }
 
 #[test]
-fn a_package_that_changes_is_never_mixed_with_the_one_before() {
+fn a_changed_package_is_never_mixed_with_the_previous_one() {
     let (old, new) = (package(900_000, 7), package(900_000, 8));
     // The tag alone tells, since this host does not heed If-Range; or the host does, and sends it all.
     for heeds in [false, true] {
@@ -169,7 +169,7 @@ fn a_whole_part_needs_no_link_and_416_can_mean_that() {
 }
 
 #[test]
-fn a_part_that_rotted_is_fetched_again() {
+fn a_damaged_part_is_downloaded_again() {
     let content = package(400_000, 10);
     let served = content.clone();
     let scene = Scene::new(move |_, head, peer| {
@@ -236,7 +236,7 @@ fn an_expired_link_is_followed_by_a_new_one() {
 }
 
 #[test]
-fn an_early_end_is_noticed_in_every_framing() {
+fn a_truncated_body_is_detected_in_every_framing() {
     let content = package(600_000, 12);
     type Cut = fn(&mut std::net::TcpStream, &[u8]);
     let cuts: [(&str, Cut); 4] = [
@@ -278,7 +278,7 @@ fn an_early_end_is_noticed_in_every_framing() {
 
 /// A host may send less than was asked for, again and again; the callback's pace stays what it is.
 #[test]
-fn many_small_replies_are_told_at_the_usual_pace() {
+fn many_small_replies_send_events_at_the_usual_rate() {
     let content = package(400_000, 15);
     let served = content.clone();
     let scene = Scene::new(move |_, head, peer| match first_byte(head) {
@@ -306,7 +306,7 @@ fn many_small_replies_are_told_at_the_usual_pace() {
 }
 
 #[test]
-fn every_framing_brings_the_whole() {
+fn every_framing_yields_the_whole_package() {
     let content = package(600_000, 13);
     for chunked in [false, true] {
         let served = content.clone();

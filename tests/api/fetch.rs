@@ -17,7 +17,7 @@ const OPTIONS: [(&str, &str); 2] = [
 ];
 
 #[test]
-fn one_call_from_a_device_to_a_checked_file() {
+fn one_call_fetches_a_checked_file_from_a_device() {
     let (sim, folder) = (quick(), Folder::new());
     let client = client(&sim, &OPTIONS);
     let mut stages: Vec<String> = Vec::new();
@@ -69,7 +69,7 @@ fn a_folder_gets_a_new_file_each_time() {
 }
 
 #[test]
-fn what_is_in_the_way_is_noticed_before_the_device_is_asked() {
+fn an_unusable_path_is_refused_before_a_collection_starts() {
     let (sim, folder) = (quick(), Folder::new());
     let client = client(&sim, &OPTIONS);
     std::fs::write(folder.path(), "mine").unwrap();
@@ -84,7 +84,7 @@ fn what_is_in_the_way_is_noticed_before_the_device_is_asked() {
 }
 
 #[test]
-fn a_note_of_another_device_is_not_mixed_up() {
+fn a_state_file_of_another_device_is_refused() {
     let (sim, folder) = (quick(), Folder::new());
     sim.set(|b| b.in_progress_s = 60.0);
     let client = client(&sim, &OPTIONS);
@@ -97,7 +97,7 @@ fn a_note_of_another_device_is_not_mixed_up() {
 }
 
 #[test]
-fn an_interrupted_call_is_carried_on() {
+fn an_interrupted_fetch_resumes() {
     let (sim, folder) = (quick(), Folder::new());
     sim.set(|b| b.in_progress_s = 1.0);
     let client = client(&sim, &OPTIONS);
@@ -117,7 +117,7 @@ fn an_interrupted_call_is_carried_on() {
 }
 
 #[test]
-fn a_bad_end_is_told_and_the_next_call_starts_anew() {
+fn after_a_failed_collection_the_next_call_starts_a_new_one() {
     for (outcome, name) in
         [(Outcome::Failed, "action_failed"), (Outcome::TimeOut, "action_timed_out")]
     {
@@ -153,7 +153,7 @@ fn a_collection_that_runs_is_adopted_or_refused() {
 fn a_collection_whose_reply_was_lost_is_found_by_the_next_call() {
     let (sim, folder) = (quick(), Folder::new());
     let client = client(&sim, &OPTIONS);
-    ends_unsettled(&sim, &client, "x", &folder);
+    ends_with_an_unknown_outcome(&sim, &client, "x", &folder);
     let fetched = client.fetch(&sim.machine_id(0), "another comment", &folder.path()).ok();
     assert_eq!((&fetched["adopted"], collections_asked_for(&sim)), (&json!(true), 1));
 }
@@ -170,7 +170,7 @@ fn noted(folder: &Folder) -> Value {
 
 /// What is told of a collection that was asked for and of which nobody knows what became.
 #[track_caller]
-fn ends_unsettled(sim: &Simulator, client: &Client, comment: &str, folder: &Folder) {
+fn ends_with_an_unknown_outcome(sim: &Simulator, client: &Client, comment: &str, folder: &Folder) {
     for rule in [
         json!({"match": {"path_contains": "collectInvestigationPackage"}, "process": true, "close": "before_reply"}),
         json!({"match": {"path_contains": "/api/machineactions"}, "times": 3, "reply": {"status": 503}}),
@@ -183,12 +183,12 @@ fn ends_unsettled(sim: &Simulator, client: &Client, comment: &str, folder: &Fold
 }
 
 #[test]
-fn a_refusal_does_not_make_forget_what_an_earlier_call_may_have_started() {
+fn a_refusal_keeps_the_record_of_an_earlier_request() {
     // The list shows nothing yet, and the next request is refused, or its outcome is not known either.
     for (comment, refused) in [("x", true), ("x", false), ("another", true), ("another", false)] {
         let (sim, folder) = (quick(), Folder::new());
         let client = client(&sim, &OPTIONS);
-        ends_unsettled(&sim, &client, "x", &folder);
+        ends_with_an_unknown_outcome(&sim, &client, "x", &folder);
         let (machine, first) = (sim.machine_id(0), noted(&folder));
         let late = json!({"match": {"path_contains": "/api/machineactions"}, "times": if refused { 3 } else { 6 },
             "reply": {"status": 200, "json": {"value": []}}});
@@ -212,7 +212,7 @@ fn a_refusal_does_not_make_forget_what_an_earlier_call_may_have_started() {
 }
 
 #[test]
-fn a_collection_is_found_though_the_clock_was_set_back_since() {
+fn a_collection_is_found_after_the_clock_was_set_back() {
     let (sim, folder) = (quick(), Folder::new());
     let client = client(&sim, &OPTIONS);
     let machine = sim.machine_id(0);
@@ -228,7 +228,7 @@ fn a_collection_is_found_though_the_clock_was_set_back_since() {
 }
 
 #[test]
-fn who_stops_a_request_is_not_told_to_repeat_it() {
+fn a_stopped_request_is_not_reported_as_retryable() {
     let (sim, folder) = (quick(), Folder::new());
     let client = client(&sim, &OPTIONS);
     sim.script(json!({"match": {"path_contains": "collect"}, "stall": true, "process": true}))
@@ -251,7 +251,7 @@ fn who_stops_a_request_is_not_told_to_repeat_it() {
 }
 
 #[test]
-fn nothing_is_noted_when_nothing_can_have_been_started() {
+fn no_state_file_is_written_when_no_collection_can_have_started() {
     let (sim, folder) = (quick(), Folder::new());
     let client = client(&sim, &OPTIONS);
     sim.script(json!({"match": {"path_contains": "collect"}, "reply": {"status": 403}})).unwrap();
@@ -327,13 +327,13 @@ fn killed(rounds: usize) {
 }
 
 #[test]
-fn a_killed_fetch_is_carried_on() {
+fn a_killed_fetch_resumes() {
     killed(20);
 }
 
 mod full {
     #[test]
-    fn a_fetch_killed_two_hundred_times_is_carried_on() {
+    fn a_fetch_that_is_killed_two_hundred_times_resumes() {
         super::killed(200);
     }
 }
@@ -343,7 +343,7 @@ fn note(folder: &Folder) -> String {
 }
 
 #[test]
-fn two_calls_for_one_path_do_not_get_in_each_other_s_way() {
+fn two_calls_for_one_path_start_one_collection() {
     let (sim, folder) = (quick(), Folder::new());
     sim.set(|b| b.in_progress_s = 1.5);
     let client = client(&sim, &OPTIONS);
@@ -375,7 +375,7 @@ fn two_calls_for_one_path_do_not_get_in_each_other_s_way() {
 }
 
 #[test]
-fn a_note_that_cannot_be_read_is_not_passed_over() {
+fn an_unreadable_state_file_is_an_error() {
     let (sim, folder) = (quick(), Folder::new());
     let client = client(&sim, &OPTIONS);
     let newer = json!({"version": 2, "machine_id": sim.machine_id(0), "comment": "x", "began": "",
@@ -403,7 +403,7 @@ fn a_note_that_cannot_be_read_is_not_passed_over() {
 }
 
 #[test]
-fn a_note_that_leads_to_another_device_is_not_believed() {
+fn a_state_file_with_an_action_of_another_device_is_refused() {
     let (sim, folder) = (quick(), Folder::new());
     let client = client(&sim, &OPTIONS);
     let other = client.collect(&sim.machine_id(1), "x").ok();
@@ -420,7 +420,7 @@ fn a_note_that_leads_to_another_device_is_not_believed() {
 }
 
 #[test]
-fn a_package_that_is_gone_does_not_bar_the_way() {
+fn only_a_certainly_missing_package_allows_a_new_collection() {
     let (sim, folder) = (quick(), Folder::new());
     let client = client(&sim, &OPTIONS);
     let machine = sim.machine_id(0);
@@ -449,7 +449,7 @@ fn a_package_that_is_gone_does_not_bar_the_way() {
 }
 
 #[test]
-fn a_callback_that_stops_at_the_first_event_is_told_the_action() {
+fn a_callback_that_stops_at_the_first_event_knows_the_action() {
     let (sim, folder) = (quick(), Folder::new());
     let client = client(&sim, &OPTIONS);
     let mut stop = |_: Value| false;

@@ -26,7 +26,7 @@ fn until_stage(
 }
 
 #[test]
-fn a_wait_for_the_quota_is_told_before_it_begins() {
+fn a_wait_for_the_quota_is_reported_before_it_begins() {
     let more = "read=100000/60;list=100000/60";
     for (limits, endpoint, requests) in
         [("collect=1/60;link=9/60", "collect", 1), ("collect=9/60;link=1/60", "link", 2)]
@@ -57,7 +57,7 @@ fn a_wait_for_the_quota_is_told_before_it_begins() {
 }
 
 #[test]
-fn a_wait_behind_others_has_no_known_end() {
+fn a_wait_behind_running_calls_has_no_known_end() {
     let (sim, first, second, third) = (quick(), Folder::new(), Folder::new(), Folder::new());
     let limits = "collect=1/60;link=9/60;read=100000/60;list=100000/60";
     let options = [("poll_interval_ms", "100"), ("quota_limits", limits)];
@@ -82,7 +82,7 @@ fn a_wait_behind_others_has_no_known_end() {
 }
 
 #[test]
-fn no_wait_is_told_where_none_is_wanted_or_needed() {
+fn no_wait_is_reported_without_one() {
     let folders = [Folder::new(), Folder::new(), Folder::new()];
     let sim = quick();
     let limits = "collect=2/60;link=9/60;read=9999/60;list=9999/60";
@@ -101,7 +101,7 @@ fn no_wait_is_told_where_none_is_wanted_or_needed() {
 }
 
 #[test]
-fn a_client_that_has_sent_nothing_tells_what_other_processes_have_sent() {
+fn a_new_client_reports_calls_of_other_processes() {
     let (sim, first, second) = (quick(), Folder::new(), Folder::new());
     let limits = "collect=1/60;link=9/60;read=9999/60;list=9999/60";
     let file = first.0.join("quota").to_str().unwrap().to_owned();

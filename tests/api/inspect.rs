@@ -247,7 +247,7 @@ with open("long.zip", "wb") as out:
 }
 
 #[test]
-fn what_is_no_file_is_refused_at_once() {
+fn a_path_that_is_no_file_is_refused_at_once() {
     let folder = folder("no file");
     run("mkfifo", &folder, &["pipe"]);
     for (path, words) in [
@@ -269,7 +269,7 @@ fn what_is_no_file_is_refused_at_once() {
 }
 
 #[test]
-fn it_tells_how_far_it_is() {
+fn the_check_reports_its_progress() {
     let folder = files("progress");
     run("zip", &folder, &["-q", "-r", "package.zip", "tree"]);
     let path = folder.join("package.zip");
@@ -295,7 +295,7 @@ fn it_tells_how_far_it_is() {
 }
 
 #[test]
-fn its_callback_can_stop_it() {
+fn the_callback_can_stop_the_check() {
     let folder = files("stopped by progress");
     run("zip", &folder, &["-q", "-r", "package.zip", "tree"]);
     let path = folder.join("package.zip");
@@ -311,7 +311,7 @@ fn its_callback_can_stop_it() {
 
 /// 64 MiB of noise in one entry: some hundred ms of work, which a handle cuts short from outside.
 #[test]
-fn a_handle_ends_it() {
+fn a_cancel_handle_ends_the_check() {
     let folder = folder("stopped by a handle");
     let mut random = fastrand::Rng::with_seed(1);
     let noise: Vec<u8> = (0..64 << 20).map(|_| random.u8(..)).collect();

@@ -4,7 +4,7 @@ use mde_tests::packages::{Folder, lead_to, links_asked_for, patient, service};
 use serde_json::json;
 
 #[test]
-fn a_link_is_given_without_its_quotation_marks_and_otherwise_as_it_is() {
+fn a_link_is_returned_unchanged_but_for_its_quotation_marks() {
     let (sim, id) = service("Succeeded");
     let link = "https://userrequests-us.securitycenter.windows.com:443/safedownload/\
         WDATP_Investigation_Package.zip?token=ab%2fcd%2bef%3d%3B%3dGH~*";
@@ -16,7 +16,7 @@ fn a_link_is_given_without_its_quotation_marks_and_otherwise_as_it_is() {
 }
 
 #[test]
-fn a_link_to_a_strange_host_is_refused_and_not_shown() {
+fn a_link_to_a_host_that_is_not_allowed_is_refused_and_not_shown() {
     let (sim, id) = service("Succeeded");
     for (link, problem) in [
         ("https://evil.example/p?sig=SECRET", "evil.example"),
@@ -47,7 +47,7 @@ fn a_link_to_a_strange_host_is_refused_and_not_shown() {
 }
 
 #[test]
-fn every_state_has_its_answer_and_only_success_costs_a_link() {
+fn every_state_has_its_error_and_only_success_requests_a_link() {
     for (state, name) in [
         ("Pending", "not_ready"),
         ("InProgress", "not_ready"),
@@ -87,7 +87,7 @@ fn every_state_has_its_answer_and_only_success_costs_a_link() {
 }
 
 #[test]
-fn unknown_actions_and_other_kinds_of_action_say_so() {
+fn unknown_actions_and_other_types_of_action_are_errors() {
     let (sim, _) = service("Succeeded");
     let unknown = "5382f7ea-7557-4ab7-9782-d50480024a4e";
     let client = patient(&sim, &[]);
@@ -106,7 +106,7 @@ fn unknown_actions_and_other_kinds_of_action_say_so() {
 }
 
 #[test]
-fn a_link_that_follows_success_after_a_moment_is_waited_for() {
+fn a_link_that_appears_after_success_is_waited_for() {
     let (sim, id) = service("Succeeded");
     sim.script(
         json!({"match": {"path_contains": "getPackageUri"}, "times": 2, "reply": {"status": 404}}),

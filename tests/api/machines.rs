@@ -59,7 +59,7 @@ fn a_404_that_is_not_the_services_answer_is_an_error() {
 }
 
 #[test]
-fn what_may_keep_a_collection_from_starting_is_told() {
+fn reasons_against_a_collection_are_reported() {
     let sim = simulator();
     let client = client(&sim, &[]);
     let list = json!({"value": [
@@ -80,7 +80,7 @@ fn what_may_keep_a_collection_from_starting_is_told() {
 }
 
 #[test]
-fn too_wide_a_query_says_so() {
+fn a_query_with_too_many_results_reports_that_there_are_more() {
     let sim = simulator();
     let client = client(&sim, &[]);
     let many: Vec<Value> = (0..1_001).map(|n| json!({"id": n.to_string()})).collect();

@@ -70,7 +70,7 @@ fn unreadable() -> Vec<(Value, &'static str)> {
 }
 
 #[test]
-fn text_that_was_cut_in_the_middle_of_a_character_hides_no_action() {
+fn text_cut_within_a_character_hides_no_action() {
     let sim = simulator();
     let cut = r#"{"id":"123","status":"Pending","requestorComment":"cut \ud83d","new":"\ude00"}"#;
     let document = collect_with(&sim, json!({"status": 201, "body": cut})).ok();
@@ -132,7 +132,7 @@ fn a_lost_outcome_that_cannot_be_looked_up_is_unknown() {
 }
 
 #[test]
-fn only_our_own_collection_is_taken_for_ours() {
+fn only_the_collection_of_this_request_is_adopted() {
     let sim = simulator();
     let id = sim.machine_id(0);
     let now = humantime::format_rfc3339_micros(std::time::SystemTime::now()).to_string();
@@ -163,7 +163,7 @@ fn only_our_own_collection_is_taken_for_ours() {
 }
 
 #[test]
-fn the_same_on_the_reading_side_is_a_protocol_error() {
+fn an_unreadable_reply_to_a_read_is_a_protocol_error() {
     let sim = simulator();
     for reply in [
         json!({"status": 200, "body": ""}),
@@ -235,7 +235,7 @@ fn refusals_stay_refusals_whatever_their_body() {
 }
 
 #[test]
-fn a_redirect_is_not_followed_and_the_token_stays_here() {
+fn a_redirect_is_not_followed_and_gets_no_token() {
     let sim = simulator();
     let elsewhere = simulator();
     let location = format!("{}/api/machineactions", elsewhere.api_url());
@@ -249,7 +249,7 @@ fn a_redirect_is_not_followed_and_the_token_stays_here() {
 }
 
 #[test]
-fn reads_are_repeated_after_passing_failures() {
+fn reads_are_retried_after_transient_failures() {
     let sim = simulator();
     let client = client(&sim, &[("max_retries", "3")]);
     let id =
@@ -270,7 +270,7 @@ fn reads_are_repeated_after_passing_failures() {
 }
 
 #[test]
-fn members_that_cannot_be_known_are_kept_exactly() {
+fn unknown_members_are_kept_exactly() {
     let sim = simulator();
     let body = r#"{"id":"a","amount":1.10,"big":123456789012345678901234567890,"type":"Live Response","new":{"é":[]}}"#;
     let outcome = read_with(&sim, json!({"status": 200, "body": body}));
@@ -278,7 +278,7 @@ fn members_that_cannot_be_known_are_kept_exactly() {
 }
 
 #[test]
-fn waits_that_nobody_means_are_cut() {
+fn absurd_retry_after_values_are_limited() {
     let sim = simulator();
     for (header, most) in
         [("18446744073709551615", 86_400_000), ("99999999999999999999999", 60_000), ("-5", 60_000)]
@@ -305,7 +305,7 @@ fn the_largest_heads_pass_and_larger_ones_are_refused() {
 }
 
 #[test]
-fn a_token_that_the_host_handed_in_is_the_hosts_to_renew() {
+fn a_token_from_an_option_is_not_renewed() {
     let sim = simulator();
     let own = [("auth", "access_token"), ("access_token", "stale")];
     let error = client(&sim, &own).list("").error("unauthorized");

@@ -39,7 +39,7 @@ fn reads(sim: &Simulator) -> usize {
 }
 
 #[test]
-fn success_is_waited_for_and_every_look_is_told() {
+fn success_is_waited_for_and_every_poll_is_reported() {
     let sim = taking(0.5, 0.7);
     let client = client(&sim, &[QUICK]);
     let id = started(&sim, &client);
@@ -92,7 +92,7 @@ fn every_bad_end_has_its_own_status_and_carries_the_action() {
 }
 
 #[test]
-fn a_deadline_and_a_cancel_say_where_the_action_stood() {
+fn a_deadline_and_a_cancel_report_the_state_of_the_action() {
     let sim = taking(0.0, 60.0);
     let short = client(&sim, &[QUICK, ("wait_timeout_ms", "700")]);
     let id = started(&sim, &short);
@@ -134,7 +134,7 @@ fn the_progress_callback_can_end_the_wait() {
 }
 
 #[test]
-fn an_action_that_the_service_does_not_show_yet_is_waited_for() {
+fn an_action_that_the_service_does_not_list_yet_is_waited_for() {
     let sim = taking(0.0, 0.3);
     sim.set(|b| b.not_found_after_create_s = 0.8);
     let client = client(&sim, &[QUICK]);
@@ -149,7 +149,7 @@ fn an_action_that_the_service_does_not_show_yet_is_waited_for() {
 }
 
 #[test]
-fn an_unknown_action_keeps_the_wait_going_for_a_while_only() {
+fn the_wait_for_an_unknown_action_is_bounded() {
     let sim = simulator();
     let client = client(&sim, &[QUICK, ("wait_timeout_ms", "600")]);
     // The minute is played in a unit test.
@@ -159,7 +159,7 @@ fn an_unknown_action_keeps_the_wait_going_for_a_while_only() {
 }
 
 #[test]
-fn looks_that_fail_are_survived() {
+fn failed_polls_do_not_end_the_wait() {
     let sim = taking(0.0, 2.0);
     let client = client(&sim, &[QUICK]);
     let id = started(&sim, &client);
@@ -188,7 +188,7 @@ fn a_refusal_ends_the_wait() {
 }
 
 #[test]
-fn unknown_states_are_waited_out() {
+fn unknown_states_do_not_end_the_wait() {
     let sim = simulator();
     let client = client(&sim, &[QUICK, ("wait_timeout_ms", "500")]);
     let id = brought_in(&sim, "Paused");
@@ -198,7 +198,7 @@ fn unknown_states_are_waited_out() {
 }
 
 #[test]
-fn who_looked_for_all_may_leave() {
+fn another_waiter_polls_when_the_poller_leaves() {
     let sim = taking(0.0, 2.0);
     let client = Arc::new(client(&sim, &[QUICK]));
     let ids: Vec<String> = (0..3)
@@ -246,7 +246,7 @@ fn other_kinds_of_actions_are_waited_for_among_collections() {
 }
 
 #[test]
-fn a_progress_callback_may_wait_itself_and_holds_up_nobody() {
+fn a_progress_callback_may_wait_and_delays_no_other_waiter() {
     let sim = taking(0.0, 2.0);
     let client = Arc::new(client(&sim, &[QUICK]));
     let (id, ended) = (started(&sim, &client), brought_in(&sim, "Succeeded"));
@@ -280,7 +280,7 @@ fn a_progress_callback_may_wait_itself_and_holds_up_nobody() {
 }
 
 #[test]
-fn many_actions_of_other_kinds_do_not_hide_one() {
+fn many_actions_of_other_types_do_not_hide_one() {
     let sim = simulator();
     let isolate = |status: &str| {
         let action = sim.add_action(json!({"type": "Isolate", "status": status})).unwrap();
@@ -301,7 +301,7 @@ fn many_actions_of_other_kinds_do_not_hide_one() {
 }
 
 #[test]
-fn one_clients_full_quota_is_not_the_others() {
+fn a_full_quota_of_one_client_does_not_stop_another_client() {
     let sim = taking(0.0, 1.0);
     let options = [QUICK, ("quota_limits", "list=1/60")];
     let hasty = Arc::new(client(&sim, &[&options[..], &[("quota", "fail")]].concat()));

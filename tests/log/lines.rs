@@ -22,7 +22,7 @@ fn two_calls(sim: &Simulator, log: &Log) -> Vec<(Level, String)> {
 }
 
 #[test]
-fn requests_are_told_at_debug() {
+fn requests_are_logged_at_debug() {
     let (sim, log) = (simulator(), Log::start());
     let lines = two_calls(&sim, &log);
     has(&lines, Level::Debug, "POST /api/machines/");
@@ -30,7 +30,7 @@ fn requests_are_told_at_debug() {
 }
 
 #[test]
-fn operations_are_told_at_info() {
+fn operations_are_logged_at_info() {
     let (sim, log) = (simulator(), Log::start());
     let lines = two_calls(&sim, &log);
     has(&lines, Level::Info, "collect_package took ");
@@ -57,7 +57,7 @@ fn the_receiver_may_use_the_library() {
 }
 
 #[test]
-fn a_lost_reply_is_told_when_it_is_missed() {
+fn a_lost_reply_is_logged_when_it_is_detected() {
     let (sim, log) = (simulator(), Log::start());
     let machine = sim.machine_id(1);
     let lost = json!({"match": {"path_contains": machine}, "times": 1, "process": true, "close": "before_reply"});
@@ -68,7 +68,7 @@ fn a_lost_reply_is_told_when_it_is_missed() {
 
 /// A pause is told as long as it is, and a wait for the quota when it begins.
 #[test]
-fn a_throttled_call_tells_how_long_it_waits() {
+fn a_throttled_call_logs_how_long_it_waits() {
     let (sim, log) = (simulator(), Log::start());
     let throttled = json!({"match": {"path_contains": "machineactions"}, "times": 1,
         "reply": {"status": 429, "headers": {"Retry-After": "2"}}});
@@ -80,7 +80,7 @@ fn a_throttled_call_tells_how_long_it_waits() {
 }
 
 #[test]
-fn a_receiver_that_is_gone_hears_nothing() {
+fn a_removed_receiver_gets_no_lines() {
     let (sim, log) = (simulator(), Log::start());
     mde::log::set(None);
     client(&sim, &[]).list("").ok();

@@ -29,7 +29,7 @@ fn tls_simulator() -> (Simulator, String) {
 }
 
 #[test]
-fn a_private_ca_is_trusted_when_it_is_given_and_only_then() {
+fn a_private_ca_is_trusted_only_if_it_is_given() {
     let (sim, ca) = tls_simulator();
     client(&sim, &[("ca_file", &ca)]).collect(&sim.machine_id(0), "x").ok();
     let error = client(&sim, &[]).collect(&sim.machine_id(1), "x").error("tls");
@@ -43,7 +43,7 @@ fn a_private_ca_is_trusted_when_it_is_given_and_only_then() {
 }
 
 #[test]
-fn a_ca_file_without_a_certificate_is_a_mistake() {
+fn a_ca_file_without_a_certificate_is_refused() {
     let sim = simulator();
     let folder = scratch("bad-ca");
     let cases: [(&str, &[u8]); 4] = [
@@ -116,7 +116,7 @@ fn a_ca_file_that_is_no_ordinary_file_or_partly_damaged_is_refused_at_once() {
 }
 
 #[test]
-fn one_connection_serves_calls_that_follow_each_other() {
+fn consecutive_calls_use_one_connection() {
     for tls in [false, true] {
         let (sim, ca) = if tls { tls_simulator() } else { (simulator(), String::new()) };
         let port = sim.api_url().rsplit_once(':').unwrap().1.parse().unwrap();
@@ -134,7 +134,7 @@ fn one_connection_serves_calls_that_follow_each_other() {
 }
 
 #[test]
-fn names_are_resolved_and_unknown_names_say_so() {
+fn host_names_are_resolved_and_unknown_names_are_an_error() {
     let sim = simulator();
     let url = sim.api_url().replace("127.0.0.1", "localhost");
     client(&sim, &[("api_url", &url), ("login_url", &url)]).collect(&sim.machine_id(0), "x").ok();
@@ -150,7 +150,7 @@ fn names_are_resolved_and_unknown_names_say_so() {
 }
 
 #[test]
-fn a_refused_connection_says_so() {
+fn a_refused_connection_is_an_error() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}");
     let client =
@@ -160,7 +160,7 @@ fn a_refused_connection_says_so() {
 }
 
 #[test]
-fn a_peer_that_hangs_up_during_the_handshake_is_no_certificate_problem() {
+fn a_connection_closed_in_the_handshake_is_no_certificate_error() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let hang_up = std::thread::spawn(move || (0..2).for_each(|_| drop(listener.accept().unwrap())));
@@ -172,7 +172,7 @@ fn a_peer_that_hangs_up_during_the_handshake_is_no_certificate_problem() {
 }
 
 #[test]
-fn lookups_without_an_answer_share_a_thread_and_hold_nobody() {
+fn unanswered_lookups_share_a_thread_and_delay_no_call() {
     // In a network of its own, where nobody need be root to be its name server.
     let conf = scratch("names").join("resolv.conf");
     std::fs::write(&conf, "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n").unwrap();
@@ -255,7 +255,7 @@ fn a_real_proxy_opens_tunnels() {
 }
 
 #[test]
-fn a_proxy_login_is_decoded_and_its_absence_is_told() {
+fn a_proxy_login_is_decoded_and_its_absence_is_reported() {
     let proxy = Proxy::start(Some(("us.er", "pa_ss.1")));
     let (sim, ca) = tls_simulator();
     let at = |login: &str| format!("http://{login}127.0.0.1:{}", proxy.port);
@@ -274,7 +274,7 @@ fn a_proxy_login_is_decoded_and_its_absence_is_told() {
 }
 
 #[test]
-fn a_proxy_that_is_not_there_or_silent_is_the_proxys_failure() {
+fn an_absent_or_silent_proxy_is_a_proxy_error() {
     let (sim, ca) = tls_simulator();
     let more = [("ca_file", ca.as_str()), ("proxy", "http://127.0.0.1:1"), ("max_retries", "2")];
     let error = client(&sim, &more).collect(&sim.machine_id(0), "x").error("proxy");

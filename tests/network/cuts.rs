@@ -150,12 +150,12 @@ fn judge(
 }
 
 #[test]
-fn cut_connections_start_nothing_twice() {
+fn cut_connections_start_no_collection_twice() {
     round(seed(), 500, false);
 }
 
 #[test]
-fn cut_tls_connections_start_nothing_twice() {
+fn cut_tls_connections_start_no_collection_twice() {
     round(seed(), 500, true);
 }
 

@@ -96,7 +96,7 @@ fn many_calls_and_the_sign_in_go_through_one_tunnel() {
 }
 
 #[test]
-fn the_sign_in_service_has_a_tunnel_of_its_own() {
+fn the_sign_in_service_has_a_separate_tunnel() {
     let services = Services::start(2);
     let stub = StubProxy::start(|mut near, port| {
         if near.write_all(OPEN).is_ok() {
@@ -114,7 +114,7 @@ fn the_sign_in_service_has_a_tunnel_of_its_own() {
 }
 
 #[test]
-fn a_refused_tunnel_says_what_the_proxy_said() {
+fn a_refused_tunnel_reports_the_proxys_status() {
     let services = Services::start(1);
     let proxy = Proxy::tinyproxy("ConnectPort 443");
     refused_by(&services, &proxy.url_with("user:canary@"), proxy.port, "403 Access violation");
@@ -136,7 +136,7 @@ fn a_refused_tunnel_says_what_the_proxy_said() {
 }
 
 #[test]
-fn a_login_that_is_missing_or_wrong() {
+fn a_missing_or_wrong_login_is_reported() {
     let services = Services::start(1);
     let proxy = Proxy::tinyproxy("BasicAuth us.er pa_ss.1");
     refused_by(&services, &proxy.url(), proxy.port, "407");
@@ -149,7 +149,7 @@ fn a_login_that_is_missing_or_wrong() {
 }
 
 #[test]
-fn a_proxy_that_makes_no_sense() {
+fn an_invalid_reply_of_a_proxy_is_a_proxy_error() {
     let services = Services::start(1);
     let cases: [(&[u8], &str); 8] = [
         (b"", "did not answer"),
@@ -170,7 +170,7 @@ fn a_proxy_that_makes_no_sense() {
 }
 
 #[test]
-fn a_silent_proxy_takes_no_longer_than_connecting_may() {
+fn a_silent_proxy_is_bounded_by_the_connect_timeout() {
     let services = Services::start(1);
     let silent = StubProxy::start(|_near, _| std::thread::sleep(Duration::from_secs(60)));
     let slow = StubProxy::start(|mut near, _| {
@@ -187,7 +187,7 @@ fn a_silent_proxy_takes_no_longer_than_connecting_may() {
 }
 
 #[test]
-fn a_tunnel_that_leads_nowhere_has_carried_nothing() {
+fn a_tunnel_without_a_peer_has_carried_no_request() {
     let services = Services::start(1);
     let stub = StubProxy::answering(OPEN);
     let client = services.client(&stub.url(), &[("max_retries", "1")]);
@@ -342,7 +342,7 @@ fn the_environment_names_the_hosts_without_a_proxy() {
 }
 
 #[test]
-fn a_range_that_is_none_is_refused_with_the_name_of_its_variable() {
+fn an_invalid_range_is_refused_with_the_name_of_its_variable() {
     for name in ["NO_PROXY", "no_proxy"] {
         let variables = [("HTTPS_PROXY", "http://127.0.0.1:1"), (name, "192.0.2.0/240")];
         let error = in_environment(&variables, SERVICE, &[]).error("config");
@@ -356,7 +356,7 @@ fn a_range_that_is_none_is_refused_with_the_name_of_its_variable() {
 }
 
 #[test]
-fn options_come_before_the_environment() {
+fn options_override_the_environment() {
     let (proxy, other) = (refusing(), refusing());
     let (url, other_url) = (proxy.url(), other.url());
     let set = |name, value| {
@@ -397,7 +397,7 @@ mod full {
     use super::*;
 
     #[test]
-    fn squid_opens_tunnels_for_those_it_knows() {
+    fn squid_opens_tunnels_for_known_logins() {
         let services = Services::start(1);
         let proxy = Proxy::squid(
             "auth_param basic program /usr/lib/squid/basic_ncsa_auth {folder}/logins\n\
@@ -414,7 +414,7 @@ mod full {
     }
 
     #[test]
-    fn squid_refuses_ports_and_peers_that_are_not_there() {
+    fn squid_refuses_ports_and_absent_peers() {
         let services = Services::start(1);
         let proxy =
             Proxy::squid("acl safe port 443\nhttp_access deny !safe\nhttp_access allow all");

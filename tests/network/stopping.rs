@@ -77,7 +77,7 @@ fn the_deadline_of_the_client_or_of_the_handle_ends_every_wait_on_the_network() 
 }
 
 #[test]
-fn a_stopped_collection_says_that_it_may_have_started() {
+fn a_stopped_collection_reports_that_it_may_have_started() {
     let sim = simulator();
     sim.script(json!({"match": {"path_contains": "collect"}, "stall": true, "process": true}))
         .unwrap();
@@ -90,7 +90,7 @@ fn a_stopped_collection_says_that_it_may_have_started() {
 }
 
 #[test]
-fn a_silent_peer_is_given_up() {
+fn a_silent_peer_ends_the_call_after_the_idle_timeout() {
     let sim = simulator();
     sim.script(json!({"match": {"path_contains": "/api/"}, "times": 0, "stall": true})).unwrap();
     let client = client(&sim, &[("idle_timeout_ms", "300")]);
@@ -318,7 +318,7 @@ fn sending_to_a_peer_that_reads_nothing_or_little_can_be_stopped() {
 }
 
 #[test]
-fn sending_is_given_up_when_the_peer_reads_nothing_for_too_long() {
+fn sending_ends_when_the_peer_reads_nothing_for_too_long() {
     let given_up = |sending: &Sending, waits: u32, send: fn(&Client) -> serde_json::Value| {
         let client = sending.client(&[("idle_timeout_ms", "1000")]);
         let started = Instant::now();
@@ -343,7 +343,7 @@ fn sending_is_given_up_when_the_peer_reads_nothing_for_too_long() {
 }
 
 #[test]
-fn sending_goes_on_while_the_peer_reads_and_the_deadline_allows() {
+fn sending_continues_while_the_peer_reads_and_the_deadline_allows() {
     over_plain_and_tls(|tls| {
         let sending = Sending::to(4096, tls);
         let client = sending.client(&[("idle_timeout_ms", "700"), ("timeout_ms", "2000")]);

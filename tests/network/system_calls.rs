@@ -91,7 +91,7 @@ fn a_call_that_waits_for_its_reply_sleeps() {
 }
 
 #[test]
-fn a_connection_that_was_closed_while_idle_disturbs_nobody() {
+fn a_connection_closed_while_idle_disturbs_no_call() {
     for ending in [Then::AnswerAndClose, Then::AnswerAndTimeOut] {
         let server = Server::start(move |_| ending);
         let client = client_of(&server.url(), &[("max_retries", "0")]);
@@ -108,7 +108,7 @@ fn a_connection_that_was_closed_while_idle_disturbs_nobody() {
 }
 
 #[test]
-fn a_connection_that_ends_with_the_next_request_costs_reading_nothing() {
+fn a_connection_that_ends_with_the_next_request_fails_no_read() {
     for ending in [Then::Close, Then::Reset] {
         let server = Server::start(move |n| if n == 0 { Then::Answer } else { ending });
         let client = client_of(&server.url(), &[("max_retries", "1")]);
@@ -140,7 +140,7 @@ fn connections(trace: &str) -> Vec<&str> {
 }
 
 #[track_caller]
-fn leaves_the_parents_connections_alone(traces: &Traces) {
+fn does_not_touch_the_parents_connections(traces: &Traces) {
     let texts = traces.texts();
     let is_child = |text: &&String| text.contains("/mde-mark/forked");
     let child = texts.iter().find(is_child).unwrap();
@@ -167,9 +167,9 @@ fn leaves_the_parents_connections_alone(traces: &Traces) {
 }
 
 #[test]
-fn a_forked_child_leaves_the_parents_connections_alone() {
+fn a_forked_child_does_not_touch_the_parents_connections() {
     let server = Server::start(|_| Then::Answer);
-    leaves_the_parents_connections_alone(&Traces::of(&Task::TracedFork {
+    does_not_touch_the_parents_connections(&Traces::of(&Task::TracedFork {
         url: server.url(),
         ca_file: None,
     }));
@@ -178,7 +178,7 @@ fn a_forked_child_leaves_the_parents_connections_alone() {
 }
 
 #[test]
-fn a_forked_child_leaves_the_parents_tls_connections_alone() {
+fn a_forked_child_does_not_touch_the_parents_tls_connections() {
     let sim = Simulator::start(Config { tls: true, ..Config::default() }).unwrap();
     let ca = mde_tests::scratch().join(format!("lean-{}.pem", std::process::id()));
     std::fs::write(&ca, sim.ca_pem().unwrap()).unwrap();
@@ -187,6 +187,6 @@ fn a_forked_child_leaves_the_parents_tls_connections_alone() {
         ca_file: ca.to_str().map(str::to_owned),
     });
     let _ = std::fs::remove_file(&ca);
-    leaves_the_parents_connections_alone(&traces);
+    does_not_touch_the_parents_connections(&traces);
     assert_eq!(sim.requests().len(), 3);
 }

@@ -89,7 +89,7 @@ fn a_request_that_arrives_is_seen() {
 }
 
 #[test]
-fn certificates_out_of_their_time_are_refused() {
+fn expired_and_future_certificates_are_refused() {
     let pki = Pki::new();
     let root = pki.path("root");
     for (name, from, until, words) in [
@@ -102,7 +102,7 @@ fn certificates_out_of_their_time_are_refused() {
 }
 
 #[test]
-fn certificates_of_nobody_known_are_refused() {
+fn certificates_of_unknown_authorities_are_refused() {
     const UNTRUSTED: &str = "issuer is not trusted";
     let (pki, other) = (Pki::new(), Pki::new());
     pki.issue("server", &Wish::default());
@@ -128,7 +128,7 @@ fn certificates_of_nobody_known_are_refused() {
 }
 
 #[test]
-fn a_self_signed_certificate_is_trusted_when_it_is_given_and_only_then() {
+fn a_self_signed_certificate_is_trusted_only_if_it_is_given() {
     let pki = Pki::new();
     let names = "subjectAltName=IP:127.0.0.1";
     pki.self_signed("alone", "basicConstraints=CA:FALSE", names);
@@ -142,7 +142,7 @@ fn a_self_signed_certificate_is_trusted_when_it_is_given_and_only_then() {
 
 /// Tunnels of a proxy lead every name to the same server.
 #[test]
-fn a_certificate_is_good_for_its_own_names() {
+fn a_certificate_is_valid_only_for_its_names() {
     let pki = Pki::new();
     let root = pki.path("root");
     for (number, (names, right, wrong)) in [
@@ -186,7 +186,7 @@ fn a_certificate_is_good_for_its_own_names() {
 }
 
 #[test]
-fn versions_and_ciphers() {
+fn old_versions_and_weak_ciphers_are_refused() {
     let pki = Pki::new();
     pki.issue("server", &Wish::default());
     let root = pki.path("root");
@@ -204,7 +204,7 @@ fn versions_and_ciphers() {
 }
 
 #[test]
-fn a_server_that_would_like_a_client_certificate_does_without() {
+fn an_optional_client_certificate_is_not_needed() {
     let pki = Pki::new();
     pki.issue("server", &Wish::default());
     let root = pki.path("root");
@@ -223,7 +223,7 @@ fn a_server_that_would_like_a_client_certificate_does_without() {
 
 /// A reply without a length ends with its connection, which anybody in between may end.
 #[test]
-fn only_the_service_itself_ends_a_reply() {
+fn only_a_tls_close_ends_a_reply_without_a_length() {
     let pki = Pki::new();
     pki.issue("server", &Wish::default());
     let path = format!("api/machineactions/{ID}");
@@ -251,7 +251,7 @@ fn only_the_service_itself_ends_a_reply() {
 }
 
 #[test]
-fn a_peer_that_does_not_speak_tls_is_told_apart() {
+fn a_peer_without_tls_has_its_own_message() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let server = std::thread::spawn(move || {
@@ -268,7 +268,7 @@ fn a_peer_that_does_not_speak_tls_is_told_apart() {
 }
 
 #[test]
-fn secrets_go_to_no_sign_in_service_that_is_not_trusted() {
+fn untrusted_sign_in_services_get_no_secret() {
     let pki = Pki::new();
     pki.issue("server", &Wish::default());
     let server = pki.listener("server", &[]);

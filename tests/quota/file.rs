@@ -114,7 +114,7 @@ fn clients_of_two_processes_share_one_quota() {
 }
 
 #[test]
-fn a_call_of_another_process_under_way_gives_no_figure() {
+fn a_running_call_of_another_process_has_no_known_end() {
     let (sim, folder) = (simulator(), Folder::new());
     let (id, file) = (action_of(&sim), folder.file());
     let stalled = json!({"match": {"path_contains": &id}, "times": 1, "stall": true});
@@ -172,7 +172,7 @@ fn the_log_outlives_the_process() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_to_leaves_every_process_to_itself() {
+fn with_an_unwritable_folder_every_process_counts_alone() {
     let sim = simulator();
     let file = "/proc/quota";
     let here = client(&sim, &[("quota_file", file)]);

@@ -54,7 +54,7 @@ fn threads_of_two_clients_are_never_refused_by_a_fixed_window() {
 }
 
 #[test]
-fn the_simulator_would_have_refused() {
+fn the_simulator_refuses_without_the_limiter() {
     // The counterpart: the same traffic without keeping the limits.
     let sim = Simulator::start(Config { machines: 101, ..Config::default() }).unwrap();
     let client = client(&sim, &[("quota_limits", "collect=1000000/1"), ("max_retries", "0")]);
@@ -93,7 +93,7 @@ fn the_status_counts_every_call_against_its_own_endpoint() {
 }
 
 #[test]
-fn a_client_that_does_not_wait_learns_when_to_come_back() {
+fn a_client_that_does_not_wait_gets_the_time_of_the_next_slot() {
     let sim = simulator();
     let client = client(&sim, &[("quota", "fail"), ("quota_limits", "collect=2/60")]);
     for n in 0..2 {
@@ -120,7 +120,7 @@ fn a_client_that_waits_is_admitted_when_the_window_is_over() {
 }
 
 #[test]
-fn what_was_spent_is_remembered_when_the_client_is_gone() {
+fn spent_calls_count_after_the_client_is_freed() {
     let sim = simulator();
     let limits = [("quota", "fail"), ("quota_limits", "collect=1/60")];
     client(&sim, &limits).collect(&sim.machine_id(0), "x").ok();
@@ -128,7 +128,7 @@ fn what_was_spent_is_remembered_when_the_client_is_gone() {
 }
 
 #[test]
-fn a_share_leaves_room_for_others() {
+fn a_share_reserves_the_rest_for_other_users() {
     let sim = simulator();
     let client = client(&sim, &[("quota_share", "3"), ("quota", "fail")]);
     for n in 0..3 {
@@ -138,7 +138,7 @@ fn a_share_leaves_room_for_others() {
 }
 
 #[test]
-fn a_429_is_waited_out_and_closes_the_endpoint_for_everybody() {
+fn a_429_closes_the_endpoint_for_all_callers() {
     let limits = BTreeMap::from([(Endpoint::Collect, vec![Limit { calls: 1, seconds: 1 }])]);
     let sim = Simulator::start(Config { quota_limits: limits, ..Config::default() }).unwrap();
     // Somebody else spends the same quota: our log knows nothing of it.
@@ -163,7 +163,7 @@ fn a_429_is_waited_out_and_closes_the_endpoint_for_everybody() {
 }
 
 #[test]
-fn after_a_429_one_call_at_a_time_goes_out_until_one_is_not_refused() {
+fn after_a_429_one_call_at_a_time_is_sent_until_one_is_not_refused() {
     let sim = simulator();
     sim.script(json!({"match": {"path_contains": "collect"}, "times": 3, "reply": {"status": 429,
         "headers": {"Retry-After": "1"}}}))
@@ -187,7 +187,7 @@ fn after_a_429_one_call_at_a_time_goes_out_until_one_is_not_refused() {
 }
 
 #[test]
-fn a_429_without_any_wait_is_a_minute_and_a_caller_without_time_learns_it_at_once() {
+fn a_429_without_a_wait_closes_for_a_minute_and_short_deadlines_fail_at_once() {
     let sim = simulator();
     sim.script(json!({"match": {"path_contains": "collect"}, "reply": {"status": 429,
         "json": {"error": {"code": "429", "message": "API calls quota exceeded! maximum allowed 45 per 00:01:00"}}}}))
@@ -201,7 +201,7 @@ fn a_429_without_any_wait_is_a_minute_and_a_caller_without_time_learns_it_at_onc
 }
 
 #[test]
-fn a_wait_that_cannot_succeed_ends_at_once_and_says_why() {
+fn a_wait_that_cannot_succeed_fails_at_once() {
     let sim = simulator();
     let client = client(
         &sim,
@@ -236,7 +236,7 @@ fn a_wait_that_cannot_succeed_ends_at_once_and_says_why() {
 }
 
 #[test]
-fn before_the_first_call_the_status_tells_what_is_known_and_nothing_else() {
+fn before_the_first_call_the_status_has_only_what_is_known() {
     let sim = simulator();
     client(&sim, &[]).collect(&sim.machine_id(0), "x").ok();
     // The options, or the token, say whose quota it is: that of the other client.
@@ -252,7 +252,7 @@ fn before_the_first_call_the_status_tells_what_is_known_and_nothing_else() {
 }
 
 #[test]
-fn a_call_that_never_left_costs_nothing() {
+fn a_call_that_was_not_sent_uses_no_slot() {
     let sim = simulator();
     let client = client(&sim, &[("api_url", "http://127.0.0.1:1")]);
     client.collect(&sim.machine_id(0), "x").error("connect");

@@ -72,7 +72,7 @@ fn between(reads: &[f64], from: f64, to: f64) -> usize {
     reads.iter().filter(|at| (from..to).contains(*at)).count()
 }
 
-fn a_fleet_uses_all_of_the_quota_and_never_more(mode: QuotaMode) {
+fn all_of_the_quota_is_used_and_never_more(mode: QuotaMode) {
     // The long window is the one that binds in the long run; the short one stretches its bursts.
     let limits = [(50, 0.5), (400, 5.0)];
     let server = RedisServer::start();
@@ -94,17 +94,17 @@ fn a_fleet_uses_all_of_the_quota_and_never_more(mode: QuotaMode) {
 }
 
 #[test]
-fn a_fleet_uses_all_of_a_sliding_window() {
-    a_fleet_uses_all_of_the_quota_and_never_more(QuotaMode::Sliding);
+fn many_processes_use_all_of_a_sliding_window() {
+    all_of_the_quota_is_used_and_never_more(QuotaMode::Sliding);
 }
 
 #[test]
-fn a_fleet_uses_all_of_a_fixed_window() {
-    a_fleet_uses_all_of_the_quota_and_never_more(QuotaMode::Fixed);
+fn many_processes_use_all_of_a_fixed_window() {
+    all_of_the_quota_is_used_and_never_more(QuotaMode::Fixed);
 }
 
 #[test]
-fn a_fleet_is_not_refused_when_the_server_dies_and_forgets() {
+fn no_call_is_refused_after_the_server_lost_its_data() {
     let limits = [(20, 0.25), (100, 2.0)];
     let mut server = RedisServer::start();
     let sim = service(QuotaMode::Sliding, &limits);
@@ -138,7 +138,7 @@ fn a_fleet_is_not_refused_when_the_server_dies_and_forgets() {
 }
 
 #[test]
-fn without_the_shared_log_the_same_fleet_is_refused() {
+fn without_the_shared_log_the_same_processes_are_refused() {
     let limits = [(20, 0.25), (100, 2.0)];
     let sim = service(QuotaMode::Sliding, &limits);
     let quota_limits = as_option(&limits);
@@ -151,7 +151,7 @@ fn without_the_shared_log_the_same_fleet_is_refused() {
 }
 
 #[test]
-fn the_status_tells_what_the_whole_fleet_has_used() {
+fn the_status_has_the_calls_of_all_processes() {
     let server = RedisServer::with(&["--requirepass", "canary-secret"]);
     let sim = simulator();
     let url = format!("redis://:canary-secret@127.0.0.1:{}/1", server.port);
@@ -169,7 +169,7 @@ fn the_status_tells_what_the_whole_fleet_has_used() {
 }
 
 #[test]
-fn what_does_not_fit_is_told_by_the_options() {
+fn settings_that_do_not_fit_are_refused() {
     let sim = simulator();
     let refused = |more: &[(&str, &str)]| {
         let error = try_client(&sim, more).err().unwrap().error("config");
@@ -185,7 +185,7 @@ fn what_does_not_fit_is_told_by_the_options() {
 }
 
 #[test]
-fn over_tls_only_with_a_certificate_that_is_trusted() {
+fn a_server_over_tls_needs_a_trusted_certificate() {
     let pki = Pki::new();
     pki.issue_for("server", "IP:127.0.0.1");
     let (ca, pem) = (pki.path("root"), pki.path("server"));
@@ -213,7 +213,7 @@ fn over_tls_only_with_a_certificate_that_is_trusted() {
 }
 
 #[test]
-fn a_forked_child_has_a_connection_of_its_own() {
+fn a_forked_child_opens_its_own_connection() {
     let server = RedisServer::start();
     let sim = simulator();
     let options = child::options(&sim, &[("quota_redis", &server.url())]);

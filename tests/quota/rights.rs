@@ -96,7 +96,7 @@ mod as_root {
     }
 
     #[test]
-    fn a_stranger_who_replaces_a_file_tells_whose_it_was() {
+    fn another_user_who_replaces_a_file_reports_its_former_owner() {
         let (sim, folder) = (simulator(), Open::new("stranger"));
         make(&folder, 0o666, 1_234);
         let said = stranger(&sim, &folder, 65_000);
@@ -116,7 +116,7 @@ mod as_root {
 
     /// Root would use it whoever has it.
     #[test]
-    fn a_file_of_root_may_become_a_members() {
+    fn a_file_of_root_may_be_replaced_by_a_group_member() {
         let (sim, folder) = (simulator(), Open::new("root"));
         make(&folder, 0o660, 0);
         let said = stranger(&sim, &folder, 2_345);

@@ -39,7 +39,7 @@ mod full {
     }
 
     #[test]
-    fn everything_has_its_place() {
+    fn the_archive_has_the_documented_layout() {
         let prefix = installed();
         let found = files(&prefix.0);
         let shared = format!("lib/libmde.so.{VERSION}");
@@ -88,7 +88,7 @@ mod full {
 
     /// The pages lie elsewhere than in the sources, and not all that they speak of is packed.
     #[test]
-    fn every_link_of_its_pages_leads_somewhere() {
+    fn every_link_of_its_pages_has_a_target() {
         let prefix = installed();
         let mut links = 0;
         for name in files(&prefix.0).into_iter().filter(|name| name.ends_with(".md")) {
@@ -110,7 +110,7 @@ mod full {
 
     /// Otherwise all that building and testing left behind would be packed.
     #[test]
-    fn a_checkout_that_git_does_not_read_is_not_packed() {
+    fn a_checkout_that_git_refuses_is_not_packed() {
         let folder = Scratch::new("refused");
         std::fs::create_dir(folder.0.join("packaging")).unwrap();
         for name in ["packaging/package.sh", "Cargo.toml", "build.rs"] {
@@ -202,7 +202,7 @@ mod full {
 
     /// As the schema of CycloneDX 1.5 requires, with what is locked, and a licence text for each.
     #[test]
-    fn the_bill_of_materials_is_whole() {
+    fn the_bill_of_materials_is_complete() {
         let prefix = installed();
         let share = prefix.0.join("share/mde");
         let bill = json(&share.join("mde.cdx.json"));
@@ -304,7 +304,7 @@ mod full {
     }
 
     #[test]
-    fn cmake_tells_versions_and_components_apart() {
+    fn cmake_distinguishes_versions_and_components() {
         let prefix = installed();
         for good in ["mde", "mde 0.1", "mde 0.1.0 EXACT", "mde COMPONENTS shared static"] {
             let (code, said) = cmake(&prefix, &format!("find_package({good} REQUIRED)"));
@@ -421,7 +421,7 @@ mod full {
         int main(void) { return puts(mde_version()) < 0; }\n";
 
     #[test]
-    fn the_archive_is_used_as_its_page_says() {
+    fn the_archive_is_used_as_documented() {
         let folder = Scratch::new("page");
         for name in ["SHA256SUMS".to_owned(), name_of(archive()), name_of(&debug_archive())] {
             std::fs::copy(archive().with_file_name(&name), folder.0.join(&name)).unwrap();
@@ -447,7 +447,7 @@ mod full {
 
     /// The commands that make the archive are those that the tests begin with.
     #[test]
-    fn the_archive_is_made_as_its_page_says() {
+    fn the_archive_is_made_as_documented() {
         assert!(PAGE.contains("```sh\n./packaging/package.sh\n```"));
         assert!(PAGE.contains("```sh\n./packaging/package.sh --verify\n```"));
         let script = include_str!("../run.sh");
@@ -456,7 +456,7 @@ mod full {
     }
 
     #[test]
-    fn cargo_alone_installs_as_its_page_says() {
+    fn cargo_alone_installs_as_documented() {
         let folder = Scratch::new("cargo");
         std::os::unix::fs::symlink(Path::new(ROOT).join("include"), folder.0.join("include"))
             .unwrap();
@@ -490,7 +490,7 @@ mod full {
 
         /// `MDE_CARGO_C` is the folder of its programs, where it is not among those of the system.
         #[test]
-        fn cargo_c_installs_as_its_page_says() {
+        fn cargo_c_installs_as_documented() {
             let prefix = Scratch::new("cinstall");
             let mut path = std::env::var("PATH").unwrap();
             if let Ok(folder) = std::env::var("MDE_CARGO_C") {

@@ -157,7 +157,7 @@ fn constants_are_only_added() {
 
 /// The gate holds what it is there to hold, and lets pass what it is to let pass.
 #[test]
-fn every_kind_of_break_is_noticed() {
+fn every_kind_of_break_is_detected() {
     let changed = |from: &str, to: &str| {
         assert!(HEADER.contains(from), "the header has no `{from}`");
         let (_folder, library) = interface(&HEADER.replace(from, to), "gcc");

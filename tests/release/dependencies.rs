@@ -93,7 +93,7 @@ fn there_is_one_cryptography() {
 }
 
 #[test]
-fn each_crate_is_there_once() {
+fn each_crate_has_one_version() {
     everywhere(|target, crates| {
         let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (name, version, _) in crates {
@@ -117,7 +117,7 @@ fn every_licence_is_allowed() {
 }
 
 #[test]
-fn licence_expressions_are_understood() {
+fn licence_expressions_are_parsed() {
     for allowed in ["MIT", "MIT/Apache-2.0", "GPL-3.0 OR ISC", "(MIT OR GPL-2.0)", "ISC AND MIT"] {
         assert!(may_be_shipped(allowed), "{allowed}");
     }

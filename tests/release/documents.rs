@@ -88,7 +88,7 @@ fn every_exported_function_is_named() {
 
 /// Within the checkout, to files and to headings.
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_has_a_target() {
     /// As the hosts of repositories make it of a heading.
     fn anchor(heading: &str) -> String {
         let kept = heading.trim().to_lowercase().replace(' ', "-");
@@ -279,7 +279,7 @@ fn json(block: &Block) -> Value {
 }
 
 #[test]
-fn documents_have_the_members_that_the_pages_show() {
+fn documents_have_the_members_of_the_pages() {
     fn names(value: &Value, found: &mut Vec<String>) {
         if let Value::Object(members) = value {
             for (name, value) in members {
@@ -299,7 +299,7 @@ fn documents_have_the_members_that_the_pages_show() {
 }
 
 #[test]
-fn options_are_accepted_as_the_page_about_signing_in_has_them() {
+fn options_of_the_sign_in_page_are_accepted() {
     for block in of("docs/sign-in.md", "json") {
         let text = json(&block).to_string();
         let text = text.replace("9d4b7c1e-…", DEFAULT_TENANT).replace("3a8f5d02-…", DEFAULT_CLIENT);
@@ -344,7 +344,7 @@ fn the_command_that_grants_a_permission_is_well_formed() {
 
 /// With all members at once it would be three outcomes, and four kinds of body.
 #[test]
-fn the_simulator_takes_the_rule_that_its_page_shows() {
+fn the_simulator_accepts_the_rule_of_its_page() {
     let sim = simulator();
     for block in of("simulator/README.md", "json") {
         let whole = json(&block);
@@ -386,7 +386,7 @@ mod full {
     }
 
     #[test]
-    fn the_c_examples_are_built_and_run_as_their_page_says() {
+    fn the_c_examples_are_built_and_run_as_documented() {
         let sim = simulator();
         let url = sim.api_url();
         for block in of("examples/c/README.md", "sh") {
@@ -409,7 +409,7 @@ mod full {
     }
 
     #[test]
-    fn the_simulator_starts_as_its_page_says() {
+    fn the_simulator_starts_as_documented() {
         for block in of("simulator/README.md", "sh") {
             let command = block.text.trim();
             assert!(command.contains("127.0.0.1:8080"), "{command}");

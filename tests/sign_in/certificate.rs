@@ -152,7 +152,7 @@ fn keys_in_every_form() {
 }
 
 #[test]
-fn of_several_certificates_for_a_key_the_newest_is_used() {
+fn the_newest_of_several_certificates_for_a_key_is_used() {
     let keys = Keys::new();
     for (name, days) in [("old", 10), ("new", 900), ("middle", 90)] {
         keys.openssl(&format!(
@@ -166,7 +166,7 @@ fn of_several_certificates_for_a_key_the_newest_is_used() {
 }
 
 #[test]
-fn pkcs12_as_openssl_and_windows_write_it() {
+fn pkcs12_files_of_openssl_and_windows_are_read() {
     let keys = Keys::new();
     let password = "p&ss w\u{f6}rd";
     keys.write("password", password);
@@ -213,7 +213,7 @@ fn pkcs12_as_openssl_and_windows_write_it() {
 }
 
 #[test]
-fn a_chain_is_sent_in_order_and_only_when_asked_for() {
+fn a_chain_is_sent_in_order_and_only_if_configured() {
     let keys = Keys::new();
     let issue = |name: &str, issuer: &str, extension: &str| {
         keys.write("ext", extension);
@@ -249,7 +249,7 @@ fn a_chain_is_sent_in_order_and_only_when_asked_for() {
 }
 
 #[test]
-fn what_cannot_be_signed_with_is_refused_when_the_client_is_made() {
+fn unusable_keys_are_refused_when_the_client_is_made() {
     let keys = Keys::new();
     let [certificate, key] = ["cert.pem", "key.pem"].map(|name| keys.path(name));
     keys.openssl(
@@ -346,7 +346,7 @@ fn what_cannot_be_signed_with_is_refused_when_the_client_is_made() {
 }
 
 #[test]
-fn a_refusal_says_that_the_certificate_has_expired() {
+fn a_refusal_reports_that_the_certificate_has_expired() {
     let keys = Keys::new();
     keys.write("index", "");
     keys.write(

@@ -124,7 +124,7 @@ fn no_proxy_is_used() {
 }
 
 #[test]
-fn what_passes_is_tried_again_by_the_documented_schedule() {
+fn transient_failures_are_retried_by_the_documented_schedule() {
     for (status, pause) in [(404, 2), (429, 2), (500, 2), (503, 2), (410, 1 + 2)] {
         let count = AtomicUsize::new(0);
         let server = Responder::start(move |asked| match asked.path().starts_with("/metadata/") {
@@ -152,7 +152,7 @@ fn what_passes_is_tried_again_by_the_documented_schedule() {
 }
 
 #[test]
-fn waiting_for_a_renewal_takes_no_retry() {
+fn waiting_for_a_renewal_uses_no_retry() {
     let count = AtomicUsize::new(0);
     let server = Responder::start(move |asked| match asked.path().starts_with("/metadata/") {
         true => match count.fetch_add(1, Ordering::SeqCst) {
@@ -169,7 +169,7 @@ fn waiting_for_a_renewal_takes_no_retry() {
 }
 
 #[test]
-fn a_connection_that_is_lost_or_refused_is_tried_again() {
+fn a_lost_or_refused_connection_is_retried() {
     let server = Responder::start(imds);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -198,7 +198,7 @@ fn a_connection_that_is_lost_or_refused_is_tried_again() {
 }
 
 #[test]
-fn a_machine_that_is_not_azures_is_told_soon() {
+fn a_machine_outside_of_azure_fails_soon() {
     let server = Responder::start(api);
     let nobody = "http://127.0.0.1:1";
     let started = Instant::now();
@@ -298,7 +298,7 @@ fn app_service_and_functions() {
 }
 
 #[test]
-fn app_service_as_it_was() {
+fn the_older_app_service_endpoint_is_supported() {
     let server = Responder::start(|asked| app_service(asked, "2017-09-01"));
     let endpoint = format!("{}/msi/token", server.url());
     let place = [
@@ -318,7 +318,7 @@ fn app_service_as_it_was() {
 }
 
 #[test]
-fn environments_that_make_no_sense_are_refused_by_name() {
+fn invalid_environment_variables_are_refused_by_name() {
     let server = Responder::start(api);
     let problem = |variables: &[(&str, &str)], options: &[(&str, &str)]| -> String {
         let error: Value = try_client(&server, variables, options).err().unwrap().error("config");

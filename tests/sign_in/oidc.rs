@@ -114,7 +114,7 @@ fn certificate() {
 }
 
 #[test]
-fn an_assertion_from_a_file_that_rotates() {
+fn an_assertion_from_a_rotating_file_is_accepted() {
     let keys = Keys::new();
     let clients =
         json!([{"id": "app", "certificate": keys.path("cert.pem"), "algorithm": "RS256"}]);

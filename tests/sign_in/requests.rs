@@ -27,7 +27,7 @@ fn one_token_serves_many_calls_and_threads() {
 }
 
 #[test]
-fn a_wrong_secret_says_so_and_does_not_repeat_it() {
+fn a_wrong_secret_is_reported_without_quoting_it() {
     let sim = simulator();
     let client = client(&sim, &[("client_secret", "canary-secret-9~%&"), ("max_retries", "3")]);
     let outcome = client.collect(&sim.machine_id(0), "x");
@@ -44,7 +44,7 @@ fn a_wrong_secret_says_so_and_does_not_repeat_it() {
 }
 
 #[test]
-fn unknown_tenants_and_applications_are_told_apart() {
+fn unknown_tenants_and_applications_have_different_messages() {
     let sim = simulator();
     for (option, code) in [("tenant_id", "AADSTS90002"), ("client_id", "AADSTS700016")] {
         let client = client(&sim, &[(option, "00000000-0000-0000-0000-00000000000a")]);
@@ -77,7 +77,7 @@ fn a_401_that_a_fresh_token_does_not_cure_ends_after_one_renewal() {
 }
 
 #[test]
-fn no_token_is_fetched_for_a_licence_that_is_missing() {
+fn a_missing_licence_renews_no_token() {
     for why in ["No Tvm license", "Account mode is inactive"] {
         let sim = simulator();
         let said = format!("Unauthorized request - reason of failure: {why}");
@@ -94,7 +94,7 @@ fn no_token_is_fetched_for_a_licence_that_is_missing() {
 }
 
 #[test]
-fn a_token_is_renewed_before_it_expires_and_the_old_one_serves_if_that_fails() {
+fn a_token_is_renewed_early_and_the_old_one_is_used_if_that_fails() {
     let sim = Simulator::start(Config { token_lifetime_s: 4, ..Config::default() }).unwrap();
     // Retries or not: with a token that serves, a renewal that fails holds nobody up.
     let client = client(&sim, &[("max_retries", "5")]);
@@ -146,7 +146,7 @@ fn a_missing_permission_names_what_to_grant() {
 }
 
 #[test]
-fn passing_failures_of_the_sign_in_service_are_tried_again() {
+fn transient_failures_of_the_sign_in_service_are_retried() {
     let sim = simulator();
     sim.script(json!([
         {"match": {"path_contains": "/token"}, "reply": {"status": 503}},
@@ -158,7 +158,7 @@ fn passing_failures_of_the_sign_in_service_are_tried_again() {
 }
 
 #[test]
-fn replies_that_are_no_token() {
+fn replies_without_a_token_are_errors() {
     for (reply, name) in [
         (json!({"status": 200, "body": "<html>portal</html>"}), "protocol"),
         (json!({"status": 200, "json": {"token_type": "Bearer"}}), "protocol"),
@@ -178,7 +178,7 @@ fn replies_that_are_no_token() {
 }
 
 #[test]
-fn the_sign_in_service_is_not_hammered() {
+fn a_failing_sign_in_service_gets_few_requests() {
     let sim = simulator();
     sim.script(json!({"match": {"path_contains": "/token"}, "times": 0, "reply": {"status": 429, "body": ""}})).unwrap();
     let client = client(&sim, &[("max_retries", "1"), ("timeout_ms", "20000")]);
@@ -208,7 +208,7 @@ fn one_identity_has_one_quota_however_its_tenant_is_named() {
 }
 
 #[test]
-fn a_provider_that_uses_its_own_client_is_told_so_at_once() {
+fn a_provider_that_uses_its_own_client_fails_at_once() {
     struct Reentrant(std::sync::OnceLock<mde::Client>);
     impl mde::TokenProvider for Reentrant {
         fn token(&self, _: &str) -> Result<mde::ProvidedToken, String> {

@@ -34,7 +34,7 @@ fn client(server: &Responder, more: &[(&str, &str)]) -> Client {
 }
 
 #[test]
-fn sixty_four_threads_on_an_empty_cache_ask_once() {
+fn sixty_four_threads_on_an_empty_cache_send_one_request() {
     let server = server(|_, _| {
         thread::sleep(Duration::from_millis(100));
         Answer::token("one-for-all")
@@ -110,7 +110,7 @@ fn a_waiters_deadline_is_its_own() {
 }
 
 #[test]
-fn another_takes_over_when_the_one_who_fetches_is_stopped_or_out_of_time() {
+fn another_call_fetches_when_the_fetching_call_is_stopped() {
     for stopped in [true, false] {
         let server = server(move |count, _| match (count, stopped) {
             (0, true) => {
@@ -146,7 +146,7 @@ fn another_takes_over_when_the_one_who_fetches_is_stopped_or_out_of_time() {
 }
 
 #[test]
-fn only_the_same_proof_in_the_same_way_gets_the_same_token() {
+fn only_clients_with_the_same_settings_share_a_token() {
     let server = server(|_, asked| match asked.form()["client_secret"].as_str() {
         "a-secret-of-the-application" => Answer::token("for-the-right-secret"),
         _ => Answer::refusal(401, "invalid_client", 7_000_215, "Invalid client secret provided."),
@@ -169,7 +169,7 @@ fn only_the_same_proof_in_the_same_way_gets_the_same_token() {
 }
 
 #[test]
-fn the_last_client_takes_the_token_along() {
+fn the_token_is_dropped_with_the_last_client() {
     let server = server(|_, _| Answer::token("short-lived"));
     let (one, two) = (client(&server, &[]), client(&server, &[]));
     one.list("").ok();
@@ -182,7 +182,7 @@ fn the_last_client_takes_the_token_along() {
 }
 
 #[test]
-fn who_would_try_harder_does_not_share_a_failure() {
+fn a_client_with_more_retries_does_not_share_a_failure() {
     let server = server(|count, _| match count {
         0 => {
             thread::sleep(Duration::from_millis(300));
@@ -208,7 +208,7 @@ fn short_lived(seconds: u32) -> Answer {
 }
 
 #[test]
-fn a_renewal_that_stalls_holds_nobody_up() {
+fn a_stalled_renewal_delays_no_call() {
     let server = server(|count, _| {
         if count > 0 {
             thread::sleep(Duration::from_secs(8));
@@ -227,7 +227,7 @@ fn a_renewal_that_stalls_holds_nobody_up() {
 }
 
 #[test]
-fn a_token_that_ends_while_its_renewal_stalls_is_replaced() {
+fn a_token_that_expires_during_a_stalled_renewal_is_replaced() {
     let server = server(|count, _| match count {
         0 => short_lived(2),
         1 => {
@@ -246,7 +246,7 @@ fn a_token_that_ends_while_its_renewal_stalls_is_replaced() {
 }
 
 #[test]
-fn an_authority_that_names_a_wait_is_left_alone_by_all() {
+fn an_authority_that_names_a_wait_gets_no_request_from_any_client() {
     for (status, name) in [(429, "throttled"), (503, "service")] {
         let server =
             server(move |_, _| Answer::json(status, &json!({})).with("Retry-After", "3600"));
@@ -269,7 +269,7 @@ fn an_authority_that_names_a_wait_is_left_alone_by_all() {
 }
 
 #[test]
-fn who_has_the_time_waits_until_the_authority_may_be_asked_again() {
+fn a_call_with_enough_time_waits_until_the_authority_allows_a_request() {
     let server = server(|count, _| match count {
         0 => Answer::json(429, &json!({})).with("Retry-After", "2"),
         _ => Answer::token("second"),
@@ -290,7 +290,7 @@ fn who_has_the_time_waits_until_the_authority_may_be_asked_again() {
 }
 
 #[test]
-fn a_renewal_that_is_put_off_is_put_off_for_as_long_as_the_authority_says() {
+fn a_renewal_is_postponed_for_as_long_as_the_authority_requires() {
     let server = server(|count, _| match count {
         1 => Answer::json(429, &json!({})).with("Retry-After", "2"),
         _ => short_lived(6),
@@ -308,7 +308,7 @@ fn a_renewal_that_is_put_off_is_put_off_for_as_long_as_the_authority_says() {
 }
 
 #[test]
-fn a_token_of_sixteen_kib_is_carried() {
+fn a_token_of_sixteen_kib_is_accepted() {
     let token: &'static str = Box::leak("x".repeat(16 * 1024).into_boxed_str());
     let server = Responder::with_token(token);
     client(&server, &[]).list("").ok();
@@ -317,7 +317,7 @@ fn a_token_of_sixteen_kib_is_carried() {
 }
 
 #[test]
-fn a_token_that_no_header_may_carry_is_refused() {
+fn a_token_that_is_invalid_in_a_header_is_refused() {
     for token in ["a\r\nX-Evil: 1", "a b", "a\tb", "a\nb", "", "t\u{f6}ken"] {
         let server = server(move |_, _| Answer::token(token));
         let error = client(&server, &[]).list("").error("token");
@@ -328,7 +328,7 @@ fn a_token_that_no_header_may_carry_is_refused() {
 }
 
 #[test]
-fn a_clock_that_is_wrong_is_named_in_refusals_of_both() {
+fn a_wrong_clock_is_named_in_refusals() {
     let an_hour_ago =
         || httpdate::fmt_http_date(std::time::SystemTime::now() - Duration::from_secs(3_600));
     let refusing = server(move |_, _| {

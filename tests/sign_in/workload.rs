@@ -94,7 +94,7 @@ fn a_federated_token_is_read_again_for_every_request() {
 }
 
 #[test]
-fn a_workload_takes_what_is_not_set_from_the_environment() {
+fn a_workload_takes_unset_options_from_the_environment() {
     let server = Responder::start(entra);
     let host = format!("{}/", server.url());
     let file = token_file("workload", "eyJ.of-the-cluster.w");
@@ -134,7 +134,7 @@ fn a_workload_takes_what_is_not_set_from_the_environment() {
 
 #[cfg(unix)]
 #[test]
-fn variables_that_are_no_text_are_refused_by_name() {
+fn variables_that_are_not_unicode_are_refused_by_name() {
     use std::os::unix::ffi::OsStrExt;
 
     let server = Responder::start(entra);

@@ -82,7 +82,7 @@ fn turn() -> MutexGuard<'static, ()> {
 }
 
 #[test]
-fn the_search_finds_what_is_there() {
+fn the_search_finds_a_present_secret() {
     let _turn = turn();
     let mark = Mark::new(b"a-mark-that-is-here-0815");
     let here = mark.text();
