@@ -17,7 +17,7 @@ for pair in debootstrap:debootstrap git:git rustc:rustc; do
 done
 
 git -C "$root" rev-parse HEAD >/dev/null || die 'this needs a checkout that git reads'
-# What is mounted is gone with this process, whatever ends it.
+# A private mount namespace removes all mounts when this process ends.
 [ -n "${MDE_BARE:-}" ] || MDE_BARE=mounts exec unshare --mount "$root/tests/bare.sh" "$@"
 
 inside() { env -i PATH=/root/.cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb \
@@ -28,7 +28,7 @@ if [ ! -e "$folder" ]; then
     debootstrap --variant=minbase "$suite" "$folder.part"
     mv "$folder.part" "$folder"
 fi
-# Names, packages and certificates come from where this machine has them from.
+# Name servers, package sources and certificates are those of this machine.
 cp /etc/resolv.conf "$folder/etc/"
 printf '127.0.0.1 localhost\n::1 localhost\n' >"$folder/etc/hosts"
 {

@@ -87,7 +87,7 @@ toolchain() {
     rustup component add rustfmt clippy
 }
 
-# What others wrote: an authority for the tests of signing in, a blob storage for those of downloads.
+# Installs an independent authority for the tests of signing in, and a blob storage for those of downloads.
 peers() {
     local folder
     tests/node.sh "$target/node"
@@ -98,7 +98,7 @@ peers() {
     done
 }
 
-# What the archive is made from: the compiler, the date, and the files with their contents.
+# Prints what the archive depends on: the compiler, the date, and the files with their contents.
 made_from() {
     local here=(. ':!tests' ':!benches')
     /usr/bin/rustc --version
@@ -112,7 +112,7 @@ made_from() {
     fi
 }
 
-# Made anew only where something in it has changed.
+# Makes the archive only if something in it has changed.
 archive() {
     local record=$target/package/made-from.txt
     if [ ! -e "$MDE_ARCHIVE" ] || ! made_from | cmp -s - "$record"; then
@@ -145,7 +145,7 @@ msrv() {
         mkdir -p "$folder/packages"
         [ "$(id -u)" != 0 ] || apt-get update -q
         version=$(apt-cache madison rustc-web | awk '$3 ~ /^1\.85\./ { print $3; exit }')
-        [ -n "$version" ] || die 'Debian has no rustc-web 1.85 here; look with: apt-cache madison rustc-web'
+        [ -n "$version" ] || die 'Debian has no rustc-web 1.85 here; see: apt-cache madison rustc-web'
         (
             cd "$folder/packages"
             apt-get download -q {rustc-web,cargo-web,libstd-rust-web-1.85,libstd-rust-web-dev}="$version" \
@@ -169,7 +169,7 @@ windows_unit_tests() {
         -Zbuild-std=std,panic_unwind,test "$@"
 }
 
-# The linker that knows what old systems have.
+# The linker for old systems.
 zig() {
     local version folder=$target/zig
     version=$(sed -n 's/^zig_version=//p' packaging/package.sh)
@@ -232,18 +232,18 @@ by_cargo_alone() {
     some cargo test "${all[@]}" --no-fail-fast --test release -- header:: compatibility::
 }
 
-# Debian's is too old. It stays in cargo's target folder, and takes less long to build than to optimise.
+# Debian's is too old. It is built without optimisation, which is faster, and stays in cargo's target folder.
 cargo_c() {
     CARGO_TARGET_DIR=$target/tools/build cargo install cargo-c@0.10.24 --locked --root "$target/tools" \
         --config profile.release.opt-level=0 --config profile.release.lto=false
     rm -rf "$target/tools/build"
 }
 
-# Where other runs take programs that are built already.
+# The folder in which other runs find built programs.
 as_documented() {
     unset MDE_LIB_DIR MDE_SIMULATOR MDE_LIMITER_BENCH MDE_TEST_GLIBC
     demonstration
-    # Otherwise the benches would build them while their time runs.
+    # Otherwise the benches would build them during their measured time.
     cargo build --release -p mde-simulator
     cargo build -p mde-limiter-bench --profile limiter-bench
     some cargo test "${all[@]}" --no-fail-fast --test release -- documents::
@@ -251,7 +251,7 @@ as_documented() {
 
 command -v cargo >/dev/null ||
     die 'cargo is missing; install Rust from https://rustup.rs and start a new shell'
-# Shells have what they start in the background ignore Ctrl-C, and tests send it.
+# Background processes of shells ignore Ctrl-C, but tests send it.
 cargo() { env --default-signal=INT,QUIT cargo "$@"; }
 
 step 'Debian packages' tools
@@ -260,7 +260,7 @@ target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_director
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 mkdir -p "$target"
 
-# What is built once and used by all tests.
+# Builds that all tests use.
 export MDE_ARCHIVE=$target/package/mde-$version-x86_64-unknown-linux-gnu.tar.gz
 export MDE_LIB_DIR=$target/shipped/lib MDE_TEST_GLIBC=2.17
 export MDE_LIB_DIR_WINDOWS=$target/package/build/x86_64-pc-windows-gnu/archive
@@ -270,7 +270,8 @@ export MDE_LIMITER_BENCH=$target/debug/mde-limiter-bench
 export MDE_CARGO_C=$target/tools/bin
 PATH=$target/node/bin:$PATH
 
-# The lanes. Builds give way to tests, of which some look at the time, but for the archive: most tests need it.
+# The lanes. Builds have a lower priority than tests, some of which depend on the time. The archive has the normal
+# priority, since most tests need it.
 builds() {
     step 'Linker for old systems' zig
     step 'Release archive' archive
@@ -326,7 +327,7 @@ lane tests_of_the_process
 lane tests_of_what_is_shipped
 lanes_end
 
-# What only a release needs. It takes hours.
+# Tests that only a release needs. They take hours.
 if [ "$mode" = release ]; then
     step 'Two builds, byte for byte' two_builds
     step 'Library by cargo alone' cargo rustc -p mde --release --lib --crate-type cdylib

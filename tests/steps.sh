@@ -1,4 +1,4 @@
-# Runs steps one after the other, or side by side in lanes, and says how long each took. For tests/run.sh.
+# Runs steps one after the other, or side by side in lanes, and prints how long each took. For tests/run.sh.
 #
 #     step NAME COMMAND...    runs a command; if it fails, its lane ends, or everything outside of lanes
 #     check NAME COMMAND...   the same, but its lane goes on, so that one run shows all that fails

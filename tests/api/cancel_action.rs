@@ -1,4 +1,4 @@
-//! Cancelling actions in every state, and replies that do not tell the whole story.
+//! Cancelling actions in every state, and replies from which the outcome is not clear.
 
 use mde_simulator::Simulator;
 use mde_tests::{Client, client, simulator};

@@ -1,4 +1,4 @@
-//! The main job, and the reading side, against the simulator: what comes out, and what went over the wire.
+//! Starting collections, and reading and listing actions: the requests and the results.
 
 use mde_simulator::{Config, Duplicate, Simulator};
 use mde_tests::{client, simulator, try_client};
@@ -14,7 +14,7 @@ fn a_collection_is_started_and_its_whole_action_is_returned() {
     assert_eq!(action["status"], "Pending");
     assert_eq!(action["machineId"], sim.machine_id(0).as_str());
     assert_eq!(action["requestorComment"], "case 4711: \"quoted\"\né");
-    // Members the library does not look at are there as the service sent them.
+    // Members that the library does not read are there as the service sent them.
     assert_eq!(action["errorHResult"], 0);
     assert_eq!(action["commands"], json!([]));
     assert!(action["@odata.context"].is_string());

@@ -1,4 +1,4 @@
-//! Downloads: what comes, what stands in their way, and what else goes wrong.
+//! Downloads: the file, obstacles at its path, limits, stops and failures.
 
 use std::fs;
 use std::io::{Read, Write};

@@ -1,5 +1,5 @@
-//! Downloads from hosts as they are: nginx, and Azurite, Microsoft's emulator of its blob storage. And what a
-//! process that is killed, or a disk that is full, leaves behind.
+//! Downloads from real hosts: nginx, and Azurite, Microsoft's emulator of its blob storage. Also downloads after a
+//! process was killed or a disk was full.
 
 use std::fs;
 use std::path::Path;
@@ -32,7 +32,7 @@ fn begin(sim: &Simulator, id: &str, folder: &Folder, bytes: u64) {
     assert!(kept >= bytes, "{kept}");
 }
 
-/// Takes away what a fast host has sent too much for a test.
+/// Shortens the part, of which a fast host may have sent too much for a test.
 fn shorten(folder: &Folder, bytes: u64) {
     let part = fs::OpenOptions::new().write(true).open(folder.0.join("package.zip.part")).unwrap();
     part.set_len(bytes).unwrap();

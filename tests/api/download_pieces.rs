@@ -1,4 +1,4 @@
-//! Downloads that come in pieces: carried on where they broke, begun again where they must be.
+//! Downloads in pieces: they resume where the connection broke, or start over where they must.
 
 use std::fs;
 use std::io::Write;
@@ -30,7 +30,7 @@ fn a_download_resumes_where_the_connection_broke() {
         let ranges: Vec<_> = heads.iter().map(|head| first_byte(head)).collect();
         assert_eq!(ranges, [None, Some(400_000), Some(1_500_000)]);
         assert_eq!(header(&heads[1], "if-range"), Some("\"v1\""));
-        // The link still led there, so no other was asked for.
+        // The link was still valid, so no other was requested.
         assert_eq!(links_asked_for(&scene.sim), 1);
     }
 }
@@ -53,7 +53,7 @@ fn another_call_resumes_only_a_part_of_its_own_action() {
     arrived(scene.run(&[]), &scene.folder, &content);
     assert_eq!(first_byte(&scene.host.heads()[1]), Some(300_000));
 
-    // A part without notes, or of another action, is nothing to build on.
+    // A part without a state file, or of another action, is not resumed.
     for notes in [None, Some(json!({"action_id": "other", "total": content.len()}))] {
         fs::remove_file(scene.folder.file()).unwrap();
         fs::write(&part, &content[..500_000]).unwrap();
@@ -276,7 +276,7 @@ fn a_truncated_body_is_detected_in_every_framing() {
     }
 }
 
-/// A host may send less than was asked for, again and again; the callback's pace stays what it is.
+/// A host may send less than was requested, again and again. The callback's rate does not change.
 #[test]
 fn many_small_replies_send_events_at_the_usual_rate() {
     let content = package(400_000, 15);

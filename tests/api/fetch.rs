@@ -1,4 +1,4 @@
-//! From a device to a file in one call, and again from wherever it was interrupted.
+//! A fetch: one call from a device to a file, which resumes after any interruption.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -162,13 +162,13 @@ fn note_of(folder: &Folder) -> String {
     format!("{}.fetch.json", folder.path())
 }
 
-/// When the request that a fetch has noted was sent.
-fn noted(folder: &Folder) -> Value {
+/// The time of the request, from the state file of a fetch.
+fn requested(folder: &Folder) -> Value {
     let note = std::fs::read_to_string(note_of(folder)).unwrap();
     serde_json::from_str::<Value>(&note).unwrap()["began"].clone()
 }
 
-/// What is told of a collection that was asked for and of which nobody knows what became.
+/// The call ends with an unknown outcome: a collection was requested and may have started.
 #[track_caller]
 fn ends_with_an_unknown_outcome(sim: &Simulator, client: &Client, comment: &str, folder: &Folder) {
     for rule in [
@@ -189,7 +189,7 @@ fn a_refusal_keeps_the_record_of_an_earlier_request() {
         let (sim, folder) = (quick(), Folder::new());
         let client = client(&sim, &OPTIONS);
         ends_with_an_unknown_outcome(&sim, &client, "x", &folder);
-        let (machine, first) = (sim.machine_id(0), noted(&folder));
+        let (machine, first) = (sim.machine_id(0), requested(&folder));
         let late = json!({"match": {"path_contains": "/api/machineactions"}, "times": if refused { 3 } else { 6 },
             "reply": {"status": 200, "json": {"value": []}}});
         sim.script(late).unwrap();
@@ -201,7 +201,7 @@ fn a_refusal_keeps_the_record_of_an_earlier_request() {
         sim.script(next).unwrap();
         let status = if refused { "forbidden" } else { "outcome_unknown" };
         client.fetch(&machine, comment, &folder.path()).error(status);
-        assert_eq!(noted(&folder), first, "what is looked for since when");
+        assert_eq!(requested(&folder), first, "what is looked for since when");
         sim.clear_script();
         let fetched = client.fetch(&machine, comment, &folder.path()).ok();
         assert_eq!(fetched["adopted"], true, "{comment} {refused}");
@@ -262,8 +262,8 @@ fn no_state_file_is_written_when_no_collection_can_have_started() {
     assert!(folder.names().is_empty(), "{:?}", folder.names());
 }
 
-/// Kills a fetch at random moments and calls again: always one collection, always the right file, and never
-/// anything but a whole one under the final name.
+/// Kills a fetch at random moments and calls again. There is always one collection and the right file, and never a
+/// partial file at the destination.
 fn killed(rounds: usize) {
     let sim = quick();
     sim.set(|b| b.package_bytes = 3_000_000);
@@ -426,7 +426,7 @@ fn only_a_certainly_missing_package_allows_a_new_collection() {
     let machine = sim.machine_id(0);
     let fetch =
         || client.fetch_until(&machine, "x", &folder.path(), None, Some(&Cancel::new(2_500)));
-    // No link: that may pass, so it is said what to do if it does not.
+    // No link: this may be transient, so the message names what to do if it is not.
     let none = json!({"error": {"code": "ResourceNotFound", "message": "no package"}});
     sim.script(json!({"match": {"path_contains": "getPackageUri"}, "times": 0,
         "reply": {"status": 404, "json": none}}))

@@ -1,4 +1,4 @@
-//! What a fetch tells of the quota it has to wait for.
+//! Progress of a fetch that waits for the quota.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `mde_inspect_package`: zips that other programs made, the simulator's packages, and what is no zip at all.
+//! `mde_inspect_package`: zips of other programs, the simulator's packages, and files that are no zip.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

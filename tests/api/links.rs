@@ -1,4 +1,4 @@
-//! Links to packages: whose they are, when there is one, and what comes instead.
+//! Links to packages: which hosts they may name, and the errors without one.
 
 use mde_tests::packages::{Folder, lead_to, links_asked_for, patient, service};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What the functions do, through the C ABI, against the simulator.
+//! The functions, called through the C ABI, against the simulator.
 
 /// Actions that are cancelled.
 mod cancel_action;
@@ -8,11 +8,11 @@ mod collect;
 mod download;
 /// Downloads from real hosts, and after the end of a process or a disk.
 mod download_hosts;
-/// Downloads that are carried on.
+/// Downloads that resume.
 mod download_pieces;
 /// From a device to a file in one call.
 mod fetch;
-/// What a fetch tells of the quota it has to wait for.
+/// Progress of a fetch that waits for the quota.
 mod fetch_quota;
 /// The check of a package.
 mod inspect;
@@ -22,7 +22,7 @@ mod links;
 mod machines;
 /// Replies that were recorded.
 mod recorded;
-/// Replies of every kind, and calls that are tried again.
+/// Replies of every kind, and retries.
 mod replies;
 /// A package in every state it can be in.
 mod states;

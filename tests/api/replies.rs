@@ -1,4 +1,4 @@
-//! Replies that are not what they should be: each has its status, and none hangs, crashes or grows.
+//! Invalid replies: each has its status, and none makes a call hang, crash or use much memory.
 
 use mde_simulator::Simulator;
 use mde_tests::{Outcome, client, simulator};

@@ -1,4 +1,4 @@
-//! What each operation makes of each state an action can be in: the whole table, through the C ABI.
+//! The result of each operation for each state of an action: the whole table, through the C ABI.
 
 use mde_tests::{Outcome, client, simulator};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Following actions to their end: every end, what the service does in between, and many waiters at once.
+//! Waiting for actions: every end, changes and failures of the service meanwhile, and many waiters at once.
 
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant, SystemTime};
@@ -371,6 +371,6 @@ fn many_waiters_cost_one_request() {
     let most = 2 + took.as_millis() / INTERVAL.as_millis();
     let (listed, read) = (lists(&sim), reads(&sim));
     assert!(listed as u128 <= most, "{listed} lists in {took:?}");
-    // Who comes first looks before the others are there.
+    // The first waiter polls before the others have joined.
     assert!(read <= 2, "{read} reads");
 }

@@ -1,5 +1,5 @@
-//! The Python package, `bindings/python`, as it lies in an unpacked release archive: its tests in `tests/python` run under
-//! the system's Python with `unittest`, against the simulator.
+//! The Python package `bindings/python` of an unpacked release archive. Its tests in `tests/python` run with `unittest`
+//! of the system's Python, against the simulator.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,4 @@
-/* Strings that no function may accept, for every string argument, and what is said about them. */
+/* Strings that no function may accept, for every string argument, and the error messages. */
 #include "support.h"
 
 enum { MEGABYTE = 1024 * 1024, DEPTH = 100000 };

@@ -1,4 +1,4 @@
-/* A client is of no use in a forked child, and says so; a new one works there. */
+/* A client returns an error in a forked child; a new one works there. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <pthread.h>

@@ -1,4 +1,4 @@
-/* A host that makes it hard: threads with small stacks, and signals at their deadly defaults. */
+/* A difficult host: threads with small stacks, and signals with their default, deadly actions. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <arpa/inet.h>

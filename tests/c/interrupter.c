@@ -1,5 +1,5 @@
 /*
- * Ctrl-C for a program under Windows, where only who shares its console can send it.
+ * Sends Ctrl-C to a program under Windows, where only a process that shares its console can do so.
  *
  *     interrupter FILE PROGRAM ARGUMENTS...
  *

@@ -1,6 +1,6 @@
 /*
- * A defect inside a call stays inside it. Runs against a library built with the feature test-hooks, in which
- * a collection panics when its comment asks for it.
+ * A panic in a call does not leave the call. Runs with a library built with the feature test-hooks, in which a
+ * special comment makes a collection panic.
  */
 #include <pthread.h>
 

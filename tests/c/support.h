@@ -1,4 +1,4 @@
-/* What the C tests share: checks that count failures and go on, and readers of result documents. */
+/* Code that the C tests share: checks that count failures and continue, and readers of result documents. */
 #ifndef SUPPORT_H
 #define SUPPORT_H
 

@@ -1,4 +1,4 @@
-/* A host that loads mde.dll at run time, as bindings do, and unloads it while a name lookup is under way. */
+/* A host that loads mde.dll at run time, as bindings do, and unloads it during a name lookup. */
 #include <windows.h>
 
 #include <stdio.h>

@@ -1,9 +1,9 @@
-/* A host for Windows that makes it hard: small stacks. */
+/* A difficult host for Windows: threads have small stacks. */
 #include <windows.h>
 
 #include "service.h"
 
-/* What the README promises to be enough. */
+/* The stack that the README promises to be enough. */
 enum { SMALL_STACK = 128 * 1024 };
 
 static DWORD WINAPI collect_on_small_stack(void *argument) {

@@ -8,7 +8,7 @@ use mde_tests::packages::{Folder, fresh_script, lead_to, package, patient, servi
 use mde_tests::peers::nginx::Nginx;
 use serde_json::json;
 
-/// Fills a small disk twice, and carries on when there is room. It may be mounted at `place`.
+/// Fills a small disk twice, and resumes when there is room. It may be mounted at `place`.
 pub fn fills_up(place: &Path) {
     let mount = |arguments: &[&str]| {
         let status = Command::new("mount").args(arguments).arg(place).status().unwrap();

@@ -1,4 +1,4 @@
-// The part with exceptions of a program whose other part has none: here they are still caught.
+// The part of a program that uses exceptions. The other part has none, and exceptions are still caught here.
 #include "support.hpp"
 
 int without_exceptions();

@@ -1,4 +1,4 @@
-// With a library of another ABI, the functions of which end the program; the test makes one.
+// Uses a library with another ABI, which the test makes. Its functions end the program.
 #include "support.hpp"
 
 int main() {

@@ -1,4 +1,4 @@
-// The structs of mde.hpp, read from documents good and bad. Needs no service.
+// The structs of mde.hpp, read from valid and invalid documents. Needs no service.
 #include "support.hpp"
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// What the C++ test programs have in common.
+// Code that the C++ test programs share.
 #ifndef MDE_TESTS_CPP_SUPPORT_HPP
 #define MDE_TESTS_CPP_SUPPORT_HPP
 

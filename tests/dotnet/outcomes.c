@@ -1,6 +1,5 @@
-/* Stands in for the library where a test wants ends of calls that the real one comes to by a race alone. What a call
- * does is its first word. Progress callbacks are called and what they answer is ignored, as if the last event had come
- * too late to stop anything. */
+/* Replaces the library in tests of outcomes that the real one reaches only by a race. The first word of a call's first
+ * argument chooses the outcome. Results of progress callbacks are ignored, as if the last event had come too late. */
 #include <mde.h>
 #include <stdlib.h>
 #include <string.h>

@@ -45,7 +45,7 @@ fn a_line_is_one_line() {
     assert!(!lines.is_empty() && lines.iter().all(|(_, line)| !line.contains('\n')), "{lines:#?}");
 }
 
-/// Its own calls are not told, or it would be told of itself without end.
+/// The receiver's own calls are not logged, since that would never end.
 #[test]
 fn the_receiver_may_use_the_library() {
     let sim = simulator();
@@ -66,7 +66,7 @@ fn a_lost_reply_is_logged_when_it_is_detected() {
     has(&log.take(), Level::Warn, "the reply to POST /api/machines/");
 }
 
-/// A pause is told as long as it is, and a wait for the quota when it begins.
+/// A pause is logged with its length, and a wait for the quota when it begins.
 #[test]
 fn a_throttled_call_logs_how_long_it_waits() {
     let (sim, log) = (simulator(), Log::start());

@@ -1,5 +1,5 @@
-//! What the log says, and what it never says. A program of its own, because the log is the process's: its tests take
-//! turns.
+//! The log lines, and the secrets that are never in them. It is a separate program, because the log belongs to the
+//! process. Only one test at a time uses it.
 
 mod lines;
 mod secrets;

@@ -1,5 +1,5 @@
-//! Nothing that grants access is shown: marked secrets go through every failure, with the log at its finest, and must
-//! appear in no document and no line.
+//! Secrets are never shown. Marked secrets go through every failure, with the log at debug, and must appear in no
+//! document and no line.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

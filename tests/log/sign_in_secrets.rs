@@ -1,5 +1,5 @@
-//! Nothing that proves an identity is shown: every failure of signing in, with marked secrets, keys, passwords,
-//! assertions and tokens, with the log at its finest, and an authority that repeats whatever it was sent.
+//! Credentials are never shown. Marked secrets, keys, passwords, assertions and tokens go through every failure of
+//! signing in, with the log at debug and an authority that repeats the whole request.
 
 use mde_tests::peers::keys::Keys;
 use mde_tests::peers::responder::{Answer, Asked, Responder};

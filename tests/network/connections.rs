@@ -1,4 +1,4 @@
-//! What lies between: TLS with a private CA, a real proxy, names, connections that are kept.
+//! TLS with a private CA, a real proxy, host names, keep-alive connections.
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};

@@ -1,5 +1,5 @@
-//! Thousands of collections over connections that break at every possible byte: none is started twice,
-//! and what the caller is told agrees with what the service did.
+//! Thousands of collections over connections that break at every possible byte. None is started twice, and the
+//! reported outcomes agree with the service's records.
 //!
 //! `MDE_TEST_SEED` repeats a run, as far as the order of threads allows.
 
@@ -42,7 +42,7 @@ fn round(seed: u64, machines: usize, tls: bool) {
     let sim =
         Simulator::start(Config { machines, tls, quota_mode: QuotaMode::Off, ..Config::default() })
             .unwrap();
-    // So that some look-ups find the collection with their first look, and some with a later one.
+    // Some look-ups then find the collection in the first list, and some in a later one.
     sim.set(|behaviour| behaviour.not_found_after_create_s = if tls { 0.2 } else { 0.0 });
     let port = sim.api_url().rsplit_once(':').unwrap().1.parse().unwrap();
     let relay = Relay::start(port, seed);

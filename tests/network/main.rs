@@ -1,14 +1,14 @@
-//! What lies between a program and the service.
+//! The network between a program and the service.
 
-/// TLS with a private CA, a real proxy, names, connections that are kept.
+/// TLS with a private CA, a real proxy, host names, keep-alive connections.
 mod connections;
-/// Connections that are cut at every place.
+/// Connections that are cut at every byte.
 mod cuts;
 /// Proxies, real ones and others, and the environment that names them.
 mod proxies;
 /// How soon a call ends that is stopped.
 mod stopping;
-/// What a call costs in system calls.
+/// The system calls of a call.
 mod system_calls;
 /// Certificates that are trusted, and those that are not.
 mod trust;

@@ -1,4 +1,4 @@
-//! What stands between: real proxies and bad ones, and which of them the environment names.
+//! Real proxies and faulty ones, and the environment variables that name them.
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What a call costs in system calls, and what becomes of connections that are kept: counted by strace.
+//! The system calls of a call and the fate of keep-alive connections, counted by strace.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,5 +1,4 @@
-//! Whom the library talks to: OpenSSL's servers with every kind of wrong certificate. None of them gets
-//! a single byte of a request.
+//! Trust: OpenSSL's servers with every kind of wrong certificate. None of them receives a single byte of a request.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-"""What the tests of the Python package have in common: the simulator that the Rust side has started."""
+"""Code that the tests of the Python package share. The Rust side has started the simulator."""
 
 import json
 import os

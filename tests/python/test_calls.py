@@ -1,4 +1,4 @@
-"""What calls give and raise."""
+"""Results and exceptions of calls."""
 
 import ast
 import contextlib

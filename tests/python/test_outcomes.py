@@ -1,4 +1,4 @@
-"""A call that a signal or a callback makes raise: what the library said of it goes along, whatever it was."""
+"""Exceptions of signal handlers and callbacks, which carry the library's documents of the call."""
 
 import dataclasses
 import logging

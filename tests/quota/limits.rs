@@ -141,7 +141,7 @@ fn a_share_reserves_the_rest_for_other_users() {
 fn a_429_closes_the_endpoint_for_all_callers() {
     let limits = BTreeMap::from([(Endpoint::Collect, vec![Limit { calls: 1, seconds: 1 }])]);
     let sim = Simulator::start(Config { quota_limits: limits, ..Config::default() }).unwrap();
-    // Somebody else spends the same quota: our log knows nothing of it.
+    // Another user spends the same quota, which the call log does not show.
     let patient = client(&sim, &[("max_retries", "3")]);
     let impatient = client(&sim, &[("quota", "fail")]);
     patient.collect(&sim.machine_id(0), "x").ok();

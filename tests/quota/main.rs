@@ -1,4 +1,4 @@
-//! The quota of a tenant is never exceeded, and all of it can be used.
+//! Tests that the quota of a tenant is never exceeded, and that all of it can be used.
 
 /// One quota for the processes of a machine.
 mod file;
@@ -6,5 +6,5 @@ mod file;
 mod limits;
 /// One quota for many machines.
 mod redis;
-/// Who may use a file that takes the place of another.
+/// Rights of a quota file that replaces another.
 mod rights;

@@ -1,4 +1,4 @@
-//! Who may use a quota file that takes the place of another.
+//! Rights of a quota file that replaces another.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -67,7 +67,7 @@ fn a_file_that_is_replaced_keeps_its_owner_group_and_mode() {
     assert_eq!((replaced(&sim, &folder), folder.rights()), (Value::Null, before));
 }
 
-/// Another user, who may not give files away: what the log says there.
+/// The trouble that the call log reports to another user, who may not give files away.
 fn stranger(sim: &Simulator, folder: &Open, group: u32) -> String {
     let program = folder.0.join("child");
     child::copy_program(&program);

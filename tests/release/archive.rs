@@ -1,5 +1,5 @@
-//! The release archive: what is in it, and that programs are built and run with nothing else. All tests are in one
-//! module, as in `c_full.rs`: making the archive takes minutes. `MDE_ARCHIVE` names one that is made already.
+//! The release archive: its contents, and programs that are built and run with nothing else. Making the archive takes
+//! minutes, so all tests are in one module, as in `c_full.rs`. `MDE_ARCHIVE` names an archive that exists already.
 
 mod full {
     use std::collections::BTreeSet;

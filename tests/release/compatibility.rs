@@ -1,5 +1,5 @@
-//! What programs that embed the library rely on, held against what was promised before: the binary interface and
-//! the constants against `tests/abi`, the C library that is needed against `docs/compatibility.md`.
+//! Compatibility for programs that embed the library. The binary interface and the constants are compared with
+//! `tests/abi`, the required C library with `docs/compatibility.md`.
 //!
 //! `MDE_UPDATE_ABI=1 cargo test -p mde-tests --test release compatibility` takes additions into `tests/abi`. It refuses
 //! everything else as long as MDE_HEADER_ABI_VERSION is the same.

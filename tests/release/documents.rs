@@ -1,5 +1,5 @@
-//! The pages say nothing that is not run: every block of code in them has a test that compiles it, runs it or
-//! reads it. A block that has none fails `every_block_has_a_test`, which is where new ones are entered.
+//! Every block of code in the pages has a test that compiles it, runs it or reads it. A block without a test fails
+//! `every_block_has_a_test`, whose list names the tests.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,4 +1,4 @@
-//! Signing in with a certificate: files that OpenSSL made, and what it thinks of our signatures.
+//! Signing in with a certificate: OpenSSL makes the files and verifies the signatures.
 
 use std::collections::HashSet;
 use std::time::{SystemTime, UNIX_EPOCH};

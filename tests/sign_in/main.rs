@@ -1,10 +1,10 @@
-//! Signing in, in every way.
+//! All ways to sign in.
 
 mod certificate;
 mod managed;
-/// Against an authority that others wrote.
+/// Signing in to an independent OpenID provider.
 mod oidc;
-/// Token requests, and what is made of their replies.
+/// Token requests and their replies.
 mod requests;
 /// Tokens that many calls and clients share.
 mod shared;

@@ -1,5 +1,5 @@
-//! Signing in at an authority that others wrote: `oidc-provider`, a certified OpenID provider, which knows
-//! nothing of this library or of Entra.
+//! Signing in to an independent authority: `oidc-provider`, a certified OpenID provider, written without this library
+//! or Entra in mind.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Workload identities: tokens of other issuers, in files that rotate, and what the environment says of them.
+//! Workload identities: tokens of other issuers, in files that rotate, and the environment variables that name them.
 
 use mde_tests::environment::client_with;
 use mde_tests::peers::responder::{Answer, Asked, Responder};

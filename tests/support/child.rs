@@ -1,5 +1,5 @@
-//! Processes of their own, which tests start, kill and trace. The program is `tests/child`; its one argument is a
-//! [`Task`] as JSON.
+//! Separate processes, which tests start, kill and trace. The program is `tests/child`. Its only argument is a [`Task`]
+//! as JSON.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

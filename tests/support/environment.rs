@@ -1,7 +1,7 @@
-//! Clients that are made while the environment is what a test says.
+//! Clients that are made with the environment of a test.
 //!
-//! It belongs to the whole process, so they are made one at a time, and a test binary that uses this looks up no
-//! host names meanwhile.
+//! The environment belongs to the whole process, so one client at a time is made, and a test program that uses this
+//! looks up no host names meanwhile.
 
 use std::ffi::OsStr;
 use std::sync::Mutex;

@@ -1,4 +1,4 @@
-//! What the test programs share.
+//! Code that the test programs share.
 
 /// A client, as C programs use one, with results taken apart.
 mod client;

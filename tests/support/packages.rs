@@ -1,4 +1,4 @@
-//! What the tests of downloads share: folders, packages, and a service whose links lead where a test wants.
+//! Code that the tests of downloads share: folders, packages, and a service with links to a chosen host.
 
 use std::fs;
 use std::path::PathBuf;

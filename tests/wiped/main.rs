@@ -1,5 +1,5 @@
-//! What proves an identity is wiped: after the client is gone, the memory of this process does not hold it any
-//! more. A program of its own, because others would hold copies.
+//! Credentials are wiped: after the client is freed, the memory of this process does not contain them. It is a separate
+//! program, because other tests would keep copies.
 
 #![cfg(target_os = "linux")]
 

@@ -1,4 +1,4 @@
-//! A host of one file whose every reply a test writes itself, down to the framing.
+//! A host of one file. The test writes every reply, including the framing.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

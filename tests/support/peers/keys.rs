@@ -1,4 +1,4 @@
-//! Keys, certificates and PKCS#12 files that OpenSSL makes at run time, and its opinion of what was signed.
+//! Keys, certificates and PKCS#12 files that OpenSSL makes at run time, and its verification of signatures.
 
 use std::fs;
 use std::path::PathBuf;

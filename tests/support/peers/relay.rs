@@ -1,4 +1,4 @@
-//! A relay that cuts connections, each at a byte of its own.
+//! A relay that cuts each connection at a different byte.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! A server that answers every request as the test says, and keeps what it was asked.
+//! A server that answers every request as the test defines, and keeps the requests.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};

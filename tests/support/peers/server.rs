@@ -1,4 +1,4 @@
-//! A service that answers from memory, and treats connections as a test wants.
+//! A service that answers from memory, and closes connections as a test defines.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! A peer that takes in requests slowly or not at all, over a connection that holds little on the way.
+//! A peer that reads requests slowly or not at all, over a connection with small buffers.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! A proxy that does to a tunnel whatever a test wants.
+//! A proxy whose tunnels a test controls.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -1,5 +1,4 @@
-//! `examples/c/fetch.c`, in every way that [`How`] names: from a device to a file, and again from wherever it was
-//! interrupted.
+//! Tests of `examples/c/fetch.c`, in every way that [`How`] names: from a device to a file, and after interruptions.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -123,7 +122,7 @@ pub fn succeeds(how: How) {
     has(&finished.stdout, &sha256sum(&file));
 }
 
-/// Bad ends, each with its exit code and what it says.
+/// Failures, each with its exit code and message.
 #[track_caller]
 pub fn fails_helpfully(how: How) {
     let fetch = Fetch::new(how);
@@ -141,7 +140,7 @@ pub fn fails_helpfully(how: How) {
     }
     sim.set(|b| b.machine_outcomes.clear());
 
-    // An end of patience is no end of the collection. The time must be enough to start one, also where programs are slow.
+    // A deadline does not end the collection. The time must be enough to start one, also where programs are slow.
     sim.set(|b| b.in_progress_s = 60.0);
     let patience = match how {
         How::Plain | How::Static | How::Sanitized => "wait_timeout_ms=1500",

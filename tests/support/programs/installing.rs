@@ -1,5 +1,4 @@
-//! The release archive as somebody who embeds the library has it: unpacked in a folder of its own, and everything
-//! else found through pkg-config or CMake.
+//! The release archive as users install it: unpacked in a separate folder, with flags from pkg-config or CMake.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Builds the library and the C programs, and runs them: what all tests in C have in common.
+//! Builds the library and the C programs, and runs them.
 //!
 //! A tool that is missing fails the test with the command that installs it. Nothing is skipped.
 
