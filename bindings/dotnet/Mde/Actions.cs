@@ -4,14 +4,14 @@ using System.Text.Json.Serialization;
 
 namespace Mde
 {
-    /// <summary>A machine action of the service, with its own words. Only <see cref="Id"/> is certain to be there. Its other members are in the document.</summary>
+    /// <summary>A machine action, as the service describes it. Only <see cref="Id"/> is certain to be there. All its members are in the document.</summary>
     public sealed class MachineAction
     {
         /// <summary>The GUID of the action.</summary>
         [JsonPropertyName("id")]
         public string Id { get; set; }
 
-        /// <summary>"CollectInvestigationPackage" for what this library starts.</summary>
+        /// <summary>"CollectInvestigationPackage" for the actions that this library starts.</summary>
         [JsonPropertyName("type")]
         public string Type { get; set; }
 
@@ -23,19 +23,19 @@ namespace Mde
         [JsonPropertyName("machineId")]
         public string MachineId { get; set; }
 
-        /// <summary>Its name.</summary>
+        /// <summary>The name of the device.</summary>
         [JsonPropertyName("computerDnsName")]
         public string ComputerDnsName { get; set; }
 
-        /// <summary>Who asked for it.</summary>
+        /// <summary>The user or application that requested it.</summary>
         [JsonPropertyName("requestor")]
         public string Requestor { get; set; }
 
-        /// <summary>Why.</summary>
+        /// <summary>The comment of the request.</summary>
         [JsonPropertyName("requestorComment")]
         public string RequestorComment { get; set; }
 
-        /// <summary>When it was made, as the service wrote it.</summary>
+        /// <summary>When it was created, as the service wrote it.</summary>
         [JsonPropertyName("creationDateTimeUtc")]
         public string Creation { get; set; }
 
@@ -43,20 +43,20 @@ namespace Mde
         [JsonPropertyName("lastUpdateDateTimeUtc")]
         public string LastUpdate { get; set; }
 
-        /// <summary>What went wrong on the device, as the service wrote it; "0" where nothing did.</summary>
+        /// <summary>The error on the device, as the service wrote it; "0" for none.</summary>
         [JsonPropertyName("errorHResult")]
         public string ErrorHResult { get; set; }
 
-        /// <summary>When it was made, where the service said so.</summary>
+        /// <summary>When it was created; null if the service did not report it.</summary>
         [JsonIgnore]
         public DateTimeOffset? CreationTime => Times.Parse(Creation);
 
-        /// <summary>When it last changed, where the service said so.</summary>
+        /// <summary>When it last changed; null if the service did not report it.</summary>
         [JsonIgnore]
         public DateTimeOffset? LastUpdateTime => Times.Parse(LastUpdate);
     }
 
-    /// <summary>What <see cref="MdeClient.CollectPackage"/> gives.</summary>
+    /// <summary>The result of <see cref="MdeClient.CollectPackage"/>.</summary>
     public sealed class CollectResult : MdeResult
     {
         /// <summary>The action.</summary>
@@ -68,7 +68,7 @@ namespace Mde
         public bool Adopted { get; set; }
     }
 
-    /// <summary>What <see cref="MdeClient.GetAction"/> and <see cref="MdeClient.WaitAction"/> give.</summary>
+    /// <summary>The result of <see cref="MdeClient.GetAction"/> and <see cref="MdeClient.WaitAction"/>.</summary>
     public sealed class ActionResult : MdeResult
     {
         /// <summary>The action.</summary>
@@ -76,7 +76,7 @@ namespace Mde
         public MachineAction Action { get; set; }
     }
 
-    /// <summary>What <see cref="MdeClient.ListActions"/> gives.</summary>
+    /// <summary>The result of <see cref="MdeClient.ListActions"/>.</summary>
     public sealed class ActionsResult : MdeResult
     {
         /// <summary>The actions, newest first.</summary>
@@ -84,14 +84,14 @@ namespace Mde
         public IReadOnlyList<MachineAction> Actions { get; set; } = new MachineAction[0];
     }
 
-    /// <summary>What <see cref="MdeClient.CancelAction"/> gives.</summary>
+    /// <summary>The result of <see cref="MdeClient.CancelAction"/>.</summary>
     public sealed class CancelResult : MdeResult
     {
         /// <summary>The action.</summary>
         [JsonPropertyName("action")]
         public MachineAction Action { get; set; }
 
-        /// <summary>Whether the action ended as Cancelled. If not, it had ended otherwise before.</summary>
+        /// <summary>Whether the action ended as Cancelled. If not, it had already ended in another state.</summary>
         [JsonPropertyName("cancelled")]
         public bool Cancelled { get; set; }
     }

@@ -4,14 +4,14 @@ using System.Text.Json.Serialization;
 
 namespace Mde
 {
-    /// <summary>A device, with the words of the service. Only <see cref="Id"/> is certain to be there. Its other members are in the document.</summary>
+    /// <summary>A device, as the service describes it. Only <see cref="Id"/> is certain to be there. All its members are in the document.</summary>
     public sealed class Machine
     {
         /// <summary>The device id.</summary>
         [JsonPropertyName("id")]
         public string Id { get; set; }
 
-        /// <summary>Its name.</summary>
+        /// <summary>The name of the device.</summary>
         [JsonPropertyName("computerDnsName")]
         public string ComputerDnsName { get; set; }
 
@@ -27,11 +27,11 @@ namespace Mde
         [JsonPropertyName("onboardingStatus")]
         public string OnboardingStatus { get; set; }
 
-        /// <summary>When the service last heard of it, as it wrote it.</summary>
+        /// <summary>When the device last reported, as the service wrote it.</summary>
         [JsonPropertyName("lastSeen")]
         public string LastSeen { get; set; }
 
-        /// <summary>Its last address in its own network.</summary>
+        /// <summary>The last address in its local network.</summary>
         [JsonPropertyName("lastIpAddress")]
         public string LastIpAddress { get; set; }
 
@@ -51,27 +51,27 @@ namespace Mde
         [JsonPropertyName("mergedIntoMachineId")]
         public string MergedIntoMachineId { get; set; }
 
-        /// <summary>When the service last heard of it, where it said so.</summary>
+        /// <summary>When the device last reported; null if the service did not report it.</summary>
         [JsonIgnore]
         public DateTimeOffset? LastSeenTime => Times.Parse(LastSeen);
     }
 
-    /// <summary>What may keep a collection on a device from starting or ending.</summary>
+    /// <summary>Reasons why a collection on a device may not start or end.</summary>
     public sealed class MachineCheck
     {
         /// <summary>The device.</summary>
         [JsonPropertyName("id")]
         public string Id { get; set; }
 
-        /// <summary>"same_name", "potential_duplicate", "merged", "excluded", "not_onboarded", "unsupported", "offline", or what a later version adds.</summary>
+        /// <summary>"same_name", "potential_duplicate", "merged", "excluded", "not_onboarded", "unsupported", "offline". Later versions may add more.</summary>
         [JsonPropertyName("problems")]
         public IReadOnlyList<string> Problems { get; set; } = new string[0];
     }
 
-    /// <summary>What <see cref="MdeClient.FindMachines"/> gives.</summary>
+    /// <summary>The result of <see cref="MdeClient.FindMachines"/>.</summary>
     public sealed class MachinesResult : MdeResult
     {
-        /// <summary>The devices; empty where there is none.</summary>
+        /// <summary>The devices; empty if there is none.</summary>
         [JsonPropertyName("machines")]
         public IReadOnlyList<Machine> Machines { get; set; } = new Machine[0];
 
@@ -79,7 +79,7 @@ namespace Mde
         [JsonPropertyName("checks")]
         public IReadOnlyList<MachineCheck> Checks { get; set; } = new MachineCheck[0];
 
-        /// <summary>There are more than were given out.</summary>
+        /// <summary>Whether there are more devices than were returned.</summary>
         [JsonPropertyName("more")]
         public bool More { get; set; }
     }

@@ -6,18 +6,19 @@ namespace Mde
 {
     /// <summary>
     /// One identity against one service. Any number of threads may use it at once. Every method blocks its thread until
-    /// it is through, and ends at once when its token is cancelled; <c>…Async</c> methods give a thread of their own.
+    /// it is done, and ends at once when its token is cancelled. The <c>…Async</c> methods use a separate thread.
     /// </summary>
     /// <remarks>
-    /// All methods throw <see cref="MdeException"/> with the status of what went wrong, and
-    /// <see cref="MdeCanceledException"/> when they were cancelled. What a progress receiver throws ends the call and
-    /// comes out of it; <see cref="MdeError.Of"/> then says what the call came to. Disposing the client ends its calls with <see cref="MdeStatus.Closed"/>.
+    /// All methods throw <see cref="MdeException"/> with the status of the failure, and
+    /// <see cref="MdeCanceledException"/> when they were cancelled. An exception of a progress receiver ends the call,
+    /// which throws it again; <see cref="MdeError.Of"/> then has the call's own error. Disposing the client ends its
+    /// calls with <see cref="MdeStatus.Closed"/>.
     /// </remarks>
     public sealed partial class MdeClient : IDisposable
     {
         private readonly ClientHandle handle;
 
-        /// <summary>A client with a copy of the options. No connection is opened.</summary>
+        /// <summary>Makes a client with a copy of the options. Opens no connection.</summary>
         /// <param name="options">The options.</param>
         /// <exception cref="MdeException">Config: the options do not fit together.</exception>
         public MdeClient(MdeOptions options)
@@ -26,13 +27,13 @@ namespace Mde
         }
 
         /// <summary>
-        /// Collects a package from a device, waits for it, downloads and checks it. However it was interrupted, the
-        /// same call carries on and starts no second collection.
+        /// Collects a package from a device, waits for it, downloads and checks it. After any interruption the same
+        /// call resumes, and starts no second collection.
         /// </summary>
         /// <param name="machineId">The device id, 40 hexadecimal digits.</param>
-        /// <param name="comment">Why, for the audit trail of the tenant.</param>
+        /// <param name="comment">The reason, for the audit trail of the tenant.</param>
         /// <param name="path">The file to make, or a folder that exists. No file is ever replaced.</param>
-        /// <param name="progress">Told how far it is, on the thread of the call where it does not say otherwise.</param>
+        /// <param name="progress">Receives progress events on the thread of the call, or where it sends them itself.</param>
         /// <param name="cancellationToken">Ends the call, not the collection.</param>
         public FetchResult FetchPackage(
             string machineId, string comment, string path, IProgress<ProgressEvent> progress = null,
@@ -47,7 +48,7 @@ namespace Mde
         }
 
         /// <summary>Finds devices by id, Entra device id, IP address or DNS name.</summary>
-        /// <param name="query">What to look for.</param>
+        /// <param name="query">The id, address or name.</param>
         /// <param name="cancellationToken">Ends the call.</param>
         public MachinesResult FindMachines(
             string query, CancellationToken cancellationToken = default(CancellationToken))
@@ -58,9 +59,9 @@ namespace Mde
                     NativeMethods.mde_find_machines(handle, what, cancel, out json));
         }
 
-        /// <summary>Asks for an investigation package, and returns as soon as the service has agreed.</summary>
+        /// <summary>Requests an investigation package, and returns as soon as the service has accepted the request.</summary>
         /// <param name="machineId">The device id, 40 hexadecimal digits.</param>
-        /// <param name="comment">Why, for the audit trail of the tenant.</param>
+        /// <param name="comment">The reason, for the audit trail of the tenant.</param>
         /// <param name="cancellationToken">Ends the call, not the collection.</param>
         public CollectResult CollectPackage(
             string machineId, string comment, CancellationToken cancellationToken = default(CancellationToken))
@@ -84,7 +85,7 @@ namespace Mde
                     NativeMethods.mde_get_action(handle, action, cancel, out json));
         }
 
-        /// <summary>Lists machine actions, newest first, all pages of them.</summary>
+        /// <summary>Lists machine actions from all pages, newest first.</summary>
         /// <param name="odataFilter">For example <c>status eq 'Pending'</c>; "" for all.</param>
         /// <param name="cancellationToken">Ends the call.</param>
         public ActionsResult ListActions(
@@ -96,9 +97,9 @@ namespace Mde
                     NativeMethods.mde_list_actions(handle, filter, cancel, out json));
         }
 
-        /// <summary>Waits until a machine action has succeeded. Its other ends have a status each.</summary>
+        /// <summary>Waits until a machine action has succeeded. Throws with a status of its own for each other end.</summary>
         /// <param name="actionId">Its GUID.</param>
-        /// <param name="progress">Told the state at every look.</param>
+        /// <param name="progress">Receives the state at every poll.</param>
         /// <param name="cancellationToken">Ends the call, not the action.</param>
         public ActionResult WaitAction(
             string actionId, IProgress<ProgressEvent> progress = null,
@@ -112,7 +113,7 @@ namespace Mde
 
         /// <summary>Cancels a machine action, and waits until it has ended.</summary>
         /// <param name="actionId">Its GUID.</param>
-        /// <param name="comment">Why, for the audit trail of the tenant.</param>
+        /// <param name="comment">The reason, for the audit trail of the tenant.</param>
         /// <param name="cancellationToken">Ends the call.</param>
         public CancelResult CancelAction(
             string actionId, string comment, CancellationToken cancellationToken = default(CancellationToken))
@@ -124,11 +125,11 @@ namespace Mde
                     NativeMethods.mde_cancel_action(handle, action, why, cancel, out json));
         }
 
-        /// <summary>Downloads the package of a finished collection, checks it, and only then gives it its name.</summary>
+        /// <summary>Downloads the package of a finished collection. The file appears at its path only after it was checked.</summary>
         /// <param name="actionId">The GUID of the collection.</param>
         /// <param name="path">The file to make, or a folder that exists. No file is ever replaced.</param>
-        /// <param name="progress">Told how far it is.</param>
-        /// <param name="cancellationToken">Ends the call; the same call carries on.</param>
+        /// <param name="progress">Receives progress events.</param>
+        /// <param name="cancellationToken">Ends the call; the same call resumes.</param>
         public PackageResult DownloadPackage(
             string actionId, string path, IProgress<ProgressEvent> progress = null,
             CancellationToken cancellationToken = default(CancellationToken))
@@ -140,7 +141,7 @@ namespace Mde
                     NativeMethods.mde_download_package(handle, action, file, report, IntPtr.Zero, cancel, out json));
         }
 
-        /// <summary>Gets the link of a package, good for about a minute, for a downloader of your own.</summary>
+        /// <summary>Gets the link of a package for another downloader. It is valid for about a minute.</summary>
         /// <param name="actionId">The GUID of the collection.</param>
         /// <param name="cancellationToken">Ends the call.</param>
         public UriResult GetPackageUri(
@@ -152,7 +153,7 @@ namespace Mde
                     NativeMethods.mde_get_package_uri(handle, action, cancel, out json));
         }
 
-        /// <summary>How much of each quota is used, and when the next call could go out. Nothing is sent.</summary>
+        /// <summary>Reports how much of each quota is used, and when the next call could be sent. Sends nothing.</summary>
         public QuotaResult GetQuota()
         {
             return Run<QuotaResult>(null, CancellationToken.None,
@@ -163,7 +164,7 @@ namespace Mde
         /// <summary>Refuses new calls, ends running ones with <see cref="MdeStatus.Closed"/> and waits for them.</summary>
         /// <param name="timeout">How long to wait at most.</param>
         /// <returns>Whether all have ended.</returns>
-        /// <exception cref="InvalidOperationException">A callback calls this, a receiver of log lines too.</exception>
+        /// <exception cref="InvalidOperationException">A callback called this, or a receiver of log lines.</exception>
         public bool Shutdown(TimeSpan timeout)
         {
             if (Frame.InCallback)
@@ -184,7 +185,7 @@ namespace Mde
 
         /// <summary>
         /// Ends running calls with <see cref="MdeStatus.Closed"/>, without waiting for them. The native client is freed
-        /// when the last of them has ended. In a callback it ends no call, since the native library does not allow that.
+        /// when the last of them has ended. In a callback it ends no call, since the native library refuses that.
         /// </summary>
         public void Dispose()
         {
@@ -196,7 +197,7 @@ namespace Mde
                 }
                 catch (ObjectDisposedException)
                 {
-                    // Another thread was quicker.
+                    // Another thread has disposed it.
                 }
             }
             handle.Dispose();

@@ -5,17 +5,16 @@ using System.Threading.Tasks;
 namespace Mde
 {
     /// <summary>
-    /// The same calls as tasks. The native library blocks a thread for as long as a call lasts, which may be an hour: each
-    /// task here takes a thread of its own for that time, and leaves those of the pool alone. Where many packages are
-    /// fetched at once, bound their number.
+    /// The same calls as tasks. A call of the native library blocks a thread, perhaps for an hour. So each task here
+    /// uses a separate thread, none of the thread pool. Limit the number of packages that are fetched at once.
     /// </summary>
     public sealed partial class MdeClient
     {
-        /// <summary><see cref="FetchPackage"/> on a thread of its own, which it blocks until it is through.</summary>
+        /// <summary><see cref="FetchPackage"/> on a separate thread, which it blocks until it is done.</summary>
         /// <param name="machineId">The device id, 40 hexadecimal digits.</param>
-        /// <param name="comment">Why, for the audit trail of the tenant.</param>
+        /// <param name="comment">The reason, for the audit trail of the tenant.</param>
         /// <param name="path">The file to make, or a folder that exists.</param>
-        /// <param name="progress">Told how far it is.</param>
+        /// <param name="progress">Receives progress events.</param>
         /// <param name="cancellationToken">Ends the call, not the collection.</param>
         public Task<FetchResult> FetchPackageAsync(
             string machineId, string comment, string path, IProgress<ProgressEvent> progress = null,
@@ -25,8 +24,8 @@ namespace Mde
                 () => FetchPackage(machineId, comment, path, progress, cancellationToken), cancellationToken);
         }
 
-        /// <summary><see cref="FindMachines"/> on a thread of its own, which it blocks until it is through.</summary>
-        /// <param name="query">What to look for.</param>
+        /// <summary><see cref="FindMachines"/> on a separate thread, which it blocks until it is done.</summary>
+        /// <param name="query">The id, address or name.</param>
         /// <param name="cancellationToken">Ends the call.</param>
         public Task<MachinesResult> FindMachinesAsync(
             string query, CancellationToken cancellationToken = default(CancellationToken))
@@ -34,9 +33,9 @@ namespace Mde
             return OnItsOwnThread(() => FindMachines(query, cancellationToken), cancellationToken);
         }
 
-        /// <summary><see cref="CollectPackage"/> on a thread of its own, which it blocks until it is through.</summary>
+        /// <summary><see cref="CollectPackage"/> on a separate thread, which it blocks until it is done.</summary>
         /// <param name="machineId">The device id, 40 hexadecimal digits.</param>
-        /// <param name="comment">Why, for the audit trail of the tenant.</param>
+        /// <param name="comment">The reason, for the audit trail of the tenant.</param>
         /// <param name="cancellationToken">Ends the call, not the collection.</param>
         public Task<CollectResult> CollectPackageAsync(
             string machineId, string comment, CancellationToken cancellationToken = default(CancellationToken))
@@ -44,7 +43,7 @@ namespace Mde
             return OnItsOwnThread(() => CollectPackage(machineId, comment, cancellationToken), cancellationToken);
         }
 
-        /// <summary><see cref="GetAction"/> on a thread of its own, which it blocks until it is through.</summary>
+        /// <summary><see cref="GetAction"/> on a separate thread, which it blocks until it is done.</summary>
         /// <param name="actionId">Its GUID.</param>
         /// <param name="cancellationToken">Ends the call.</param>
         public Task<ActionResult> GetActionAsync(
@@ -53,7 +52,7 @@ namespace Mde
             return OnItsOwnThread(() => GetAction(actionId, cancellationToken), cancellationToken);
         }
 
-        /// <summary><see cref="ListActions"/> on a thread of its own, which it blocks until it is through.</summary>
+        /// <summary><see cref="ListActions"/> on a separate thread, which it blocks until it is done.</summary>
         /// <param name="odataFilter">For example <c>status eq 'Pending'</c>; "" for all.</param>
         /// <param name="cancellationToken">Ends the call.</param>
         public Task<ActionsResult> ListActionsAsync(
@@ -62,9 +61,9 @@ namespace Mde
             return OnItsOwnThread(() => ListActions(odataFilter, cancellationToken), cancellationToken);
         }
 
-        /// <summary><see cref="WaitAction"/> on a thread of its own, which it blocks until it is through.</summary>
+        /// <summary><see cref="WaitAction"/> on a separate thread, which it blocks until it is done.</summary>
         /// <param name="actionId">Its GUID.</param>
-        /// <param name="progress">Told the state at every look.</param>
+        /// <param name="progress">Receives the state at every poll.</param>
         /// <param name="cancellationToken">Ends the call, not the action.</param>
         public Task<ActionResult> WaitActionAsync(
             string actionId, IProgress<ProgressEvent> progress = null,
@@ -73,9 +72,9 @@ namespace Mde
             return OnItsOwnThread(() => WaitAction(actionId, progress, cancellationToken), cancellationToken);
         }
 
-        /// <summary><see cref="CancelAction"/> on a thread of its own, which it blocks until it is through.</summary>
+        /// <summary><see cref="CancelAction"/> on a separate thread, which it blocks until it is done.</summary>
         /// <param name="actionId">Its GUID.</param>
-        /// <param name="comment">Why, for the audit trail of the tenant.</param>
+        /// <param name="comment">The reason, for the audit trail of the tenant.</param>
         /// <param name="cancellationToken">Ends the call.</param>
         public Task<CancelResult> CancelActionAsync(
             string actionId, string comment, CancellationToken cancellationToken = default(CancellationToken))
@@ -83,11 +82,11 @@ namespace Mde
             return OnItsOwnThread(() => CancelAction(actionId, comment, cancellationToken), cancellationToken);
         }
 
-        /// <summary><see cref="DownloadPackage"/> on a thread of its own, which it blocks until it is through.</summary>
+        /// <summary><see cref="DownloadPackage"/> on a separate thread, which it blocks until it is done.</summary>
         /// <param name="actionId">The GUID of the collection.</param>
         /// <param name="path">The file to make, or a folder that exists.</param>
-        /// <param name="progress">Told how far it is.</param>
-        /// <param name="cancellationToken">Ends the call; the same call carries on.</param>
+        /// <param name="progress">Receives progress events.</param>
+        /// <param name="cancellationToken">Ends the call; the same call resumes.</param>
         public Task<PackageResult> DownloadPackageAsync(
             string actionId, string path, IProgress<ProgressEvent> progress = null,
             CancellationToken cancellationToken = default(CancellationToken))
@@ -95,7 +94,7 @@ namespace Mde
             return OnItsOwnThread(() => DownloadPackage(actionId, path, progress, cancellationToken), cancellationToken);
         }
 
-        /// <summary><see cref="GetPackageUri"/> on a thread of its own, which it blocks until it is through.</summary>
+        /// <summary><see cref="GetPackageUri"/> on a separate thread, which it blocks until it is done.</summary>
         /// <param name="actionId">The GUID of the collection.</param>
         /// <param name="cancellationToken">Ends the call.</param>
         public Task<UriResult> GetPackageUriAsync(

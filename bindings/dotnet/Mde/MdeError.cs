@@ -3,7 +3,7 @@ using System.Text.Json.Serialization;
 
 namespace Mde
 {
-    /// <summary>What a failed call left behind.</summary>
+    /// <summary>The error of a failed call.</summary>
     public sealed class MdeError : MdeResult
     {
         /// <summary>The number of the status.</summary>
@@ -18,11 +18,11 @@ namespace Mde
         [JsonPropertyName("message")]
         public string Message { get; set; }
 
-        /// <summary>Where it happened: "token", "quota", "send", "reply", "wait", "link", "download" or "verify"; or null.</summary>
+        /// <summary>The stage of the call: "token", "quota", "send", "reply", "wait", "link", "download" or "verify"; or null.</summary>
         [JsonPropertyName("stage")]
         public string Stage { get; set; }
 
-        /// <summary>The HTTP status of the reply, where there was one.</summary>
+        /// <summary>The HTTP status of the reply; null without a reply.</summary>
         [JsonPropertyName("http_status")]
         public int? HttpStatus { get; set; }
 
@@ -30,11 +30,11 @@ namespace Mde
         [JsonPropertyName("service_code")]
         public string ServiceCode { get; set; }
 
-        /// <summary>What the service's support asks for.</summary>
+        /// <summary>The id that the service's support needs.</summary>
         [JsonPropertyName("request_id")]
         public string RequestId { get; set; }
 
-        /// <summary>What the sign-in service's support asks for, together with the request's id.</summary>
+        /// <summary>The id that the sign-in service's support needs, together with the request's id.</summary>
         [JsonPropertyName("correlation_id")]
         public string CorrelationId { get; set; }
 
@@ -46,39 +46,38 @@ namespace Mde
         [JsonPropertyName("retry_after_ms")]
         public long? RetryAfterMs { get; set; }
 
-        /// <summary>Requests sent.</summary>
+        /// <summary>The number of requests sent.</summary>
         [JsonPropertyName("attempts")]
         public int? Attempts { get; set; }
 
-        /// <summary>"unknown" where the request may have been carried out although the call failed; else null.</summary>
+        /// <summary>"unknown" if the request may have been carried out although the call failed; else null.</summary>
         [JsonPropertyName("outcome")]
         public string Outcome { get; set; }
 
-        /// <summary>The machine action that this is about, where there is one.</summary>
+        /// <summary>The machine action of the call; null if there is none.</summary>
         [JsonPropertyName("action_id")]
         public string ActionId { get; set; }
 
-        /// <summary>The action as last seen, where there is one.</summary>
+        /// <summary>The last state of that action; null if there is none.</summary>
         [JsonPropertyName("action")]
         public MachineAction Action { get; set; }
 
-        /// <summary>The status. One that this version of the binding does not know is a number without a name.</summary>
+        /// <summary>The status. One of a later version is a number without a name.</summary>
         [JsonIgnore]
         public MdeStatus Status => (MdeStatus)StatusCode;
 
-        /// <summary>How long to wait before trying again, where that is known.</summary>
+        /// <summary>How long to wait before trying again; null if it is not known.</summary>
         [JsonIgnore]
         public TimeSpan? RetryAfter => Times.Milliseconds(RetryAfterMs);
 
-        /// <summary>The request may have been carried out although the call failed: look for its effect before repeating it.</summary>
+        /// <summary>Whether the request may have been carried out although the call failed. Check before repeating it.</summary>
         [JsonIgnore]
         public bool OutcomeUnknown => Outcome == "unknown";
 
         /// <summary>
-        /// What a failed call left behind, whichever exception came out of it: one of this library, or one that a
-        /// callback of the program threw, which carries it along in its <see cref="Exception.Data"/>. Null where the
-        /// exception is of no call, or where the call succeeded all the same: then its result stands under
-        /// <see cref="MdeException.JsonKey"/>.
+        /// The error of the failed call that threw this exception. The exception may be one of this library, or one
+        /// that a callback of the program threw: its <see cref="Exception.Data"/> then has the error. Null if no call
+        /// threw it, or if the call succeeded: then its result is under <see cref="MdeException.JsonKey"/>.
         /// </summary>
         /// <param name="thrown">The exception.</param>
         public static MdeError Of(Exception thrown)
@@ -87,7 +86,7 @@ namespace Mde
             {
                 throw new ArgumentNullException(nameof(thrown));
             }
-            // First that: what a callback threw may be the exception of a call of its own.
+            // Checked first: the exception of a callback may itself come from a call of this library.
             if (Native.Outcome.Of(thrown, out var status, out var json))
             {
                 return status == MdeStatus.Ok ? null : Parse((int)status, json);
@@ -104,12 +103,12 @@ namespace Mde
             }
             catch (Exception)
             {
-                // The status is certain, and whoever catches it has the document too.
+                // The status is known, and the exception has the document as well.
             }
             if (error == null)
             {
                 var name = MdeLibrary.StatusName((MdeStatus)status);
-                error = new MdeError { Name = name, Message = "The call ended with " + name + "; there is no more about it that this binding can read." };
+                error = new MdeError { Name = name, Message = "The call ended with " + name + "; this binding cannot read its details." };
             }
             error.StatusCode = status;
             error.Json = json;

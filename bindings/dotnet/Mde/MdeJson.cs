@@ -4,15 +4,15 @@ using Mde.Native;
 
 namespace Mde
 {
-    /// <summary>Reads single values out of documents, with the library's own reader.</summary>
+    /// <summary>Reads single values of documents, with the library's own reader.</summary>
     public static class MdeJson
     {
         /// <summary>
-        /// The text of a string, the JSON text of anything else, or null where there is nothing or the JSON null.
+        /// Returns the text of a string, the JSON text of any other value, and null for the JSON null or no value.
         /// </summary>
         /// <param name="json">A document.</param>
-        /// <param name="pointer">Where to look (RFC 6901), for example "/action/id".</param>
-        /// <exception cref="MdeException">InvalidArgument: one of them is not what it should be.</exception>
+        /// <param name="pointer">A JSON pointer (RFC 6901), for example "/action/id".</param>
+        /// <exception cref="MdeException">InvalidArgument: the document or the pointer is malformed.</exception>
         public static string Get(string json, string pointer)
         {
             var document = Utf8.Bytes(json, nameof(json));

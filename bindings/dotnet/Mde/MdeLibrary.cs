@@ -6,7 +6,7 @@ using Mde.Native;
 
 namespace Mde
 {
-    /// <summary>The native library itself, and what needs no client.</summary>
+    /// <summary>The native library, and the functions that need no client.</summary>
     public static partial class MdeLibrary
     {
         /// <summary>The ABI that this binding is written for: MDE_HEADER_ABI_VERSION of <c>mde.h</c>.</summary>
@@ -25,7 +25,7 @@ namespace Mde
             }
         }
 
-        /// <summary>The library's name of a status, for example "rate_limited"; "unknown" for what is none.</summary>
+        /// <summary>The library's name of a status, for example "rate_limited"; "unknown" for other numbers.</summary>
         /// <param name="status">The status.</param>
         public static string StatusName(MdeStatus status)
         {
@@ -34,9 +34,9 @@ namespace Mde
         }
 
         /// <summary>
-        /// Loads the native library, which everything else does by itself, and checks that it fits this binding.
+        /// Loads the native library and checks its ABI. All other methods do this by themselves.
         /// </summary>
-        /// <exception cref="DllNotFoundException">There is no native library where the runtime looks.</exception>
+        /// <exception cref="DllNotFoundException">The runtime finds no native library.</exception>
         /// <exception cref="NotSupportedException">It has another ABI.</exception>
         public static void Load()
         {
@@ -44,7 +44,7 @@ namespace Mde
             {
                 return;
             }
-            // A thread that comes second must not call before the first has prepared.
+            // No other thread may call before the first one has prepared the loading.
             lock (Loading)
             {
                 PrepareLoading();
@@ -53,7 +53,7 @@ namespace Mde
                 {
                     throw new NotSupportedException(string.Format(
                         CultureInfo.InvariantCulture,
-                        "The native library mde has the ABI version {0}; this binding needs {1}. Install the library that it came with.",
+                        "The native library mde has the ABI version {0}; this binding needs {1}. Install the library of the same release.",
                         found, AbiVersion));
                 }
                 loaded = true;
@@ -62,9 +62,9 @@ namespace Mde
 
         /// <summary>Checks a package on disk and lists what is in it. Nothing is sent and nothing written.</summary>
         /// <param name="path">A regular file.</param>
-        /// <param name="progress">Told how far it is, on the thread of the call where it does not say otherwise.</param>
+        /// <param name="progress">Receives progress events on the thread of the call, or where it sends them itself.</param>
         /// <param name="cancellationToken">Ends the call.</param>
-        /// <exception cref="MdeException">Integrity: it is damaged, or made to do harm. File: it cannot be read.</exception>
+        /// <exception cref="MdeException">Integrity: it is damaged, or would do harm where it is unpacked. File: it cannot be read.</exception>
         public static PackageResult InspectPackage(
             string path, IProgress<ProgressEvent> progress = null,
             CancellationToken cancellationToken = default(CancellationToken))
@@ -77,7 +77,7 @@ namespace Mde
                     NativeMethods.mde_inspect_package(file, report, IntPtr.Zero, cancel, out json));
         }
 
-        // Newer runtimes can be told where else to look. Called under the lock, and again where loading failed.
+        // Adds places to search, on runtimes that allow it. Called with the lock, and again if loading failed.
         static partial void PrepareLoading();
 
         internal static T NotNull<T>(T handle) where T : SafeHandle

@@ -10,39 +10,38 @@ namespace Mde
         /// <summary>Nothing.</summary>
         Off = 0,
 
-        /// <summary>What went wrong.</summary>
+        /// <summary>Failures.</summary>
         Error = 1,
 
-        /// <summary>And what may go wrong.</summary>
+        /// <summary>And possible causes of failures.</summary>
         Warn = 2,
 
-        /// <summary>And what was done.</summary>
+        /// <summary>And each operation.</summary>
         Info = 3,
 
         /// <summary>And every request.</summary>
         Debug = 4,
     }
 
-    /// <summary>The library's log lines, for the whole process. There are no secrets in them.</summary>
+    /// <summary>The library's log lines, for the whole process. They contain no secrets.</summary>
     public static class MdeLog
     {
-        // Kept for as long as the program lives, so that native code never calls into a collected delegate.
+        // Never collected, since native code may call it as long as the program runs.
         private static readonly NativeMethods.LogFunction OnLine = Line;
 
-        // How many of its lines this thread is inside of. A number, since a receiver that is called again within its
-        // own call is still in the outer one when the inner has returned.
+        // The number of receivers that this thread is in. One that uses the library may receive a line meanwhile.
         [ThreadStatic]
         private static int lines;
 
         /// <summary>
-        /// Sends lines up to a level to a receiver, which may be called from several threads at once. What it throws
-        /// is dropped: a log must not fail a collection. Like every callback it may use clients, but not shut one down.
-        /// Where this throws, the receiver before stays.
+        /// Sends lines up to a level to a receiver, which several threads may call at once. Its exceptions are ignored,
+        /// since a log must not fail a collection. Like every callback it may use clients, but not shut one down.
+        /// If this throws, the previous receiver stays.
         /// </summary>
         /// <param name="level">The level.</param>
         /// <param name="receiver">The receiver, or null for none.</param>
         /// <exception cref="ArgumentOutOfRangeException">There is no such level.</exception>
-        /// <exception cref="InvalidOperationException">It is a receiver that calls this.</exception>
+        /// <exception cref="InvalidOperationException">A receiver of log lines called this.</exception>
         public static void Set(MdeLogLevel level, Action<MdeLogLevel, string> receiver)
         {
             MdeLibrary.Load();
@@ -73,7 +72,7 @@ namespace Mde
             }
             catch (Exception)
             {
-                // No exception may pass through native code, and there is no caller to tell.
+                // No exception may pass through native code, and no caller could receive it.
             }
             finally
             {

@@ -6,12 +6,12 @@ using Mde.Native;
 namespace Mde
 {
     /// <summary>
-    /// Settings for clients, by the names of <c>docs/options.md</c>: <c>new MdeOptions { ["tenant_id"] = … }</c>.
-    /// A client copies them; change or dispose them as you like afterwards.
+    /// Settings for clients, with the names of <c>docs/options.md</c>: <c>new MdeOptions { ["tenant_id"] = … }</c>.
+    /// A client copies them, so they may be changed or disposed afterwards.
     /// </summary>
     public sealed class MdeOptions : IDisposable
     {
-        // The native options are for one thread at a time.
+        // Only one thread at a time may use the native options.
         private readonly object gate = new object();
         private readonly OptionsHandle handle;
 
@@ -51,7 +51,7 @@ namespace Mde
             }
             finally
             {
-                // It may be a secret. Of a string in managed memory nothing more can be done.
+                // It may be a secret. The string itself, in managed memory, cannot be wiped.
                 Array.Clear(bytes, 0, bytes.Length);
             }
             return this;
@@ -97,9 +97,9 @@ namespace Mde
         }
 
         /// <summary>
-        /// Lets the program get the access tokens. The provider is called on the thread of the call that needs one, by
-        /// one thread at a time per client, with the scope and that call's cancellation token. What it throws ends
-        /// that call and comes out of it. It is kept until these options and all clients made from them are disposed.
+        /// Lets the program get the access tokens. The thread of a call that needs a token calls the provider, one
+        /// thread at a time per client, with the scope and that call's cancellation token. An exception of the provider
+        /// ends that call, which throws it again. The provider is kept until these options and their clients are disposed.
         /// </summary>
         /// <param name="provider">Gets a token.</param>
         /// <returns>These options.</returns>

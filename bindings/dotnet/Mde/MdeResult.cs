@@ -4,11 +4,11 @@ using System.Text.Json.Serialization;
 
 namespace Mde
 {
-    /// <summary>What every result has: the whole document, with all that the classes here have no name for.</summary>
+    /// <summary>The base of all results. It has the whole document, also the members that these classes lack.</summary>
     public abstract class MdeResult
     {
         /// <summary>
-        /// The library's document. <see cref="MdeJson.Get"/> reads single values out of it, as does any JSON library.
+        /// The library's document. <see cref="MdeJson.Get"/> or any JSON library reads single values of it.
         /// </summary>
         [JsonIgnore]
         public string Json { get; internal set; }

@@ -1,8 +1,8 @@
 namespace Mde
 {
     /// <summary>
-    /// What a call came to: the codes of <c>mde.h</c>. A later version of the library may return one that is not
-    /// named here; it is then this enumeration's number without a name.
+    /// The result of a call: the codes of <c>mde.h</c>. A later version of the library may return a code that has no
+    /// name here.
     /// </summary>
     public enum MdeStatus
     {

@@ -3,10 +3,10 @@ using System.Text.Json.Serialization;
 
 namespace Mde
 {
-    /// <summary>A package on disk, every file of which was compared with its checksum.</summary>
+    /// <summary>A package on disk. Every file in it was compared with its checksum.</summary>
     public sealed class Package
     {
-        /// <summary>Where it lies.</summary>
+        /// <summary>The path of the file.</summary>
         [JsonPropertyName("path")]
         public string Path { get; set; }
 
@@ -22,19 +22,19 @@ namespace Mde
         [JsonPropertyName("action_id")]
         public string ActionId { get; set; }
 
-        /// <summary>The device it is from, where that is known.</summary>
+        /// <summary>The device it is from; null if that is not known.</summary>
         [JsonPropertyName("machine_id")]
         public string MachineId { get; set; }
 
-        /// <summary>That device's name, where it is known.</summary>
+        /// <summary>That device's name; null if it is not known.</summary>
         [JsonPropertyName("computer_name")]
         public string ComputerName { get; set; }
 
-        /// <summary>An earlier call had downloaded it; this one read it again and found it unchanged.</summary>
+        /// <summary>Whether an earlier call had downloaded it. This call then read it again and found it unchanged.</summary>
         [JsonPropertyName("existing")]
         public bool Existing { get; set; }
 
-        /// <summary>How many files and folders it lists.</summary>
+        /// <summary>The number of files and folders in it.</summary>
         [JsonPropertyName("entries")]
         public int Entries { get; set; }
 
@@ -42,19 +42,19 @@ namespace Mde
         [JsonPropertyName("bytes_uncompressed")]
         public long BytesUncompressed { get; set; }
 
-        /// <summary>"windows", "macos" or "linux"; null where it does not look like an investigation package.</summary>
+        /// <summary>"windows", "macos" or "linux"; null if it does not look like an investigation package.</summary>
         [JsonPropertyName("device")]
         public string Device { get; set; }
 
-        /// <summary>Folders and files that packages of such devices are documented to hold and this one does not.</summary>
+        /// <summary>Documented folders and files of such packages that this one lacks.</summary>
         [JsonPropertyName("missing")]
         public IReadOnlyList<string> Missing { get; set; } = new string[0];
 
-        /// <summary>Bytes of the file that belong to nothing it lists.</summary>
+        /// <summary>Bytes of the file that belong to no entry.</summary>
         [JsonPropertyName("bytes_unlisted")]
         public long BytesUnlisted { get; set; }
 
-        /// <summary>Names that differ from another in the case of their letters only.</summary>
+        /// <summary>The number of names that differ from another only in upper and lower case.</summary>
         [JsonPropertyName("same_but_for_case")]
         public int SameButForCase { get; set; }
 
@@ -74,7 +74,7 @@ namespace Mde
         [JsonPropertyName("bytes")]
         public long Bytes { get; set; }
 
-        /// <summary>Length as it is packed.</summary>
+        /// <summary>Length when packed.</summary>
         [JsonPropertyName("compressed")]
         public long Compressed { get; set; }
 
@@ -82,12 +82,12 @@ namespace Mde
         [JsonPropertyName("crc32")]
         public string Crc32 { get; set; }
 
-        /// <summary>By the device's own clock and time zone, without either; null where the package does not say.</summary>
+        /// <summary>Local time of the device when it last changed, without a time zone; null if the package does not give it.</summary>
         [JsonPropertyName("modified")]
         public string Modified { get; set; }
     }
 
-    /// <summary>What <see cref="MdeClient.DownloadPackage"/> and <see cref="MdeLibrary.InspectPackage"/> give.</summary>
+    /// <summary>The result of <see cref="MdeClient.DownloadPackage"/> and <see cref="MdeLibrary.InspectPackage"/>.</summary>
     public sealed class PackageResult : MdeResult
     {
         /// <summary>The package.</summary>
@@ -95,7 +95,7 @@ namespace Mde
         public Package Package { get; set; }
     }
 
-    /// <summary>What <see cref="MdeClient.FetchPackage"/> gives.</summary>
+    /// <summary>The result of <see cref="MdeClient.FetchPackage"/>.</summary>
     public sealed class FetchResult : MdeResult
     {
         /// <summary>The package.</summary>
@@ -111,10 +111,10 @@ namespace Mde
         public bool Adopted { get; set; }
     }
 
-    /// <summary>What <see cref="MdeClient.GetPackageUri"/> gives.</summary>
+    /// <summary>The result of <see cref="MdeClient.GetPackageUri"/>.</summary>
     public sealed class UriResult : MdeResult
     {
-        /// <summary>The link, to be used as it is. It is a secret: whoever has it can fetch the package.</summary>
+        /// <summary>The link, to be used unchanged. It is a secret: it gives access to the package.</summary>
         [JsonPropertyName("uri")]
         public string Uri { get; set; }
     }

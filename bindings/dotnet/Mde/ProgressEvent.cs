@@ -3,26 +3,26 @@ using System.Text.Json.Serialization;
 
 namespace Mde
 {
-    /// <summary>What a long call is at. Which members are there depends on <see cref="Stage"/>.</summary>
+    /// <summary>The progress of a long call. Its members depend on <see cref="Stage"/>.</summary>
     public sealed class ProgressEvent : MdeResult
     {
-        /// <summary>"quota", "collect", "wait", "download" or "verify"; pass over stages that you do not know.</summary>
+        /// <summary>"quota", "collect", "wait", "download" or "verify". Later versions may add stages: ignore them.</summary>
         [JsonPropertyName("stage")]
         public string Stage { get; set; }
 
-        /// <summary>The action that this is about; null before there is one.</summary>
+        /// <summary>The action of the call; null before there is one.</summary>
         [JsonPropertyName("action_id")]
         public string ActionId { get; set; }
 
-        /// <summary>"quota": whose quota has no room now.</summary>
+        /// <summary>"quota": the endpoint whose quota is used up.</summary>
         [JsonPropertyName("endpoint")]
         public string Endpoint { get; set; }
 
-        /// <summary>"quota": milliseconds until it has, at least; null while that depends on other calls.</summary>
+        /// <summary>"quota": milliseconds until a slot is free, at least; null while that depends on other calls.</summary>
         [JsonPropertyName("wait_ms")]
         public long? WaitMs { get; set; }
 
-        /// <summary>"collect": this call did not start the collection.</summary>
+        /// <summary>"collect": whether this call found the collection instead of starting it.</summary>
         [JsonPropertyName("adopted")]
         public bool? Adopted { get; set; }
 
@@ -34,7 +34,7 @@ namespace Mde
         [JsonPropertyName("elapsed_ms")]
         public long? ElapsedMs { get; set; }
 
-        /// <summary>"wait": milliseconds until the next look, 0 after the last.</summary>
+        /// <summary>"wait": milliseconds until the next poll, 0 after the last.</summary>
         [JsonPropertyName("next_poll_ms")]
         public long? NextPollMs { get; set; }
 
@@ -42,11 +42,11 @@ namespace Mde
         [JsonPropertyName("bytes")]
         public long? Bytes { get; set; }
 
-        /// <summary>"download", "verify": how many there will be; null where that is not known.</summary>
+        /// <summary>"download", "verify": the number of bytes in all; null if it is not known.</summary>
         [JsonPropertyName("total")]
         public long? Total { get; set; }
 
-        /// <summary>"download": the rate of late.</summary>
+        /// <summary>"download": the recent rate.</summary>
         [JsonPropertyName("bytes_per_second")]
         public long? BytesPerSecond { get; set; }
 

@@ -19,7 +19,7 @@ namespace Mde
         [JsonPropertyName("window_s")]
         public double WindowSeconds { get; set; }
 
-        /// <summary>Calls that occupy a slot now; null while nothing tells whose quota it will be.</summary>
+        /// <summary>Calls that occupy a slot now; null while the tenant of the quota is unknown.</summary>
         [JsonPropertyName("used")]
         public int? Used { get; set; }
 
@@ -31,11 +31,11 @@ namespace Mde
         [JsonPropertyName("queued")]
         public int? Queued { get; set; }
 
-        /// <summary>When the next call could go out, in milliseconds from now; null while it depends on a call in flight.</summary>
+        /// <summary>When the next call could be sent, in milliseconds from now; null while it depends on a call in flight.</summary>
         [JsonPropertyName("available_in_ms")]
         public long? AvailableInMs { get; set; }
 
-        /// <summary>How long the service keeps the endpoint closed.</summary>
+        /// <summary>How long the endpoint stays closed, in milliseconds.</summary>
         [JsonPropertyName("closed_ms")]
         public long? ClosedMs { get; set; }
 
@@ -43,12 +43,12 @@ namespace Mde
         [JsonPropertyName("closed_by")]
         public string ClosedBy { get; set; }
 
-        /// <summary>When the next call could go out, from now; null while it depends on a call in flight.</summary>
+        /// <summary>When the next call could be sent, from now; null while it depends on a call in flight.</summary>
         [JsonIgnore]
         public TimeSpan? AvailableIn => Times.Milliseconds(AvailableInMs);
     }
 
-    /// <summary>Where the log of calls lives.</summary>
+    /// <summary>Where the call log is kept.</summary>
     public sealed class QuotaLog
     {
         /// <summary>"process", "file" or "redis".</summary>
@@ -59,19 +59,19 @@ namespace Mde
         [JsonPropertyName("place")]
         public string Place { get; set; }
 
-        /// <summary>What is wrong with it at present; null where nothing is.</summary>
+        /// <summary>The present problem with it; null for none.</summary>
         [JsonPropertyName("trouble")]
         public string Trouble { get; set; }
     }
 
-    /// <summary>What <see cref="MdeClient.GetQuota"/> gives.</summary>
+    /// <summary>The result of <see cref="MdeClient.GetQuota"/>.</summary>
     public sealed class QuotaResult : MdeResult
     {
         /// <summary>One per endpoint and window.</summary>
         [JsonPropertyName("quotas")]
         public IReadOnlyList<Quota> Quotas { get; set; } = new Quota[0];
 
-        /// <summary>Where the log of calls lives.</summary>
+        /// <summary>Where the call log is kept.</summary>
         [JsonPropertyName("log")]
         public QuotaLog Log { get; set; }
     }

@@ -9,8 +9,8 @@ using System.Text.Json.Serialization;
 namespace Mde.Native
 {
     /// <summary>
-    /// Fills the classes of results by their attributes, as System.Text.Json does on newer targets. A member of
-    /// another type than expected is left out rather than the whole result lost: the service may send what it likes.
+    /// Fills the classes of results by their attributes, as System.Text.Json does on newer targets. A member of an
+    /// unexpected type is left out, so that it does not cost the whole result.
     /// </summary>
     internal static class Documents
     {
@@ -101,7 +101,7 @@ namespace Mde.Native
 
 namespace System.Text.Json.Serialization
 {
-    /// <summary>Stands in for the attribute of newer targets, so that the classes of results are written once.</summary>
+    /// <summary>Replaces the attribute of newer targets, so that all targets share the classes of results.</summary>
     [AttributeUsage(AttributeTargets.Property)]
     internal sealed class JsonPropertyNameAttribute : Attribute
     {
@@ -113,7 +113,7 @@ namespace System.Text.Json.Serialization
         internal string Name { get; }
     }
 
-    /// <summary>Stands in for the attribute of newer targets.</summary>
+    /// <summary>Replaces the attribute of newer targets.</summary>
     [AttributeUsage(AttributeTargets.Property)]
     internal sealed class JsonIgnoreAttribute : Attribute
     {

@@ -5,15 +5,15 @@ using System.Threading;
 namespace Mde.Native
 {
     /// <summary>
-    /// One call into the library, on the thread that makes it. Callbacks come on that same thread and find it there.
-    /// No exception may pass through native code: what a callback throws waits here until the call has returned.
+    /// One call into the library, on the thread that makes it. Its callbacks run on that thread and find it there. No
+    /// exception may pass through native code, so it holds a callback's exception until the call has returned.
     /// </summary>
     internal sealed class Frame
     {
         [ThreadStatic]
         private static Frame current;
 
-        // How many callbacks, of whatever kind, this thread is inside of: one may use the library and so get another.
+        // The number of callbacks that this thread is in. One that uses the library may cause another.
         [ThreadStatic]
         private static int callbacks;
 
@@ -35,8 +35,8 @@ namespace Mde.Native
         internal ExceptionDispatchInfo TokenError { get; private set; }
 
         /// <summary>
-        /// Whether this thread is inside a callback, of whichever call: a receiver of events or log lines, or a token
-        /// provider. The native call around it could not end while it waited for that call to end.
+        /// Whether this thread is in a callback: a receiver of events or log lines, or a token provider. The native call
+        /// that made it cannot end before the callback does, so a callback must not wait for that call.
         /// </summary>
         internal static bool InCallback => callbacks > 0;
 
@@ -55,7 +55,7 @@ namespace Mde.Native
             current = outer;
         }
 
-        // Kept for as long as the program lives, so that native code never calls into a collected delegate.
+        // Never collected, since native code may call them as long as the program runs.
         internal static readonly NativeMethods.ProgressFunction OnProgress = Progress;
         internal static readonly NativeMethods.TokenFunction OnToken = Token;
 

@@ -3,14 +3,14 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Mde.Native
 {
-    /// <summary>A string that the library gave out.</summary>
+    /// <summary>A string that the library returned.</summary>
     internal sealed class StringHandle : SafeHandleZeroOrMinusOneIsInvalid
     {
         public StringHandle() : base(true)
         {
         }
 
-        /// <summary>The text, or null where the library gave out none.</summary>
+        /// <summary>The text, or null if the library returned none.</summary>
         internal string Text()
         {
             return IsInvalid ? null : Utf8.Read(handle);

@@ -6,8 +6,8 @@ using System.Text;
 namespace Mde.Native
 {
     /// <summary>
-    /// Reads the library's documents where the runtime has no reader of its own. Objects become dictionaries, arrays
-    /// lists, numbers their own text, so that none loses digits.
+    /// Reads the library's documents on runtimes without a JSON reader. Objects become dictionaries and arrays lists.
+    /// Numbers stay text, so that none loses digits.
     /// </summary>
     internal sealed class JsonText
     {
@@ -21,7 +21,7 @@ namespace Mde.Native
             }
         }
 
-        // The library itself does not nest deeper than this by far; what the service sent may.
+        // The library's own members nest far less deep. The service's may nest deeper.
         private const int MaxDepth = 128;
         private readonly string text;
         private int at;

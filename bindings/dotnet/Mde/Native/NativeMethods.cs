@@ -4,14 +4,14 @@ using System.Runtime.InteropServices;
 namespace Mde.Native
 {
     /// <summary>
-    /// The functions of <c>mde.h</c>, one by one, and nothing else. Strings go in as NUL-terminated UTF-8 bytes, which
-    /// every runtime pins without a copy; handles as <see cref="SafeHandle"/>, which the runtime keeps alive, and
-    /// unfreed, for the time of the call.
+    /// The functions of <c>mde.h</c>, one by one, and nothing else. Strings are passed as NUL-terminated UTF-8 bytes,
+    /// which every runtime pins without a copy. Handles are passed as <see cref="SafeHandle"/>, which the runtime does
+    /// not free during the call.
     /// </summary>
     internal static class NativeMethods
     {
         /// <summary>
-        /// <c>mde.dll</c> or <c>libmde.so</c>, wherever the runtime looks for such a name; on .NET 8 also <c>libmde.so.0</c>.
+        /// <c>mde.dll</c> or <c>libmde.so</c>, on the runtime's search path; on .NET 8 also <c>libmde.so.0</c>.
         /// </summary>
         internal const string Library = "mde";
 

@@ -6,7 +6,7 @@ namespace Mde.Native
     /// <summary>Runs one call from its beginning to its result or exception.</summary>
     internal static class Operation
     {
-        /// <summary>The call itself. A <paramref name="progress"/> of null passes no callback.</summary>
+        /// <summary>Calls the native function. A <paramref name="progress"/> of null passes no callback.</summary>
         internal delegate int Call(CancelHandle cancel, NativeMethods.ProgressFunction progress, out StringHandle json);
 
         internal static T Run<T>(IProgress<ProgressEvent> progress, CancellationToken cancellation, Call call)
@@ -31,7 +31,7 @@ namespace Mde.Native
                 return Run(CancelHandle.None, progress, call, out json);
             }
             using (var cancel = MdeLibrary.NotNull(NativeMethods.mde_cancel_new(0)))
-            // Its end waits until a trigger that is under way is through; only then the handle goes.
+            // Disposing the registration waits for a running trigger, and only then the handle is freed.
             using (frame.Cancellation.Register(it => NativeMethods.mde_cancel_trigger((CancelHandle)it), cancel))
             {
                 return Run(cancel, progress, call, out json);
@@ -56,13 +56,13 @@ namespace Mde.Native
 
         private static T Conclude<T>(Frame frame, int status, string json) where T : MdeResult
         {
-            // What ended the call, where a callback did.
+            // The exception of the callback that ended the call, if one did.
             var thrown = frame.ProgressError ?? (status == (int)MdeStatus.Token ? frame.TokenError : null);
-            // One that gives up because the call was cancelled has not failed.
+            // A callback that gives up because the call was cancelled has not failed.
             var gaveUp = thrown?.SourceException is OperationCanceledException && frame.Cancellation.IsCancellationRequested;
             if (thrown != null && !gaveUp)
             {
-                // The program's own exception is what the program wants to see.
+                // The program expects its own exception.
                 Outcome.Attach(thrown.SourceException, status, json);
                 thrown.Throw();
             }
@@ -78,7 +78,7 @@ namespace Mde.Native
             }
             catch (Exception error)
             {
-                // A later version's document, perhaps. The call has done its work all the same.
+                // The document may be that of a later version. The call has succeeded nevertheless.
                 Outcome.Attach(error, status, json);
                 throw;
             }
@@ -95,7 +95,7 @@ namespace Mde.Native
             return new MdeException(error, inner);
         }
 
-        /// <summary>For calls whose document says nothing when they succeed.</summary>
+        /// <summary>Throws if a call failed that has no result.</summary>
         internal static void Check(int status, StringHandle document)
         {
             using (document)

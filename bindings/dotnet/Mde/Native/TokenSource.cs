@@ -3,7 +3,7 @@ using System.Threading;
 
 namespace Mde.Native
 {
-    /// <summary>A token provider as native code refers to it.</summary>
+    /// <summary>The token provider that native code refers to.</summary>
     internal sealed class TokenSource
     {
         private readonly Func<string, CancellationToken, MdeAccessToken> provider;
@@ -23,7 +23,7 @@ namespace Mde.Native
             var bytes = Utf8.Bytes(token.Token, "token");
             try
             {
-                // Whatever it is, the library says in its own words what is wrong with the token.
+                // The library checks the token and reports what is wrong with it.
                 return NativeMethods.mde_token_set(sink, bytes, token.SecondsLeft());
             }
             finally

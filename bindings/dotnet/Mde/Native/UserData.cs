@@ -4,14 +4,14 @@ using System.Runtime.InteropServices;
 namespace Mde.Native
 {
     /// <summary>
-    /// What a callback that the library keeps gets back with each call. The library frees it when no call can come any more.
+    /// The user data of a callback that the library keeps. The library frees it when it will not call again.
     /// </summary>
     internal static class UserData
     {
-        // Kept for as long as the program lives, so that native code never calls into a collected delegate.
+        // Never collected, since native code may call it as long as the program runs.
         private static readonly NativeMethods.FreeFunction OnFree = Free;
 
-        /// <summary>Sets a callback with this target. Where that fails the target is let go at once.</summary>
+        /// <summary>Sets a callback with this target. If that fails, the target is released at once.</summary>
         /// <returns>The status of the native function.</returns>
         internal static int Give(object target, Func<IntPtr, NativeMethods.FreeFunction, int> set)
         {

@@ -5,15 +5,15 @@ using System.Text;
 namespace Mde.Native
 {
     /// <summary>
-    /// Strings across the border, by hand: the marshaller of netstandard2.0 knows UTF-8 on some of its runtimes only.
+    /// Converts strings to and from UTF-8, which the marshaller of netstandard2.0 supports on some runtimes only.
     /// </summary>
     internal static class Utf8
     {
-        // Half of a surrogate pair is an error, not a question mark in a file name.
+        // Half of a surrogate pair is an error. It must not become a question mark in a file name.
         private static readonly UTF8Encoding Strict = new UTF8Encoding(false, true);
         private static readonly UTF8Encoding Lenient = new UTF8Encoding(false, false);
 
-        /// <summary>The text with a NUL behind it. Errors name the argument, never its value.</summary>
+        /// <summary>The text as UTF-8, ended by a NUL. Errors name the argument, never its value.</summary>
         internal static byte[] Bytes(string text, string argument)
         {
             if (text == null)
@@ -32,7 +32,7 @@ namespace Mde.Native
             }
             catch (EncoderFallbackException)
             {
-                // Not as the inner exception: it quotes from the text.
+                // The original exception quotes the text, so it is not the inner exception.
                 bytes = null;
             }
             if (bytes == null)
@@ -42,7 +42,7 @@ namespace Mde.Native
             return bytes;
         }
 
-        /// <summary>The text at the address, which must not be zero.</summary>
+        /// <summary>Reads the text at an address, which must not be zero.</summary>
         internal static string Read(IntPtr address)
         {
             var length = 0;

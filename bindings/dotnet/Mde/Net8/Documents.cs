@@ -5,7 +5,7 @@ using System.Text.Json.Serialization;
 
 namespace Mde.Native
 {
-    /// <summary>Fills the classes of results, through the code that the compiler made of their attributes.</summary>
+    /// <summary>Fills the classes of results, with code that the compiler generated from their attributes.</summary>
     internal static class Documents
     {
         internal static T Read<T>(string json) where T : class
@@ -16,8 +16,7 @@ namespace Mde.Native
     }
 
     /// <summary>
-    /// A string, or the JSON text of anything else that the service may put in its place: a whole result is not to be
-    /// lost over one member.
+    /// A string, or the JSON text of any other value, so that an unexpected type does not cost the whole result.
     /// </summary>
     internal sealed class LenientString : JsonConverter<string>
     {

@@ -3,7 +3,7 @@ using System.Text.Json.Serialization;
 
 namespace Mde.Native
 {
-    /// <summary>What System.Text.Json is to generate code for: no reflection, so trimming and native AOT work.</summary>
+    /// <summary>Lets System.Text.Json generate code for these classes. Without reflection, trimming and native AOT work.</summary>
     [JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata, Converters = new[] { typeof(LenientString) })]
     [JsonSerializable(typeof(ActionResult))]
     [JsonSerializable(typeof(ActionsResult))]

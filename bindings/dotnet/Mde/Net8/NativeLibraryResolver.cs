@@ -9,7 +9,7 @@ namespace Mde
     {
         private static bool prepared;
 
-        // Where only the library itself is installed, without what compilers need, it has its SONAME alone.
+        // Without the link for compilers, an installed library has only its SONAME as a name.
         private static readonly string[] OtherNames =
             OperatingSystem.IsWindows() ? Array.Empty<string>() : new[] { "libmde.so.0" };
 
@@ -26,7 +26,7 @@ namespace Mde
             }
             catch (InvalidOperationException)
             {
-                // There can be one only. A program that set its own before keeps that.
+                // An assembly has only one resolver. If the program has set one, it stays.
             }
         }
 
@@ -36,7 +36,7 @@ namespace Mde
             {
                 return IntPtr.Zero;
             }
-            // First as without a resolver: runtimes/<rid>/native of the package, beside the assembly, the system.
+            // The runtime's own search: runtimes/<rid>/native of the package, the assembly's folder, the system.
             if (NativeLibrary.TryLoad(name, assembly, search, out var library))
             {
                 return library;
@@ -48,7 +48,7 @@ namespace Mde
                     return library;
                 }
             }
-            // The runtime then says in its own words where it has looked.
+            // The runtime's exception then lists where it has searched.
             return IntPtr.Zero;
         }
     }
