@@ -53,7 +53,7 @@ pub(crate) fn collect(
     comment: &str,
 ) -> Result<Collected> {
     let began = (Instant::now(), SystemTime::now());
-    let job = Job { account, call, machine_id, comment, began, tolerance: CLOCK_TOLERANCE };
+    let job = Job { account, call, machine_id, comment, began, tolerance: DATE_TOLERANCE };
     let error = match job.send() {
         Ok(collected) => return Ok(collected),
         Err(error) if error.status() == Status::AlreadyRunning => {
@@ -204,7 +204,7 @@ fn is_collection_of(action: &MachineAction, device_id: &str) -> bool {
 }
 
 /// Dates in headers have whole seconds, and the two clocks are read at different moments.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
+const DATE_TOLERANCE: Duration = Duration::from_secs(5);
 
 /// Whether the reply contains an action of an earlier request. The service may answer so to a duplicate.
 ///

@@ -36,7 +36,8 @@ pub fn print(server: &str) {
     );
     for (number, (processes, threads)) in (0..).zip(CROWDS) {
         let location = database(server, number);
-        for (name, location) in [("ours", location.clone()), ("token buckets", format!("bucket {location}"))]
+        for (name, location) in
+            [("ours", location.clone()), ("token buckets", format!("bucket {location}"))]
         {
             let mut connection = connect(server);
             let before = server_cost(&mut connection);

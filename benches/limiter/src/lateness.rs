@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use mde::bench_hooks::hold;
 
-use crate::measure::{percentile, shared_time, sorted};
 use crate::location::{MEMORY, database, limiter, new_file};
+use crate::measure::{percentile, shared_time, sorted};
 use crate::workers;
 
 const WINDOW: Duration = Duration::from_millis(50);

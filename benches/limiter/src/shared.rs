@@ -4,8 +4,8 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::measure::{cpu_time, median, rounds};
 use crate::location::{limiter, new_file};
+use crate::measure::{cpu_time, median, rounds};
 use crate::workers;
 
 const LASTING: Duration = Duration::from_secs(1);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use mde::Cancel;
 use mde::bench_hooks::Limiter;
 
-use crate::measure::{cpu_time, voluntary_switches};
 use crate::location::{MEMORY, database, limiter, new_file};
+use crate::measure::{cpu_time, voluntary_switches};
 
 const LIMITS: &str = "collect=1/60";
 const THREADS: usize = 64;
