@@ -140,6 +140,14 @@ static void log_is_replaced(void) {
     CHECK(freed(&off) == 1 && freed(&none) == 1, "%d, %d", off.freed, none.freed);
 }
 
+static void log_is_replaced_by_nothing(void) {
+    struct data data = {0};
+    data.uses_library = 1;
+    CHECK(mde_log_set(log_line, &data, free_data, MDE_LOG_DEBUG) == MDE_OK, "refused");
+    CHECK(mde_log_set(NULL, NULL, NULL, MDE_LOG_OFF) == MDE_OK, "refused");
+    CHECK(freed(&data) == 1, "%d", data.freed);
+}
+
 static void log_is_refused(void) {
     struct data kept = {0}, refused = {0};
     mde_log_set(log_line, &kept, free_data, MDE_LOG_DEBUG);
@@ -246,6 +254,7 @@ static void provider_is_in_the_midst_of_a_call(void) {
 
 int main(void) {
     log_is_replaced();
+    log_is_replaced_by_nothing();
     log_is_refused();
     log_is_replaced_in_the_midst_of_a_line();
     log_is_replaced_by_its_own_callback();
