@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use once_cell::sync::OnceCell;
@@ -15,6 +16,7 @@ use rustls_platform_verifier::Verifier;
 use super::failure::Failure;
 use super::socket::{BULK, Exchange, Socket};
 use crate::error::{Error, Result};
+use crate::os::file::{self, Access, Links};
 use crate::os::io_error::reason;
 use crate::status::Status;
 
@@ -140,7 +142,7 @@ pub(crate) fn read_roots(path: &str) -> Result<Vec<CertificateDer<'static>>> {
         return Err(refused(format!("is not a file of up to {MAX_CA_FILE} bytes")));
     }
     let mut pem = Vec::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let file = file::open(Path::new(path), Access::Read, Links::Followed).map_err(unreadable)?;
     file.take(MAX_CA_FILE).read_to_end(&mut pem).map_err(unreadable)?;
     let roots: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<std::result::Result<_, _>>()

@@ -18,7 +18,7 @@ use crate::operations::collect::{self, Collected};
 use crate::operations::download::{self, Destination, Package, PathLock};
 use crate::operations::fetch_state::FetchState;
 use crate::operations::{actions, wait};
-use crate::os::state_file;
+use crate::os::file;
 use crate::progress::{Event, Reporter};
 use crate::service::action::MachineAction;
 use crate::service::endpoint::Quota;
@@ -65,7 +65,7 @@ pub(crate) fn fetch(
     let destination = Destination::resolve(path)?;
     let state_path = destination.fetch_state_path(machine_id);
     // Held for the whole fetch, since two calls that find no state file would both start a collection.
-    let Some(_path_lock) = PathLock::take(&state_file::suffixed(&state_path, ".lock"))? else {
+    let Some(_path_lock) = PathLock::take(&file::suffixed(&state_path, ".lock"))? else {
         return Err(under_way(&destination));
     };
     let job = Job { account, call, machine_id, comment, state_path };

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, Stage};
 use crate::operations::download::{self, Destination};
-use crate::os::state_file;
+use crate::os::{file, state_file};
 use crate::status::Status;
 
 const VERSION: u32 = 1;
@@ -105,7 +105,7 @@ impl Destination {
                 let id = machine_id.get(..LONGEST).unwrap_or(machine_id).to_ascii_lowercase();
                 path.join(format!("{id}.fetch.json"))
             }
-            false => state_file::suffixed(path, ".fetch.json"),
+            false => file::suffixed(path, ".fetch.json"),
         }
     }
 }

@@ -2,11 +2,31 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::path::Path;
 
 #[cfg(unix)]
 use std::os::unix::fs::FileExt;
 #[cfg(windows)]
 use std::os::windows::fs::FileExt;
+
+use super::file::{self, Links};
+
+/// Opens or creates the file at `path`, which only its owner can read, and locks it. `None` if another handle has the
+/// lock.
+pub(crate) fn lock_at(path: &Path) -> io::Result<Option<File>> {
+    // Each retry is for a holder that removed or renamed the file between our open and our lock.
+    for _ in 0..16 {
+        let file = file::open_own(path)?;
+        if !try_lock(&file)? {
+            break;
+        }
+        if file::is_still_at(&file, path, Links::Refused) {
+            return Ok(Some(file));
+        }
+        unlock(&file);
+    }
+    Ok(None)
+}
 
 /// Locks the file for this handle alone. `false`: another one has the lock.
 #[cfg(unix)]

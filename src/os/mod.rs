@@ -6,6 +6,7 @@ pub(crate) mod boot_clock;
 #[cfg(unix)]
 pub(crate) mod descriptor;
 pub(crate) mod environment;
+pub(crate) mod file;
 pub(crate) mod io_error;
 pub(crate) mod lock;
 pub(crate) mod per_process;
@@ -14,5 +15,7 @@ pub(crate) mod small_file;
 pub(crate) mod state_file;
 pub(crate) mod sync;
 pub(crate) mod thread;
+#[cfg(unix)]
+mod unix;
 #[cfg(windows)]
 pub(crate) mod windows;

@@ -1,11 +1,12 @@
-//! Files that a client is told to read: certificates, keys, tokens.
+//! Files that options name: certificates, keys, tokens.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::io::Read;
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use super::file::{self, Access, Links};
 use crate::os::io_error::reason;
 
 /// The whole of a file of up to `most` bytes, wiped when dropped. The error completes "… names a file that …".
@@ -16,12 +17,12 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<Zeroizing<Vec<u8>>, String>
         let length = usize::try_from(metadata.len()).ok().filter(|_| fits);
         length.ok_or_else(|| format!("is not a file of up to {most} bytes"))
     };
-    // Looked at before it is opened, since opening a pipe may block, and again afterwards: meanwhile another file may
-    // have taken its place, as tokens do that are renewed.
+    // Checked before the open, which has an effect on some devices, and again after it: a file with a token may be
+    // replaced meanwhile.
     length_of(fs::metadata(path).map_err(unreadable)?)?;
-    let file = File::open(path).map_err(unreadable)?;
+    let file = file::open(path, Access::Read, Links::Followed).map_err(unreadable)?;
     let length = length_of(file.metadata().map_err(unreadable)?)?;
-    // All at once, since a buffer that grows leaves copies behind; what is added meanwhile is left out.
+    // The buffer has its whole size from the start, since one that grows leaves copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(length + 1));
     file.take(length as u64).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)

@@ -1,30 +1,31 @@
-//! Small files in which an operation notes how far it has come, so that a later one can carry on: written as a
-//! whole or not at all.
+//! State files: small files that record how far an operation has come, so that a later call can resume it. Each is
+//! written as a whole or not at all.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::file::{self, Access, Links, Mode, suffixed, sync_folder_of};
 use crate::text::json;
 
-/// Notes are short; anything larger is something else. Four comments of 32 KiB in which every byte is escaped fit in.
+/// The longest state file. Four comments of 32 KiB fit, even if every byte is escaped.
 const MAX: u64 = 1 << 20;
 
-/// Replaces the file at `path`, which only its owner can read. Whoever reads it, also after a crash of the
-/// process or the machine, finds the old content or the new. One writer at a time.
-pub(crate) fn write<T: Serialize>(path: &Path, note: &T) -> io::Result<()> {
-    let text = serde_json::to_vec(note).map_err(io::Error::other)?;
+/// Replaces the file at `path`, which only its owner can read. A reader finds the old content or the new one, also after
+/// a crash of the process or the machine. Only one writer may run at a time.
+pub(crate) fn write<T: Serialize>(path: &Path, state: &T) -> io::Result<()> {
+    let text = serde_json::to_vec(state).map_err(io::Error::other)?;
     let beside = suffixed(path, ".new");
-    // A crash may have left one. What is removed is a name, and what is made is new: a link that somebody
-    // put there is not followed.
+    // A crash may have left this file. It is removed and created anew, so that a link at this path is not followed.
     match fs::remove_file(&beside) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let written = create(&beside).and_then(|mut file| {
+    let access = Access::Create(Mode::OwnerOnly);
+    let written = file::open(&beside, access, Links::Refused).and_then(|mut file| {
         file.write_all(&text)?;
         file.sync_all()
     });
@@ -36,121 +37,59 @@ pub(crate) fn write<T: Serialize>(path: &Path, note: &T) -> io::Result<()> {
     replaced
 }
 
-/// What the file at `path` notes; `None` if there is no file, or none that this version understands. For notes that
-/// cost nothing but time when they are lost.
+/// The content of the file at `path`. `None` if there is no file, or none that this version understands. It is for
+/// state that costs nothing but time when it is lost.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     json::read(&text(open(path).ok()?).ok()?)
 }
 
-/// What the file at `path`, which only we write, notes. `None`: there is no file, and nothing else; a note that
-/// cannot be read is none that is not there.
+/// The content of the file at `path`, which only this user writes. `None` only if the file does not exist. An
+/// unreadable state file is an error: its collection may still be running.
 pub(crate) fn read_own<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     let file = match open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         other => other?,
     };
-    is_own(&file)?;
-    let note = json::read(&text(file)?);
-    let foreign = || io::Error::new(ErrorKind::InvalidData, "it is no note of this version");
-    Ok(Some(note.ok_or_else(foreign)?))
+    file::is_own(&file)?;
+    let state = json::read(&text(file)?);
+    let other = || io::Error::new(ErrorKind::InvalidData, "it is not a state file of this version");
+    Ok(Some(state.ok_or_else(other)?))
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    file::open(path, Access::Read, Links::Refused)
 }
 
 fn text(file: File) -> io::Result<Vec<u8>> {
-    // A pipe or a device would be waited for.
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "it is no file"));
-    }
+    file::is_regular(&file)?;
     let mut text = Vec::new();
     file.take(MAX).read_to_end(&mut text)?;
     Ok(text)
 }
 
-/// Refuses what somebody else has put there. On Windows the folder decides who can.
-fn is_own(file: &File) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        if file.metadata()?.uid() != rustix::process::geteuid().as_raw() {
-            return Err(io::Error::new(ErrorKind::InvalidInput, "it belongs to another user"));
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = file;
-    Ok(())
-}
-
-/// Makes the names in a folder last, as far as the system can.
-pub(crate) fn sync_folder_of(path: &Path) {
-    #[cfg(unix)]
-    if let Some(folder) = path.parent() {
-        // Some file systems refuse; then it takes the system's usual half minute.
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
-    }
-    #[cfg(not(unix))]
-    let _ = path;
-}
-
-/// The path with something added to its last name.
-pub(crate) fn suffixed(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    above_standard(options.open(path)?)
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true);
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        use std::os::unix::fs::OpenOptionsExt;
-        options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32);
-    }
-    above_standard(options.open(path)?)
-}
-
-#[cfg(unix)]
-fn above_standard(file: File) -> io::Result<File> {
-    Ok(crate::os::descriptor::above_standard(file.into())?.into())
-}
-
-#[cfg(not(unix))]
-fn above_standard(file: File) -> io::Result<File> {
-    Ok(file)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn folder(name: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("journal-{name}-{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("state-file-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
         path
     }
 
     #[test]
-    fn notes_come_back_and_leave_nothing_else() {
+    fn a_state_comes_back_and_no_other_file_stays() {
         let folder = folder("round");
-        let path = folder.join("note");
+        let path = folder.join("state");
         assert_eq!(read::<Vec<u32>>(&path), None);
-        for note in [vec![1, 2], vec![3]] {
-            write(&path, &note).unwrap();
-            assert_eq!(read::<Vec<u32>>(&path), Some(note));
+        for state in [vec![1, 2], vec![3]] {
+            write(&path, &state).unwrap();
+            assert_eq!(read::<Vec<u32>>(&path), Some(state));
         }
-        // What a crash left does not disturb.
+        // A file that a crash left does no harm.
         fs::write(suffixed(&path, ".new"), "torn").unwrap();
         write(&path, &vec![4]).unwrap();
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
@@ -158,9 +97,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_note_is_none() {
-        let folder = folder("foreign");
-        let path = folder.join("note");
+    fn other_content_is_no_state() {
+        let folder = folder("other");
+        let path = folder.join("state");
         for content in ["", "{", "\"text\"", "[1,2", "\u{0}\u{0}"] {
             fs::write(&path, content).unwrap();
             assert_eq!(read::<Vec<u32>>(&path), None, "{content:?}");
@@ -179,7 +118,7 @@ mod tests {
     fn only_the_owner_reads_it_and_links_are_not_followed() {
         use std::os::unix::fs::PermissionsExt;
         let folder = folder("links");
-        let (path, other) = (folder.join("note"), folder.join("other"));
+        let (path, other) = (folder.join("state"), folder.join("other"));
         fs::write(&other, "[9]").unwrap();
         std::os::unix::fs::symlink(&other, &path).unwrap();
         assert_eq!(read::<Vec<u32>>(&path), None);

@@ -1,6 +1,6 @@
 //! What the library needs of Windows and the standard library does not offer.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::windows::ffi::OsStrExt;
 use std::os::windows::fs::OpenOptionsExt;
@@ -10,6 +10,7 @@ use std::ptr;
 use std::sync::Once;
 use std::time::Duration;
 
+use super::file::{Access, Links};
 use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION};
 use windows_sys::Win32::Networking::WinSock::{
     INVALID_SOCKET, SOCK_STREAM, WSA_FLAG_NO_HANDLE_INHERIT, WSA_FLAG_OVERLAPPED, WSASocketW,
@@ -57,16 +58,30 @@ fn about(file: &File) -> io::Result<BY_HANDLE_FILE_INFORMATION> {
     }
 }
 
-/// What a path with a link at its end stands for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Links {
-    /// The file that the link leads to.
-    Followed,
-    /// The link itself.
-    Taken,
+pub(crate) fn open(
+    mut options: OpenOptions,
+    _: Access,
+    links: Links,
+    path: &Path,
+) -> io::Result<File> {
+    if links == Links::Refused {
+        // Opens a link itself instead of its target.
+        options.custom_flags(FILE_FLAG_OPEN_REPARSE_POINT);
+    }
+    options.open(path)
 }
 
-/// Whether others who open the path get the same file.
+/// On Windows the folder decides who can create files in it.
+pub(super) fn is_own(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// A file has the rights of its folder.
+pub(super) fn make_private(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Whether the path still names this file.
 pub(crate) fn is_still_at(file: &File, path: &Path, links: Links) -> bool {
     let id = |file: &File| {
         let about = about(file).ok()?;
@@ -74,7 +89,7 @@ pub(crate) fn is_still_at(file: &File, path: &Path, links: Links) -> bool {
     };
     let flags = match links {
         Links::Followed => FILE_FLAG_BACKUP_SEMANTICS,
-        Links::Taken => FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT,
+        Links::Refused => FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT,
     };
     let there = OpenOptions::new().access_mode(FILE_READ_ATTRIBUTES).custom_flags(flags).open(path);
     there.is_ok_and(|there| id(file).is_some_and(|ours| id(&there) == Some(ours)))
@@ -85,9 +100,9 @@ pub(crate) fn has_other_names(file: &File) -> bool {
     about(file).is_ok_and(|about| about.nNumberOfLinks > 1)
 }
 
-/// How much the volume of a folder has left for this user.
-pub(crate) fn room(folder: &Path) -> Option<u64> {
-    let folder = wide(folder).ok()?;
+/// The bytes that the volume of the file has left for this user.
+pub(crate) fn free_space(_: &File, path: &Path) -> Option<u64> {
+    let folder = wide(path.parent()?).ok()?;
     let mut room = 0;
     let (path, none) = (folder.as_ptr(), ptr::null_mut());
     // SAFETY: a path that ends with zero, a number valid for the call, and null pointers that the function allows.
@@ -110,9 +125,36 @@ pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     })
 }
 
-/// Gives a file its name again and again for a moment: a virus scanner likes to have a look at one that was just
-/// written, and keeps its name meanwhile.
-pub(crate) fn patiently(rename: impl Fn() -> io::Result<()>) -> io::Result<()> {
+/// Replaces a file by another one. On file systems other than NTFS the file must not be open, and before Windows 10
+/// on NTFS too.
+pub(crate) fn replace(new: &Path, path: &Path) -> io::Result<()> {
+    patiently(|| std::fs::rename(new, path))
+}
+
+/// Extended attributes are not used on Windows.
+pub(crate) fn set_attribute(_: &File, _: &str, _: &str) -> bool {
+    false
+}
+
+pub(crate) fn attribute(_: &File, _: &str) -> Option<String> {
+    None
+}
+
+/// Windows does not keep the rights in a file's metadata.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Rights;
+
+pub(crate) fn rights(_: &Metadata) -> Rights {
+    Rights
+}
+
+/// A new file has the rights that its folder gives it.
+pub(crate) fn keep_rights(new: &File, old: &Metadata) -> Result<(), String> {
+    new.set_permissions(old.permissions()).map_err(|_| "is not read-only as it was".to_owned())
+}
+
+/// Repeats a rename for a moment. A virus scanner opens a file that was just written, which blocks a rename.
+fn patiently(rename: impl Fn() -> io::Result<()>) -> io::Result<()> {
     let mut pause = Duration::from_millis(5);
     loop {
         let Err(error) = rename() else { return Ok(()) };
@@ -171,7 +213,8 @@ mod tests {
     fn a_file_is_told_from_the_next_one_of_its_name() {
         let path = std::env::temp_dir().join(format!("mde-same-{:016x}", fastrand::u64(..)));
         let is_at = |file: &File, path: &Path| {
-            [Links::Followed, Links::Taken].map(|links| is_still_at(file, path, links)) == [true; 2]
+            [Links::Followed, Links::Refused].map(|links| is_still_at(file, path, links))
+                == [true; 2]
         };
         let first = File::create(&path).unwrap();
         assert!(is_at(&first, &path) && !has_other_names(&first));
@@ -187,7 +230,7 @@ mod tests {
         // Nothing is replaced.
         let error = rename_new(&path, &other).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-        assert!(room(&std::env::temp_dir()).is_some_and(|room| room > 0));
+        assert!(free_space(&second, &path).is_some_and(|bytes| bytes > 0));
         drop((first, second));
         for path in [path, other] {
             std::fs::remove_file(path).unwrap();

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::problem::{Checked, Pause};
 use crate::error::{Error, Result, Stage};
-use crate::os::lock;
+use crate::os::file::{Access, Links};
+use crate::os::{self, lock};
 use crate::status::Status;
 use crate::text::redact;
 
@@ -17,7 +18,7 @@ const BUFFER: usize = 256 * 1024;
 pub(super) fn open(path: &Path) -> Result<File> {
     let failed = |error: io::Error| unusable(path, "cannot be opened", &error);
     regular(path, &std::fs::metadata(path).map_err(failed)?)?;
-    let file = open_now(path).map_err(failed)?;
+    let file = os::file::open(path, Access::Read, Links::Followed).map_err(failed)?;
     // Checked again, in case the path was replaced meanwhile.
     regular(path, &file.metadata().map_err(failed)?)?;
     Ok(file)
@@ -39,23 +40,6 @@ fn unusable(path: &Path, what: &str, error: &io::Error) -> Error {
 
 fn shown(path: &Path) -> String {
     redact::clean(&path.to_string_lossy(), 1000)
-}
-
-#[cfg(unix)]
-fn open_now(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-
-    use rustix::fs::OFlags;
-
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    let mut options = std::fs::OpenOptions::new();
-    options.read(true).custom_flags(flags.bits() as i32);
-    Ok(crate::os::descriptor::above_standard(options.open(path)?.into())?.into())
-}
-
-#[cfg(windows)]
-fn open_now(path: &Path) -> io::Result<File> {
-    File::open(path)
 }
 
 /// One file, read by position.

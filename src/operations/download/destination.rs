@@ -5,11 +5,15 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::part_state::{PartState, Receipt};
-use super::{file_error, shown, system, too_many_open};
+use super::{file_error, shown, too_many_open};
 use crate::error::{Error, Result, Stage};
+use crate::os::file::{self, Access, Links};
 use crate::os::{lock, state_file};
 use crate::service::action::MachineAction;
 use crate::status::Status;
+
+/// The extended attribute with the receipt of the file.
+pub(super) const RECEIPT: &str = "user.mde.package";
 
 /// The caller's path: an existing folder, or a file that may exist already.
 pub(crate) struct Destination {
@@ -60,10 +64,10 @@ impl Destination {
 
     /// The action that the receipt of the file at this path names. A download verifies the receipt.
     pub(crate) fn action_here(&self) -> Option<String> {
-        let file = system::open_final(&self.path).ok()?;
-        let receipt = system::receipt(&file).and_then(|line| Receipt::from_line(&line));
+        let file = file::open(&self.path, Access::Read, Links::Refused).ok()?;
+        let receipt = file::attribute(&file, RECEIPT).and_then(|line| Receipt::from_line(&line));
         let recorded = || {
-            let state = state_file::suffixed(&state_file::suffixed(&self.path, ".part"), ".json");
+            let state = file::suffixed(&file::suffixed(&self.path, ".part"), ".json");
             state_file::read::<PartState>(&state).and_then(Receipt::from_state)
         };
         receipt.or_else(recorded).map(|receipt| receipt.action_id)
@@ -87,8 +91,8 @@ impl Destination {
                 (given.to_string_lossy().into_owned(), self.path.join(name))
             }
         };
-        let part = state_file::suffixed(&path, ".part");
-        PackageFiles { shown, state: state_file::suffixed(&part, ".json"), part, path }
+        let part = file::suffixed(&path, ".part");
+        PackageFiles { shown, state: file::suffixed(&part, ".json"), part, path }
     }
 }
 
@@ -156,9 +160,11 @@ impl PackageFiles {
             Ok(metadata) if !metadata.is_file() => return Err(self.taken()),
             Ok(_) => {}
         }
-        let file = system::open_final(&self.path).map_err(|error| match too_many_open(&error) {
-            true => file_error("read", &self.path, &error),
-            false => self.taken(),
+        let file = file::open(&self.path, Access::Read, Links::Refused).map_err(|error| {
+            match too_many_open(&error) {
+                true => file_error("read", &self.path, &error),
+                false => self.taken(),
+            }
         })?;
         let metadata = file.metadata().map_err(|_| self.taken())?;
         match metadata.is_file() {
@@ -170,21 +176,14 @@ impl PackageFiles {
     /// Creates or opens the part and locks it against other calls and processes.
     pub(super) fn lock(&self) -> Result<Lock<'_>> {
         let failed = |error| file_error("write", &self.part, &error);
-        // Each retry is for a call that removed or renamed the file between our open and our lock.
-        for _ in 0..16 {
-            let file = system::open_part(&self.part).map_err(failed)?;
-            if !lock::try_lock(&file).map_err(failed)? {
-                break;
-            }
+        // A part with other names is removed: what is written to it would show under those names, too.
+        for _ in 0..2 {
+            let Some(file) = lock::lock_at(&self.part).map_err(failed)? else { break };
             let lock = Lock { files: self, file };
-            if !system::is_still_at(&lock.file, &self.part) {
-                continue;
+            if !file::has_other_names(&lock.file) {
+                return Ok(lock);
             }
-            if system::has_other_names(&lock.file) {
-                fs::remove_file(&self.part).map_err(failed)?;
-                continue;
-            }
-            return Ok(lock);
+            fs::remove_file(&self.part).map_err(failed)?;
         }
         let message = format!(
             "another download to `{}` is under way; wait for it or choose another path",
@@ -212,11 +211,11 @@ impl Lock<'_> {
     /// Renames the part to its final path, which must be free.
     pub(super) fn rename(&self) -> Result<()> {
         let PackageFiles { path, part, .. } = self.files;
-        system::rename_new(part, path).map_err(|error| match error.kind() {
+        file::rename_new(part, path).map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => self.files.taken(),
             _ => file_error("rename the finished download to", path, &error),
         })?;
-        state_file::sync_folder_of(path);
+        file::sync_folder_of(path);
         Ok(())
     }
 }
@@ -224,7 +223,7 @@ impl Lock<'_> {
 impl Drop for Lock<'_> {
     fn drop(&mut self) {
         let is_empty = self.file.metadata().is_ok_and(|metadata| metadata.len() == 0);
-        if is_empty && system::is_still_at(&self.file, &self.files.part) {
+        if is_empty && file::is_still_at(&self.file, &self.files.part, Links::Refused) {
             self.files.remove_state();
             let _ = fs::remove_file(&self.files.part);
         }
@@ -249,7 +248,8 @@ impl Final<'_> {
 
     /// The receipt of the file, if it names this action and the length of the file.
     pub(super) fn receipt(&self, action_id: &str) -> Option<Receipt> {
-        let attribute = system::receipt(&self.file).and_then(|line| Receipt::from_line(&line));
+        let attribute =
+            file::attribute(&self.file, RECEIPT).and_then(|line| Receipt::from_line(&line));
         attribute
             .or_else(|| self.files.read_state(action_id).and_then(Receipt::from_state))
             .filter(|receipt| receipt.action_id == action_id && receipt.bytes == self.length)
@@ -261,11 +261,11 @@ impl Final<'_> {
         if state.as_ref().is_none_or(|state| state.sha256.is_none()) {
             return;
         }
-        // Without an atomic rename the file has both names for a moment; see `system::rename_new`.
-        if system::is_still_at(&self.file, &self.files.part) {
+        // Without an atomic rename the file has both names for a moment; see `rename_new`.
+        if file::is_still_at(&self.file, &self.files.part, Links::Refused) {
             let _ = fs::remove_file(&self.files.part);
         }
-        if system::receipt(&self.file).is_some() {
+        if file::attribute(&self.file, RECEIPT).is_some() {
             self.files.remove_state();
         }
     }

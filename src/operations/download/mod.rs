@@ -12,12 +12,6 @@ mod part_state;
 mod path_lock;
 mod rate;
 mod reply;
-#[cfg(unix)]
-#[path = "system_unix.rs"]
-mod system;
-#[cfg(windows)]
-#[path = "system_windows.rs"]
-mod system;
 mod transfer;
 mod writer;
 

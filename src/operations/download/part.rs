@@ -4,11 +4,12 @@ use std::fs::File;
 
 use ring::digest::Context;
 
-use super::destination::{Lock, PackageFiles};
+use super::destination::{Lock, PackageFiles, RECEIPT};
+use super::file_error;
 use super::part_state::{PartState, Receipt};
 use super::writer::Writer;
-use super::{file_error, system};
 use crate::error::{Error, Result, Stage};
+use crate::os::file;
 use crate::status::Status;
 
 /// A locked part.
@@ -89,7 +90,7 @@ impl<'a> Part<'a> {
     /// Writes the state file for the bytes that follow, and checks that the disk has room for them.
     pub(super) fn expect(&mut self, state: PartState) -> Result<()> {
         if let (Some(total), Some(room)) =
-            (state.total, system::room(&self.lock.file, self.files.part()))
+            (state.total, file::free_space(&self.lock.file, self.files.part()))
         {
             let missing = total.saturating_sub(self.length);
             if missing > room {
@@ -139,7 +140,7 @@ impl<'a> Part<'a> {
         files.write_state(&state)?;
         let receipt =
             Receipt { action_id: state.action_id, bytes: length, sha256: sha256.to_owned() };
-        let has_receipt = system::set_receipt(&lock.file, &receipt.to_line());
+        let has_receipt = file::set_attribute(&lock.file, RECEIPT, &receipt.to_line());
         lock.file.sync_all().map_err(|e| file_error("write", files.part(), &e))?;
         lock.rename()?;
         // Without the attribute, the state file is the receipt that a later call reads.

@@ -3,8 +3,9 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::{file_error, system};
+use super::file_error;
 use crate::error::Result;
+use crate::os::file::{self, Links};
 use crate::os::lock;
 
 /// A lock that one call of one process holds. The system releases it when the process ends.
@@ -17,18 +18,8 @@ impl PathLock {
     /// Takes the lock file at `path`. `None` if another call or process holds it.
     pub(crate) fn take(path: &Path) -> Result<Option<PathLock>> {
         let failed = |error| file_error("lock", path, &error);
-        // Each retry is for a holder that removed the file between our open and our lock.
-        for _ in 0..16 {
-            let file = system::open_part(path).map_err(failed)?;
-            if !lock::try_lock(&file).map_err(failed)? {
-                break;
-            }
-            let path_lock = PathLock { path: path.to_owned(), file };
-            if system::is_still_at(&path_lock.file, path) {
-                return Ok(Some(path_lock));
-            }
-        }
-        Ok(None)
+        let file = lock::lock_at(path).map_err(failed)?;
+        Ok(file.map(|file| PathLock { path: path.to_owned(), file }))
     }
 }
 
@@ -37,7 +28,7 @@ impl Drop for PathLock {
         // The file is removed while it is locked, so that a call that has opened it finds it gone. A file that is not
         // empty is not ours.
         let is_empty = self.file.metadata().is_ok_and(|metadata| metadata.len() == 0);
-        if is_empty && system::is_still_at(&self.file, &self.path) {
+        if is_empty && file::is_still_at(&self.file, &self.path, Links::Refused) {
             let _ = fs::remove_file(&self.path);
         }
         lock::unlock(&self.file);

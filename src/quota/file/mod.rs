@@ -6,10 +6,9 @@
 //! warning, and tries the file again later.
 
 mod layout;
+#[cfg(windows)]
+mod rewrite;
 mod store;
-#[cfg_attr(unix, path = "system_unix.rs")]
-#[cfg_attr(windows, path = "system_windows.rs")]
-mod system;
 #[cfg(test)]
 mod tests;
 mod transaction;

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::MOST_CALLS;
 use super::layout::{self, ASSUMED_SPENT_AT, AssumedSpent, EndpointState, Entry, HEAD, Head, SLOT};
-use super::system::{Rights, create, is_still_at, keep_rights, replace, rights};
 use super::transaction::{
     Locked, Pause, Result, Transaction, Trouble, failed, write_entry, write_state,
 };
 use crate::os::boot_clock;
+use crate::os::file::{self, Access, Links, Mode, Rights};
 use crate::os::lock::{read_at, write_at};
 use crate::service::endpoint::{PerQuota, Quota};
 
@@ -55,10 +55,10 @@ impl Store {
         for _ in 0..4 {
             let file = Locked::open(&self.path, pause)?;
             let metadata = file.metadata().map_err(failed("read"))?;
-            if !is_still_at(&file, &metadata, &self.path) {
+            if !file::is_still_at(&file, &self.path, Links::Followed) {
                 continue;
             }
-            self.rights_lost.take_if(|(_, then)| *then != rights(&metadata));
+            self.rights_lost.take_if(|(_, then)| *then != file::rights(&metadata));
             match self.prepare(file, &metadata, slots)? {
                 Prepared::Usable(transaction) => return Ok(transaction),
                 Prepared::Changed => {}
@@ -164,7 +164,7 @@ impl Store {
     fn replace(&mut self, old: &Locked, fill: impl FnOnce(&File) -> Result<()>) -> Result<()> {
         // A symbolic link is followed, because other processes may use the file by another path.
         let path = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        let beside = with_suffix(&path, ".new");
+        let beside = file::suffixed(&path, ".new");
         let _ = std::fs::remove_file(&beside);
         let done = self.make(&beside, &path, fill);
         let done = done.and_then(|()| replace(old, &beside, &path).map_err(failed("replaced")));
@@ -180,10 +180,11 @@ impl Store {
         path: &Path,
         fill: impl FnOnce(&File) -> Result<()>,
     ) -> Result<()> {
-        let file = create(beside).map_err(failed("replaced"))?;
-        let kept = std::fs::metadata(path).map_or(Ok(()), |old| keep_rights(&file, &old));
+        let access = Access::Create(Mode::OwnerAndGroup);
+        let file = file::open(beside, access, Links::Refused).map_err(failed("replaced"))?;
+        let kept = std::fs::metadata(path).map_or(Ok(()), |old| file::keep_rights(&file, &old));
         let has = file.metadata().map_err(failed("replaced"))?;
-        self.rights_lost = kept.err().map(|what| (what, rights(&has)));
+        self.rights_lost = kept.err().map(|what| (what, file::rights(&has)));
         fill(&file)?;
         // It must be on disk before it replaces the other, or a power cut may leave an empty file.
         file.sync_all().map_err(failed("filled"))
@@ -203,10 +204,20 @@ fn is_intact(head: &Head, bytes: &[u8], length: u64) -> bool {
     states && layout::session(bytes).is_some() && head.length() == length
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
+/// Replaces the open file by a new one. Where the system refuses that for an open file, as Windows does on most file
+/// systems, the open file gets the content of the new one.
+fn replace(open: &File, new: &Path, path: &Path) -> std::io::Result<()> {
+    let replaced = file::replace(new, path);
+    #[cfg(windows)]
+    let replaced = replaced.or_else(|_| {
+        super::rewrite::rewrite(open, &std::fs::read(new)?)?;
+        // The file is replaced, even if another process keeps the new one from being deleted.
+        let _ = std::fs::remove_file(new);
+        Ok(())
+    });
+    #[cfg(not(windows))]
+    let _ = open;
+    replaced
 }
 
 /// Writes every byte of a new file, so that its space on the disk is allocated.

@@ -21,9 +21,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::layout::{self, ASSUMED_SPENT_AT, AssumedSpent, EndpointState, Entry, Head, SLOT};
-use super::system::open;
 use crate::call::Stop;
 use crate::os::boot_clock;
+use crate::os::file::{self, Access, Links, Mode};
 use crate::os::lock::{read_at, try_lock, unlock, write_at};
 use crate::service::endpoint::Quota;
 
@@ -63,7 +63,8 @@ impl Locked {
         let (mut waited, mut next) = (Duration::ZERO, Duration::from_micros(50));
         loop {
             // The file is closed while this waits, so that no child inherits it.
-            let file = open(path).map_err(failed("opened"))?;
+            let access = Access::Write(Mode::OwnerAndGroup);
+            let file = file::open(path, access, Links::Followed).map_err(failed("opened"))?;
             if try_lock(&file).map_err(failed("locked"))? {
                 return Ok(Locked(file));
             }
