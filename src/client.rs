@@ -15,7 +15,7 @@ use crate::operations::find_machines::{self, Found};
 use crate::operations::package_uri::{self, PackageUri};
 use crate::operations::{actions, arguments, wait};
 use crate::options::Options;
-use crate::os::process;
+use crate::os::fork;
 use crate::progress::{OnProgress, Reporter};
 use crate::quota::report::QuotaStatus;
 use crate::service::action::MachineAction;
@@ -36,7 +36,7 @@ impl Client {
     /// no connection.
     pub fn new(options: &Options) -> Result<Client> {
         Ok(Client {
-            process: process::incarnation(),
+            process: fork::incarnation(),
             account: Account::new(options.settings())?,
             wait_timeout: options.settings().wait_timeout,
             running: Arc::default(),
@@ -183,7 +183,7 @@ impl Client {
     ///
     /// A callback of a call on the same client must not call this: it would wait for its own call.
     pub fn shutdown(&self, timeout: Duration) -> Result<()> {
-        self.check_process()?;
+        self.check_not_forked()?;
         match self.running.close(timeout) {
             true => Ok(()),
             false => Err(Error::new(
@@ -211,7 +211,7 @@ impl Client {
         cancel: Option<&Cancel>,
         operation: impl FnOnce(&Arc<Call>) -> Result<T>,
     ) -> Result<T> {
-        self.check_process()?;
+        self.check_not_forked()?;
         let call = Arc::new(Call::begin(&self.running, timeout, cancel));
         let _aftermath = Aftermath { account: &self.account, call: &call };
         let result =
@@ -239,8 +239,8 @@ impl Client {
 
     /// Comes before everything else in a call. In a forked child, a lock may be held by a thread that exists only in the
     /// parent.
-    fn check_process(&self) -> Result<()> {
-        if self.process == process::incarnation() {
+    fn check_not_forked(&self) -> Result<()> {
+        if self.process == fork::incarnation() {
             return Ok(());
         }
         Err(Error::new(

@@ -16,9 +16,9 @@
 //!
 //! Where Microsoft documents nothing, it follows replies that users of the service have published.
 
+mod action_calls;
 mod actions;
 mod body;
-mod calls;
 mod clock;
 mod config;
 mod control;

@@ -3,7 +3,7 @@
 use hyper::header::HeaderMap;
 use hyper::{Method, StatusCode, header};
 
-use crate::calls;
+use crate::action_calls;
 use crate::config::Endpoint;
 use crate::download;
 use crate::errors;
@@ -187,11 +187,11 @@ fn api(state: &State, asked: &Asked, call: &Call) -> Answer {
         return plain(errors::forbidden(required, &caller.roles), name);
     }
     let reply = match call {
-        Call::Collect { machine } => calls::collect(state, &caller, machine, asked),
-        Call::ReadAction { id } => calls::read(state, id),
-        Call::ListActions => calls::list(state, &asked.path, &asked.query),
-        Call::Cancel { id } => calls::cancel(state, &caller, id, asked),
-        Call::Link { id } => calls::link(state, id),
+        Call::Collect { machine } => action_calls::collect(state, &caller, machine, asked),
+        Call::ReadAction { id } => action_calls::read(state, id),
+        Call::ListActions => action_calls::list(state, &asked.path, &asked.query),
+        Call::Cancel { id } => action_calls::cancel(state, &caller, id, asked),
+        Call::Link { id } => action_calls::link(state, id),
         Call::ReadMachine { id } => machines::read(state, id),
         Call::ListMachines => machines::list(state, &asked.path, &asked.query),
         Call::FindByIp { arguments } => machines::find_by_ip(state, arguments),

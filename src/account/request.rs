@@ -16,8 +16,9 @@ use crate::options::OnFullQuota;
 use crate::progress::{Event, Reporter};
 use crate::quota::limiter::{LOGGED_WAIT, Limiter, Permit};
 use crate::quota::snapshot::Refusal;
-use crate::service::endpoint::{Quota, Request};
+use crate::service::endpoint::Request;
 use crate::service::fault;
+use crate::service::quota::Quota;
 use crate::sign_in::{Token, claims};
 use crate::status::Status;
 

@@ -189,7 +189,7 @@ mod tests {
     use std::net::TcpStream;
 
     use super::*;
-    use crate::os::process;
+    use crate::os::fork;
 
     fn call(timeout_ms: u64, cancel: Option<&Cancel>) -> Call {
         Call::begin(&Arc::default(), Some(Duration::from_millis(timeout_ms)), cancel)
@@ -240,7 +240,7 @@ mod tests {
             let (stream, _peer) = connection();
             let cancel = Cancel::new(None);
             let call = call(60_000, Some(&cancel));
-            let reader = process::incarnation() + u64::from(of_another);
+            let reader = fork::incarnation() + u64::from(of_another);
             call.signal().state.lock().reads = Some((reader, Arc::clone(&stream)));
             cancel.trigger();
             stream.set_nonblocking(true).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::os::process;
+use crate::os::fork;
 use crate::os::sync::{AtomicU8, Condvar, Mutex};
 
 const RUNNING: u8 = 0;
@@ -39,7 +39,7 @@ impl Signal {
         let _ = self.stop.compare_exchange(RUNNING, reason, Ordering::AcqRel, Ordering::Acquire);
         match &self.state.lock().reads {
             // In a forked child the stream is the parent's, so this would end the parent's read.
-            Some((process, stream)) if *process == process::incarnation() => {
+            Some((process, stream)) if *process == fork::incarnation() => {
                 // This sends nothing, and ends the waiting read. On a system where it does not, the read itself checks
                 // for a stop.
                 let _ = stream.shutdown(Shutdown::Read);
@@ -56,7 +56,7 @@ impl Signal {
         if self.stop.load(Ordering::Acquire) != RUNNING {
             return None;
         }
-        state.reads = Some((process::incarnation(), Arc::clone(stream)));
+        state.reads = Some((fork::incarnation(), Arc::clone(stream)));
         Some(Reading(self))
     }
 

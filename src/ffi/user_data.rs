@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 
 use super::library::mde_free_fn;
-use crate::os::process;
+use crate::os::fork;
 
 /// A pointer of the host, freed by the host's function when its last holder is dropped.
 pub(super) struct UserData {
@@ -16,7 +16,7 @@ pub(super) struct UserData {
 
 impl UserData {
     pub(super) fn new(pointer: *mut c_void, free: mde_free_fn) -> UserData {
-        UserData { pointer, free, process: process::incarnation() }
+        UserData { pointer, free, process: fork::incarnation() }
     }
 
     pub(super) fn get(&self) -> *mut c_void {
@@ -26,7 +26,7 @@ impl UserData {
 
 impl Drop for UserData {
     fn drop(&mut self) {
-        if let Some(free) = self.free.filter(|_| self.process == process::incarnation()) {
+        if let Some(free) = self.free.filter(|_| self.process == fork::incarnation()) {
             // SAFETY: the host gave this function for this pointer, and nothing uses the pointer after this.
             unsafe { free(self.pointer) };
         }

@@ -21,8 +21,8 @@ use crate::operations::{actions, wait};
 use crate::os::file;
 use crate::progress::{Event, Reporter};
 use crate::service::action::MachineAction;
-use crate::service::endpoint::Quota;
 use crate::service::machine;
+use crate::service::quota::Quota;
 use crate::status::Status;
 use crate::text::json;
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use once_cell::race::OnceBox;
 
-use crate::os::process;
+use crate::os::fork;
 
 /// One `T` for each process. A forked child gets its own: the parent's locks may have been held by threads that do
 /// not exist in the child. For that reason the nodes are linked without locks.
@@ -24,7 +24,7 @@ impl<T: Default> PerProcess<T> {
 
     /// This process's own.
     pub(crate) fn get(&self) -> &T {
-        self.of(process::incarnation())
+        self.of(fork::incarnation())
     }
 
     fn of(&self, process: u64) -> &T {

@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::snapshot::{Refusal, Snapshot};
 use super::window::{Window, grace_period};
 use crate::call::{Call, KeepAlive, Kept};
-use crate::os::process;
-use crate::service::endpoint::Quota;
+use crate::os::fork;
+use crate::service::quota::Quota;
 
 /// A call log that this process shares with others.
 pub(crate) trait Ledger: Debug + Send + Sync {
@@ -139,7 +139,7 @@ pub(crate) fn recheck_interval(windows: &[Window]) -> Duration {
 /// A unique number for a new entry. It contains the process id, because threads of a forked child draw the same random
 /// numbers as their parent's.
 pub(crate) fn new_owner() -> u64 {
-    (u64::from(process::id()) << 32) | u64::from(fastrand::u32(1..))
+    (u64::from(fork::process_id()) << 32) | u64::from(fastrand::u32(1..))
 }
 
 /// A slot that this process holds in a shared log.

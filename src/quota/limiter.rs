@@ -14,7 +14,7 @@ use crate::call::{Call, KeepAlive, Signal};
 use crate::error::millis_up;
 use crate::log::{self, Level};
 use crate::os::sync::Mutex;
-use crate::service::endpoint::{PerQuota, Quota};
+use crate::service::quota::{PerQuota, Quota};
 
 /// The quota of one tenant and application: one log per endpoint, behind one mutex.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::window::Window;
-use crate::service::endpoint::{PerQuota, Quota};
+use crate::service::quota::{PerQuota, Quota};
 
 /// The windows of every endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]

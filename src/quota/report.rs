@@ -9,7 +9,7 @@ use super::limiter::Limiter;
 use super::rules::Rules;
 use super::snapshot::Snapshot;
 use crate::error::millis_up;
-use crate::service::endpoint::Quota;
+use crate::service::quota::Quota;
 use crate::text::json;
 
 /// How much of each quota is used, and where the call log is.

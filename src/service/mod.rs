@@ -6,3 +6,4 @@ pub(crate) mod endpoint;
 pub(crate) mod fault;
 pub(crate) mod hosts;
 pub(crate) mod machine;
+pub(crate) mod quota;

@@ -16,7 +16,7 @@ use crate::quota::rules::Rules;
 use crate::quota::snapshot::Refusal;
 use crate::quota::window::Window;
 use crate::quota::{file, limiter};
-use crate::service::endpoint::Quota;
+use crate::service::quota::Quota;
 
 const QUOTA: Quota = Quota::Collect;
 

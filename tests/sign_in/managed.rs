@@ -224,7 +224,10 @@ fn a_machine_outside_of_azure_fails_soon() {
         .error("connect");
     assert_eq!(error["stage"], "token");
     let message = error["message"].as_str().unwrap();
-    assert!(message.contains("did not answer within") && message.contains("may not be in Azure"), "{message}");
+    assert!(
+        message.contains("did not answer within") && message.contains("may not be in Azure"),
+        "{message}"
+    );
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     assert_eq!(error["attempts"], 1);
 }

@@ -19,7 +19,7 @@ use crate::http::retry::{self, Next};
 use crate::log::{self, Level};
 use crate::operations::package_uri::{self, PackageUri};
 use crate::progress::{Event, Reporter};
-use crate::service::endpoint::Quota;
+use crate::service::quota::Quota;
 use crate::status::Status;
 
 /// The size of a write. Large writes need fewer system calls.

@@ -18,7 +18,7 @@
 //! Name, version and the checksum at 68 are the same in all versions.
 
 use super::MOST_CALLS;
-use crate::service::endpoint::{PerQuota, Quota};
+use crate::service::quota::{PerQuota, Quota};
 
 pub(super) const MAGIC: &[u8; 8] = b"MDEQUOTA";
 pub(super) const VERSION: u32 = 2;

@@ -38,7 +38,7 @@ use crate::error::Error;
 use crate::log::{self, Level};
 use crate::os::boot_clock;
 use crate::os::io_error::in_words;
-use crate::service::endpoint::{PerQuota, Quota};
+use crate::service::quota::{PerQuota, Quota};
 use crate::status::Status;
 
 /// The quota log in a file.

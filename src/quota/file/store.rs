@@ -12,7 +12,7 @@ use super::transaction::{
 use crate::os::boot_clock;
 use crate::os::file::{self, Access, Links, Mode, Rights};
 use crate::os::lock::{read_at, write_at};
-use crate::service::endpoint::{PerQuota, Quota};
+use crate::service::quota::{PerQuota, Quota};
 
 /// The length of the largest quota file.
 const LONGEST: usize = HEAD + Quota::ALL.len() * MOST_CALLS as usize * SLOT;

@@ -25,7 +25,7 @@ use crate::call::Stop;
 use crate::os::boot_clock;
 use crate::os::file::{self, Access, Links, Mode};
 use crate::os::lock::{read_at, try_lock, unlock, write_at};
-use crate::service::endpoint::Quota;
+use crate::service::quota::Quota;
 
 /// How long to wait for the lock. A holder needs microseconds; after this time its process or disk hangs.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);

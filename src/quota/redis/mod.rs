@@ -36,7 +36,7 @@ use crate::error::{Error, Stage};
 use crate::http::connect::Dialer;
 use crate::log::{self, Level};
 use crate::os::boot_clock;
-use crate::service::endpoint::{PerQuota, Quota};
+use crate::service::quota::{PerQuota, Quota};
 use crate::status::Status;
 
 /// The name in status documents.

@@ -10,7 +10,7 @@ use crate::os::sync::Mutex;
 use crate::quota::ledger::{Answer, Full, Ledger, Outcome, Renewal, Slot, View};
 use crate::quota::snapshot::Refusal;
 use crate::quota::window::Window;
-use crate::service::endpoint::Quota;
+use crate::service::quota::Quota;
 use crate::status::Status;
 
 #[derive(Debug, Default)]

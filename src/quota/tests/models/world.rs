@@ -18,7 +18,7 @@ use crate::quota::limiter::{Limiter, Permit};
 use crate::quota::limits::Limits;
 use crate::quota::rules::Rules;
 use crate::quota::snapshot::Refusal;
-use crate::service::endpoint::Quota;
+use crate::service::quota::Quota;
 
 pub(super) const QUOTA: Quota = Quota::Collect;
 

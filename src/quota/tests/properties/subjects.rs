@@ -18,7 +18,7 @@ use crate::quota::limits::Limits;
 use crate::quota::rules::Rules;
 use crate::quota::snapshot::Refusal;
 use crate::quota::window::{Admission, Log, Window, grace_period};
-use crate::service::endpoint::Quota;
+use crate::service::quota::Quota;
 
 fn in_nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap()

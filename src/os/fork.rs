@@ -1,10 +1,10 @@
-//! Which process this is, without a system call each time it is asked.
+//! Which process this is, so that a forked child is told from its parent. Asking costs no system call.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
 
 /// The id of this process.
-pub(crate) fn id() -> u32 {
+pub(crate) fn process_id() -> u32 {
     id_of(incarnation())
 }
 
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn it_is_the_same_as_long_as_the_process_is() {
-        assert_eq!(id(), std::process::id());
+        assert_eq!(process_id(), std::process::id());
         assert_eq!(incarnation(), incarnation());
     }
 
@@ -170,7 +170,7 @@ mod tests {
         assert!(in_a_child(|| {
             let child = number();
             child != parent
-                && id() == std::process::id()
+                && process_id() == std::process::id()
                 && in_a_child(|| ![parent, child].contains(&number()))
         }));
         // Not even one whose own parent never asked.

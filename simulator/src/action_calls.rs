@@ -1,4 +1,4 @@
-//! The calls on machine actions, one function each, in the order of a package's life.
+//! The replies to the calls on machine actions: collect, read, list, cancel, link.
 
 use hyper::StatusCode;
 use jiff::Timestamp;
