@@ -1,4 +1,4 @@
-//! The status table: the one place that knows every status code.
+//! The status table. The bindings repeat it, and tests compare them with it.
 //!
 //! The C constants, `mde_status_name`, the `name` member of an error document and the table in `docs/status.md` are
 //! all made from it. Codes are append-only: a code never changes its number, name or meaning. The build script
