@@ -9,7 +9,7 @@
 //! a child that is forked during a transaction can keep it, and only if its parent dies in that transaction.
 //!
 //! Locks of the process (`F_SETLK`) are not inherited. But they do not exclude a second copy of this library in the
-//! same process, and the system releases them when any code there closes the file. That would break the quota without
+//! same process. The system also releases them when any code there closes the file. Both would break the quota without
 //! an error. Locks by `F_OFD_SETLK` are inherited like those by `flock`.
 //!
 //! A transaction costs an `openat` and a `close`. In return, a host may close unknown descriptors, and we never use

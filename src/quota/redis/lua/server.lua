@@ -32,9 +32,9 @@ local function is_same_run(run, this_run)
     return run == this_run or string.match(run or '', '^(%w+) ') == this_run
 end
 
--- The time from which on this set holds every call that the service may count. `used` is the log that the caller
--- used before, and `used_until` the time until which the server had to keep it (both are 0 if there is none). The
--- service may count a lost call until the end of its lease.
+-- The time from which on this set holds every call that the service may count. `used` is the log that the caller used
+-- before. The server had to keep that one until `used_until`. Both are 0 if there is none. The service may count a
+-- lost call until the end of its lease.
 local function complete_since(lease, used, used_until, this_run, known_back_to)
     local since = facts.since
     if not facts.made then
