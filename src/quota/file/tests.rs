@@ -396,6 +396,11 @@ fn after_a_restart_of_the_machine_all_calls_count_from_its_start() {
     ledger.throttled(Quota::List, None, Duration::from_secs(7_200), &[]);
     // As if the times belonged to the clock of an earlier boot.
     let mut bytes = fs::read(folder.file()).unwrap();
+    // A reply has opened this endpoint, which was closed for a day.
+    let day = nanos(Duration::from_secs(86_400));
+    let opened = EndpointState { closed_until: 1 + day, closed_at: 1, ..EndpointState::default() };
+    let at = EndpointState::at(Quota::Cancel) as usize;
+    bytes[at..at + 44].copy_from_slice(&opened.to_bytes(Quota::Cancel));
     let session = layout::session_to_bytes(&[9; 16]);
     bytes[128..128 + session.len()].copy_from_slice(&session);
     fs::write(folder.file(), &bytes).unwrap();
@@ -413,6 +418,8 @@ fn after_a_restart_of_the_machine_all_calls_count_from_its_start() {
     assert_eq!(layout::session(&fs::read(folder.file()).unwrap()), boot_clock::session());
     let list = ledger.view(Quota::List, limits.of(Quota::List), None).unwrap();
     assert_eq!(list.closed_for.is_some(), since_boot < Duration::from_secs(7_200));
+    let cancel = ledger.view(Quota::Cancel, limits.of(Quota::Cancel), None).unwrap();
+    assert_eq!(cancel.closed_for, None);
 }
 
 #[test]

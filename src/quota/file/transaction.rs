@@ -168,7 +168,11 @@ impl Transaction {
         const MINUTE: u64 = 60_000_000_000;
         for quota in Quota::ALL {
             let state = self.state(quota);
-            let remaining = state.closed_until.saturating_sub(state.closed_at);
+            // A closed endpoint that is not half open was opened again by a reply.
+            let remaining = match state.half_open {
+                true => state.closed_until.saturating_sub(state.closed_at),
+                false => 0,
+            };
             let state = EndpointState {
                 closed_until: remaining,
                 closed_at: 0,
