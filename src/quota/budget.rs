@@ -63,6 +63,8 @@ impl Budget {
     pub fn wait_for_ledger(&mut self, full: Full, now: Time) -> Wait {
         let closed = Some(full.closed_for).filter(|closed| !closed.is_zero());
         self.closed_until = self.closed_until.max(closed.map(|closed| now.plus(closed)));
+        // Without the log, this process tries one call at a time, too.
+        self.half_open |= closed.is_some();
         Wait {
             recheck_at: Some(now.plus(full.recheck_in)),
             available_at: full.available_in.map(|wait| now.plus(wait)),

@@ -90,10 +90,11 @@ pub(super) fn version(bytes: &[u8]) -> Option<u32> {
     u32_at(content, 8).filter(|_| intact)
 }
 
-/// Whether a damaged file may have been a quota file. Half of the magic bytes are left, or a power cut has left zeros.
+/// Whether a damaged file may have been a quota file. Half of the magic bytes are left, the file was cut off in them, or
+/// a power cut has left zeros.
 pub(super) fn is_ours(bytes: &[u8]) -> bool {
     let same = bytes.iter().zip(MAGIC).filter(|(byte, ours)| byte == ours).count();
-    same * 2 >= bytes.len().min(MAGIC.len()) || bytes.iter().all(|byte| *byte == 0)
+    same * 2 >= MAGIC.len() || MAGIC.starts_with(bytes) || bytes.iter().all(|byte| *byte == 0)
 }
 
 /// More calls count as spent than the log holds.

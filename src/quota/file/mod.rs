@@ -267,8 +267,9 @@ impl Ledger for FileLedger {
                 }
             };
             write_slot(transaction, quota, slot, entry, windows)?;
-            if slot.probe && outcome == Outcome::Replied {
-                let state = transaction.state(quota);
+            let state = transaction.state(quota);
+            // A late reply does not open what a later 429 has closed.
+            if slot.probe && outcome == Outcome::Replied && state.closed_for(now) == 0 {
                 transaction.write_state(quota, EndpointState { half_open: false, ..state })?;
             }
             Ok(())

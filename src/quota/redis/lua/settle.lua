@@ -13,7 +13,8 @@ end
 local _, widest = read_windows(5)
 local ahead = tonumber(ARGV[3])
 redis.call('ZADD', key, text(now + ahead), member)
-if ARGV[4] == '1' then
+-- A late reply does not open what a later 429 has closed.
+if ARGV[4] == '1' and tonumber(ARGV[1]) >= tonumber(redis.call('ZSCORE', key, 'half_open') or 0) then
     redis.call('ZREM', key, 'half_open')
 end
 keep(widest + ahead)
