@@ -165,7 +165,7 @@ impl Options {
             match value {
                 serde_json::Value::String(text) => changed.set(&name, &Zeroizing::new(text))?,
                 serde_json::Value::Number(number) if spec.numeric => {
-                    changed.set(&name, &number.to_string())?;
+                    changed.set(&name, &whole(&number))?;
                 }
                 _ => return Err(refused(spec, "has a JSON value of the wrong type")),
             }
@@ -180,6 +180,16 @@ impl Options {
         provider: Arc<dyn TokenProvider>,
     ) -> Option<Arc<dyn TokenProvider>> {
         self.0.token_provider.replace(provider)
+    }
+}
+
+/// Some writers of JSON give every number a fraction or an exponent: `60000.0` and `6e4` are 60000.
+fn whole(number: &serde_json::Number) -> String {
+    /// Up to here a float has no gaps between whole numbers.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match number.as_f64().filter(|_| number.is_f64()) {
+        Some(float) if float.fract() == 0.0 && float.abs() < EXACT => format!("{float:.0}"),
+        _ => number.to_string(),
     }
 }
 

@@ -47,6 +47,18 @@ fn every_option_refuses_an_empty_value_and_every_number_refuses_what_is_not_one(
 }
 
 #[test]
+fn a_whole_number_may_have_a_fraction_or_an_exponent_in_json() {
+    let mut options = Options::new();
+    options.set_json(r#"{"timeout_ms":60000.0,"connect_timeout_ms":6e4}"#).unwrap();
+    let minute = Duration::from_secs(60);
+    assert_eq!(options.settings().timeout, Some(minute));
+    assert_eq!(options.settings().connect_timeout, minute);
+    for bad in [r#"{"timeout_ms":0.5}"#, r#"{"timeout_ms":-1.0}"#, r#"{"timeout_ms":1e300}"#] {
+        assert_eq!(options.set_json(bad).unwrap_err().status(), Status::Config, "{bad}");
+    }
+}
+
+#[test]
 fn json_sets_all_or_nothing() {
     let mut options = Options::new();
     options.set_json(r#"{"tenant_id":"t","timeout_ms":5,"max_retries":"3"}"#).unwrap();
