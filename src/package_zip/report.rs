@@ -114,6 +114,8 @@ pub(crate) fn inspect(
     let whole = |problem: Problem| problem.into_error(None);
     let file = file::open(path)?;
     let length = Source::new(&file, &|_| Ok(())).map_err(whole)?.len();
+    // The check begins at the end of the file, which is no progress.
+    watch(0, length)?;
     let pause = |at| watch(at, length);
     let contents = verify(&file, &pause)?;
     let (bytes, sha256) = digest(&file, &pause).map_err(whole)?;

@@ -282,6 +282,7 @@ fn the_check_reports_its_progress() {
     let package = inspect_package_until(path.to_str().unwrap(), Some(&mut keep), None).ok();
     assert_eq!(package, inspect(&path).ok());
     assert!(events.len() > 1, "{events:?}");
+    assert_eq!(events[0]["bytes"], 0, "{events:?}");
     for event in &events {
         assert_eq!(
             (&event["stage"], &event["total"]),
