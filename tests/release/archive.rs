@@ -191,7 +191,7 @@ mod full {
         assert!(!name_of(&prefix).contains("src/ffi/"));
         unpack(&debug_archive(), &prefix.0);
         let named = name_of(&prefix);
-        assert!(named.contains("mde_fetch_package\n/mde/src/ffi/fetch.rs:"), "{named}");
+        assert!(named.contains("mde_fetch_package\n/mde/src/ffi/packages.rs:"), "{named}");
     }
 
     fn address(prefix: &Scratch, symbol: &str) -> String {
