@@ -18,6 +18,7 @@ pub(crate) use system::{
 
 /// What a file is opened for. The mode has a meaning on Unix alone: on Windows a new file has the rights of its folder.
 #[derive(Clone, Copy)]
+#[cfg_attr(windows, expect(dead_code, reason = "Windows does not read the modes"))]
 pub(crate) enum Access {
     Read,
     /// Reading and writing. The file is created if it does not exist.
