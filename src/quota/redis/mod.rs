@@ -13,7 +13,8 @@ mod connection;
 mod pool;
 mod scripts;
 mod target;
-#[cfg(test)]
+// They need a server, which does not run on Windows.
+#[cfg(all(test, unix))]
 mod tests;
 
 use std::sync::Arc;
