@@ -14,7 +14,8 @@ mod pool;
 mod scripts;
 mod target;
 // They need a server, which does not run on Windows.
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
