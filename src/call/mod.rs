@@ -189,6 +189,7 @@ mod tests {
     use std::net::TcpStream;
 
     use super::*;
+    #[cfg(unix)]
     use crate::os::fork;
 
     fn call(timeout_ms: u64, cancel: Option<&Cancel>) -> Call {
