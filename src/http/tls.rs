@@ -16,8 +16,7 @@ use rustls_platform_verifier::Verifier;
 use super::failure::Failure;
 use super::socket::{BULK, Exchange, Socket};
 use crate::error::{Error, Result};
-use crate::os::file::{self, Access, Links};
-use crate::os::io_error::reason;
+use crate::os::small_file;
 use crate::status::Status;
 
 /// A TLS stream over one of our sockets.
@@ -135,15 +134,7 @@ pub(crate) fn read_roots(path: &str) -> Result<Vec<CertificateDer<'static>>> {
             ),
         )
     };
-    let unreadable = |error: io::Error| refused(format!("is not readable: {}", reason(&error)));
-    // Checked before opening: opening a pipe may block.
-    let metadata = std::fs::metadata(path).map_err(unreadable)?;
-    if !metadata.is_file() || metadata.len() > MAX_CA_FILE {
-        return Err(refused(format!("is not a file of up to {MAX_CA_FILE} bytes")));
-    }
-    let mut pem = Vec::new();
-    let file = file::open(Path::new(path), Access::Read, Links::Followed).map_err(unreadable)?;
-    file.take(MAX_CA_FILE).read_to_end(&mut pem).map_err(unreadable)?;
+    let pem = small_file::read(Path::new(path), MAX_CA_FILE).map_err(refused)?;
     let roots: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<std::result::Result<_, _>>()
         .map_err(|_| refused("has damaged PEM".to_owned()))?;

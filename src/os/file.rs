@@ -12,8 +12,8 @@ use super::unix as system;
 use super::windows as system;
 
 pub(crate) use system::{
-    Rights, attribute, free_space, has_other_names, is_still_at, keep_rights, rename_new, replace,
-    rights, set_attribute,
+    Rights, attribute, free_space, has_other_names, is_own, is_still_at, keep_rights, rename_new,
+    replace, rights, set_attribute,
 };
 
 /// What a file is opened for. The mode has a meaning on Unix alone: on Windows a new file has the rights of its folder.
@@ -57,7 +57,7 @@ pub(crate) fn open(path: &Path, access: Access, links: Links) -> io::Result<File
 pub(crate) fn open_own(path: &Path) -> io::Result<File> {
     let file = open(path, Access::Write(Mode::OwnerOnly), Links::Refused)?;
     is_regular(&file)?;
-    system::is_own(&file)?;
+    is_own(&file)?;
     system::make_private(&file)?;
     Ok(file)
 }
@@ -68,11 +68,6 @@ pub(crate) fn is_regular(file: &File) -> io::Result<()> {
         true => Ok(()),
         false => Err(refused("it is not a file")),
     }
-}
-
-/// Refuses a file of another user. On Windows the folder decides who can create files in it.
-pub(crate) fn is_own(file: &File) -> io::Result<()> {
-    system::is_own(file)
 }
 
 pub(super) fn refused(why: &str) -> io::Error {

@@ -33,7 +33,8 @@ pub(crate) fn open(
     Ok(above_standard(file.into())?.into())
 }
 
-pub(super) fn is_own(file: &File) -> io::Result<()> {
+/// Refuses a file of another user.
+pub(crate) fn is_own(file: &File) -> io::Result<()> {
     match file.metadata()?.uid() == rustix::process::geteuid().as_raw() {
         true => Ok(()),
         false => Err(refused("it belongs to another user")),

@@ -72,7 +72,7 @@ pub(crate) fn open(
 }
 
 /// On Windows the folder decides who can create files in it.
-pub(super) fn is_own(_: &File) -> io::Result<()> {
+pub(crate) fn is_own(_: &File) -> io::Result<()> {
     Ok(())
 }
 
