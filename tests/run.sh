@@ -271,14 +271,20 @@ export MDE_CARGO_C=$target/tools/bin
 PATH=$target/node/bin:$PATH
 
 # The lanes. Builds have a lower priority than tests, some of which depend on the time. The archive has the normal
-# priority, since most tests need it.
+# priority, since most tests need it, and the other libraries come before what nothing waits for.
 builds() {
     step 'Linker for old systems' zig
     step 'Release archive' archive
-    renice -n 15 -p $BASHPID >/dev/null
+    renice -n 10 -p $BASHPID >/dev/null
     [ "$mode" != core ] || return 0
     step 'Library for Windows' ./packaging/package.sh x86_64-pc-windows-gnu
     step 'Library for Arm' ./packaging/package.sh aarch64-unknown-linux-gnu
+}
+
+builds_for_windows() {
+    renice -n 15 -p $BASHPID >/dev/null
+    [ "$mode" != core ] || return 0
+    after 'Test programs' 'Release archive'
     step 'Unit tests for Windows' windows_unit_tests --no-run
 }
 
@@ -322,6 +328,7 @@ tests_of_what_is_shipped() {
 }
 
 lane builds
+lane builds_for_windows
 lane tests_of_the_library
 lane tests_of_the_process
 lane tests_of_what_is_shipped
