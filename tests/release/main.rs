@@ -14,3 +14,5 @@ mod doxygen;
 mod header;
 /// How the pages are written.
 mod prose;
+/// The schema of the documents.
+mod schema;
