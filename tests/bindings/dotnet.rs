@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 mod building;
+mod package;
 mod scenarios;
 
 use building::On::{CoreClr, Mono};
-use mde_tests::programs::{ROOT, run, tool};
+use mde_tests::programs::ROOT;
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(format!("{ROOT}/{path}")).unwrap()
@@ -58,61 +59,24 @@ fn the_pages_are_right() {
 }
 
 #[test]
-fn net_framework_gets_the_library() {
-    scenarios::net_framework_gets_the_library();
+fn the_api_is_the_list() {
+    scenarios::the_api_is_the_list(CoreClr);
 }
 
-/// What can be said of the project without an SDK.
 #[test]
-fn the_project_is_sound() {
-    for project in ["bindings/dotnet/Mde/Mde.csproj", "examples/dotnet/Fetch/Fetch.csproj"] {
-        let read = "import sys, xml.dom.minidom as x; x.parse(sys.argv[1])";
-        let mut python = tool("python3", "python3");
-        run(python.args(["-c", read]).arg(format!("{ROOT}/{project}"))).expect(0);
-    }
-    let project = read("bindings/dotnet/Mde/Mde.csproj");
-    for part in [
-        "<TargetFrameworks>net8.0;netstandard2.0</TargetFrameworks>",
-        &format!("<Version>{}</Version>", mde_tests::VERSION),
-        "<PackageLicenseExpression>MIT OR Apache-2.0</PackageLicenseExpression>",
-        "<None Include=\"../README.md\" Pack=\"true\" PackagePath=\"/\" />",
-    ] {
-        assert!(project.contains(part), "the project lacks {part}");
-    }
-    for (system, file) in scenarios::NATIVE {
-        let packed = format!(
-            "<None Include=\"$(MdeNativeFolder)/{system}/{file}\" Pack=\"true\" PackagePath=\"runtimes/{system}/native/\""
-        );
-        assert!(project.contains(&packed), "the project lacks {packed}");
-    }
+fn the_lines_for_powershell_name_members() {
+    scenarios::the_lines_for_powershell_name_members();
 }
 
-/// What is read as JSON is what code is generated for.
 #[test]
-fn every_document_is_in_the_context() {
-    let context = read("bindings/dotnet/Mde/Net8/MdeJsonContext.cs");
-    let folder = std::path::Path::new(ROOT).join("bindings/dotnet/Mde");
-    let mut results = BTreeSet::from(["ErrorDocument".to_owned()]);
-    for file in building::files(&folder, "cs") {
-        for line in std::fs::read_to_string(file).unwrap().lines() {
-            let name = line.trim().strip_prefix("public sealed class ");
-            results.extend(name.and_then(|it| it.strip_suffix(" : MdeResult")).map(str::to_owned));
-        }
-    }
-    // A part of its document.
-    assert!(results.remove("MdeError"));
-    let known: BTreeSet<_> = context
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("[JsonSerializable(typeof("))
-        .map(|rest| rest.trim_end_matches("))]").to_owned())
-        .collect();
-    assert_eq!(known, results, "left: MdeJsonContext.cs, right: the classes of results");
+fn doubts_about_null_do_not_compile() {
+    scenarios::doubts_about_null_do_not_compile(CoreClr);
 }
 
 /// Declared once, and used.
 #[test]
 fn every_export_is_bound() {
-    let native = read("bindings/dotnet/Mde/Native/NativeMethods.cs");
+    let native = read("bindings/dotnet/Mde.Client/Native/NativeMethods.cs");
     let bound: BTreeSet<_> = native
         .lines()
         .filter(|line| line.contains(" static extern "))
@@ -121,7 +85,7 @@ fn every_export_is_bound() {
     let exported: BTreeSet<_> = read("tests/abi/exports.txt").lines().map(str::to_owned).collect();
     assert_eq!(bound, exported, "left: NativeMethods.cs, right: tests/abi/exports.txt");
     let mut rest = String::new();
-    for folder in ["bindings/dotnet/Mde", "bindings/dotnet/Mde/Native"] {
+    for folder in ["bindings/dotnet/Mde.Client", "bindings/dotnet/Mde.Client/Native"] {
         for file in building::files(&std::path::Path::new(ROOT).join(folder), "cs") {
             if !file.ends_with("NativeMethods.cs") {
                 rest += &std::fs::read_to_string(file).unwrap();
@@ -143,6 +107,26 @@ mod full {
     #[test]
     fn for_net_standard() {
         super::building::Built::binding(Net8).for_net_standard();
+    }
+
+    #[test]
+    fn the_api_is_the_list() {
+        scenarios::the_api_is_the_list(Net8);
+    }
+
+    #[test]
+    fn doubts_about_null_do_not_compile() {
+        scenarios::doubts_about_null_do_not_compile(Net8);
+    }
+
+    #[test]
+    fn the_pages_are_right() {
+        scenarios::the_pages_are_right(Net8);
+    }
+
+    #[test]
+    fn a_module_finds_its_library() {
+        scenarios::a_module_finds_its_library();
     }
 
     #[test]

@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.IO;
+using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
 using Mde;
 
@@ -12,6 +13,7 @@ namespace Mde.Tests
         internal static void AddTo(IDictionary<string, Action> checks)
         {
             checks["statuses_are_those_of_the_header"] = Statuses;
+            checks["the_assembly_is_signed_and_looks_beside_itself"] = Identity;
             checks["bad_text_is_named"] = BadText;
             checks["text_survives"] = Text;
             checks["options_explain_themselves"] = OptionsExplain;
@@ -38,8 +40,8 @@ namespace Mde.Tests
             }
             Check.Equal(known.Count, found.Count);
             Check.True(known.Count > 30, "the header was read");
-            Check.Equal("rate_limited", MdeLibrary.StatusName(MdeStatus.RateLimited));
-            Check.Equal("unknown", MdeLibrary.StatusName((MdeStatus)12345));
+            Check.Equal("rate_limited", MdeLibrary.GetStatusName(MdeStatus.RateLimited));
+            Check.Equal("unknown", MdeLibrary.GetStatusName((MdeStatus)12345));
             Check.Equal("12345", ((MdeStatus)12345).ToString());
             Check.Has(header, "#define MDE_HEADER_ABI_VERSION " + MdeLibrary.AbiVersion + "\n");
             foreach (MdeLogLevel level in Enum.GetValues(typeof(MdeLogLevel)))
@@ -48,13 +50,24 @@ namespace Mde.Tests
             }
         }
 
+        private static void Identity()
+        {
+            var assembly = typeof(MdeClient).Assembly;
+            Check.Equal("Mde.Client", assembly.GetName().Name);
+            Check.Equal(8, assembly.GetName().GetPublicKeyToken()?.Length);
+            var search = (DefaultDllImportSearchPathsAttribute?)Attribute.GetCustomAttribute(
+                assembly, typeof(DefaultDllImportSearchPathsAttribute));
+            Check.Equal(DllImportSearchPath.AssemblyDirectory | DllImportSearchPath.SafeDirectories, search?.Paths);
+        }
+
         private static void BadText()
         {
             using (var client = Check.Client())
             {
+                // What is handed over on purpose although the compiler refuses it has an exclamation mark.
                 Action<string, Action<string>> refused = (name, call) =>
                 {
-                    Check.Equal(name, Check.Throws<ArgumentNullException>(() => call(null)).ParamName);
+                    Check.Equal(name, Check.Throws<ArgumentNullException>(() => call(null!)).ParamName);
                     foreach (var bad in new[] { "canary\0", "canary\ud800", "\udc00canary" })
                     {
                         var e = Check.Throws<ArgumentException>(() => call(bad));
@@ -78,7 +91,7 @@ namespace Mde.Tests
                 refused("query", it => client.FindMachines(it));
                 refused("path", it => MdeLibrary.InspectPackage(it));
                 refused("json", it => MdeJson.Get(it, ""));
-                refused("pointer", it => MdeJson.Get("{}", it));
+                refused("jsonPointer", it => MdeJson.Get("{}", it));
                 using (var options = new MdeOptions())
                 {
                     refused("name", it => options.Set(it, "x"));
@@ -86,7 +99,7 @@ namespace Mde.Tests
                     refused("json", it => options.SetJson(it));
                 }
             }
-            Check.Equal("options", Check.Throws<ArgumentNullException>(() => new MdeClient(null)).ParamName);
+            Check.Equal("options", Check.Throws<ArgumentNullException>(() => new MdeClient(null!)).ParamName);
         }
 
         private static void Text()
@@ -97,7 +110,7 @@ namespace Mde.Tests
             var missing = Check.File("\u6f22\U0001f50d.zip");
             var e = Check.Fails(MdeStatus.File, () => MdeLibrary.InspectPackage(missing));
             Check.Has(e.Message, "\u6f22\U0001f50d.zip");
-            Check.Has(e.Json, "\"status\":100");
+            Check.Has(e.Error.Json, "\"status\":100");
         }
 
         private static void OptionsExplain()

@@ -19,6 +19,8 @@ namespace Mde.Tests
             checks["what_a_progress_receiver_throws_comes_out"] = ProgressThrows;
             checks["what_a_token_provider_throws_comes_out"] = ProviderThrows;
             checks["a_token_provider_is_asked"] = Provider;
+            checks["an_asynchronous_token_provider_is_asked"] = AsyncProvider;
+            checks["an_asynchronous_token_provider_may_fail"] = AsyncProviderFails;
             checks["a_callback_may_use_the_library"] = Nested;
             checks["log_lines_arrive"] = Log;
             checks["a_refused_log_receiver_changes_nothing"] = LogRefused;
@@ -52,25 +54,29 @@ namespace Mde.Tests
             {
                 var id = client.CollectPackage(Check.Machine(0), "why").Action.Id;
                 var calls = 0;
-                var e = Check.Throws<Own>(() => client.WaitAction(id, new Direct(it => { calls++; Throw(); })));
+                var e = Check.Throws<MdeCallbackException>(
+                    () => client.WaitAction(id, new Direct(it => { calls++; Throw(); })));
                 Check.Equal(1, calls);
-                Check.Has(e.StackTrace, "Throw");
-                Check.Equal(id, MdeJson.Get((string)e.Data["Mde.Json"], "/error/action_id"));
+                Check.True(e.InnerException is Own, "as it was thrown");
+                Check.Has(e.InnerException?.StackTrace, "Throw");
+                Check.Equal(id, e.ActionId);
+                Check.True(e is MdeException && e.Status == MdeStatus.Cancelled, e.ToString());
                 Check.Equal("Succeeded", client.WaitAction(id).Action.Status);
             }
         }
 
         private static void ProviderThrows()
         {
-            using (var client = Check.Client((scope, cancellation) => { Throw(); return null; }))
+            using (var client = Check.Client((scope, cancellation) => { Throw(); return Token(); }))
             {
-                var e = Check.Throws<Own>(() => client.ListActions(""));
-                Check.Has(e.StackTrace, "Throw");
-                Check.Equal("token", MdeJson.Get((string)e.Data["Mde.Json"], "/error/name"));
+                var e = Check.Throws<MdeCallbackException>(() => client.ListActions(""));
+                Check.True(e.InnerException is Own && e.Status == MdeStatus.Token, e.ToString());
+                Check.Equal("token", e.Error.Name);
             }
-            using (var client = Check.Client((scope, cancellation) => null))
+            using (var client = Check.Client((scope, cancellation) => (MdeAccessToken)null!))
             {
-                Check.Throws<InvalidOperationException>(() => client.ListActions(""));
+                var e = Check.Throws<MdeCallbackException>(() => client.ListActions(""));
+                Check.True(e.InnerException is InvalidOperationException, e.ToString());
             }
             using (var client = Check.Client((scope, cancellation) => new MdeAccessToken("two words")))
             {
@@ -82,19 +88,19 @@ namespace Mde.Tests
             {
                 stop.Cancel();
                 cancellation.ThrowIfCancellationRequested();
-                return null;
+                return Token();
             }))
             {
                 var e = Check.Throws<MdeCanceledException>(() => client.ListActions("", stop.Token));
                 Check.Equal(stop.Token, e.CancellationToken);
-                Check.True(e.InnerException is OperationCanceledException && e.Error.Name != null, e.Json);
+                Check.True(e.InnerException is OperationCanceledException && e.Error.Name != null, e.Error.Json);
             }
         }
 
         private static void Provider()
         {
             var asked = 0;
-            string askedFor = null;
+            string? askedFor = null;
             using (var client = Check.Client((scope, cancellation) =>
             {
                 askedFor = scope;
@@ -109,6 +115,74 @@ namespace Mde.Tests
                 GC.Collect();
                 GC.WaitForPendingFinalizers();
                 Check.Equal(1, client.FindMachines(Check.Machine(0)).Machines.Count);
+            }
+        }
+
+        /// <summary>Like that of a program with a window: what is posted to it waits for its one thread.</summary>
+        private sealed class OneThread : SynchronizationContext
+        {
+            internal int Posted;
+
+            public override void Post(SendOrPostCallback work, object? state)
+            {
+                // This thread is in the call, which waits for the provider.
+                Interlocked.Increment(ref Posted);
+            }
+        }
+
+        private static async Task<MdeAccessToken> Later(string scope, CancellationToken cancellation)
+        {
+            await Task.Delay(20, cancellation);
+            await Task.Yield();
+            return scope.Length > 0 ? Token() : throw new Own();
+        }
+
+        private static void AsyncProvider()
+        {
+            using (var client = Check.AsyncClient(Later))
+            {
+                var context = new OneThread();
+                var before = SynchronizationContext.Current;
+                SynchronizationContext.SetSynchronizationContext(context);
+                try
+                {
+                    Check.Equal(1, client.FindMachines(Check.Machine(0)).Machines.Count);
+                }
+                finally
+                {
+                    SynchronizationContext.SetSynchronizationContext(before);
+                }
+                Check.Equal(0, context.Posted);
+                Check.Equal(1, client.FindMachinesAsync(Check.Machine(0)).Result.Machines.Count);
+            }
+        }
+
+        private static void AsyncProviderFails()
+        {
+            using (var options = new MdeOptions())
+            {
+                Check.Equal("provider", Check.Throws<ArgumentNullException>(
+                    () => options.SetTokenProvider((Func<string, CancellationToken, Task<MdeAccessToken>>)null!)).ParamName);
+            }
+            using (var client = Check.AsyncClient(async (scope, cancellation) =>
+            {
+                await Task.Yield();
+                Throw();
+                return Token();
+            }))
+            {
+                Check.True(Check.Throws<MdeCallbackException>(() => client.ListActions("")).InnerException is Own, "as it was thrown");
+            }
+            using (var stop = new CancellationTokenSource())
+            using (var client = Check.AsyncClient(async (scope, cancellation) =>
+            {
+                stop.Cancel();
+                await Task.Delay(Timeout.Infinite, cancellation);
+                return Token();
+            }))
+            {
+                var e = Check.Throws<MdeCanceledException>(() => client.ListActions("", stop.Token));
+                Check.True(e.InnerException is OperationCanceledException && e.CancellationToken == stop.Token, e.ToString());
             }
         }
 
@@ -178,7 +252,7 @@ namespace Mde.Tests
             var again = typeof(MdeLog).GetMethod("Line", BindingFlags.NonPublic | BindingFlags.Static);
             var text = Marshal.StringToHGlobalAnsi("within");
             var seen = new List<string>();
-            Action<MdeLogLevel, string> receiver = null;
+            Action<MdeLogLevel, string>? receiver = null;
             var itself = new GCHandle();
             receiver = (level, line) =>
             {
@@ -186,7 +260,7 @@ namespace Mde.Tests
                 {
                     if (line != "within")
                     {
-                        again.Invoke(null, new object[] { GCHandle.ToIntPtr(itself), 1, text });
+                        again?.Invoke(null, new object[] { GCHandle.ToIntPtr(itself), 1, text });
                     }
                     MdeLog.Set(MdeLogLevel.Off, null);
                     line = "set: " + line;
@@ -220,7 +294,7 @@ namespace Mde.Tests
 
         private static void LogShutdown()
         {
-            Exception thrown = null;
+            Exception? thrown = null;
             var time = Stopwatch.StartNew();
             using (var client = Check.Client())
             {
@@ -305,8 +379,8 @@ namespace Mde.Tests
             using (var options = Check.Options())
             {
                 var replaced = new object();
-                options.SetTokenProvider((scope, cancellation) => { GC.KeepAlive(replaced); return null; });
-                options.SetTokenProvider((scope, cancellation) => null);
+                options.SetTokenProvider((scope, cancellation) => { GC.KeepAlive(replaced); return Token(); });
+                options.SetTokenProvider((scope, cancellation) => Token());
                 held.Add(new WeakReference(replaced));
             }
         }

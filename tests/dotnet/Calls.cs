@@ -40,7 +40,7 @@ namespace Mde.Tests
                 {
                     Check.Equal(thread, Thread.CurrentThread.ManagedThreadId);
                     Check.True(it.ActionId != null, "an action in " + it.Json);
-                    Check.True(it.Stage != "wait" || it.ElapsedMs >= 0 && it.NextPollMs >= 0 && it.Elapsed != null, it.Json);
+                    Check.True(it.Stage != "wait" || it.Elapsed >= TimeSpan.Zero && it.NextPoll >= TimeSpan.Zero, it.Json);
                     Check.True(it.Stage != "verify" || it.Total > 0 && it.Bytes >= 0, it.Json);
                     stages.Add(it.Stage);
                 });
@@ -53,15 +53,15 @@ namespace Mde.Tests
                 Check.Equal(Comment, fetched.Action.RequestorComment);
                 Check.True(DateTimeOffset.UtcNow - fetched.Action.CreationTime < TimeSpan.FromMinutes(10), "made just now");
                 Check.Equal(fetched.Action.Id, fetched.Package.ActionId);
-                Check.Equal(false, fetched.Adopted);
-                Check.Equal(false, fetched.Package.Existing);
+                Check.Equal(false, fetched.IsAdopted);
+                Check.Equal(false, fetched.Package.IsExisting);
                 Check.Equal("windows", fetched.Package.Device);
                 Check.Equal(0, fetched.Package.Files.Count);
                 Check.Equal("collect wait download verify", string.Join(" ", stages.Distinct()));
                 Check.Equal(fetched.Action.Status, MdeJson.Get(fetched.Json, "/action/status"));
 
                 var again = client.FetchPackage(Check.Machine(0), Comment, path);
-                Check.True(again.Package.Existing && again.Adopted, again.Json);
+                Check.True(again.Package.IsExisting && again.IsAdopted, again.Json);
 
                 var read = new List<string>();
                 var listed = MdeLibrary.InspectPackage(path, new Direct(it => read.Add(it.Stage))).Package;
@@ -88,18 +88,18 @@ namespace Mde.Tests
                 Check.Equal(id, client.CollectPackage(Check.Machine(1), Comment).Action.Id);
                 Check.Equal(id, client.GetActionAsync(id).Result.Action.Id);
                 var early = Check.Fails(MdeStatus.NotReady, () => client.GetPackageUri(id));
-                Check.Equal(id, early.Error.Action.Id);
+                Check.Equal(id, early.Error.Action?.Id);
                 Check.Equal("Succeeded", client.WaitActionAsync(id).Result.Action.Status);
                 var listed = client.ListActionsAsync("machineId eq '" + Check.Machine(1) + "'").Result;
                 Check.True(listed.Actions.Any(it => it.Id == id), listed.Json);
-                Check.Has(client.GetPackageUriAsync(id).Result.Uri, "http");
+                Check.Has(client.GetPackageUriAsync(id).Result.Uri.OriginalString, "http");
                 var package = client.DownloadPackageAsync(id, Program.Folder).Result.Package;
                 HasSha256(package.Path, package.Sha256);
                 Check.Has(package.Path, package.ComputerName + "_" + id + ".zip");
 
                 var other = client.CollectPackage(Check.Machine(2), Comment).Action.Id;
                 var cancelled = client.CancelActionAsync(other, "not needed").Result;
-                Check.True(cancelled.Cancelled && cancelled.Action.Status == "Cancelled", cancelled.Json);
+                Check.True(cancelled.IsCancelled && cancelled.Action.Status == "Cancelled", cancelled.Json);
                 Check.Fails(MdeStatus.ActionCancelled, () => client.WaitAction(other));
             }
         }
@@ -112,9 +112,9 @@ namespace Mde.Tests
                 Check.Equal(1, found.Machines.Count);
                 Check.Equal(Check.Machine(0), found.Machines[0].Id);
                 Check.Equal("device-0001.contoso.example", found.Machines[0].ComputerDnsName);
-                Check.True(found.Machines[0].LastSeenTime != null, found.Json);
+                Check.True(found.Machines[0].LastSeen != null, found.Json);
                 Check.Equal(Check.Machine(0), found.Checks[0].Id);
-                Check.Equal(false, found.More);
+                Check.Equal(false, found.HasMore);
                 Check.Equal(0, client.FindMachines("nobody.contoso.example").Machines.Count);
             }
         }
@@ -125,8 +125,8 @@ namespace Mde.Tests
             {
                 var e = Check.Fails(MdeStatus.NotFound, () => client.CollectPackage("0123456789012345678901234567890123456789", "why"));
                 Check.Equal((int?)404, e.HttpStatus);
-                Check.True(e.Message.Length > 10 && !e.Retryable && e.Error.Attempts == 1, e.Json);
-                Check.True(e.Error.RequestId != null && !e.OutcomeUnknown, e.Json);
+                Check.True(e.Message.Length > 10 && !e.IsRetryable && e.Error.Attempts == 1, e.Error.Json);
+                Check.True(e.Error.RequestId != null && !e.IsOutcomeUnknown, e.Error.Json);
                 e = Check.Fails(MdeStatus.InvalidArgument, () => client.CollectPackage("", "why"));
                 Check.Has(e.Message, "machine_id");
                 Check.Equal(null, e.HttpStatus);
@@ -138,7 +138,7 @@ namespace Mde.Tests
             {
                 var e = Check.Fails(MdeStatus.Token, () => client.ListActions(""));
                 Check.True(!e.ToString().Contains("canary"), "no secret in " + e);
-                Check.True(e.Error.ServiceCode != null && e.Error.Stage == "token", e.Json);
+                Check.True(e.Error.ServiceCode != null && e.Error.Stage == "token", e.Error.Json);
             }
             using (var options = Check.Options().Set("quota_limits", "machines=1/3600").Set("quota", "fail")
                 .Set("api_url", Check.Setting("URL").Replace("127.0.0.1", "localhost")))
@@ -146,7 +146,7 @@ namespace Mde.Tests
             {
                 client.FindMachines(Check.Machine(0));
                 var e = Check.Fails(MdeStatus.RateLimited, () => client.FindMachines(Check.Machine(0)));
-                Check.True(e.Retryable && e.RetryAfter > TimeSpan.FromMinutes(50), e.Json);
+                Check.True(e.IsRetryable && e.RetryAfter > TimeSpan.FromMinutes(50), e.Error.Json);
             }
         }
 
@@ -158,7 +158,7 @@ namespace Mde.Tests
                 var quotas = client.GetQuota();
                 var list = quotas.Quotas.First(it => it.Endpoint == "list");
                 Check.Equal(9999, list.Limit);
-                Check.Equal(60.0, list.WindowSeconds);
+                Check.Equal(TimeSpan.FromMinutes(1), list.Window);
                 Check.True(list.Used > 0 && list.InFlight == 0 && list.AvailableIn == TimeSpan.Zero, quotas.Json);
                 Check.Equal("process", quotas.Log.Kind);
             }

@@ -33,8 +33,8 @@ namespace Mde.Tests
                 Check.Equal(stop.Token, e.CancellationToken);
                 Check.Equal(MdeStatus.Cancelled, e.Error.Status);
                 // The request was under way: nobody knows whether it was carried out.
-                Check.True(e.OutcomeUnknown, e.Json);
-                Check.Equal("unknown", MdeJson.Get(e.Json, "/error/outcome"));
+                Check.True(e.IsOutcomeUnknown, e.Error.Json);
+                Check.Equal("unknown", MdeJson.Get(e.Error.Json ?? "", "/error/outcome"));
             }
         }
 
@@ -48,7 +48,7 @@ namespace Mde.Tests
                 Check.True(!task.Wait(300), "it stalls");
                 stop.Cancel();
                 var e = Check.Throws<MdeCanceledException>(() => task.GetAwaiter().GetResult());
-                Check.True(task.IsCanceled && e.OutcomeUnknown && e.CancellationToken == stop.Token, e.Json);
+                Check.True(task.IsCanceled && e.IsOutcomeUnknown && e.CancellationToken == stop.Token, e.Error.Json);
             }
         }
 
@@ -58,7 +58,7 @@ namespace Mde.Tests
             {
                 var stopped = new CancellationToken(true);
                 var e = Check.Throws<MdeCanceledException>(() => client.CollectPackage(Check.Machine(0), "why", stopped));
-                Check.True(!e.OutcomeUnknown && e.CancellationToken == stopped, e.Json);
+                Check.True(!e.IsOutcomeUnknown && e.CancellationToken == stopped, e.Error.Json);
                 Check.True(client.CollectPackageAsync(Check.Machine(0), "why", stopped).IsCanceled, "cancelled at once");
             }
         }
@@ -84,7 +84,7 @@ namespace Mde.Tests
                             stop.CancelAfter(1);
                         }
                     }), stop.Token));
-                Check.True(e.ActionId != null && e.Error.Action != null, "what it waited for: " + e.Json);
+                Check.True(e.ActionId != null && e.Error.Action != null, "what it waited for: " + e.Error.Json);
                 Check.Equal(e.ActionId, client.FetchPackage(Check.Machine(3), "why", Check.File("wait.zip")).Action.Id);
             }
         }

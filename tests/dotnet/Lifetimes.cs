@@ -28,7 +28,7 @@ namespace Mde.Tests
             options.Dispose();
             Check.Throws<ObjectDisposedException>(() => options.Set("cloud", "eu"));
             Check.Throws<ObjectDisposedException>(() => options.SetJson("{}"));
-            Check.Throws<ObjectDisposedException>(() => options.SetTokenProvider((scope, cancellation) => null));
+            Check.Throws<ObjectDisposedException>(() => options.SetTokenProvider((scope, cancellation) => new MdeAccessToken("none")));
             Check.Throws<ObjectDisposedException>(() => new MdeClient(options));
             Check.Equal(1, client.FindMachines(Check.Machine(0)).Machines.Count);
             client.Dispose();
@@ -38,7 +38,9 @@ namespace Mde.Tests
             Check.Throws<ObjectDisposedException>(() => client.WaitAction("x"));
             Check.Throws<ObjectDisposedException>(() => client.GetQuota());
             Check.Throws<ObjectDisposedException>(() => client.Shutdown(TimeSpan.Zero));
-            Check.Throws<AggregateException>(() => client.GetActionAsync("x").Wait());
+            // At the call, not in the task.
+            Check.Throws<ObjectDisposedException>(() => client.GetActionAsync("x"));
+            Check.Throws<ObjectDisposedException>(() => client.FetchPackageAsync("x", "y", "z"));
         }
 
         private static void DisposedWhileRunning()
@@ -49,7 +51,7 @@ namespace Mde.Tests
             Check.True(!task.Wait(300), "it stalls");
             client.Dispose();
             var e = Check.Fails(MdeStatus.Closed, () => task.GetAwaiter().GetResult());
-            Check.True(e.OutcomeUnknown, e.Json);
+            Check.True(e.IsOutcomeUnknown, e.Error.Json);
         }
 
         private static void Shutdown()
@@ -102,7 +104,7 @@ namespace Mde.Tests
         {
             for (var i = 0; i < 300; i++)
             {
-                var client = Check.Client((scope, cancellation) => null);
+                var client = Check.Client((scope, cancellation) => new MdeAccessToken("none"));
                 if (i % 3 != 0)
                 {
                     client.Dispose();

@@ -1,5 +1,4 @@
 using System;
-using System.Collections;
 using System.Collections.Generic;
 using System.Threading;
 using System.Threading.Tasks;
@@ -26,27 +25,25 @@ namespace Mde.Tests
         {
         }
 
-        private sealed class WithoutData : Own
-        {
-            public override IDictionary Data => null;
-        }
-
-        private static MdeClient Client(Action provider = null)
+        private static MdeClient Client(Action? provider = null)
         {
             using (var options = new MdeOptions())
             {
                 if (provider != null)
                 {
-                    options.SetTokenProvider((scope, cancellation) => { provider(); return null; });
+                    options.SetTokenProvider((scope, cancellation) => { provider(); return new MdeAccessToken("none"); });
                 }
                 return new MdeClient(options);
             }
         }
 
-        private static void Has(Exception e, MdeStatus status, string json)
+        private static MdeCallbackException Thrown(MdeStatus status, string json, Action call)
         {
-            Check.Equal((object)(int)status, e.Data[MdeException.StatusKey]);
-            Check.Has((string)e.Data[MdeException.JsonKey], json);
+            var e = Check.Throws<MdeCallbackException>(call);
+            Check.True(e.InnerException is Own, "as it was thrown: " + e);
+            Check.Equal(status, e.Status);
+            Check.Has(e.Error.Json, json);
+            return e;
         }
 
         private static void Receiver()
@@ -54,29 +51,21 @@ namespace Mde.Tests
             using (var client = Client())
             {
                 var throws = new Direct(it => { throw new Own(); });
-                var e = Check.Throws<Own>(() => client.WaitAction("succeeds", throws));
-                Has(e, MdeStatus.Ok, "\"Succeeded\"");
-                Check.True(MdeError.Of(e) == null, "no error in a success");
+                var e = Thrown(MdeStatus.Ok, "\"Succeeded\"", () => client.WaitAction("succeeds", throws));
+                Check.Equal("Succeeded", new MachineActionResult(e.Error.Json ?? "").Action.Status);
 
-                e = Check.Throws<Own>(() => client.WaitAction("fails", throws));
-                Has(e, MdeStatus.NotFound, "\"a1\"");
-                var error = MdeError.Of(e);
-                Check.True(error.Status == MdeStatus.NotFound && error.ActionId == "a1" && error.Message == "gone", error.Json);
+                e = Thrown(MdeStatus.NotFound, "\"a1\"", () => client.WaitAction("fails", throws));
+                Check.True(e.ActionId == "a1" && e.Error.Message == "gone", e.Error.Json);
+                Check.Has(e.Message, "gone");
 
-                e = Check.Throws<Own>(() => client.WaitActionAsync("fails", throws).GetAwaiter().GetResult());
-                Check.Equal("a1", MdeError.Of(e).ActionId);
+                e = Thrown(MdeStatus.NotFound, "\"a1\"", () => client.WaitActionAsync("fails", throws).GetAwaiter().GetResult());
+                Check.Equal("a1", e.ActionId);
 
-                // The exception of a call that the receiver made: what the outer one came to is on top.
-                var nested = Check.Fails(MdeStatus.NotFound, () => client.WaitAction(
+                // The exception of a call that the receiver made is within that of the outer call.
+                e = Check.Throws<MdeCallbackException>(() => client.WaitAction(
                     "is cancelled", new Direct(it => client.GetAction("fails"))));
-                Check.Equal(MdeStatus.Cancelled, MdeError.Of(nested).Status);
-
-                Check.Throws<WithoutData>(() => client.WaitAction("fails", new Direct(it => { throw new WithoutData(); })));
-                var failed = Check.Fails(MdeStatus.NotFound, () => client.WaitAction("fails"));
-                Check.True(ReferenceEquals(failed.Error, MdeError.Of(failed)), "its own");
-                Check.True(MdeError.Of(new Own()) == null, "of no call");
-                Check.True(MdeError.Of(new WithoutData()) == null, "of no call");
-                Check.Throws<ArgumentNullException>(() => MdeError.Of(null));
+                Check.Equal(MdeStatus.Cancelled, e.Status);
+                Check.Equal(MdeStatus.NotFound, (e.InnerException as MdeException)?.Status);
             }
         }
 
@@ -84,11 +73,10 @@ namespace Mde.Tests
         {
             using (var client = Client(() => { throw new Own(); }))
             {
-                var e = Check.Throws<Own>(() => client.GetAction("has no token"));
-                Has(e, MdeStatus.Token, "\"none\"");
-                Check.Equal(MdeStatus.Token, MdeError.Of(e).Status);
+                Thrown(MdeStatus.Token, "\"none\"", () => client.GetAction("has no token"));
                 // It ended for another reason: that is what comes out, and what was thrown is not lost either.
-                Check.True(Check.Fails(MdeStatus.NotFound, () => client.GetAction("fails")).InnerException is Own, "inside");
+                var e = Check.Fails(MdeStatus.NotFound, () => client.GetAction("fails"));
+                Check.True(e.InnerException is Own && !(e is MdeCallbackException), e.ToString());
                 Check.Equal("Succeeded", client.GetAction("succeeds").Action.Status);
             }
         }
@@ -130,9 +118,8 @@ namespace Mde.Tests
             using (var stop = new CancellationTokenSource())
             {
                 var e = Check.Throws<MdeCanceledException>(() => client.WaitAction("is cancelled", GivesUp(stop), stop.Token));
-                Check.True(e.InnerException is OperationCanceledException && e.CancellationToken == stop.Token, e.Json);
-                Check.True(e.ActionId == "a1" && e.OutcomeUnknown, e.Json);
-                Check.True(ReferenceEquals(e.Error, MdeError.Of(e)), "its own");
+                Check.True(e.InnerException is OperationCanceledException && e.CancellationToken == stop.Token, e.Error.Json);
+                Check.True(e.ActionId == "a1" && e.IsOutcomeUnknown, e.Error.Json);
             }
             using (var client = Client())
             using (var stop = new CancellationTokenSource())
@@ -145,15 +132,15 @@ namespace Mde.Tests
             using (var client = Client(() => { stop.Cancel(); stop.Token.ThrowIfCancellationRequested(); }))
             {
                 var e = Check.Throws<MdeCanceledException>(() => client.GetAction("has no token", stop.Token));
-                Check.True(e.InnerException is OperationCanceledException && e.Error.Status == MdeStatus.Token, e.Json);
+                Check.True(e.InnerException is OperationCanceledException && e.Error.Status == MdeStatus.Token, e.Error.Json);
             }
             // Another token than that of the call, a timeout of the program's own, is an exception like any other.
             using (var client = Client())
             {
-                var e = Check.Throws<OperationCanceledException>(() => client.WaitAction(
+                var e = Check.Throws<MdeCallbackException>(() => client.WaitAction(
                     "is cancelled", new Direct(it => { throw new OperationCanceledException(); })));
-                Check.True(!(e is MdeCanceledException), "as it was thrown");
-                Check.Equal("a1", MdeError.Of(e).ActionId);
+                Check.True(e.InnerException is OperationCanceledException, "as it was thrown");
+                Check.Equal("a1", e.ActionId);
             }
         }
 
@@ -161,9 +148,11 @@ namespace Mde.Tests
         {
             using (var client = Client())
             {
-                Has(Check.Throws<Exception>(() => client.WaitAction("succeeds oddly")), MdeStatus.Ok, "odd");
-                var e = Check.Fails(MdeStatus.NotFound, () => client.WaitAction("fails oddly"));
-                Check.Equal("odd", e.Json);
+                var e = Check.Fails(MdeStatus.Ok, () => client.WaitAction("succeeds oddly"));
+                Check.True(e.InnerException is FormatException, e.ToString());
+                Check.Equal("odd", e.Error.Json);
+                e = Check.Fails(MdeStatus.NotFound, () => client.WaitAction("fails oddly"));
+                Check.Equal("odd", e.Error.Json);
                 Check.Has(e.Message, "not_found");
             }
         }

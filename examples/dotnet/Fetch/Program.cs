@@ -46,7 +46,7 @@ namespace Mde.Examples
                 catch (MdeException e)
                 {
                     Report(e.Error.Name + " (" + (int)e.Status + ")", e.Error);
-                    return e.Status == MdeStatus.Config ? Usage : e.Retryable ? Later : Failed;
+                    return e.Status == MdeStatus.Config ? Usage : e.IsRetryable ? Later : Failed;
                 }
                 finally
                 {
@@ -77,7 +77,7 @@ namespace Mde.Examples
                 Console.WriteLine("sha256   " + package.Sha256);
                 Console.WriteLine("entries  " + package.Entries);
                 Console.WriteLine("action   " + fetched.Action.Id);
-                Console.WriteLine("adopted  " + (fetched.Adopted ? "yes" : "no"));
+                Console.WriteLine("adopted  " + (fetched.IsAdopted ? "yes" : "no"));
                 foreach (var missing in package.Missing)
                 {
                     Console.WriteLine("missing  " + missing);
@@ -91,11 +91,10 @@ namespace Mde.Examples
             const string Prefix = "MDE_OPTION_";
             foreach (DictionaryEntry variable in Environment.GetEnvironmentVariables())
             {
-                var name = (string)variable.Key;
-                if (name.StartsWith(Prefix, StringComparison.Ordinal))
+                if (variable.Key is string name && variable.Value is string value
+                    && name.StartsWith(Prefix, StringComparison.Ordinal))
                 {
-                    yield return new KeyValuePair<string, string>(
-                        name.Substring(Prefix.Length).ToLowerInvariant(), (string)variable.Value);
+                    yield return new KeyValuePair<string, string>(name.Substring(Prefix.Length).ToLowerInvariant(), value);
                 }
             }
         }
@@ -108,7 +107,7 @@ namespace Mde.Examples
             {
                 Console.Error.WriteLine("  action " + error.ActionId);
             }
-            if (error.OutcomeUnknown)
+            if (error.IsOutcomeUnknown)
             {
                 Console.Error.WriteLine("  It is not known whether a collection was started.");
             }
@@ -154,17 +153,17 @@ namespace Mde.Examples
             }
         }
 
-        private static string Text(ProgressEvent value)
+        private static string? Text(ProgressEvent value)
         {
             switch (value.Stage)
             {
                 case "collect":
                     return "collecting, action " + value.ActionId;
                 case "quota":
-                    var wait = value.WaitMs == null ? "" : ", " + value.WaitMs / 1000 + " s at least";
+                    var wait = value.Wait == null ? "" : ", " + (long)value.Wait.Value.TotalSeconds + " s at least";
                     return "queueing for the quota of " + value.Endpoint + wait;
                 case "wait":
-                    return "waiting, " + (value.Status ?? "not listed yet") + " after " + value.ElapsedMs / 1000 + " s";
+                    return "waiting, " + (value.Status ?? "not listed yet") + " after " + (long)(value.Elapsed ?? TimeSpan.Zero).TotalSeconds + " s";
                 case "download":
                 case "verify":
                     var done = value.Total > 0 ? value.Bytes * 100 / value.Total + " %" : value.Bytes + " bytes";

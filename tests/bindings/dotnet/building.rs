@@ -5,18 +5,23 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mde_tests::programs::installing::installed;
-use mde_tests::programs::{ROOT, Scratch, run, tool};
+use mde_tests::programs::{Finished, Scratch, run, tool};
 
 /// Where a program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum On {
-    /// Debian's Mono, compiled with its `mcs`.
+    /// Debian's Mono, with the assembly for .NET Standard.
     Mono,
-    /// .NET Core 3.1, the same files.
+    /// .NET Core 3.1, with the same one.
     CoreClr,
-    /// .NET 8, compiled with Microsoft's compiler together with the files for that target.
+    /// .NET 8, with its own.
     Net8,
 }
+
+/// Not `Mde.dll`, which Windows takes for the native library.
+pub const ASSEMBLY: &str = "Mde.Client.dll";
+
+const MONO: &str = "/usr/lib/mono/4.5";
 
 /// The runtimes that `tests/dotnet/runtimes.sh` has unpacked.
 fn runtimes() -> PathBuf {
@@ -24,12 +29,12 @@ fn runtimes() -> PathBuf {
 }
 
 #[track_caller]
-fn unpacked(name: &str, what: &str) -> PathBuf {
+fn unpacked(name: &str) -> PathBuf {
     let path = runtimes().join(name);
     let folder = runtimes();
     assert!(
         path.exists(),
-        "{} is missing; run: tests/dotnet/runtimes.sh {} {what}",
+        "{} is missing; run: tests/dotnet/runtimes.sh {}",
         path.display(),
         folder.display()
     );
@@ -74,26 +79,22 @@ impl Built {
     pub fn changed(on: On, change: impl FnOnce(&Path)) -> Built {
         let folder = Scratch::new("dotnet");
         let built = Built { on, prefix: installed(), folder };
+        fs::write(built.file("3.1.json"), configuration("3.1.0")).unwrap();
+        fs::write(built.file("8.0.json"), configuration("8.0.0")).unwrap();
         let source = built.source();
         change(&source);
-        let mut sources = files(&source, "cs");
-        sources.extend(files(&source.join("Native"), "cs"));
-        let mut compiler = built.compiler("8");
-        if on == On::Net8 {
-            // MdeJsonContext.cs needs the source generator of a newer compiler.
-            let newer = files(&source.join("Net8"), "cs").into_iter();
-            sources.extend(newer.filter(|it| !it.ends_with("MdeJsonContext.cs")));
-            sources.push(Path::new(ROOT).join("tests/dotnet/net8/MdeJsonContext.cs"));
+        let mut compiler = built.compiler();
+        compiler.arg("-target:library").arg(built.out(ASSEMBLY));
+        compiler.arg(format!("-keyfile:{}", source.join("../mde.snk").display()));
+        compiler.arg(format!("-doc:{}", built.file("Mde.Client.xml").display()));
+        for part in ["", "Native", built.target()] {
+            compiler.args(files(&source.join(part), "cs"));
         }
-        compiler.arg("-target:library").arg(built.out("Mde.dll"));
-        compiler.arg(format!("-doc:{}", built.file("Mde.xml").display()));
-        run(compiler.args(sources)).expect(0);
+        run(&mut compiler).expect(0);
         let library = built.prefix.0.join("lib").join("libmde.so.0");
         // On .NET 8 under its SONAME: there the binding knows that name.
         let name = if on == On::Net8 { "libmde.so.0" } else { "libmde.so" };
         fs::copy(library, built.file(name)).unwrap();
-        fs::write(built.file("3.1.json"), configuration("3.1.0")).unwrap();
-        fs::write(built.file("8.0.json"), configuration("8.0.0")).unwrap();
         built
     }
 
@@ -103,7 +104,12 @@ impl Built {
 
     /// The sources of the binding, as they were installed.
     pub fn source(&self) -> PathBuf {
-        self.prefix.0.join("share/mde/bindings/dotnet/Mde")
+        self.prefix.0.join("share/mde/bindings/dotnet/Mde.Client")
+    }
+
+    /// The folder of what only one target has.
+    pub fn target(&self) -> &'static str {
+        if self.on == On::Net8 { "Net8" } else { "NetStandard" }
     }
 
     /// Those of the example.
@@ -115,20 +121,21 @@ impl Built {
         format!("-out:{}", self.file(name).display())
     }
 
-    /// A C# compiler with the framework's assemblies, where warnings are errors.
-    fn compiler(&self, language: &str) -> Command {
-        let strict = ["-nologo", "-warnaserror", "-debug+"];
-        if self.on != On::Net8 {
-            let mut mcs = tool("mcs", "mono-mcs libmono-cil-dev");
-            mcs.args(strict).args(["-langversion:7.2", "-r:System.Core.dll"]);
-            return mcs;
-        }
-        fs::write(self.file("8.0.json"), configuration("8.0.0")).unwrap();
+    /// Microsoft's C# compiler with the assemblies of the target, where warnings are errors, those about null too.
+    fn compiler(&self) -> Command {
+        // An older runtime does not find today's OpenSSL, which the compiler needs.
         let mut csc = self.dotnet("net-8.0", "8.0.json");
-        csc.arg(unpacked("roslyn", "full").join("csc.dll"));
-        csc.args(["-noconfig", "-nostdlib", "-define:NET8_0_OR_GREATER"]).args(strict);
-        csc.arg(format!("-langversion:{language}"));
-        let shared = unpacked("net-8.0", "full").join("shared/Microsoft.NETCore.App");
+        csc.arg(unpacked("roslyn").join("csc.dll"));
+        csc.args(["-nologo", "-noconfig", "-nostdlib", "-warnaserror", "-debug:portable"]);
+        csc.args(["-deterministic", "-langversion:8", "-nullable:enable"]);
+        if self.on != On::Net8 {
+            // Debian's Mono lacks the assembly `netstandard`; .NET Core has those of Mono as well.
+            for name in ["mscorlib", "System", "System.Core"] {
+                csc.arg(format!("-r:{MONO}/{name}.dll"));
+            }
+            return csc;
+        }
+        let shared = unpacked("net-8.0").join("shared/Microsoft.NETCore.App");
         let version = fs::read_dir(shared).unwrap().next().unwrap().unwrap().path();
         // The rest of what ends in .dll there are facades or native.
         for name in fs::read_dir(&version).unwrap().map(|it| it.unwrap().path()) {
@@ -142,34 +149,47 @@ impl Built {
     }
 
     fn dotnet(&self, runtime: &str, configuration: &str) -> Command {
-        let what = if runtime == "net-8.0" { "full" } else { "core" };
-        let mut dotnet = Command::new(unpacked(runtime, what).join("dotnet"));
+        let mut dotnet = Command::new(unpacked(runtime).join("dotnet"));
         dotnet.args(["exec", "--runtimeconfig"]).arg(self.file(configuration));
         dotnet.env("DOTNET_CLI_TELEMETRY_OPTOUT", "1");
         dotnet
     }
 
-    /// Compiles the part of the binding that is for .NET Standard, as C# 7.3 against the reference assembly of 2.1:
-    /// that of 2.0 is in no package here.
+    /// Compiles the assembly for .NET Standard against its own reference: that of 2.1, since that of 2.0 is in no package
+    /// here.
     #[track_caller]
     pub fn for_net_standard(&self) {
         let mut csc = self.dotnet("net-8.0", "8.0.json");
-        csc.arg(unpacked("roslyn", "full").join("csc.dll"));
-        csc.args(["-nologo", "-warnaserror", "-noconfig", "-nostdlib", "-langversion:7.3"]);
-        let reference = unpacked("netstandard", "full").join("netstandard.dll");
-        csc.arg("-target:library").arg(format!("-r:{}", reference.display()));
-        csc.arg(self.out("Mde.standard.dll"));
-        csc.args(files(&self.source(), "cs"));
-        run(csc.args(files(&self.source().join("Native"), "cs"))).expect(0);
+        csc.arg(unpacked("roslyn").join("csc.dll"));
+        csc.args([
+            "-nologo",
+            "-noconfig",
+            "-nostdlib",
+            "-warnaserror",
+            "-langversion:8",
+            "-nullable:enable",
+        ]);
+        csc.arg(format!("-r:{}", unpacked("netstandard").join("netstandard.dll").display()));
+        csc.arg("-target:library").arg(self.out("standard.dll"));
+        for part in ["", "Native", "NetStandard"] {
+            csc.args(files(&self.source().join(part), "cs"));
+        }
+        run(&mut csc).expect(0);
     }
 
     /// Compiles a program against the binding, without a warning.
     #[track_caller]
     pub fn compile(&self, name: &str, sources: &[PathBuf]) {
-        let mut compiler = self.compiler("7.3");
+        self.compiling(name, sources).expect(0);
+    }
+
+    /// The same, which may fail.
+    #[track_caller]
+    pub fn compiling(&self, name: &str, sources: &[PathBuf]) -> Finished {
+        let mut compiler = self.compiler();
         compiler.arg("-target:exe").arg(self.out(name));
-        compiler.arg(format!("-r:{}", self.file("Mde.dll").display()));
-        run(compiler.args(sources)).expect(0);
+        compiler.arg(format!("-r:{}", self.file(ASSEMBLY).display()));
+        run(compiler.args(sources))
     }
 
     /// The command that runs a compiled program.

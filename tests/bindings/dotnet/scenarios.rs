@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mde_simulator::{Config, DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT, QuotaMode};
 
-use super::building::{Built, On, files};
+use super::building::{ASSEMBLY, Built, On, files};
 use mde_tests::programs::{ROOT, Scratch, Service, run, run_with, tool};
 
 /// Checks that take long begin with this.
@@ -14,14 +14,6 @@ const SLOW: &str = "stress_";
 
 /// And those that another library than the real one serves, with this.
 const STAND_IN: &str = "stand_in_";
-
-/// The native libraries in the package, as folders of `runtimes` and files.
-pub const NATIVE: [(&str, &str); 4] = [
-    ("linux-x64", "libmde.so"),
-    ("linux-arm64", "libmde.so"),
-    ("linux-musl-x64", "libmde.so"),
-    ("win-x64", "mde.dll"),
-];
 
 const GENEROUS: &str = "collect=9999/60;read=9999/60;list=9999/60;cancel=9999/60;link=9999/60";
 
@@ -36,7 +28,10 @@ fn tests(on: On) -> Built {
 }
 
 fn with_tests(built: Built) -> Built {
-    built.compile("Tests.exe", &files(&Path::new(ROOT).join("tests/dotnet"), "cs"));
+    let folder = Path::new(ROOT).join("tests/dotnet");
+    let mut sources = files(&folder, "cs");
+    sources.extend(files(&folder.join(built.target()), "cs"));
+    built.compile("Tests.exe", &sources);
     built
 }
 
@@ -125,94 +120,128 @@ pub fn any_thread_may_be_first(on: On) {
     assert_eq!(finished.stdout, "loaded 16\n");
 }
 
-/// A native library with another ABI, and none at all.
+/// A native library with another ABI, another library of its name, one for other processors, and none at all.
 #[track_caller]
 pub fn refuses_what_does_not_fit(on: On) {
     let built = tests(on);
     let beside = built.file("libmde.so");
     std::fs::remove_file(built.file("libmde.so.0")).ok();
-    let source = built.file("other.c");
-    std::fs::write(&source, "unsigned mde_abi_version(void) { return 7; }\n").unwrap();
-    std::fs::remove_file(&beside).ok();
-    let mut cc = tool("cc", "gcc libc6-dev");
-    run(cc.args(["-shared", "-fPIC", "-o"]).arg(&beside).arg(&source)).expect(0);
-    let mut command = built.start("Tests.exe");
-    let failed = run(command.arg("."));
-    assert_ne!(failed.code, Some(0));
-    let said = format!("{}{}", failed.stdout, failed.stderr);
-    has(&said, "has the ABI version 7; this binding needs 0");
+    let refused = || {
+        let failed = run(built.start("Tests.exe").arg("."));
+        assert_ne!(failed.code, Some(0));
+        format!("{}{}", failed.stdout, failed.stderr)
+    };
+    let library = |source: &str| {
+        std::fs::write(built.file("other.c"), source).unwrap();
+        std::fs::remove_file(&beside).ok();
+        let mut cc = tool("cc", "gcc libc6-dev");
+        run(cc.args(["-shared", "-fPIC", "-o"]).arg(&beside).arg(built.file("other.c"))).expect(0);
+    };
+    library("unsigned mde_abi_version(void) { return 7; }\n");
+    has(&refused(), "has the ABI version 7; this binding needs 0");
+    library("int other(void) { return 7; }\n");
+    has(&refused(), "is another one: it has no function mde_abi_version");
+
+    // The processor in the head of the file.
+    let mut bytes = std::fs::read(&beside).unwrap();
+    *bytes.get_mut(18).unwrap() = 0xb7;
+    std::fs::write(&beside, bytes).unwrap();
+    let said = refused();
+    has(&said, "BadImageFormatException");
+    has(
+        &said,
+        &format!("{} is for Arm64 processors, and this process is for X64", beside.display()),
+    );
 
     std::fs::remove_file(&beside).unwrap();
-    let failed = run(built.start("Tests.exe").arg("."));
-    assert_ne!(failed.code, Some(0));
-    has(&format!("{}{}", failed.stdout, failed.stderr), "DllNotFoundException");
+    has(&refused(), "DllNotFoundException");
 }
 
-/// The package, unpacked, with files in place of the native libraries that hold their own paths.
-fn package() -> Scratch {
-    let folder = Scratch::new("package");
-    let native = folder.0.join("native");
-    for (system, file) in NATIVE {
-        let place = native.join(system);
-        std::fs::create_dir_all(&place).unwrap();
-        std::fs::write(place.join(file), format!("{system}/{file}")).unwrap();
-    }
-    let mut python = tool("python3", "python3");
-    python.arg(format!("{ROOT}/tests/dotnet/lay_out.py"));
-    python.arg(format!("{ROOT}/bindings/dotnet/Mde/Mde.csproj"));
-    run(python.arg(native).arg(folder.0.join("Mde"))).expect(0);
-    folder
-}
-
-/// A program for .NET Framework, whose project imports what NuGet would.
-const FRAMEWORK: &str = r#"<Project DefaultTargets="Build" ToolsVersion="14.0" xmlns="http://schemas.microsoft.com/developer/msbuild/2003">
-  <PropertyGroup>
-    <OutputType>Exe</OutputType>
-    <AssemblyName>Agent</AssemblyName>
-    <TargetFrameworkVersion>v4.5</TargetFrameworkVersion>
-    <OutputPath>bin/</OutputPath>
-    <NoCompilerStandardLib>false</NoCompilerStandardLib>
-  </PropertyGroup>
-  <ItemGroup><Compile Include="Agent.cs" /></ItemGroup>
-  <Import Project="$(MSBuildToolsPath)/Microsoft.CSharp.targets" />
-  <Import Project="Mde/FOLDER/net462/Mde.targets" />
-</Project>
-"#;
-
-/// Programs on .NET Framework get the native library beside them, and those that cannot load it a warning.
+/// What may be null is known to the compiler.
 #[track_caller]
-pub fn net_framework_gets_the_library() {
-    let folder = package();
-    let here = |name: &str| folder.0.join(name);
-    for (system, file) in NATIVE {
-        let packed = here(&format!("Mde/runtimes/{system}/native/{file}"));
-        assert_eq!(std::fs::read_to_string(packed).unwrap(), format!("{system}/{file}"));
-    }
-    std::fs::write(here("Agent.cs"), "class Agent { static void Main() {} }").unwrap();
-    let build = |what: &[&str]| {
-        for left in ["bin", "obj"] {
-            std::fs::remove_dir_all(here(left)).ok();
-        }
-        let mut xbuild = tool("xbuild", "mono-xbuild");
-        let said =
-            run(xbuild.args(["/nologo", "/verbosity:normal"]).args(what).arg(here("Agent.csproj")));
-        let stdout = said.expect(0).stdout;
-        assert!(here("bin/Agent.exe").is_file(), "{stdout}");
-        (std::fs::read_to_string(here("bin/mde.dll")).ok(), stdout.contains("warning MDE001"))
+pub fn doubts_about_null_do_not_compile(on: On) {
+    let built = Built::binding(on);
+    let compiled = |name: &str, statement: &str| {
+        let source = built.file(&format!("{name}.cs"));
+        let program = format!(
+            "using Mde; class Doubt {{ static void Main() {{ }} static void With(MdeClient client, MdeOptions options) {{ {statement} }} }}"
+        );
+        std::fs::write(&source, program).unwrap();
+        let finished = built.compiling(&format!("{name}.exe"), &[source]);
+        (finished.code, finished.stdout)
     };
-    for imported in ["build", "buildTransitive"] {
-        std::fs::write(here("Agent.csproj"), FRAMEWORK.replace("FOLDER", imported)).unwrap();
-        let library = Some("win-x64/mde.dll".to_owned());
-        assert_eq!(build(&[]), (library.clone(), false), "{imported}");
-        assert_eq!(build(&["/p:PlatformTarget=x64"]), (library.clone(), false), "{imported}");
-        assert_eq!(build(&["/p:PlatformTarget=x86"]), (library.clone(), true), "{imported}");
-        assert_eq!(build(&["/p:Prefer32Bit=true"]), (library.clone(), true), "{imported}");
-        // There NuGet copies it.
-        let by_nuget = ["/p:UsingMicrosoftNETSdk=true", "/p:RuntimeIdentifier=win-x64"];
-        assert_eq!(build(&by_nuget), (None, false), "{imported}");
-        assert_eq!(build(&by_nuget[..1]), (library.clone(), false), "{imported}");
-        assert_eq!(build(&by_nuget[1..]), (library, false), "{imported}");
+    for (code, statement) in [
+        ("CS8602", "var length = client.GetAction(\"a\").Action.MachineId.Length;"),
+        ("CS8602", "var found = new MdeError(MdeStatus.Ok, \"\").Action.Id;"),
+        (
+            "CS8603",
+            "options.SetTokenProvider((scope, cancellation) => { MdeAccessToken? none = null; return none; });",
+        ),
+        ("CS8625", "client.CollectPackage(null, \"why\");"),
+    ] {
+        let (ended, said) = compiled("doubt", statement);
+        assert_eq!(ended, Some(1), "{statement}\n{said}");
+        has(&said, &format!("error {code}"));
     }
+    let sure = "var length = client.GetAction(\"a\").Action.MachineId?.Length; options.SetTokenProvider((scope, cancellation) => new MdeAccessToken(scope));";
+    let (ended, said) = compiled("sure", sure);
+    assert_eq!(ended, Some(0), "{said}");
+}
+
+/// The public API is the committed list.
+#[track_caller]
+pub fn the_api_is_the_list(on: On) {
+    let built = Built::binding(on);
+    built.compile("Api.exe", &[Path::new(ROOT).join("tests/dotnet/api/Api.cs")]);
+    let listed = run(built.start("Api.exe").arg(built.file(ASSEMBLY))).expect(0).stdout;
+    let committed = Path::new(ROOT).join("bindings/dotnet/PublicApi.txt");
+    if std::env::var_os("MDE_UPDATE_DOCS").is_some() {
+        std::fs::write(&committed, &listed).unwrap();
+    }
+    let known = std::fs::read_to_string(&committed).unwrap();
+    let only = |one: &str, other: &str| -> Vec<String> {
+        let other: std::collections::BTreeSet<_> = other.lines().collect();
+        one.lines().filter(|it| !other.contains(it)).map(str::to_owned).collect()
+    };
+    let (added, gone) = (only(&listed, &known), only(&known, &listed));
+    assert!(
+        listed == known,
+        "the public API is not that of {}\nadded: {added:#?}\ngone: {gone:#?}\nIf it is meant: MDE_UPDATE_DOCS=1 cargo test -p mde-tests --test bindings the_api",
+        committed.display()
+    );
+}
+
+/// The lines for PowerShell, which nothing runs here, use only members that exist.
+pub fn the_lines_for_powershell_name_members() {
+    let page = std::fs::read_to_string(format!("{ROOT}/docs/dotnet.md")).unwrap();
+    let lines = page.split("```powershell\n").nth(1).unwrap().split("```").next().unwrap();
+    let api = std::fs::read_to_string(format!("{ROOT}/bindings/dotnet/PublicApi.txt")).unwrap();
+    let mut seen = 0;
+    for part in lines.split(['.', ':']).skip(1) {
+        let name: String = part.chars().take_while(char::is_ascii_alphanumeric).collect();
+        let mut letters = name.chars();
+        let is_name = letters.next().is_some_and(|it| it.is_ascii_uppercase())
+            && letters.next().is_some_and(|it| it.is_ascii_lowercase());
+        if is_name && !["MdeOptions", "MdeClient", "Client"].contains(&name.as_str()) {
+            seen += 1;
+            assert!(
+                api.contains(&format!(" {name}(")) || api.contains(&format!(" {name} {{")),
+                "{name}"
+            );
+        }
+    }
+    assert!(seen > 6, "{lines}");
+}
+
+/// As PowerShell finds the libraries of its modules.
+#[track_caller]
+pub fn a_module_finds_its_library() {
+    let built = Built::binding(On::Net8);
+    built.compile("Module.exe", &[Path::new(ROOT).join("tests/dotnet/module/Module.cs")]);
+    std::fs::create_dir(built.file("linux-x64")).unwrap();
+    std::fs::rename(built.file("libmde.so.0"), built.file("linux-x64/libmde.so")).unwrap();
+    let printed = run(&mut built.start("Module.exe")).expect(0).stdout;
+    assert_eq!(printed.trim_end(), mde_tests::VERSION);
 }
 
 /// `examples/dotnet/Fetch` with what it needs.
@@ -304,14 +333,18 @@ fn blocks(page: &str) -> Vec<String> {
 pub fn the_pages_are_right(on: On) {
     let (built, service) = (Built::binding(on), service());
     let all = [blocks("bindings/dotnet/README.md"), blocks("docs/dotnet.md")].concat();
-    assert_eq!(all.len(), 3);
+    assert_eq!(all.len(), 4);
+    // Takes the place of the packages that programs get from NuGet.
+    let stand_ins = Path::new(ROOT).join("tests/dotnet/standins/Packages.cs");
     for (n, block) in all.into_iter().enumerate() {
         let source = built.file(&format!("block{n}.cs"));
         let main =
             if block.contains(" Main(") { "" } else { "class Other { static void Main() {} }" };
         std::fs::write(&source, block + main).unwrap();
-        built.compile(&format!("block{n}.exe"), &[source]);
+        built.compile(&format!("block{n}.exe"), &[source, stand_ins.clone()]);
     }
+    let printed = run(&mut built.start("block3.exe")).expect(0).stdout;
+    assert_eq!(printed, "service: busy\naction a1, Pending\n");
     service.sim.set(|b| (b.pending_s, b.in_progress_s) = (0.0, 0.0));
     let path = built.file("package.zip");
     let start = |machine: &str| {

@@ -1,0 +1,148 @@
+using System;
+using System.Text;
+using Mde.Native;
+
+namespace Mde
+{
+    /// <summary>What is known of a call that did not end well.</summary>
+    public sealed class MdeError
+    {
+        /// <summary>Makes an error that has no document.</summary>
+        /// <param name="status">The status.</param>
+        /// <param name="message">What happened and what to do.</param>
+        public MdeError(MdeStatus status, string message)
+        {
+            Status = status;
+            Name = NameOf(status);
+            Message = message ?? throw new ArgumentNullException(nameof(message));
+        }
+
+        /// <summary>Makes an error from its document.</summary>
+        /// <param name="json">For example <c>{"error":{"status":61,"name":"not_found","message":"…","retryable":false}}</c>.</param>
+        /// <exception cref="FormatException">It is no such document.</exception>
+        public MdeError(string json)
+        {
+            var error = JsonObject.Parse(json).RequiredObject("error");
+            Json = json;
+            Status = (MdeStatus)(error.Int32("status") ?? throw JsonObject.Lacks("status"));
+            Name = error.Required("name");
+            Message = error.Required("message");
+            Stage = error.Text("stage");
+            HttpStatus = error.Int32("http_status");
+            ServiceCode = error.Text("service_code");
+            RequestId = error.Text("request_id");
+            CorrelationId = error.Text("correlation_id");
+            IsRetryable = error.Flag("retryable");
+            RetryAfter = error.Milliseconds("retry_after_ms");
+            Attempts = error.Int32("attempts");
+            IsOutcomeUnknown = error.Text("outcome") == "unknown";
+            ActionId = error.Text("action_id");
+            var action = error.Object("action");
+            Action = action == null ? null : new MachineAction(action);
+        }
+
+        // The document is of a later version, or a result, or there is none.
+        private MdeError(MdeStatus status, string message, string? json) : this(status, message)
+        {
+            Json = json;
+        }
+
+        /// <summary>The status. One of a later version is a number without a name.</summary>
+        public MdeStatus Status { get; }
+
+        /// <summary>The name of the status, for example "rate_limited".</summary>
+        public string Name { get; }
+
+        /// <summary>What happened and what to do, in English, without secrets.</summary>
+        public string Message { get; }
+
+        /// <summary>The stage of the call: "token", "quota", "send", "reply", "wait", "link", "download" or "verify"; or null.</summary>
+        public string? Stage { get; }
+
+        /// <summary>The HTTP status of the reply; null without a reply.</summary>
+        public int? HttpStatus { get; }
+
+        /// <summary>The service's or sign-in service's own code.</summary>
+        public string? ServiceCode { get; }
+
+        /// <summary>The id that the service's support needs.</summary>
+        public string? RequestId { get; }
+
+        /// <summary>The id that the sign-in service's support needs, together with the request's id.</summary>
+        public string? CorrelationId { get; }
+
+        /// <summary>The same call may succeed later without any change.</summary>
+        public bool IsRetryable { get; }
+
+        /// <summary>How long to wait before trying again; null if it is not known.</summary>
+        public TimeSpan? RetryAfter { get; }
+
+        /// <summary>The number of requests sent.</summary>
+        public int? Attempts { get; }
+
+        /// <summary>Whether the request may have been carried out although the call failed. Check before repeating it.</summary>
+        public bool IsOutcomeUnknown { get; }
+
+        /// <summary>The machine action of the call; null if there is none.</summary>
+        public string? ActionId { get; }
+
+        /// <summary>The last state of that action; null if there is none.</summary>
+        public MachineAction? Action { get; }
+
+        /// <summary>
+        /// The library's document; null if there is none. Where <see cref="Status"/> is <see cref="MdeStatus.Ok"/> it is
+        /// the result of the call.
+        /// </summary>
+        public string? Json { get; }
+
+        /// <summary>The name of the status and the message.</summary>
+        public override string ToString()
+        {
+            return Name + ": " + Message;
+        }
+
+        /// <summary>Reads what a call returned. Never fails, since the call has ended.</summary>
+        internal static MdeError Of(int status, string? json)
+        {
+            try
+            {
+                if (json != null && status != (int)MdeStatus.Ok)
+                {
+                    var error = new MdeError(json);
+                    if ((int)error.Status == status)
+                    {
+                        return error;
+                    }
+                }
+            }
+            catch (FormatException)
+            {
+                // The status is known, and the error has the document as well.
+            }
+            var message = status == (int)MdeStatus.Ok
+                ? "The call succeeded; the document of this error is its result."
+                : "The call ended with " + NameOf((MdeStatus)status) + "; this binding cannot read its details.";
+            return new MdeError((MdeStatus)status, message, json);
+        }
+
+        // As the native library names it, which the tests of a program may lack.
+        private static string NameOf(MdeStatus status)
+        {
+            var words = Enum.GetName(typeof(MdeStatus), status);
+            if (words == null)
+            {
+                return "unknown";
+            }
+            var name = new StringBuilder();
+            foreach (var letter in words)
+            {
+                if (char.IsUpper(letter) && name.Length > 0)
+                {
+                    name.Append('_');
+                }
+                name.Append(char.ToLowerInvariant(letter));
+            }
+            return name.ToString();
+        }
+    }
+}

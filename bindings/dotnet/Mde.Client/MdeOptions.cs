@@ -1,0 +1,153 @@
+using System;
+using System.Globalization;
+using System.Threading;
+using System.Threading.Tasks;
+using Mde.Native;
+
+namespace Mde
+{
+    /// <summary>
+    /// Settings for clients, with the names of <c>docs/options.md</c>: <c>new MdeOptions { ["tenant_id"] = … }</c>.
+    /// A client copies them, so they may be changed or disposed afterwards.
+    /// </summary>
+    public sealed class MdeOptions : IDisposable
+    {
+        // Only one thread at a time may use the native options.
+        private readonly object gate = new object();
+        private readonly OptionsHandle handle;
+
+        /// <summary>Every option at its default.</summary>
+        public MdeOptions()
+        {
+            MdeLibrary.Load();
+            handle = MdeLibrary.NotNull(NativeMethods.mde_options_new());
+        }
+
+        /// <summary>Sets one option, as <see cref="Set(string, string)"/> does.</summary>
+        /// <param name="name">Its name.</param>
+        public string this[string name]
+        {
+            set => Set(name, value);
+        }
+
+        /// <summary>Sets one option. It is checked at once; a refused value changes nothing.</summary>
+        /// <param name="name">Its name.</param>
+        /// <param name="value">Its value.</param>
+        /// <returns>These options.</returns>
+        /// <exception cref="MdeException">Config: the name is unknown, or the value not accepted.</exception>
+        public MdeOptions Set(string name, string value)
+        {
+            var key = Utf8.Bytes(name, nameof(name));
+            var bytes = Utf8.Bytes(
+                value ?? throw new ArgumentNullException(nameof(value), "The option `" + name + "` needs a value."), nameof(value));
+            try
+            {
+                lock (gate)
+                {
+                    Failure.Check(NativeMethods.mde_options_set(Handle, key, bytes, out var json), json);
+                }
+            }
+            finally
+            {
+                // It may be a secret. The string itself, in managed memory, cannot be wiped.
+                Array.Clear(bytes, 0, bytes.Length);
+            }
+            return this;
+        }
+
+        /// <summary>Sets an option that is a number.</summary>
+        /// <param name="name">Its name.</param>
+        /// <param name="value">Its value.</param>
+        /// <returns>These options.</returns>
+        public MdeOptions Set(string name, long value)
+        {
+            return Set(name, value.ToString(CultureInfo.InvariantCulture));
+        }
+
+        /// <summary>Sets an option whose name ends in <c>_ms</c>.</summary>
+        /// <param name="name">Its name.</param>
+        /// <param name="value">Its value.</param>
+        /// <returns>These options.</returns>
+        public MdeOptions Set(string name, TimeSpan value)
+        {
+            return Set(name, (long)value.TotalMilliseconds);
+        }
+
+        /// <summary>Sets many options from a JSON object: all of them or, on error, none.</summary>
+        /// <param name="json">For example <c>{"cloud":"eu","timeout_ms":60000}</c>.</param>
+        /// <returns>These options.</returns>
+        /// <exception cref="MdeException">Config: a name is unknown, or a value not accepted.</exception>
+        public MdeOptions SetJson(string json)
+        {
+            var bytes = Utf8.Bytes(json, nameof(json));
+            try
+            {
+                lock (gate)
+                {
+                    Failure.Check(NativeMethods.mde_options_set_json(Handle, bytes, out var document), document);
+                }
+            }
+            finally
+            {
+                Array.Clear(bytes, 0, bytes.Length);
+            }
+            return this;
+        }
+
+        /// <summary>
+        /// Lets the program get the access tokens. The thread of a call that needs a token calls the provider, one
+        /// thread at a time per client, with the scope and that call's cancellation token. An exception of the provider
+        /// ends that call with <see cref="MdeCallbackException"/>. The provider is kept until these options and their
+        /// clients are disposed.
+        /// </summary>
+        /// <param name="provider">Gets a token.</param>
+        /// <returns>These options.</returns>
+        public MdeOptions SetTokenProvider(Func<string, CancellationToken, MdeAccessToken> provider)
+        {
+            var tokens = new TokenSource(provider ?? throw new ArgumentNullException(nameof(provider)));
+            lock (gate)
+            {
+                var status = UserData.Give(tokens, (userData, free) =>
+                    NativeMethods.mde_options_set_token_provider(Handle, Frame.OnToken, userData, free));
+                if (status != (int)MdeStatus.Ok)
+                {
+                    throw Failure.Of(status, null);
+                }
+            }
+            return this;
+        }
+
+        /// <summary>
+        /// Lets the program get the access tokens, like the other overload, with a provider that is asynchronous. It runs
+        /// on the thread pool, so that it never waits for the thread of the call, which waits for it.
+        /// </summary>
+        /// <param name="provider">Gets a token.</param>
+        /// <returns>These options.</returns>
+        public MdeOptions SetTokenProvider(Func<string, CancellationToken, Task<MdeAccessToken>> provider)
+        {
+            var started = provider ?? throw new ArgumentNullException(nameof(provider));
+            return SetTokenProvider((scope, cancellation) =>
+                Task.Run(() => started(scope, cancellation), CancellationToken.None).GetAwaiter().GetResult());
+        }
+
+        /// <summary>Frees the options and wipes the secrets in them.</summary>
+        public void Dispose()
+        {
+            lock (gate)
+            {
+                handle.Dispose();
+            }
+        }
+
+        internal ClientHandle NewClient()
+        {
+            lock (gate)
+            {
+                Failure.Check(NativeMethods.mde_client_new(Handle, out var client, out var json), json);
+                return client;
+            }
+        }
+
+        private OptionsHandle Handle => handle.IsClosed ? throw new ObjectDisposedException(nameof(MdeOptions)) : handle;
+    }
+}

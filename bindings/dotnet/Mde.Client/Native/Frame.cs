@@ -1,0 +1,110 @@
+using System;
+using System.Threading;
+
+namespace Mde.Native
+{
+    /// <summary>
+    /// One call into the library, on the thread that makes it. Its callbacks run on that thread and find it there. No
+    /// exception may pass through native code, so it holds a callback's exception until the call has returned.
+    /// </summary>
+    internal sealed class Frame
+    {
+        [ThreadStatic]
+        private static Frame? current;
+
+        // The number of callbacks that this thread is in. One that uses the library may cause another.
+        [ThreadStatic]
+        private static int callbacks;
+
+        private readonly Frame? outer;
+        private readonly IProgress<ProgressEvent>? progress;
+        private readonly CancellationToken cancellation;
+
+        internal Frame(IProgress<ProgressEvent>? progress, CancellationToken cancellation)
+        {
+            this.progress = progress;
+            this.cancellation = cancellation;
+            outer = current;
+            current = this;
+        }
+
+        internal bool HasProgress => progress != null;
+
+        internal Exception? ProgressError { get; private set; }
+
+        internal Exception? TokenError { get; private set; }
+
+        /// <summary>
+        /// Whether this thread is in a callback: a receiver of events or log lines, or a token provider. The native call
+        /// that made it cannot end before the callback does, so a callback must not wait for that call.
+        /// </summary>
+        internal static bool InCallback => callbacks > 0;
+
+        internal static void EnterCallback()
+        {
+            callbacks++;
+        }
+
+        internal static void LeaveCallback()
+        {
+            callbacks--;
+        }
+
+        internal void End()
+        {
+            current = outer;
+        }
+
+        // Never collected, since native code may call them as long as the program runs.
+        internal static readonly NativeMethods.ProgressFunction OnProgress = Progress;
+        internal static readonly NativeMethods.TokenFunction OnToken = Token;
+
+        private static int Progress(IntPtr userData, IntPtr eventJson)
+        {
+            var frame = current;
+            if (frame?.progress == null || frame.ProgressError != null)
+            {
+                return 1;
+            }
+            EnterCallback();
+            try
+            {
+                frame.progress.Report(new ProgressEvent(Utf8.Read(eventJson)));
+                return 0;
+            }
+            catch (Exception error)
+            {
+                frame.ProgressError = error;
+                return 1;
+            }
+            finally
+            {
+                LeaveCallback();
+            }
+        }
+
+        private static int Token(IntPtr userData, IntPtr scope, IntPtr sink)
+        {
+            var frame = current;
+            if (frame == null)
+            {
+                return 1;
+            }
+            EnterCallback();
+            try
+            {
+                frame.TokenError = null;
+                return UserData.Target<TokenSource>(userData).Answer(Utf8.Read(scope), frame.cancellation, sink);
+            }
+            catch (Exception error)
+            {
+                frame.TokenError = error;
+                return 1;
+            }
+            finally
+            {
+                LeaveCallback();
+            }
+        }
+    }
+}

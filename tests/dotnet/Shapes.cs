@@ -1,0 +1,153 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using System.Threading;
+using System.Threading.Tasks;
+using Mde;
+
+namespace Mde.Tests
+{
+    /// <summary>Results, errors and clients that a program makes itself, for its own tests. Needs no native library.</summary>
+    internal static class Shapes
+    {
+        internal static void AddTo(IDictionary<string, Action> checks)
+        {
+            checks["results_are_read_from_documents"] = Results;
+            checks["odd_values_do_not_cost_a_result"] = OddValues;
+            checks["what_is_no_document_is_refused"] = NoDocuments;
+            checks["results_say_what_they_are"] = Words;
+            checks["exceptions_can_be_made"] = Exceptions;
+            checks["names_of_statuses_need_no_library"] = Names;
+            checks["a_client_can_be_replaced"] = Replaced;
+        }
+
+        private const string Action1 = "{\"id\":\"a1\",\"status\":\"Failed\",\"machineId\":\"m1\",\"errorHResult\":-2147024891,"
+            + "\"creationDateTimeUtc\":\"2020-12-16T15:48:19.4523154Z\",\"lastUpdateDateTimeUtc\":null}";
+
+        private static void Results()
+        {
+            var action = new MachineActionResult("{\"action\":" + Action1 + "}").Action;
+            Check.Equal((int?)-2147024891, action.ErrorHResult);
+            Check.Equal((DateTimeOffset?)new DateTimeOffset(2020, 12, 16, 15, 48, 19, TimeSpan.Zero).AddTicks(4523154), action.CreationTime);
+            Check.Equal(null, action.LastUpdateTime);
+            Check.Equal(2, new MachineActionsResult("{\"actions\":[" + Action1 + "," + Action1 + "]}").Actions.Count);
+            Check.True(new CollectResult("{\"action\":{\"id\":\"a\"},\"adopted\":true}").IsAdopted, "adopted");
+            Check.True(new CancelActionResult("{\"action\":{\"id\":\"a\"},\"cancelled\":true}").IsCancelled, "cancelled");
+            var quota = new QuotaResult("{\"quotas\":[{\"endpoint\":\"collect\",\"limit\":100,\"window_s\":0.5,\"closed_ms\":1500}],"
+                + "\"log\":{\"kind\":\"file\",\"place\":\"/q\"}}");
+            Check.Equal(TimeSpan.FromMilliseconds(500), quota.Quotas[0].Window);
+            Check.Equal((TimeSpan?)TimeSpan.FromMilliseconds(1500), quota.Quotas[0].ClosedFor);
+            Check.Equal(null, quota.Quotas[0].Used);
+            var uri = new PackageUriResult("{\"uri\":\"https://h.example/c/p.zip?sig=a%2Bb%3D\"}").Uri;
+            Check.Equal("https://h.example/c/p.zip?sig=a%2Bb%3D", uri.OriginalString);
+            var package = new FetchResult("{\"package\":{\"path\":\"p\",\"bytes\":5000000000,\"sha256\":\"s\",\"missing\":[\"x\"],\"files\":"
+                + "[{\"name\":\"n\",\"bytes\":1,\"crc32\":\"c\",\"modified\":\"2026-01-02T03:04:06\"}]},\"action\":{\"id\":\"a\"},\"adopted\":false}").Package;
+            Check.Equal(5000000000L, package.Bytes);
+            Check.Equal("x", package.Missing.Single());
+            Check.Equal((DateTime?)new DateTime(2026, 1, 2, 3, 4, 6, DateTimeKind.Unspecified), package.Files[0].Modified);
+            var progress = new ProgressEvent("{\"stage\":\"quota\",\"wait_ms\":9223372036854775807}");
+            Check.True(progress.Wait == TimeSpan.MaxValue && progress.IsAdopted == null && progress.Bytes == null, progress.Json);
+            Check.Equal("{\"stage\":\"verify\"}", new ProgressEvent("{\"stage\":\"verify\"}").Json);
+        }
+
+        private static void OddValues()
+        {
+            var machines = new MachinesResult(
+                "{\"machines\":[{\"id\":\"m\",\"osPlatform\":{\"a\":[1]},\"lastSeen\":\"never\",\"riskScore\":7},4],\"more\":\"yes\",\"later\":{}}");
+            var machine = machines.Machines.Single();
+            Check.True(machine.OsPlatform == null && machine.LastSeen == null && machine.RiskScore == "7", machines.Json);
+            Check.True(!machines.HasMore && machines.Checks.Count == 0, machines.Json);
+            var action = new MachineActionResult("{\"action\":{\"id\":\"\\u00e4\\ud83d\\udd0d\",\"errorHResult\":\"5\",\"status\":true}}").Action;
+            Check.True(action.Id == "\u00e4\U0001f50d" && action.ErrorHResult == 5 && action.Status == null, action.ToString());
+            Check.Equal(null, new MachineActionResult("{\"action\":{\"id\":\"a\",\"errorHResult\":2147942405}}").Action.ErrorHResult);
+        }
+
+        private static void NoDocuments()
+        {
+            foreach (var bad in new[] { "", "{", "[]", "null", "{\"action\":1}", "{\"action\":{}}", "{\"action\":{\"id\":null}}", "{\"action\":{\"id\":\"\\u12\"}}" })
+            {
+                Check.Throws<FormatException>(() => new MachineActionResult(bad));
+            }
+            Check.Has(Check.Throws<FormatException>(() => new CollectResult("{}")).Message, "`action`");
+            Check.Has(Check.Throws<FormatException>(() => new PackageUriResult("{\"uri\":\"/relative\"}")).Message, "`uri`");
+            Check.Throws<FormatException>(() => new MdeError("{\"error\":{\"name\":\"x\",\"message\":\"y\"}}"));
+            Check.Equal("json", Check.Throws<ArgumentNullException>(() => new ProgressEvent(null!)).ParamName);
+        }
+
+        private static void Words()
+        {
+            Check.Equal("action a1, Failed", new MachineActionResult("{\"action\":" + Action1 + "}").ToString());
+            Check.Equal("1 action", new MachineActionsResult("{\"actions\":[" + Action1 + "]}").ToString());
+            Check.Equal("link of h.example", new PackageUriResult("{\"uri\":\"https://h.example/c?sig=canary\"}").ToString());
+            Check.Equal("package /e/p.zip, 5 bytes", new PackageResult("{\"package\":{\"path\":\"/e/p.zip\",\"bytes\":5,\"sha256\":\"s\"}}").ToString());
+            Check.Equal("0 devices, and there are more", new MachinesResult("{\"machines\":[],\"more\":true}").ToString());
+            Check.Equal("download, 5 of 10 bytes", new ProgressEvent("{\"stage\":\"download\",\"bytes\":5,\"total\":10}").ToString());
+            Check.Equal("wait, Pending", new ProgressEvent("{\"stage\":\"wait\",\"status\":\"Pending\"}").ToString());
+            Check.Equal("collect: ? of 100 calls in 60 s", new QuotaResult(
+                "{\"quotas\":[{\"endpoint\":\"collect\",\"limit\":100,\"window_s\":60}],\"log\":{\"kind\":\"process\"}}").ToString());
+            Check.Equal("not_found: gone", new MdeError(MdeStatus.NotFound, "gone").ToString());
+        }
+
+        private static void Exceptions()
+        {
+            const string Json = "{\"error\":{\"status\":80,\"name\":\"rate_limited\",\"message\":\"full\",\"retryable\":true,\"retry_after_ms\":1500,"
+                + "\"outcome\":\"unknown\",\"http_status\":429,\"action_id\":\"a1\",\"action\":" + Action1 + "}}";
+            var e = new MdeException(new MdeError(Json));
+            Check.True(e.IsRetryable && e.IsOutcomeUnknown && e.HttpStatus == 429 && e.ActionId == "a1", e.ToString());
+            Check.Equal((TimeSpan?)TimeSpan.FromMilliseconds(1500), e.RetryAfter);
+            Check.Equal("m1", e.Error.Action?.MachineId);
+            Check.Equal("full", e.Message);
+            e = new MdeException(MdeStatus.DiskFull, "no room");
+            Check.True(e.Status == MdeStatus.DiskFull && e.Error.Name == "disk_full" && !e.IsRetryable && e.Error.Json == null, e.ToString());
+            using (var stop = new CancellationTokenSource())
+            {
+                var cancelled = new MdeCanceledException(e.Error, stop.Token);
+                Check.True(cancelled.CancellationToken == stop.Token && cancelled.Message == "no room", cancelled.ToString());
+            }
+            var inner = new InvalidOperationException("own");
+            Check.True(ReferenceEquals(inner, new MdeCallbackException(e.Error, inner).InnerException), "inside");
+            Check.Equal("innerException", Check.Throws<ArgumentNullException>(() => new MdeCallbackException(e.Error, null!)).ParamName);
+            Check.Equal("error", Check.Throws<ArgumentNullException>(() => new MdeException((MdeError)null!)).ParamName);
+            Check.Equal("message", Check.Throws<ArgumentNullException>(() => new MdeError(MdeStatus.Ok, null!)).ParamName);
+        }
+
+        private static void Names()
+        {
+            foreach (MdeStatus status in Enum.GetValues(typeof(MdeStatus)))
+            {
+                Check.Equal(MdeLibrary.GetStatusName(status), new MdeError(status, "").Name);
+            }
+            Check.Equal("unknown", new MdeError((MdeStatus)12345, "").Name);
+        }
+
+        private sealed class Double : MdeClient
+        {
+            internal bool IsDisposed { get; private set; }
+
+            public override Task<CollectResult> CollectPackageAsync(
+                string machineId, string comment, CancellationToken cancellationToken = default)
+            {
+                return machineId == "m1"
+                    ? Task.FromResult(new CollectResult("{\"action\":{\"id\":\"a1\"}}"))
+                    : Task.FromException<CollectResult>(new MdeException(MdeStatus.NotFound, "no such device"));
+            }
+
+            protected override void Dispose(bool disposing)
+            {
+                IsDisposed = true;
+                base.Dispose(disposing);
+            }
+        }
+
+        private static void Replaced()
+        {
+            var client = new Double();
+            Check.Equal("a1", client.CollectPackageAsync("m1", "why").Result.Action.Id);
+            Check.Fails(MdeStatus.NotFound, () => client.CollectPackageAsync("m2", "why").GetAwaiter().GetResult());
+            Check.Has(Check.Throws<InvalidOperationException>(() => client.GetAction("a")).Message, "override");
+            client.Dispose();
+            Check.True(client.IsDisposed, "disposed");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+using System;
+using System.Collections.Generic;
+using System.Globalization;
+using System.Linq;
+using System.Reflection;
+
+namespace Mde.Tests
+{
+    /// <summary>
+    /// <c>Api.exe ASSEMBLY</c> prints the public API, one member a line: what a program can compile against, with what may
+    /// be null. Left out is what overrides a member that is listed, or one of the framework.
+    /// </summary>
+    internal static class Api
+    {
+        private const BindingFlags Declared =
+            BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly;
+
+        private static void Main(string[] arguments)
+        {
+            var lines = new List<string>();
+            foreach (var type in Assembly.LoadFrom(arguments[0]).GetExportedTypes())
+            {
+                lines.Add(type.FullName + ": " + Kind(type));
+                lines.AddRange(Members(type).Select(it => type.FullName + ": " + it));
+            }
+            lines.Sort(StringComparer.Ordinal);
+            foreach (var line in lines)
+            {
+                Console.Write(line + "\n");
+            }
+        }
+
+        private static string Kind(Type type)
+        {
+            if (type.IsEnum)
+            {
+                return "enum";
+            }
+            var words = type.IsAbstract && type.IsSealed ? "static class" : type.IsAbstract ? "abstract class" : type.IsSealed ? "sealed class" : "class";
+            var above = new List<string>();
+            if (type.BaseType != null && type.BaseType != typeof(object))
+            {
+                above.Add(Name(type.BaseType));
+            }
+            var inherited = type.BaseType == null ? Type.EmptyTypes : type.BaseType.GetInterfaces();
+            // What Exception implements differs between targets.
+            above.AddRange(type.GetInterfaces().Except(inherited).Select(it => Name(it)).Where(it => it != "ISerializable"));
+            return words + (above.Count == 0 ? "" : " : " + string.Join(", ", above));
+        }
+
+        private static IEnumerable<string> Members(Type type)
+        {
+            foreach (var field in type.GetFields(Declared).Where(it => it.IsPublic && !it.IsSpecialName))
+            {
+                yield return (type.IsEnum ? "" : (field.IsLiteral ? "const " : field.IsStatic ? "static " : "") + Name(field.FieldType) + " ")
+                    + field.Name + (field.IsLiteral ? " = " + Convert.ToString(field.GetRawConstantValue(), CultureInfo.InvariantCulture) : "");
+            }
+            foreach (var constructor in type.GetConstructors(Declared).Where(IsVisible))
+            {
+                yield return Words(constructor) + "new(" + Parameters(constructor) + ")";
+            }
+            foreach (var method in type.GetMethods(Declared).Where(it => IsVisible(it) && !it.IsSpecialName && it.GetBaseDefinition() == it))
+            {
+                yield return Words(method) + Name(method.ReturnType, MayBeNull(method.ReturnParameter, method)) + " " + method.Name
+                    + "(" + Parameters(method) + ")";
+            }
+            foreach (var property in type.GetProperties(Declared))
+            {
+                var accessors = property.GetAccessors(true).Where(IsVisible).ToArray();
+                if (accessors.Length > 0)
+                {
+                    var index = property.GetIndexParameters();
+                    yield return Words(accessors[0]) + Name(property.PropertyType, MayBeNull(property, accessors[0])) + " " + property.Name
+                        + (index.Length == 0 ? "" : "[" + string.Join(", ", index.Select(it => Name(it.ParameterType) + " " + it.Name)) + "]")
+                        + " { " + string.Join(" ", accessors.Select(it => it.Name.Substring(0, 3) + ";")) + " }";
+                }
+            }
+        }
+
+        private static bool IsVisible(MethodBase method)
+        {
+            return method.IsPublic || method.IsFamily || method.IsFamilyOrAssembly;
+        }
+
+        private static string Words(MethodBase method)
+        {
+            return (method.IsPublic ? "" : "protected ") + (method.IsStatic ? "static " : "")
+                + (method.IsAbstract ? "abstract " : method.IsVirtual && !method.IsFinal ? "virtual " : "");
+        }
+
+        private static string Parameters(MethodBase method)
+        {
+            return string.Join(", ", method.GetParameters().Select(it =>
+                (it.IsOut ? "out " : "") + Name(it.ParameterType, MayBeNull(it, method)) + " " + it.Name + (it.IsOptional ? " = default" : "")));
+        }
+
+        private static string Name(Type type, bool mayBeNull = false)
+        {
+            var value = Nullable.GetUnderlyingType(type);
+            if (value != null)
+            {
+                return Name(value) + "?";
+            }
+            var name = type.IsGenericType
+                ? type.Name.Substring(0, type.Name.IndexOf('`')) + "<" + string.Join(", ", type.GetGenericArguments().Select(it => Name(it))) + ">"
+                : type.Name;
+            return name + (mayBeNull && !type.IsValueType ? "?" : "");
+        }
+
+        // The compiler writes 2 for what may be null: beside a member, or once for all in it or in its class.
+        private static bool MayBeNull(ParameterInfo parameter, MemberInfo method)
+        {
+            return (Flag(parameter.GetCustomAttributesData(), "NullableAttribute") ?? Around(method)) == 2;
+        }
+
+        private static bool MayBeNull(MemberInfo property, MemberInfo accessor)
+        {
+            return (Flag(property.GetCustomAttributesData(), "NullableAttribute") ?? Around(accessor)) == 2;
+        }
+
+        private static byte? Around(MemberInfo? member)
+        {
+            for (; member != null; member = member.DeclaringType)
+            {
+                var flag = Flag(member.GetCustomAttributesData(), "NullableContextAttribute");
+                if (flag != null)
+                {
+                    return flag;
+                }
+            }
+            return null;
+        }
+
+        private static byte? Flag(IEnumerable<CustomAttributeData> attributes, string name)
+        {
+            foreach (var attribute in attributes.Where(it => it.Constructor.DeclaringType?.Name == name))
+            {
+                var value = attribute.ConstructorArguments[0].Value;
+                return value is IEnumerable<CustomAttributeTypedArgument> many ? (byte?)many.First().Value : (byte?)value;
+            }
+            return null;
+        }
+    }
+}
