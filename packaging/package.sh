@@ -168,7 +168,7 @@ pack() {
     shape mde-static.pc.in "$top/lib/pkgconfig/mde-static.pc"
     local part
     for part in config config-version; do shape "mde-$part.cmake.in" "$top/lib/cmake/mde/mde-$part.cmake"; done
-    for part in examples/{c,cpp,dotnet,python} bindings/{dotnet,python}; do
+    for part in examples/{c,cpp,dotnet,go,lua,node,python} bindings/{dotnet,python}; do
         [ ! -d "$part" ] || copy "$part" "$share/${part%/*}/"
     done
     copy docs "$share/"

@@ -10,6 +10,8 @@ mod cpp;
 mod dotnet;
 /// What compilers and generators make of `mde.h`.
 mod header;
+/// Programs in other languages.
+mod languages;
 mod python;
 /// The programs in C for Windows and Arm.
 mod targets;

@@ -45,7 +45,7 @@ pub fn unpack(archive: &Path, to: &Path) {
 /// ```text
 /// include/  mde.h mde.hpp mde/*.hpp mde/detail/*.hpp
 /// lib/      libmde.so libmde.so.0 libmde.so.0.1.0 libmde.a pkgconfig/mde.pc cmake/mde/*.cmake
-/// share/mde/  examples/{c,cpp,dotnet,python} bindings/{dotnet,python}
+/// share/mde/  examples/{c,cpp,dotnet,go,lua,node,python} bindings/{dotnet,python}
 /// ```
 pub fn installed() -> Scratch {
     static UNPACKED: LazyLock<PathBuf> = LazyLock::new(|| {

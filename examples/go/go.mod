@@ -1,0 +1,3 @@
+module mde.example/fetch
+
+go 1.19
