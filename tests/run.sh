@@ -21,20 +21,21 @@ esac
 
 . tests/steps.sh
 
-# Each tool with the Debian package that has it.
-tools() {
-    local missing=() pair
+# Finds what is missing, each tool with the Debian package that has it.
+missing=()
+look_for_tools() {
+    local pair
     for pair in abidiff:abigail-tools cc:gcc c++:g++ clang:clang clang++:clang nm:binutils cmake:cmake curl:curl \
         doxygen:doxygen git:git ip:iproute2 \
-        kill:procps mcs:mono-mcs mono:mono-runtime xbuild:mono-xbuild nginx:nginx-light openssl:openssl \
+        kill:procps mono:mono-runtime xbuild:mono-xbuild nginx:nginx-light openssl:openssl \
         pip3:python3-pip pkg-config:pkg-config python3:python3 \
         redis-server:redis-server script:bsdutils strace:strace tinyproxy:tinyproxy-bin \
         unshare:util-linux zip:zip; do
         PATH=$PATH:/usr/sbin type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
     [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
-    # The class library that mcs compiles against.
-    [ -e /usr/lib/mono/4.5/System.Core.dll ] || missing+=(libmono-cil-dev)
+    # The class library of Mono.
+    [ -e /usr/lib/mono/4.5/System.Core.dll ] || missing+=(libmono-system-core4.0-cil)
     if [ "$mode" != core ]; then
         /usr/bin/python3 -c 'import pip, setuptools' 2>/dev/null || missing+=(python3-pip python3-setuptools)
         command -v valgrind >/dev/null || missing+=(valgrind)
@@ -69,13 +70,25 @@ tools() {
         # For cargo-c.
         [ -e /usr/include/openssl/ssl.h ] || missing+=(libssl-dev)
         command -v debootstrap >/dev/null || missing+=(debootstrap)
+        # For programs in other languages.
+        for pair in go:golang-go luajit:luajit; do
+            command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+        done
+        /usr/bin/python3 -c 'import cffi' 2>/dev/null || missing+=(python3-cffi)
     fi
+    [ ${#missing[@]} -eq 0 ] || { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; } ||
+        die "missing tools; as root: apt-get install -y --no-install-recommends ${missing[*]}"
+}
+
+tools() {
     [ ${#missing[@]} -gt 0 ] || return 0
-    local install=(apt-get install -y --no-install-recommends "${missing[@]}")
-    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
-        die "missing tools; as root: ${install[*]}"
     apt-get update -q
-    DEBIAN_FRONTEND=noninteractive "${install[@]}"
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+}
+
+compiler() {
+    apt-get update -q
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends gcc libc6-dev
 }
 
 # rustup installs components of a toolchain that has none, such as a minimal one.
@@ -201,10 +214,11 @@ some() {
 }
 
 lints() {
-    cargo clippy "${all[@]}" --all-targets -- -D warnings
+    # Once with other locks below the unit tests, and once as the library is built.
+    local locks=()
+    [ "$mode" = core ] || locks=(--features mde/shuttle)
+    cargo clippy "${all[@]}" --all-targets "${locks[@]}" -- -D warnings
     cargo clippy -p mde --all-targets -- -D warnings
-    # The unit tests with other locks below them.
-    [ "$mode" = core ] || cargo clippy -p mde --all-targets --features shuttle -- -D warnings
 }
 
 # The quick part tries fewer patterns.
@@ -254,8 +268,10 @@ command -v cargo >/dev/null ||
 # Background processes of shells ignore Ctrl-C, but tests send it.
 cargo() { env --default-signal=INT,QUIT cargo "$@"; }
 
-step 'Debian packages' tools
+look_for_tools
 step 'Rust toolchain' toolchain
+# The rest is installed while the first programs are compiled, which takes no more than this and Rust.
+if ! command -v cc >/dev/null || [ ! -e /usr/include/stdlib.h ]; then step 'Debian packages: the compiler' compiler; fi
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 mkdir -p "$target"
@@ -273,6 +289,7 @@ PATH=$target/node/bin:$PATH
 # The lanes. Builds have a lower priority than tests, some of which depend on the time. The archive has the normal
 # priority, since most tests need it, and the other libraries come before what nothing waits for.
 builds() {
+    step 'Debian packages' tools
     step 'Linker for old systems' zig
     step 'Release archive' archive
     renice -n 10 -p $BASHPID >/dev/null
@@ -291,6 +308,7 @@ builds_for_windows() {
 tests_of_the_library() {
     check 'Formatting' cargo fmt --all --check
     step 'Test programs' cargo test "${all[@]}" --no-run
+    after 'Debian packages'
     check 'Unit tests' unit_tests
     after 'OpenID provider and blob storage'
     check 'Tests: api' program api 6
@@ -305,15 +323,16 @@ tests_of_the_library() {
 }
 
 tests_of_the_process() {
-    after 'Test programs'
+    after 'Test programs' 'Debian packages'
     check 'Tests: log' program log 1
     check 'Tests: wiped' program wiped 1
 }
 
 tests_of_what_is_shipped() {
+    after 'Debian packages'
     renice -n 5 -p $BASHPID >/dev/null
     step 'OpenID provider and blob storage' peers
-    step 'Runtimes of .NET' tests/dotnet/runtimes.sh "$target/dotnet" "$mode"
+    step 'Runtimes of .NET' tests/dotnet/runtimes.sh "$target/dotnet"
     [ "$mode" = core ] || step 'Type checker for Python' type_checker
     after 'Test programs' 'Release archive'
     check 'Tests: bindings' program bindings 3 --skip targets::
@@ -341,6 +360,7 @@ if [ "$mode" = release ]; then
     step 'Tests: library by cargo alone' by_cargo_alone
     step 'cargo-c' cargo_c
     step 'Tests: cargo-c' some cargo test "${all[@]}" --test release -- release_only::
+    step 'Tests: other languages' some cargo test "${all[@]}" --no-fail-fast --test bindings -- release_only::
     step 'Rust 1.85, compiled' msrv build
     step 'Patterns, ten times as many' some env MDE_PROPERTY_CASES=1000000 cargo test "${all[@]}" --lib properties::
     MDE_PROPERTY_CASES=100000 step 'Patterns on Windows, all of them' some windows_unit_tests properties::
