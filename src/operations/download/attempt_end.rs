@@ -1,6 +1,6 @@
 //! Why an attempt to download ended early, with the error that describes it.
 
-use super::blob;
+use super::host_error;
 use crate::error::{Error, Stage};
 use crate::http::body::Incoming;
 use crate::http::failure::Failure;
@@ -40,7 +40,7 @@ pub(super) fn lost(failure: Failure) -> AttemptEnd {
 /// The end of an attempt with an error reply. Some statuses are about the link, the others about the host.
 pub(super) fn refused(incoming: &mut Incoming, host: &str) -> AttemptEnd {
     let status = incoming.status;
-    let body = match incoming.read_beginning(blob::MAX_DOCUMENT) {
+    let body = match incoming.read_beginning(host_error::MAX_DOCUMENT) {
         Ok(body) => body,
         Err(failure) => {
             let stopped = lost(failure);
@@ -50,7 +50,7 @@ pub(super) fn refused(incoming: &mut Incoming, host: &str) -> AttemptEnd {
             Vec::new()
         }
     };
-    let head = blob::Head {
+    let head = host_error::Head {
         status,
         host,
         code: incoming.header("x-ms-error-code"),
@@ -58,7 +58,7 @@ pub(super) fn refused(incoming: &mut Incoming, host: &str) -> AttemptEnd {
         retry_after: incoming.header("retry-after"),
         date: incoming.header("date"),
     };
-    let error = blob::error(&head, &body);
+    let error = host_error::error(&head, &body);
     match status {
         401 | 403 | 404 | 410 => AttemptEnd::LinkRefused(error),
         _ => AttemptEnd::Failed(error),

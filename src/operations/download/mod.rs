@@ -4,9 +4,9 @@
 //! call resumes from these two, even after the end of the process.
 
 mod attempt_end;
-mod blob;
 mod check;
 mod destination;
+mod host_error;
 mod part;
 mod part_state;
 mod path_lock;
