@@ -85,6 +85,7 @@ impl Http {
             tls: Arc::new(Trust::new(settings.extra_roots, settings.secure)?),
             proxies: Arc::new(Proxies::new(&settings.proxy, settings.no_proxy.as_deref())?),
             lookups: Arc::default(),
+            user_agent: settings.user_agent.as_str().into(),
         };
         Ok(Http {
             agent: RwLock::new(Agent::with_parts(config.clone(), dialer.clone(), OnConnect)),

@@ -21,6 +21,8 @@ pub(crate) struct Dialer {
     pub tls: Arc<Trust>,
     pub proxies: Arc<Proxies>,
     pub lookups: Arc<Lookups>,
+    /// For proxies, which may let only known programs through.
+    pub user_agent: Arc<str>,
 }
 
 impl Connector<()> for Dialer {
@@ -81,7 +83,7 @@ impl Dialer {
                 unreachable,
             )
         })?;
-        tunnel::open(proxy, &mut socket, host, port)?;
+        tunnel::open(proxy, &self.user_agent, &mut socket, host, port)?;
         Ok(socket)
     }
 

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::status::Status;
+use crate::text::redact;
 use crate::text::url::is_loopback;
 
 /// What option `proxy` accepts, for messages.
@@ -95,6 +96,18 @@ impl Proxy {
     /// Host and port, for messages: never the login.
     pub(crate) fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)
+    }
+
+    pub(crate) fn has_login(&self) -> bool {
+        self.login.is_some()
+    }
+
+    /// Masks the login in what the proxy answered: as it is, and as it was sent.
+    pub(crate) fn mask(&self, text: &mut String) {
+        if let Some(login) = &self.login {
+            redact::mask(text, login);
+            redact::mask(text, &Zeroizing::new(STANDARD.encode(login.as_bytes())));
+        }
     }
 
     /// The value of `Proxy-Authorization`.

@@ -102,8 +102,12 @@ impl Limiter {
         let limiter = Limiter::new(limits)?;
         let key = Key::new("bench", "tenant", "application");
         let tls = Trust::new(Vec::new(), false).map_err(|error| error.to_string())?;
-        let dialer =
-            Dialer { tls: Arc::new(tls), proxies: Arc::default(), lookups: Arc::default() };
+        let dialer = Dialer {
+            tls: Arc::new(tls),
+            proxies: Arc::default(),
+            lookups: Arc::default(),
+            user_agent: "bench".into(),
+        };
         let ledger = redis::ledger(&Target::parse(url)?, Fallback::default(), &dialer, &key);
         let _ = limiter.rules.ledger.set(ledger);
         Ok(limiter)

@@ -127,11 +127,25 @@ fn a_refused_tunnel_reports_the_proxys_status() {
             "HTTP/1.1 407 \x1b[2J\r\n\r\n",
             "it asks for a login (407); put user and password into `proxy`",
         ),
+        (
+            "HTTP/1.1 407 No\r\nproxy-authenticate: Negotiate\r\nProxy-Authenticate: NTLM x\r\n\r\n",
+            "of the kind Negotiate or NTLM, and this library knows only Basic",
+        ),
+        (
+            "HTTP/1.1 407 No\nProxy-Authenticate: Digest realm=\"canary\"\n\n",
+            "of the kind Digest, and this library knows only Basic",
+        ),
+        (
+            "HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: basic realm=x\r\n\r\n",
+            "it asks for a login (407); put user and password into `proxy`",
+        ),
+        ("HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 403 Forbidden\r\n\r\n", "HTTP/1.1 403 Forbidden"),
     ] {
         let stub = StubProxy::answering(reply);
         refused_by(&services, &stub.url(), stub.port, words);
         let error = services.client(&stub.url(), &[("max_retries", "0")]).action(ID).error("proxy");
-        assert_eq!(error["http_status"], reply[9..12].parse::<u16>().unwrap(), "{error}");
+        let counts = reply.rsplit("HTTP/1.").next().unwrap();
+        assert_eq!(error["http_status"], counts[2..5].parse::<u16>().unwrap(), "{error}");
     }
 }
 
@@ -148,13 +162,49 @@ fn a_missing_or_wrong_login_is_reported() {
     right.collect(&services.machine(), "x").ok();
 }
 
+/// In every form in which it was sent.
+#[test]
+fn a_login_that_the_proxy_repeats_is_masked() {
+    let services = Services::start(1);
+    let stub = StubProxy::start(|mut near, _| {
+        let _ = near.write_all(b"HTTP/1.1 403 no dXNlcjpzd29yZGZpc2g= or user:swordfish\r\n\r\n");
+    });
+    let url = stub.url().replace("http://", "http://user:swordfish@");
+    let outcome = services.client(&url, &[("max_retries", "0")]).action(ID);
+    assert!(!outcome.text.contains("dXNlcjpzd29yZGZpc2g"), "{}", outcome.text);
+    assert!(!outcome.text.contains("swordfish"), "{}", outcome.text);
+    assert!(outcome.text.contains("403 no *** or ***"), "{}", outcome.text);
+}
+
+#[test]
+fn a_proxy_is_told_who_asks() {
+    let services = Services::start(1);
+    let stub = StubProxy::start(|mut near, port| {
+        if near.write_all(OPEN).is_ok() {
+            tunnel(near, port);
+        }
+    });
+    services.client(&stub.url(), &[("user_agent", "Agent/7 (case)")]).action(ID).error("not_found");
+    let agent = format!("\r\nUser-Agent: mde/{}", env!("CARGO_PKG_VERSION"));
+    for head in stub.heads() {
+        assert!(head.contains("Agent/7 (case)"), "{head}");
+    }
+    let before = stub.heads().len();
+    services.client(&stub.url(), &[]).action(ID).error("not_found");
+    for head in stub.heads().iter().skip(before) {
+        assert!(head.contains(&agent), "{head}");
+    }
+    assert!(stub.heads().len() > before);
+}
+
 #[test]
 fn an_invalid_reply_of_a_proxy_is_a_proxy_error() {
     let services = Services::start(1);
-    let cases: [(&[u8], &str); 8] = [
+    let cases: [(&[u8], &str); 9] = [
         (b"", "did not answer"),
         (b"HTTP/1.1 200 OK\r\n", "did not answer"),
-        (b"HTTP/1.1 200 OK\nEnd: no\n\n", "did not answer"),
+        (b"HTTP/1.1 200 OK\nEnd: no\n", "did not answer"),
+        (b"HTTP/1.1 100 Go\r\n\r\n", "did not answer"),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "its answer is not HTTP"),
         (b"\x16\x03\x01\x00\x00\r\n\r\n", "its answer is not HTTP"),
         (b"HTTP/2 200\r\n\r\n", "its answer is not HTTP"),
@@ -206,6 +256,8 @@ fn the_head_of_the_answer_may_come_in_pieces_and_hold_more() {
         "HTTP/1.0 200 Connection established\r\nProxy-Agent: x\r\nX: \u{e9}\r\n\r\n".to_owned(),
         format!("HTTP/1.1 200 \r\nVia: {}\r\n\r\n", "v".repeat(2_000)),
         "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
+        "HTTP/1.1 200 OK\nVia: x\n\n".to_owned(),
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\n\nHTTP/1.1 200 OK\r\n\r\n".to_owned(),
     ] {
         let stub = StubProxy::start(move |mut near, port| {
             near.set_nodelay(true).unwrap();
@@ -403,8 +455,12 @@ mod full {
             "auth_param basic program /usr/lib/squid/basic_ncsa_auth {folder}/logins\n\
              acl known proxy_auth REQUIRED\nhttp_access allow known\nhttp_access deny all",
         );
-        for login in ["", "us.er:canary@", "canary:pa_ss.1@"] {
-            refused_by(&services, &proxy.url_with(login), proxy.port, "it asks for a login (407)");
+        for (login, words) in [
+            ("", "it asks for a login (407)"),
+            ("us.er:canary@", "it refuses the login (407)"),
+            ("canary:pa_ss.1@", "it refuses the login (407)"),
+        ] {
+            refused_by(&services, &proxy.url_with(login), proxy.port, words);
         }
         let client = services.client(&proxy.url_with("us%2eer:pa_ss.1@"), &[]);
         for n in 0..10 {
