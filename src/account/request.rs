@@ -146,7 +146,8 @@ impl Account {
         };
         let outcome = self.http.send(part, &outgoing);
         let nothing_done = match &outcome {
-            Ok(reply) => (300..500).contains(&reply.status),
+            // A 408 is that of a gateway which gave up on the service.
+            Ok(reply) => (300..500).contains(&reply.status) && reply.status != 408,
             Err(failure) => !failure.may_have_been_received(),
         };
         if changes && nothing_done {

@@ -24,6 +24,7 @@ use crate::error::Result;
 use crate::http::method::Method;
 use crate::log::{self, Level};
 use crate::status::Status;
+use crate::text::byte_order_mark;
 use crate::text::secret_line::SecretLine;
 
 /// The options that concern connections.
@@ -241,6 +242,7 @@ fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<R
     reply.body.reserve_exact(usize::try_from(expected).unwrap_or_default() + 1);
     let mut body = body.into_reader().take(limit as u64 + 1);
     body.read_to_end(&mut reply.body).map_err(Failure::from_io)?;
+    byte_order_mark::remove(&mut reply.body);
     if reply.body.len() > limit {
         return Err(Failure::new(
             Status::Protocol,

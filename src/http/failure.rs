@@ -116,6 +116,10 @@ impl Failure {
             ureq::Error::LargeResponseHeader(..) => {
                 Failure::new(Status::Protocol, "the reply's head is larger than 64 KiB")
             }
+            // Its type is in a crate that ureq does not hand on; a test sees that these are its words.
+            ureq::Error::Protocol(error) if error.to_string().contains("too many headers") => {
+                Failure::new(Status::Protocol, "the reply's head has more than 128 lines")
+            }
             ureq::Error::Protocol(_) | ureq::Error::Http(_) => {
                 let message = "the reply is not valid HTTP/1.1; check scheme and port of the URL";
                 Failure::new(Status::Protocol, message)

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::text::redact;
+use crate::text::{redact, seconds};
 
 /// Longer values of `Retry-After` are cut to this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
@@ -43,13 +43,13 @@ impl Reply {
         }
     }
 
-    /// `Retry-After` in seconds or as a date, at most a day. A date is compared with the reply's `Date`, else with this
+    /// `Retry-After` in seconds, also with a fraction, or as a date, at most a day. A date is compared with the reply's `Date`, else with this
     /// host's clock.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         let text = self.retry_after.as_deref()?.trim();
-        let wait = match text.parse() {
-            Ok(seconds) => Duration::from_secs(seconds),
-            Err(_) => {
+        let wait = match seconds::read(text) {
+            Some(wait) => wait,
+            None => {
                 let at = httpdate::parse_http_date(text).ok()?;
                 let now = self.date().unwrap_or_else(SystemTime::now);
                 at.duration_since(now).unwrap_or_default()

@@ -143,9 +143,13 @@ pub(crate) fn read_roots(path: &str) -> Result<Vec<CertificateDer<'static>>> {
             refused(format!("has a certificate that is damaged (number {})", at + 1))
         })?;
     }
-    match roots.is_empty() {
-        true => Err(refused("has no certificate".to_owned())),
-        false => Ok(roots),
+    let begun = String::from_utf8_lossy(&pem).matches("CERTIFICATE-----").count() / 2;
+    match roots.len() {
+        0 => Err(refused("has no certificate".to_owned())),
+        read if read < begun => {
+            Err(refused(format!("has {begun} certificates, of which only {read} can be read")))
+        }
+        _ => Ok(roots),
     }
 }
 

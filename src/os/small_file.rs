@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::file::{self, Access, Links};
 use crate::os::io_error::reason;
+use crate::text::byte_order_mark;
 
 /// The whole of a file of up to `most` bytes, wiped when dropped. The error completes "… names a file that …".
 pub(crate) fn read(path: &Path, most: u64) -> Result<Zeroizing<Vec<u8>>, String> {
@@ -25,6 +26,7 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<Zeroizing<Vec<u8>>, String>
     // The buffer has its whole size from the start, since one that grows leaves copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(length + 1));
     file.take(length as u64).read_to_end(&mut bytes).map_err(unreadable)?;
+    byte_order_mark::remove(&mut bytes);
     Ok(bytes)
 }
 

@@ -3,6 +3,7 @@
 //! Forms: `{"error":{code,message,target}}`; the same with an empty code and `details` (OData); no body (404, 405); and
 //! the replies of proxies and gateways. Source: "Common REST API error codes".
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -12,13 +13,18 @@ use crate::text::surrogates;
 use crate::error::{Error, Stage};
 use crate::http::reply::Reply;
 use crate::status::Status;
-use crate::text::redact;
+use crate::text::{redact, seconds};
 
 /// The most bytes of the service's text in messages.
 const MAX_TEXT: usize = 1_024;
 
+/// The most bytes of a gateway's text.
+const MAX_OTHER_TEXT: usize = 256;
+
 /// The shortest time for which a 429 closes the endpoint.
 const SHORTEST_THROTTLE: Duration = Duration::from_secs(1);
+
+const LONGEST_THROTTLE: Duration = Duration::from_secs(86_400);
 
 /// For a 429 without a time: the length of the shorter window.
 const DEFAULT_THROTTLE: Duration = Duration::from_secs(60);
@@ -31,6 +37,8 @@ pub(crate) struct Fault {
     pub target: String,
     /// Whether there is a body that is none of the service's error documents.
     pub is_other_body: bool,
+    /// What a gateway or proxy says in such a body.
+    pub other_text: String,
 }
 
 impl Fault {
@@ -63,9 +71,13 @@ impl Fault {
                 code: text(&error.code),
                 message: text(&error.message),
                 target: text(&error.target),
-                is_other_body: false,
+                ..Fault::default()
             },
-            Err(_) => Fault { is_other_body: !body.is_empty(), ..Fault::default() },
+            Err(_) => Fault {
+                is_other_body: !body.is_empty(),
+                other_text: redact::clean(&words_of(&text_of_body), MAX_OTHER_TEXT),
+                ..Fault::default()
+            },
         }
     }
 
@@ -123,6 +135,10 @@ pub(crate) fn error(reply: &Reply) -> Error {
         message.push_str(" with a body that is not the service's (");
         message.push_str(&reply.describe_content());
         message.push(')');
+        if !fault.other_text.is_empty() {
+            message.push_str(", a gateway's or proxy's: ");
+            message.push_str(fault.other_text.trim_end_matches('.'));
+        }
     } else {
         message.push_str(" without a body");
     }
@@ -132,7 +148,7 @@ pub(crate) fn error(reply: &Reply) -> Error {
     }
     let clock = reply.clock_warning().filter(|_| status == Status::Unauthorized);
     let wait = match status {
-        Status::Throttled => Some(throttle(reply, &fault.message)),
+        Status::Throttled => Some(throttle(reply, &[&fault.message, &fault.other_text])),
         _ => reply.retry_after(),
     };
     Error::new(status, message)
@@ -176,6 +192,8 @@ fn classify(http_status: u16, fault: &Fault) -> (Status, &'static str) {
         404 => (Status::NotFound, "check the id"),
         405 => (Status::BadRequest, "check that `api_url` names this service"),
         407 => (Status::Proxy, "a proxy asks for a login; set it in `proxy`"),
+        // A gateway gave up on the service, which may have carried the request out.
+        408 => (Status::Service, "try again later"),
         429 => (Status::Throttled, "wait retry_after_ms before the next call"),
         400..=499 => (Status::BadRequest, ""),
         500..=599 => (Status::Service, "try again later"),
@@ -185,17 +203,44 @@ fn classify(http_status: u16, fault: &Fault) -> (Status, &'static str) {
 
 /// How long a 429 closes the endpoint: by the header, else by the seconds in the message, else a minute. The service
 /// may round the wait down to 0, and retries without a pause would all fail.
-fn throttle(reply: &Reply, message: &str) -> Duration {
-    let named = reply.retry_after().or_else(|| seconds_in(message));
+fn throttle(reply: &Reply, messages: &[&str]) -> Duration {
+    let in_messages = || messages.iter().find_map(|message| seconds_in(message));
+    let named = reply.retry_after().or_else(in_messages);
     named.unwrap_or(DEFAULT_THROTTLE).max(SHORTEST_THROTTLE)
 }
 
-/// "You can send requests again in 8 seconds."
+/// The words in the body of a gateway: the message of a JSON object, the title of a page, or the text as it is.
+fn words_of(body: &str) -> String {
+    #[derive(Deserialize)]
+    struct Words<'a> {
+        #[serde(borrow, default)]
+        message: Option<Cow<'a, str>>,
+        #[serde(borrow, default)]
+        error_description: Option<Cow<'a, str>>,
+        #[serde(borrow, default)]
+        detail: Option<Cow<'a, str>>,
+        #[serde(borrow, default)]
+        error: Option<Cow<'a, str>>,
+    }
+    if let Ok(words) = serde_json::from_str::<Words<'_>>(body) {
+        let said = words.message.or(words.error_description).or(words.detail).or(words.error);
+        return said.unwrap_or_default().into_owned();
+    }
+    if !body.trim_start().starts_with('<') {
+        return body.to_owned();
+    }
+    let lower = body.to_ascii_lowercase();
+    let title = lower.find("<title>").map(|at| at + "<title>".len());
+    let end = lower.find("</title>");
+    title.zip(end).and_then(|(from, to)| body.get(from..to)).unwrap_or_default().to_owned()
+}
+
+/// "You can send requests again in 8 seconds.", "Retry after 8 seconds."
 fn seconds_in(message: &str) -> Option<Duration> {
     let words: Vec<&str> = message.split_whitespace().collect();
     words.windows(3).find_map(|three| match three {
-        ["in", number, unit] if unit.starts_with("second") => {
-            number.parse().ok().map(|s: u64| Duration::from_secs(s.min(86_400)))
+        ["in" | "after", number, unit] if unit.starts_with("sec") => {
+            seconds::read(number).map(|wait| wait.min(LONGEST_THROTTLE))
         }
         _ => None,
     })
@@ -242,6 +287,7 @@ mod tests {
             (404, String::new(), Status::NotFound),
             (405, String::new(), Status::BadRequest),
             (429, normal("429"), Status::Throttled),
+            (408, "".into(), Status::Service),
             (500, normal("InternalServerError"), Status::Service),
             (503, "<html>".into(), Status::Service),
             (302, String::new(), Status::Protocol),
@@ -310,6 +356,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_gateway_says_is_shown() {
+        for (body, said) in [
+            (
+                r#"{"statusCode":429,"message":"Rate limit is exceeded. Try again in 30 seconds."}"#,
+                "Try again in 30 seconds",
+            ),
+            ("Slow down, retry after 30 sec", "Slow down, retry after 30 sec"),
+            ("<html><head><TITLE>Busy: in 30 seconds</TITLE></head></html>", "Busy: in 30 seconds"),
+            (r#"{"error":"wait","detail":"after 30 seconds, please"}"#, "after 30 seconds, please"),
+        ] {
+            let error = error(&reply(429, body));
+            assert!(error.message().contains(said), "{error}");
+            assert_eq!(error.retry_after(), Some(Duration::from_secs(30)), "{body}");
+        }
+        let secret = error(&reply(403, r#"{"message":"no eyJhbGciOiJub25lIn0.e30.x"}"#));
+        assert!(secret.message().contains("a gateway's or proxy's: no ***;"), "{secret}");
+        let long = error(&reply(403, &"word ".repeat(1_000)));
+        assert!(long.message().len() < 800, "{long}");
+    }
+
+    #[test]
     fn a_429_names_the_wait_in_header_or_message() {
         let with = |header: Option<&str>, message: &str| {
             let mut reply =
@@ -324,6 +391,8 @@ mod tests {
         assert_eq!(with(Some("soon"), real), 8);
         assert_eq!(with(None, "API calls quota exceeded! maximum allowed 45 per 00:01:00"), 60);
         assert_eq!(with(Some("99999999"), real), 86_400);
+        assert_eq!(with(Some("2.5"), real), 3);
+        assert_eq!(with(None, "again in 8.5 seconds"), 9);
         let http_date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(30));
         assert!((28..=30).contains(&with(Some(&http_date), real)));
     }

@@ -11,7 +11,7 @@ use super::{Token, claims};
 use crate::error::{Error, Result};
 use crate::http::reply::Reply;
 use crate::status::Status;
-use crate::text::json;
+use crate::text::{json, seconds};
 
 /// The largest reply that is read.
 pub(super) const MAX_REPLY: usize = 256 * 1024;
@@ -40,8 +40,7 @@ pub(super) fn read(reply: &Reply, from: &str, check: &str) -> Result<Token> {
         let at = UNIX_EPOCH.checked_add(Duration::from_secs(at))?;
         Some(at.duration_since(now).unwrap_or_default())
     };
-    let life = number(text(granted.expires_in))
-        .map(Duration::from_secs)
+    let life = seconds::read(text(granted.expires_in))
         .or_else(|| instant(text(granted.expires_on)).and_then(until))
         .or_else(|| claims::read(&granted.access_token).expires_at.and_then(until))
         .unwrap_or(USUAL_LIFE);
@@ -57,16 +56,14 @@ fn text(value: Option<&RawValue>) -> &str {
     value.map_or("", |value| value.get().trim_matches('"').trim())
 }
 
-/// Older endpoints and some gateways send the number as a string.
-fn number(text: &str) -> Option<u64> {
-    text.parse().ok()
-}
-
-/// Parses seconds since 1970, or App Service's older dates in UTC: `06/20/2019 02:57:58 +00:00` on Linux,
-/// `9/14/2017 12:00:00 PM +00:00` on Windows.
+/// Parses seconds since 1970, RFC 3339 (`2019-06-20T02:57:58Z`), or App Service's older dates in UTC:
+/// `06/20/2019 02:57:58 +00:00` on Linux, `9/14/2017 12:00:00 PM +00:00` on Windows.
 fn instant(text: &str) -> Option<u64> {
-    if let Some(seconds) = number(text) {
-        return Some(seconds);
+    if let Some(since) = seconds::read(text) {
+        return Some(since.as_secs());
+    }
+    if let Some(at) = rfc3339(text) {
+        return Some(at);
     }
     let mut words = text.split_ascii_whitespace();
     let (date, time) = (words.next()?, words.next()?);
@@ -85,6 +82,25 @@ fn instant(text: &str) -> Option<u64> {
     let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z");
     let at = humantime::parse_rfc3339(&text).ok()?;
     Some(at.duration_since(UNIX_EPOCH).ok()?.as_secs())
+}
+
+/// With any offset, and without one for UTC. Fractions are dropped.
+fn rfc3339(text: &str) -> Option<u64> {
+    let (local, rest) = text.split_at_checked("2019-06-20T02:57:58".len())?;
+    let zone = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    let at = humantime::parse_rfc3339(&format!("{}Z", local.replace(' ', "T"))).ok()?;
+    let local = at.duration_since(UNIX_EPOCH).ok()?.as_secs();
+    if zone.is_empty() || zone.eq_ignore_ascii_case("z") {
+        return Some(local);
+    }
+    let (sign, offset) = zone.split_at_checked(1)?;
+    let (hours, minutes) = offset.split_once(':')?;
+    let offset = hours.parse::<u64>().ok()? * 3_600 + minutes.parse::<u64>().ok()? * 60;
+    match sign {
+        "+" => local.checked_sub(offset),
+        "-" => local.checked_add(offset),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +129,14 @@ mod tests {
             (r#""expires_on":"11/14/2023 22:14:20 +00:00""#, 60),
             (r#""expires_on":"11/14/2023 10:14:20 PM +00:00""#, 60),
             (r#""expires_on":"1700000000""#, 0),
+            (r#""expires_in":2999.5"#, 3_000),
+            (r#""expires_in":"2999.5""#, 3_000),
+            (r#""expires_on":"1700000100.25""#, 101),
+            (r#""expires_on":"2023-11-14T22:14:20Z""#, 60),
+            (r#""expires_on":"2023-11-14T22:14:20.1234567Z""#, 60),
+            (r#""expires_on":"2023-11-14T22:14:20""#, 60),
+            (r#""expires_on":"2023-11-15T00:14:20+02:00""#, 60),
+            (r#""expires_on":"2023-11-14 16:44:20-05:30""#, 60),
             (r#""expires_on":"tomorrow""#, 500),
             (r#""expires_in":null"#, 500),
         ] {

@@ -139,7 +139,7 @@ pub(super) fn error(reply: &Reply, who: &str, otherwise: &str, secrets: &[&str])
         || refused.number.is_some_and(|number| TRANSIENT.contains(&number));
     let status = match reply.status {
         429 => Status::Throttled,
-        500.. => Status::Service,
+        408 | 500.. => Status::Service,
         407 => Status::Proxy,
         300..=399 => Status::Protocol,
         _ if is_transient => Status::Service,

@@ -269,6 +269,66 @@ fn reads_are_retried_after_transient_failures() {
     assert_eq!((&error["attempts"], &error["retryable"]), (&json!(4), &json!(true)));
 }
 
+/// Some gateways and writers begin every text with one.
+#[test]
+fn a_byte_order_mark_is_skipped_in_every_reply() {
+    let sim = simulator();
+    let marked =
+        |status: u16, body: &str| json!({"status": status, "body": format!("\u{feff}{body}")});
+    let action = r#"{"id":"a7","status":"Pending"}"#;
+    assert_eq!(collect_with(&sim, marked(201, action)).ok()["action"]["id"], "a7");
+    assert_eq!(read_with(&sim, marked(200, action)).ok()["action"]["id"], "a7");
+    let refused = r#"{"error":{"code":"ActiveRequestAlreadyExists","message":"x"}}"#;
+    let error = collect_with(&sim, marked(400, refused)).error("already_running");
+    assert_eq!(error["service_code"], "ActiveRequestAlreadyExists");
+    // Another identity, whose token is not there yet.
+    let sim = simulator();
+    let granted = r#"{"access_token":"other","expires_in":3599.5}"#;
+    sim.script(
+        json!({"match": {"path_contains": "/token"}, "times": 0, "reply": marked(200, granted)}),
+    )
+    .unwrap();
+    let error = client(&sim, &[("max_retries", "0")]).list("").error("unauthorized");
+    assert_eq!(
+        error["http_status"], 401,
+        "the token was read, and is none of the service's: {error}"
+    );
+}
+
+/// A gateway gave up on the service, which may have done the work.
+#[test]
+fn a_408_is_repeated_for_reads_and_unknown_for_a_collection() {
+    let sim = simulator();
+    let client = client(&sim, &[("max_retries", "2")]);
+    let id =
+        client.collect(&sim.machine_id(0), "x").ok()["action"]["id"].as_str().unwrap().to_owned();
+    sim.script(
+        json!({"match": {"path_contains": "machineactions"}, "times": 2, "reply": {"status": 408}}),
+    )
+    .unwrap();
+    assert_eq!(client.action(&id).ok()["action"]["id"], id.as_str());
+    let other = simulator();
+    let refusal =
+        json!({"match": {"path_contains": "/token"}, "times": 1, "reply": {"status": 408}});
+    other.script(refusal).unwrap();
+    mde_tests::client(&other, &[("max_retries", "2")]).list("").ok();
+    let error = collect_with(&other, json!({"status": 408})).error("outcome_unknown");
+    assert_eq!((&error["outcome"], &error["http_status"]), (&json!("unknown"), &json!(408)));
+}
+
+#[test]
+fn a_head_of_too_many_lines_is_named() {
+    let sim = simulator();
+    let lines = |count: usize| {
+        let headers: serde_json::Map<_, _> =
+            (0..count).map(|n| (format!("X-{n}"), json!("x"))).collect();
+        json!({"status": 200, "headers": headers, "json": {"id": "a"}})
+    };
+    assert_eq!(read_with(&sim, lines(100)).ok()["action"]["id"], "a");
+    let error = read_with(&sim, lines(200)).error("protocol");
+    assert!(error["message"].as_str().unwrap().contains("more than 128 lines"), "{error}");
+}
+
 #[test]
 fn unknown_members_are_kept_exactly() {
     let sim = simulator();
@@ -280,9 +340,11 @@ fn unknown_members_are_kept_exactly() {
 #[test]
 fn absurd_retry_after_values_are_limited() {
     let sim = simulator();
-    for (header, most) in
-        [("18446744073709551615", 86_400_000), ("99999999999999999999999", 60_000), ("-5", 60_000)]
-    {
+    for (header, most) in [
+        ("18446744073709551615", 86_400_000),
+        ("99999999999999999999999", 86_400_000),
+        ("-5", 60_000),
+    ] {
         sim.clear_script();
         sim.script(json!({"match": {"path_contains": JOB}, "reply": {"status": 503, "headers": {"Retry-After": header}}})).unwrap();
         let error = client(&sim, &[]).collect(&sim.machine_id(0), "x").error("outcome_unknown");

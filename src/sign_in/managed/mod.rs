@@ -320,7 +320,7 @@ fn next(
         let pause = Duration::from_secs(1 << attempt.saturating_sub(1).min(4));
         return Next::Again(pause.min(updated_by.saturating_duration_since(Instant::now())));
     }
-    if attempt > retries || !matches!(status, 404 | 429 | 500..) {
+    if attempt > retries || !matches!(status, 404 | 408 | 429 | 500..) {
         return Next::GiveUp;
     }
     let at = usize::try_from(attempt - 1).unwrap_or(usize::MAX).min(PAUSES.len() - 1);
