@@ -181,9 +181,16 @@ impl Client {
 
     /// Refuses new calls, ends running ones with `closed`, and waits for them.
     ///
-    /// A callback of a call on the same client must not call this: it would wait for its own call.
+    /// A callback of a call on the same client is refused, since it would wait for its own call.
     pub fn shutdown(&self, timeout: Duration) -> Result<()> {
         self.check_not_forked()?;
+        if self.running.is_entered_here() {
+            return Err(Error::argument(
+                "client",
+                "has a call on this thread, whose callback this is",
+                "a client without one: a callback cannot wait for its own call",
+            ));
+        }
         match self.running.close(timeout) {
             true => Ok(()),
             false => Err(Error::new(

@@ -26,8 +26,10 @@ namespace detail {
 
 struct free_client {
     void operator()(mde_client *handle) const noexcept {
-        mde_client_shutdown(handle, UINT64_MAX);
-        mde_client_free(handle);
+        /* Refused in a callback of a call on this client, which still needs it: it is then never freed. */
+        if (mde_client_shutdown(handle, UINT64_MAX) != MDE_ERR_INVALID_ARGUMENT) {
+            mde_client_free(handle);
+        }
     }
 };
 

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::os::fork;
 use crate::os::sync::{AtomicU8, Condvar, Mutex};
+use crate::os::{fork, thread};
 
 const RUNNING: u8 = 0;
 pub(super) const CANCELLED: u8 = 1;
 pub(super) const CLOSED: u8 = 2;
 
 /// The signal of one call. Its cancel handle, its client and the queues it waits in share it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Signal {
+    /// The thread that makes the call.
+    thread: usize,
     pub(super) stop: AtomicU8,
     pub(super) state: Mutex<Waiting>,
     changed: Condvar,
@@ -25,6 +27,17 @@ pub(super) struct Waiting {
     woken: bool,
     /// The stream that the call reads from, and the process that reads.
     pub(super) reads: Option<(u64, Arc<TcpStream>)>,
+}
+
+impl Default for Signal {
+    fn default() -> Signal {
+        Signal {
+            thread: thread::id(),
+            stop: AtomicU8::default(),
+            state: Mutex::default(),
+            changed: Condvar::default(),
+        }
+    }
 }
 
 impl Signal {
@@ -121,6 +134,12 @@ impl Running {
         for signal in signals.iter() {
             signal.stop(reason);
         }
+    }
+
+    /// Whether this thread is inside one of the calls: a callback of it runs.
+    pub(crate) fn is_entered_here(&self) -> bool {
+        let here = thread::id();
+        self.signals.lock().iter().any(|signal| signal.thread == here)
     }
 
     /// Stops every call as closed and waits until none is left. Returns false if the time was too short.

@@ -46,11 +46,12 @@ pub unsafe extern "C" fn mde_client_new(
 
 /// Refuses new calls on a client, ends running ones with MDE_ERR_CLOSED, and waits for them.
 ///
-/// Not to be called from a callback of a call on the same client.
+/// A callback of a call on the same client is refused, since it would wait for its own call. Nothing is ended then.
 /// @param client The client. It still has to be freed.
 /// @param timeout_ms The longest time to wait.
 /// @retval MDE_OK No call is left.
 /// @retval MDE_ERR_NULL client is NULL.
+/// @retval MDE_ERR_INVALID_ARGUMENT A callback of a call on this client called.
 /// @retval MDE_ERR_DEADLINE Calls still run; do not free the client yet.
 /// @retval MDE_ERR_FORKED The client was made before a fork.
 #[unsafe(no_mangle)]

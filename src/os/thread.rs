@@ -1,7 +1,22 @@
-//! The library's own threads, which look names up. None takes a signal that is meant for the host.
+//! Threads: the library's own, which look names up and take no signal that is meant for the host; and which one this is.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
+
+/// A number that no other thread has as long as this one runs. The standard library's would keep memory for every thread
+/// of the host.
+#[cfg(not(feature = "shuttle"))]
+pub(crate) fn id() -> usize {
+    thread_local!(static PLACE: u8 = const { 0 });
+    PLACE.with(|place| std::ptr::from_ref(place).addr())
+}
+
+/// The threads of a model are none of the system's. No two numbers are the same.
+#[cfg(feature = "shuttle")]
+pub(crate) fn id() -> usize {
+    static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
 
 /// Starts a thread that signals of the host pass by.
 pub(crate) fn spawn<T: Send + 'static>(

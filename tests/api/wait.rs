@@ -118,6 +118,25 @@ fn a_deadline_and_a_cancel_report_the_state_of_the_action() {
     assert_eq!(error["action"]["id"], id.as_str());
 }
 
+/// It would wait for its own call. Another client may be shut down there.
+#[test]
+fn a_callback_cannot_shut_its_own_client_down() {
+    let sim = taking(0.0, 0.3);
+    let (own, other) = (client(&sim, &[QUICK]), client(&sim, &[QUICK]));
+    let id = started(&sim, &own);
+    let mut answers = Vec::new();
+    let mut progress = |_: Value| {
+        answers.push((own.shutdown(Duration::from_secs(3_600)), other.shutdown(Duration::ZERO)));
+        true
+    };
+    let document = own.wait_until(&id, Some(&mut progress), None).ok();
+    assert_eq!(document["action"]["status"], "Succeeded");
+    assert!(!answers.is_empty() && answers.iter().all(|it| *it == (3, 0)), "{answers:?}");
+    // Afterwards, and from another thread meanwhile, it is shut down.
+    assert_eq!(own.shutdown(Duration::ZERO), 0);
+    other.action(&id).error("closed");
+}
+
 #[test]
 fn the_progress_callback_can_end_the_wait() {
     let sim = taking(0.0, 60.0);
