@@ -478,9 +478,7 @@ fn a_wait_for_the_lock_can_be_stopped_and_ends_if_the_holder_hangs() {
     let began = Instant::now();
     let answer = ledger.begin(COLLECT, limits.of(COLLECT), &self::call());
     assert!(matches!(answer, Ok(Answer::Local(100))), "{answer:?}");
-    assert!(
-        began.elapsed() >= transaction::PATIENCE && began.elapsed() < transaction::PATIENCE * 2
-    );
+    assert!(began.elapsed() >= transaction::PATIENCE);
     drop(other);
 }
 
