@@ -12,15 +12,19 @@ package main
 #include <stdlib.h>
 #include <mde.h>
 
-// An exported Go function cannot have const arguments, so a cast stands here.
-extern int32_t goProgress(void *user_data, char *event_json);
+extern int32_t goProgress(uintptr_t progress, char *event_json);
 
-// A handle of Go is a number, which Go's own checks do not accept as a pointer.
+// An exported Go function cannot have const arguments, and a handle of Go is a number, which must not lie where Go
+// expects a pointer.
+static inline int32_t on_progress(void *user_data, const char *event_json)
+{
+    return goProgress((uintptr_t)user_data, (char *)event_json);
+}
+
 static inline mde_status fetch(const mde_client *client, const char *machine, const char *comment, const char *path,
                                uintptr_t progress, const mde_cancel *cancel, char **out_json)
 {
-    return mde_fetch_package(client, machine, comment, path, (mde_progress_fn)goProgress, (void *)progress, cancel,
-                             out_json);
+    return mde_fetch_package(client, machine, comment, path, on_progress, (void *)progress, cancel, out_json);
 }
 */
 import "C"
@@ -94,14 +98,14 @@ func NewClient(options map[string]string) (*Client, error) {
 func (c *Client) Close() { C.mde_client_free(c.native) }
 
 //export goProgress
-func goProgress(userData unsafe.Pointer, event *C.char) (result C.int32_t) {
+func goProgress(handle C.uintptr_t, event *C.char) (result C.int32_t) {
 	// A panic must not pass through the library: it becomes the answer that ends the call.
 	defer func() {
 		if recover() != nil {
 			result = 1
 		}
 	}()
-	cgo.Handle(uintptr(userData)).Value().(func(string))(C.GoString(event))
+	cgo.Handle(handle).Value().(func(string))(C.GoString(event))
 	return 0
 }
 

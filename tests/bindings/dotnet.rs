@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 mod building;
 mod package;
-mod scenarios;
+pub mod scenarios;
 
 use building::On::{CoreClr, Mono};
 use mde_tests::programs::ROOT;
@@ -64,8 +64,13 @@ fn the_api_is_the_list() {
 }
 
 #[test]
-fn the_lines_for_powershell_name_members() {
-    scenarios::the_lines_for_powershell_name_members();
+fn the_calls_for_powershell_compile() {
+    scenarios::the_calls_for_powershell_compile(CoreClr);
+}
+
+#[test]
+fn two_folders_give_one_assembly() {
+    scenarios::two_folders_give_one_assembly(CoreClr);
 }
 
 #[test]

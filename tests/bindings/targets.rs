@@ -80,6 +80,11 @@ mod full {
         programs!(Wine);
 
         #[test]
+        fn dotnet() {
+            crate::dotnet::scenarios::fetches_on_windows();
+        }
+
+        #[test]
         fn a_host_may_unload_it_and_have_small_stacks() {
             scenarios::windows_host();
         }

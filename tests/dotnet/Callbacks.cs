@@ -21,6 +21,7 @@ namespace Mde.Tests
             checks["a_token_provider_is_asked"] = Provider;
             checks["an_asynchronous_token_provider_is_asked"] = AsyncProvider;
             checks["an_asynchronous_token_provider_may_fail"] = AsyncProviderFails;
+            checks["an_asynchronous_token_provider_is_a_callback"] = AsyncProviderNested;
             checks["a_callback_may_use_the_library"] = Nested;
             checks["log_lines_arrive"] = Log;
             checks["a_refused_log_receiver_changes_nothing"] = LogRefused;
@@ -173,6 +174,16 @@ namespace Mde.Tests
             {
                 Check.True(Check.Throws<MdeCallbackException>(() => client.ListActions("")).InnerException is Own, "as it was thrown");
             }
+            using (var client = Check.AsyncClient((scope, cancellation) => (Task<MdeAccessToken>)null!))
+            {
+                var e = Check.Throws<MdeCallbackException>(() => client.ListActions(""));
+                Check.Has(e.InnerException?.Message, "returned null");
+            }
+            using (var client = Check.AsyncClient((scope, cancellation) => Task.FromResult<MdeAccessToken>(null!)))
+            {
+                var e = Check.Throws<MdeCallbackException>(() => client.ListActions(""));
+                Check.Has(e.InnerException?.Message, "returned null");
+            }
             using (var stop = new CancellationTokenSource())
             using (var client = Check.AsyncClient(async (scope, cancellation) =>
             {
@@ -183,6 +194,41 @@ namespace Mde.Tests
             {
                 var e = Check.Throws<MdeCanceledException>(() => client.ListActions("", stop.Token));
                 Check.True(e.InnerException is OperationCanceledException && e.CancellationToken == stop.Token, e.ToString());
+            }
+        }
+
+        /// <summary>It may use other clients, but its own waits for it, also after it went on on other threads.</summary>
+        private static void AsyncProviderNested()
+        {
+            MdeClient? own = null;
+            var refused = 0;
+            using (var other = Check.Client())
+            using (var client = Check.AsyncClient(async (scope, cancellation) =>
+            {
+                await Task.Delay(10, cancellation);
+                var itself = own ?? throw new InvalidOperationException("the client is not known");
+                foreach (var call in new Action[]
+                {
+                    () => itself.Shutdown(TimeSpan.FromMinutes(1)),
+                    () => other.Shutdown(TimeSpan.Zero),
+                    () => itself.FindMachines("x"),
+                    () => itself.FindMachinesAsync("x"),
+                })
+                {
+                    Check.Throws<InvalidOperationException>(call);
+                    refused++;
+                }
+                Check.Equal(1, (await other.FindMachinesAsync(Check.Machine(0))).Machines.Count);
+                return Token();
+            }))
+            {
+                own = client;
+                var time = Stopwatch.StartNew();
+                Check.Equal(1, client.FindMachines(Check.Machine(0)).Machines.Count);
+                Check.True(refused == 4 && time.ElapsedMilliseconds < 30000, "all refused at once");
+                // The thread that asked is none of the provider.
+                Check.Equal(1, client.FindMachines(Check.Machine(1)).Machines.Count);
+                Check.True(client.Shutdown(TimeSpan.FromSeconds(5)), "and may shut down");
             }
         }
 

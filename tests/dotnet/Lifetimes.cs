@@ -14,6 +14,7 @@ namespace Mde.Tests
         {
             checks["disposed_things_say_so"] = Disposed;
             checks["disposing_ends_running_calls"] = DisposedWhileRunning;
+            checks["disposing_at_once_ends_a_call_as_closed"] = DisposedAtOnce;
             checks["shutdown_waits"] = Shutdown;
             checks["a_callback_may_dispose"] = DisposedInCallback;
             checks["a_forgotten_client_lives_as_long_as_its_call"] = Forgotten;
@@ -52,6 +53,22 @@ namespace Mde.Tests
             client.Dispose();
             var e = Check.Fails(MdeStatus.Closed, () => task.GetAwaiter().GetResult());
             Check.True(e.IsOutcomeUnknown, e.Error.Json);
+        }
+
+        /// <summary>Before the thread of the task, or just after it, has begun.</summary>
+        private static void DisposedAtOnce()
+        {
+            for (var round = 0; round < 50; round++)
+            {
+                var client = Check.Client();
+                var task = client.CollectPackageAsync(Check.Setting("STALLED_MACHINE"), "why");
+                if (round % 2 != 0)
+                {
+                    Thread.Yield();
+                }
+                client.Dispose();
+                Check.Fails(MdeStatus.Closed, () => task.GetAwaiter().GetResult());
+            }
         }
 
         private static void Shutdown()

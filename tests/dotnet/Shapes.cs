@@ -119,6 +119,7 @@ namespace Mde.Tests
                 Check.Equal(MdeLibrary.GetStatusName(status), new MdeError(status, "").Name);
             }
             Check.Equal("unknown", new MdeError((MdeStatus)12345, "").Name);
+            Check.Equal("unknown", new MdeError((MdeStatus)(-1), "").Name);
         }
 
         private sealed class Double : MdeClient

@@ -42,6 +42,9 @@ def pack(project, native, package, checked):
         if item.get("Pack") != "true":
             continue
         source = project.parent / expand(item.get("Include"), {"MdeNativeFolder": str(native)})
+        if source.name == "**":
+            shutil.copytree(source.parent, package / item.get("PackagePath"))
+            continue
         if not source.exists() and "Exists(" in item.get("Condition", ""):
             continue
         if item.tag == "MdeNative":
@@ -56,7 +59,11 @@ def pack(project, native, package, checked):
             shutil.copyfile(source, target)
     if checked:
         error = [it.get("Condition") for it in root.iter("Error")]
-        assert error == ["!Exists('%(MdeNative.FullPath)')", "'%(MdeNative.Filename)' == '$(AssemblyName)'"], error
+        assert error == [
+            "!Exists('%(MdeNative.FullPath)')",
+            "!Exists('$(MdeNativeFolder)/licenses')",
+            "'%(MdeNative.Filename)' == '$(AssemblyName)'",
+        ], error
         for library in libraries:
             if library.stem.casefold() == assembly.casefold():
                 sys.exit(f"{library} and the assembly {assembly}.dll are one file on Windows")

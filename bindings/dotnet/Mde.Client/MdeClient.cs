@@ -78,7 +78,7 @@ namespace Mde
             var file = Utf8.Bytes(path, nameof(path));
             var client = Handle;
             return new Call<FetchResult>(
-                (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
+                client, (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
                     NativeMethods.mde_fetch_package(client, machine, why, file, report, IntPtr.Zero, cancel, out json),
                 json => new FetchResult(json), progress, cancellationToken);
         }
@@ -104,7 +104,7 @@ namespace Mde
             var what = Utf8.Bytes(query, nameof(query));
             var client = Handle;
             return new Call<MachinesResult>(
-                (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
+                client, (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
                     NativeMethods.mde_find_machines(client, what, cancel, out json),
                 json => new MachinesResult(json), null, cancellationToken);
         }
@@ -135,7 +135,7 @@ namespace Mde
             var why = Utf8.Bytes(comment, nameof(comment));
             var client = Handle;
             return new Call<CollectResult>(
-                (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
+                client, (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
                     NativeMethods.mde_collect_package(client, machine, why, cancel, out json),
                 json => new CollectResult(json), null, cancellationToken);
         }
@@ -162,7 +162,7 @@ namespace Mde
             var action = Utf8.Bytes(actionId, nameof(actionId));
             var client = Handle;
             return new Call<MachineActionResult>(
-                (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
+                client, (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
                     NativeMethods.mde_get_action(client, action, cancel, out json),
                 json => new MachineActionResult(json), null, cancellationToken);
         }
@@ -189,7 +189,7 @@ namespace Mde
             var filter = Utf8.Bytes(odataFilter, nameof(odataFilter));
             var client = Handle;
             return new Call<MachineActionsResult>(
-                (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
+                client, (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
                     NativeMethods.mde_list_actions(client, filter, cancel, out json),
                 json => new MachineActionsResult(json), null, cancellationToken);
         }
@@ -220,7 +220,7 @@ namespace Mde
             var action = Utf8.Bytes(actionId, nameof(actionId));
             var client = Handle;
             return new Call<MachineActionResult>(
-                (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
+                client, (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
                     NativeMethods.mde_wait_action(client, action, report, IntPtr.Zero, cancel, out json),
                 json => new MachineActionResult(json), progress, cancellationToken);
         }
@@ -251,7 +251,7 @@ namespace Mde
             var why = Utf8.Bytes(comment, nameof(comment));
             var client = Handle;
             return new Call<CancelActionResult>(
-                (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
+                client, (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
                     NativeMethods.mde_cancel_action(client, action, why, cancel, out json),
                 json => new CancelActionResult(json), null, cancellationToken);
         }
@@ -287,7 +287,7 @@ namespace Mde
             var file = Utf8.Bytes(path, nameof(path));
             var client = Handle;
             return new Call<PackageResult>(
-                (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
+                client, (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
                     NativeMethods.mde_download_package(client, action, file, report, IntPtr.Zero, cancel, out json),
                 json => new PackageResult(json), progress, cancellationToken);
         }
@@ -314,7 +314,7 @@ namespace Mde
             var action = Utf8.Bytes(actionId, nameof(actionId));
             var client = Handle;
             return new Call<PackageUriResult>(
-                (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
+                client, (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
                     NativeMethods.mde_get_package_uri(client, action, cancel, out json),
                 json => new PackageUriResult(json), null, cancellationToken);
         }
@@ -324,7 +324,7 @@ namespace Mde
         {
             var client = Handle;
             return new Call<QuotaResult>(
-                (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
+                client, (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
                     NativeMethods.mde_get_quota(client, out json),
                 json => new QuotaResult(json), null, CancellationToken.None).Run();
         }

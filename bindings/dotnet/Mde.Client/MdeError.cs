@@ -119,8 +119,8 @@ namespace Mde
             {
                 // The status is known, and the error has the document as well.
             }
-            var message = status == (int)MdeStatus.Ok
-                ? "The call succeeded; the document of this error is its result."
+            var message = status == (int)MdeStatus.Ok ? "The call succeeded; the document of this error is its result."
+                : status == (int)MdeStatus.Closed && json == null ? "The client was disposed before the call began."
                 : "The call ended with " + NameOf((MdeStatus)status) + "; this binding cannot read its details.";
             return new MdeError((MdeStatus)status, message, json);
         }
@@ -128,14 +128,14 @@ namespace Mde
         // As the native library names it, which the tests of a program may lack.
         private static string NameOf(MdeStatus status)
         {
-            var words = Enum.GetName(typeof(MdeStatus), status);
-            if (words == null)
-            {
-                return "unknown";
-            }
             var name = new StringBuilder();
-            foreach (var letter in words)
+            foreach (var letter in status.ToString())
             {
+                // A number has no name.
+                if (letter == '-' || letter >= '0' && letter <= '9' && name.Length == 0)
+                {
+                    return "unknown";
+                }
                 if (char.IsUpper(letter) && name.Length > 0)
                 {
                     name.Append('_');

@@ -89,7 +89,7 @@ namespace Mde
             var file = Utf8.Bytes(path, nameof(path));
             Load();
             return new Call<PackageResult>(
-                (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
+                null, (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
                     NativeMethods.mde_inspect_package(file, report, IntPtr.Zero, cancel, out json),
                 json => new PackageResult(json), progress, cancellationToken);
         }

@@ -69,9 +69,10 @@ namespace Mde
             {
                 UserData.Target<Action<MdeLogLevel, string>>(userData)((MdeLogLevel)level, Utf8.Read(message));
             }
-            catch (Exception)
+            catch (Exception error)
             {
                 // No exception may pass through native code, and no caller could receive it.
+                Aborts.End(error);
             }
             finally
             {

@@ -127,7 +127,7 @@ namespace Mde
         {
             var started = provider ?? throw new ArgumentNullException(nameof(provider));
             return SetTokenProvider((scope, cancellation) =>
-                Task.Run(() => started(scope, cancellation), CancellationToken.None).GetAwaiter().GetResult());
+                Frame.StartProvider(() => started(scope, cancellation)).GetAwaiter().GetResult());
         }
 
         /// <summary>Frees the options and wipes the secrets in them.</summary>

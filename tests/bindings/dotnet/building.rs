@@ -1,11 +1,13 @@
 //! Compiles the .NET binding out of an installation, and runs programs on the runtimes that there are.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use mde_tests::programs::installing::installed;
-use mde_tests::programs::{Finished, Scratch, run, tool};
+use mde_tests::programs::{Finished, How, Scratch, run, targets, tool};
 
 /// Where a program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,34 +70,70 @@ pub struct Built {
 }
 
 impl Built {
-    /// The binding, out of a fresh installation, without a warning.
+    /// The binding, out of an installation, without a warning. Compiled once for each target.
     #[track_caller]
     pub fn binding(on: On) -> Built {
-        Built::changed(on, |_| ())
+        let built = Built::nothing(on);
+        built.once(&[ASSEMBLY, "Mde.Client.pdb", "Mde.Client.xml"], Built::compile_binding);
+        built
     }
 
-    /// The same, with changes to its sources.
+    /// The same, compiled anew with changes to its sources.
     #[track_caller]
     pub fn changed(on: On, change: impl FnOnce(&Path)) -> Built {
-        let folder = Scratch::new("dotnet");
-        let built = Built { on, prefix: installed(), folder };
+        let built = Built::nothing(on);
+        change(&built.source());
+        built.compile_binding();
+        built
+    }
+
+    /// Has these files made in the folder, or copies those that were made for an earlier one of this target.
+    #[track_caller]
+    pub fn once(&self, names: &[&str], make: impl FnOnce(&Built)) {
+        /// The contents of files, by target and names.
+        type Kept = BTreeMap<(&'static str, String), Vec<Vec<u8>>>;
+        static KEPT: Mutex<Kept> = Mutex::new(Kept::new());
+        // Others wait meanwhile, since two at once would take as long as one after the other.
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (self.target(), names.join(" "));
+        if let Some(contents) = kept.get(&key) {
+            for (name, bytes) in names.iter().zip(contents) {
+                fs::write(self.file(name), bytes).unwrap();
+            }
+            return;
+        }
+        make(self);
+        kept.insert(key, names.iter().map(|name| fs::read(self.file(name)).unwrap()).collect());
+    }
+
+    /// An installation, the native library beside the program to come, and what runtimes need.
+    fn nothing(on: On) -> Built {
+        let built = Built { on, prefix: installed(), folder: Scratch::new("dotnet") };
         fs::write(built.file("3.1.json"), configuration("3.1.0")).unwrap();
         fs::write(built.file("8.0.json"), configuration("8.0.0")).unwrap();
-        let source = built.source();
-        change(&source);
-        let mut compiler = built.compiler();
-        compiler.arg("-target:library").arg(built.out(ASSEMBLY));
-        compiler.arg(format!("-keyfile:{}", source.join("../mde.snk").display()));
-        compiler.arg(format!("-doc:{}", built.file("Mde.Client.xml").display()));
-        for part in ["", "Native", built.target()] {
-            compiler.args(files(&source.join(part), "cs"));
-        }
-        run(&mut compiler).expect(0);
         let library = built.prefix.0.join("lib").join("libmde.so.0");
         // On .NET 8 under its SONAME: there the binding knows that name.
         let name = if on == On::Net8 { "libmde.so.0" } else { "libmde.so" };
         fs::copy(library, built.file(name)).unwrap();
         built
+    }
+
+    #[track_caller]
+    fn compile_binding(&self) {
+        let source = self.source();
+        let mut compiler = self.compiler();
+        compiler.arg("-target:library").arg(self.out(ASSEMBLY));
+        compiler.arg(format!("-keyfile:{}", source.join("../mde.snk").display()));
+        compiler.arg(format!("-doc:{}", self.file("Mde.Client.xml").display()));
+        compiler.arg(format!(
+            "-pathmap:{}=/mde,{}=/out",
+            source.display(),
+            self.folder.0.display()
+        ));
+        for part in ["", "Native", self.target()] {
+            compiler.args(files(&source.join(part), "cs"));
+        }
+        run(&mut compiler).expect(0);
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -206,6 +244,20 @@ impl Built {
         };
         // Cargo's own would lead to a library that a test wants to be missing.
         command.arg(self.file(name)).env_remove("LD_LIBRARY_PATH");
+        command
+    }
+    /// The same under Wine. The assembly is that for .NET Standard, and the native library that of Windows.
+    #[track_caller]
+    pub fn start_on_windows(&self, name: &str) -> Command {
+        targets::put_library_of_windows(&self.folder.0);
+        let runtime = unpacked("coreclr-3.1-windows");
+        // Beside the runtime's own program, which asks for it as well.
+        targets::put_random_numbers(&runtime);
+        let native = |path: &Path| targets::native(path, How::Wine);
+        let dotnet = runtime.join("dotnet.exe");
+        let mut command = targets::under_wine(&[&dotnet]);
+        command.args(["exec", "--runtimeconfig", &native(&self.file("3.1.json"))]);
+        command.arg(native(&self.file(name))).env("DOTNET_CLI_TELEMETRY_OPTOUT", "1");
         command
     }
 }

@@ -28,11 +28,17 @@ impl Project {
             fs::create_dir_all(&place).unwrap();
             fs::write(place.join(file), format!("{system}/{file}")).unwrap();
         }
+        fs::create_dir(project.path("native/licenses")).unwrap();
+        fs::write(project.path("native/licenses/ring.txt"), "").unwrap();
+        fs::create_dir_all(project.path("mde/bindings")).unwrap();
         let copied = run(Command::new("cp")
             .arg("-r")
             .arg(format!("{ROOT}/bindings/dotnet"))
-            .arg(project.path("dotnet")));
+            .arg(project.path("mde/bindings/dotnet")));
         copied.expect(0);
+        for name in ["LICENSE-MIT", "LICENSE-APACHE"] {
+            fs::copy(format!("{ROOT}/{name}"), project.path("mde").join(name)).unwrap();
+        }
         project
     }
 
@@ -41,7 +47,7 @@ impl Project {
     }
 
     fn project(&self) -> PathBuf {
-        self.path("dotnet/Mde.Client/Mde.Client.csproj")
+        self.path("mde/bindings/dotnet/Mde.Client/Mde.Client.csproj")
     }
 
     /// The names of an earlier layout, which is one file too few on Windows.
@@ -52,7 +58,7 @@ impl Project {
         assert_ne!(old, text);
         fs::write(self.project(), old).unwrap();
         for folder in ["net462", "net461", "netcore"] {
-            let folder = self.path("dotnet/Mde.Client/build").join(folder);
+            let folder = self.path("mde/bindings/dotnet/Mde.Client/build").join(folder);
             fs::rename(folder.join("Mde.Client.targets"), folder.join("Mde.targets")).unwrap();
         }
         self
@@ -84,6 +90,9 @@ fn programs_for_every_system_have_all_their_files() {
     let project = Project::new();
     project.pack(&[]).expect(0);
     project.check().expect(0);
+    for file in ["licenses/ring.txt", "LICENSE-MIT", "LICENSE-APACHE", "README.md"] {
+        assert!(project.path("packed").join(file).is_file(), "{file}");
+    }
 }
 
 #[test]
@@ -162,6 +171,10 @@ fn the_project_is_sound() {
         "<TargetFrameworks>net8.0;netstandard2.0</TargetFrameworks>",
         "<LangVersion>8.0</LangVersion>",
         "<Nullable>enable</Nullable>",
+        "<Deterministic>true</Deterministic>",
+        "<PathMap>$(MSBuildThisFileDirectory)=/mde/</PathMap>",
+        "<SymbolPackageFormat>snupkg</SymbolPackageFormat>",
+        "<AnalysisMode>Recommended</AnalysisMode>",
         "<AssemblyOriginatorKeyFile>../mde.snk</AssemblyOriginatorKeyFile>",
         "<PackageId>Mde.Client</PackageId>",
         &format!("<Version>{}</Version>", mde_tests::VERSION),

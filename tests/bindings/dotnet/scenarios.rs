@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use mde_simulator::{Config, DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT, QuotaMode};
 
 use super::building::{ASSEMBLY, Built, On, files};
-use mde_tests::programs::{ROOT, Scratch, Service, run, run_with, tool};
+use mde_tests::programs::{How, ROOT, Scratch, Service, run, run_with, targets, tool};
 
 /// Checks that take long begin with this.
 const SLOW: &str = "stress_";
@@ -28,10 +28,12 @@ fn tests(on: On) -> Built {
 }
 
 fn with_tests(built: Built) -> Built {
-    let folder = Path::new(ROOT).join("tests/dotnet");
-    let mut sources = files(&folder, "cs");
-    sources.extend(files(&folder.join(built.target()), "cs"));
-    built.compile("Tests.exe", &sources);
+    built.once(&["Tests.exe", "Tests.pdb"], |built| {
+        let folder = Path::new(ROOT).join("tests/dotnet");
+        let mut sources = files(&folder, "cs");
+        sources.extend(files(&folder.join(built.target()), "cs"));
+        built.compile("Tests.exe", &sources);
+    });
     built
 }
 
@@ -211,26 +213,41 @@ pub fn the_api_is_the_list(on: On) {
     );
 }
 
-/// The lines for PowerShell, which nothing runs here, use only members that exist.
-pub fn the_lines_for_powershell_name_members() {
+/// The calls of the lines for PowerShell, which nothing runs here: they are in the page, and compile.
+#[track_caller]
+pub fn the_calls_for_powershell_compile(on: On) {
     let page = std::fs::read_to_string(format!("{ROOT}/docs/dotnet.md")).unwrap();
     let lines = page.split("```powershell\n").nth(1).unwrap().split("```").next().unwrap();
-    let api = std::fs::read_to_string(format!("{ROOT}/bindings/dotnet/PublicApi.txt")).unwrap();
-    let mut seen = 0;
-    for part in lines.split(['.', ':']).skip(1) {
-        let name: String = part.chars().take_while(char::is_ascii_alphanumeric).collect();
-        let mut letters = name.chars();
-        let is_name = letters.next().is_some_and(|it| it.is_ascii_uppercase())
-            && letters.next().is_some_and(|it| it.is_ascii_lowercase());
-        if is_name && !["MdeOptions", "MdeClient", "Client"].contains(&name.as_str()) {
-            seen += 1;
-            assert!(
-                api.contains(&format!(" {name}(")) || api.contains(&format!(" {name} {{")),
-                "{name}"
-            );
-        }
+    for call in [
+        "$options.Set('tenant_id', $env:MDE_TENANT_ID).Set('client_id', $env:MDE_CLIENT_ID)",
+        "$options.Set('client_secret', $env:MDE_CLIENT_SECRET)",
+        "[Mde.MdeClient]::new($options)",
+        "$client.FindMachines('device-0001.contoso.example').Machines[0]",
+        "$client.FetchPackage($machine.Id, 'case 4711', '/var/evidence/4711.zip').Package",
+        "$client.Dispose()",
+    ] {
+        has(lines, call);
     }
-    assert!(seen > 6, "{lines}");
+    let built = Built::binding(on);
+    let source = built.file("Lines.cs");
+    let program = "class Lines { static void Main() { string s = \"\"; var options = new Mde.MdeOptions(); \
+        options.Set(\"tenant_id\", s).Set(\"client_id\", s); options.Set(\"client_secret\", s); \
+        var client = new Mde.MdeClient(options); var machine = client.FindMachines(s).Machines[0]; \
+        System.Console.WriteLine(client.FetchPackage(machine.Id, s, s).Package); client.Dispose(); } }";
+    std::fs::write(&source, program).unwrap();
+    built.compile("Lines.exe", &[source]);
+}
+
+/// The same sources in two folders give the same bytes.
+#[track_caller]
+pub fn two_folders_give_one_assembly(on: On) {
+    let (one, other) = (Built::changed(on, |_| ()), Built::changed(on, |_| ()));
+    assert_ne!(one.file(ASSEMBLY), other.file(ASSEMBLY));
+    for name in [ASSEMBLY, "Mde.Client.pdb"] {
+        let same =
+            std::fs::read(one.file(name)).unwrap() == std::fs::read(other.file(name)).unwrap();
+        assert!(same, "{name} differs");
+    }
 }
 
 /// As PowerShell finds the libraries of its modules.
@@ -242,6 +259,27 @@ pub fn a_module_finds_its_library() {
     std::fs::rename(built.file("libmde.so.0"), built.file("linux-x64/libmde.so")).unwrap();
     let printed = run(&mut built.start("Module.exe")).expect(0).stdout;
     assert_eq!(printed.trim_end(), mde_tests::VERSION);
+}
+
+/// On Windows, as far as Wine goes: `Mde.Client.dll` and `mde.dll` in one folder.
+#[track_caller]
+pub fn fetches_on_windows() {
+    let built = Built::binding(On::CoreClr);
+    built.compile("Windows.exe", &[Path::new(ROOT).join("tests/dotnet/windows/Windows.cs")]);
+    let (service, folder) = (service(), Scratch::new("windows"));
+    let path = folder.0.join("4711.zip");
+    let mut command = built.start_on_windows("Windows.exe");
+    service.describe(&mut command).arg(targets::native(&path, How::Wine));
+    let printed = run(&mut command).expect(0).stdout.replace("\r\n", "\n");
+    assert_eq!(
+        printed,
+        format!(
+            "library {}, not_found\nfetched {}\nsha256 {}\nstages collect wait download verify\ncomment True\nquotas True\nshutdown True\nlog True\n",
+            mde_tests::VERSION,
+            targets::native(&path, How::Wine),
+            sha256sum(&path)
+        )
+    );
 }
 
 /// `examples/dotnet/Fetch` with what it needs.

@@ -55,13 +55,13 @@ namespace Mde.Tests
                 yield return (type.IsEnum ? "" : (field.IsLiteral ? "const " : field.IsStatic ? "static " : "") + Name(field.FieldType) + " ")
                     + field.Name + (field.IsLiteral ? " = " + Convert.ToString(field.GetRawConstantValue(), CultureInfo.InvariantCulture) : "");
             }
-            foreach (var constructor in type.GetConstructors(Declared).Where(IsVisible))
+            foreach (var constructor in type.GetConstructors(Declared).Where(it => IsVisible(it) && !IsSerialization(it)))
             {
                 yield return Words(constructor) + "new(" + Parameters(constructor) + ")";
             }
             foreach (var method in type.GetMethods(Declared).Where(it => IsVisible(it) && !it.IsSpecialName && it.GetBaseDefinition() == it))
             {
-                yield return Words(method) + Name(method.ReturnType, MayBeNull(method.ReturnParameter, method)) + " " + method.Name
+                yield return Words(method) + Name(method.ReturnType, NullsOf(method.ReturnParameter, method)) + " " + method.Name
                     + "(" + Parameters(method) + ")";
             }
             foreach (var property in type.GetProperties(Declared))
@@ -70,7 +70,7 @@ namespace Mde.Tests
                 if (accessors.Length > 0)
                 {
                     var index = property.GetIndexParameters();
-                    yield return Words(accessors[0]) + Name(property.PropertyType, MayBeNull(property, accessors[0])) + " " + property.Name
+                    yield return Words(accessors[0]) + Name(property.PropertyType, NullsOf(property, accessors[0])) + " " + property.Name
                         + (index.Length == 0 ? "" : "[" + string.Join(", ", index.Select(it => Name(it.ParameterType) + " " + it.Name)) + "]")
                         + " { " + string.Join(" ", accessors.Select(it => it.Name.Substring(0, 3) + ";")) + " }";
                 }
@@ -82,6 +82,12 @@ namespace Mde.Tests
             return method.IsPublic || method.IsFamily || method.IsFamilyOrAssembly;
         }
 
+        // Only .NET Standard has it.
+        private static bool IsSerialization(MethodBase method)
+        {
+            return method.GetParameters().Any(it => it.ParameterType.Name == "SerializationInfo");
+        }
+
         private static string Words(MethodBase method)
         {
             return (method.IsPublic ? "" : "protected ") + (method.IsStatic ? "static " : "")
@@ -91,54 +97,94 @@ namespace Mde.Tests
         private static string Parameters(MethodBase method)
         {
             return string.Join(", ", method.GetParameters().Select(it =>
-                (it.IsOut ? "out " : "") + Name(it.ParameterType, MayBeNull(it, method)) + " " + it.Name + (it.IsOptional ? " = default" : "")));
+                (it.IsOut ? "out " : "") + Name(it.ParameterType, NullsOf(it, method)) + " " + it.Name
+                + (it.IsOptional ? " = " + Default(it) : "")));
         }
 
-        private static string Name(Type type, bool mayBeNull = false)
+        private static string Default(ParameterInfo parameter)
         {
+            var value = parameter.RawDefaultValue;
+            return value == null ? parameter.ParameterType.IsValueType ? "default" : "null"
+                : Convert.ToString(value, CultureInfo.InvariantCulture) ?? "null";
+        }
+
+        /// <summary>
+        /// The name of a type. <paramref name="nulls"/> are what the compiler wrote about null: one number for each part of
+        /// the type that is a reference or generic, or one for all. 2 is for what may be null.
+        /// </summary>
+        private static string Name(Type type, Nulls? nulls = null)
+        {
+            if (type.IsByRef)
+            {
+                return Name(type.GetElementType() ?? type, nulls);
+            }
             var value = Nullable.GetUnderlyingType(type);
             if (value != null)
             {
-                return Name(value) + "?";
+                return Name(value, nulls) + "?";
             }
+            var mayBeNull = (!type.IsValueType || type.IsGenericType) && nulls?.Next() == 2 && !type.IsValueType;
             var name = type.IsGenericType
-                ? type.Name.Substring(0, type.Name.IndexOf('`')) + "<" + string.Join(", ", type.GetGenericArguments().Select(it => Name(it))) + ">"
+                ? type.Name.Substring(0, type.Name.IndexOf('`'))
+                    + "<" + string.Join(", ", type.GetGenericArguments().Select(it => Name(it, nulls))) + ">"
                 : type.Name;
-            return name + (mayBeNull && !type.IsValueType ? "?" : "");
+            return name + (mayBeNull ? "?" : "");
         }
 
-        // The compiler writes 2 for what may be null: beside a member, or once for all in it or in its class.
-        private static bool MayBeNull(ParameterInfo parameter, MemberInfo method)
+        private static Nulls NullsOf(ParameterInfo parameter, MemberInfo method)
         {
-            return (Flag(parameter.GetCustomAttributesData(), "NullableAttribute") ?? Around(method)) == 2;
+            return Bytes(parameter.GetCustomAttributesData(), "NullableAttribute") ?? Around(method);
         }
 
-        private static bool MayBeNull(MemberInfo property, MemberInfo accessor)
+        private static Nulls NullsOf(MemberInfo property, MemberInfo accessor)
         {
-            return (Flag(property.GetCustomAttributesData(), "NullableAttribute") ?? Around(accessor)) == 2;
+            return Bytes(property.GetCustomAttributesData(), "NullableAttribute") ?? Around(accessor);
         }
 
-        private static byte? Around(MemberInfo? member)
+        // Once for all in a member or in its class.
+        private static Nulls Around(MemberInfo? member)
         {
             for (; member != null; member = member.DeclaringType)
             {
-                var flag = Flag(member.GetCustomAttributesData(), "NullableContextAttribute");
-                if (flag != null)
+                var bytes = Bytes(member.GetCustomAttributesData(), "NullableContextAttribute");
+                if (bytes != null)
                 {
-                    return flag;
+                    return bytes;
+                }
+            }
+            return new Nulls();
+        }
+
+        private static Nulls? Bytes(IEnumerable<CustomAttributeData> attributes, string name)
+        {
+            foreach (var attribute in attributes.Where(it => it.Constructor.DeclaringType?.Name == name))
+            {
+                switch (attribute.ConstructorArguments[0].Value)
+                {
+                    case byte one:
+                        return new Nulls(one);
+                    case IEnumerable<CustomAttributeTypedArgument> many:
+                        return new Nulls(many.Select(it => (byte)(it.Value ?? (byte)0)).ToArray());
                 }
             }
             return null;
         }
+    }
 
-        private static byte? Flag(IEnumerable<CustomAttributeData> attributes, string name)
+    /// <summary>Numbers of the compiler, read one after the other; one alone stands for all.</summary>
+    internal sealed class Nulls
+    {
+        private readonly byte[] bytes;
+        private int at;
+
+        internal Nulls(params byte[] bytes)
         {
-            foreach (var attribute in attributes.Where(it => it.Constructor.DeclaringType?.Name == name))
-            {
-                var value = attribute.ConstructorArguments[0].Value;
-                return value is IEnumerable<CustomAttributeTypedArgument> many ? (byte?)many.First().Value : (byte?)value;
-            }
-            return null;
+            this.bytes = bytes;
+        }
+
+        internal byte Next()
+        {
+            return bytes.Length == 1 ? bytes[0] : at < bytes.Length ? bytes[at++] : (byte)0;
         }
     }
 }

@@ -92,6 +92,17 @@ pub fn link(cc: &mut Command, target: &Target, how: How, folder: &Path) {
     }
 }
 
+/// Puts the library for Windows, and what it needs under Wine, beside a program that is not linked with it.
+pub fn put_library_of_windows(folder: &Path) {
+    std::fs::copy(WINDOWS.folder().join("mde.dll"), folder.join("mde.dll")).unwrap();
+    put_random_numbers(folder);
+}
+
+/// Puts the source of random numbers, which this Wine lacks, into a folder.
+pub fn put_random_numbers(folder: &Path) {
+    std::fs::copy(wine().join(PRNG), folder.join(PRNG)).unwrap();
+}
+
 pub const WINE: &str = "/usr/lib/wine/wine64";
 
 const PRNG: &str = "bcryptprimitives.dll";

@@ -11,14 +11,21 @@ namespace Mde.Native
         internal delegate int Function(
             CancelHandle cancel, NativeMethods.ProgressFunction? progress, out StringHandle json);
 
+        private readonly ClientHandle? client;
         private readonly Function function;
         private readonly Func<string, T> read;
         private readonly IProgress<ProgressEvent>? progress;
         private readonly CancellationToken cancellation;
 
         internal Call(
-            Function function, Func<string, T> read, IProgress<ProgressEvent>? progress, CancellationToken cancellation)
+            ClientHandle? client, Function function, Func<string, T> read, IProgress<ProgressEvent>? progress,
+            CancellationToken cancellation)
         {
+            if (Frame.IsProviderOf(client))
+            {
+                throw new InvalidOperationException("A token provider must not use the client that waits for its token.");
+            }
+            this.client = client;
             this.function = function;
             this.read = read;
             this.progress = progress;
@@ -28,7 +35,7 @@ namespace Mde.Native
         /// <summary>Blocks this thread until the call is done.</summary>
         internal T Run()
         {
-            var frame = new Frame(progress, cancellation);
+            var frame = new Frame(client, progress, cancellation);
             try
             {
                 var status = RunWithin(frame, out var json);
@@ -72,6 +79,12 @@ namespace Mde.Native
                 var status = function(cancel, frame.HasProgress ? Frame.OnProgress : null, out document);
                 json = document.Text();
                 return status;
+            }
+            catch (ObjectDisposedException) when (client != null && client.IsClosed)
+            {
+                // Another thread has disposed it since this call was made.
+                json = null;
+                return (int)MdeStatus.Closed;
             }
             finally
             {

@@ -1,5 +1,6 @@
 using System;
 using System.Threading;
+using System.Threading.Tasks;
 
 namespace Mde.Native
 {
@@ -19,9 +20,11 @@ namespace Mde.Native
         private readonly Frame? outer;
         private readonly IProgress<ProgressEvent>? progress;
         private readonly CancellationToken cancellation;
+        private readonly ClientHandle? client;
 
-        internal Frame(IProgress<ProgressEvent>? progress, CancellationToken cancellation)
+        internal Frame(ClientHandle? client, IProgress<ProgressEvent>? progress, CancellationToken cancellation)
         {
+            this.client = client;
             this.progress = progress;
             this.cancellation = cancellation;
             outer = current;
@@ -38,7 +41,29 @@ namespace Mde.Native
         /// Whether this thread is in a callback: a receiver of events or log lines, or a token provider. The native call
         /// that made it cannot end before the callback does, so a callback must not wait for that call.
         /// </summary>
-        internal static bool InCallback => callbacks > 0;
+        internal static bool InCallback => callbacks > 0 || ProviderOf.Value != null;
+
+        // Asynchronous providers run on other threads. Their client is known wherever their code goes on.
+        private static readonly AsyncLocal<ClientHandle?> ProviderOf = new AsyncLocal<ClientHandle?>();
+
+        /// <summary>Starts a provider of the call that this thread makes, on the thread pool.</summary>
+        internal static Task<T> StartProvider<T>(Func<Task<T>> provider)
+        {
+            var client = current?.client;
+            return Task.Run(
+                () =>
+                {
+                    ProviderOf.Value = client;
+                    return provider() ?? throw new InvalidOperationException("The token provider returned null.");
+                },
+                CancellationToken.None);
+        }
+
+        /// <summary>Whether this is the code of an asynchronous provider, for which a call of this client waits.</summary>
+        internal static bool IsProviderOf(ClientHandle? client)
+        {
+            return client != null && ReferenceEquals(ProviderOf.Value, client);
+        }
 
         internal static void EnterCallback()
         {
@@ -74,6 +99,7 @@ namespace Mde.Native
             }
             catch (Exception error)
             {
+                Aborts.End(error);
                 frame.ProgressError = error;
                 return 1;
             }
@@ -98,6 +124,7 @@ namespace Mde.Native
             }
             catch (Exception error)
             {
+                Aborts.End(error);
                 frame.TokenError = error;
                 return 1;
             }

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.IO;
 using System.Runtime.InteropServices;
 
@@ -7,24 +8,47 @@ namespace Mde.Native
     /// <summary>Looks for what is wrong where the runtime could not load the native library.</summary>
     internal static class LibraryFile
     {
-        private static readonly string[] Names = { "mde.dll", "libmde.so", "libmde.so.0" };
+        private static readonly string[] Names = RuntimeInformation.IsOSPlatform(OSPlatform.Windows)
+            ? new[] { "mde.dll" }
+            : new[] { "libmde.so", "libmde.so.0" };
 
         /// <summary>
-        /// A library beside the program that is for other processors than this process: its path, and for which.
-        /// Nulls if there is none.
+        /// A library that is for other processors than this process, beside the program, in the folders of its packages, or
+        /// in <c>LD_LIBRARY_PATH</c>: its path, and for which. Nulls if there is none.
         /// </summary>
         internal static (string? File, Architecture? Kind) OfAnotherKind()
         {
-            foreach (var name in Names)
+            foreach (var folder in Folders())
             {
-                var file = Path.Combine(AppContext.BaseDirectory, name);
-                var kind = KindOf(file);
-                if (kind != null && kind != RuntimeInformation.ProcessArchitecture)
+                foreach (var name in Names)
                 {
-                    return (file, kind);
+                    var file = Path.Combine(folder, name);
+                    var kind = KindOf(file);
+                    if (kind != null && kind != RuntimeInformation.ProcessArchitecture)
+                    {
+                        return (file, kind);
+                    }
                 }
             }
             return (null, null);
+        }
+
+        private static IEnumerable<string> Folders()
+        {
+            yield return AppContext.BaseDirectory;
+            // Where .NET has laid out runtimes/<rid>/native.
+            var ofPackages = AppDomain.CurrentDomain.GetData("NATIVE_DLL_SEARCH_DIRECTORIES") as string;
+            var ofSystem = Environment.GetEnvironmentVariable("LD_LIBRARY_PATH");
+            foreach (var list in new[] { ofPackages, ofSystem })
+            {
+                foreach (var folder in (list ?? "").Split(Path.PathSeparator))
+                {
+                    if (folder.Length > 0)
+                    {
+                        yield return folder;
+                    }
+                }
+            }
         }
 
         private static Architecture? KindOf(string file)
@@ -37,7 +61,7 @@ namespace Mde.Native
                     head = reader.ReadBytes(4096);
                 }
             }
-            catch (Exception error) when (error is IOException || error is UnauthorizedAccessException)
+            catch (Exception error) when (error is IOException || error is UnauthorizedAccessException || error is ArgumentException)
             {
                 return null;
             }

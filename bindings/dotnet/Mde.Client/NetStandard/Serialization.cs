@@ -8,7 +8,10 @@ namespace Mde
     [Serializable]
     public partial class MdeException
     {
-        private protected MdeException(SerializationInfo info, StreamingContext context) : base(info, context)
+        /// <summary>For classes that are serialized as well.</summary>
+        /// <param name="info">Has the error.</param>
+        /// <param name="context">Is not used.</param>
+        protected MdeException(SerializationInfo info, StreamingContext context) : base(info, context)
         {
             Error = SerializedError.Read(info);
         }
