@@ -391,15 +391,16 @@ limiter_part() {
 
 download_part() {
     local azurite=$here/../tests/azurite
-    command -v curl >/dev/null || die 'curl is missing; as root: apt-get install -y --no-install-recommends curl'
+    command -v curl >/dev/null && command -v unzip >/dev/null ||
+        die 'curl or unzip is missing; as root: apt-get install -y --no-install-recommends curl unzip'
     command -v node >/dev/null && command -v npm >/dev/null ||
         die "Node.js is missing; run: tests/node.sh target/node && export PATH=\$PWD/target/node/bin:\$PATH"
     [ -d "$azurite/node_modules" ] || npm ci --prefix "$azurite" --ignore-scripts --no-audit --no-fund >"$work/npm.log"
     gcc -std=c99 -O2 -Wall -Wextra -Werror -I "$here/../include" -o "$work/download" "$here/download/download.c" \
         "-L$work" -lmde "-Wl,-rpath,$work"
-    printf '\n%s MiB to disk. Seconds and MiB: medians of %s rounds; ratio of the wall times to curl alone, and to the last byte.\n\n' "${MIB:-1024}" "${ROUNDS:-7}"
-    echo '| from | program | wall s | CPU s | peak MiB | wall ratio | to the last byte |'
-    echo '|---|---|---|---|---|---|---|'
+    printf '\n%s MiB to disk. Seconds and MiB: medians of %s rounds; ratios of the wall times: to curl alone, the same to the last byte, and to all of the work done with other programs.\n\n' "${MIB:-1024}" "${ROUNDS:-7}"
+    echo '| from | program | wall s | CPU s | peak MiB | to curl -o | to the last byte | to the whole job |'
+    echo '|---|---|---|---|---|---|---|---|'
     python3 "$here/download/measure.py" --rounds "${ROUNDS:-7}" --mib "${MIB:-1024}" --azurite \
         "$work" "$work/download" "$azurite/blobs.mjs" "${TARGET:-$work/target}"
 }

@@ -30,7 +30,7 @@ look_for_tools() {
         kill:procps mono:mono-runtime xbuild:mono-xbuild nginx:nginx-light openssl:openssl \
         pip3:python3-pip pkg-config:pkg-config python3:python3 \
         redis-server:redis-server script:bsdutils strace:strace tinyproxy:tinyproxy-bin \
-        unshare:util-linux zip:zip; do
+        unshare:util-linux unzip:unzip zip:zip; do
         PATH=$PATH:/usr/sbin type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
     [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)

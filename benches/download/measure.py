@@ -5,8 +5,8 @@
 
 WORK holds server.pem, server.key and ca.pem; PROGRAM is the one from download.c; BLOBS makes blobs and links
 (tests/azurite/blobs.mjs); TARGET is a folder for the downloads. Wall is the time of the whole process, CPU the user and
-system time of it and its children, memory its peak. Ratios to `curl -o` are taken within a round. The table has their
-median, smallest and largest.
+system time of it and its children, memory its peak. Ratios are taken within a round: to `curl -o`, and to the whole job, `curl -o`
+with `openssl dgst` and `unzip -t` behind it. The table has their median, smallest and largest.
 """
 import argparse
 import atexit
@@ -32,6 +32,7 @@ http {
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
     uwsgi_temp_path uwsgi; scgi_temp_path scgi;
     ssl_certificate server.pem; ssl_certificate_key server.key; ssl_protocols TLSv1.2 TLSv1.3;
+    server { listen 127.0.0.1:%(slow)d; limit_rate 120m; }
     server {
         listen 127.0.0.1:%(http)d; listen 127.0.0.1:%(https)d ssl;
         location ~ ^/api/machineactions/[^/]*$ { try_files $uri/record.json =404; }
@@ -107,7 +108,7 @@ def peak(command, target):
     for left in target.iterdir():
         left.unlink()
     found = 0
-    with subprocess.Popen(command) as process:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             try:
                 status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
@@ -118,8 +119,14 @@ def peak(command, target):
     return found
 
 
+def spread(took, name, other, at=0):
+    ratio = [ours[at] / theirs[at] for ours, theirs in zip(took[name], took[other])]
+    return f"{statistics.median(ratio):.2f} ({min(ratio):.2f} to {max(ratio):.2f})"
+
+
 def compare(label, programs, target, rounds):
     names = list(programs)
+    whole = names[-1]
     took = {name: [] for name in names}
     for name in names:
         run(programs[name], target)
@@ -128,13 +135,11 @@ def compare(label, programs, target, rounds):
             took[name].append(run(programs[name], target))
     for name in names:
         wall, cpu = (statistics.median(one[at] for one in took[name]) for at in range(2))
-        ratio = [ours[0] / theirs[0] for ours, theirs in zip(took[name], took["curl -o"])]
-        shown = f"{statistics.median(ratio):.2f} ({min(ratio):.2f} to {max(ratio):.2f})"
-        shown = "1" if name == "curl -o" else shown
-        ratio = [ours[2] / theirs[2] for ours, theirs in zip(took[name], took["curl -o"])]
-        apart = f"{statistics.median(ratio):.2f} ({min(ratio):.2f} to {max(ratio):.2f})" if name == "mde" else ""
+        shown = "1" if name == "curl -o" else spread(took, name, "curl -o")
+        apart = spread(took, name, "curl -o", 2) if name == "mde" else ""
+        job = "1" if name == whole else spread(took, name, whole)
         memory = f"{peak(programs[name], target) / 1024:.1f}" if "&&" not in name else ""
-        print(f"| {label} | {name} | {wall:.2f} | {cpu:.2f} | {memory} | {shown} | {apart} |", flush=True)
+        print(f"| {label} | {name} | {wall:.2f} | {cpu:.2f} | {memory} | {shown} | {apart} | {job} |", flush=True)
 
 
 def main():
@@ -147,16 +152,17 @@ def main():
     given = parser.parse_args()
     work, target = given.work.resolve(), given.target.resolve()
     target.mkdir(exist_ok=True)
-    http, https, blob_http, blob_https = ports(4)
+    http, https, slow, blob_http, blob_https = ports(5)
     user = "user root;" if os.geteuid() == 0 else ""
-    (work / "nginx-download.conf").write_text(NGINX % {"user": user, "http": http, "https": https})
+    (work / "nginx-download.conf").write_text(NGINX % {"user": user, "http": http, "https": https, "slow": slow})
     actions = work / "www/api/machineactions"
     actions.mkdir(parents=True, exist_ok=True)
     package(work / "www/package.zip", given.mib << 20)
     nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
     start([nginx, "-p", str(work), "-c", "nginx-download.conf", "-e", "error.log"], http, stderr=subprocess.DEVNULL)
     links = [f"http://127.0.0.1:{http}/package.zip", f"https://127.0.0.1:{https}/package.zip"]
-    labels = ["nginx, HTTP", "nginx, TLS"]
+    links.append(f"http://127.0.0.1:{slow}/package.zip")
+    labels = ["nginx, HTTP", "nginx, TLS", "nginx, 120 MB/s"]
     if given.azurite:
         main_js = given.blobs.parent / "node_modules/azurite/dist/src/blob/main.js"
         options = ["--silent", "--disableTelemetry", "--skipApiVersionCheck", "--blobHost", "127.0.0.1"]
@@ -181,7 +187,9 @@ def main():
         compare(label, {
             "mde": [str(given.program), f"http://127.0.0.1:{http}", action, f"{target}/f", f"{work}/ca.pem"],
             "curl -o": [curl, "-sS", "--cacert", f"{work}/ca.pem", "-o", f"{target}/f", link],
-            "curl -o && openssl dgst": [shell, "-c", f"{fetch} && openssl dgst -sha256 {target}/f >{target}/hash"],
+            "curl -o && openssl dgst && unzip -t": [
+                shell, "-c", f"{fetch} && openssl dgst -sha256 {target}/f >{target}/hash && unzip -tq {target}/f >{target}/test",
+            ],
         }, target, given.rounds)
 
 
