@@ -227,7 +227,13 @@ fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<R
     let mut reply = Reply {
         status: response.status().as_u16(),
         content_type: header(http::header::CONTENT_TYPE),
-        retry_after: header(http::header::RETRY_AFTER),
+        retry_after: header(http::header::RETRY_AFTER).or_else(|| {
+            // As Azure's gateways and storage write it, in milliseconds.
+            let names = ["retry-after-ms", "x-ms-retry-after-ms"];
+            let value = names.iter().find_map(|name| response.headers().get(*name));
+            let milliseconds: u64 = value?.to_str().ok()?.trim().parse().ok()?;
+            Some(milliseconds.div_ceil(1_000).to_string())
+        }),
         date: header(http::header::DATE),
         challenge: match response.status().as_u16() {
             401 => header(http::header::WWW_AUTHENTICATE),

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use ureq::http::Uri;
 
 use crate::account::Account;
@@ -33,6 +34,9 @@ pub(crate) fn read_action(reply: &Reply) -> std::result::Result<MachineAction, &
 
 /// All actions that match, newest first. New actions shift the pages while they are read, so repeated actions are left
 /// out.
+///
+/// The service's own next-page links lose the filter in long lists, or lead back to the same page. From there on the
+/// library counts the rows itself.
 pub(crate) fn list(
     account: &Account,
     call: &Arc<Call>,
@@ -41,7 +45,7 @@ pub(crate) fn list(
     let mut actions: Vec<MachineAction> = Vec::new();
     let mut seen = HashSet::new();
     let mut request = endpoint::actions(filter, None, 0);
-    let (mut received, mut bytes) = (0, 0);
+    let (mut received, mut bytes, mut counts) = (0, 0, false);
     for _ in 0..MAX_PAGES {
         let reply = account.perform(call, &request)?;
         bytes += reply.body.len();
@@ -55,14 +59,21 @@ pub(crate) fn list(
         let known = actions.len();
         actions
             .extend(page.actions.into_iter().filter(|a| seen.insert(a.id().as_bytes().to_vec())));
-        if page.next.is_some() && actions.len() == known {
-            return Err(not_understood(&reply, "repeats pages without end"));
-        }
+        let repeats = actions.len() == known;
         request = match page.next {
+            Some(_) if repeats && counts && on_page > 0 => {
+                return Err(not_understood(&reply, "repeats pages without end"));
+            }
+            Some(_) if repeats && counts => return Ok(actions),
             Some(link) => {
-                endpoint::actions_at(next_target(&account.api, &link).ok_or_else(|| {
+                let target = next_target(&account.api, &link).ok_or_else(|| {
                     not_understood(&reply, "has a next-page link that leads away from the service")
-                })?)
+                })?;
+                counts |= repeats || !keeps_filter(&target, filter);
+                match counts {
+                    true => endpoint::actions(filter, None, actions.len()),
+                    false => endpoint::actions_at(target),
+                }
             }
             None if on_page >= PAGE => endpoint::actions(filter, None, received),
             None => return Ok(actions),
@@ -93,14 +104,35 @@ pub(crate) fn recent(
     Ok(Recent { actions: page.actions, date: reply.date() })
 }
 
-/// The path and query of a next-page link, which are requested from the host of `api_url`.
+/// Whether the next page is one of the same filter: the link repeats it, or continues by a token of the service.
+fn keeps_filter(target: &str, filter: &str) -> bool {
+    let query = target.split_once('?').map_or("", |(_, query)| query).to_ascii_lowercase();
+    let has = |name: &str| {
+        query.split('&').any(|part| {
+            let part = part.strip_prefix("%24").or_else(|| part.strip_prefix('$'));
+            part.is_some_and(|part| part.strip_prefix(name).is_some_and(|it| it.starts_with('=')))
+        })
+    };
+    filter.is_empty() || has("filter") || has("skiptoken")
+}
+
+/// The path and query of a next-page link, which are always requested from the host of `api_url`: a gateway may stand
+/// between it and the service that wrote the link.
 ///
-/// Links may name another host of the service. `None` if the link names any other host, since the request carries the
-/// token.
+/// Links may name another host of the service. `None` if the link names any other host: then it is a page of another
+/// service.
 fn next_target(api: &BaseUrl, link: &str) -> Option<String> {
+    let link = escaped(link.trim());
+    let path = link.split('?').next().unwrap_or_default();
+    if link.starts_with(|first: char| first.is_ascii_alphabetic()) && !path.contains(':') {
+        // Relative to the root of the API.
+        return Some(format!("/api/{link}")).filter(|target| target.parse::<Uri>().is_ok());
+    }
     let uri: Uri = link.parse().ok()?;
-    let leads_away = authority_of(&uri)
-        .is_some_and(|authority| cloud::family(&authority) != cloud::family(api.authority()));
+    let is_known = |authority: &str| cloud::family(authority) != authority;
+    let leads_away = authority_of(&uri).is_some_and(|authority| {
+        cloud::family(&authority) != cloud::family(api.authority()) && !is_known(&authority)
+    });
     if leads_away {
         return None;
     }
@@ -108,6 +140,22 @@ fn next_target(api: &BaseUrl, link: &str) -> Option<String> {
     // The link may contain the path prefix of a gateway.
     let target = target.strip_prefix(api.path()).unwrap_or(target);
     target.get(target.find("/api/")?..).map(str::to_owned)
+}
+
+/// The link with what no URL may contain in escaped form: blanks, quotation marks, letters that are not ASCII.
+fn escaped(link: &str) -> String {
+    const FORBIDDEN: &AsciiSet = &CONTROLS
+        .add(b' ')
+        .add(b'"')
+        .add(b'<')
+        .add(b'>')
+        .add(b'\\')
+        .add(b'^')
+        .add(b'`')
+        .add(b'{')
+        .add(b'|')
+        .add(b'}');
+    utf8_percent_encode(link, FORBIDDEN).to_string()
 }
 
 /// The error for a successful reply that is not as documented. `problem` completes "the reply …".
@@ -135,6 +183,8 @@ mod tests {
         let page = Some("/api/machineactions?$skip=2".to_owned());
         for link in [
             "/api/machineactions?$skip=2",
+            "machineactions?$skip=2",
+            " /api/machineactions?$skip=2\n",
             "https://api-us3.securitycenter.microsoft.com/api/machineactions?$skip=2",
             "https://API.security.microsoft.com:443/api/machineactions?$skip=2",
         ] {
@@ -144,15 +194,37 @@ mod tests {
             "https://evil.example/api/machineactions",
             "https://api.security.microsoft.com:8443/api/machineactions",
             "https://api.security.microsoft.com/elsewhere",
-            "::",
         ] {
             assert_eq!(next_target(&api, link), None, "{link}");
         }
+        assert_eq!(
+            next_target(&api, "/api/machineactions?$filter=type eq 'Ä\"'").as_deref(),
+            Some("/api/machineactions?$filter=type%20eq%20'%C3%84%22'")
+        );
         let gateway = BaseUrl::parse("https://gw.example/api/mde").unwrap();
+        assert_eq!(
+            next_target(
+                &gateway,
+                "https://api-eu.securitycenter.microsoft.com/api/machineactions?$skip=2"
+            ),
+            page
+        );
         assert_eq!(
             next_target(&gateway, "https://gw.example/api/mde/api/machineactions?$skip=2"),
             page
         );
         assert_eq!(next_target(&gateway, "/api/machineactions?$skip=2"), page);
+    }
+
+    #[test]
+    fn a_link_that_lost_the_filter_is_noticed() {
+        for target in
+            ["/api/x?$filter=a&$skip=1", "/api/x?%24FILTER=a", "/api/x?$top=1&$skipToken=t"]
+        {
+            assert!(keeps_filter(target, "a"), "{target}");
+        }
+        for target in ["/api/x?=a&$skip=1", "/api/x", "/api/x?filter=a", "/api/x?$filters=a"] {
+            assert!(!keeps_filter(target, "a") && keeps_filter(target, ""), "{target}");
+        }
     }
 }

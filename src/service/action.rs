@@ -36,15 +36,16 @@ pub enum ActionStatus {
 
 impl ActionStatus {
     fn from_name(name: &str) -> ActionStatus {
-        match name {
-            "Pending" => ActionStatus::Pending,
-            "InProgress" => ActionStatus::InProgress,
-            "Succeeded" => ActionStatus::Succeeded,
-            "Failed" => ActionStatus::Failed,
-            "TimeOut" => ActionStatus::TimeOut,
+        // Gateways and older replies write upper and lower case in their own ways.
+        match name.to_ascii_lowercase().as_str() {
+            "pending" => ActionStatus::Pending,
+            "inprogress" => ActionStatus::InProgress,
+            "succeeded" => ActionStatus::Succeeded,
+            "failed" => ActionStatus::Failed,
+            "timeout" => ActionStatus::TimeOut,
             // Older replies used the American spelling.
-            "Cancelled" | "Canceled" => ActionStatus::Cancelled,
-            other => ActionStatus::Other(other.to_owned()),
+            "cancelled" | "canceled" => ActionStatus::Cancelled,
+            _ => ActionStatus::Other(name.to_owned()),
         }
     }
 
@@ -246,6 +247,10 @@ mod tests {
 
     #[test]
     fn unknown_states_keep_their_name() {
+        for name in ["succeeded", "SUCCEEDED", "Succeeded"] {
+            let json = format!(r#"{{"id":"a","status":"{name}"}}"#);
+            assert_eq!(action(&json).unwrap().status(), &ActionStatus::Succeeded);
+        }
         let odd = action(r#"{"id":"a","status":"Paused"}"#).unwrap();
         assert_eq!(odd.status(), &ActionStatus::Other("Paused".into()));
         assert!(!odd.status().is_final());

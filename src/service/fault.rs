@@ -213,7 +213,7 @@ fn throttle(reply: &Reply, messages: &[&str]) -> Duration {
 fn words_of(body: &str) -> String {
     #[derive(Deserialize)]
     struct Words<'a> {
-        #[serde(borrow, default)]
+        #[serde(borrow, default, alias = "Message")]
         message: Option<Cow<'a, str>>,
         #[serde(borrow, default)]
         error_description: Option<Cow<'a, str>>,
@@ -221,9 +221,16 @@ fn words_of(body: &str) -> String {
         detail: Option<Cow<'a, str>>,
         #[serde(borrow, default)]
         error: Option<Cow<'a, str>>,
+        #[serde(borrow, default)]
+        title: Option<Cow<'a, str>>,
     }
     if let Ok(words) = serde_json::from_str::<Words<'_>>(body) {
-        let said = words.message.or(words.error_description).or(words.detail).or(words.error);
+        let said = words
+            .message
+            .or(words.error_description)
+            .or(words.detail)
+            .or(words.error)
+            .or(words.title);
         return said.unwrap_or_default().into_owned();
     }
     if !body.trim_start().starts_with('<') {
@@ -364,6 +371,11 @@ mod tests {
             ),
             ("Slow down, retry after 30 sec", "Slow down, retry after 30 sec"),
             ("<html><head><TITLE>Busy: in 30 seconds</TITLE></head></html>", "Busy: in 30 seconds"),
+            (r#"{"Message":"Wait. Try again in 30 seconds"}"#, "Wait. Try again in 30 seconds"),
+            (
+                r#"{"type":"about:blank","title":"Busy, come back in 30 seconds","status":429}"#,
+                "Busy, come back",
+            ),
             (r#"{"error":"wait","detail":"after 30 seconds, please"}"#, "after 30 seconds, please"),
         ] {
             let error = error(&reply(429, body));

@@ -260,18 +260,21 @@ fn redirects_are_followed_to_allowed_hosts_without_the_token() {
         FileHost::start(move |_, head, peer| send_file(peer, head, &served, "\"1\"", served.len()));
     let (absolute, port) = (format!("location: {}\r\n", end.link()), end.port);
     let scene = Scene::new(move |number, _, peer| match number {
-        0 => send(peer, "307 Temporary Redirect", "location: /else?where=%2f\r\n", 0, b""),
+        0 => send(peer, "307 Temporary Redirect", "location: /deep/er/else?where=%2f\r\n", 0, b""),
+        1 => send(peer, "302 Found", "location: ../file?x\r\n", 0, b""),
         _ => send(peer, "302 Found", &absolute, 0, b""),
     });
     arrived(scene.run(&[]), &scene.folder, &content);
-    assert!(scene.host.heads()[1].starts_with("GET /else?where=%2f HTTP/1.1\r\n"));
+    assert!(scene.host.heads()[1].starts_with("GET /deep/er/else?where=%2f HTTP/1.1\r\n"));
+    assert!(scene.host.heads()[2].starts_with("GET /deep/file?x HTTP/1.1\r\n"));
     let heads = end.heads();
     assert!(heads[0].contains(&format!("host: 127.0.0.1:{port}\r\n")), "{heads:?}");
     assert!(header(&heads[0], "authorization").is_none());
     for (location, problem) in [
         ("location: https://evil.example/?sig=SECRET\r\n", "evil.example"),
         ("location: http://10.0.0.1/?sig=SECRET\r\n", "not https"),
-        ("location: relative\r\n", ""),
+        ("location: relative\r\n", "without end"),
+        ("location: //evil.example/x?sig=SECRET\r\n", "not https"),
         ("", "leads nowhere"),
         ("location: /again?sig=SECRET\r\n", "without end"),
     ] {

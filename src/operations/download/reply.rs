@@ -38,7 +38,11 @@ pub(super) enum Meaning {
 
 /// The meaning of a reply to a request for the bytes from position `have`, the length of the part.
 pub(super) fn meaning(head: &Head<'_>, have: u64, state: &PartState) -> Meaning {
-    let plain = head.encoding.is_none_or(|e| e.is_empty() || e.eq_ignore_ascii_case("identity"));
+    // Uploaders write what they take for the encoding into this property of a blob. None of these changes a byte.
+    let plain = head.encoding.is_none_or(|name| {
+        let same = ["", "identity", "none", "binary", "utf-8", "utf8", "7bit", "8bit"];
+        same.iter().any(|plain| name.trim().eq_ignore_ascii_case(plain))
+    });
     match head.status {
         200 | 206 if !plain => Meaning::Encoded,
         204 => Meaning::Empty,
@@ -165,6 +169,10 @@ mod tests {
         }
         let empty = Head { status: 200, length: Some(0), ..Head::default() };
         assert_eq!(meaning(&empty, 0, &state()), Meaning::Empty);
+        for plain in ["identity", "none", "Binary", "UTF-8", " 8bit "] {
+            let head = Head { status: 200, encoding: Some(plain), ..Head::default() };
+            assert_eq!(meaning(&head, 0, &PartState::default()), Meaning::Whole, "{plain}");
+        }
         let encoded = Head { status: 200, encoding: Some("gzip"), ..Head::default() };
         assert_eq!(meaning(&encoded, 0, &state()), Meaning::Encoded);
     }

@@ -362,16 +362,51 @@ fn merged(known: PartState, now: PartState) -> PartState {
     }
 }
 
-/// The target of a redirect: an absolute URL, or another path of the same host.
+/// The target of a redirect in any of its forms: an absolute URL, a host, a path, a relative path, or a query alone.
+/// Source: RFC 3986, 5.2.
 fn resolve(from: &Uri, to: &str) -> Option<Uri> {
-    if !to.starts_with('/') || to.starts_with("//") {
+    let to = to.trim().split('#').next().unwrap_or_default();
+    let scheme = from.scheme_str().unwrap_or_default();
+    if let Some(rest) = to.strip_prefix("//") {
+        return format!("{scheme}://{rest}").parse().ok();
+    }
+    if to.split_once(':').is_some_and(|(scheme, _)| !scheme.contains(['/', '?'])) {
         return to.parse().ok();
     }
+    let path = from.path();
+    let target = match to.chars().next() {
+        None => return None,
+        Some('/') => to.to_owned(),
+        Some('?') => format!("{path}{to}"),
+        Some(_) => {
+            let folder = path.rfind('/').and_then(|at| path.get(..=at)).unwrap_or("/");
+            format!("{folder}{to}")
+        }
+    };
     let mut parts = Parts::default();
     parts.scheme = from.scheme().cloned();
     parts.authority = from.authority().cloned();
-    parts.path_and_query = to.parse().ok();
+    parts.path_and_query = without_dots(&target).parse().ok();
     Uri::from_parts(parts).ok()
+}
+
+/// The path without its steps `.` and `..`.
+fn without_dots(target: &str) -> String {
+    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+    let mut steps: Vec<&str> = Vec::new();
+    for step in path.split('/').skip(1) {
+        match step {
+            "." => {}
+            ".." => {
+                steps.pop();
+            }
+            _ => steps.push(step),
+        }
+    }
+    if path.ends_with("/.") || path.ends_with("/..") {
+        steps.push("");
+    }
+    format!("/{}{query}", steps.join("/"))
 }
 
 #[cfg(test)]
@@ -380,16 +415,22 @@ mod tests {
 
     #[test]
     fn redirects_are_resolved() {
-        let from: Uri = "https://a.example:8443/x?token=1".parse().unwrap();
+        let from: Uri = "https://a.example:8443/d/x?token=1".parse().unwrap();
         for (to, expected) in [
             ("/y?z=%2f", Some("https://a.example:8443/y?z=%2f")),
-            ("https://b.example/y", Some("https://b.example/y")),
+            (" /y\t", Some("https://a.example:8443/y")),
+            ("https://b.example/y#part", Some("https://b.example/y")),
+            ("//b.example/y", Some("https://b.example/y")),
+            ("//b.example:7/y?z", Some("https://b.example:7/y?z")),
+            ("y.zip?z=1:2", Some("https://a.example:8443/d/y.zip?z=1:2")),
+            ("./y/../../z", Some("https://a.example:8443/z")),
+            ("../../..", Some("https://a.example:8443/")),
+            ("?z", Some("https://a.example:8443/d/x?z")),
+            ("", None),
             ("http://[", None),
         ] {
             let resolved = resolve(&from, to).map(|uri| uri.to_string());
             assert_eq!(resolved.as_deref(), expected, "{to}");
         }
-        // A target without a scheme is parsed, and then refused by the check of the host.
-        assert!(resolve(&from, "//c.example/y").is_none_or(|uri| uri.scheme().is_none()));
     }
 }
