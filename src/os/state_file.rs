@@ -11,6 +11,9 @@ use serde::de::DeserializeOwned;
 use super::file::{self, Access, Links, Mode, suffixed, sync_folder_of};
 use crate::text::json;
 
+/// The ending of a state file that is being written.
+pub(crate) const UNFINISHED: &str = ".new";
+
 /// The longest state file. Four comments of 32 KiB fit, even if every byte is escaped.
 const MAX: u64 = 1 << 20;
 
@@ -18,7 +21,7 @@ const MAX: u64 = 1 << 20;
 /// a crash of the process or the machine. Only one writer may run at a time.
 pub(crate) fn write<T: Serialize>(path: &Path, state: &T) -> io::Result<()> {
     let text = serde_json::to_vec(state).map_err(io::Error::other)?;
-    let beside = suffixed(path, ".new");
+    let beside = suffixed(path, UNFINISHED);
     // A crash may have left this file. It is removed and created anew, so that a link at this path is not followed.
     match fs::remove_file(&beside) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),

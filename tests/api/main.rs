@@ -14,6 +14,8 @@ mod download_pieces;
 mod fetch;
 /// Progress of a fetch that waits for the quota.
 mod fetch_quota;
+/// Names that are too long, and other things that have them.
+mod in_the_way;
 /// The check of a package.
 mod inspect;
 /// Links to packages.

@@ -73,11 +73,13 @@ impl Destination {
         receipt.or_else(recorded).map(|receipt| receipt.action_id)
     }
 
-    /// Checks that nothing has the path of the new file yet. In a folder every package gets a name of its own.
+    /// Checks that nothing has the path of the new file yet, and that the files beside it can be made. In a folder every
+    /// package gets a name of its own.
     pub(crate) fn is_free(&self) -> Result<()> {
         match fs::symlink_metadata(&self.path) {
-            Ok(_) if !self.is_folder => Err(taken(&self.path)),
-            _ => Ok(()),
+            _ if self.is_folder => Ok(()),
+            Ok(_) => Err(taken(&self.path)),
+            Err(_) => names_are_usable(&self.path),
         }
     }
 
@@ -175,6 +177,7 @@ impl PackageFiles {
 
     /// Creates or opens the part and locks it against other calls and processes.
     pub(super) fn lock(&self) -> Result<Lock<'_>> {
+        names_are_usable(&self.path)?;
         let failed = |error| file_error("write", &self.part, &error);
         // A part with other names is removed: what is written to it would show under those names, too.
         for _ in 0..2 {
@@ -191,6 +194,31 @@ impl PackageFiles {
         );
         Err(Error::new(Status::File, message).retryable(true).with_stage(Stage::Download))
     }
+}
+
+/// Looks at every name that a download of this file will use, before anything is asked of the service: a name may be too
+/// long with its endings, and something else may have it.
+fn names_are_usable(path: &Path) -> Result<()> {
+    let part = file::suffixed(path, ".part");
+    let state = file::suffixed(&part, ".json");
+    let unfinished = file::suffixed(&state, state_file::UNFINISHED);
+    // What has the last name is removed, whatever it is.
+    for (name, is_kept) in [(&part, true), (&state, true), (&unfinished, false)] {
+        match fs::symlink_metadata(name) {
+            Ok(metadata) if is_kept && !metadata.is_file() => {
+                let message = format!(
+                    "`{}` is no regular file, and a download needs this name; remove it or choose another path",
+                    shown(name)
+                );
+                return Err(Error::new(Status::File, message).with_stage(Stage::Download));
+            }
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(file_error("use", name, &error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn taken(path: &Path) -> Error {
