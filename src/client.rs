@@ -247,7 +247,7 @@ impl Client {
     /// Comes before everything else in a call. In a forked child, a lock may be held by a thread that exists only in the
     /// parent.
     fn check_not_forked(&self) -> Result<()> {
-        if self.process == fork::incarnation() {
+        if fork::is_this_process(self.process) {
             return Ok(());
         }
         Err(Error::new(

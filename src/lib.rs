@@ -7,7 +7,7 @@
 //! A call passes through these modules:
 //! 1. `ffi` checks and copies the arguments, and `client` begins the call.
 //! 2. One of `operations` carries it out. `service::endpoint` describes each request.
-//! 3. `account::request` sends the request with a token of `sign_in` and a slot of `quota`, through `http`.
+//! 3. `account::attempts` sends the request with a token of `sign_in` and a slot of `quota`, through `http`.
 //! 4. `service::fault` or `service::action` reads the reply, and `ffi` returns JSON.
 
 #![deny(unsafe_code)]

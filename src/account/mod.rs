@@ -1,6 +1,6 @@
 //! One identity at one service: connections, tokens and quota, made from a client's options.
 
-mod request;
+mod attempts;
 pub(crate) mod sign_in;
 
 use std::path::Path;

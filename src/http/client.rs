@@ -208,6 +208,14 @@ impl Http {
     }
 }
 
+/// The wait as Azure's gateways and storage write it, in seconds.
+fn in_milliseconds(response: &http::Response<ureq::Body>) -> Option<String> {
+    let names = ["retry-after-ms", "x-ms-retry-after-ms"];
+    let value = names.iter().find_map(|name| response.headers().get(*name));
+    let milliseconds: u64 = value?.to_str().ok()?.trim().parse().ok()?;
+    Some(milliseconds.div_ceil(1_000).to_string())
+}
+
 fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<Reply, Failure> {
     let mut builder = http::Request::builder().method(request.method.as_str()).uri(request.url);
     if let Some((name, value)) = &request.header {
@@ -227,13 +235,10 @@ fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<R
     let mut reply = Reply {
         status: response.status().as_u16(),
         content_type: header(http::header::CONTENT_TYPE),
-        retry_after: header(http::header::RETRY_AFTER).or_else(|| {
-            // As Azure's gateways and storage write it, in milliseconds.
-            let names = ["retry-after-ms", "x-ms-retry-after-ms"];
-            let value = names.iter().find_map(|name| response.headers().get(*name));
-            let milliseconds: u64 = value?.to_str().ok()?.trim().parse().ok()?;
-            Some(milliseconds.div_ceil(1_000).to_string())
-        }),
+        retry_after: match response.status().is_success() {
+            true => None,
+            false => header(http::header::RETRY_AFTER).or_else(|| in_milliseconds(&response)),
+        },
         date: header(http::header::DATE),
         challenge: match response.status().as_u16() {
             401 => header(http::header::WWW_AUTHENTICATE),

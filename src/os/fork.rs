@@ -33,6 +33,12 @@ pub(crate) fn incarnation() -> u64 {
     }
 }
 
+/// The fork check: whether what was made in `made_in` belongs to this process. In a forked child it does not, and a lock of it
+/// may be held by a thread that exists only in the parent.
+pub(crate) fn is_this_process(made_in: u64) -> bool {
+    made_in == incarnation()
+}
+
 /// The one that was drawn last, in this process or the nearest ancestor that has drawn one: a number that goes up
 /// from each to its children, and the id of the process below.
 static LAST: AtomicU64 = AtomicU64::new(0);

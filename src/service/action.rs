@@ -36,17 +36,19 @@ pub enum ActionStatus {
 
 impl ActionStatus {
     fn from_name(name: &str) -> ActionStatus {
-        // Gateways and older replies write upper and lower case in their own ways.
-        match name.to_ascii_lowercase().as_str() {
-            "pending" => ActionStatus::Pending,
-            "inprogress" => ActionStatus::InProgress,
-            "succeeded" => ActionStatus::Succeeded,
-            "failed" => ActionStatus::Failed,
-            "timeout" => ActionStatus::TimeOut,
+        const NAMES: [(&str, ActionStatus); 7] = [
+            ("Pending", ActionStatus::Pending),
+            ("InProgress", ActionStatus::InProgress),
+            ("Succeeded", ActionStatus::Succeeded),
+            ("Failed", ActionStatus::Failed),
+            ("TimeOut", ActionStatus::TimeOut),
+            ("Cancelled", ActionStatus::Cancelled),
             // Older replies used the American spelling.
-            "cancelled" | "canceled" => ActionStatus::Cancelled,
-            _ => ActionStatus::Other(name.to_owned()),
-        }
+            ("Canceled", ActionStatus::Cancelled),
+        ];
+        // Some gateways write the names in lower case.
+        let known = NAMES.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        known.map_or_else(|| ActionStatus::Other(name.to_owned()), |(_, status)| status)
     }
 
     /// The service's name of the state.

@@ -3,17 +3,19 @@
 /// A quota of the service. Each has its own budget in the limiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Quota {
-    /// Starting a collection.
+    /// Starting a collection: `mde_collect_package`, `mde_fetch_package`.
     Collect,
-    /// Reading one action: a poll for one, and the check before a link or a cancellation.
+    /// Reading one action, a poll for one, and the check before a link or a cancellation: `mde_get_action`,
+    /// `mde_wait_action`, `mde_cancel_action`, `mde_get_package_uri`, `mde_download_package`, `mde_fetch_package`.
     Read,
-    /// Lists of actions: a poll for many, and the search for a collection whose reply was lost.
+    /// Lists of actions, a poll for many, and the search for a collection whose reply was lost: `mde_list_actions`,
+    /// `mde_wait_action`, `mde_collect_package`, `mde_fetch_package`.
     List,
-    /// Cancelling an action.
+    /// Cancelling an action: `mde_cancel_action`.
     Cancel,
-    /// The link to a package.
+    /// The link to a package: `mde_get_package_uri`, `mde_download_package`, `mde_fetch_package`.
     Link,
-    /// Finding devices.
+    /// Finding devices: `mde_find_machines`.
     Machines,
 }
 

@@ -338,6 +338,21 @@ fn unknown_members_are_kept_exactly() {
 }
 
 #[test]
+fn a_wait_in_milliseconds_is_read() {
+    let sim = simulator();
+    for name in ["retry-after-ms", "x-ms-retry-after-ms"] {
+        let reply = json!({"status": 503, "headers": {name: "2500"}});
+        sim.clear_script();
+        sim.script(
+            json!({"match": {"path_contains": "machineactions"}, "times": 0, "reply": reply}),
+        )
+        .unwrap();
+        let error = client(&sim, &[("max_retries", "0")]).list("").error("service");
+        assert_eq!(error["retry_after_ms"], 3_000, "{error}");
+    }
+}
+
+#[test]
 fn absurd_retry_after_values_are_limited() {
     let sim = simulator();
     for (header, most) in [
