@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.IO;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
+using System.Threading;
 using Mde;
 
 namespace Mde.Tests
@@ -122,6 +123,11 @@ namespace Mde.Tests
                 Check.Has(Check.Fails(MdeStatus.Config, () => options.SetJson("{\"max_retries\":-1}")).Message, "max_retries");
                 options.SetJson("{\"max_retries\":3}").Set("timeout_ms", TimeSpan.FromSeconds(5));
                 Check.Fails(MdeStatus.Config, () => new MdeClient(options));
+                Check.Equal("name", Check.Throws<ArgumentException>(() => options.Set("tenant_id", TimeSpan.Zero)).ParamName);
+                Check.Equal("value", Check.Throws<ArgumentOutOfRangeException>(
+                    () => options.Set("timeout_ms", Timeout.InfiniteTimeSpan)).ParamName);
+                // A part of a millisecond is not 0, which would be no limit.
+                options.Set("timeout_ms", TimeSpan.FromTicks(1));
             }
         }
 
@@ -133,7 +139,7 @@ namespace Mde.Tests
             Check.Equal(null, MdeJson.Get(Json, "/a/b/1"));
             Check.Equal(null, MdeJson.Get(Json, "/a/x"));
             Check.Fails(MdeStatus.InvalidArgument, () => MdeJson.Get("{", ""));
-            Check.Fails(MdeStatus.InvalidArgument, () => MdeJson.Get("{}", "x"));
+            Check.Has(Check.Fails(MdeStatus.InvalidArgument, () => MdeJson.Get("{}", "x")).Message, "begins with a slash");
         }
     }
 }

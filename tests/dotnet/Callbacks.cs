@@ -21,6 +21,8 @@ namespace Mde.Tests
             checks["a_token_provider_is_asked"] = Provider;
             checks["an_asynchronous_token_provider_is_asked"] = AsyncProvider;
             checks["an_asynchronous_token_provider_may_fail"] = AsyncProviderFails;
+            checks["what_a_provider_started_goes_on_without_it"] = AfterProvider;
+            checks["a_provider_that_gives_up_fails_no_other_call"] = GivesUpAlone;
             checks["an_asynchronous_token_provider_is_a_callback"] = AsyncProviderNested;
             checks["a_callback_may_use_the_library"] = Nested;
             checks["log_lines_arrive"] = Log;
@@ -81,7 +83,8 @@ namespace Mde.Tests
             }
             using (var client = Check.Client((scope, cancellation) => new MdeAccessToken("two words")))
             {
-                Check.Fails(MdeStatus.Token, () => client.ListActions(""));
+                var e = Check.Fails(MdeStatus.Token, () => client.ListActions(""));
+                Check.Has(e.Message, "without the word Bearer");
             }
             // One that gives up because the call was cancelled.
             using (var stop = new CancellationTokenSource())
@@ -229,6 +232,63 @@ namespace Mde.Tests
                 // The thread that asked is none of the provider.
                 Check.Equal(1, client.FindMachines(Check.Machine(1)).Machines.Count);
                 Check.True(client.Shutdown(TimeSpan.FromSeconds(5)), "and may shut down");
+            }
+        }
+
+        private static void AfterProvider()
+        {
+            MdeClient? own = null;
+            Task<int>? later = null;
+            var ended = new ManualResetEventSlim();
+            using (var client = Check.AsyncClient(async (scope, cancellation) =>
+            {
+                later = Task.Run(() =>
+                {
+                    ended.Wait();
+                    return own?.FindMachines(Check.Machine(0)).Machines.Count ?? 0;
+                });
+                await Task.Yield();
+                return Token();
+            }))
+            {
+                own = client;
+                Check.Equal(1, client.FindMachines(Check.Machine(0)).Machines.Count);
+                ended.Set();
+                Check.Equal(1, later?.GetAwaiter().GetResult());
+            }
+        }
+
+        /// <summary>One call asks the provider, and the others wait for its token.</summary>
+        private static void GivesUpAlone()
+        {
+            var asked = 0;
+            using (var stop = new CancellationTokenSource())
+            using (var inside = new ManualResetEventSlim())
+            using (var client = Check.Client((scope, cancellation) =>
+            {
+                if (Interlocked.Increment(ref asked) == 1)
+                {
+                    inside.Set();
+                    cancellation.WaitHandle.WaitOne();
+                    // The others wait by now.
+                    Thread.Sleep(200);
+                    cancellation.ThrowIfCancellationRequested();
+                }
+                return Token();
+            }))
+            {
+                var first = client.FindMachinesAsync(Check.Machine(0), stop.Token);
+                inside.Wait();
+                var others = Enumerable.Range(0, 4).Select(n => client.FindMachinesAsync(Check.Machine(n))).ToArray();
+                Thread.Sleep(100);
+                stop.Cancel();
+                var e = Check.Throws<MdeCanceledException>(() => first.GetAwaiter().GetResult());
+                Check.True(e.InnerException is OperationCanceledException && e.Error.Status == MdeStatus.Cancelled, e.ToString());
+                foreach (var other in others)
+                {
+                    Check.Equal(1, other.GetAwaiter().GetResult().Machines.Count);
+                }
+                Check.Equal(2, asked);
             }
         }
 

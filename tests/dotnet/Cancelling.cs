@@ -59,7 +59,9 @@ namespace Mde.Tests
                 var stopped = new CancellationToken(true);
                 var e = Check.Throws<MdeCanceledException>(() => client.CollectPackage(Check.Machine(0), "why", stopped));
                 Check.True(!e.IsOutcomeUnknown && e.CancellationToken == stopped, e.Error.Json);
-                Check.True(client.CollectPackageAsync(Check.Machine(0), "why", stopped).IsCanceled, "cancelled at once");
+                var task = client.CollectPackageAsync(Check.Machine(0), "why", stopped);
+                e = Check.Throws<MdeCanceledException>(() => task.GetAwaiter().GetResult());
+                Check.True(task.IsCanceled && !e.IsOutcomeUnknown && e.CancellationToken == stopped, e.ToString());
             }
         }
 

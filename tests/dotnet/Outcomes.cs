@@ -56,7 +56,7 @@ namespace Mde.Tests
 
                 e = Thrown(MdeStatus.NotFound, "\"a1\"", () => client.WaitAction("fails", throws));
                 Check.True(e.ActionId == "a1" && e.Error.Message == "gone", e.Error.Json);
-                Check.Has(e.Message, "gone");
+                Check.Has(e.Message, "The call ended with not_found.");
 
                 e = Thrown(MdeStatus.NotFound, "\"a1\"", () => client.WaitActionAsync("fails", throws).GetAwaiter().GetResult());
                 Check.Equal("a1", e.ActionId);

@@ -98,6 +98,9 @@ namespace Mde.Tests
             Check.Equal((TimeSpan?)TimeSpan.FromMilliseconds(1500), e.RetryAfter);
             Check.Equal("m1", e.Error.Action?.MachineId);
             Check.Equal("full", e.Message);
+            Check.Has(e.ToString(), "status rate_limited, HTTP 429, action a1, retry after 00:00:01.5000000, retryable, outcome unknown");
+            Check.True(new MdeException(MdeStatus.Service, "").IsRetryable, "as the library has it");
+            Check.True(new MdeException(MdeStatus.OutcomeUnknown, "").IsOutcomeUnknown, "as the library has it");
             e = new MdeException(MdeStatus.DiskFull, "no room");
             Check.True(e.Status == MdeStatus.DiskFull && e.Error.Name == "disk_full" && !e.IsRetryable && e.Error.Json == null, e.ToString());
             using (var stop = new CancellationTokenSource())
@@ -106,7 +109,9 @@ namespace Mde.Tests
                 Check.True(cancelled.CancellationToken == stop.Token && cancelled.Message == "no room", cancelled.ToString());
             }
             var inner = new InvalidOperationException("own");
-            Check.True(ReferenceEquals(inner, new MdeCallbackException(e.Error, inner).InnerException), "inside");
+            var thrown = new MdeCallbackException(e.Error, inner);
+            Check.True(ReferenceEquals(inner, thrown.InnerException), "inside");
+            Check.Equal("A callback threw InvalidOperationException: own The call ended with disk_full.", thrown.Message);
             Check.Equal("innerException", Check.Throws<ArgumentNullException>(() => new MdeCallbackException(e.Error, null!)).ParamName);
             Check.Equal("error", Check.Throws<ArgumentNullException>(() => new MdeException((MdeError)null!)).ParamName);
             Check.Equal("message", Check.Throws<ArgumentNullException>(() => new MdeError(MdeStatus.Ok, null!)).ParamName);

@@ -7,7 +7,7 @@ namespace Mde
 {
     /// <summary>
     /// One identity against one service. Any number of threads may use it at once. Every method blocks its thread until
-    /// it is done, and ends at once when its token is cancelled. The <c>…Async</c> methods use a separate thread.
+    /// it is done, and ends at once when its token is cancelled, unless a callback runs. The <c>…Async</c> methods use a separate thread.
     /// </summary>
     /// <remarks>
     /// <para>

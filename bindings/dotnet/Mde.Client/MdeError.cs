@@ -15,6 +15,8 @@ namespace Mde
             Status = status;
             Name = NameOf(status);
             Message = message ?? throw new ArgumentNullException(nameof(message));
+            IsRetryable = MayPass(status);
+            IsOutcomeUnknown = status == MdeStatus.OutcomeUnknown;
         }
 
         /// <summary>Makes an error from its document.</summary>
@@ -123,6 +125,34 @@ namespace Mde
                 : status == (int)MdeStatus.Closed && json == null ? "The client was disposed before the call began."
                 : "The call ended with " + NameOf((MdeStatus)status) + "; this binding cannot read its details.";
             return new MdeError((MdeStatus)status, message, json);
+        }
+
+        // As the native library has it, where a reply says nothing else.
+        private static bool MayPass(MdeStatus status)
+        {
+            switch (status)
+            {
+                case MdeStatus.Resolve:
+                case MdeStatus.Connect:
+                case MdeStatus.Broken:
+                case MdeStatus.Service:
+                case MdeStatus.RateLimited:
+                case MdeStatus.Throttled:
+                case MdeStatus.NotReady:
+                case MdeStatus.Deadline:
+                    return true;
+                default:
+                    return false;
+            }
+        }
+
+        internal string Facts()
+        {
+            return "status " + Name + (HttpStatus == null ? "" : ", HTTP " + HttpStatus)
+                + (ServiceCode == null ? "" : ", service code " + ServiceCode)
+                + (RequestId == null ? "" : ", request " + RequestId) + (ActionId == null ? "" : ", action " + ActionId)
+                + (RetryAfter == null ? "" : ", retry after " + RetryAfter) + (IsRetryable ? ", retryable" : "")
+                + (IsOutcomeUnknown ? ", outcome unknown" : "");
         }
 
         // As the native library names it, which the tests of a program may lack.

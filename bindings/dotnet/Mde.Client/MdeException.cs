@@ -55,6 +55,12 @@ namespace Mde
         {
             return (error ?? throw new ArgumentNullException(nameof(error))).Message;
         }
+
+        /// <summary>The exception with what is known of the call, for logs.</summary>
+        public override string ToString()
+        {
+            return base.ToString() + Environment.NewLine + Error.Facts();
+        }
     }
 
     /// <summary>
@@ -68,9 +74,15 @@ namespace Mde
         /// <param name="error">What became of the call.</param>
         /// <param name="innerException">What the callback threw.</param>
         public MdeCallbackException(MdeError error, Exception innerException)
-            : base(error, "A callback threw an exception, the inner one. " + MessageOf(error),
-                innerException ?? throw new ArgumentNullException(nameof(innerException)))
+            : base(error, MessageOf(error, innerException), innerException)
         {
+        }
+
+        private static string MessageOf(MdeError error, Exception thrown)
+        {
+            var inner = thrown ?? throw new ArgumentNullException("innerException");
+            return "A callback threw " + inner.GetType().Name + ": " + inner.Message + " The call ended with "
+                + (error ?? throw new ArgumentNullException(nameof(error))).Name + ".";
         }
     }
 
@@ -99,5 +111,11 @@ namespace Mde
 
         /// <summary>The machine action of the call; null if there is none.</summary>
         public string? ActionId => Error.ActionId;
+
+        /// <summary>The exception with what is known of the call, for logs.</summary>
+        public override string ToString()
+        {
+            return base.ToString() + Environment.NewLine + Error.Facts();
+        }
     }
 }

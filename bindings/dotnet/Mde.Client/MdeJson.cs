@@ -24,7 +24,8 @@ namespace Mde
                 {
                     return value.Text();
                 }
-                throw Failure.Of(status, null);
+                throw new MdeException(
+                    (MdeStatus)status, "The document is not JSON, or the pointer is none: it is empty or begins with a slash.");
             }
             finally
             {

@@ -103,7 +103,8 @@ namespace Mde
             catch (EntryPointNotFoundException error)
             {
                 throw new DllNotFoundException(
-                    "The file that was loaded as the native library mde is another one: it has no function mde_abi_version.", error);
+                    "The file that was loaded as the native library mde is another one: it has no function mde_abi_version. "
+                        + "Put mde.dll or libmde.so of the release archive beside the program.", error);
             }
             catch (Exception error) when (error is DllNotFoundException || error is BadImageFormatException)
             {

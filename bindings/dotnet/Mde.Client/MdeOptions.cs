@@ -66,11 +66,21 @@ namespace Mde
 
         /// <summary>Sets an option whose name ends in <c>_ms</c>.</summary>
         /// <param name="name">Its name.</param>
-        /// <param name="value">Its value.</param>
+        /// <param name="value">Its value, rounded up to whole milliseconds.</param>
         /// <returns>These options.</returns>
         public MdeOptions Set(string name, TimeSpan value)
         {
-            return Set(name, (long)value.TotalMilliseconds);
+            if (name != null && !name.EndsWith("_ms", StringComparison.Ordinal))
+            {
+                throw new ArgumentException("The option `" + name + "` is no time: their names end in _ms.", nameof(name));
+            }
+            if (value < TimeSpan.Zero)
+            {
+                throw new ArgumentOutOfRangeException(
+                    nameof(value), value, "The option `" + name + "` takes no negative time; zero is no limit where it has one.");
+            }
+            // Rounded up: a part of a millisecond must not become 0, which may be no limit.
+            return Set(name ?? throw new ArgumentNullException(nameof(name)), (long)Math.Ceiling(value.TotalMilliseconds));
         }
 
         /// <summary>Sets many options from a JSON object: all of them or, on error, none.</summary>
@@ -127,7 +137,7 @@ namespace Mde
         {
             var started = provider ?? throw new ArgumentNullException(nameof(provider));
             return SetTokenProvider((scope, cancellation) =>
-                Frame.StartProvider(() => started(scope, cancellation)).GetAwaiter().GetResult());
+                Frame.RunProvider(() => started(scope, cancellation)));
         }
 
         /// <summary>Frees the options and wipes the secrets in them.</summary>

@@ -48,13 +48,12 @@ namespace Mde.Native
         }
 
         /// <summary>Blocks a thread of its own, none of the pool, perhaps for an hour.</summary>
-        internal Task<T> RunAsync()
+        internal async Task<T> RunAsync()
         {
-            return cancellation.IsCancellationRequested
-                ? Task.FromCanceled<T>(cancellation)
-                : Task.Factory.StartNew<T>(
-                    Run, cancellation, TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach,
-                    TaskScheduler.Default);
+            // Without the token, so that a task that was cancelled before it began also has all that is known.
+            return await Task.Factory.StartNew<T>(
+                Run, CancellationToken.None, TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach,
+                TaskScheduler.Default).ConfigureAwait(false);
         }
 
         private int RunWithin(Frame frame, out string? json)

@@ -41,28 +41,54 @@ namespace Mde.Native
         /// Whether this thread is in a callback: a receiver of events or log lines, or a token provider. The native call
         /// that made it cannot end before the callback does, so a callback must not wait for that call.
         /// </summary>
-        internal static bool InCallback => callbacks > 0 || ProviderOf.Value != null;
+        internal static bool InCallback => callbacks > 0 || Provider.Value?.Client != null;
 
-        // Asynchronous providers run on other threads. Their client is known wherever their code goes on.
-        private static readonly AsyncLocal<ClientHandle?> ProviderOf = new AsyncLocal<ClientHandle?>();
+        // Asynchronous providers run on other threads. Their run is known wherever their code goes on.
+        private static readonly AsyncLocal<ProviderRun?> Provider = new AsyncLocal<ProviderRun?>();
 
-        /// <summary>Starts a provider of the call that this thread makes, on the thread pool.</summary>
-        internal static Task<T> StartProvider<T>(Func<Task<T>> provider)
+        /// <summary>What a provider started may go on when it has ended, and is then no part of it.</summary>
+        private sealed class ProviderRun
         {
-            var client = current?.client;
-            return Task.Run(
-                () =>
-                {
-                    ProviderOf.Value = client;
-                    return provider() ?? throw new InvalidOperationException("The token provider returned null.");
-                },
-                CancellationToken.None);
+            private volatile ClientHandle? client;
+
+            internal ProviderRun(ClientHandle? client)
+            {
+                this.client = client;
+            }
+
+            /// <summary>The client that waits for the provider; null when it has ended.</summary>
+            internal ClientHandle? Client => client;
+
+            internal void End()
+            {
+                client = null;
+            }
+        }
+
+        /// <summary>Runs a provider of the call that this thread makes, on the thread pool.</summary>
+        internal static T RunProvider<T>(Func<Task<T>> provider)
+        {
+            var run = new ProviderRun(current?.client);
+            try
+            {
+                return Task.Run(
+                    () =>
+                    {
+                        Provider.Value = run;
+                        return provider() ?? throw new InvalidOperationException("The token provider returned null.");
+                    },
+                    CancellationToken.None).GetAwaiter().GetResult();
+            }
+            finally
+            {
+                run.End();
+            }
         }
 
         /// <summary>Whether this is the code of an asynchronous provider, for which a call of this client waits.</summary>
         internal static bool IsProviderOf(ClientHandle? client)
         {
-            return client != null && ReferenceEquals(ProviderOf.Value, client);
+            return client != null && ReferenceEquals(Provider.Value?.Client, client);
         }
 
         internal static void EnterCallback()
