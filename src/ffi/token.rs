@@ -16,6 +16,8 @@ use crate::sign_in::provider::{ProvidedToken, TokenProvider};
 pub struct mde_token_sink {
     token: Option<Zeroizing<String>>,
     expires_in: Duration,
+    /// Why the last token was refused.
+    refused: Option<String>,
 }
 
 /// Gets an access token and passes it to mde_token_set().
@@ -53,10 +55,13 @@ pub unsafe extern "C" fn mde_token_set(
         // SAFETY: the caller's promise (header, "Pointers"); the sink is used by this callback alone.
         let sink = unsafe { ptr::handle_mut(sink, "sink") }?;
         // SAFETY: as above.
-        let token = unsafe { ptr::text(token, "token") }?;
-        if !Token::is_usable(token) {
-            return Err(Error::argument("token", "is no access token", "visible ASCII characters"));
-        }
+        let token = unsafe { ptr::text(token, "token") }.and_then(|token| {
+            let accepted = "visible ASCII characters, without the word Bearer";
+            let refused = || Error::argument("token", "is no access token", accepted);
+            if Token::is_usable(token) { Ok(token) } else { Err(refused()) }
+        });
+        let token = token.inspect_err(|error| sink.refused = Some(error.message().to_owned()))?;
+        sink.refused = None;
         sink.token = Some(Zeroizing::new(token.to_owned()));
         sink.expires_in = Duration::from_secs(expires_in_seconds);
         Ok(())
@@ -80,14 +85,17 @@ impl Callback {
 impl TokenProvider for Callback {
     fn token(&self, scope: &str) -> Result<ProvidedToken, String> {
         let scope = CString::new(scope).map_err(|_| "the scope holds U+0000".to_owned())?;
-        let mut sink = mde_token_sink { token: None, expires_in: Duration::ZERO };
+        let mut sink = mde_token_sink { token: None, expires_in: Duration::ZERO, refused: None };
         // SAFETY: the caller gave this function for this purpose; scope and sink outlive the call.
         let returned =
             unsafe { (self.callback)(self.user_data.get(), scope.as_ptr(), &raw mut sink) };
         match (returned, sink.token) {
             (0, Some(token)) => Ok(ProvidedToken { token, expires_in: Some(sink.expires_in) }),
             (0, None) => Err("the callback returned 0 without calling mde_token_set".to_owned()),
-            (code, _) => Err(format!("the callback returned {code}")),
+            (code, _) => Err(match sink.refused {
+                Some(why) => format!("the callback returned {code}, and mde_token_set: {why}"),
+                None => format!("the callback returned {code}"),
+            }),
         }
     }
 }

@@ -46,7 +46,11 @@ impl Source {
     fn fetch(&self, http: &Http, call: &Arc<Call>, retries: u32) -> Result<Token> {
         match self {
             Source::Fixed(token) => Ok(token.clone()),
-            Source::Provider(callback) => callback.fetch(),
+            Source::Provider(callback) => callback.fetch().map_err(|error| match call.check() {
+                // It gave up because its call was stopped. Another call that waits for the token asks it again.
+                Err(stop) => Error::from(stop).with_stage(Stage::Token),
+                Ok(()) => error,
+            }),
             Source::Authority(authority) => authority.fetch(http, call, retries),
             Source::Managed(managed) => managed.fetch(http, call, retries),
         }
