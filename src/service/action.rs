@@ -36,19 +36,18 @@ pub enum ActionStatus {
 
 impl ActionStatus {
     fn from_name(name: &str) -> ActionStatus {
-        const NAMES: [(&str, ActionStatus); 7] = [
-            ("Pending", ActionStatus::Pending),
-            ("InProgress", ActionStatus::InProgress),
-            ("Succeeded", ActionStatus::Succeeded),
-            ("Failed", ActionStatus::Failed),
-            ("TimeOut", ActionStatus::TimeOut),
-            ("Cancelled", ActionStatus::Cancelled),
-            // Older replies used the American spelling.
-            ("Canceled", ActionStatus::Cancelled),
-        ];
         // Some gateways write the names in lower case.
-        let known = NAMES.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-        known.map_or_else(|| ActionStatus::Other(name.to_owned()), |(_, status)| status)
+        match name {
+            _ if name.eq_ignore_ascii_case("Pending") => ActionStatus::Pending,
+            _ if name.eq_ignore_ascii_case("InProgress") => ActionStatus::InProgress,
+            _ if name.eq_ignore_ascii_case("Succeeded") => ActionStatus::Succeeded,
+            _ if name.eq_ignore_ascii_case("Failed") => ActionStatus::Failed,
+            _ if name.eq_ignore_ascii_case("TimeOut") => ActionStatus::TimeOut,
+            _ if name.eq_ignore_ascii_case("Cancelled") => ActionStatus::Cancelled,
+            // Older replies used the American spelling.
+            _ if name.eq_ignore_ascii_case("Canceled") => ActionStatus::Cancelled,
+            _ => ActionStatus::Other(name.to_owned()),
+        }
     }
 
     /// The service's name of the state.
