@@ -136,7 +136,9 @@ static void *pull(void *argument)
     return NULL;
 }
 
-static double one_trial(const mde_client *client, const struct phase *phase, int by_deadline)
+/* Whether the trial counts. On a machine that has other work, a deadline may pass before the call gets to where it would
+ * end at once. */
+static int one_trial(const mde_client *client, const struct phase *phase, int by_deadline, double *late)
 {
     double after = 20 + 40 * ((double)rand() / RAND_MAX), start, end, due;
     uint64_t whole = (uint64_t)after;
@@ -161,11 +163,12 @@ static double one_trial(const mde_client *client, const struct phase *phase, int
         pthread_join(thread, NULL);
         due = trigger.triggered;
     }
-    if (status != expected)
+    if (status != expected && !(by_deadline && status == MDE_ERR_DEADLINE))
         die(phase->name, json);
     mde_string_free(json);
     mde_cancel_free(cancel);
-    return end - due;
+    *late = end - due;
+    return status == expected;
 }
 
 static int by_size(const void *a, const void *b)
@@ -197,8 +200,14 @@ static void run_phase(const struct phase *phase, int trials)
         sleep_until(now_ms() + 200);
     }
     for (by_deadline = 0; by_deadline < 2; by_deadline++) {
-        for (i = 0; i < trials; i++)
-            late[i] = one_trial(client, phase, by_deadline);
+        int missed = 0;
+
+        for (i = 0; i < trials;) {
+            if (one_trial(client, phase, by_deadline, &late[i]))
+                i++;
+            else if (++missed > 100)
+                die(phase->name, "the deadline always passes before");
+        }
         qsort(late, (size_t)trials, sizeof *late, by_size);
         if (by_deadline && phase->at_deadline != MDE_ERR_DEADLINE)
             printf("| %s | deadline | at once, %.0f to %.0f ms before it | | |\n", phase->name, -late[trials - 1],
