@@ -15,7 +15,7 @@ pub(crate) enum Quota {
     Cancel,
     /// The link to a package: `mde_get_package_uri`, `mde_download_package`, `mde_fetch_package`.
     Link,
-    /// Finding devices: `mde_find_machines`.
+    /// Finding devices: `mde_find_machines`, and `mde_collect_package`, `mde_fetch_package` where they look for one.
     Machines,
 }
 
