@@ -58,7 +58,7 @@ fn links_pipes_and_folders_in_place_of_the_files_beside_it() {
         is_refused(
             |folder| std::os::unix::fs::symlink("/etc/passwd", folder.join(&name)).unwrap(),
             "p.zip",
-            "is no regular file",
+            "is a symbolic link",
         );
         let pipe = |folder: &Path| {
             let made = std::process::Command::new("mkfifo").arg(folder.join(&name)).status();

@@ -206,8 +206,10 @@ fn names_are_usable(path: &Path) -> Result<()> {
     for (name, is_kept) in [(&part, true), (&state, true), (&unfinished, false)] {
         match fs::symlink_metadata(name) {
             Ok(metadata) if is_kept && !metadata.is_file() => {
+                let kind =
+                    if metadata.is_symlink() { "a symbolic link" } else { "no regular file" };
                 let message = format!(
-                    "`{}` is no regular file, and a download needs this name; remove it or choose another path",
+                    "`{}` is {kind}, and a download needs this name; remove it or choose another path",
                     shown(name)
                 );
                 return Err(Error::new(Status::File, message).with_stage(Stage::Download));
