@@ -1,6 +1,7 @@
 //! The signal that wakes or stops a call, and the sets of calls that are stopped together.
 
 use std::net::{Shutdown, TcpStream};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ pub(super) const CLOSED: u8 = 2;
 #[derive(Debug)]
 pub(crate) struct Signal {
     /// The thread that makes the call.
-    thread: usize,
+    thread: NonZeroU64,
     pub(super) stop: AtomicU8,
     pub(super) state: Mutex<Waiting>,
     changed: Condvar,
@@ -32,7 +33,7 @@ pub(super) struct Waiting {
 impl Default for Signal {
     fn default() -> Signal {
         Signal {
-            thread: thread::id(),
+            thread: thread::number(),
             stop: AtomicU8::default(),
             state: Mutex::default(),
             changed: Condvar::default(),
@@ -52,7 +53,7 @@ impl Signal {
         let _ = self.stop.compare_exchange(RUNNING, reason, Ordering::AcqRel, Ordering::Acquire);
         match &self.state.lock().reads {
             // In a forked child the stream is the parent's, so this would end the parent's read.
-            Some((process, stream)) if *process == fork::incarnation() => {
+            Some((process, stream)) if fork::is_this_process(*process) => {
                 // This sends nothing, and ends the waiting read. On a system where it does not, the read itself checks
                 // for a stop.
                 let _ = stream.shutdown(Shutdown::Read);
@@ -138,7 +139,7 @@ impl Running {
 
     /// Whether this thread is inside one of the calls: a callback of it runs.
     pub(crate) fn is_entered_here(&self) -> bool {
-        let here = thread::id();
+        let here = thread::number();
         self.signals.lock().iter().any(|signal| signal.thread == here)
     }
 

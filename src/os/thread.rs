@@ -1,21 +1,34 @@
 //! Threads: the library's own, which look names up and take no signal that is meant for the host; and which one this is.
 
+#[cfg(not(feature = "shuttle"))]
+use std::cell::Cell;
 use std::io;
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
-/// A number that no other thread has as long as this one runs. The standard library's would keep memory for every thread
-/// of the host.
-#[cfg(not(feature = "shuttle"))]
-pub(crate) fn id() -> usize {
-    thread_local!(static PLACE: u8 = const { 0 });
-    PLACE.with(|place| std::ptr::from_ref(place).addr())
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
+
+fn next_number() -> NonZeroU64 {
+    NonZeroU64::MIN.saturating_add(NUMBERS.fetch_add(1, Ordering::Relaxed))
 }
 
-/// The threads of a model are none of the system's. No two numbers are the same.
+/// A number that identifies this thread. The standard library's thread handles would leave memory with each thread of
+/// the host, which leak checkers report.
+#[cfg(not(feature = "shuttle"))]
+pub(crate) fn number() -> NonZeroU64 {
+    thread_local!(static OWN: Cell<Option<NonZeroU64>> = const { Cell::new(None) });
+    OWN.get().unwrap_or_else(|| {
+        let own = next_number();
+        OWN.set(Some(own));
+        own
+    })
+}
+
+/// The threads of a model are none of the system's, so every number is another.
 #[cfg(feature = "shuttle")]
-pub(crate) fn id() -> usize {
-    static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+pub(crate) fn number() -> NonZeroU64 {
+    next_number()
 }
 
 /// Starts a thread that signals of the host pass by.

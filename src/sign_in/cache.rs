@@ -1,9 +1,7 @@
 //! One token for all threads of all clients with the same identity. One thread fetches it and renews it before it
 //! expires.
 
-use std::cell::Cell;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -15,6 +13,7 @@ use crate::call::{Call, Signal};
 use crate::error::{Error, Result, Stage};
 use crate::http::client::Http;
 use crate::os::per_process::{PerProcess, shared};
+use crate::os::thread;
 use crate::status::Status;
 
 /// A client's access to its token.
@@ -154,7 +153,7 @@ impl Cache {
         let now = Instant::now();
         let mut state = self.shared.state.lock();
         let token = state.token.clone().filter(|token| token.is_valid(now));
-        let me = thread_number();
+        let me = thread::number();
         Ok(match token {
             Some(token)
                 if state.fetching.is_some()
@@ -244,20 +243,6 @@ const RENEWAL: Duration = Duration::from_secs(5);
 fn renewal_limit(call: &Call) -> Duration {
     let left = call.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
     left.map_or(RENEWAL, |left| RENEWAL.min(left / 4))
-}
-
-/// A number that identifies this thread. The standard library's thread handles would leave memory with each thread of
-/// the host, which leak checkers report.
-fn thread_number() -> NonZeroU64 {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    thread_local! {
-        static OWN: Cell<Option<NonZeroU64>> = const { Cell::new(None) };
-    }
-    OWN.get().unwrap_or_else(|| {
-        let own = NonZeroU64::MIN.saturating_add(LAST.fetch_add(1, Ordering::Relaxed));
-        OWN.set(Some(own));
-        own
-    })
 }
 
 /// The right to fetch. Dropping it returns the right and wakes all waiters.
