@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::text::{redact, seconds};
 
 /// Longer values of `Retry-After` are cut to this.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
 
 /// How far two clocks may differ. Entra tolerates five minutes.
 pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);

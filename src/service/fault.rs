@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::text::surrogates;
 
 use crate::error::{Error, Stage};
-use crate::http::reply::Reply;
+use crate::http::reply::{MAX_RETRY_AFTER, Reply};
 use crate::status::Status;
 use crate::text::{redact, seconds};
 
@@ -23,8 +23,6 @@ const MAX_OTHER_TEXT: usize = 256;
 
 /// The shortest time for which a 429 closes the endpoint.
 const SHORTEST_THROTTLE: Duration = Duration::from_secs(1);
-
-const LONGEST_THROTTLE: Duration = Duration::from_secs(86_400);
 
 /// For a 429 without a time: the length of the shorter window.
 const DEFAULT_THROTTLE: Duration = Duration::from_secs(60);
@@ -192,11 +190,10 @@ fn classify(http_status: u16, fault: &Fault) -> (Status, &'static str) {
         404 => (Status::NotFound, "check the id"),
         405 => (Status::BadRequest, "check that `api_url` names this service"),
         407 => (Status::Proxy, "a proxy asks for a login; set it in `proxy`"),
-        // A gateway gave up on the service, which may have carried the request out.
-        408 => (Status::Service, "try again later"),
+        // A 408 is that of a gateway which gave up on the service.
+        408 | 500..=599 => (Status::Service, "try again later"),
         429 => (Status::Throttled, "wait retry_after_ms before the next call"),
         400..=499 => (Status::BadRequest, ""),
-        500..=599 => (Status::Service, "try again later"),
         _ => (Status::Protocol, "check `api_url`, and any proxy or gateway"),
     }
 }
@@ -247,7 +244,7 @@ fn seconds_in(message: &str) -> Option<Duration> {
     let words: Vec<&str> = message.split_whitespace().collect();
     words.windows(3).find_map(|three| match three {
         ["in" | "after", number, unit] if unit.starts_with("sec") => {
-            seconds::read(number).map(|wait| wait.min(LONGEST_THROTTLE))
+            seconds::read(number).map(|wait| wait.min(MAX_RETRY_AFTER))
         }
         _ => None,
     })

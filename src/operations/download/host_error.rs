@@ -65,10 +65,9 @@ fn classify(http_status: u16) -> (Status, bool, &'static str) {
         404 => (Status::NotFound, false, "the package is not there; collect a new one"),
         410 => (Status::NotFound, true, "the link is no longer valid; try again"),
         407 => (Status::Proxy, false, "a proxy requires a login; set it in `proxy`"),
-        408 => (Status::Service, true, "try again later"),
+        408 | 500..=599 => (Status::Service, true, "try again later"),
         429 => (Status::Throttled, true, "wait retry_after_ms before the next call"),
         400..=499 => (Status::BadRequest, false, "the host does not accept the request"),
-        500..=599 => (Status::Service, true, "try again later"),
         _ => (Status::Protocol, false, "check the proxy or gateway in front of that host"),
     }
 }
