@@ -55,17 +55,21 @@ pub unsafe extern "C" fn mde_token_set(
         // SAFETY: the caller's promise (header, "Pointers"); the sink is used by this callback alone.
         let sink = unsafe { ptr::handle_mut(sink, "sink") }?;
         // SAFETY: as above.
-        let token = unsafe { ptr::text(token, "token") }.and_then(|token| {
-            let accepted = "visible ASCII characters, without the word Bearer";
-            let refused = || Error::argument("token", "is no access token", accepted);
-            if Token::is_usable(token) { Ok(token) } else { Err(refused()) }
-        });
-        let token = token.inspect_err(|error| sink.refused = Some(error.message().to_owned()))?;
-        sink.refused = None;
+        let token = unsafe { ptr::text(token, "token") }.and_then(usable);
+        sink.refused = token.as_ref().err().map(|error| error.message().to_owned());
+        let token = token?;
         sink.token = Some(Zeroizing::new(token.to_owned()));
         sink.expires_in = Duration::from_secs(expires_in_seconds);
         Ok(())
     })
+}
+
+fn usable(token: &str) -> Result<&str, Error> {
+    let accepted = "visible ASCII characters, without the word Bearer";
+    match Token::is_usable(token) {
+        true => Ok(token),
+        false => Err(Error::argument("token", "is no access token", accepted)),
+    }
 }
 
 type TokenFn = unsafe extern "C" fn(*mut c_void, *const c_char, *mut mde_token_sink) -> i32;
