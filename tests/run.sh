@@ -81,14 +81,12 @@ look_for_tools() {
 }
 
 tools() {
-    [ ${#missing[@]} -gt 0 ] || return 0
-    apt-get update -q
-    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+    [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"
 }
 
-compiler() {
+install() {
     apt-get update -q
-    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends gcc libc6-dev
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 }
 
 # rustup installs components of a toolchain that has none, such as a minimal one.
@@ -271,7 +269,7 @@ cargo() { env --default-signal=INT,QUIT cargo "$@"; }
 look_for_tools
 step 'Rust toolchain' toolchain
 # The rest is installed while the first programs are compiled, which takes no more than this and Rust.
-if ! command -v cc >/dev/null || [ ! -e /usr/include/stdlib.h ]; then step 'Debian packages: the compiler' compiler; fi
+if ! command -v cc >/dev/null || [ ! -e /usr/include/stdlib.h ]; then step 'Debian packages: the compiler' install gcc libc6-dev; fi
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 mkdir -p "$target"
