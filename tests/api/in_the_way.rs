@@ -3,12 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use mde_tests::packages::{Folder, collections_asked_for, quick};
+use mde_tests::packages::{Folder, collections_asked_for, links_asked_for, quick};
 use mde_tests::{Client, client};
-
-fn links_asked_for(sim: &mde_simulator::Simulator) -> usize {
-    sim.requests().iter().filter(|it| it.path.contains("getPackageUri")).count()
-}
 
 /// A fetch, and a download of an action that has ended.
 #[track_caller]

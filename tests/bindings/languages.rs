@@ -7,7 +7,7 @@ mod release_only {
     use std::process::Command;
     use std::time::{Duration, Instant};
 
-    use mde_simulator::{Config, DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT, QuotaMode};
+    use mde_simulator::{Config, QuotaMode};
     use mde_tests::programs::installing::installed;
     use mde_tests::programs::{Scratch, Service, run, run_with, tool};
 
@@ -30,19 +30,11 @@ mod release_only {
         }
 
         fn ready(&self, mut command: Command, machine: &str) -> Command {
-            let url = self.service.sim.api_url();
-            for (name, value) in [
-                ("API_URL", url.as_str()),
-                ("LOGIN_URL", url.as_str()),
-                ("TENANT_ID", DEFAULT_TENANT),
-                ("CLIENT_ID", DEFAULT_CLIENT),
-                ("CLIENT_SECRET", DEFAULT_SECRET),
-                ("POLL_INTERVAL_MS", "100"),
-            ] {
-                command.env(format!("MDE_OPTION_{name}"), value);
-            }
             let lib = self.installed.0.join("lib");
-            command.env("MDE_LIBRARY", lib.join("libmde.so.0")).env("LD_LIBRARY_PATH", lib);
+            self.service
+                .as_options(&mut command)
+                .env("MDE_LIBRARY", lib.join("libmde.so.0"))
+                .env("LD_LIBRARY_PATH", lib);
             command.args([machine, "case 4711"]).arg(self.folder.0.join("4711.zip"));
             command
         }

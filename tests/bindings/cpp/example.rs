@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::building::Build;
 use mde_tests::programs::installing::installed;
+use mde_tests::programs::scenarios::has;
 use mde_tests::programs::{Finished, Scratch, Service, run, run_with, tool};
 
 /// The built example, a simulator, and where its packages go.
@@ -63,11 +64,6 @@ impl Fetch {
         command.arg("--out").arg(self.file());
         command
     }
-}
-
-#[track_caller]
-fn has(text: &str, part: &str) {
-    assert!(text.contains(part), "no `{part}` in\n{text}");
 }
 
 #[track_caller]

@@ -130,10 +130,7 @@ impl Built {
             source.display(),
             self.folder.0.display()
         ));
-        for part in ["", "Native", self.target()] {
-            compiler.args(files(&source.join(part), "cs"));
-        }
-        run(&mut compiler).expect(0);
+        run(compiler.args(self.sources(self.target()))).expect(0);
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -143,6 +140,12 @@ impl Built {
     /// The sources of the binding, as they were installed.
     pub fn source(&self) -> PathBuf {
         self.prefix.0.join("share/mde/bindings/dotnet/Mde.Client")
+    }
+
+    /// The files of the binding for a target.
+    fn sources(&self, target: &str) -> Vec<PathBuf> {
+        let parts = ["", "Native", target].into_iter();
+        parts.flat_map(|part| files(&self.source().join(part), "cs")).collect()
     }
 
     /// The folder of what only one target has.
@@ -159,13 +162,19 @@ impl Built {
         format!("-out:{}", self.file(name).display())
     }
 
-    /// Microsoft's C# compiler with the assemblies of the target, where warnings are errors, those about null too.
-    fn compiler(&self) -> Command {
+    /// Microsoft's C# compiler without any assembly, where warnings are errors, those about null too.
+    fn csc(&self) -> Command {
         // An older runtime does not find today's OpenSSL, which the compiler needs.
         let mut csc = self.dotnet("net-8.0", "8.0.json");
         csc.arg(unpacked("roslyn").join("csc.dll"));
         csc.args(["-nologo", "-noconfig", "-nostdlib", "-warnaserror", "-debug:portable"]);
         csc.args(["-deterministic", "-langversion:8", "-nullable:enable"]);
+        csc
+    }
+
+    /// The same with the assemblies of the target.
+    fn compiler(&self) -> Command {
+        let mut csc = self.csc();
         if self.on != On::Net8 {
             // Debian's Mono lacks the assembly `netstandard`; .NET Core has those of Mono as well.
             for name in ["mscorlib", "System", "System.Core"] {
@@ -197,22 +206,10 @@ impl Built {
     /// here.
     #[track_caller]
     pub fn for_net_standard(&self) {
-        let mut csc = self.dotnet("net-8.0", "8.0.json");
-        csc.arg(unpacked("roslyn").join("csc.dll"));
-        csc.args([
-            "-nologo",
-            "-noconfig",
-            "-nostdlib",
-            "-warnaserror",
-            "-langversion:8",
-            "-nullable:enable",
-        ]);
+        let mut csc = self.csc();
         csc.arg(format!("-r:{}", unpacked("netstandard").join("netstandard.dll").display()));
         csc.arg("-target:library").arg(self.out("standard.dll"));
-        for part in ["", "Native", "NetStandard"] {
-            csc.args(files(&self.source().join(part), "cs"));
-        }
-        run(&mut csc).expect(0);
+        run(csc.args(self.sources("NetStandard"))).expect(0);
     }
 
     /// Compiles a program against the binding, without a warning.

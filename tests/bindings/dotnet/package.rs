@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use mde_tests::programs::scenarios::has;
 use mde_tests::programs::{Finished, ROOT, Scratch, run, tool};
 
 /// The native libraries in the package, as folders of `runtimes` and files.
@@ -78,11 +79,6 @@ impl Project {
     fn check(&self) -> Finished {
         Project::layout(&[&"check", &self.path("packed")])
     }
-}
-
-#[track_caller]
-fn has(text: &str, part: &str) {
-    assert!(text.contains(part), "no `{part}` in\n{text}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use mde_simulator::{Config, DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT, QuotaMode};
 
 use super::building::{ASSEMBLY, Built, On, files};
+use mde_tests::programs::scenarios::has;
 use mde_tests::programs::{How, ROOT, Scratch, Service, run, run_with, targets, tool};
 
 /// Checks that take long begin with this.
@@ -74,11 +75,6 @@ fn sha256sum(path: &Path) -> String {
     let printed = run(tool("sha256sum", "coreutils").arg(path)).expect(0).stdout;
     // A name with a backslash in it would begin with one; these have none.
     printed.split(' ').next().unwrap().to_owned()
-}
-
-#[track_caller]
-fn has(text: &str, part: &str) {
-    assert!(text.contains(part), "no `{part}` in\n{text}");
 }
 
 /// Everything but what takes long.
@@ -299,18 +295,7 @@ impl Fetch {
 
     fn command(&self, machine: &str) -> Command {
         let mut command = self.built.start("Fetch.exe");
-        let url = self.service.sim.api_url();
-        for (name, value) in [
-            ("API_URL", url.as_str()),
-            ("LOGIN_URL", url.as_str()),
-            ("TENANT_ID", DEFAULT_TENANT),
-            ("CLIENT_ID", DEFAULT_CLIENT),
-            ("CLIENT_SECRET", DEFAULT_SECRET),
-            ("POLL_INTERVAL_MS", "100"),
-            ("QUOTA_LIMITS", GENEROUS),
-        ] {
-            command.env(format!("MDE_OPTION_{name}"), value);
-        }
+        self.service.as_options(&mut command).env("MDE_OPTION_QUOTA_LIMITS", GENEROUS);
         command.args([machine, "case 4711"]).arg(self.folder.0.join("4711.zip"));
         command
     }

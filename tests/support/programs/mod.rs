@@ -362,6 +362,17 @@ impl Service {
             .env("MDE_TEST_STALLED_MACHINE", self.stalled_machine())
             .env("MDE_TEST_TOKEN", &self.token)
     }
+
+    /// The same for examples, which read options from `MDE_OPTION_<NAME>`; actions are polled ten times a second.
+    pub fn as_options<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env("MDE_OPTION_API_URL", self.sim.api_url())
+            .env("MDE_OPTION_LOGIN_URL", self.sim.api_url())
+            .env("MDE_OPTION_TENANT_ID", mde_simulator::DEFAULT_TENANT)
+            .env("MDE_OPTION_CLIENT_ID", mde_simulator::DEFAULT_CLIENT)
+            .env("MDE_OPTION_CLIENT_SECRET", mde_simulator::DEFAULT_SECRET)
+            .env("MDE_OPTION_POLL_INTERVAL_MS", "100")
+    }
 }
 
 /// A token of the simulator, as a host that signs in by itself would have one: read off a request.
