@@ -5,7 +5,6 @@
 #     packaging/package.sh TARGET    for x86_64-unknown-linux-gnu, x86_64-unknown-linux-musl,
 #                                    aarch64-unknown-linux-gnu or x86_64-pc-windows-gnu
 #     packaging/package.sh --verify [TARGET]   also builds a copy of the sources in another folder, and compares both
-#     packaging/package.sh --quick [TARGET]    compiles with less optimisation, for tests; not to be released
 #     packaging/package.sh --help
 #
 # Writes mde-VERSION-TARGET.tar.gz (.zip for Windows), mde-VERSION-TARGET-debug.tar.gz and SHA256SUMS into
@@ -26,14 +25,10 @@ die() { printf 'package.sh: %s\n' "$*" >&2; exit 1; }
 say() { printf 'package.sh: %s\n' "$*" >&2; }
 
 targets='x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu x86_64-unknown-linux-musl x86_64-pc-windows-gnu'
-usage="usage: packaging/package.sh [--verify|--quick] [TARGET]; targets: $targets"
-verify='' quick=()
+usage="usage: packaging/package.sh [--verify] [TARGET]; targets: $targets"
+verify=''
 case ${1:-} in
     --verify) verify=yes; shift ;;
-    --quick)
-        for setting in lto=false opt-level=1 codegen-units=16; do quick+=(--config "profile.archive.$setting"); done
-        shift
-        ;;
     -h | --help) printf '%s\n' "$usage"; exit ;;
 esac
 [ $# -le 1 ] || die "$usage"
@@ -122,7 +117,7 @@ compile() {
         "$cargo" rustc -p mde --lib --crate-type cdylib,staticlib --profile archive --locked --target "$target" \
         --target-dir "$build" -Zbuild-std=std,panic_unwind -Zbuild-std-features=optimize_for_size \
         -Zprofile-rustflags --config 'profile.archive.package."*".rustflags=["-Zlocation-detail=none"]' \
-        "${quick[@]}" --message-format=json-render-diagnostics -- --print native-static-libs "-Clinker=${last_linker:-$linker}" \
+        --message-format=json-render-diagnostics -- --print native-static-libs "-Clinker=${last_linker:-$linker}" \
         2>&1 >"$build/$target.json" | tee "$build/$target.log" >&2
 }
 

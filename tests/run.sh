@@ -166,18 +166,40 @@ msrv() {
         rm -r "$folder/packages"
         touch "$folder/unpacked"
     fi
-    LD_LIBRARY_PATH=$lib:$folder/lib/x86_64-linux-gnu RUSTC=$folder/usr/bin/rustc CARGO_TARGET_DIR=$folder/target \
+    RUSTFLAGS='-D warnings' LD_LIBRARY_PATH=$lib:$folder/lib/x86_64-linux-gnu RUSTC=$folder/usr/bin/rustc CARGO_TARGET_DIR=$folder/target \
         "$folder/usr/bin/cargo" "${1:-check}" -p mde --lib --locked
+}
+
+# for_system TARGET LINKER COMMAND...: cargo for another system, with a standard library that it compiles for itself.
+for_system() {
+    local upper
+    upper=$(tr a-z- A-Z_ <<<"$1")
+    env RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 "CARGO_TARGET_${upper}_LINKER=$2" \
+        /usr/bin/cargo "$3" -p mde --lib --locked --target "$1" --target-dir "$target/package/build" \
+        -Zbuild-std=std,panic_unwind,test "${@:4}"
+}
+for_windows() { for_system x86_64-pc-windows-gnu x86_64-w64-mingw32-gcc "$@"; }
+
+# Optimising the libraries of other systems takes four minutes, which only a release spends.
+library_for_windows() {
+    if [ "$mode" = release ]; then ./packaging/package.sh x86_64-pc-windows-gnu; fi
+    # With the unit tests, since most of what both need is the same.
+    for_windows build --tests
+}
+
+library_for_arm() {
+    if [ "$mode" = release ]; then
+        ./packaging/package.sh aarch64-unknown-linux-gnu
+    else
+        for_system aarch64-unknown-linux-gnu aarch64-linux-gnu-gcc build
+    fi
 }
 
 # The unit tests once more, as a program for Windows, with fewer patterns where patterns are tried.
 windows_unit_tests() {
-    RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_PROFILE_TEST_DEBUG=false \
-        CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=/usr/lib/wine/wine64 \
+    CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=/usr/lib/wine/wine64 \
         WINEPREFIX=$target/wine/prefix WINEPATH="Z:${target//\//\\}\\wine" WINEDEBUG=-all LC_ALL=C.UTF-8 DISPLAY= \
-        MDE_PROPERTY_CASES=${MDE_PROPERTY_CASES:-10000} \
-        /usr/bin/cargo test -p mde --lib --locked --target x86_64-pc-windows-gnu --target-dir "$target/package/build" \
-        -Zbuild-std=std,panic_unwind,test "$@"
+        MDE_PROPERTY_CASES=${MDE_PROPERTY_CASES:-10000} for_windows test "$@"
 }
 
 # The linker for old systems.
@@ -212,11 +234,11 @@ some() {
 }
 
 lints() {
-    # Once with other locks below the unit tests, and once as the library is built.
+    # With other locks below the unit tests. The library as it is built has lints of its own in `msrv`.
     local locks=()
     [ "$mode" = core ] || locks=(--features mde/shuttle)
     cargo clippy "${all[@]}" --all-targets "${locks[@]}" -- -D warnings
-    cargo clippy -p mde --all-targets -- -D warnings
+    [ "$mode" != core ] || cargo clippy -p mde --all-targets -- -D warnings
 }
 
 # The quick part tries fewer patterns.
@@ -277,8 +299,10 @@ mkdir -p "$target"
 # Builds that all tests use.
 export MDE_ARCHIVE=$target/package/mde-$version-x86_64-unknown-linux-gnu.tar.gz
 export MDE_LIB_DIR=$target/shipped/lib MDE_TEST_GLIBC=2.17
-export MDE_LIB_DIR_WINDOWS=$target/package/build/x86_64-pc-windows-gnu/archive
-export MDE_LIB_DIR_AARCH64=$target/package/build/aarch64-unknown-linux-gnu/archive
+profile=debug
+[ "$mode" != release ] || profile=archive
+export MDE_LIB_DIR_WINDOWS=$target/package/build/x86_64-pc-windows-gnu/$profile
+export MDE_LIB_DIR_AARCH64=$target/package/build/aarch64-unknown-linux-gnu/$profile
 export MDE_SIMULATOR=$target/debug/mde-simulator
 export MDE_LIMITER_BENCH=$target/debug/mde-limiter-bench
 export MDE_CARGO_C=$target/tools/bin
@@ -292,18 +316,8 @@ builds() {
     step 'Release archive' archive
     renice -n 10 -p $BASHPID >/dev/null
     [ "$mode" != core ] || return 0
-    # As they are shipped in a release only: optimising both takes four minutes.
-    local how=(--quick)
-    [ "$mode" != release ] || how=()
-    step 'Library for Windows' ./packaging/package.sh "${how[@]}" x86_64-pc-windows-gnu
-    step 'Library for Arm' ./packaging/package.sh "${how[@]}" aarch64-unknown-linux-gnu
-}
-
-builds_for_windows() {
-    renice -n 15 -p $BASHPID >/dev/null
-    [ "$mode" != core ] || return 0
-    after 'Test programs' 'Release archive'
-    step 'Unit tests for Windows' windows_unit_tests --no-run
+    step 'Library and unit tests for Windows' library_for_windows
+    step 'Library for Arm' library_for_arm
 }
 
 tests_of_the_library() {
@@ -340,15 +354,13 @@ tests_of_what_is_shipped() {
     check 'Tests: release' program release 6
     [ "$mode" != core ] || return 0
     check 'The demonstration' demonstration
-    after 'Library for Windows' 'Library for Arm'
+    after 'Library and unit tests for Windows' 'Library for Arm'
     check 'Tests: bindings, other systems' some program bindings 4 targets::
-    after 'Unit tests for Windows'
     # In the folder that the tests before it made for Wine.
     check 'Unit tests on Windows' windows_unit_tests
 }
 
 lane builds
-lane builds_for_windows
 lane tests_of_the_library
 lane tests_of_the_process
 lane tests_of_what_is_shipped
