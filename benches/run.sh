@@ -95,6 +95,17 @@ token() {
     printf 'eyJhbGciOiJub25lIn0.%s.AAAA\n' "$(printf '%s' "$claims" | base64 -w0 | tr '+/' '-_' | tr -d =)" >"$work/token"
 }
 
+# Prints ports of 127.0.0.1 that nothing has, below those that the system gives to connections.
+unused_ports() {
+    local port left=$1
+    while [ "$left" -gt 0 ]; do
+        port=$((20000 + (RANDOM << 15 | RANDOM) % 12000))
+        ! (: </dev/tcp/127.0.0.1/"$port") 2>/dev/null || continue
+        printf '%d ' "$port"
+        left=$((left - 1))
+    done
+}
+
 # nginx that answers with one machine action, on four ports: plain and TLS, with and without keep-alive.
 serve() {
     local ports
@@ -102,10 +113,7 @@ serve() {
     cat >"$work/www/action.json" <<'JSON'
 {"@odata.context":"https://api-us3.securitycenter.microsoft.com/api/$metadata#MachineActions/$entity","id":"5382f7ea-7557-4ab7-9782-d50480024a4e","type":"CollectInvestigationPackage","title":null,"requestor":"3a8f5d02-6b7c-4e19-9f48-c2d1708be563","requestorComment":"case 4711","status":"Pending","machineId":"49e96a8dd67ac4f1ce9952ccedcde711f0ce28e9","computerDnsName":"desktop-39g9tgl","creationDateTimeUtc":"2026-01-24T22:17:02.3605671Z","lastUpdateDateTimeUtc":"2026-01-24T22:17:02.3605672Z","cancellationRequestor":null,"cancellationComment":null,"cancellationDateTimeUtc":null,"errorHResult":0,"scope":null,"externalId":null,"requestSource":"PublicApi","relatedFileInfo":null,"commands":[],"troubleshootInfo":null}
 JSON
-    ports=$(python3 -c 'import socket
-all = [socket.socket() for _ in range(4)]
-for s in all: s.bind(("127.0.0.1", 0))
-print(*(s.getsockname()[1] for s in all))')
+    ports=$(unused_ports 4)
     set -- $ports
     http=http://127.0.0.1:$1 https=https://127.0.0.1:$2 http_closing=http://127.0.0.1:$3 https_closing=https://127.0.0.1:$4
     cat >"$work/answers.conf" <<'CONF'
@@ -351,7 +359,7 @@ limiter_instructions() {
 # Starts a Redis server that saves nothing, and sets redis to its address.
 redis_server() {
     local port
-    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    port=$(unused_ports 1)
     ${LIMITER_WITH:-} redis-server --bind 127.0.0.1 --port "$port" --dir "$work" --save '' --appendonly no \
         >"$work/redis.log" &
     redis_pid=$!

@@ -151,7 +151,7 @@ fn host_names_are_resolved_and_unknown_names_are_an_error() {
 
 #[test]
 fn a_refused_connection_is_an_error() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = mde_tests::unused_port();
     let url = format!("http://127.0.0.1:{port}");
     let client =
         Client::with(&[("access_token", "t"), ("api_url", &url), ("max_retries", "2")]).unwrap();
@@ -195,7 +195,7 @@ struct Proxy {
 
 impl Proxy {
     fn start(login: Option<(&str, &str)>) -> Proxy {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = mde_tests::unused_port();
         let folder = scratch("proxy");
         let path = folder.join(format!("{port}.conf"));
         let mut config = std::fs::File::create(&path).unwrap();

@@ -47,6 +47,17 @@ pub const ROOT: &str = {
     }
 };
 
+/// A port of 127.0.0.1 for a program that takes no port 0. It lies below those that the system gives to connections, of
+/// which other tests take many.
+pub fn unused_port() -> u16 {
+    loop {
+        let port = fastrand::u16(20_000..32_000);
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 /// The version of the library.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 

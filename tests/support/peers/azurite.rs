@@ -2,7 +2,7 @@
 //!
 //! What is missing fails the test with the command that installs it.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ impl Azurite {
     pub fn start(data: &Path) -> Azurite {
         let script = Path::new(HERE).join("node_modules/azurite/dist/src/blob/main.js");
         std::fs::create_dir_all(data).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = crate::unused_port();
         let process = crate::node("azurite")
             .arg(script)
             .args(["--silent", "--disableTelemetry", "--skipApiVersionCheck"])

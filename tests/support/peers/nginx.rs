@@ -1,7 +1,7 @@
 //! nginx, as a host of files.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ pub struct Nginx {
 impl Nginx {
     /// Serves `folder/www`; `locations` is put into the one server there is.
     pub fn start(folder: &Path, locations: &str) -> Nginx {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = crate::unused_port();
         fs::create_dir_all(folder.join("www")).unwrap();
         // One process, so that it ends as a whole.
         let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };

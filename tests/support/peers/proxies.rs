@@ -1,7 +1,7 @@
 //! tinyproxy and squid, as Debian ships them.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ impl Proxy {
         arguments: &[&str],
         config: impl Fn(u16, &PathBuf) -> String,
     ) -> Proxy {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = crate::unused_port();
         // Not below the target directory: squid, started as root, becomes somebody else.
         let folder = std::env::temp_dir().join(format!("mde-{name}-{port}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
