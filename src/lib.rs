@@ -43,7 +43,7 @@ pub use operations::find_machines::{Found, Problem};
 pub use operations::inspect::inspect_package;
 pub use operations::package_uri::PackageUri;
 pub use options::Options;
-pub use package_zip::{Contents, DeviceKind, Entry, InspectedPackage};
+pub use package_zip::{Contents, DeviceKind, Entry, InspectedPackage, UnsafeEntry};
 pub use progress::{Event, OnProgress};
 pub use quota::report::{QuotaLog, QuotaStatus, QuotaWindow};
 pub use service::action::{ActionStatus, MachineAction};

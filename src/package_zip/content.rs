@@ -40,12 +40,16 @@ impl Checker {
     pub(super) fn check(
         &mut self,
         source: &mut Source<'_>,
-        member: &Member,
+        member: &mut Member,
         limit: u64,
     ) -> Checked<u64> {
+        source.pause()?;
         let start = local::header(source, member)?;
         let end = start.checked_add(member.compressed).filter(|end| *end <= limit);
         let end = end.ok_or("reaches into the directory: a part of the file is missing")?;
+        if member.unchecked {
+            return local::descriptor(source, member, end, limit);
+        }
         let unpacked = match member.method {
             // Some packers mark an empty file as deflated and write no content.
             DEFLATED if member.compressed > 0 => self.inflate(source, member, start)?,

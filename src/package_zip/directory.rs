@@ -3,9 +3,8 @@
 use super::fields::{extra, length, lengthen, number};
 use super::file::Source;
 use super::member::Member;
-use super::problem::{Checked, Problem};
+use super::problem::Checked;
 use super::{MAX_DIRECTORY, MAX_ENTRIES, names};
-use crate::error::Result;
 
 const END: &[u8] = b"PK\x05\x06";
 const END_LENGTH: usize = 22;
@@ -26,6 +25,8 @@ pub(super) struct Directory {
     pub(super) members: Vec<Member>,
     /// The position of the directory. All content is before it.
     pub(super) start: u64,
+    /// Why it has more than is checked. It has no members then.
+    pub(super) too_large: Option<&'static str>,
 }
 
 struct End {
@@ -37,42 +38,44 @@ struct End {
 }
 
 /// Reads and checks the directory, without the content.
-pub(super) fn read(source: &mut Source<'_>) -> Result<Directory> {
-    let whole = |problem: Problem| problem.into_error(None);
-    let end = end(source).map_err(whole)?;
-    let past = bounds(&end).map_err(whole)?;
-    let mut members = Vec::new();
+pub(super) fn read(source: &mut Source<'_>) -> Checked<Directory> {
+    let end = end(source)?;
+    let past =
+        end.offset.checked_add(end.size).filter(|past| *past <= end.at).ok_or(
+            "has a directory that reaches into its end record: a part of the file is missing",
+        )?;
+    let too_large = match end {
+        End { entries, size, .. } if entries.saturating_mul(CENTRAL_LENGTH as u64) > size => {
+            return Err(OTHER_LENGTH.into());
+        }
+        End { entries, .. } if entries > MAX_ENTRIES => Some("has more than 100,000 entries"),
+        End { size, .. } if size > MAX_DIRECTORY => Some("has a directory of more than 32 MiB"),
+        _ => None,
+    };
+    let mut directory = Directory { members: Vec::new(), start: end.offset, too_large };
+    if too_large.is_some() {
+        return Ok(directory);
+    }
+    directory.members.reserve_exact(usize::try_from(end.entries).unwrap_or(0));
     let mut at = end.offset;
     for _ in 0..end.entries {
-        let mut name = None;
-        let read = member(source, &mut at, past, &mut name);
-        members.push(read.map_err(|problem| problem.into_error(name.as_deref()))?);
+        directory.members.push(member(source, &mut at, past)?);
     }
     if at != past {
-        return Err(whole("has a directory whose length does not match its end record".into()));
+        return Err(OTHER_LENGTH.into());
     }
     // Some programs use the position in the end record, others count back from the end record.
     if past != end.at {
-        let what = "has something between its directory and its end record, so that programs may read it \
-                    differently";
-        return Err(whole(what.into()));
+        return Err(
+            "has something between its directory and its end record, so that programs may \
+                    read it differently"
+                .into(),
+        );
     }
-    Ok(Directory { members, start: end.offset })
+    Ok(directory)
 }
 
-/// The end of the directory.
-fn bounds(end: &End) -> Checked<u64> {
-    if end.entries > MAX_ENTRIES {
-        return Err("has more than 100,000 entries".into());
-    }
-    if end.size > MAX_DIRECTORY {
-        return Err("has a directory of more than 32 MiB".into());
-    }
-    let past = end.offset.checked_add(end.size).filter(|past| *past <= end.at);
-    past.ok_or(
-        "has a directory that reaches into its end record: a part of the file is missing".into(),
-    )
-}
+const OTHER_LENGTH: &str = "has a directory whose length does not match its end record";
 
 fn end(source: &mut Source<'_>) -> Checked<End> {
     let tail = source.len().min((END_LENGTH + usize::from(u16::MAX)) as u64);
@@ -146,13 +149,8 @@ fn end_64(source: &mut Source<'_>, end: End) -> Checked<End> {
     Ok(End { entries, size, offset, at })
 }
 
-/// Reads the entry at `at`, and advances `at`. `shown` gets the name as soon as it is known.
-fn member(
-    source: &mut Source<'_>,
-    at: &mut u64,
-    past: u64,
-    shown: &mut Option<String>,
-) -> Checked<Member> {
+/// Reads the entry at `at`, and advances `at`.
+fn member(source: &mut Source<'_>, at: &mut u64, past: u64) -> Checked<Member> {
     let head = source.exact(*at, CENTRAL_LENGTH)?;
     if !head.starts_with(CENTRAL) {
         return Err("has something else in its directory where an entry should be".into());
@@ -162,15 +160,11 @@ fn member(
     // The order is that of the 64-bit extra field.
     let mut long = [number(head, 24, 4), number(head, 20, 4), number(head, 42, 4)];
     let mut member = Member {
-        raw: Box::default(),
-        name: String::new(),
         flags: number(head, 8, 2),
         method: number(head, 10, 2),
         modified: number(head, 12, 4),
         crc32: number(head, 16, 4),
-        compressed: 0,
-        bytes: 0,
-        offset: 0,
+        ..Member::default()
     };
     let variable = source.exact(*at + CENTRAL_LENGTH as u64, lengths.iter().sum())?;
     *at += (CENTRAL_LENGTH + variable.len()) as u64;
@@ -181,41 +175,41 @@ fn member(
     let (raw, rest) = variable.split_at(name);
     let extras = rest.get(..extra_length).unwrap_or_default();
     member.raw = raw.into();
-    member.name = String::from_utf8_lossy(raw).into_owned();
-    *shown = Some(member.name.clone());
-    names::safe(raw)?;
+    member.harm = names::harm(raw);
     // Some programs use Info-ZIP's second name: version, checksum of the first name, text.
     if let Some((_, unicode)) = extra(extras, UNICODE_PATH)?.split_at_checked(5) {
-        names::safe(unicode)?;
+        if let Some(reason) = names::harm(unicode) {
+            member.harms(reason);
+        }
     }
     lengthen(&mut long, extras)?;
     [member.bytes, member.compressed, member.offset] = long;
-    readable(&member, mode)?;
+    kind(&mut member, mode);
     Ok(member)
 }
 
-/// Refuses entries that cannot be checked, and those that are no plain files or folders.
-fn readable(member: &Member, mode: u64) -> Checked<()> {
+/// Finds entries that cannot be checked, and those that are no plain files or folders.
+fn kind(member: &mut Member, mode: u64) {
     /// The kinds of files in a Unix mode. Packages have files and folders, or 0 if the packer sets no mode.
     const KIND: u64 = 0xf000;
     const FOLDER: u64 = 0x4000;
     const FILE: u64 = 0x8000;
     const LINK: u64 = 0xa000;
-    if member.flags & UNREADABLE != 0 {
-        return Err("is encrypted; expected an entry without encryption".into());
-    }
-    if !matches!(member.method, super::content::STORED | super::content::DEFLATED) {
-        return Err("is packed with an unsupported method; expected stored or deflated".into());
+    match mode & KIND {
+        0 | FOLDER | FILE => {}
+        LINK => member
+            .harms("is a symbolic link, which could lead out of the folder where it is unpacked"),
+        _ => member.harms("is a device, pipe or socket"),
     }
     if member.is_folder() && member.bytes != 0 {
-        return Err("is a folder but has content".into());
+        member.harms("is a folder but has content");
     }
-    match mode & KIND {
-        0 | FOLDER | FILE => Ok(()),
-        LINK => {
-            Err("is a symbolic link, which could lead out of the folder where it is unpacked"
-                .into())
-        }
-        _ => Err("is a device, pipe or socket".into()),
+    if member.flags & UNREADABLE != 0 {
+        member.unchecked = true;
+        member.harms("is encrypted, so that its content cannot be checked");
+    }
+    if !matches!(member.method, super::content::STORED | super::content::DEFLATED) {
+        member.unchecked = true;
+        member.harms("is packed with an unsupported method, so that its content cannot be checked");
     }
 }

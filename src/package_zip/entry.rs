@@ -17,7 +17,10 @@ pub struct Entry {
 impl Entry {
     pub(super) fn of(member: Member) -> Entry {
         Entry {
-            name: member.name.into(),
+            name: match String::from_utf8(member.raw.into_vec()) {
+                Ok(name) => name.into(),
+                Err(error) => String::from_utf8_lossy(error.as_bytes()).into(),
+            },
             bytes: member.bytes,
             compressed: member.compressed,
             crc32: u32::try_from(member.crc32).unwrap_or(0),

@@ -15,7 +15,7 @@ const HAS_DESCRIPTOR: u64 = 0x0008;
 const MEANING: u64 = 0x0809;
 
 /// Compares the header with the directory. Returns the position of the content.
-pub(super) fn header(source: &mut Source<'_>, member: &Member) -> Checked<u64> {
+pub(super) fn header(source: &mut Source<'_>, member: &mut Member) -> Checked<u64> {
     let head = source.exact(member.offset, LOCAL_LENGTH)?;
     if !head.starts_with(LOCAL) {
         return Err("is not at its position in the directory".into());
@@ -27,7 +27,7 @@ pub(super) fn header(source: &mut Source<'_>, member: &Member) -> Checked<u64> {
     let start = member.offset + LOCAL_LENGTH as u64;
     let (name, extras) = source.exact(start, all)?.split_at(name);
     if *name != *member.raw {
-        return Err("has another name in its header than in the directory".into());
+        member.harms("has another name in its header than in the directory");
     }
     if method != member.method || (flags ^ member.flags) & MEANING != 0 {
         return Err("is described differently in its header than in the directory".into());

@@ -1,11 +1,12 @@
 //! One entry of the central directory.
 
+use std::borrow::Cow;
+
 /// One entry of the central directory, its numbers as the zip has them.
+#[derive(Default)]
 pub(super) struct Member {
     /// The name in the archive, unchanged.
     pub(super) raw: Box<[u8]>,
-    /// The name as UTF-8.
-    pub(super) name: String,
     pub(super) flags: u64,
     pub(super) method: u64,
     /// Time and, in the upper half, date in the form of MS-DOS.
@@ -15,11 +16,25 @@ pub(super) struct Member {
     pub(super) bytes: u64,
     /// The position of its local header.
     pub(super) offset: u64,
+    /// Why it could do harm where it is unpacked.
+    pub(super) harm: Option<&'static str>,
+    /// Its content cannot be checked, or would be too much.
+    pub(super) unchecked: bool,
 }
 
 impl Member {
+    /// The name as UTF-8.
+    pub(super) fn name(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.raw)
+    }
+
     /// Whether it is a folder, which has no content.
     pub(super) fn is_folder(&self) -> bool {
         matches!(self.raw.last(), Some(b'/' | b'\\'))
+    }
+
+    /// Records why the entry could do harm. The first reason stays.
+    pub(super) fn harms(&mut self, reason: &'static str) {
+        self.harm.get_or_insert(reason);
     }
 }

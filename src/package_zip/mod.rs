@@ -25,6 +25,7 @@ mod problem;
 mod report;
 #[cfg(test)]
 mod tests;
+mod unsafe_entry;
 
 use std::fs::File;
 
@@ -34,9 +35,10 @@ pub use self::entry::Entry;
 use self::file::Source;
 use self::member::Member;
 pub(crate) use self::problem::Pause;
-use self::problem::Problem;
+use self::problem::{DamagedEntries, Problem};
 pub(crate) use self::report::inspect;
 pub use self::report::{Contents, InspectedPackage};
+pub use self::unsafe_entry::UnsafeEntry;
 use crate::error::Result;
 
 /// The most entries of a package. Real ones have some hundreds to a few thousand.
@@ -50,57 +52,59 @@ const SMALL: u64 = 1 << 30;
 /// The largest ratio of unpacked to packed bytes. Text logs reach 20, deflate at most 1,032.
 const MAX_RATIO: u64 = 200;
 
-impl From<&'static str> for Problem {
-    fn from(what: &'static str) -> Problem {
-        Problem::Found(what)
-    }
-}
-
 /// Checks an archive from its first byte to its last.
 ///
+/// What could do harm where it is unpacked is no error: it is listed.
+///
 /// # Errors
-/// [`Status::Integrity`](crate::status::Status::Integrity) names the entry and the problem.
+/// [`Status::Integrity`](crate::status::Status::Integrity): the archive is damaged. The message names the first damaged
+/// entries and says how many there are.
 /// [`Status::File`](crate::status::Status::File): the file cannot be read. Errors of `pause` are returned too.
 pub(crate) fn verify(file: &File, pause: Pause<'_>) -> Result<Contents> {
-    let whole = |problem: Problem| problem.into_error(None);
-    let mut source = Source::new(file, pause).map_err(whole)?;
-    let directory = directory::read(&mut source)?;
-    let same_but_for_case = names::check(&directory.members)?;
-    bounds(&directory.members, directory.start)?;
+    let mut source = Source::new(file, pause).map_err(Problem::of_the_file)?;
+    let mut directory = directory::read(&mut source).map_err(Problem::of_the_file)?;
+    if let Some(reason) = directory.too_large {
+        return Ok(Contents::unchecked(reason));
+    }
+    let members = &mut directory.members;
+    let same_but_for_case = names::check(members);
+    bombs(members, directory.start);
 
     let mut checker = Checker::new();
+    let mut damaged = DamagedEntries::default();
     let (mut end, mut unlisted) = (0, 0);
-    for (_, number) in names::sorted(&directory.members, &mut |member| member.offset) {
-        let Some(member) = directory.members.get(number as usize) else { continue };
-        let about = |problem: Problem| problem.into_error(Some(&member.name));
-        if member.offset < end {
-            return Err(about("overlaps another entry".into()));
+    for (_, number) in names::sorted(members, &mut |member| member.offset) {
+        let Some(member) = members.get_mut(number as usize) else { continue };
+        match member.offset.checked_sub(end) {
+            Some(gap) => unlisted += gap,
+            None => member.harms("overlaps another entry"),
         }
-        unlisted += member.offset - end;
-        end = checker.check(&mut source, member, directory.start).map_err(about)?;
+        match checker.check(&mut source, member, directory.start) {
+            Ok(past) => end = end.max(past),
+            Err(Problem::Damage(what)) => damaged.add(&member.name(), what),
+            Err(stopped) => return Err(stopped.of_the_file()),
+        }
     }
+    damaged.none()?;
     // The checker refused entries that reach into the directory.
     unlisted += directory.start.saturating_sub(end);
     Ok(Contents::new(directory.members, unlisted, same_but_for_case))
 }
 
-/// Refuses a package that would fill a disk, before any of it is decompressed.
-fn bounds(members: &[Member], packed: u64) -> Result<()> {
+/// Finds entries that would fill a disk. They are not decompressed.
+fn bombs(members: &mut [Member], packed: u64) {
     let is_bomb = |bytes: u64, packed: u64| bytes > SMALL && bytes / MAX_RATIO > packed;
     let mut total: u64 = 0;
     for member in members {
-        total = total.saturating_add(member.bytes);
-        if is_bomb(member.bytes, member.compressed) {
-            let what = "would grow more than 200 times when unpacked, as a zip bomb does";
-            return Err(Problem::from(what).into_error(Some(&member.name)));
+        let with_it = total.saturating_add(member.bytes);
+        if is_bomb(member.bytes, member.compressed) || is_bomb(with_it, packed) {
+            member.harms("would grow more than 200 times when unpacked, as a zip bomb does");
+        } else if with_it > MAX_UNPACKED {
+            member.harms("would make the package larger than 64 GiB when unpacked");
+        } else {
+            total = with_it;
+            continue;
         }
+        member.unchecked = true;
     }
-    let what = if total > MAX_UNPACKED {
-        "holds more than 64 GiB when unpacked"
-    } else if is_bomb(total, packed) {
-        "would grow more than 200 times when unpacked, as a zip bomb does"
-    } else {
-        return Ok(());
-    };
-    Err(Problem::from(what).into_error(None))
 }

@@ -4,51 +4,47 @@ use std::collections::BinaryHeap;
 use std::hash::{BuildHasher, RandomState};
 
 use super::member::Member;
-use super::problem::Problem;
-use crate::error::Result;
 
-/// Refuses unsafe names. Backslashes count as separators: they are that on Windows, and older packers write them.
-pub(super) fn safe(name: &[u8]) -> std::result::Result<(), &'static str> {
+/// Why a name could do harm. Backslashes count as separators: they are that on Windows, and older packers write them.
+pub(super) fn harm(name: &[u8]) -> Option<&'static str> {
     let is_separator = |byte: &u8| matches!(byte, b'/' | b'\\');
     match name {
-        [] => return Err("has no name"),
-        [first, ..] if is_separator(first) => return Err("has an absolute path"),
+        [] => return Some("has no name"),
+        [first, ..] if is_separator(first) => return Some("has an absolute path"),
         [first, b':', ..] if first.is_ascii_alphabetic() => {
-            return Err("has a path with a drive letter");
+            return Some("has a path with a drive letter");
         }
-        _ if name.contains(&0) => return Err("has a NUL in its name"),
+        _ if name.contains(&0) => return Some("has a NUL in its name"),
         _ => {}
     }
     // Windows drops spaces at the end of a name.
-    match name.split(is_separator).any(|part| part.trim_ascii() == b"..") {
-        true => Err("has a path that leaves the folder where it is unpacked (`..`)"),
-        false => Ok(()),
-    }
+    let leaves = name.split(is_separator).any(|part| part.trim_ascii() == b"..");
+    leaves.then_some("has a path that leaves the folder where it is unpacked (`..`)")
 }
 
-/// Refuses equal names. Returns how many names differ from another one only in the case of letters (A to Z): such files
+/// Finds equal names. Returns how many names differ from another one only in the case of letters (A to Z): such files
 /// replace each other on Windows and macOS.
-pub(super) fn check(members: &[Member]) -> Result<u64> {
+pub(super) fn check(members: &mut [Member]) -> u64 {
     // Hashes take less memory than names. Their random key prevents collisions by design.
     let state = RandomState::new();
-    let hashes = |lower: bool| {
+    let hashes = |members: &[Member], lower: bool| {
         let mut name = Vec::new();
         sorted(members, &mut |member| {
             canonical(member, lower, &mut name);
             state.hash_one(&name)
         })
     };
-    let exact = hashes(false);
-    for (one, other) in exact.iter().zip(exact.iter().skip(1)) {
-        if one.0 == other.0 {
-            let name = members.get(other.1 as usize).map(|member| member.name.as_str());
-            let what = "is there twice, so that programs may read the file differently";
-            return Err(Problem::from(what).into_error(name));
+    let equal = |hashes: &[(u64, u32)]| -> Vec<u32> {
+        let pairs = hashes.iter().zip(hashes.iter().skip(1));
+        pairs.filter(|(one, other)| one.0 == other.0).map(|(_, other)| other.1).collect()
+    };
+    let exact = equal(&hashes(members, false));
+    for number in &exact {
+        if let Some(member) = members.get_mut(*number as usize) {
+            member.harms("is there twice, so that one may replace the other");
         }
     }
-    let lower = hashes(true);
-    let pairs = lower.iter().zip(lower.iter().skip(1));
-    Ok(pairs.filter(|(one, other)| one.0 == other.0).count() as u64)
+    (equal(&hashes(members, true)).len() - exact.len()) as u64
 }
 
 /// The name in a form for comparison. A folder and a file with one name count as equal.
@@ -71,7 +67,7 @@ pub(super) fn sorted(members: &[Member], key: &mut dyn FnMut(&Member) -> u64) ->
 
 #[cfg(test)]
 mod tests {
-    use super::safe;
+    use super::harm;
 
     #[test]
     fn paths_that_could_leave_are_refused() {
@@ -89,7 +85,7 @@ mod tests {
             b"a/.. /x",
             b"a\0b",
         ] {
-            assert!(safe(bad).is_err(), "{:?}", String::from_utf8_lossy(bad));
+            assert!(harm(bad).is_some(), "{:?}", String::from_utf8_lossy(bad));
         }
         for good in [
             &b"Autoruns/HKLM Run.txt"[..],
@@ -102,7 +98,7 @@ mod tests {
             b"a//b",
             b"...",
         ] {
-            assert!(safe(good).is_ok(), "{:?}", String::from_utf8_lossy(good));
+            assert!(harm(good).is_none(), "{:?}", String::from_utf8_lossy(good));
         }
     }
 }

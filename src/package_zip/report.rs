@@ -11,13 +11,14 @@ use super::entry::Entry;
 use super::file::{self, Source};
 use super::member::Member;
 use super::problem::{Checked, Pause, Problem};
+use super::unsafe_entry::{self, UnsafeEntry};
 use super::verify;
 use crate::error::Result;
 use crate::text::hex::hex;
 use crate::text::json;
 
-/// The contents of a package. Every file matched its checksum.
-#[derive(Clone, Debug)]
+/// The contents of a package. Every file matched its checksum, but for those that are listed as not checked.
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Contents {
     /// All entries, in the order of the package's directory.
@@ -33,14 +34,36 @@ pub struct Contents {
     /// How many names differ from another one only in case. Unpacked on Windows or macOS, such files replace each
     /// other.
     pub same_but_for_case: u64,
+    /// The entries that could do harm where the package is unpacked, at most 100, in the order of the package's
+    /// directory.
+    pub unsafe_entries: Vec<UnsafeEntry>,
+    /// How many such entries there are.
+    pub unsafe_count: u64,
 }
 
 impl Contents {
     pub(super) fn new(members: Vec<Member>, bytes_unlisted: u64, same_but_for_case: u64) -> Self {
+        let (unsafe_entries, unsafe_count) = unsafe_entry::list(&members);
         let entries: Vec<Entry> = members.into_iter().map(Entry::of).collect();
-        let bytes_uncompressed = entries.iter().map(Entry::bytes).sum();
+        let lengths = entries.iter().map(Entry::bytes);
+        let bytes_uncompressed = lengths.fold(0, u64::saturating_add);
         let (device, missing) = device::recognise(&entries);
-        Contents { entries, bytes_uncompressed, device, missing, bytes_unlisted, same_but_for_case }
+        Contents {
+            entries,
+            bytes_uncompressed,
+            device,
+            missing,
+            bytes_unlisted,
+            same_but_for_case,
+            unsafe_entries,
+            unsafe_count,
+        }
+    }
+
+    /// Those of a package that has more than is checked.
+    pub(super) fn unchecked(reason: &'static str) -> Self {
+        let unsafe_entries = vec![UnsafeEntry::package(reason)];
+        Contents { unsafe_entries, unsafe_count: 1, ..Contents::default() }
     }
 }
 
@@ -56,6 +79,10 @@ impl Serialize for Contents {
             missing: &'a [&'static str],
             bytes_unlisted: u64,
             same_but_for_case: u64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            unsafe_count: Option<u64>,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            unsafe_entries: &'a [UnsafeEntry],
         }
         Members {
             entries: self.entries.len(),
@@ -64,6 +91,8 @@ impl Serialize for Contents {
             missing: &self.missing,
             bytes_unlisted: self.bytes_unlisted,
             same_but_for_case: self.same_but_for_case,
+            unsafe_count: Some(self.unsafe_count).filter(|count| *count > 0),
+            unsafe_entries: &self.unsafe_entries,
         }
         .serialize(serializer)
     }
@@ -111,14 +140,13 @@ pub(crate) fn inspect(
     path: &Path,
     watch: &dyn Fn(u64, u64) -> Result<()>,
 ) -> Result<InspectedPackage> {
-    let whole = |problem: Problem| problem.into_error(None);
     let file = file::open(path)?;
-    let length = Source::new(&file, &|_| Ok(())).map_err(whole)?.len();
+    let length = Source::new(&file, &|_| Ok(())).map_err(Problem::of_the_file)?.len();
     // The check begins at the end of the file, which is no progress.
     watch(0, length)?;
     let pause = |at| watch(at, length);
     let contents = verify(&file, &pause)?;
-    let (bytes, sha256) = digest(&file, &pause).map_err(whole)?;
+    let (bytes, sha256) = digest(&file, &pause).map_err(Problem::of_the_file)?;
     Ok(InspectedPackage { path: path.to_string_lossy().into_owned(), bytes, sha256, contents })
 }
 

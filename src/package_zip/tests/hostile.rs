@@ -12,7 +12,17 @@ fn refused_bytes(bytes: &[u8], words: &str) {
     let error = check(bytes).unwrap_err();
     assert_eq!((error.status(), error.stage()), (Status::Integrity, Some(Stage::Verify)));
     assert!(error.message().contains(words), "`{words}` is not in `{}`", error.message());
-    assert!(error.message().ends_with("do not unpack the file, download the package again"));
+    assert!(error.message().ends_with("; keep the file, and download the package again"));
+}
+
+/// The zip is whole, and one entry could do harm.
+#[track_caller]
+fn harmful(items: &[Item], name: &str, words: &str) {
+    let contents = check(&zip(items)).unwrap();
+    let [one] = &contents.unsafe_entries[..] else { panic!("{contents:?}") };
+    assert_eq!((one.name(), contents.unsafe_count), (name, 1));
+    assert!(one.reason().contains(words), "`{words}` is not in `{}`", one.reason());
+    assert_eq!(contents.entries.len(), items.len());
 }
 
 fn x() -> Item {
@@ -20,9 +30,9 @@ fn x() -> Item {
 }
 
 #[test]
-fn unsafe_and_equal_names_are_refused() {
+fn unsafe_and_equal_names_are_found() {
     for (name, words) in [
-        ("../x", "entry `../x` has a path that leaves"),
+        ("../x", "has a path that leaves"),
         ("a\\..\\..\\x", "leaves the folder"),
         ("/etc/passwd", "absolute"),
         ("\\\\server\\x", "absolute"),
@@ -30,27 +40,29 @@ fn unsafe_and_equal_names_are_refused() {
         ("", "has no name"),
         ("a\0.txt", "NUL"),
     ] {
-        refused(&[stored(name, b"")], words);
+        harmful(&[stored("other", b""), stored(name, b"")], name, words);
     }
     // Some programs use the second name instead.
     let body = [&[1][..], &crc32fast::hash(b"y").to_le_bytes(), b"../y"].concat();
-    refused(&[Item { extra: field(0x7075, &body), ..stored("y", b"") }], "leaves the folder");
+    harmful(&[Item { extra: field(0x7075, &body), ..stored("y", b"") }], "y", "leaves the folder");
     for (one, other) in [("a", "a"), ("a/b", "a\\b"), ("a", "a/")] {
-        refused(&[stored(one, b""), stored(other, b"")], "is there twice");
+        harmful(&[stored(one, b""), stored(other, b"")], other, "is there twice");
     }
 }
 
 #[test]
-fn entries_that_are_no_plain_files_are_refused() {
-    refused(&[Item { mode: 0o120_777, ..stored("x", b"/etc") }], "symbolic link");
-    refused(&[Item { mode: 0o010_644, ..x() }], "device, pipe or socket");
-    refused(&[stored("x/", b"content")], "is a folder but has content");
-    refused(&[Item { flags: 1, ..x() }], "encrypted");
-    refused(&[Item { flags: 0x41, ..x() }], "encrypted");
-    refused(&[Item { flags: 0x2000, ..x() }], "encrypted");
-    for method in [9, 12, 14, 93, 99] {
-        refused(&[Item { method, ..x() }], "packed with an unsupported method");
+fn entries_that_are_no_plain_files_are_found() {
+    harmful(&[Item { mode: 0o120_777, ..stored("x", b"/etc") }], "x", "symbolic link");
+    harmful(&[Item { mode: 0o010_644, ..x() }], "x", "device, pipe or socket");
+    harmful(&[stored("x/", b"content")], "x/", "is a folder but has content");
+    for flags in [1, 0x41, 0x2000] {
+        harmful(&[Item { flags, ..x() }], "x", "encrypted");
     }
+    for method in [9, 12, 14, 93, 99] {
+        harmful(&[Item { method, ..x() }], "x", "packed with an unsupported method");
+    }
+    // Their content is checked like that of others.
+    refused(&[Item { mode: 0o120_777, crc32: 1, ..stored("x", b"/etc") }], "its checksum");
 }
 
 #[test]
@@ -60,8 +72,8 @@ fn a_header_that_differs_from_the_directory_is_refused() {
         change(&mut local);
         vec![Item { local: Some(Box::new(local)), ..x() }]
     };
-    refused(&differs(|local| local.name = b"y".to_vec()), "another name in its header");
-    refused(&differs(|local| local.name = b"xx".to_vec()), "another name in its header");
+    harmful(&differs(|local| local.name = b"y".to_vec()), "x", "another name in its header");
+    harmful(&differs(|local| local.name = b"xx".to_vec()), "x", "another name in its header");
     refused(&differs(|local| local.method = 0), "described differently");
     for flag in [1, 8, 0x800] {
         let mut items = differs(|_| ());
@@ -107,42 +119,39 @@ fn content_that_differs_from_its_record_is_refused() {
 }
 
 #[test]
-fn overlapping_entries_are_refused() {
+fn overlapping_entries_are_found() {
     // Two names for one content: a bomb without a high ratio.
     let (one, two) = (stored("x", b"shared"), stored("x", b"shared"));
     let length = (zip(std::slice::from_ref(&one)).len() - 22 - 47) as i64;
     let mut other = Item { shift: -length, ..two };
     other.name = b"y".to_vec();
-    refused(&[one, other], "overlaps");
+    harmful(&[one, other], "y", "overlaps another entry");
     // One entry inside the content of another.
     let inner = zip(&[stored("y", b"in")]);
     let outer = stored("x", &inner[..33]);
     let inside = Item { shift: -33, ..stored("y", b"in") };
-    refused(&[outer, inside], "overlaps");
+    harmful(&[outer, inside], "y", "overlaps another entry");
 }
 
 #[test]
-fn zip_bombs_are_refused() {
+fn zip_bombs_are_found() {
     let grows = |bytes: u64, compressed: u64| {
         let mut item = x();
         (item.bytes, item.compressed) = (bytes, compressed);
         vec![item]
     };
-    refused(&grows(3 << 30, 10 << 20), "200 times");
-    refused(&grows(2 << 30, 33), "200 times");
+    // It is not decompressed: otherwise its length would be found to be wrong.
+    harmful(&grows(2 << 30, x().compressed), "x", "200 times");
     let mut many: Vec<Item> = (0..5).map(|n| Item { name: vec![b'a' + n], ..x() }).collect();
+    // Each is small enough, but only the first one is together with those before it.
     many.iter_mut().for_each(|item| item.bytes = 1 << 30);
-    refused(&many, "the file would grow");
-    many.iter_mut().for_each(|item| (item.bytes, item.compressed) = (0xffff_fffe, 0xffff_fffe));
-    let many: Vec<Item> = many
-        .iter()
-        .cycle()
-        .take(17)
-        .cloned()
-        .enumerate()
-        .map(|(n, item)| Item { name: n.to_string().into_bytes(), ..item })
-        .collect();
-    refused(&many, "more than 64 GiB");
+    let error = check(&zip(&many)).unwrap_err();
+    assert!(error.message().starts_with("entry `a` has another length"), "{error}");
+    let member = |gib: u64| Member { bytes: gib << 30, compressed: 1 << 30, ..Member::default() };
+    let mut members = [40, 20, 5].map(member);
+    bombs(&mut members, 3 << 30);
+    assert_eq!(members.each_ref().map(|member| member.unchecked), [false, false, true]);
+    assert!(members[2].harm.unwrap().contains("64 GiB"));
     // An entry is decompressed only up to its declared length.
     let zeros = vec![0; 64 << 20];
     let mut lies = deflated("x", &zeros);
@@ -158,15 +167,27 @@ fn zip_bombs_are_refused() {
 }
 
 #[test]
-fn too_many_entries_are_refused() {
-    let mut end = zip_with(&[], b"", true);
-    // In the 64-bit end record: both counts, then the size.
-    end[24..32].copy_from_slice(&100_001_u64.to_le_bytes());
-    end[32..40].copy_from_slice(&100_001_u64.to_le_bytes());
-    refused_bytes(&end, "more than 100,000 entries");
-    let mut size = zip_with(&[], b"", true);
-    size[40..48].copy_from_slice(&(33_u64 << 20).to_le_bytes());
-    refused_bytes(&size, "more than 32 MiB");
+fn more_than_is_checked_is_found() {
+    let directory = |entries: u64, size: usize| {
+        let mut zip = zip_with(&[], b"", true);
+        zip.splice(0..0, vec![0; size]);
+        // In the 64-bit end record: both counts, then the size and the position.
+        for (at, number) in [(24, entries), (32, entries), (40, size as u64), (48, 0)] {
+            zip[size + at..size + at + 8].copy_from_slice(&number.to_le_bytes());
+        }
+        let locator = zip.len() - 22 - 20;
+        zip[locator + 8..locator + 16].copy_from_slice(&(size as u64).to_le_bytes());
+        zip
+    };
+    for (entries, size, words) in
+        [(100_001, 5 << 20, "more than 100,000 entries"), (1, 33 << 20, "more than 32 MiB")]
+    {
+        let contents = check(&directory(entries, size)).unwrap();
+        assert_eq!((contents.unsafe_count, contents.entries.len()), (1, 0));
+        let [one] = &contents.unsafe_entries[..] else { panic!("{contents:?}") };
+        assert!(one.name().is_empty() && one.reason().contains(words), "{one:?}");
+    }
+    refused_bytes(&directory(100_001, 4 << 20), "a directory whose length does not match");
 }
 
 #[test]
@@ -203,13 +224,11 @@ fn wrong_end_records_are_refused() {
     // A second one whose comment does not fit: some programs use the last signature anyway.
     let decoy = [&zip(&[stored("evil", b"evil")])[..], b"\n"].concat();
     refused_bytes(&zip_with(&[x()], &decoy, false), "two end records");
-    for (entries, words) in
-        [(2, "reaches beyond the end"), (0, "a directory whose length does not match")]
-    {
+    for entries in [2, 0] {
         let mut bytes = zip(&[x()]);
         let at = bytes.len() - 14;
         (bytes[at], bytes[at + 2]) = (entries, entries);
-        refused_bytes(&bytes, words);
+        refused_bytes(&bytes, "a directory whose length does not match");
     }
     let extra = [field(1, &[0; 8]), field(1, &[1; 8])].concat();
     refused(&[Item { extra, ..x() }], "one extra field twice");

@@ -5,7 +5,8 @@ mod hostile;
 use std::cell::Cell;
 
 use self::build::{Item, check, deflated, field, file, stored, streamed, zip, zip_with};
-use super::{Contents, verify};
+use super::member::Member;
+use super::{Contents, bombs, verify};
 use crate::error::{Error, Stage};
 use crate::status::Status;
 
