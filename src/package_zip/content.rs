@@ -44,11 +44,12 @@ impl Checker {
         limit: u64,
     ) -> Checked<u64> {
         source.pause()?;
-        let start = local::header(source, member)?;
+        let header = local::header(source, member)?;
+        let start = header.start;
         let end = start.checked_add(member.compressed).filter(|end| *end <= limit);
         let end = end.ok_or("reaches into the directory: a part of the file is missing")?;
         if member.unchecked {
-            return local::descriptor(source, member, end, limit);
+            return header.descriptor(source, member, end, limit);
         }
         let unpacked = match member.method {
             // Some packers mark an empty file as deflated and write no content.
@@ -61,7 +62,7 @@ impl Checker {
         if u64::from(unpacked.crc32) != member.crc32 {
             return Err("has content that does not match its checksum".into());
         }
-        local::descriptor(source, member, end, limit)
+        header.descriptor(source, member, end, limit)
     }
 
     fn inflate(

@@ -9,7 +9,7 @@
 
 use std::collections::HashSet;
 
-use super::entry::Entry;
+use super::member::Member;
 
 /// The operating system of the device that a package comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,8 +88,8 @@ const DEPTH: usize = 4;
 const ENOUGH: usize = 3;
 
 /// The system that a package comes from, if it is recognised, and the parts that it lacks.
-pub(super) fn recognise(entries: &[Entry]) -> (Option<DeviceKind>, Vec<&'static str>) {
-    let present = present(entries);
+pub(super) fn recognise(members: &[Member]) -> (Option<DeviceKind>, Vec<&'static str>) {
+    let present = present(members);
     let [windows, mac, linux] = [WINDOWS, MAC_OS, LINUX].map(|parts| compare(parts, &present));
     let (kind, found) = if windows.specific >= ENOUGH && windows.specific > mac.specific {
         (DeviceKind::Windows, windows)
@@ -119,11 +119,9 @@ fn compare(parts: &'static str, present: &HashSet<Vec<u8>>) -> Found {
             // Without its folder, a file is not reported separately.
             Some(_) if !folder => continue,
             Some(file) => (file, file.rsplit('/').next().unwrap_or_default()),
-            None => {
-                let names = line.trim_start_matches('+');
-                (names.split('|').next().unwrap_or_default(), names)
-            }
+            None => (line.trim_start_matches('+'), line.trim_start_matches('+')),
         };
+        let name = name.split('|').next().unwrap_or_default();
         let there = names.split('|').any(|name| present.contains(&fold(name)));
         if !there {
             found.missing.push(name);
@@ -138,14 +136,14 @@ fn compare(parts: &'static str, present: &HashSet<Vec<u8>>) -> Found {
 }
 
 /// The known names in a package, folded. The time is linear in the length of all its names.
-fn present(entries: &[Entry]) -> HashSet<Vec<u8>> {
+fn present(members: &[Member]) -> HashSet<Vec<u8>> {
     let lines = [WINDOWS, MAC_OS, LINUX].into_iter().flat_map(str::lines);
     let names = lines.flat_map(|line| line.split(['|', '/', '+']));
     let known: HashSet<Vec<u8>> = names.map(fold).filter(|name| !name.is_empty()).collect();
     let longest = known.iter().map(Vec::len).max().unwrap_or(0);
     let mut present = HashSet::new();
-    for entry in entries {
-        for part in entry.name().split(['/', '\\']).take(DEPTH) {
+    for member in members {
+        for part in member.name().split(['/', '\\']).take(DEPTH) {
             let name = folded(part).take(longest + 1).collect();
             if known.contains(&name) {
                 present.insert(name);
@@ -170,8 +168,8 @@ mod tests {
     use super::*;
 
     fn of(names: &[&str]) -> (Option<DeviceKind>, Vec<&'static str>) {
-        let entries: Vec<Entry> = names.iter().map(|name| Entry::named(name)).collect();
-        recognise(&entries)
+        let named = |name: &&str| Member { raw: name.as_bytes().into(), ..Member::default() };
+        recognise(&names.iter().map(named).collect::<Vec<_>>())
     }
 
     #[test]

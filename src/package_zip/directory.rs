@@ -1,10 +1,10 @@
 //! The end record of a zip, and the central directory that it points to.
 
-use super::fields::{extra, length, lengthen, number};
+use super::fields::{length, number};
 use super::file::Source;
 use super::member::Member;
 use super::problem::Checked;
-use super::{MAX_DIRECTORY, MAX_ENTRIES, names};
+use super::{MAX_DIRECTORY, MAX_ENTRIES, content, extra, kind, reason};
 
 const END: &[u8] = b"PK\x05\x06";
 const END_LENGTH: usize = 22;
@@ -14,9 +14,6 @@ const END_64: &[u8] = b"PK\x06\x06";
 const END_64_LENGTH: usize = 56;
 const CENTRAL: &[u8] = b"PK\x01\x02";
 const CENTRAL_LENGTH: usize = 46;
-/// The extra field with Info-ZIP's name in UTF-8.
-const UNICODE_PATH: u64 = 0x7075;
-
 /// Encrypted, patched, strongly encrypted, directory encrypted.
 const UNREADABLE: u64 = 0x2061;
 
@@ -48,8 +45,8 @@ pub(super) fn read(source: &mut Source<'_>) -> Checked<Directory> {
         End { entries, size, .. } if entries.saturating_mul(CENTRAL_LENGTH as u64) > size => {
             return Err(OTHER_LENGTH.into());
         }
-        End { entries, .. } if entries > MAX_ENTRIES => Some("has more than 100,000 entries"),
-        End { size, .. } if size > MAX_DIRECTORY => Some("has a directory of more than 32 MiB"),
+        End { entries, .. } if entries > MAX_ENTRIES => Some(reason::MANY_ENTRIES),
+        End { size, .. } if size > MAX_DIRECTORY => Some(reason::LONG_DIRECTORY),
         _ => None,
     };
     let mut directory = Directory { members: Vec::new(), start: end.offset, too_large };
@@ -156,7 +153,7 @@ fn member(source: &mut Source<'_>, at: &mut u64, past: u64) -> Checked<Member> {
         return Err("has something else in its directory where an entry should be".into());
     }
     let lengths = [28, 30, 32].map(|at| length(head, at));
-    let mode = number(head, 40, 2);
+    let (system, attributes) = (number(head, 5, 1), number(head, 38, 4));
     // The order is that of the 64-bit extra field.
     let mut long = [number(head, 24, 4), number(head, 20, 4), number(head, 42, 4)];
     let mut member = Member {
@@ -173,43 +170,26 @@ fn member(source: &mut Source<'_>, at: &mut u64, past: u64) -> Checked<Member> {
     }
     let [name, extra_length, _] = lengths;
     let (raw, rest) = variable.split_at(name);
-    let extras = rest.get(..extra_length).unwrap_or_default();
     member.raw = raw.into();
-    member.harm = names::harm(raw);
-    // Some programs use Info-ZIP's second name: version, checksum of the first name, text.
-    if let Some((_, unicode)) = extra(extras, UNICODE_PATH)?.split_at_checked(5) {
-        if let Some(reason) = names::harm(unicode) {
-            member.harms(reason);
-        }
+    let extras = extra::read(rest.get(..extra_length).unwrap_or_default(), member.is_folder());
+    if extras.lengthen(&mut long).is_err() {
+        return Err("has an entry in its directory that lacks its 64-bit sizes".into());
     }
-    lengthen(&mut long, extras)?;
     [member.bytes, member.compressed, member.offset] = long;
-    kind(&mut member, mode);
-    Ok(member)
-}
-
-/// Finds entries that cannot be checked, and those that are no plain files or folders.
-fn kind(member: &mut Member, mode: u64) {
-    /// The kinds of files in a Unix mode. Packages have files and folders, or 0 if the packer sets no mode.
-    const KIND: u64 = 0xf000;
-    const FOLDER: u64 = 0x4000;
-    const FILE: u64 = 0x8000;
-    const LINK: u64 = 0xa000;
-    match mode & KIND {
-        0 | FOLDER | FILE => {}
-        LINK => member
-            .harms("is a symbolic link, which could lead out of the folder where it is unpacked"),
-        _ => member.harms("is a device, pipe or socket"),
-    }
+    member.second = extras.name.filter(|second| *second != raw).map(Box::from);
+    member.harms(kind::harm(system, attributes, member.is_folder()));
     if member.is_folder() && member.bytes != 0 {
-        member.harms("is a folder but has content");
+        member.harms(Some(reason::FULL_FOLDER));
     }
-    if member.flags & UNREADABLE != 0 {
-        member.unchecked = true;
-        member.harms("is encrypted, so that its content cannot be checked");
-    }
-    if !matches!(member.method, super::content::STORED | super::content::DEFLATED) {
-        member.unchecked = true;
-        member.harms("is packed with an unsupported method, so that its content cannot be checked");
-    }
+    member.harms(extras.harm);
+    let unreadable = if member.flags & UNREADABLE != 0 {
+        Some(reason::ENCRYPTED)
+    } else if !matches!(member.method, content::STORED | content::DEFLATED) {
+        Some(reason::METHOD)
+    } else {
+        None
+    };
+    member.unchecked = unreadable.is_some();
+    member.harms(unreadable);
+    Ok(member)
 }

@@ -58,11 +58,6 @@ impl Entry {
         let year = (date >> 9) + 1980;
         valid.then(|| format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"))
     }
-
-    #[cfg(test)]
-    pub(super) fn named(name: &str) -> Entry {
-        Entry { name: name.into(), bytes: 0, compressed: 0, crc32: 0, modified: 0 }
-    }
 }
 
 impl Serialize for Entry {

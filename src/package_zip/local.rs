@@ -1,21 +1,40 @@
 //! The local header and the data descriptor of an entry, before and after its content.
 
-use super::fields::{length, lengthen, number};
+use super::extra;
+use super::fields::{length, number};
 use super::file::Source;
-use super::member::Member;
+use super::member::{Member, UTF8};
+use super::names::is_separator;
 use super::problem::Checked;
+use super::reason;
 
 const LOCAL: &[u8] = b"PK\x03\x04";
 const LOCAL_LENGTH: usize = 30;
 const DESCRIPTOR: &[u8] = b"PK\x07\x08";
 
+const ENCRYPTED: u64 = 0x0001;
 /// Sizes and checksum follow the content.
 const HAS_DESCRIPTOR: u64 = 0x0008;
-/// Flags that change how the entry is read: encryption, descriptor, character set of the name.
-const MEANING: u64 = 0x0809;
+/// A size that does not fit, or is not known yet.
+const UNKNOWN: u64 = 0xffff_ffff;
 
-/// Compares the header with the directory. Returns the position of the content.
-pub(super) fn header(source: &mut Source<'_>, member: &mut Member) -> Checked<u64> {
+/// What the header says about the bytes after it.
+pub(super) struct Header {
+    /// The position of the content.
+    pub(super) start: u64,
+    /// Whether a descriptor may follow the content, and whether it has to.
+    descriptor: Option<Need>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Need {
+    /// The header has everything, or only one of the two records mentions a descriptor.
+    Optional,
+    Required,
+}
+
+/// Compares the header with the directory.
+pub(super) fn header(source: &mut Source<'_>, member: &mut Member) -> Checked<Header> {
     let head = source.exact(member.offset, LOCAL_LENGTH)?;
     if !head.starts_with(LOCAL) {
         return Err("is not at its position in the directory".into());
@@ -26,55 +45,83 @@ pub(super) fn header(source: &mut Source<'_>, member: &mut Member) -> Checked<u6
     let (name, all) = (length(head, 26), length(head, 26) + length(head, 28));
     let start = member.offset + LOCAL_LENGTH as u64;
     let (name, extras) = source.exact(start, all)?.split_at(name);
-    if *name != *member.raw {
-        member.harms("has another name in its header than in the directory");
-    }
-    if method != member.method || (flags ^ member.flags) & MEANING != 0 {
+    let extras = extra::read(extras, member.is_folder());
+    let differs = flags ^ member.flags;
+    if method != member.method || differs & ENCRYPTED != 0 {
         return Err("is described differently in its header than in the directory".into());
     }
-    lengthen(&mut sizes, extras)?;
+    let is_same = |second: &&[u8]| {
+        **second == *member.raw || member.second.as_deref().is_some_and(|one| one == *second)
+    };
+    let harm = if !same_path(name, &member.raw) {
+        Some(reason::OTHER_NAME)
+    } else if differs & UTF8 != 0 && !name.is_ascii() {
+        Some(reason::OTHER_CHARACTERS)
+    } else if extras.name.is_some_and(|second| !is_same(&second)) {
+        Some(reason::SECOND_NAME)
+    } else {
+        extras.harm
+    };
+    member.harms(harm);
+
+    // They may be missing then: the header was written before the content.
+    let later = (flags | member.flags) & HAS_DESCRIPTOR != 0;
+    if let (Err(what), false) = (extras.lengthen(&mut sizes), later) {
+        return Err(what.into());
+    }
     let [bytes, compressed] = sizes;
-    // With a descriptor they may be zero: the header was written before the content.
-    let later = member.flags & HAS_DESCRIPTOR != 0;
-    let agrees = |here: u64, there: u64| here == there || (later && here == 0);
-    if !agrees(crc32, member.crc32)
-        || !agrees(compressed, member.compressed)
-        || !agrees(bytes, member.bytes)
-    {
+    let numbers = [(crc32, member.crc32), (compressed, member.compressed), (bytes, member.bytes)];
+    let is_whole = numbers.iter().all(|(here, there)| here == there);
+    let agrees = numbers
+        .iter()
+        .all(|(here, there)| here == there || (later && matches!(*here, 0 | UNKNOWN)));
+    if !agrees {
         return Err(
             "has other sizes or another checksum in its header than in the directory".into()
         );
     }
-    Ok(start + all as u64)
+    let optional = is_whole || differs & HAS_DESCRIPTOR != 0;
+    let need = if optional { Need::Optional } else { Need::Required };
+    Ok(Header { start: start + all as u64, descriptor: later.then_some(need) })
 }
 
-/// Checks the descriptor at `at`, if the entry has one. Returns the end of the entry.
-///
-/// A descriptor may have a signature, and numbers of 32 or 64 bits. Nothing marks its form, so any form that agrees
-/// with the directory is accepted.
-pub(super) fn descriptor(
-    source: &mut Source<'_>,
-    member: &Member,
-    at: u64,
-    limit: u64,
-) -> Checked<u64> {
-    if member.flags & HAS_DESCRIPTOR == 0 {
-        return Ok(at);
-    }
-    let most = usize::try_from(limit.saturating_sub(at)).unwrap_or(usize::MAX).min(24);
-    let bytes = source.exact(at, most)?;
-    let signed = if bytes.starts_with(DESCRIPTOR) { DESCRIPTOR.len() } else { 0 };
-    for skipped in [signed, 0] {
-        for size in [8, 4] {
-            let end = skipped + 4 + 2 * size;
-            if bytes.len() >= end
-                && number(bytes, skipped, 4) == member.crc32
-                && number(bytes, skipped + 4, size) == member.compressed
-                && number(bytes, skipped + 4 + size, size) == member.bytes
-            {
-                return Ok(at + end as u64);
+/// Whether two names are equal, whichever separators they have.
+fn same_path(one: &[u8], other: &[u8]) -> bool {
+    let same = |(a, b): (&u8, &u8)| a == b || (is_separator(a) && is_separator(b));
+    one.len() == other.len() && one.iter().zip(other).all(same)
+}
+
+impl Header {
+    /// Checks the descriptor at `at`, if the entry has one. Returns the end of the entry.
+    ///
+    /// A descriptor may have a signature, and numbers of 32 or 64 bits. Nothing marks its form, so any form that agrees
+    /// with the directory is accepted.
+    pub(super) fn descriptor(
+        &self,
+        source: &mut Source<'_>,
+        member: &Member,
+        at: u64,
+        limit: u64,
+    ) -> Checked<u64> {
+        let Some(need) = self.descriptor else { return Ok(at) };
+        let most = usize::try_from(limit.saturating_sub(at)).unwrap_or(usize::MAX).min(24);
+        let bytes = source.exact(at, most)?;
+        let signed = if bytes.starts_with(DESCRIPTOR) { DESCRIPTOR.len() } else { 0 };
+        for skipped in [signed, 0] {
+            for size in [8, 4] {
+                let end = skipped + 4 + 2 * size;
+                if bytes.len() >= end
+                    && number(bytes, skipped, 4) == member.crc32
+                    && number(bytes, skipped + 4, size) == member.compressed
+                    && number(bytes, skipped + 4 + size, size) == member.bytes
+                {
+                    return Ok(at + end as u64);
+                }
             }
         }
+        if need == Need::Optional {
+            return Ok(at);
+        }
+        Err("has other sizes or another checksum after its content than in the directory".into())
     }
-    Err("has other sizes or another checksum after its content than in the directory".into())
 }

@@ -2,11 +2,15 @@
 
 use std::borrow::Cow;
 
+pub(super) const UTF8: u64 = 0x0800;
+
 /// One entry of the central directory, its numbers as the zip has them.
 #[derive(Default)]
 pub(super) struct Member {
     /// The name in the archive, unchanged.
     pub(super) raw: Box<[u8]>,
+    /// Info-ZIP's second name in the directory, if it is another one.
+    pub(super) second: Option<Box<[u8]>>,
     pub(super) flags: u64,
     pub(super) method: u64,
     /// Time and, in the upper half, date in the form of MS-DOS.
@@ -33,8 +37,13 @@ impl Member {
         matches!(self.raw.last(), Some(b'/' | b'\\'))
     }
 
-    /// Records why the entry could do harm. The first reason stays.
-    pub(super) fn harms(&mut self, reason: &'static str) {
-        self.harm.get_or_insert(reason);
+    /// Whether its name is marked as UTF-8.
+    pub(super) fn is_utf8(&self) -> bool {
+        self.flags & UTF8 != 0
+    }
+
+    /// Records why the entry could do harm, if it could. The first reason stays.
+    pub(super) fn harms(&mut self, reason: Option<&'static str>) {
+        self.harm = self.harm.or(reason);
     }
 }

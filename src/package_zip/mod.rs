@@ -2,12 +2,15 @@
 //! unpack.
 //!
 //! A zip states every fact at least twice, and programs differ in which statement they use. So all statements are
-//! compared, every file is decompressed, and any difference is refused. Nothing is written. Memory grows only with the
-//! list of names.
+//! compared, and every file is decompressed. Nothing is written. Memory grows only with the list of names.
 //!
-//! Bytes before the directory that belong to no entry are counted, not refused: some packers leave gaps, and programs
-//! that use the directory skip them. From the directory on, no extra byte is allowed: programs find the end in
-//! different ways.
+//! A difference that changes content is damage, and an error. What could do harm where it is unpacked is listed instead:
+//! the device that made the package may be the suspect, and its package is evidence. `reason.rs` has the line between the
+//! two, and all reasons.
+//!
+//! What unzip, 7-Zip and Python all read is accepted, such as headers without sizes. Bytes before the directory that
+//! belong to no entry are counted: some packers leave gaps, and programs that use the directory skip them. From the
+//! directory on, no extra byte is allowed: programs find the end in different ways.
 //!
 //! The records are read here instead of by a crate, since crates read them leniently. Only decompression is a crate's.
 //! Format: PKWARE, APPNOTE.TXT 6.3.10.
@@ -16,17 +19,23 @@ mod content;
 mod device;
 mod directory;
 mod entry;
+mod extra;
 mod fields;
 mod file;
+mod fold;
+mod kind;
 mod local;
 mod member;
 mod names;
+mod place;
 mod problem;
+mod reason;
 mod report;
 #[cfg(test)]
 mod tests;
 mod unsafe_entry;
 
+use std::collections::BinaryHeap;
 use std::fs::File;
 
 use self::content::Checker;
@@ -44,7 +53,7 @@ use crate::error::Result;
 /// The most entries of a package. Real ones have some hundreds to a few thousand.
 const MAX_ENTRIES: u64 = 100_000;
 /// The most bytes of the central directory, and so of all names together.
-const MAX_DIRECTORY: u64 = 32 << 20;
+const MAX_DIRECTORY: u64 = 8 << 20;
 /// The most bytes of all files when unpacked.
 const MAX_UNPACKED: u64 = 64 << 30;
 /// [`MAX_RATIO`] applies only beyond this many unpacked bytes.
@@ -67,17 +76,23 @@ pub(crate) fn verify(file: &File, pause: Pause<'_>) -> Result<Contents> {
         return Ok(Contents::unchecked(reason));
     }
     let members = &mut directory.members;
-    let same_but_for_case = names::check(members);
+    let (device, missing) = device::recognise(members);
+    // Names that only Windows cannot have are ordinary on the others.
+    let on_windows = !matches!(device, Some(DeviceKind::MacOs | DeviceKind::Linux));
+    names::check(members, on_windows);
+    let same_but_for_case = place::check(members);
     bombs(members, directory.start);
 
     let mut checker = Checker::new();
     let mut damaged = DamagedEntries::default();
     let (mut end, mut unlisted) = (0, 0);
-    for (_, number) in names::sorted(members, &mut |member| member.offset) {
+    // A heap needs less code than sorting slices.
+    let offsets = BinaryHeap::from_iter(members.iter().map(|member| member.offset).zip(0_u32..));
+    for (_, number) in offsets.into_sorted_vec() {
         let Some(member) = members.get_mut(number as usize) else { continue };
         match member.offset.checked_sub(end) {
             Some(gap) => unlisted += gap,
-            None => member.harms("overlaps another entry"),
+            None => member.harms(Some(reason::OVERLAPS)),
         }
         match checker.check(&mut source, member, directory.start) {
             Ok(past) => end = end.max(past),
@@ -88,7 +103,10 @@ pub(crate) fn verify(file: &File, pause: Pause<'_>) -> Result<Contents> {
     damaged.none()?;
     // The checker refused entries that reach into the directory.
     unlisted += directory.start.saturating_sub(end);
-    Ok(Contents::new(directory.members, unlisted, same_but_for_case))
+    let mut contents = Contents::new(directory.members);
+    (contents.device, contents.missing) = (device, missing);
+    (contents.bytes_unlisted, contents.same_but_for_case) = (unlisted, same_but_for_case);
+    Ok(contents)
 }
 
 /// Finds entries that would fill a disk. They are not decompressed.
@@ -98,9 +116,9 @@ fn bombs(members: &mut [Member], packed: u64) {
     for member in members {
         let with_it = total.saturating_add(member.bytes);
         if is_bomb(member.bytes, member.compressed) || is_bomb(with_it, packed) {
-            member.harms("would grow more than 200 times when unpacked, as a zip bomb does");
+            member.harms(Some(reason::BOMB));
         } else if with_it > MAX_UNPACKED {
-            member.harms("would make the package larger than 64 GiB when unpacked");
+            member.harms(Some(reason::TOO_LARGE));
         } else {
             total = with_it;
             continue;

@@ -1,104 +1,210 @@
-//! Checks of names: paths that leave the folder where they are unpacked, and two entries of one name.
-
-use std::collections::BinaryHeap;
-use std::hash::{BuildHasher, RandomState};
+//! Names that could do harm by themselves: paths that lead elsewhere, and names that a system changes or hides.
 
 use super::member::Member;
+use super::place::skeletonize;
+use super::reason;
 
-/// Why a name could do harm. Backslashes count as separators: they are that on Windows, and older packers write them.
-pub(super) fn harm(name: &[u8]) -> Option<&'static str> {
-    let is_separator = |byte: &u8| matches!(byte, b'/' | b'\\');
-    match name {
-        [] => return Some("has no name"),
-        [first, ..] if is_separator(first) => return Some("has an absolute path"),
-        [first, b':', ..] if first.is_ascii_alphabetic() => {
-            return Some("has a path with a drive letter");
+/// Finds names that could do harm. `on_windows`: those that do so on Windows alone are meant, too.
+pub(super) fn check(members: &mut [Member], on_windows: bool) {
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for member in members {
+        let mut harm = harm(&member.raw, member.is_utf8());
+        if let Some(name) = &member.second {
+            skeletonize(&member.raw, &mut first);
+            skeletonize(name, &mut second);
+            let differs = (first != second).then_some(reason::SECOND_NAME);
+            harm = harm.or_else(|| self::harm(name, true)).or(differs);
         }
-        _ if name.contains(&0) => return Some("has a NUL in its name"),
+        if on_windows {
+            let names = [Some(&member.raw), member.second.as_ref()];
+            harm =
+                harm.or_else(|| names.into_iter().flatten().find_map(|name| harm_on_windows(name)));
+        }
+        member.harms(harm);
+    }
+}
+
+/// Backslashes count as separators: they are that on Windows, and older packers write them.
+pub(super) fn is_separator(byte: &u8) -> bool {
+    matches!(byte, b'/' | b'\\')
+}
+
+/// The parts of a path. Empty ones and `.` mean nothing, everywhere.
+pub(super) fn parts(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    name.split(is_separator).filter(|part| !matches!(*part, b"" | b"."))
+}
+
+/// Why a name could do harm on any system. `utf8`: it is marked as UTF-8.
+pub(super) fn harm(name: &[u8], utf8: bool) -> Option<&'static str> {
+    match name {
+        [first, ..] if is_separator(first) => return Some(reason::ABSOLUTE),
+        [first, b':', ..] if first.is_ascii_alphabetic() => return Some(reason::DRIVE),
         _ => {}
     }
-    // Windows drops spaces at the end of a name.
-    let leaves = name.split(is_separator).any(|part| part.trim_ascii() == b"..");
-    leaves.then_some("has a path that leaves the folder where it is unpacked (`..`)")
+    // Windows drops spaces at the end of a name. Java's jar drops everything before the last `../`, as in `a../b`.
+    let is_jump = |three: &[u8]| matches!(three, b"../" | b"..\\");
+    if parts(name).any(|part| part.trim_ascii() == b"..") || name.windows(3).any(is_jump) {
+        return Some(reason::LEAVES);
+    }
+    // `./` is the folder itself.
+    if parts(name).next().is_none() && !name.last().is_some_and(is_separator) {
+        return Some(reason::NO_NAME);
+    }
+    match std::str::from_utf8(name) {
+        Ok(text) => text.chars().find_map(character),
+        Err(_) if utf8 => Some(reason::NOT_UTF8),
+        // unzip drops the byte 255, too.
+        Err(_) => name
+            .iter()
+            .any(|byte| byte.is_ascii_control() || *byte == 0xff)
+            .then_some(reason::CONTROL),
+    }
 }
 
-/// Finds equal names. Returns how many names differ from another one only in the case of letters (A to Z): such files
-/// replace each other on Windows and macOS.
-pub(super) fn check(members: &mut [Member]) -> u64 {
-    // Hashes take less memory than names. Their random key prevents collisions by design.
-    let state = RandomState::new();
-    let hashes = |members: &[Member], lower: bool| {
-        let mut name = Vec::new();
-        sorted(members, &mut |member| {
-            canonical(member, lower, &mut name);
-            state.hash_one(&name)
-        })
-    };
-    let equal = |hashes: &[(u64, u32)]| -> Vec<u32> {
-        let pairs = hashes.iter().zip(hashes.iter().skip(1));
-        pairs.filter(|(one, other)| one.0 == other.0).map(|(_, other)| other.1).collect()
-    };
-    let exact = equal(&hashes(members, false));
-    for number in &exact {
-        if let Some(member) = members.get_mut(*number as usize) {
-            member.harms("is there twice, so that one may replace the other");
+fn character(c: char) -> Option<&'static str> {
+    match c {
+        '\u{2028}' | '\u{2029}' => Some(reason::CONTROL),
+        _ if c.is_control() => Some(reason::CONTROL),
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' => {
+            Some(reason::INVISIBLE)
+        }
+        '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' => Some(reason::INVISIBLE),
+        '\u{e0000}'..='\u{e007f}' => Some(reason::INVISIBLE),
+        '\u{2044}' | '\u{2215}' | '\u{2216}' | '\u{29f5}' | '\u{29f8}' => Some(reason::LOOKALIKE),
+        _ => None,
+    }
+}
+
+/// Why a name could do harm on Windows alone. No file of a Windows device has such a name, those of others may.
+pub(super) fn harm_on_windows(name: &[u8]) -> Option<&'static str> {
+    parts(name).find_map(|part| {
+        if part.contains(&b':') {
+            Some(reason::WINDOWS_STREAM)
+        } else if part.iter().any(|byte| b"<>|?*\"".contains(byte)) {
+            Some(reason::WINDOWS_CHARACTER)
+        } else if is_device(part) {
+            Some(reason::WINDOWS_DEVICE)
+        } else if matches!(part.last(), Some(b'.' | b' ')) {
+            Some(reason::WINDOWS_END)
+        } else {
+            None
+        }
+    })
+}
+
+/// A device has its name with any extension, and with blanks before that.
+fn is_device(part: &[u8]) -> bool {
+    let stem = part.split(|byte| *byte == b'.').next().unwrap_or_default();
+    let stem = stem.trim_ascii_end().to_ascii_uppercase();
+    let numbered = stem.strip_prefix(b"COM").or_else(|| stem.strip_prefix(b"LPT"));
+    match numbered {
+        Some([b'1'..=b'9']) => true,
+        // The superscripts ¹, ² and ³ count as digits.
+        Some([0xc2, 0xb9 | 0xb2 | 0xb3]) => true,
+        _ => {
+            let names: [&[u8]; 6] = [b"CON", b"PRN", b"AUX", b"NUL", b"CONIN$", b"CONOUT$"];
+            names.contains(&&*stem)
         }
     }
-    (equal(&hashes(members, true)).len() - exact.len()) as u64
-}
-
-/// The name in a form for comparison. A folder and a file with one name count as equal.
-fn canonical(member: &Member, lower: bool, out: &mut Vec<u8>) {
-    out.clear();
-    out.extend(member.raw.iter().map(|byte| match byte {
-        b'\\' => b'/',
-        byte if lower => byte.to_ascii_lowercase(),
-        byte => *byte,
-    }));
-    if out.ends_with(b"/") {
-        out.pop();
-    }
-}
-
-/// The entries' numbers in the order of a key. A heap needs less code than sorting slices.
-pub(super) fn sorted(members: &[Member], key: &mut dyn FnMut(&Member) -> u64) -> Vec<(u64, u32)> {
-    BinaryHeap::from_iter(members.iter().map(key).zip(0..)).into_sorted_vec()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::harm;
+    use super::*;
 
     #[test]
-    fn paths_that_could_leave_are_refused() {
-        for bad in [
-            &b""[..],
-            b"/etc/passwd",
-            b"\\\\server\\share",
-            b"C:\\x",
-            b"c:x",
-            b"..",
-            b"../x",
-            b"a/../../x",
-            b"a\\..\\x",
-            b"a/..",
-            b"a/.. /x",
-            b"a\0b",
+    fn paths_that_lead_elsewhere_are_found() {
+        for (bad, why) in [
+            (&b""[..], reason::NO_NAME),
+            (b".", reason::NO_NAME),
+            (b"./.", reason::NO_NAME),
+            (b"/etc/passwd", reason::ABSOLUTE),
+            (b"\\\\server\\share", reason::ABSOLUTE),
+            (b"C:\\x", reason::DRIVE),
+            (b"c:x", reason::DRIVE),
+            (b"..", reason::LEAVES),
+            (b"../x", reason::LEAVES),
+            (b"a/../../x", reason::LEAVES),
+            (b"a\\..\\x", reason::LEAVES),
+            (b"a/..", reason::LEAVES),
+            (b"a/.. /x", reason::LEAVES),
+            (b"a../x", reason::LEAVES),
+            (b"a/...\\x", reason::LEAVES),
         ] {
-            assert!(harm(bad).is_some(), "{:?}", String::from_utf8_lossy(bad));
+            assert_eq!(harm(bad, false), Some(why), "{:?}", String::from_utf8_lossy(bad));
         }
-        for good in [
-            &b"Autoruns/HKLM Run.txt"[..],
-            b"Autoruns\\Run.txt",
-            b"a..b/c...d",
-            b"folder/",
-            b"12:30.txt",
-            b"\xff\xfe",
-            b"./a",
-            b"a//b",
-            b"...",
+    }
+
+    #[test]
+    fn names_that_hide_something_are_found() {
+        for (bad, why) in [
+            ("a\0b", reason::CONTROL),
+            ("a\u{1b}[2J", reason::CONTROL),
+            ("line\nbreak", reason::CONTROL),
+            ("a\u{85}b", reason::CONTROL),
+            ("a\u{2028}b", reason::CONTROL),
+            ("invoice\u{202e}fdp.exe", reason::INVISIBLE),
+            ("a\u{200b}b", reason::INVISIBLE),
+            ("\u{feff}a", reason::INVISIBLE),
+            ("a\u{2066}b", reason::INVISIBLE),
+            ("a\u{e0041}b", reason::INVISIBLE),
+            ("..\u{2215}x", reason::LOOKALIKE),
         ] {
-            assert!(harm(good).is_none(), "{:?}", String::from_utf8_lossy(good));
+            assert_eq!(harm(bad.as_bytes(), true), Some(why), "{bad:?}");
+        }
+        assert_eq!(harm(b"a\x94", true), Some(reason::NOT_UTF8));
+        assert_eq!(harm(b"a\x94", false), None);
+        assert_eq!(harm(b"a\xff", false), Some(reason::CONTROL));
+        assert_eq!(harm(b"\x94\x07", false), Some(reason::CONTROL));
+    }
+
+    #[test]
+    fn names_of_real_packages_are_safe() {
+        for good in [
+            "Autoruns/HKLM Run.txt",
+            "Autoruns\\Run.txt",
+            "Forensics Collection Summary.csv",
+            "Temp Directories/J\u{f6}rg_TempDirFiles.txt",
+            "Temp Directories/\u{65e5}\u{672c}.txt",
+            "Prefetch files/CMD.EXE-0BD30981.pf",
+            "a..b/c...d",
+            "folder/",
+            "./",
+            "./a",
+            "a//b",
+            "console/auxiliary.txt/com10/lpt0",
+            ".hidden",
+        ] {
+            assert_eq!(harm(good.as_bytes(), true), None, "{good}");
+            assert_eq!(harm_on_windows(good.as_bytes()), None, "{good}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_others_on_windows_are_found() {
+        for (bad, why) in [
+            ("12:30.txt", reason::WINDOWS_STREAM),
+            ("a/b.txt:hidden", reason::WINDOWS_STREAM),
+            ("a?b", reason::WINDOWS_CHARACTER),
+            ("<a>", reason::WINDOWS_CHARACTER),
+            ("a|b/c", reason::WINDOWS_CHARACTER),
+            ("\"a\"", reason::WINDOWS_CHARACTER),
+            ("*", reason::WINDOWS_CHARACTER),
+            ("con", reason::WINDOWS_DEVICE),
+            ("a/NUL.txt", reason::WINDOWS_DEVICE),
+            ("Aux .tar.gz", reason::WINDOWS_DEVICE),
+            ("prn/x", reason::WINDOWS_DEVICE),
+            ("COM1", reason::WINDOWS_DEVICE),
+            ("com\u{b9}.log", reason::WINDOWS_DEVICE),
+            ("Lpt9", reason::WINDOWS_DEVICE),
+            ("CONIN$", reason::WINDOWS_DEVICE),
+            ("conout$.x", reason::WINDOWS_DEVICE),
+            ("a./b", reason::WINDOWS_END),
+            ("a/b ", reason::WINDOWS_END),
+            ("...", reason::WINDOWS_END),
+        ] {
+            assert_eq!(harm_on_windows(bad.as_bytes()), Some(why), "{bad}");
+            assert_eq!(harm(bad.as_bytes(), true), None, "{bad}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use ring::digest::{Context, SHA256};
 use serde::{Serialize, Serializer};
 
-use super::device::{self, DeviceKind};
+use super::device::DeviceKind;
 use super::entry::Entry;
 use super::file::{self, Source};
 use super::member::Member;
@@ -31,8 +31,8 @@ pub struct Contents {
     pub missing: Vec<&'static str>,
     /// Bytes of the file that belong to no entry.
     pub bytes_unlisted: u64,
-    /// How many names differ from another one only in case. Unpacked on Windows or macOS, such files replace each
-    /// other.
+    /// How many names differ from another one only in what Windows or macOS take for one: cases, accents as one
+    /// character or two, dots and blanks at the end. Unpacked there, such files replace each other.
     pub same_but_for_case: u64,
     /// The entries that could do harm where the package is unpacked, at most 100, in the order of the package's
     /// directory.
@@ -42,21 +42,17 @@ pub struct Contents {
 }
 
 impl Contents {
-    pub(super) fn new(members: Vec<Member>, bytes_unlisted: u64, same_but_for_case: u64) -> Self {
+    pub(super) fn new(members: Vec<Member>) -> Self {
         let (unsafe_entries, unsafe_count) = unsafe_entry::list(&members);
         let entries: Vec<Entry> = members.into_iter().map(Entry::of).collect();
         let lengths = entries.iter().map(Entry::bytes);
         let bytes_uncompressed = lengths.fold(0, u64::saturating_add);
-        let (device, missing) = device::recognise(&entries);
         Contents {
             entries,
             bytes_uncompressed,
-            device,
-            missing,
-            bytes_unlisted,
-            same_but_for_case,
             unsafe_entries,
             unsafe_count,
+            ..Contents::default()
         }
     }
 

@@ -18,6 +18,10 @@ pub struct Item {
     pub bytes: u64,
     pub compressed: u64,
     pub mode: u32,
+    /// The packer's system, 3 is Unix.
+    pub system: u8,
+    /// The lower half of the attributes, as of MS-DOS.
+    pub dos: u16,
     pub extra: Vec<u8>,
     /// Bytes before its header.
     pub gap: Vec<u8>,
@@ -40,6 +44,8 @@ pub fn stored(name: &str, content: &[u8]) -> Item {
         bytes: content.len() as u64,
         compressed: content.len() as u64,
         mode: 0o100_644,
+        system: 3,
+        dos: 0,
         extra: vec![],
         gap: vec![],
         local: None,
@@ -110,10 +116,11 @@ pub fn zip_with(items: &[Item], comment: &[u8], end_64: bool) -> Vec<u8> {
         out.extend(&item.local_extra);
         out.extend(&item.packed);
         out.extend(&item.descriptor);
-        directory.extend(b"PK\x01\x02\x14\x03");
+        directory.extend(b"PK\x01\x02\x14");
+        directory.push(item.system);
         directory.extend(item.shared(item.extra.len()));
         directory.extend([0; 6]);
-        directory.extend((item.mode << 16).to_le_bytes());
+        directory.extend((item.mode << 16 | u32::from(item.dos)).to_le_bytes());
         directory.extend(short(offset));
         directory.extend(&item.name);
         directory.extend(&item.extra);

@@ -1,6 +1,8 @@
 mod build;
 mod damage;
 mod hostile;
+mod lenient;
+mod places;
 
 use std::cell::Cell;
 
@@ -13,7 +15,7 @@ use crate::status::Status;
 /// Entries in all forms that packers write.
 fn sound() -> Vec<Item> {
     let text = b"Active Connections\r\n".repeat(40);
-    let unicode = [&[1][..], &crc32fast::hash(b"raw").to_le_bytes(), "né".as_bytes()].concat();
+    let unicode = unicode_path(b"n\x82", "né");
     let long = [u64::to_le_bytes(5), u64::to_le_bytes(5)].concat();
     let mut wide = stored("wide", b"12345");
     (wide.bytes, wide.compressed) = (u64::from(u32::MAX), u64::from(u32::MAX));
@@ -26,12 +28,41 @@ fn sound() -> Vec<Item> {
         streamed(deflated("b", &text), false, false),
         streamed(deflated("c", &text), true, true),
         streamed(stored("d", b"stored"), false, true),
-        Item { extra: field(0x7075, &unicode), ..stored("raw", b"") },
+        Item {
+            name: b"n\x82".to_vec(),
+            extra: unicode.clone(),
+            local_extra: unicode,
+            ..stored("", b"")
+        },
         Item { gap: b"padding".to_vec(), ..stored("gap", b"x") },
         wide,
         Item { method: 8, ..stored("empty", b"") },
         deflated("nothing deflated", b""),
     ]
+}
+
+/// Info-ZIP's second name.
+fn unicode_path(first: &[u8], second: &str) -> Vec<u8> {
+    let crc32 = crc32fast::hash(first).to_le_bytes();
+    field(0x7075, &[&[1][..], &crc32, second.as_bytes()].concat())
+}
+
+/// The zip is whole, and one entry could do harm.
+#[track_caller]
+fn harmful(items: &[Item], name: &str, words: &str) {
+    let contents = check(&zip(items)).unwrap();
+    let [one] = &contents.unsafe_entries[..] else { panic!("{:?}", contents.unsafe_entries) };
+    assert_eq!((one.name(), contents.unsafe_count), (name, 1), "{}", one.reason());
+    assert!(one.reason().contains(words), "`{words}` is not in `{}`", one.reason());
+    assert_eq!(contents.entries.len(), items.len());
+}
+
+/// The zip is whole and safe.
+#[track_caller]
+fn safe(items: &[Item]) -> Contents {
+    let contents = check(&zip(items)).unwrap();
+    assert_eq!(contents.unsafe_entries, []);
+    contents
 }
 
 fn facts(contents: &Contents) -> Vec<(String, u64, u32)> {
@@ -49,7 +80,8 @@ fn all_forms_that_packers_write_are_accepted() {
         assert_eq!(contents.entries.len(), items.len());
         assert_eq!((contents.bytes_unlisted, contents.same_but_for_case), (7, 0));
         let names: Vec<&str> = contents.entries.iter().map(super::Entry::name).collect();
-        assert_eq!((names[7], names[9]), ("raw", "wide"));
+        assert_eq!((names[7], names[9]), ("n\u{fffd}", "wide"));
+        assert_eq!(contents.unsafe_entries, []);
         assert_eq!(contents.entries[9].bytes(), 5);
         assert_eq!(contents.entries[1].crc32(), crc32fast::hash(b"stored"));
         assert_eq!(contents.entries[1].modified().unwrap(), "2026-01-01T12:00:00");
