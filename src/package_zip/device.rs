@@ -3,9 +3,11 @@
 //! Source: "Take response actions on a device", "Investigation package contents", of 2025-12-31.
 //! <https://learn.microsoft.com/defender-endpoint/respond-machine-alerts>
 //!
-//! For Windows the page names folders and files. For macOS and Linux it names only subjects, so several names are
-//! accepted for each. Files that depend on the device's settings (`FirewallExecutionLog.txt`, `pfirewall.log`) are not
-//! expected.
+//! For Windows the page names folders and files. Packages of 2026 have other names for two of them: the folder `SMB
+//! Session` with one `Summary.txt`, and `Forensics Collection Summary.csv` instead of `CollectionSummaryReport.xls`.
+//! Sources: public analyses of packages of Windows 11 25H2 from August and October 2026, and of a collection of tools
+//! that read them. For macOS and Linux the page names only subjects, so several names are accepted for each. Files that
+//! depend on the device's settings (`FirewallExecutionLog.txt`, `pfirewall.log`) are not expected.
 
 use std::collections::HashSet;
 
@@ -50,9 +52,9 @@ Processes
 +Scheduled tasks
 +Security event log
 Services
-+Windows Server Message Block (SMB) sessions|SMB sessions
- Windows Server Message Block (SMB) sessions/SMBInboundSessions
- Windows Server Message Block (SMB) sessions/SMBOutboundSession
++Windows Server Message Block (SMB) sessions|SMB sessions|SMB session
+ Windows Server Message Block (SMB) sessions/SMBInboundSessions|Summary.txt
+ Windows Server Message Block (SMB) sessions/SMBOutboundSession|Summary.txt
 +System Information
  System Information/SystemInformation.txt
 +Temp Directories
@@ -60,7 +62,7 @@ Users and Groups
 +WdSupportLogs
  WdSupportLogs/MpCmdRunLog.txt
  WdSupportLogs/MPSupportFiles.cab
-+CollectionSummaryReport.xls";
++CollectionSummaryReport.xls|Forensics Collection Summary.csv";
 
 const MAC_OS: &str = "\
 +Applications|Installed applications
@@ -190,6 +192,43 @@ mod tests {
         assert!(missing.contains(&"Prefetch files/PrefetchFilesList.txt"));
         assert!(missing.contains(&"WdSupportLogs"));
         assert!(!missing.contains(&"WdSupportLogs/MpCmdRunLog.txt"));
+    }
+
+    /// The folders and files of a package of 2026.
+    #[test]
+    fn a_package_of_the_field_lacks_nothing() {
+        let mut names = vec![
+            "Autoruns/Autoruns.txt",
+            "Installed Programs/InstalledPrograms.csv",
+            "Network Connections/ActiveNetConnections.txt",
+            "Network Connections/Arp.txt",
+            "Network Connections/DnsCache.txt",
+            "Network Connections/IpConfig.txt",
+            "Network Connections/FirewallExecutionLog.txt",
+            "Prefetch Files/CMD.EXE-0BD30981.pf",
+            "Prefetch Files/PrefetchFilesList.txt",
+            "Processes/Processes.csv",
+            "Scheduled Tasks/ScheduledTasks.csv",
+            "Security Event Log/Security.evtx",
+            "Services/Services.csv",
+            "SMB Session/Summary.txt",
+            "System Information/SystemInformation.txt",
+            "Temp Directories/administrator_TempDirFiles.txt",
+            "Users and Groups/LocalGroups.txt",
+            "Users and Groups/QueryUser.txt",
+            "WdSupportLogs/MpCmdRunLog.txt",
+            "WdSupportLogs/MPSupportFiles.cab",
+            "Forensics Collection Summary.csv",
+        ];
+        assert_eq!(of(&names), (Some(DeviceKind::Windows), vec![]));
+        names.retain(|name| !name.ends_with("Summary.txt"));
+        let (_, missing) = of(&names);
+        assert_eq!(missing, ["Windows Server Message Block (SMB) sessions"]);
+        names.push("SMB Session/SMBInboundSessions.txt");
+        let (_, missing) = of(&names);
+        assert_eq!(missing, ["Windows Server Message Block (SMB) sessions/SMBOutboundSession"]);
+        names.retain(|name| !name.ends_with("Summary.csv"));
+        assert!(of(&names).1.contains(&"CollectionSummaryReport.xls"));
     }
 
     #[test]
