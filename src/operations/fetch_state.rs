@@ -103,7 +103,7 @@ impl Destination {
         match self.is_folder() {
             true => {
                 let id = machine_id.get(..LONGEST).unwrap_or(machine_id).to_ascii_lowercase();
-                path.join(format!("{id}.fetch.json"))
+                path.join(download::harmless(format!("{id}.fetch.json")))
             }
             false => file::suffixed(path, ".fetch.json"),
         }

@@ -11,3 +11,4 @@ pub(crate) mod seconds;
 pub(crate) mod secret_line;
 pub(crate) mod surrogates;
 pub(crate) mod url;
+pub(crate) mod windows_name;

@@ -11,6 +11,7 @@ use crate::os::file::{self, Access, Links};
 use crate::os::{lock, state_file};
 use crate::service::action::MachineAction;
 use crate::status::Status;
+use crate::text::windows_name::is_device;
 
 /// The extended attribute with the receipt of the file.
 pub(super) const RECEIPT: &str = "user.mde.package";
@@ -107,7 +108,12 @@ fn file_name(action: &MachineAction) -> String {
     let name = name.trim_matches('.');
     let name = if name.is_empty() { "device" } else { name };
     let id: String = action.id().chars().take(LONGEST).map(fit).collect();
-    format!("{name}_{id}.zip")
+    harmless(format!("{name}_{id}.zip"))
+}
+
+/// The name of a file that is no device on Windows. Files may get there from any system.
+pub(crate) fn harmless(name: String) -> String {
+    if is_device(&name) { format!("_{name}") } else { name }
 }
 
 /// The paths of one package's files.
@@ -321,6 +327,10 @@ mod tests {
             ("...", "device"),
             ("ünïcode", "_n_code"),
             ("", "m"),
+            ("nul.contoso.example", "_nul.contoso.example"),
+            ("COM7.contoso.example", "_COM7.contoso.example"),
+            // No device, with the id behind it.
+            ("aux", "aux"),
         ] {
             assert_eq!(name(computer), format!("{expected}_{id}.zip"), "{computer:?}");
         }

@@ -31,8 +31,8 @@ use crate::status::Status;
 use crate::text::hex::hex;
 use crate::text::json;
 
-pub(crate) use destination::Destination;
 use destination::PackageFiles;
+pub(crate) use destination::{Destination, harmless};
 use part::Part;
 pub(crate) use path_lock::PathLock;
 
