@@ -78,6 +78,7 @@ pub(crate) fn fetch(
     } else {
         // A file at the destination is an error before the device has any work.
         destination.is_free()?;
+        download::can_rename(&job.state_path, call)?;
         account.report_quota_wait(call, Quota::Collect, None, reporter)?;
         let Collected { action, adopted } = job.collect(earlier)?;
         (action.id().to_owned(), Some(action), adopted)
@@ -225,7 +226,7 @@ impl Job<'_> {
             _ => None,
         };
         let state = FetchState::before_request(self.machine_id, self.comment, open.as_ref());
-        state.write(&self.state_path)?;
+        state.write(&self.state_path, self.call)?;
         match collect::collect(self.account, self.call, self.machine_id, self.comment) {
             Ok(collected) => {
                 self.write_state(&state.with_action(collected.action.id()));
@@ -274,7 +275,7 @@ impl Job<'_> {
     /// Writes the state file. A failure is only logged: the state before the request leads to the same action by way of
     /// the list.
     fn write_state(&self, state: &FetchState) {
-        if let Err(error) = state.write(&self.state_path) {
+        if let Err(error) = state.write(&self.state_path, self.call) {
             log::line(Level::Warn, || error.message().to_owned());
         }
     }

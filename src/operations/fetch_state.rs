@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use crate::call::Call;
 use crate::error::{Error, Result, Stage};
 use crate::operations::download::{self, Destination};
 use crate::os::{file, state_file};
@@ -89,8 +90,9 @@ impl FetchState {
         }
     }
 
-    pub(super) fn write(&self, path: &Path) -> Result<()> {
-        state_file::write(path, self).map_err(|error| download::file_error("write", path, &error))
+    pub(super) fn write(&self, path: &Path, call: &Call) -> Result<()> {
+        state_file::write(path, self, &|nap| call.pause(nap).is_ok())
+            .map_err(|error| download::file_error("write", path, &error))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! An open waits for no pipe and takes none of the host's standard descriptors.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -12,8 +12,8 @@ use super::unix as system;
 use super::windows as system;
 
 pub(crate) use system::{
-    Rights, attribute, free_space, has_other_names, is_own, is_still_at, keep_rights, rename_new,
-    replace, rights, set_attribute,
+    Rights, attribute, free_space, has_other_names, is_own, is_still_at, keep_rights, replace,
+    rights, set_attribute,
 };
 
 /// What a file is opened for. The mode has a meaning on Unix alone: on Windows a new file has the rights of its folder.
@@ -60,6 +60,14 @@ pub(crate) fn open_own(path: &Path) -> io::Result<File> {
     is_own(&file)?;
     system::make_private(&file)?;
     Ok(file)
+}
+
+/// Removes the file that has this path, if there is one.
+pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a folder, a pipe, a device, or a link that was not followed.

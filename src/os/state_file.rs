@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::file::{self, Access, Links, Mode, suffixed, sync_folder_of};
+use super::patience::{Pause, patiently};
 use crate::text::json;
 
 /// The ending of a state file that is being written.
@@ -19,17 +20,18 @@ const MAX: u64 = 1 << 20;
 
 /// Replaces the file at `path`, which only its owner can read. A reader finds the old content or the new one, also after
 /// a crash of the process or the machine. Only one writer may run at a time.
-pub(crate) fn write<T: Serialize>(path: &Path, state: &T) -> io::Result<()> {
+pub(crate) fn write<T: Serialize>(path: &Path, state: &T, pause: Pause<'_>) -> io::Result<()> {
     let text = serde_json::to_vec(state).map_err(io::Error::other)?;
+    patiently(pause, &mut || replace(path, &text))
+}
+
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let beside = suffixed(path, UNFINISHED);
     // A crash may have left this file. It is removed and created anew, so that a link at this path is not followed.
-    match fs::remove_file(&beside) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    file::remove_if_there(&beside)?;
     let access = Access::Create(Mode::OwnerOnly);
     let written = file::open(&beside, access, Links::Refused).and_then(|mut file| {
-        file.write_all(&text)?;
+        file.write_all(text)?;
         file.sync_all()
     });
     let replaced = written.and_then(|()| fs::rename(&beside, path));
@@ -76,6 +78,8 @@ mod tests {
 
     use super::*;
 
+    const NO_PAUSE: Pause<'_> = &|_| false;
+
     fn folder(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("state-file-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
@@ -89,12 +93,12 @@ mod tests {
         let path = folder.join("state");
         assert_eq!(read::<Vec<u32>>(&path), None);
         for state in [vec![1, 2], vec![3]] {
-            write(&path, &state).unwrap();
+            write(&path, &state, NO_PAUSE).unwrap();
             assert_eq!(read::<Vec<u32>>(&path), Some(state));
         }
         // A file that a crash left does no harm.
         fs::write(suffixed(&path, ".new"), "torn").unwrap();
-        write(&path, &vec![4]).unwrap();
+        write(&path, &vec![4], NO_PAUSE).unwrap();
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
         fs::remove_dir_all(folder).unwrap();
     }
@@ -111,7 +115,7 @@ mod tests {
         assert_eq!(read::<Vec<u32>>(&folder), None);
         assert!(read_own::<Vec<u32>>(&folder).is_err());
         assert_eq!(read_own::<Vec<u32>>(&folder.join("none")).unwrap(), None);
-        write(&path, &vec![5]).unwrap();
+        write(&path, &vec![5], NO_PAUSE).unwrap();
         assert_eq!(read_own(&path).unwrap(), Some(vec![5]));
         fs::remove_dir_all(folder).unwrap();
     }
@@ -127,7 +131,7 @@ mod tests {
         assert_eq!(read::<Vec<u32>>(&path), None);
         assert!(read_own::<Vec<u32>>(&path).is_err());
         std::os::unix::fs::symlink(&other, suffixed(&path, ".new")).unwrap();
-        write(&path, &vec![1]).unwrap();
+        write(&path, &vec![1], NO_PAUSE).unwrap();
         assert_eq!(fs::read_to_string(&other).unwrap(), "[9]");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::remove_dir_all(folder).unwrap();

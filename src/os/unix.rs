@@ -70,19 +70,39 @@ pub(crate) fn free_space(file: &File, _: &Path) -> Option<u64> {
     about.f_bavail.checked_mul(about.f_frsize)
 }
 
-/// Renames a file to a path that must be free.
-pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+/// Renames a file to a path that must be free. `Unsupported` if the system can only replace what is there.
+pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            // Some file systems, such as NFS, do not support this flag.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+            // NFS does not know the flag, old kernels and container runtimes not the call.
+            Err(error) if is_not_offered(error) => {}
             other => return Ok(other?),
         }
     }
-    fs::hard_link(from, to)?;
-    fs::remove_file(from)
+    match fs::hard_link(from, to) {
+        Ok(()) => fs::remove_file(from),
+        Err(error) if Errno::from_io_error(&error).is_some_and(is_not_offered) => {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the file system or a sandbox may lack what was asked for. Some of these errors have other causes, too. Then
+/// the next way fails as well.
+fn is_not_offered(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::INVAL
+            | Errno::NOSYS
+            | Errno::NOTSUP
+            | Errno::PERM
+            | Errno::ACCESS
+            | Errno::MLINK
+            | Errno::XDEV
+    ) || error == Errno::OPNOTSUPP
 }
 
 /// Replaces a file by another one, at once or not at all.

@@ -8,10 +8,10 @@ use std::os::windows::io::{AsRawHandle, FromRawSocket, OwnedSocket, RawSocket};
 use std::path::{Component, Path, Prefix};
 use std::ptr;
 use std::sync::Once;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::file::{Access, Links};
-use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION};
+use super::patience::patiently;
 use windows_sys::Win32::Networking::WinSock::{
     INVALID_SOCKET, SOCK_STREAM, WSA_FLAG_NO_HANDLE_INHERIT, WSA_FLAG_OVERLAPPED, WSASocketW,
 };
@@ -114,21 +114,25 @@ pub(crate) fn free_space(_: &File, path: &Path) -> Option<u64> {
 
 /// Gives a file another name on its volume, which nothing may have. The system does it at once or not at all, on
 /// every file system; `std::fs::rename` would replace what is there.
-pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     let (from, to) = (wide(from)?, wide(to)?);
-    patiently(|| {
-        // SAFETY: two paths that end with zero.
-        match unsafe { MoveFileExW(from.as_ptr(), to.as_ptr(), MOVEFILE_WRITE_THROUGH) } {
-            0 => Err(io::Error::last_os_error()),
-            _ => Ok(()),
-        }
-    })
+    // SAFETY: two paths that end with zero.
+    match unsafe { MoveFileExW(from.as_ptr(), to.as_ptr(), MOVEFILE_WRITE_THROUGH) } {
+        0 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
 }
 
 /// Replaces a file by another one. On file systems other than NTFS the file must not be open, and before Windows 10
-/// on NTFS too.
+/// on NTFS too. It is tried for a moment only, since other processes wait for the file.
 pub(crate) fn replace(new: &Path, path: &Path) -> io::Result<()> {
-    patiently(|| std::fs::rename(new, path))
+    const MOMENT: Duration = Duration::from_millis(150);
+    let until = Instant::now() + MOMENT;
+    let pause = |nap| {
+        std::thread::sleep(nap);
+        Instant::now() < until
+    };
+    patiently(&pause, &mut || std::fs::rename(new, path))
 }
 
 /// Extended attributes are not used on Windows.
@@ -151,21 +155,6 @@ pub(crate) fn rights(_: &Metadata) -> Rights {
 /// A new file has the rights that its folder gives it.
 pub(crate) fn keep_rights(new: &File, old: &Metadata) -> Result<(), String> {
     new.set_permissions(old.permissions()).map_err(|_| "is not read-only as it was".to_owned())
-}
-
-/// Repeats a rename for a moment. A virus scanner opens a file that was just written, which blocks a rename.
-fn patiently(rename: impl Fn() -> io::Result<()>) -> io::Result<()> {
-    let mut pause = Duration::from_millis(5);
-    loop {
-        let Err(error) = rename() else { return Ok(()) };
-        let code = error.raw_os_error().and_then(|code| u32::try_from(code).ok());
-        let busy = matches!(code, Some(ERROR_SHARING_VIOLATION | ERROR_ACCESS_DENIED));
-        if !busy || pause > Duration::from_millis(80) {
-            return Err(error);
-        }
-        std::thread::sleep(pause);
-        pause *= 2;
-    }
 }
 
 /// An absolute path for the system, which takes long ones only in its own notation.
@@ -235,5 +224,36 @@ mod tests {
         for path in [path, other] {
             std::fs::remove_file(path).unwrap();
         }
+    }
+
+    #[test]
+    fn a_file_that_a_scanner_has_open_is_renamed_or_replaced_once_it_is_closed() {
+        use super::super::{rename, state_file};
+        let folder = std::env::temp_dir().join(format!("mde-busy-{:016x}", fastrand::u64(..)));
+        std::fs::create_dir(&folder).unwrap();
+        let pause = |nap| {
+            std::thread::sleep(nap);
+            true
+        };
+        let (from, to, state) = (folder.join("from"), folder.join("to"), folder.join("state"));
+        std::fs::write(&from, "package").unwrap();
+        state_file::write(&state, &vec![1], &pause).unwrap();
+        for path in [&from, &state] {
+            let held = OpenOptions::new().read(true).share_mode(0).open(path).unwrap();
+            std::thread::scope(|scope| {
+                // Longer than the first half dozen attempts.
+                scope.spawn(move || {
+                    std::thread::sleep(Duration::from_millis(500));
+                    drop(held);
+                });
+                match path == &from {
+                    true => rename::at_once(&from, &to, &pause).unwrap(),
+                    false => state_file::write(&state, &vec![2], &pause).unwrap(),
+                }
+            });
+        }
+        assert_eq!(std::fs::read(&to).unwrap(), b"package");
+        assert_eq!(state_file::read(&state), Some(vec![2]));
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -18,6 +18,8 @@ mod fetch_quota;
 mod in_the_way;
 /// The check of a package.
 mod inspect;
+/// File systems that lack something.
+mod file_systems;
 /// Links to packages.
 mod links;
 /// Devices that are looked up.

@@ -22,7 +22,7 @@ fn main() {
             println!("{}", client(&options).fetch(&machine, "killed now and then", &path).text);
         }
         Task::Download { options, action, path } => {
-            client(&options).download(&action, &path).ok();
+            println!("{}", client(&options).download(&action, &path).text);
         }
         Task::DownloadToSmallDisk { at } => small_disk::fills_up(&at),
         Task::Read { options, action } => {

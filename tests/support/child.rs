@@ -17,7 +17,7 @@ pub type Options = Vec<(String, String)>;
 pub enum Task {
     /// Fetches a package and prints the document.
     Fetch { options: Options, machine: String, path: String },
-    /// Downloads a package.
+    /// Downloads a package and prints the document.
     Download { options: Options, action: String, path: PathBuf },
     /// Downloads onto a disk that is too small, which it mounts at this path.
     DownloadToSmallDisk { at: PathBuf },

@@ -3,12 +3,16 @@
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
+use super::claim::is_claim;
 use super::part_state::{PartState, Receipt};
 use super::{file_error, shown, too_many_open};
+use crate::call::Call;
 use crate::error::{Error, Result, Stage};
 use crate::os::file::{self, Access, Links};
-use crate::os::{lock, state_file};
+use crate::os::{lock, rename, state_file};
 use crate::service::action::MachineAction;
 use crate::status::Status;
 use crate::text::windows_name::is_device;
@@ -67,10 +71,8 @@ impl Destination {
     pub(crate) fn action_here(&self) -> Option<String> {
         let file = file::open(&self.path, Access::Read, Links::Refused).ok()?;
         let receipt = file::attribute(&file, RECEIPT).and_then(|line| Receipt::from_line(&line));
-        let recorded = || {
-            let state = file::suffixed(&file::suffixed(&self.path, ".part"), ".json");
-            state_file::read::<PartState>(&state).and_then(Receipt::from_state)
-        };
+        let recorded =
+            || state_file::read::<PartState>(&state_of(&self.path)).and_then(Receipt::from_state);
         receipt.or_else(recorded).map(|receipt| receipt.action_id)
     }
 
@@ -79,13 +81,13 @@ impl Destination {
     pub(crate) fn is_free(&self) -> Result<()> {
         match fs::symlink_metadata(&self.path) {
             _ if self.is_folder => Ok(()),
-            Ok(_) => Err(taken(&self.path)),
-            Err(_) => names_are_usable(&self.path),
+            Ok(_) if !is_claim(&self.path, &state_of(&self.path)) => Err(taken(&self.path)),
+            _ => names_are_usable(&self.path),
         }
     }
 
     /// The files of the action's package. In a folder they are named after device and action.
-    pub(super) fn files(self, action: &MachineAction) -> PackageFiles {
+    pub(super) fn files(self, action: &MachineAction, call: &Arc<Call>) -> PackageFiles {
         let (shown, path) = match self.is_folder {
             false => (self.given, self.path),
             true => {
@@ -94,9 +96,21 @@ impl Destination {
                 (given.to_string_lossy().into_owned(), self.path.join(name))
             }
         };
-        let part = file::suffixed(&path, ".part");
-        PackageFiles { shown, state: file::suffixed(&part, ".json"), part, path }
+        let (part, state) = (file::suffixed(&path, ".part"), state_of(&path));
+        PackageFiles { shown, path, part, state, call: Arc::clone(call) }
     }
+}
+
+/// `<file>.part.json`
+fn state_of(path: &Path) -> PathBuf {
+    file::suffixed(path, ".part.json")
+}
+
+/// Tries what the end of a download does with files beside this state file, whose lock the caller holds. So what would
+/// keep a package from its name shows before anything is asked of the service.
+pub(crate) fn can_rename(state: &Path, call: &Call) -> Result<()> {
+    rename::probe(state, &|nap| call.pause(nap).is_ok())
+        .map_err(|error| file_error("make and rename files beside", state, &error))
 }
 
 /// `<computer>_<action id>.zip`, of characters that every file system accepts.
@@ -124,11 +138,13 @@ pub(super) struct PackageFiles {
     /// `<file>` in the caller's terms.
     shown: String,
     /// `<file>`, absolute.
-    path: PathBuf,
+    pub(super) path: PathBuf,
     /// `<file>.part`
-    part: PathBuf,
+    pub(super) part: PathBuf,
     /// `<file>.part.json`
-    state: PathBuf,
+    pub(super) state: PathBuf,
+    /// The call to which these files belong.
+    call: Arc<Call>,
 }
 
 impl PackageFiles {
@@ -147,8 +163,16 @@ impl PackageFiles {
     }
 
     pub(super) fn write_state(&self, state: &PartState) -> Result<()> {
-        state_file::write(&self.state, state)
-            .map_err(|error| file_error("write", &self.state, &error))
+        self.record(state).map_err(|error| file_error("write", &self.state, &error))
+    }
+
+    pub(super) fn record(&self, state: &PartState) -> std::io::Result<()> {
+        state_file::write(&self.state, state, &|nap| self.pause(nap))
+    }
+
+    /// Waits for another program that has a file open. Returns false if the call has no time left.
+    pub(super) fn pause(&self, nap: Duration) -> bool {
+        self.call.pause(nap).is_ok()
     }
 
     pub(super) fn remove_state(&self) {
@@ -166,6 +190,7 @@ impl PackageFiles {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(file_error("use", &self.path, &error)),
             Ok(metadata) if !metadata.is_file() => return Err(self.taken()),
+            Ok(_) if self.is_claimed() => return Ok(None),
             Ok(_) => {}
         }
         let file = file::open(&self.path, Access::Read, Links::Refused).map_err(|error| {
@@ -190,6 +215,8 @@ impl PackageFiles {
             let Some(file) = lock::lock_at(&self.part).map_err(failed)? else { break };
             let lock = Lock { files: self, file };
             if !file::has_other_names(&lock.file) {
+                lock.remove_claim();
+                can_rename(&self.state, &self.call)?;
                 return Ok(lock);
             }
             fs::remove_file(&self.part).map_err(failed)?;
@@ -239,15 +266,19 @@ fn taken(path: &Path) -> Error {
 
 /// The lock on `<file>.part`, with the open file. Dropping it removes a part without bytes, and its state file.
 pub(super) struct Lock<'a> {
-    files: &'a PackageFiles,
+    pub(super) files: &'a PackageFiles,
     pub(super) file: File,
 }
 
 impl Lock<'_> {
-    /// Renames the part to its final path, which must be free.
-    pub(super) fn rename(&self) -> Result<()> {
+    /// Renames the part with this state to its final path, which must be free.
+    pub(super) fn rename(&self, state: &PartState) -> Result<()> {
         let PackageFiles { path, part, .. } = self.files;
-        file::rename_new(part, path).map_err(|error| match error.kind() {
+        let renamed = match rename::at_once(part, path, &|nap| self.files.pause(nap)) {
+            Err(error) if error.kind() == ErrorKind::Unsupported => self.rename_by_claim(state),
+            done => done,
+        };
+        renamed.map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => self.files.taken(),
             _ => file_error("rename the finished download to", path, &error),
         })?;
@@ -297,7 +328,8 @@ impl Final<'_> {
         if state.as_ref().is_none_or(|state| state.sha256.is_none()) {
             return;
         }
-        // Without an atomic rename the file has both names for a moment; see `rename_new`.
+        let _ = fs::remove_file(file::suffixed(&self.files.state, state_file::UNFINISHED));
+        // Renamed by a hard link, the file has both names for a moment; see `rename`.
         if file::is_still_at(&self.file, &self.files.part, Links::Refused) {
             let _ = fs::remove_file(&self.files.part);
         }

@@ -5,6 +5,7 @@
 
 mod attempt_end;
 mod check;
+mod claim;
 mod destination;
 mod host_error;
 mod part;
@@ -32,7 +33,7 @@ use crate::text::hex::hex;
 use crate::text::json;
 
 use destination::PackageFiles;
-pub(crate) use destination::{Destination, harmless};
+pub(crate) use destination::{Destination, can_rename, harmless};
 use part::Part;
 pub(crate) use path_lock::PathLock;
 
@@ -97,7 +98,7 @@ pub(crate) fn download_to(
     destination: Destination,
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Package> {
-    let files = destination.files(action);
+    let files = destination.files(action, call);
     Job { account, call, action, action_id: action.id(), files }
         .run(reporter)
         .map_err(|error| error.with_action(action.id(), Some(action.json())))

@@ -137,12 +137,14 @@ impl<'a> Part<'a> {
     pub(super) fn finish(self, sha256: &str) -> Result<()> {
         let Part { files, lock, mut state, length, .. } = self;
         state.sha256 = Some(sha256.to_owned());
+        // The claim that a crash left is removed.
+        state.claimed = false;
         files.write_state(&state)?;
-        let receipt =
-            Receipt { action_id: state.action_id, bytes: length, sha256: sha256.to_owned() };
+        let action_id = state.action_id.clone();
+        let receipt = Receipt { action_id, bytes: length, sha256: sha256.to_owned() };
         let has_receipt = file::set_attribute(&lock.file, RECEIPT, &receipt.to_line());
         lock.file.sync_all().map_err(|e| file_error("write", files.part(), &e))?;
-        lock.rename()?;
+        lock.rename(&state)?;
         // Without the attribute, the state file is the receipt that a later call reads.
         if has_receipt {
             files.remove_state();

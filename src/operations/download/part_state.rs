@@ -17,6 +17,9 @@ pub(super) struct PartState {
     /// Set once the whole package is downloaded and checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// An empty file may have the final path: the claim of this download. See `claim.rs`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub claimed: bool,
 }
 
 impl PartState {
