@@ -10,6 +10,8 @@ use std::os::unix::fs::FileExt;
 use std::os::windows::fs::FileExt;
 
 use super::file::{self, Links};
+#[cfg(unix)]
+use super::file_limit;
 
 /// Opens or creates the file at `path`, which only its owner can read, and locks it. `None` if another handle has the
 /// lock.
@@ -80,10 +82,10 @@ pub(crate) fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usiz
     Ok(done)
 }
 
-/// Writes all of it.
+/// Writes all of it. The caller holds a [`NoSignal`](super::file_limit::NoSignal).
 #[cfg(unix)]
 pub(crate) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
-    file.write_all_at(bytes, at)
+    file_limit::take_signal(file.write_all_at(bytes, at))
 }
 
 #[cfg(windows)]

@@ -7,6 +7,7 @@ pub(crate) mod boot_clock;
 pub(crate) mod descriptor;
 pub(crate) mod environment;
 pub(crate) mod file;
+pub(crate) mod file_limit;
 pub(crate) mod fork;
 pub(crate) mod io_error;
 pub(crate) mod lock;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::file::{self, Access, Links, Mode, suffixed, sync_folder_of};
+use super::file_limit::{NoSignal, take_signal};
 use super::patience::{Pause, patiently};
 use crate::text::json;
 
@@ -30,10 +31,12 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     // A crash may have left this file. It is removed and created anew, so that a link at this path is not followed.
     file::remove_if_there(&beside)?;
     let access = Access::Create(Mode::OwnerOnly);
+    let no_signal = NoSignal::new();
     let written = file::open(&beside, access, Links::Refused).and_then(|mut file| {
-        file.write_all(text)?;
+        take_signal(file.write_all(text))?;
         file.sync_all()
     });
+    drop(no_signal);
     let replaced = written.and_then(|()| fs::rename(&beside, path));
     match &replaced {
         Ok(()) => sync_folder_of(path),

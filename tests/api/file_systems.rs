@@ -1,7 +1,8 @@
-//! File systems and sandboxes without a rename that replaces nothing. strace stands for them: it gives
-//! the errors that they give.
+//! File systems and sandboxes without a rename that replaces nothing, and limits on the length of files. strace stands
+//! for them: it gives the errors that they give.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use mde_simulator::Simulator;
@@ -175,4 +176,72 @@ fn a_folder_in_which_nothing_can_be_renamed() {
     let refused = document(&mut under(&task, &faults));
     assert_eq!(refused["error"]["name"], "file", "{refused}");
     assert_eq!((links_asked_for(&sim), folder.names().len()), (0, 0));
+}
+
+// ---- limits on the length of files ----------------------------------------------------------------
+
+/// The same with files of at most so many bytes.
+fn limited(task: &Task, bytes: u64) -> Command {
+    let mut prlimit = Command::new("prlimit");
+    prlimit.arg(format!("--fsize={bytes}")).args(task.words());
+    prlimit
+}
+
+#[track_caller]
+fn is_a_limit(document: &Value, file: &Path) {
+    let error = &document["error"];
+    let message = error["message"].as_str().unwrap_or_default();
+    assert_eq!((&error["name"], &error["retryable"]), (&"file".into(), &true.into()), "{document}");
+    assert!(message.contains("ulimit -f") && message.contains(file.to_str().unwrap()), "{message}");
+}
+
+#[test]
+fn a_package_beyond_the_limit_of_the_process_is_an_error_and_resumes() {
+    let (sim, folder) = (quick(), Folder::new());
+    sim.set(|b| b.package_bytes = 3_000_000);
+    let part = folder.0.join("package.zip.part");
+    for limit in [1_000_000, 2_000_000] {
+        is_a_limit(&document(&mut limited(&fetching(&sim, &folder), limit)), &part);
+        assert_eq!(fs::metadata(&part).unwrap().len(), limit);
+    }
+    let fetched = document(&mut fetching(&sim, &folder).command());
+    is_whole(&fetched, &folder);
+    assert_eq!(collections_asked_for(&sim), 1);
+}
+
+#[test]
+fn a_state_file_beyond_the_limit_of_the_process_starts_no_collection() {
+    let (sim, folder) = (quick(), Folder::new());
+    for limit in [0, 40] {
+        let state = folder.0.join("package.zip.fetch.json");
+        is_a_limit(&document(&mut limited(&fetching(&sim, &folder), limit)), &state);
+        assert_eq!((collections_asked_for(&sim), folder.names().len()), (0, 0));
+    }
+    let (sim, id) = service("Succeeded");
+    let options = child::options(&sim, &OPTIONS);
+    let task = Task::Download { options, action: id, path: folder.file() };
+    let state = folder.0.join("package.zip.part.json");
+    is_a_limit(&document(&mut limited(&task, 30)), &state);
+}
+
+#[test]
+fn a_quota_file_beyond_the_limit_of_the_process_counts_alone() {
+    let (sim, id) = service("Succeeded");
+    let folder = Folder::new();
+    let file = folder.0.join("quota");
+    let options = child::options(&sim, &[("quota_file", file.to_str().unwrap())]);
+    let task = Task::Read { options, action: id };
+    for limit in [0, 300, 20_000] {
+        assert!(child::finished(limited(&task, limit).output().unwrap()).starts_with("0 "));
+    }
+    // Neither those calls nor the next ones leave a damaged log.
+    assert!(task.finish().starts_with("0 "));
+    let sound = fs::metadata(&file).unwrap().len();
+    for limit in [100, 20_000] {
+        assert!(child::finished(limited(&task, limit).output().unwrap()).starts_with("0 "));
+    }
+    assert_eq!((fs::metadata(&file).unwrap().len(), folder.names().len()), (sound, 1));
+    let client = mde_tests::client(&sim, &[("quota_file", file.to_str().unwrap())]);
+    client.list("").ok();
+    assert_eq!(client.quota().ok()["log"]["trouble"], Value::Null);
 }

@@ -18,7 +18,7 @@ mod fetch_quota;
 mod in_the_way;
 /// The check of a package.
 mod inspect;
-/// File systems that lack something.
+/// File systems that lack something, and limits on files.
 mod file_systems;
 /// Links to packages.
 mod links;

@@ -12,6 +12,7 @@ use super::{file_error, shown, too_many_open};
 use crate::call::Call;
 use crate::error::{Error, Result, Stage};
 use crate::os::file::{self, Access, Links};
+use crate::os::file_limit::NoSignal;
 use crate::os::{lock, rename, state_file};
 use crate::service::action::MachineAction;
 use crate::status::Status;
@@ -213,7 +214,7 @@ impl PackageFiles {
         // A part with other names is removed: what is written to it would show under those names, too.
         for _ in 0..2 {
             let Some(file) = lock::lock_at(&self.part).map_err(failed)? else { break };
-            let lock = Lock { files: self, file };
+            let lock = Lock { files: self, file, _no_signal: NoSignal::new() };
             if !file::has_other_names(&lock.file) {
                 lock.remove_claim();
                 can_rename(&self.state, &self.call)?;
@@ -268,6 +269,8 @@ fn taken(path: &Path) -> Error {
 pub(super) struct Lock<'a> {
     pub(super) files: &'a PackageFiles,
     pub(super) file: File,
+    /// While the part is locked, writing beyond the limit of the process is an error and not its end.
+    _no_signal: NoSignal,
 }
 
 impl Lock<'_> {

@@ -205,7 +205,9 @@ impl Job<'_> {
 
 /// The error for a local file. `doing` completes "cannot … `path`".
 pub(crate) fn file_error(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Error {
-    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    use std::io::ErrorKind::{
+        FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+    };
 
     let path = shown(path);
     match error.kind() {
@@ -222,6 +224,14 @@ pub(crate) fn file_error(doing: &str, path: &std::path::Path, error: &std::io::E
             format!(
                 "cannot {doing} `{path}`: too many files are open; raise the limit of the process or close some, \
                  and repeat the call, which resumes where this one stopped"
+            ),
+        )
+        .retryable(true),
+        FileTooLarge => Error::new(
+            Status::File,
+            format!(
+                "cannot {doing} `{path}`: files may not be so long here; raise the limit of the process (`ulimit -f`) \
+                 or choose another file system, and repeat the call, which resumes where this one stopped"
             ),
         )
         .retryable(true),
@@ -282,11 +292,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn too_many_open_files_and_a_full_disk_are_retryable() {
-        let (many, full) = if cfg!(windows) { (4, 112) } else { (24, 28) };
+    fn limits_that_can_be_raised_and_a_full_disk_are_retryable() {
+        let (many, full, long) = if cfg!(windows) { (4, 112, 223) } else { (24, 28, 27) };
         for (code, status, retryable, text) in [
             (many, Status::File, true, "too many files are open; raise the limit"),
             (full, Status::DiskFull, true, "the disk is full; make room"),
+            (long, Status::File, true, "raise the limit of the process (`ulimit -f`)"),
             (if cfg!(windows) { 5 } else { 13 }, Status::File, false, "or choose another path"),
             (if cfg!(windows) { 13 } else { 5 }, Status::File, false, "(os error"),
         ] {

@@ -24,6 +24,7 @@ use super::layout::{self, ASSUMED_SPENT_AT, AssumedSpent, EndpointState, Entry, 
 use crate::call::Stop;
 use crate::os::boot_clock;
 use crate::os::file::{self, Access, Links, Mode};
+use crate::os::file_limit::NoSignal;
 use crate::os::lock::{read_at, try_lock, unlock, write_at};
 use crate::service::quota::Quota;
 
@@ -53,7 +54,11 @@ pub(super) type Result<T> = std::result::Result<T, Trouble>;
 pub(super) type Pause<'a> = &'a mut dyn FnMut(Duration) -> std::result::Result<(), Stop>;
 
 /// A file that is locked until this is dropped.
-pub(super) struct Locked(File);
+pub(super) struct Locked {
+    file: File,
+    /// Meanwhile, writing beyond the limit of the process is an error and not its end.
+    _no_signal: NoSignal,
+}
 
 impl Locked {
     /// Opens and locks the file. Waits while another process holds the lock.
@@ -66,7 +71,7 @@ impl Locked {
             let access = Access::Write(Mode::OwnerAndGroup);
             let file = file::open(path, access, Links::Followed).map_err(failed("opened"))?;
             if try_lock(&file).map_err(failed("locked"))? {
-                return Ok(Locked(file));
+                return Ok(Locked { file, _no_signal: NoSignal::new() });
             }
             drop(file);
             if waited > PATIENCE {
@@ -88,14 +93,14 @@ impl std::ops::Deref for Locked {
     type Target = File;
 
     fn deref(&self) -> &File {
-        &self.0
+        &self.file
     }
 }
 
 impl Drop for Locked {
     fn drop(&mut self) {
         // Closing does not release the lock if a child was forked meanwhile.
-        unlock(&self.0);
+        unlock(&self.file);
     }
 }
 
