@@ -12,8 +12,8 @@ use super::unix as system;
 use super::windows as system;
 
 pub(crate) use system::{
-    Rights, attribute, free_space, has_other_names, is_own, is_still_at, keep_rights, replace,
-    rights, set_attribute,
+    Rights, attribute, free_space, has_other_names, is_still_at, keep_rights, replace, rights,
+    set_attribute,
 };
 
 /// What a file is opened for. The mode has a meaning on Unix alone: on Windows a new file has the rights of its folder.
@@ -53,13 +53,34 @@ pub(crate) fn open(path: &Path, access: Access, links: Links) -> io::Result<File
     system::open(options, access, links, path)
 }
 
-/// Opens or creates a file that belongs to this user, and that no other user can read. Follows no link.
-pub(crate) fn open_own(path: &Path) -> io::Result<File> {
-    let file = open(path, Access::Write(Mode::OwnerOnly), Links::Refused)?;
-    is_regular(&file)?;
-    is_own(&file)?;
-    system::make_private(&file)?;
-    Ok(file)
+/// Refuses a file of another user.
+pub(crate) fn is_own(file: &File, path: &Path) -> io::Result<()> {
+    system::is_own(file).or_else(|refused| is_as_new(file, path, refused))
+}
+
+/// Refuses a file that another user may have written. Root may write everywhere.
+pub(crate) fn is_trusted(file: &File, path: &Path) -> io::Result<()> {
+    system::is_trusted(file).or_else(|refused| is_as_new(file, path, refused))
+}
+
+/// Takes the rights of all users but the owner.
+pub(super) fn make_private(file: &File, path: &Path) -> io::Result<()> {
+    system::make_private(file).or_else(|refused| is_as_new(file, path, refused))
+}
+
+/// Accepts a file that looks as a new file of this process would, and otherwise refuses it.
+///
+/// On most file systems such a file belongs to this user alone. On others, such as FAT, vboxsf, and NFS with squashed
+/// users, all files have one owner and mode. There the mount decides who may write, as folders do on Windows.
+fn is_as_new(file: &File, path: &Path, refused: io::Error) -> io::Result<()> {
+    let new = suffixed(path, &format!(".{:08x}", fastrand::u32(..)));
+    let made = open(&new, Access::Create(Mode::OwnerOnly), Links::Refused);
+    let rights = |file: &File| file.metadata().map(|metadata| system::rights(&metadata)).ok();
+    let same = made.is_ok_and(|made| {
+        let _ = fs::remove_file(&new);
+        rights(&made).is_some_and(|made| rights(file) == Some(made))
+    });
+    if same { Ok(()) } else { Err(refused) }
 }
 
 /// Removes the file that has this path, if there is one.
@@ -98,4 +119,26 @@ pub(crate) fn suffixed(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_file_in_doubt_is_ours_only_if_a_new_one_looks_the_same() {
+        let folder = std::env::temp_dir().join(format!("mde-as-new-{:016x}", fastrand::u64(..)));
+        fs::create_dir(&folder).unwrap();
+        let path = folder.join("file");
+        let file = open(&path, Access::Create(Mode::OwnerOnly), Links::Refused).unwrap();
+        for (mode, is_ours) in [(0o600, true), (0o644, false), (0o700, false), (0o666, false)] {
+            file.set_permissions(fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(is_as_new(&file, &path, refused("doubt")).is_ok(), is_ours, "{mode:o}");
+        }
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "the new file is gone");
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(is_as_new(&file, &path, refused("doubt")).is_err());
+    }
 }

@@ -9,21 +9,30 @@ use std::os::unix::fs::FileExt;
 #[cfg(windows)]
 use std::os::windows::fs::FileExt;
 
-use super::file::{self, Links};
+use super::file::{self, Access, Links, Mode};
 #[cfg(unix)]
 use super::file_limit;
 
 /// Opens or creates the file at `path`, which only its owner can read, and locks it. `None` if another handle has the
 /// lock.
+///
+/// Nothing of a file is changed before it is known to be ours. One that other users may have written, or that has other
+/// names, loses this name to a new file.
 pub(crate) fn lock_at(path: &Path) -> io::Result<Option<File>> {
-    // Each retry is for a holder that removed or renamed the file between our open and our lock.
+    // Each retry is for a holder that removed or renamed the file between our open and our lock, or for a new file.
     for _ in 0..16 {
-        let file = file::open_own(path)?;
+        let file = file::open(path, Access::Write(Mode::OwnerOnly), Links::Refused)?;
+        file::is_regular(&file)?;
+        file::is_own(&file, path)?;
         if !try_lock(&file)? {
             break;
         }
         if file::is_still_at(&file, path, Links::Refused) {
-            return Ok(Some(file));
+            if !file::has_other_names(&file) && file::is_trusted(&file, path).is_ok() {
+                file::make_private(&file, path)?;
+                return Ok(Some(file));
+            }
+            std::fs::remove_file(path)?;
         }
         unlock(&file);
     }

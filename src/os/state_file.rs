@@ -45,10 +45,10 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     replaced
 }
 
-/// The content of the file at `path`. `None` if there is no file, or none that this version understands. It is for
-/// state that costs nothing but time when it is lost.
+/// The content of the file at `path`, which only this user writes. `None` if there is no such file, or none that this
+/// version understands. It is for state that costs nothing but time when it is lost.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    json::read(&text(open(path).ok()?).ok()?)
+    json::read(&text(open(path).ok()?, path).ok()?)
 }
 
 /// The content of the file at `path`, which only this user writes. `None` only if the file does not exist. An
@@ -58,8 +58,7 @@ pub(crate) fn read_own<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         other => other?,
     };
-    file::is_own(&file)?;
-    let state = json::read(&text(file)?);
+    let state = json::read(&text(file, path)?);
     let other = || io::Error::new(ErrorKind::InvalidData, "it is not a state file of this version");
     Ok(Some(state.ok_or_else(other)?))
 }
@@ -68,8 +67,9 @@ fn open(path: &Path) -> io::Result<File> {
     file::open(path, Access::Read, Links::Refused)
 }
 
-fn text(file: File) -> io::Result<Vec<u8>> {
+fn text(file: File, path: &Path) -> io::Result<Vec<u8>> {
     file::is_regular(&file)?;
+    file::is_trusted(&file, path)?;
     let mut text = Vec::new();
     file.take(MAX).read_to_end(&mut text)?;
     Ok(text)

@@ -33,15 +33,24 @@ pub(crate) fn open(
     Ok(above_standard(file.into())?.into())
 }
 
-/// Refuses a file of another user.
-pub(crate) fn is_own(file: &File) -> io::Result<()> {
+pub(super) fn is_own(file: &File) -> io::Result<()> {
     match file.metadata()?.uid() == rustix::process::geteuid().as_raw() {
         true => Ok(()),
         false => Err(refused("it belongs to another user")),
     }
 }
 
-/// Takes the rights of all users but the owner.
+pub(super) fn is_trusted(file: &File) -> io::Result<()> {
+    let about = file.metadata()?;
+    if about.uid() != 0 && about.uid() != rustix::process::geteuid().as_raw() {
+        return Err(refused("it belongs to another user"));
+    }
+    match about.mode() & 0o022 {
+        0 => Ok(()),
+        _ => Err(refused("other users may write to it")),
+    }
+}
+
 pub(super) fn make_private(file: &File) -> io::Result<()> {
     match file.metadata()?.permissions().mode() & 0o077 {
         0 => Ok(()),

@@ -14,16 +14,18 @@ mod download_pieces;
 mod fetch;
 /// Progress of a fetch that waits for the quota.
 mod fetch_quota;
+/// File systems that lack something, and limits on files.
+mod file_systems;
 /// Names that are too long, and other things that have them.
 mod in_the_way;
 /// The check of a package.
 mod inspect;
-/// File systems that lack something, and limits on files.
-mod file_systems;
 /// Links to packages.
 mod links;
 /// Devices that are looked up.
 mod machines;
+/// Files that other users have made.
+mod planted;
 /// Replies that were recorded.
 mod recorded;
 /// Replies of every kind, and retries.

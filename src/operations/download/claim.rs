@@ -22,7 +22,7 @@ pub(super) fn is_claim(path: &Path, state: &Path) -> bool {
     rename::is_empty_file(path)
         && state_file::read::<PartState>(state).is_some_and(|state| state.claimed)
         && file::open(path, Access::Read, Links::Refused).is_ok_and(|file| {
-            !file::has_other_names(&file) && file::is_own(&file).is_ok()
+            !file::has_other_names(&file) && file::is_trusted(&file, path).is_ok()
         })
 }
 

@@ -13,6 +13,7 @@ use crate::call::Call;
 use crate::error::{Error, Result, Stage};
 use crate::os::file::{self, Access, Links};
 use crate::os::file_limit::NoSignal;
+use crate::os::io_error::reason;
 use crate::os::{lock, rename, state_file};
 use crate::service::action::MachineAction;
 use crate::status::Status;
@@ -71,6 +72,7 @@ impl Destination {
     /// The action that the receipt of the file at this path names. A download verifies the receipt.
     pub(crate) fn action_here(&self) -> Option<String> {
         let file = file::open(&self.path, Access::Read, Links::Refused).ok()?;
+        file::is_trusted(&file, &self.path).ok()?;
         let receipt = file::attribute(&file, RECEIPT).and_then(|line| Receipt::from_line(&line));
         let recorded =
             || state_file::read::<PartState>(&state_of(&self.path)).and_then(Receipt::from_state);
@@ -201,7 +203,7 @@ impl PackageFiles {
             }
         })?;
         let metadata = file.metadata().map_err(|_| self.taken())?;
-        match metadata.is_file() {
+        match metadata.is_file() && file::is_trusted(&file, &self.path).is_ok() {
             true => Ok(Some(Final { files: self, length: metadata.len(), file })),
             false => Err(self.taken()),
         }
@@ -211,16 +213,11 @@ impl PackageFiles {
     pub(super) fn lock(&self) -> Result<Lock<'_>> {
         names_are_usable(&self.path)?;
         let failed = |error| file_error("write", &self.part, &error);
-        // A part with other names is removed: what is written to it would show under those names, too.
-        for _ in 0..2 {
-            let Some(file) = lock::lock_at(&self.part).map_err(failed)? else { break };
+        if let Some(file) = lock::lock_at(&self.part).map_err(failed)? {
             let lock = Lock { files: self, file, _no_signal: NoSignal::new() };
-            if !file::has_other_names(&lock.file) {
-                lock.remove_claim();
-                can_rename(&self.state, &self.call)?;
-                return Ok(lock);
-            }
-            fs::remove_file(&self.part).map_err(failed)?;
+            lock.remove_claim();
+            can_rename(&self.state, &self.call)?;
+            return Ok(lock);
         }
         let message = format!(
             "another download to `{}` is under way; wait for it or choose another path",
@@ -248,6 +245,9 @@ fn names_are_usable(path: &Path) -> Result<()> {
                 );
                 return Err(Error::new(Status::File, message).with_stage(Stage::Download));
             }
+            Ok(_) if is_kept => file::open(name, Access::Read, Links::Refused)
+                .and_then(|file| file::is_own(&file, name))
+                .map_err(|error| file_error("use", name, &error))?,
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(file_error("use", name, &error));
             }
@@ -258,8 +258,16 @@ fn names_are_usable(path: &Path) -> Result<()> {
 }
 
 fn taken(path: &Path) -> Error {
+    let trusted = file::open(path, Access::Read, Links::Refused)
+        .map(|file| (file::is_regular(&file).is_ok(), file::is_trusted(&file, path)));
+    let doubt = match trusted {
+        Ok((true, Err(why))) => {
+            format!(" and is not known to be a package of ours, because {}", reason(&why))
+        }
+        _ => String::new(),
+    };
     let message = format!(
-        "`{}` exists, and a download replaces no file; move it away or choose another path",
+        "`{}` exists{doubt}, and a download replaces no file; move it away or choose another path",
         shown(path)
     );
     Error::new(Status::File, message).with_stage(Stage::Download)
