@@ -12,8 +12,8 @@ use super::unix as system;
 use super::windows as system;
 
 pub(crate) use system::{
-    Rights, attribute, free_space, has_other_names, is_still_at, keep_rights, replace, rights,
-    set_attribute,
+    Rights, attribute, free_space, has_other_names, is_still_at, keep_rights,
+    private_unless_shared, replace, rights, set_attribute,
 };
 
 /// What a file is opened for. The mode has a meaning on Unix alone: on Windows a new file has the rights of its folder.
@@ -21,6 +21,8 @@ pub(crate) use system::{
 #[cfg_attr(windows, expect(dead_code, reason = "Windows does not read the modes"))]
 pub(crate) enum Access {
     Read,
+    /// Reading and writing. The file must exist.
+    Update,
     /// Reading and writing. The file is created if it does not exist.
     Write(Mode),
     /// Reading and writing. The file must not exist yet.
@@ -47,6 +49,7 @@ pub(crate) fn open(path: &Path, access: Access, links: Links) -> io::Result<File
     let mut options = OpenOptions::new();
     match access {
         Access::Read => options.read(true),
+        Access::Update => options.read(true).write(true),
         Access::Write(_) => options.read(true).write(true).create(true).truncate(false),
         Access::Create(_) => options.read(true).write(true).create_new(true),
     };
@@ -61,6 +64,11 @@ pub(crate) fn is_own(file: &File, path: &Path) -> io::Result<()> {
 /// Refuses a file that another user may have written. Root may write everywhere.
 pub(crate) fn is_trusted(file: &File, path: &Path) -> io::Result<()> {
     system::is_trusted(file).or_else(|refused| is_as_new(file, path, refused))
+}
+
+/// Refuses a file of a user with whom this one shares no files: by a group that may write to it, or as root.
+pub(crate) fn is_shared(file: &File, path: &Path) -> io::Result<()> {
+    system::is_shared(file).or_else(|refused| is_as_new(file, path, refused))
 }
 
 /// Takes the rights of all users but the owner.

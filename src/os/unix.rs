@@ -51,6 +51,28 @@ pub(super) fn is_trusted(file: &File) -> io::Result<()> {
     }
 }
 
+pub(super) fn is_shared(file: &File) -> io::Result<()> {
+    let (about, me) = (file.metadata()?, rustix::process::geteuid());
+    let by_owner = me.is_root() || about.uid() == 0 || about.uid() == me.as_raw();
+    let is_member = || {
+        let groups = rustix::process::getgroups().unwrap_or_default();
+        let mut groups = groups.into_iter().chain([rustix::process::getegid()]);
+        groups.any(|group| group.as_raw() == about.gid())
+    };
+    match by_owner || about.mode() & 0o020 != 0 && is_member() {
+        true => Ok(()),
+        false => Err(refused("it belongs to another user, and to no group of this one")),
+    }
+}
+
+/// Leaves a new file to its owner, unless the group may write to it, too. Whoever may only read it could lock it.
+pub(crate) fn private_unless_shared(file: &File) -> io::Result<()> {
+    match file.metadata()?.mode() & 0o020 {
+        0 => make_private(file),
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn make_private(file: &File) -> io::Result<()> {
     match file.metadata()?.permissions().mode() & 0o077 {
         0 => Ok(()),

@@ -1,4 +1,4 @@
-//! Rights of a quota file that replaces another.
+//! Rights of a quota file: of a new one, and of one that replaces another. Whose file is used.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -67,19 +67,74 @@ fn a_file_that_is_replaced_keeps_its_owner_group_and_mode() {
     assert_eq!((replaced(&sim, &folder), folder.rights()), (Value::Null, before));
 }
 
-/// The trouble that the call log reports to another user, who may not give files away.
-fn stranger(sim: &Simulator, folder: &Open, group: u32) -> String {
+/// What a task prints to another user, who may not give files away.
+fn to_a_stranger(task: &Task, folder: &Open, group: u32) -> String {
     let program = folder.0.join("child");
     child::copy_program(&program);
     set_mode(&program, 0o755);
-    let file = folder.file();
-    let task = Task::ReplaceQuotaFile {
-        options: child::options(sim, &[("quota_file", file.to_str().unwrap())]),
-        machine: sim.machine_id(0),
-        file,
-    };
     let mut command = task.command_of(&program);
     child::finished(command.current_dir("/").uid(group + 1).gid(group).output().unwrap())
+}
+
+fn options(sim: &Simulator, folder: &Open) -> child::Options {
+    child::options(sim, &[("quota_file", folder.file().to_str().unwrap())])
+}
+
+/// The trouble that the call log reports to a member of the group.
+fn stranger(sim: &Simulator, folder: &Open, group: u32) -> String {
+    let (options, machine) = (options(sim, folder), sim.machine_id(0));
+    let task = Task::ReplaceQuotaFile { options, machine, file: folder.file() };
+    to_a_stranger(&task, folder, group)
+}
+
+/// Status and document of a call that another user makes.
+fn refusal(sim: &Simulator, folder: &Open, group: u32) -> String {
+    let action = "5382f7ea-7557-4ab7-9782-d50480024a4e".to_owned();
+    to_a_stranger(&Task::Read { options: options(sim, folder), action }, folder, group)
+}
+
+#[test]
+fn only_a_group_that_may_write_may_read_a_new_file() {
+    let sim = simulator();
+    // A reader could hold the lock, and every process would count alone.
+    for (umask, mode) in [("022", 0o600), ("027", 0o600), ("077", 0o600), ("002", 0o660)] {
+        let folder = Open::new(&format!("umask-{umask}"));
+        let action = "5382f7ea-7557-4ab7-9782-d50480024a4e".to_owned();
+        let task = Task::Read { options: options(&sim, &folder), action };
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("umask {umask}; exec \"$@\""), "sh"]).args(task.words());
+        child::finished(shell.output().unwrap());
+        assert_eq!(folder.rights().2, mode, "umask {umask}");
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
+    }
+}
+
+/// Such a file is another one's, or would have two logs once it is replaced.
+#[test]
+fn links_are_refused_and_what_they_lead_to_is_left_alone() {
+    let (sim, folder) = (simulator(), Open::new("links"));
+    let victim = folder.0.join("victim");
+    for (words, content) in
+        [("a symbolic link", None), ("a symbolic link", Some("")), ("a hard link", Some(""))]
+    {
+        let _ = fs::remove_file(folder.file());
+        if let Some(content) = content {
+            fs::write(&victim, content).unwrap();
+            set_mode(&victim, 0o644);
+        }
+        match words {
+            "a hard link" => fs::hard_link(&victim, folder.file()).unwrap(),
+            _ => std::os::unix::fs::symlink(&victim, folder.file()).unwrap(),
+        }
+        let client = client(&sim, &[("quota_file", folder.file().to_str().unwrap())]);
+        let error = client.list("").error("config");
+        assert!(error["message"].as_str().unwrap().contains(words), "{error}");
+        assert_eq!(victim.exists(), content.is_some());
+        if content.is_some() {
+            let left = fs::metadata(&victim).unwrap();
+            assert_eq!((left.len(), left.mode() & 0o777), (0, 0o644));
+        }
+    }
 }
 
 /// What only root can set up.
@@ -96,13 +151,14 @@ mod as_root {
     }
 
     #[test]
-    fn another_user_who_replaces_a_file_reports_its_former_owner() {
+    fn a_file_of_a_user_with_whom_nothing_is_shared_is_left_alone() {
         let (sim, folder) = (simulator(), Open::new("stranger"));
         make(&folder, 0o666, 1_234);
-        let said = stranger(&sim, &folder, 65_000);
-        let expected = "the new file does not belong to user 1234 and group 2345";
-        assert!(said.contains(expected), "{said}");
-        assert_eq!(folder.rights(), (65_001, 65_000, 0o660));
+        let said = refusal(&sim, &folder, 65_000);
+        assert!(said.starts_with("4 "), "{said}");
+        assert!(said.contains("belongs to another user, and to no group of this one"), "{said}");
+        assert_eq!(folder.rights(), (1_234, 2_345, 0o666));
+        assert_eq!(fs::metadata(folder.file()).unwrap().len(), 0);
     }
 
     #[test]

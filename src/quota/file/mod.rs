@@ -138,6 +138,9 @@ impl FileLedger {
                 state,
                 "is neither empty nor a quota file; name another file, or empty this one",
             )),
+            Err(Trouble::NotOurs(why)) => {
+                Err(self.unusable(state, &format!("is not used: {why}; name another file")))
+            }
             Err(Trouble::OtherVersion(version)) => {
                 let why = format!(
                     "has format version {version}, and this library reads and writes version {}; name another file",

@@ -11,6 +11,7 @@ use super::transaction::{
 };
 use crate::os::boot_clock;
 use crate::os::file::{self, Access, Links, Mode, Rights};
+use crate::os::io_error::reason;
 use crate::os::lock::{read_at, write_at};
 use crate::service::quota::{PerQuota, Quota};
 
@@ -27,6 +28,8 @@ pub(super) struct Store {
     /// The rights that the last replacement lost, to complete "the new file …", and the rights that it has. It is
     /// cleared when the file gets other rights.
     rights_lost: Option<(String, Rights)>,
+    /// The rights with which the file was last found to be ours. Most transactions find the same.
+    trusted: Option<Rights>,
 }
 
 impl Store {
@@ -37,6 +40,7 @@ impl Store {
             retention,
             damage_found: false,
             rights_lost: None,
+            trusted: None,
         }
     }
 
@@ -55,8 +59,19 @@ impl Store {
         for _ in 0..4 {
             let file = Locked::open(&self.path, pause)?;
             let metadata = file.metadata().map_err(failed("read"))?;
-            if !file::is_still_at(&file, &self.path, Links::Followed) {
+            if !file::is_still_at(&file, &self.path, Links::Refused) {
                 continue;
+            }
+            if !metadata.is_file() {
+                return Err(Trouble::Failed(
+                    "used: it is no regular file",
+                    ErrorKind::InvalidInput,
+                ));
+            }
+            let rights = file::rights(&metadata);
+            if self.trusted.as_ref() != Some(&rights) {
+                file::is_shared(&file, &self.path).map_err(|why| Trouble::NotOurs(reason(&why)))?;
+                self.trusted = Some(rights);
             }
             self.rights_lost.take_if(|(_, then)| *then != file::rights(&metadata));
             match self.prepare(file, &metadata, slots)? {
@@ -79,9 +94,6 @@ impl Store {
         let mut bytes = vec![0; HEAD];
         let got = read_at(&file, &mut bytes, 0).map_err(failed("read"))?;
         bytes.truncate(got);
-        if !metadata.is_file() {
-            return Err(Trouble::Failed("used: it is no regular file", ErrorKind::InvalidInput));
-        }
         let length = metadata.len();
         if length == 0 {
             let head = Head { slots: slots.clone(), identity: self.identity };
@@ -162,12 +174,15 @@ impl Store {
     /// Replaces the locked file by one with the same rights. The path names a file at any time, because another
     /// process would start a new log without one.
     fn replace(&mut self, old: &Locked, fill: impl FnOnce(&File) -> Result<()>) -> Result<()> {
-        // A symbolic link is followed, because other processes may use the file by another path.
-        let path = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        let beside = file::suffixed(&path, ".new");
+        // Processes that use another name of the file would keep the old one.
+        if file::has_other_names(old) {
+            return Err(Trouble::NotOurs("it has another name, a hard link".to_owned()));
+        }
+        let beside = file::suffixed(&self.path, ".new");
         let _ = std::fs::remove_file(&beside);
-        let done = self.make(&beside, &path, fill);
-        let done = done.and_then(|()| replace(old, &beside, &path).map_err(failed("replaced")));
+        let done = self.make(&beside, old, fill);
+        let done =
+            done.and_then(|()| replace(old, &beside, &self.path).map_err(failed("replaced")));
         if done.is_err() {
             let _ = std::fs::remove_file(&beside);
         }
@@ -177,12 +192,12 @@ impl Store {
     fn make(
         &mut self,
         beside: &Path,
-        path: &Path,
+        old: &Locked,
         fill: impl FnOnce(&File) -> Result<()>,
     ) -> Result<()> {
-        let access = Access::Create(Mode::OwnerAndGroup);
+        let access = Access::Create(Mode::OwnerOnly);
         let file = file::open(beside, access, Links::Refused).map_err(failed("replaced"))?;
-        let kept = std::fs::metadata(path).map_or(Ok(()), |old| file::keep_rights(&file, &old));
+        let kept = old.metadata().map_or(Ok(()), |old| file::keep_rights(&file, &old));
         let has = file.metadata().map_err(failed("replaced"))?;
         self.rights_lost = kept.err().map(|what| (what, file::rights(&has)));
         fill(&file)?;

@@ -25,6 +25,7 @@ use crate::call::Stop;
 use crate::os::boot_clock;
 use crate::os::file::{self, Access, Links, Mode};
 use crate::os::file_limit::NoSignal;
+use crate::os::io_error::reason;
 use crate::os::lock::{read_at, try_lock, unlock, write_at};
 use crate::service::quota::Quota;
 
@@ -40,6 +41,8 @@ pub(super) enum Trouble {
     NoQuotaFile,
     /// The quota file has this version.
     OtherVersion(u32),
+    /// The file may be another user's, for this reason.
+    NotOurs(String),
     /// The operation that failed, to complete "cannot be …", and the reason.
     Failed(&'static str, ErrorKind),
 }
@@ -60,6 +63,21 @@ pub(super) struct Locked {
     _no_signal: NoSignal,
 }
 
+/// Opens the file, or creates it. A group has access to the new file only if it may write: a reader could hold the lock.
+fn open(path: &Path) -> io::Result<File> {
+    let existing = || file::open(path, Access::Update, Links::Refused);
+    match existing() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        other => return other,
+    }
+    match file::open(path, Access::Create(Mode::OwnerAndGroup), Links::Refused) {
+        // Another process was faster.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => existing(),
+        Err(error) => Err(error),
+        Ok(new) => file::private_unless_shared(&new).map(|()| new),
+    }
+}
+
 impl Locked {
     /// Opens and locks the file. Waits while another process holds the lock.
     pub(super) fn open(path: &Path, pause: Pause<'_>) -> Result<Locked> {
@@ -68,8 +86,11 @@ impl Locked {
         let (mut waited, mut next) = (Duration::ZERO, Duration::from_micros(50));
         loop {
             // The file is closed while this waits, so that no child inherits it.
-            let access = Access::Write(Mode::OwnerAndGroup);
-            let file = file::open(path, access, Links::Followed).map_err(failed("opened"))?;
+            let file = open(path).map_err(|error| match error.raw_os_error() {
+                // Ours: it is a link.
+                None => Trouble::NotOurs(reason(&error)),
+                Some(_) => failed("opened")(error),
+            })?;
             if try_lock(&file).map_err(failed("locked"))? {
                 return Ok(Locked { file, _no_signal: NoSignal::new() });
             }

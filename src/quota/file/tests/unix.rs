@@ -39,17 +39,21 @@ fn a_file_that_is_replaced_keeps_its_mode() {
 }
 
 #[test]
-fn a_symbolic_link_leads_to_the_log_of_its_file() {
+fn a_link_to_a_log_is_refused_and_a_folder_may_be_a_link() {
     let folder = Folder::new();
+    let (direct, limits) = open(&folder.file(), "collect=2/60");
+    taken(&direct, &limits);
     let link = folder.0.join("link").to_str().unwrap().to_owned();
     symlink(folder.file(), &link).unwrap();
-    let (direct, few) = open(&folder.file(), "collect=2/60");
-    taken(&direct, &few);
-    // A larger file replaces it.
-    let (linked, many) = open(&link, "collect=4/60");
-    taken(&linked, &many);
-    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-    for (ledger, limits) in [(&direct, &few), (&linked, &many)] {
-        assert_eq!((used(ledger, limits), ledger.trouble()), (2, None));
-    }
+    let (linked, _) = open(&link, "collect=2/60");
+    let Err(Refusal::Failed(error)) = linked.begin(COLLECT, limits.of(COLLECT), &call()) else {
+        panic!("it was used");
+    };
+    assert!(error.message().contains("is not used: it is a symbolic link"), "{error}");
+    // The folder is for its owner to choose.
+    let other = folder.0.join("folder");
+    symlink(&folder.0, &other).unwrap();
+    let (inside, _) = open(other.join("quota").to_str().unwrap(), "collect=2/60");
+    taken(&inside, &limits);
+    assert_eq!((used(&direct, &limits), inside.trouble()), (2, None));
 }
