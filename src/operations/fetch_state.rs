@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::call::Call;
 use crate::error::{Error, Result, Stage};
 use crate::operations::download::{self, Destination};
-use crate::os::{file, state_file};
+use crate::os::{file, patience, state_file};
 use crate::status::Status;
 
 const VERSION: u32 = 1;
@@ -77,7 +77,8 @@ impl FetchState {
             Error::new(Status::File, message).with_stage(Stage::Download)
         };
         let state = state_file::read_own::<FetchState>(path).map_err(|error| {
-            if download::too_many_open(&error) {
+            // Removing the file is no cure for what passes.
+            if download::too_many_open(&error) || patience::is_open_elsewhere(&error) {
                 return download::file_error("read", path, &error);
             }
             unreadable(crate::os::io_error::reason(&error))

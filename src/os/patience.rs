@@ -13,7 +13,19 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// The errors of Windows for a file that another program has open: `ERROR_ACCESS_DENIED`, `ERROR_SHARING_VIOLATION`,
 /// `ERROR_LOCK_VIOLATION`, `ERROR_DELETE_PENDING` and `ERROR_USER_MAPPED_FILE`.
-const BUSY: [i32; 5] = [5, 32, 33, 303, 1224];
+const BUSY: [i32; 5] = [DENIED, 32, 33, 303, 1224];
+
+/// It also stands for a lack of rights.
+const DENIED: i32 = 5;
+
+/// Whether another program has the file open.
+pub(crate) fn is_open_elsewhere(error: &io::Error) -> bool {
+    cfg!(windows) && is_busy(error) && error.raw_os_error() != Some(DENIED)
+}
+
+fn is_busy(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|code| BUSY.contains(&code))
+}
 
 /// Calls `attempt` until it succeeds or fails for another reason.
 pub(crate) fn patiently(
@@ -30,8 +42,7 @@ fn repeat(pause: Pause<'_>, attempt: &mut dyn FnMut() -> io::Result<()>) -> io::
     let (mut waited, mut next) = (Duration::ZERO, Duration::from_millis(5));
     loop {
         let Err(error) = attempt() else { return Ok(()) };
-        let is_busy = error.raw_os_error().is_some_and(|code| BUSY.contains(&code));
-        if !is_busy || waited >= PATIENCE || !pause(next) {
+        if !is_busy(&error) || waited >= PATIENCE || !pause(next) {
             return Err(error);
         }
         waited += next;

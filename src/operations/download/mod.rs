@@ -235,6 +235,11 @@ pub(crate) fn file_error(doing: &str, path: &std::path::Path, error: &std::io::E
             ),
         )
         .retryable(true),
+        _ if crate::os::patience::is_open_elsewhere(error) => Error::new(
+            Status::File,
+            format!("cannot {doing} `{path}`: another program has the file open; repeat the call, which resumes"),
+        )
+        .retryable(true),
         kind => {
             let why = crate::os::io_error::reason(error);
             let cure = match kind {
