@@ -31,12 +31,11 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     // A crash may have left this file. It is removed and created anew, so that a link at this path is not followed.
     file::remove_if_there(&beside)?;
     let access = Access::Create(Mode::OwnerOnly);
-    let no_signal = NoSignal::new();
     let written = file::open(&beside, access, Links::Refused).and_then(|mut file| {
+        let _no_signal = NoSignal::new();
         take_signal(file.write_all(text))?;
         file.sync_all()
     });
-    drop(no_signal);
     let replaced = written.and_then(|()| fs::rename(&beside, path));
     match &replaced {
         Ok(()) => sync_folder_of(path),
