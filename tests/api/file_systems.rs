@@ -1,5 +1,5 @@
 //! File systems and sandboxes without a rename that replaces nothing, and limits on the length of files. strace stands
-//! for them: it gives the errors that they give.
+//! for most of them: it gives the errors that they give.
 
 use std::fs;
 use std::path::Path;
@@ -159,6 +159,28 @@ fn a_claim_whose_part_is_gone_is_no_obstacle() {
     let package = patient(&sim, &OPTIONS).download(id.as_str().unwrap(), &folder.file()).ok();
     assert_eq!(package["package"]["existing"], false);
     is_whole(&package, &folder);
+}
+
+/// A real one: all files belong to somebody else, who may let everybody write to them.
+#[test]
+fn a_shared_folder_of_a_virtual_machine() {
+    let (sim, behind, mounted) = (quick(), Folder::new(), Folder::new());
+    sim.set(|b| b.package_bytes = 3_000_000);
+    let script = Path::new(mde_tests::ROOT).join("tests/support/peers/shared_folder.py");
+    let fetch = |limit: &str| {
+        let mut command = child::isolated(false);
+        command.arg("python3").arg(&script).args([&behind.0, &mounted.0]);
+        command.args(["prlimit", limit]).args(fetching(&sim, &mounted).words());
+        document(&mut command)
+    };
+    is_a_limit(&fetch("--fsize=1000000"), &mounted.0.join("package.zip.part"));
+    assert_eq!(fs::metadata(behind.0.join("package.zip.part")).unwrap().len(), 1_000_000);
+    for existing in [false, true] {
+        let fetched = fetch("--fsize=unlimited");
+        is_whole(&fetched, &behind);
+        assert_eq!(fetched["package"]["existing"], existing, "{fetched}");
+        assert_eq!((collections_asked_for(&sim), links_asked_for(&sim)), (1, 2));
+    }
 }
 
 /// What the end of a download does is tried before a link or a collection is asked for.
