@@ -47,7 +47,8 @@
  * - Stopping: every wait ends by mde_cancel_trigger(), the deadline of the cancel handle, mde_client_shutdown(), and
  *   timeout_ms (wait_timeout_ms in mde_fetch_package, mde_wait_action and mde_download_package). None of them ends
  *   the collection: mde_cancel_action() does.
- * - Callbacks: may use this library. Nothing may leave them but a return: an exception or a longjmp() ends the process.
+ * - Callbacks: may use this library. Nothing may leave them but a return: an exception ends the process, and a thread
+ *   that ends in a callback leaves its call open. pthread_cancel() takes effect after the call.
  * - Fork: in a forked child the calls on a client of the parent return MDE_ERR_FORKED at once. Make a new client.
  * - Secrets: no message, document or log line has a token or a secret.
  *
@@ -251,7 +252,7 @@ typedef int32_t mde_status;
  * Receives one event of a long operation.
  *
  * Called on the thread that called the operation, at most ten times a second. It may use this library, other than to
- * free or shut down the client. Nothing may leave it but a return: an exception or a longjmp() ends the process.
+ * free or shut down the client. Nothing may leave it but a return: an exception ends the process.
  *
  *  {"stage":"quota","action_id":"...","endpoint":"link","wait_ms":41000}
  *  {"stage":"collect","action_id":"...","adopted":false}
@@ -283,7 +284,7 @@ typedef int32_t (*mde_progress_fn)(void *user_data,
  * Gets an access token and passes it to mde_token_set().
  *
  * Called on the thread of the call that needs a token, by one thread at a time per client. It must not free or shut
- * down the client. Nothing may leave it but a return: an exception or a longjmp() ends the process.
+ * down the client. Nothing may leave it but a return: an exception ends the process.
  * @param user_data As given to mde_options_set_token_provider().
  * @param token_scope The scope of the token: the option scope, or the documented scope of the cloud; valid during the
  * call only.
@@ -308,8 +309,8 @@ typedef void (*mde_free_fn)(void *user_data);
  * Receives one line of log text.
  *
  * May be called from any thread that is inside a function of this library, and from several at once. The function
- * of the library waits for it. It may use this library; nothing may leave it but a return: an exception or a
- * longjmp() ends the process.
+ * of the library waits for it. It may use this library; nothing may leave it but a return: an exception ends the
+ * process.
  * @param user_data As given to mde_log_set().
  * @param level One of MDE_LOG_ERROR to MDE_LOG_DEBUG.
  * @param message One line of UTF-8 without secrets, valid during the call only.

@@ -10,6 +10,7 @@ use super::strings;
 use crate::call::panic_note::take_aftermath;
 use crate::error::{Error, Result};
 use crate::log::{self, Level};
+use crate::os::cancellation;
 use crate::status::Status;
 
 thread_local! {
@@ -77,6 +78,8 @@ pub(super) fn value<T>(fallback: T, body: impl FnOnce() -> T) -> T {
 
 /// `None`: a panic was caught.
 fn run<T>(body: impl FnOnce() -> T) -> Option<T> {
+    // Once per outermost call: a callback has the state of its call.
+    let _deferred = (DEPTH.get() == 0).then(cancellation::Deferred::new);
     quiet_panics();
     DEPTH.set(DEPTH.get() + 1);
     // A panic leaves no invalid state: connections are replaced (see `client::Aftermath`), permits and turns return

@@ -16,7 +16,7 @@ pub type mde_status = i32;
 /// held, so that it may use this library. Not called if the function that receives user_data fails, and not in a forked
 /// child for the user_data of its parent. Nothing may leave it but a return.
 /// @param user_data As given together with this function.
-pub type mde_free_fn = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
+pub type mde_free_fn = Option<unsafe extern "C-unwind" fn(user_data: *mut c_void)>;
 
 /// The version of the library. Only the ABI must match; see mde_abi_version().
 /// @return For example "0.1.0". Static; never freed.

@@ -8,17 +8,18 @@ use super::library::{mde_free_fn, mde_status};
 use super::user_data::UserData;
 use crate::error::{Error, Result};
 use crate::log::{self, Level};
+use crate::os;
 
 /// Receives one line of log text.
 ///
 /// May be called from any thread that is inside a function of this library, and from several at once. The function
-/// of the library waits for it. It may use this library; nothing may leave it but a return: an exception or a
-/// longjmp() ends the process.
+/// of the library waits for it. It may use this library; nothing may leave it but a return: an exception ends the
+/// process.
 /// @param user_data As given to mde_log_set().
 /// @param level One of MDE_LOG_ERROR to MDE_LOG_DEBUG.
 /// @param message One line of UTF-8 without secrets, valid during the call only.
 pub type mde_log_fn =
-    Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>;
+    Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, level: i32, message: *const c_char)>;
 
 /// Sends log lines to a callback, for the whole process. It replaces an earlier one.
 ///
@@ -43,8 +44,10 @@ pub extern "C" fn mde_log_set(
         log::set(callback.zip(level).map(|(callback, level)| {
             let writer = move |level: Level, line: &str| {
                 if let Ok(line) = CString::new(line) {
+                    let user_data = user_data.get();
                     // SAFETY: the caller gave this function for this purpose; the line outlives the call.
-                    unsafe { callback(user_data.get(), level as i32, line.as_ptr()) };
+                    let mut write = || unsafe { callback(user_data, level as i32, line.as_ptr()) };
+                    os::callback::call(&mut write);
                 }
             };
             (level, Arc::new(writer) as Arc<log::Writer>)

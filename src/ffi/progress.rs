@@ -3,12 +3,13 @@
 use std::ffi::{CString, c_char, c_void};
 use std::ops::ControlFlow;
 
+use crate::os;
 use crate::progress::Event;
 
 /// Receives one event of a long operation.
 ///
 /// Called on the thread that called the operation, at most ten times a second. It may use this library, other than to
-/// free or shut down the client. Nothing may leave it but a return: an exception or a longjmp() ends the process.
+/// free or shut down the client. Nothing may leave it but a return: an exception ends the process.
 ///
 ///  {"stage":"quota","action_id":"...","endpoint":"link","wait_ms":41000}
 ///  {"stage":"collect","action_id":"...","adopted":false}
@@ -33,7 +34,7 @@ use crate::progress::Event;
 /// @param event_json A JSON object, valid during the call only.
 /// @return 0 to continue. Any other value ends the operation with MDE_ERR_CANCELLED.
 pub type mde_progress_fn =
-    Option<unsafe extern "C" fn(user_data: *mut c_void, event_json: *const c_char) -> i32>;
+    Option<unsafe extern "C-unwind" fn(user_data: *mut c_void, event_json: *const c_char) -> i32>;
 
 /// A function that sends events to the host's callback.
 pub(super) fn forwarder(
@@ -43,8 +44,10 @@ pub(super) fn forwarder(
     callback.map(|callback| {
         move |event: &Event<'_>| {
             let Ok(event) = CString::new(event.to_json()) else { return ControlFlow::Continue(()) };
+            let mut returned = 0;
             // SAFETY: the caller gave this function for this purpose; the event outlives the call.
-            match unsafe { callback(user_data, event.as_ptr()) } {
+            os::callback::call(&mut || returned = unsafe { callback(user_data, event.as_ptr()) });
+            match returned {
                 0 => ControlFlow::Continue(()),
                 _ => ControlFlow::Break(()),
             }

@@ -9,6 +9,7 @@ use super::library::mde_status;
 use super::user_data::UserData;
 use super::{guard, ptr};
 use crate::error::Error;
+use crate::os;
 use crate::sign_in::Token;
 use crate::sign_in::provider::{ProvidedToken, TokenProvider};
 
@@ -23,14 +24,14 @@ pub struct mde_token_sink {
 /// Gets an access token and passes it to mde_token_set().
 ///
 /// Called on the thread of the call that needs a token, by one thread at a time per client. It must not free or shut
-/// down the client. Nothing may leave it but a return: an exception or a longjmp() ends the process.
+/// down the client. Nothing may leave it but a return: an exception ends the process.
 /// @param user_data As given to mde_options_set_token_provider().
 /// @param token_scope The scope of the token: the option scope, or the documented scope of the cloud; valid during the
 /// call only.
 /// @param sink For mde_token_set(); valid during the call only.
 /// @return 0 on success. Any other value fails the call with MDE_ERR_TOKEN, whose message has the value.
 pub type mde_token_fn = Option<
-    unsafe extern "C" fn(
+    unsafe extern "C-unwind" fn(
         user_data: *mut c_void,
         token_scope: *const c_char,
         sink: *mut mde_token_sink,
@@ -72,7 +73,7 @@ fn usable(token: &str) -> Result<&str, Error> {
     }
 }
 
-type TokenFn = unsafe extern "C" fn(*mut c_void, *const c_char, *mut mde_token_sink) -> i32;
+type TokenFn = unsafe extern "C-unwind" fn(*mut c_void, *const c_char, *mut mde_token_sink) -> i32;
 
 /// The host's callback as a [`TokenProvider`].
 pub(super) struct Callback {
@@ -90,9 +91,12 @@ impl TokenProvider for Callback {
     fn token(&self, scope: &str) -> Result<ProvidedToken, String> {
         let scope = CString::new(scope).map_err(|_| "the scope holds U+0000".to_owned())?;
         let mut sink = mde_token_sink { token: None, expires_in: Duration::ZERO, refused: None };
-        // SAFETY: the caller gave this function for this purpose; scope and sink outlive the call.
-        let returned =
-            unsafe { (self.callback)(self.user_data.get(), scope.as_ptr(), &raw mut sink) };
+        let (callback, user_data) = (self.callback, self.user_data.get());
+        let mut returned = 0;
+        os::callback::call(&mut || {
+            // SAFETY: the caller gave this function for this purpose; scope and sink outlive the call.
+            returned = unsafe { callback(user_data, scope.as_ptr(), &raw mut sink) };
+        });
         match (returned, sink.token) {
             (0, Some(token)) => Ok(ProvidedToken { token, expires_in: Some(sink.expires_in) }),
             (0, None) => Err("the callback returned 0 without calling mde_token_set".to_owned()),

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 
 use super::library::mde_free_fn;
-use crate::os::fork;
+use crate::os::{self, fork};
 
 /// A pointer of the host, freed by the host's function when its last holder is dropped.
 pub(super) struct UserData {
@@ -27,8 +27,9 @@ impl UserData {
 impl Drop for UserData {
     fn drop(&mut self) {
         if let Some(free) = self.free.filter(|_| self.process == fork::incarnation()) {
+            let pointer = self.pointer;
             // SAFETY: the host gave this function for this pointer, and nothing uses the pointer after this.
-            unsafe { free(self.pointer) };
+            os::callback::call(&mut || unsafe { free(pointer) });
         }
     }
 }

@@ -3,6 +3,8 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod boot_clock;
+pub(crate) mod callback;
+pub(crate) mod cancellation;
 #[cfg(unix)]
 pub(crate) mod descriptor;
 pub(crate) mod environment;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use mde_tests::programs::{How, ROOT, compile, release, run, start, tool};
-use mde_tests::programs::{fetching, scenarios};
+use mde_tests::programs::{fetching, scenarios, waits};
 
 #[test]
 fn null_arguments() {
@@ -58,6 +58,16 @@ fn fork() {
 #[test]
 fn harsh_host() {
     scenarios::harsh_host(How::Plain);
+}
+
+#[test]
+fn a_cancelled_thread_ends_after_its_call() {
+    waits::outlives_cancellation(How::Plain);
+}
+
+#[test]
+fn threads_may_end_in_callbacks() {
+    scenarios::thread_ends(How::Plain);
 }
 
 #[test]

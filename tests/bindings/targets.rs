@@ -143,6 +143,11 @@ mod full {
         }
 
         #[test]
+        fn threads_may_end_in_callbacks() {
+            scenarios::thread_ends(Aarch64);
+        }
+
+        #[test]
         fn static_library() {
             scenarios::null_arguments(Aarch64Static);
             scenarios::lifecycle(Aarch64Static);

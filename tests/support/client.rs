@@ -142,11 +142,11 @@ impl Drop for Cancel {
 /// Takes the events of a long operation; `false` asks it to stop.
 pub type Progress<'a> = &'a mut dyn FnMut(Value) -> bool;
 
-type ProgressFn = unsafe extern "C" fn(*mut c_void, *const c_char) -> i32;
+type ProgressFn = unsafe extern "C-unwind" fn(*mut c_void, *const c_char) -> i32;
 
 /// The callback and its user data, as C passes them.
 fn callback(progress: &mut Option<Progress<'_>>) -> (Option<ProgressFn>, *mut c_void) {
-    unsafe extern "C" fn pass_on(user_data: *mut c_void, event: *const c_char) -> i32 {
+    unsafe extern "C-unwind" fn pass_on(user_data: *mut c_void, event: *const c_char) -> i32 {
         // SAFETY: what `callback` gave out, for the length of the call.
         let progress = unsafe { &mut *user_data.cast::<Option<Progress<'_>>>() };
         // SAFETY: the library promises a string for the length of this call.
@@ -327,7 +327,7 @@ impl Client {
         cancel: Option<&Cancel>,
         mut progress: F,
     ) -> Outcome {
-        unsafe extern "C" fn tell<F: FnMut(Value) -> i32>(
+        unsafe extern "C-unwind" fn tell<F: FnMut(Value) -> i32>(
             user_data: *mut c_void,
             event: *const c_char,
         ) -> i32 {

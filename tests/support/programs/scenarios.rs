@@ -66,7 +66,13 @@ pub fn harsh_host(how: How) {
     passes(run(service.describe(&mut command).env("MDE_TEST_CA", ca)));
 }
 
-/// What the last one does as far as Windows has it, and unloading.
+/// Threads that are cancelled or end in callbacks. What they leave behind is lost: no leaks are looked for.
+#[track_caller]
+pub fn thread_ends(how: How) {
+    passes(against_the_simulator("tests/c/thread_ends.c", how));
+}
+
+/// What `harsh_host` does as far as Windows has it, and unloading.
 #[track_caller]
 pub fn windows_host() {
     passes(against_the_simulator("tests/c/windows_host.c", How::Wine));

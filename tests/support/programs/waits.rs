@@ -1,4 +1,4 @@
-//! `tests/c/waits.c`: cancel and deadline in every phase of a call.
+//! `tests/c/waits.c` and `cancelled.c`: cancel, deadline and cancelled threads in every phase of a call.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
@@ -68,7 +68,19 @@ fn full() -> (TcpListener, Vec<TcpStream>) {
 /// Cancel from another thread, and a deadline, in every phase.
 #[track_caller]
 pub fn stops(how: How) {
-    let program = compile(&["tests/c/waits.c", "tests/c/support.c", "tests/c/service.c"], how);
+    in_every_phase("tests/c/waits.c", how, |phase| vec![phase.does, phase.deadline]);
+}
+
+/// A thread that is cancelled (`pthread_cancel`) in every phase.
+#[track_caller]
+pub fn outlives_cancellation(how: How) {
+    in_every_phase("tests/c/cancelled.c", how, |phase| vec![phase.does]);
+}
+
+#[track_caller]
+fn in_every_phase(source: &str, how: How, arguments: impl Fn(&Phase) -> Vec<&'static str>) {
+    let sources = [source, "tests/c/job.c", "tests/c/support.c", "tests/c/service.c"];
+    let program = compile(&sources, how);
     for phase in phases() {
         let service = Service::start(Config::default());
         let does_wait = phase.does == "wait";
@@ -76,12 +88,12 @@ pub fn stops(how: How) {
             (b.pending_s, b.in_progress_s) = if does_wait { (600.0, 600.0) } else { (0.1, 0.1) };
             (b.package_bytes, b.download_rate) = (8_000_000, 200_000);
         });
-        if let Some(rule) = phase.rule {
-            service.sim.script(rule).unwrap();
+        if let Some(rule) = &phase.rule {
+            service.sim.script(rule.clone()).unwrap();
         }
         let folder = Scratch::new("waits");
         let mut command = start(&program, how);
-        service.describe(&mut command).args([phase.does, phase.deadline]);
+        service.describe(&mut command).args(arguments(&phase));
         command.arg(folder.0.join("package.zip")).args(phase.options);
         let queue = (phase.name == "connecting").then(full);
         if let Some((listener, _)) = &queue {
