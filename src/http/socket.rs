@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Read, Write};
+use std::mem::ManuallyDrop;
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,8 +35,10 @@ const READ_SLICE: Duration = Duration::from_secs(if cfg!(test) { 3_600 } else { 
 const POLL_BELOW: Duration = READ_SLICE.saturating_add(Duration::from_millis(250));
 
 thread_local! {
-    /// The innermost exchange is last: a callback may use the library again.
-    static CURRENT: RefCell<Vec<Rc<Exchange>>> = const { RefCell::new(Vec::new()) };
+    /// The innermost exchange of this thread. It is never dropped, and so exists until the thread has ended: the host's
+    /// own destructors for threads, and what it does in `atexit`, may use the library.
+    static CURRENT: ManuallyDrop<RefCell<Option<Rc<Exchange>>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
 /// Header lines that are put into the request below the HTTP library: see [`super::transport`].
@@ -59,6 +62,8 @@ pub(crate) struct Exchange {
     connected: Cell<bool>,
     head: RefCell<Option<Head>>,
     sent: Cell<bool>,
+    /// The exchange in whose callback this one was begun.
+    outer: RefCell<Option<Rc<Exchange>>>,
 }
 
 /// Ends the exchange when dropped.
@@ -80,26 +85,28 @@ impl Exchange {
             connected: Cell::new(false),
             head: RefCell::new(Some(head)),
             sent: Cell::new(false),
+            outer: RefCell::new(CURRENT.with(|current| current.take())),
         });
-        CURRENT.with_borrow_mut(|stack| stack.push(Rc::clone(&exchange)));
+        CURRENT.with(|current| current.replace(Some(Rc::clone(&exchange))));
         Current(exchange)
     }
 
     fn current() -> Result<Rc<Exchange>, Failure> {
         CURRENT
-            .with_borrow(|stack| stack.last().cloned())
+            .with(|current| current.borrow().clone())
             .ok_or_else(|| Failure::new(Status::Internal, "network use outside of a call"))
     }
 
     /// The header lines that the current request lacks. They are taken once.
     pub(crate) fn take_head() -> Option<Head> {
-        CURRENT.with_borrow(|stack| stack.last()?.head.borrow_mut().take())
+        CURRENT.with(|current| current.borrow().as_ref()?.head.take())
     }
 
     /// Whether the current request, which is not sent yet, expects a large reply.
     pub(crate) fn is_bulk() -> bool {
-        CURRENT.with_borrow(|stack| {
-            let head = stack.last().map(|exchange| exchange.head.borrow());
+        CURRENT.with(|current| {
+            let current = current.borrow();
+            let head = current.as_ref().map(|exchange| exchange.head.borrow());
             head.is_some_and(|head| head.as_ref().is_some_and(|head| head.bulk))
         })
     }
@@ -170,9 +177,7 @@ impl Current {
 
 impl Drop for Current {
     fn drop(&mut self) {
-        CURRENT.with_borrow_mut(|stack| {
-            stack.pop();
-        });
+        CURRENT.with(|current| current.replace(self.0.outer.take()));
     }
 }
 

@@ -71,6 +71,11 @@ fn threads_may_end_in_callbacks() {
 }
 
 #[test]
+fn the_last_moments_of_threads_and_processes() {
+    scenarios::last_moments(How::Plain);
+}
+
+#[test]
 fn panics_are_contained() {
     scenarios::panics();
 }

@@ -129,6 +129,11 @@ fn with_clang() {
 }
 
 #[test]
+fn destructors_at_the_end_may_use_it() {
+    passes(&Build::new(GCC, "c++17"), "last_moments.cpp", &[]);
+}
+
+#[test]
 fn without_exceptions() {
     passes(&Build::new(GCC, "c++17").with(&WITHOUT), "without_exceptions.cpp", &[]);
     passes(&Build::new(CLANG, "c++20").with(&WITHOUT), "without_exceptions.cpp", &[]);

@@ -72,6 +72,14 @@ pub fn thread_ends(how: How) {
     passes(against_the_simulator("tests/c/thread_ends.c", how));
 }
 
+/// Calls from the destructors of threads, from `atexit` and from those of the program.
+#[track_caller]
+pub fn last_moments(how: How) {
+    let finished = against_the_simulator("tests/c/last_moments.c", how).expect(0);
+    let calls = finished.stdout.lines().filter(|line| line.starts_with("ok: "));
+    assert_eq!(calls.count(), 6, "{}", finished.stdout);
+}
+
 /// What `harsh_host` does as far as Windows has it, and unloading.
 #[track_caller]
 pub fn windows_host() {
