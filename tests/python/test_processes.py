@@ -94,7 +94,154 @@ class Forks(Case):
         self.assertEqual(os.waitpid(children[0], 0)[1], 0)
 
 
+BEGINNING = """
+import atexit, ctypes, logging, sys, threading, time
+sys.path.insert(0, %r)
+import mde, support
+
+client = mde.Client(support.OPTIONS)
+
+class Handler(logging.Handler):
+    def emit(self, record):
+        pass
+
+def log(handler=Handler):
+    logger = logging.getLogger("mde.test")
+    logger.propagate = False
+    logger.addHandler(handler())
+    logger.setLevel(logging.DEBUG)
+    mde.log_to(logger)
+
+def daemons(work, count=6):
+    for _ in range(count):
+        threading.Thread(target=work, daemon=True).start()
+
+def for_ever(work):
+    def run():
+        while True:
+            try:
+                work()
+            except mde.ClosedError:
+                closed.set()
+                raise
+            except mde.MdeError:
+                pass
+    return run
+
+closed = threading.Event()
+inside = threading.Event()
+""" % os.path.dirname(os.path.abspath(__file__))
+
+# Each ends while daemon threads are in the midst of something.
+ENDINGS = {
+    "calls that wait, and a log": """
+log()
+before = len(support.requests(support.STALLED))
+daemons(lambda: client.collect_package(support.STALLED, "why"))
+support.eventually(lambda: len(support.requests(support.STALLED)) >= before + 6)
+""",
+    "one call after the other, and a log": """
+log()
+daemons(for_ever(lambda: client.find_machines(support.MACHINES[0])))
+time.sleep(0.2)
+""",
+    "one call after the other on clients of their own": """
+log()
+def one():
+    with mde.Client(support.OPTIONS) as own:
+        own.find_machines(support.MACHINES[0])
+daemons(for_ever(one))
+time.sleep(0.2)
+""",
+    "progress callbacks": """
+action = client.collect_package(support.MACHINES[0], "why")["action"]["id"]
+def progress(event):
+    inside.set()
+    time.sleep(0.001)
+daemons(for_ever(lambda: client.wait_action(action, progress=progress)))
+inside.wait(20)
+""",
+    "a token provider": """
+def provide(scope):
+    inside.set()
+    time.sleep(0.01)
+    raise RuntimeError("no token")
+own = support.with_token(provide)
+def ask():
+    try:
+        own.find_machines(support.MACHINES[0])
+    except RuntimeError:
+        pass
+daemons(for_ever(ask))
+inside.wait(20)
+""",
+    "callbacks that do not return": """
+import mde._ending
+mde._ending.LONGEST_S = 0.3
+class Stuck(logging.Handler):
+    def emit(self, record):
+        inside.set()
+        while True:
+            time.sleep(0.001)
+    def createLock(self):
+        self.lock = None
+log(Stuck)
+daemons(lambda: client.find_machines(support.MACHINES[0]))
+inside.wait(20)
+""",
+    "callbacks of a program that uses ctypes alone": """
+from mde._library import FREE_FN, LOG_FN, library
+def line(data, level, message):
+    inside.set()
+    time.sleep(0.001)
+callback = LOG_FN(line)
+library().mde_log_set(callback, None, FREE_FN(), 4)
+atexit._clear()
+daemons(for_ever(lambda: client.find_machines(support.MACHINES[0])))
+inside.wait(20)
+time.sleep(0.05)
+""",
+}
+
+
+def ends(program: str) -> Any:
+    return subprocess.run([sys.executable, "-W", "ignore", "-c", BEGINNING + program], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=60)
+
+
 class AtTheEnd(unittest.TestCase):
+    def test_daemon_threads_in_calls_and_callbacks(self) -> None:
+        for name, program in ENDINGS.items():
+            for attempt in range(8):
+                with self.subTest(name, attempt=attempt):
+                    ran = ends(program)
+                    self.assertEqual(ran.returncode, 0, ran.stderr.decode())
+
+    def test_calls_that_run_end_and_no_later_one_begins(self) -> None:
+        ran = ends("""
+def report():
+    ended.wait(10)
+    print(*sorted(said))
+atexit.unregister(mde._ending.end_all)
+atexit.register(report)
+atexit.register(mde._ending.end_all, mde._log.silence, mde._log.is_silent)
+said, ended = [], threading.Event()
+def call():
+    try:
+        client.collect_package(support.STALLED, "why")
+    except mde.ClosedError as error:
+        said.append("ended " + error.mde_outcomes[0]["error"]["name"])
+    try:
+        client.find_machines(support.MACHINES[0])
+    except mde.ClosedError as error:
+        said.append("refused " + str("interpreter is ending" in error.message))
+        ended.set()
+before = len(support.requests(support.STALLED))
+daemons(call, 1)
+support.eventually(lambda: len(support.requests(support.STALLED)) > before)
+""")
+        self.assertEqual((ran.returncode, ran.stdout), (0, b"ended cancelled refused True\n"), ran.stderr.decode())
+
     def test_the_interpreter_ends_while_a_thread_is_inside(self) -> None:
         program = (
             "import threading, time, sys; sys.path.insert(0, %r); import mde, support\n"

@@ -9,9 +9,11 @@
 docs/python.md is the guide. mde.h is the reference: what each function does, its permission and its quota.
 """
 
+import atexit
 import ctypes
 from typing import Any, Optional
 
+from . import _ending, _log
 from ._call import Call
 from ._cancel import Cancel
 from ._client import Client, Option, Progress, TokenProvider, finish, progress_arguments
@@ -70,6 +72,9 @@ from ._status import Status
 from ._text import Path, Seconds, encode, encode_path
 
 __version__ = "0.1.0"
+
+# It runs before that of `logging`, which was imported earlier, and after those that a program registers later.
+atexit.register(_ending.end_all, _log.silence, _log.is_silent)
 
 
 def version() -> str:

@@ -19,6 +19,7 @@ import threading
 import time
 from typing import Any, Callable, Dict, Generic, List, Optional, Tuple, TypeVar, cast
 
+from . import _ending
 from ._cancel import Cancel, Stop
 from ._errors import MdeError, error_with_message
 from ._status import Status
@@ -212,6 +213,8 @@ class Call(Generic[T]):
             return
         _here.native.append(self)
         try:
+            # With an inbox, the main thread waits for this call.
+            _ending.begin(self, self._inbox is not None or threading.current_thread() is threading.main_thread())
             self._result = native()
             if isinstance(self._result, dict):
                 self._outcome = (self._result,)
@@ -221,6 +224,7 @@ class Call(Generic[T]):
                 self._outcome = (cast(Dict[str, Any], error.document),)
         finally:
             _here.native.pop()
+            _ending.end(self)
             self._finished = True
             if self._inbox is not None:
                 self._inbox.put(None)

@@ -4,6 +4,7 @@ import logging
 import threading
 from typing import Optional
 
+from . import _ending
 from ._errors import error
 from ._kept import Kept
 from ._library import FREE_FN, LOG_FN, library
@@ -51,6 +52,7 @@ def log_to(logger: Optional[logging.Logger], level: Optional[int] = None) -> Non
         raise RuntimeError("a log handler cannot change where the log goes; call log_to() outside of it")
     if logger is not None and not isinstance(logger, logging.Logger):
         raise TypeError(f"logger must be a logging.Logger or None, not {type(logger).__name__}")
+    _ending.check(threading.current_thread() is threading.main_thread())
     if logger is None:
         status = library().mde_log_set(LOG_FN(), None, FREE_FN(), 0)
     else:
@@ -62,3 +64,14 @@ def log_to(logger: Optional[logging.Logger], level: Optional[int] = None) -> Non
             _loggers.forget(number)
     if status != 0:
         raise error(status)
+
+
+def silence() -> None:
+    """Stops the log, if it goes anywhere."""
+    if not is_silent():
+        log_to(None)
+
+
+def is_silent() -> bool:
+    """Whether no line is sent and none is under way."""
+    return len(_loggers) == 0
