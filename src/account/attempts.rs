@@ -136,10 +136,11 @@ impl Account {
         }
         #[cfg(feature = "test-hooks")]
         crate::testing::panic_hook::panic_if_asked(request);
+        let json = [(CONTENT_TYPE, "application/json")];
         let outgoing = Outgoing {
             method: request.method,
             url,
-            header: request.body.as_ref().map(|_| (CONTENT_TYPE, "application/json")),
+            headers: if request.body.is_some() { &json } else { &[] },
             secret: Some(token.header()),
             body: request.body.as_deref().unwrap_or_default(),
             max_reply: request.max_reply,

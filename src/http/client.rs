@@ -44,8 +44,8 @@ pub(crate) struct Settings {
 pub(crate) struct Outgoing<'a> {
     pub method: Method,
     pub url: &'a str,
-    /// A header without a secret.
-    pub header: Option<(HeaderName, &'static str)>,
+    /// Headers without a secret.
+    pub headers: &'a [(HeaderName, &'static str)],
     /// A header line with a secret.
     pub secret: Option<&'a SecretLine>,
     pub body: &'a str,
@@ -218,7 +218,7 @@ fn in_milliseconds(response: &http::Response<ureq::Body>) -> Option<String> {
 
 fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<Reply, Failure> {
     let mut builder = http::Request::builder().method(request.method.as_str()).uri(request.url);
-    if let Some((name, value)) = &request.header {
+    for (name, value) in request.headers {
         builder = builder.header(name, HeaderValue::from_static(value));
     }
     let unbuildable = |_| Failure::new(Status::Internal, "the request could not be built");

@@ -127,7 +127,7 @@ impl Authority {
             let request = Outgoing {
                 method: Method::Post,
                 url: &self.url,
-                header: Some((CONTENT_TYPE, "application/x-www-form-urlencoded")),
+                headers: &[(CONTENT_TYPE, "application/x-www-form-urlencoded")],
                 secret: None,
                 body: &form.0,
                 max_reply: grant::MAX_REPLY,

@@ -320,6 +320,83 @@ fn the_older_app_service_endpoint_is_supported() {
     assert!(error["message"].as_str().unwrap().contains("only system or client_id"), "{error}");
 }
 
+/// Windows containers of Container Instances: the endpoint has a query, the secret another name.
+#[test]
+fn container_instances_on_windows() {
+    let server = Responder::start(|asked| {
+        if !asked.path().starts_with("/metadata/") {
+            return api(asked);
+        }
+        let query = asked.query();
+        let is_right = asked.method == "GET"
+            && asked.headers.get("secret").is_some_and(|secret| secret == "of-the-container")
+            && query["api-version"] == "1.0"
+            && query["resource"] == RESOURCE;
+        match query.get("principalId").map(String::as_str) {
+            None | Some(MINE) if is_right => granted(),
+            _ => Answer::json(400, &json!({"error": "invalid_request"})),
+        }
+    });
+    let endpoint = format!("{}/metadata/identity/oauth2/token?api-version=1.0", server.url());
+    let place = [("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", "of-the-container")];
+    for which in ["system".to_owned(), format!("object_id:{MINE}")] {
+        client(&server, &place, &[("managed_identity", &which)]).list("").ok();
+    }
+    assert_eq!(server.token_requests().len(), 2);
+    for which in [format!("client_id:{MINE}"), format!("resource_id:{MINE_BY_RESOURCE}")] {
+        let refused = try_client(&server, &place, &[("managed_identity", &which)]);
+        let error = refused.err().unwrap().error("config");
+        let said = error["message"].as_str().unwrap();
+        assert!(said.contains("Container Instances takes only system or object_id"), "{said}");
+    }
+}
+
+/// A form instead of a query, and no secret.
+#[test]
+fn cloud_shell() {
+    let server = Responder::start(|asked| {
+        if !asked.path().starts_with("/oauth2/") {
+            return api(asked);
+        }
+        let form = asked.form();
+        let is_right = asked.method == "POST"
+            && asked.headers.get("metadata").is_some_and(|value| value == "true")
+            && asked.headers["content-type"] == "application/x-www-form-urlencoded"
+            && asked.query().is_empty()
+            && form.len() == 1
+            && form["resource"] == RESOURCE;
+        match is_right {
+            true => granted(),
+            false => Answer::json(400, &json!({"error": "invalid_request"})),
+        }
+    });
+    let endpoint = format!("{}/oauth2/token", server.url());
+    let place = [("MSI_ENDPOINT", endpoint.as_str())];
+    let one = client(&server, &place, &[]);
+    one.list("").ok();
+    one.list("").ok();
+    assert_eq!(server.token_requests().len(), 1);
+    let mine = format!("client_id:{MINE}");
+    let refused = try_client(&server, &place, &[("managed_identity", &mine)]);
+    let error = refused.err().unwrap().error("config");
+    assert!(error["message"].as_str().unwrap().contains("Cloud Shell"), "{error}");
+}
+
+/// Container Instances on Linux set a header and a thumbprint, as Service Fabric does, and no endpoint.
+#[test]
+fn a_header_without_an_endpoint_leads_to_imds() {
+    let server = Responder::start(imds);
+    let url = server.url();
+    let place = [
+        ("AZURE_POD_IDENTITY_AUTHORITY_HOST", url.as_str()),
+        ("IDENTITY_HEADER", "of-the-container"),
+        ("IDENTITY_SERVER_THUMBPRINT", "a6f221acd6b3e2"),
+        ("MSI_SECRET", "of-the-container"),
+    ];
+    client(&server, &place, &[]).list("").ok();
+    assert_eq!(server.token_requests().len(), 1);
+}
+
 #[test]
 fn invalid_environment_variables_are_refused_by_name() {
     let server = Responder::start(api);
@@ -344,6 +421,12 @@ fn invalid_environment_variables_are_refused_by_name() {
     let container = ("IDENTITY_ENDPOINT", "http://100.64.100.2:41580/MSI/token/");
     assert!(try_client(&server, &[container, ("IDENTITY_HEADER", "ab")], &[]).is_ok());
     assert!(problem(&[container], &[]).contains("IDENTITY_ENDPOINT would send"));
+    // Where containers in a network of their own have it.
+    let own = ("IDENTITY_ENDPOINT", "http://172.16.4.3:8081/msi/token");
+    assert!(try_client(&server, &[own, ("IDENTITY_HEADER", "ab")], &[]).is_ok());
+    assert!(problem(&[own], &[]).contains("or a private one together with IDENTITY_HEADER"));
+    let public = ("IDENTITY_ENDPOINT", "http://198.51.100.7:8081/msi/token");
+    assert!(problem(&[public, ("IDENTITY_HEADER", "ab")], &[]).contains("would send tokens"));
     let fabric = [place, ("IDENTITY_HEADER", "ab"), ("IDENTITY_SERVER_THUMBPRINT", "ab")];
     assert!(problem(&fabric, &[]).contains("Service Fabric"));
     let mine = format!("client_id:{MINE}");

@@ -1,13 +1,13 @@
 //! Managed identities: Azure assigned an identity to this machine, app or server, and a local endpoint issues its
 //! tokens.
 //!
-//! The environment selects the endpoint, as in Microsoft's own libraries: App Service and Functions ([`app_service`]),
-//! servers that Azure Arc manages ([`arc`]), else a virtual machine ([`imds`]). Requests never use a proxy, and go over
-//! plain HTTP only to addresses on this machine or its own network segment.
+//! The environment selects the endpoint, as in Microsoft's own libraries: a platform that names its endpoint
+//! ([`platform`]), a server that Azure Arc manages ([`arc`]), else a virtual machine ([`imds`]). Requests never use a
+//! proxy, and go over plain HTTP only to addresses of this machine, its own network segment, or the platform.
 
-mod app_service;
 mod arc;
 mod imds;
+mod platform;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::http::Uri;
-use ureq::http::header::HeaderName;
+use ureq::http::header::{CONTENT_TYPE, HeaderName};
 use zeroize::Zeroize;
 
 use super::identity::Identity;
@@ -96,8 +96,11 @@ impl Which {
 enum Kind {
     Imds,
     AppService,
-    /// App Service's protocol of 2017.
+    /// App Service's protocol of 2017, which Azure Machine Learning has too.
     OldAppService,
+    /// Windows containers of Azure Container Instances.
+    Container,
+    CloudShell,
     Arc,
 }
 
@@ -107,6 +110,8 @@ pub(crate) struct Managed {
     kind: Kind,
     /// The whole URL, with its query.
     url: String,
+    /// Cloud Shell alone takes a form.
+    form: String,
     /// Host and port, for messages.
     authority: String,
     secret: Option<SecretLine>,
@@ -132,7 +137,7 @@ impl Managed {
         let resource = scope.strip_suffix("/.default").unwrap_or(scope);
         let endpoint = variable("IDENTITY_ENDPOINT")?;
         let header = variable("IDENTITY_HEADER")?;
-        let old = variable("MSI_ENDPOINT")?.zip(variable("MSI_SECRET")?);
+        let old = variable("MSI_ENDPOINT")?;
         let (kind, name, address, secret) = match (endpoint, header, old) {
             (Some(endpoint), Some(secret), _) => {
                 if variable("IDENTITY_SERVER_THUMBPRINT")?.is_some() {
@@ -140,12 +145,17 @@ impl Managed {
                         a token provider";
                     return Err(Error::new(Status::Config, message));
                 }
-                (Kind::AppService, "IDENTITY_ENDPOINT", endpoint, Some(secret))
+                let kind = match endpoint.contains('?') {
+                    true => Kind::Container,
+                    false => Kind::AppService,
+                };
+                (kind, "IDENTITY_ENDPOINT", endpoint, Some(secret))
             }
             (Some(endpoint), None, _) => (Kind::Arc, "IDENTITY_ENDPOINT", endpoint, None),
-            (None, _, Some((endpoint, secret))) => {
-                (Kind::OldAppService, "MSI_ENDPOINT", endpoint, Some(secret))
-            }
+            (None, _, Some(endpoint)) => match variable("MSI_SECRET")? {
+                Some(secret) => (Kind::OldAppService, "MSI_ENDPOINT", endpoint, Some(secret)),
+                None => (Kind::CloudShell, "MSI_ENDPOINT", endpoint, None),
+            },
             (None, _, None) if arc::is_installed() => {
                 (Kind::Arc, "IDENTITY_ENDPOINT", arc::ENDPOINT.to_owned(), None)
             }
@@ -159,32 +169,40 @@ impl Managed {
         let authority = check(kind, &address).map_err(|problem| {
             let message = format!(
                 "the environment variable {name} {problem}; managed identities expect http:// with a loopback or \
-                 link-local address, or one of 100.64.0.0/10 in App Service"
+                 link-local address, or a private one together with IDENTITY_HEADER or MSI_SECRET"
             );
             Error::new(Status::Config, message)
         })?;
+        let resource = escape(resource);
         let query = match kind {
             Kind::Imds => imds::query(which),
-            Kind::AppService => app_service::query(which),
-            Kind::OldAppService => app_service::old_query(which),
+            Kind::AppService => platform::app_service(which),
+            Kind::OldAppService => platform::old_app_service(which),
+            Kind::Container => platform::container(which),
+            Kind::CloudShell => platform::cloud_shell(which),
             Kind::Arc => arc::query(which),
         }?;
         let secret = match secret {
-            Some(secret) => Some(app_service::line(kind, secret)?),
+            Some(secret) => Some(platform::line(kind, secret)?),
             None => None,
         };
-        let url = format!("{address}?resource={}{query}", escape(resource));
-        Ok(Managed { kind, url, authority, secret, folder: arc::folder() })
+        let (url, form) = match kind {
+            Kind::CloudShell => (address, format!("resource={resource}")),
+            // Its own query has the version.
+            Kind::Container => (format!("{address}&resource={resource}{query}"), String::new()),
+            _ => (format!("{address}?resource={resource}{query}"), String::new()),
+        };
+        Ok(Managed { kind, url, form, authority, secret, folder: arc::folder() })
     }
 
     pub(super) fn secret(&self) -> Option<&str> {
         let line = self.secret.as_ref()?;
-        Some(line.value(app_service::header(self.kind), ""))
+        Some(line.value(platform::header(self.kind), ""))
     }
 
     /// Adds everything that clients must have in common to share a token.
     pub(crate) fn identify(&self, identity: &mut Identity) {
-        identity.part(&self.url).secret(self.secret().unwrap_or_default());
+        identity.part(&self.url).part(&self.form).secret(self.secret().unwrap_or_default());
     }
 
     pub(super) fn fetch(&self, http: &Http, call: &Arc<Call>, retries: u32) -> Result<Token> {
@@ -198,7 +216,7 @@ impl Managed {
             let mut reply = self.ask(&http, call, others, retries)?;
             log::line(Level::Debug, || {
                 format!(
-                    "GET of a managed identity's token: HTTP {} (attempt {attempt})",
+                    "request for a managed identity's token: HTTP {} (attempt {attempt})",
                     reply.status
                 )
             });
@@ -265,13 +283,21 @@ impl Managed {
         call: &Arc<Call>,
         secret: Option<&SecretLine>,
     ) -> std::result::Result<Reply, Failure> {
+        let headers = [
+            (HeaderName::from_static("metadata"), "true"),
+            (CONTENT_TYPE, "application/x-www-form-urlencoded"),
+        ];
+        let (method, count) = match self.kind {
+            Kind::AppService | Kind::OldAppService | Kind::Container => (Method::Get, 0),
+            Kind::Imds | Kind::Arc => (Method::Get, 1),
+            Kind::CloudShell => (Method::Post, 2),
+        };
         let request = Outgoing {
-            method: Method::Get,
+            method,
             url: &self.url,
-            header: matches!(self.kind, Kind::Imds | Kind::Arc)
-                .then_some((HeaderName::from_static("metadata"), "true")),
+            headers: headers.get(..count).unwrap_or_default(),
             secret,
-            body: "",
+            body: &self.form,
             max_reply: grant::MAX_REPLY,
         };
         http.send(call, &request)
@@ -329,28 +355,35 @@ fn next(
     Next::Again(pause.mul_f64(1.0 + 0.1 * retry::random()).max(wait.unwrap_or_default()))
 }
 
-/// Host and port of an address on this machine or on its own network segment; else the problem with it.
+/// Host and port of an address that is as near as those of this kind are; else the problem with it.
 fn check(kind: Kind, address: &str) -> std::result::Result<String, &'static str> {
     let uri: Uri = address.parse().map_err(|_| "is not a URL")?;
     let authority = uri.authority().ok_or("has no host")?;
     if uri.scheme_str() != Some("http") {
         return Err("is not an http address");
     }
-    if uri.query().is_some() || address.contains('#') || authority.as_str().contains('@') {
+    let has_query = uri.query().is_some() && kind != Kind::Container;
+    if has_query || address.contains('#') || authority.as_str().contains('@') {
         return Err("has a query, fragment or login");
     }
     let host = uri.host().unwrap_or_default();
-    // App Service on Linux uses a link-local address too, a different one each time.
-    let is_near = match host.parse() {
+    let is_platform =
+        matches!(kind, Kind::AppService | Kind::OldAppService | Kind::Container | Kind::CloudShell);
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let is_near = match bare.parse() {
         Ok(IpAddr::V4(address)) => {
-            // Windows containers use an address of the shared space, which is not routed (RFC 6598).
+            // App Service on Linux has a link-local address, a different one each time. Containers have one of their
+            // own network (RFC 1918), and those of Windows one of the shared space, which is not routed (RFC 6598).
             let [first, second, ..] = address.octets();
-            let is_in_container = matches!(kind, Kind::AppService | Kind::OldAppService)
-                && first == 100
-                && (64..128).contains(&second);
-            address.is_link_local() || is_in_container
+            let is_shared = first == 100 && (64..128).contains(&second);
+            address.is_link_local() || is_platform && (address.is_private() || is_shared)
         }
-        _ => false,
+        // The same in IPv6: link-local and unique local addresses.
+        Ok(IpAddr::V6(address)) => {
+            let [first, ..] = address.segments();
+            is_platform && (first & 0xffc0 == 0xfe80 || first & 0xfe00 == 0xfc00)
+        }
+        Err(_) => false,
     };
     match is_loopback(host) || is_near {
         true => Ok(authority.to_string()),

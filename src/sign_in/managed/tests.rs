@@ -81,6 +81,7 @@ impl Agent {
             url: format!(
                 "http://{authority}/metadata/identity/oauth2/token?resource=x&api-version=2019-11-01"
             ),
+            form: String::new(),
             authority,
             secret: None,
             folder: Some(folder),
@@ -202,40 +203,72 @@ fn an_update_of_the_endpoint_is_awaited_by_time() {
     assert_eq!(next(410, 1, 0, None, until), Next::GiveUp);
 }
 
+const PLATFORMS: [Kind; 4] =
+    [Kind::AppService, Kind::OldAppService, Kind::Container, Kind::CloudShell];
+
 #[test]
 fn only_local_addresses_are_accepted() {
     for good in
         ["http://127.0.0.1:1/x", "http://localhost/x", "http://169.254.169.254/x", "http://[::1]:2"]
     {
-        assert!(check(Kind::Imds, good).is_ok(), "{good}");
+        for kind in [Kind::Imds, Kind::Arc].into_iter().chain(PLATFORMS) {
+            assert!(check(kind, good).is_ok(), "{kind:?} {good}");
+        }
     }
     for bad in [
-        "http://10.0.0.1/x",
+        "http://8.8.8.8/x",
+        "http://11.0.0.1/x",
+        "http://172.15.255.255/x",
+        "http://172.32.0.0/x",
+        "http://192.169.0.1/x",
         "http://100.63.255.255/x",
         "http://100.128.0.0/x",
+        "http://[2001:db8::1]/x",
+        "http://[::ffff:8.8.8.8]/x",
         "https://100.64.100.2/x",
         "http://100.64.100.2.example/x",
+        "http://10.example/x",
         "https://127.0.0.1/x",
         "http://169.254.evil.example/x",
         "http://u:p@127.0.0.1",
-        "http://127.0.0.1/x?y",
+        "http://127.0.0.1/x#y",
         "x",
         "",
     ] {
-        assert!(check(Kind::AppService, bad).is_err(), "{bad}");
+        for kind in PLATFORMS {
+            assert!(check(kind, bad).is_err(), "{kind:?} {bad}");
+        }
     }
 }
 
 #[test]
-fn addresses_of_containers_are_for_app_service() {
-    for address in ["http://100.64.100.2:41580/MSI/token/", "http://100.127.255.255/x"] {
-        for kind in [Kind::AppService, Kind::OldAppService] {
+fn private_addresses_are_those_of_platforms() {
+    for address in [
+        "http://100.64.100.2:41580/MSI/token/",
+        "http://100.127.255.255/x",
+        "http://10.92.0.7:2377/metadata/identity/oauth2/token",
+        "http://172.16.1.1:8081/msi/token",
+        "http://172.31.255.254/x",
+        "http://192.168.7.1:8081/msi/token",
+        "http://[fd00::7]:8081/msi/token",
+        "http://[fe80::1]/x",
+    ] {
+        for kind in PLATFORMS {
             assert!(check(kind, address).is_ok(), "{kind:?} {address}");
         }
         for kind in [Kind::Imds, Kind::Arc] {
             assert!(check(kind, address).is_err(), "{kind:?} {address}");
         }
     }
+}
+
+#[test]
+fn a_query_is_for_containers() {
+    let address = "http://10.92.0.7:2377/metadata/identity/oauth2/token?api-version=1.0";
+    for kind in [Kind::Imds, Kind::Arc, Kind::AppService, Kind::OldAppService, Kind::CloudShell] {
+        assert!(check(kind, address).is_err(), "{kind:?}");
+    }
+    assert_eq!(check(Kind::Container, address).unwrap(), "10.92.0.7:2377");
 }
 
 #[test]
