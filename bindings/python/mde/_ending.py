@@ -2,16 +2,14 @@
 
 After the functions of `atexit`, Python stops every thread that asks for its lock, wherever it is. A thread that is
 stopped inside a callback never returns to the library. So an exit function ends the calls that still run and the log,
-and waits for them. Later calls are refused, except those of the main thread, which ends the interpreter itself.
+and waits for them. These calls and later ones raise SystemExit, which ends their thread in silence. Only the main
+thread may go on, since it ends the interpreter itself.
 """
 
 import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable, Set
-
-from ._errors import ClosedError, error_with_message
-from ._status import Status
 
 if TYPE_CHECKING:
     from ._call import Call
@@ -22,6 +20,9 @@ LONGEST_S = 5.0
 
 class _State:
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
         # A signal handler may run a call in the midst of another one.
         self.changed = threading.Condition(threading.RLock())
         self.running: "Set[Call[Any]]" = set()
@@ -31,26 +32,20 @@ class _State:
 _state = _State()
 
 
-def _after_fork() -> None:
-    # The calls belong to threads of the parent.
-    _state.__init__()  # type: ignore[misc]
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    # The calls belong to threads of the parent.
+    os.register_at_fork(after_in_child=_state.reset)
 
 
-def closed() -> ClosedError:
-    """The error of a call that the end of the interpreter ends or refuses."""
-    error = error_with_message(Status.CLOSED, "the Python interpreter is ending, and with it the calls of its threads")
-    assert isinstance(error, ClosedError)
-    return error
+def over() -> SystemExit:
+    """What a call of another thread raises at the end. It ends the thread, and nothing is printed."""
+    return SystemExit("the Python interpreter is ending, and with it the calls of its threads")
 
 
 def check(is_of_main_thread: bool) -> None:
     """Refuses what another thread begins after the exit function."""
     if _state.is_over and not is_of_main_thread:
-        raise closed()
+        raise over()
 
 
 def begin(call: "Call[Any]", is_of_main_thread: bool) -> None:
@@ -74,7 +69,7 @@ def end_all(silence: Callable[[], None], is_silent: Callable[[], bool]) -> None:
         _state.is_over = True
         running = list(_state.running)
     for call in running:
-        call.fail(closed())
+        call.fail(over())
     silence()
     with _state.changed:
         while (_state.running or not is_silent()) and time.monotonic() < until:
