@@ -317,7 +317,8 @@ fn unusable_keys_are_refused_when_the_client_is_made() {
             "`client_key` names a PKCS#12 file, which belongs in `client_certificate`",
         ),
         (with(&certificate, &path("old.pem")), "Proc-Type"),
-        (with(&certificate, &path("costly.der")), "too many iterations"),
+        (with(&certificate, &path("costly.der")), "takes 8388607 iterations"),
+        (with(&certificate, &path("costly.der")), "openssl pkcs8 -topk8 -in FILE"),
         (with(&certificate, &path("scrypt.pem")), "scrypt"),
         (with(&certificate, &certificate), "`client_key` has no private key"),
         (with(&certificate, &path("garbage")), "`client_key` has damaged content"),
@@ -342,6 +343,30 @@ fn unusable_keys_are_refused_when_the_client_is_made() {
         ),
     ] {
         assert!(said.contains(expected), "{expected}: {said}");
+    }
+}
+
+#[test]
+fn many_iterations_are_read_and_too_many_are_refused() {
+    let keys = Keys::new();
+    let pfx = |iterations: &str| {
+        let name = format!("{iterations}.pfx");
+        keys.openssl(&format!(
+            "pkcs12 -export -in cert.pem -inkey key.pem -out {name} -iter {iterations} -passout pass:abcdef"
+        ));
+        keys.path(&name)
+    };
+    let (many, too_many) = (pfx("100000"), pfx("2000001"));
+    let password = ("certificate_password", "abcdef");
+    keys.verify(&assertion(&[("client_certificate", &many), password]));
+    let said = refused(&[("client_certificate", &too_many), password]);
+    for part in [
+        "`client_certificate`",
+        "takes 2000001 iterations",
+        "up to 2000000 in all",
+        "openssl pkcs12 -export",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
     }
 }
 

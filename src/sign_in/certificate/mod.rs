@@ -63,7 +63,8 @@ enum Trouble {
     WrongKind(&'static str),
     /// Certificate and key where only a key is expected.
     NotKeyAlone,
-    TooMuchWork,
+    /// So many iterations of a key derivation.
+    TooMuchWork(u32),
 }
 
 /// The contents of a file.
@@ -229,6 +230,10 @@ impl Material {
     }
 }
 
+/// How to convert what is encrypted in another way.
+const CONVERT: &str = "convert a key with: openssl pkcs8 -topk8 -in FILE -out NEW.pem; convert PKCS#12 with: openssl \
+    pkcs12 -in FILE -nodes -out ALL.pem, and openssl pkcs12 -export -in ALL.pem -out NEW.pfx";
+
 impl Trouble {
     /// The error of the option that named the file.
     fn into_error(self, option: &str) -> Error {
@@ -242,10 +247,9 @@ impl Trouble {
             Trouble::WrongPassword => format!(
                 "option `certificate_password` is wrong: it does not decrypt the content of `{option}`"
             ),
-            Trouble::Unsupported(what) => format!(
-                "option `{option}` has content that is protected by {what}; convert it with: openssl \
-                 pkcs12 -export, or openssl pkcs8 -topk8"
-            ),
+            Trouble::Unsupported(what) => {
+                format!("option `{option}` has content that is protected by {what}; {CONVERT}")
+            }
             Trouble::WrongKind(kind) => format!(
                 "option `{option}` names {kind}; expected an RSA key of 2048, 3072 or 4096 bits, since the sign-in \
                  service takes no other kind"
@@ -253,9 +257,10 @@ impl Trouble {
             Trouble::NotKeyAlone => format!(
                 "option `{option}` names a PKCS#12 file, which belongs in `{CERTIFICATE}`: it has certificate and key"
             ),
-            Trouble::TooMuchWork => format!(
-                "option `{option}` has content whose password needs too many iterations; expected up to ten \
-                 million in all"
+            Trouble::TooMuchWork(count) => format!(
+                "option `{option}` has content whose password takes {count} iterations, which would keep this \
+                 program waiting; expected up to {} in all; {CONVERT}",
+                Work::MOST
             ),
         };
         Error::new(Status::Config, message)

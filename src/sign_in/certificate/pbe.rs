@@ -14,18 +14,29 @@ use zeroize::{Zeroize, Zeroizing};
 use super::der::Fields;
 use super::{Trouble, oid};
 
-/// The iterations that deriving keys may still cost, some seconds in all. The file sets their number, and a damaged or
-/// hostile file must not block the host. Usual files need some thousands, some a million.
+/// The iterations that deriving keys may still cost, about a second in all. The file sets their number, and a damaged or
+/// hostile file must not block the host.
+///
+/// Files have 2,000 (Windows), 2,048 (OpenSSL, macOS), 10,000 (Java's keytool) or, for each of three derivations, up to
+/// 600,000 (NSS). .NET and Windows take 600,000 in all (KB5025823).
 pub(super) struct Work(u32);
 
 impl Work {
+    /// In all, for one client.
+    pub(super) const MOST: u32 = 2_000_000;
+
     pub(super) fn new() -> Work {
-        Work(10_000_000)
+        Work(Work::MOST)
     }
 
-    /// Takes this many iterations from the budget, if it has them.
-    pub(super) fn spend(&mut self, iterations: u32) -> Result<NonZeroU32, Trouble> {
-        self.0 = self.0.checked_sub(iterations).ok_or(Trouble::TooMuchWork)?;
+    /// Takes what some derivations with this many iterations each cost.
+    pub(super) fn spend(
+        &mut self,
+        iterations: u32,
+        derivations: u32,
+    ) -> Result<NonZeroU32, Trouble> {
+        let left = self.0.checked_sub(iterations.saturating_mul(derivations));
+        self.0 = left.ok_or(Trouble::TooMuchWork(iterations))?;
         NonZeroU32::new(iterations).ok_or(Trouble::Damaged)
     }
 }
@@ -122,8 +133,7 @@ fn pbes2(
     let iv = cipher.octets()?;
     // Each block of the derived key costs all iterations again.
     let blocks = if hash == pbkdf2::PBKDF2_HMAC_SHA1 { 2 } else { 1 };
-    work.spend(iterations.saturating_mul(blocks))?;
-    let iterations = NonZeroU32::new(iterations).ok_or(Trouble::Damaged)?;
+    let iterations = work.spend(iterations, blocks)?;
     let derive =
         |key: &mut [u8]| pbkdf2::derive(hash, iterations, salt, password.text.as_bytes(), key);
     match kind {
@@ -155,10 +165,8 @@ fn pkcs12(
 ) -> Result<[u8; 8], Trouble> {
     let mut parameters = algorithm.sequence()?;
     let salt = parameters.octets()?;
-    let iterations = parameters.number()?;
     // Two derivations at most for the key, and one for the initial vector.
-    work.spend(iterations.saturating_mul(3))?;
-    let iterations = NonZeroU32::new(iterations).ok_or(Trouble::Damaged)?;
+    let iterations = work.spend(parameters.number()?, 3)?;
     let password = password.units();
     let hash = &digest::SHA1_FOR_LEGACY_USE_ONLY;
     let mut iv = [0; 8];

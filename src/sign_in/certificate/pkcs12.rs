@@ -73,7 +73,8 @@ fn mac_password<'a>(
     };
     let expected = digest_info.octets()?;
     let salt = mac.octets()?;
-    let iterations = work.spend(mac.optional_number()?.unwrap_or(1))?;
+    let forms = Password::forms(password).count() as u32;
+    let iterations = work.spend(mac.optional_number()?.unwrap_or(1), forms)?;
     let mut key = Zeroizing::new([0; digest::MAX_OUTPUT_LEN]);
     let key = key.get_mut(..hash.output_len()).unwrap_or_default();
     Ok(Password::forms(password).find(|form| {

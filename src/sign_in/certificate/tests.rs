@@ -84,3 +84,19 @@ fn files_without_a_password_open_in_both_forms() {
         assert!(matches!(wrong, Err(Trouble::WrongPassword)), "{form:?}");
     }
 }
+
+#[test]
+fn the_work_of_a_file_is_bounded_in_all() {
+    let mut work = Work::new();
+    // As NSS writes files: the MAC, the certificates and the key.
+    for _ in 0..3 {
+        assert_eq!(work.spend(600_000, 1).unwrap().get(), 600_000);
+    }
+    assert!(matches!(work.spend(100_001, 2), Err(Trouble::TooMuchWork(100_001))));
+    assert!(work.spend(100_000, 2).is_ok());
+    for (iterations, derivations) in [(1, 1), (u32::MAX, u32::MAX)] {
+        let refused = work.spend(iterations, derivations);
+        assert!(matches!(refused, Err(Trouble::TooMuchWork(count)) if count == iterations));
+    }
+    assert!(matches!(Work::new().spend(0, 1), Err(Trouble::Damaged)));
+}
