@@ -28,12 +28,20 @@ pub(super) fn absolute(value: &str) -> Result<String> {
 }
 
 pub(super) fn secret(value: &str) -> Result<Zeroizing<String>> {
+    match value.is_empty() {
+        true => Err("is empty".to_owned()),
+        false => password(value),
+    }
+}
+
+/// A secret that may be empty.
+pub(super) fn password(value: &str) -> Result<Zeroizing<String>> {
     if value.chars().any(char::is_control) {
         let problem =
             "has a line break or another control character, such as the last line break of a file";
         return Err(problem.to_owned());
     }
-    not_empty(value).map(Zeroizing::new)
+    Ok(Zeroizing::new(value.to_owned()))
 }
 
 /// A path, absolute or not.

@@ -1,8 +1,8 @@
 //! The table of options: name, meaning, default, check.
 
 use super::checks::{
-    absolute, agent, limit, millis, name, not_empty, one_of, path, path_or_text, secret, token,
-    url, visible, whole,
+    absolute, agent, limit, millis, name, not_empty, one_of, password, path, path_or_text, secret,
+    token, url, visible, whole,
 };
 use super::spec::{Preset, Spec, number, text};
 use super::{Auth, OnDuplicate, OnFullQuota};
@@ -19,7 +19,7 @@ use Preset::{Nothing, Rule, Value};
 
 const URL: &str = url::ACCEPTED;
 
-const CERTIFICATE: &str = "the path of a PEM or PKCS#12 file, or the text of one in PEM";
+const CERTIFICATE: &str = "the path of a PEM or PKCS#12 file, or the text of one in PEM or Base64";
 
 pub(crate) const TABLE: &[Spec] = &[
     text(
@@ -54,17 +54,17 @@ pub(crate) const TABLE: &[Spec] = &[
     ),
     text(
         "client_key",
-        "the path of a PEM or DER file (PKCS#8 or PKCS#1), or the text of one in PEM",
+        "the path of a PEM or DER file (PKCS#8 or PKCS#1), or the text of one in PEM or Base64",
         Rule("in the file of `client_certificate`"),
         "The certificate's private key. Wiped from memory with the options; the signing code keeps its own copy.",
         |o, v| path_or_text(v).map(|v| o.client_key = Some(v)),
     ),
     text(
         "certificate_password",
-        "the password of the PKCS#12 file or of the encrypted key",
+        "the password of the PKCS#12 file or of the encrypted key; it may be empty",
         Nothing,
         "The password of the certificate's key. Wiped from memory with the options.",
-        |o, v| secret(v).map(|v| o.certificate_password = Some(v)),
+        |o, v| password(v).map(|v| o.certificate_password = Some(v)),
     ),
     text(
         "certificate_algorithm",

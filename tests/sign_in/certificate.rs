@@ -371,6 +371,138 @@ fn many_iterations_are_read_and_too_many_are_refused() {
 }
 
 #[test]
+fn an_empty_password_is_one() {
+    let keys = Keys::new();
+    for (at, how) in
+        ["", " -legacy", " -nomac", " -certpbe NONE -keypbe NONE", " -macalg sha512 -iter 1"]
+            .iter()
+            .enumerate()
+    {
+        keys.openssl(&format!(
+            "pkcs12 -export -in cert.pem -inkey key.pem -out empty{at}.pfx -passout pass:{how}"
+        ));
+        let file = keys.path(&format!("empty{at}.pfx"));
+        let file = ("client_certificate", file.as_str());
+        keys.verify(&assertion(&[file, ("certificate_password", "")]));
+        keys.verify(&assertion(&[file]));
+    }
+    // It is no way to open what has another.
+    keys.openssl("pkcs12 -export -in cert.pem -inkey key.pem -out full.pfx -passout pass:x");
+    let full = keys.path("full.pfx");
+    let said = refused(&[("client_certificate", &full), ("certificate_password", "")]);
+    assert!(said.starts_with("option `certificate_password` is wrong"), "{said}");
+}
+
+/// What environment variables, vaults, PowerShell and OpenSSL make of certificate and key.
+#[test]
+fn other_forms_of_the_same_are_read() {
+    let keys = Keys::new();
+    let both = keys.text("key.pem") + &keys.text("cert.pem");
+    keys.openssl("pkcs12 -export -in cert.pem -inkey key.pem -out x.pfx -passout pass:");
+    keys.openssl(
+        "x509 -in cert.pem -trustout -addtrust clientAuth -setalias agent -out trusted.pem",
+    );
+    keys.openssl("x509 -in cert.pem -outform DER -out cert.der");
+    keys.openssl("pkcs8 -topk8 -nocrypt -in key.pem -outform DER -out key.der");
+    let lines = |bytes: &[u8]| {
+        let text = STANDARD.encode(bytes).into_bytes();
+        let lines: Vec<_> = text.chunks(76).map(|line| String::from_utf8_lossy(line)).collect();
+        lines.join("\r\n") + "\r\n"
+    };
+    let utf16 = |order: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        ['\u{feff}'].iter().copied().chain(both.chars()).flat_map(|c| order(c as u16)).collect()
+    };
+    for (name, content) in [
+        ("utf16-le", utf16(u16::to_le_bytes)),
+        ("utf16-be", utf16(u16::to_be_bytes)),
+        ("utf16-without-mark", utf16(u16::to_le_bytes)[2..].to_vec()),
+        ("escaped", both.replace('\n', "\\n").into_bytes()),
+        ("escaped-twice", both.replace('\n', "\\\\r\\\\n").into_bytes()),
+        ("base64-of-pfx", lines(&keys.bytes("x.pfx")).into_bytes()),
+        ("base64-of-pem", STANDARD.encode(&both).into_bytes()),
+        ("pfx-and-line-end", [keys.bytes("x.pfx"), b"\r\n".to_vec()].concat()),
+        ("trusted", (keys.text("trusted.pem") + &keys.text("key.pem")).into_bytes()),
+        ("old-label", both.replace(" CERTIFICATE", " X509 CERTIFICATE").into_bytes()),
+    ] {
+        keys.write(name, content);
+        let (header, _) = keys.verify(&assertion(&[("client_certificate", &keys.path(name))]));
+        assert_eq!(header["x5t#S256"], keys.thumbprint("cert.pem", "sha256"), "{name}");
+    }
+    for text in [
+        STANDARD.encode(keys.bytes("x.pfx")),
+        lines(&keys.bytes("x.pfx")),
+        STANDARD.encode(&both),
+        both.replace('\n', "\\n"),
+        format!("\"{}\"", both.replace('\n', " ")),
+    ] {
+        keys.verify(&assertion(&[("client_certificate", &text)]));
+    }
+    for (certificate, key) in [
+        (STANDARD.encode(keys.bytes("cert.der")), STANDARD.encode(keys.bytes("key.der"))),
+        (keys.text("trusted.pem"), keys.text("key.pem").replace('\n', "\\n")),
+    ] {
+        keys.verify(&assertion(&[("client_certificate", &certificate), ("client_key", &key)]));
+    }
+}
+
+#[test]
+fn what_a_file_is_instead_is_said_and_how_to_convert_it() {
+    let keys = Keys::new();
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| keys.path(name));
+    keys.openssl("rsa -in key.pem -pubout -out public.pem");
+    keys.openssl("rsa -in key.pem -RSAPublicKey_out -out rsa-public.pem");
+    keys.openssl("req -new -key key.pem -subj /CN=x -out request.pem");
+    keys.openssl("crl2pkcs7 -nocrl -certfile cert.pem -out certificates.p7b");
+    keys.openssl("crl2pkcs7 -nocrl -certfile cert.pem -outform DER -out der.p7b");
+    keys.openssl("pkcs8 -topk8 -nocrypt -in key.pem -outform DER -out key.der");
+    keys.openssl("x509 -in cert.pem -outform DER -out cert.der");
+    keys.openssl("rsa -in key.pem -traditional -des3 -passout pass:abcdef -out old.pem");
+    keys.join("certificate-and-public.pem", &["cert.pem", "public.pem"]);
+    keys.write("store.jks", [0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2, 0, 0, 0, 1]);
+    keys.write("ber.p12", [0x30, 0x80, 0x02, 0x01, 0x03, 0x30, 0x80]);
+    keys.write("key.ppk", "PuTTY-User-Key-File-3: ssh-rsa\nEncryption: none\n");
+    keys.write("key.json", "{\"kty\": \"RSA\"}");
+    keys.write("empty", "\n");
+    let openssh = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA\n-----END OPENSSH PRIVATE KEY-----\n";
+    keys.write("openssh", openssh);
+    for (name, what, advice) in [
+        ("request.pem", "a certificate request", "expected the certificate issued for it"),
+        ("certificates.p7b", "PKCS#7", "openssl pkcs7 -print_certs"),
+        ("der.p7b", "PKCS#7", "-inform DER"),
+        ("store.jks", "a Java keystore (JKS)", "keytool -importkeystore"),
+        ("ber.p12", "(BER)", "openssl pkcs12 -in FILE -nodes"),
+        ("empty", "nothing in it", "expected PEM or PKCS#12"),
+        ("key.der", "no certificate", ""),
+    ] {
+        let said = refused(&[("client_certificate", &keys.path(name)), ("client_key", &key)]);
+        assert!(said.starts_with("option `client_certificate` has"), "{name}: {said}");
+        assert!(said.contains(what) && said.contains(advice), "{name}: {said}");
+    }
+    for (name, what, advice) in [
+        ("public.pem", "a public key", "expected the private key"),
+        ("rsa-public.pem", "a public key", "expected the private key"),
+        ("openssh", "an OpenSSH key", "ssh-keygen -p -m PKCS8"),
+        ("key.ppk", "a PuTTY key", "puttygen"),
+        ("key.json", "JSON", "expected PEM"),
+        ("store.jks", "a Java keystore (JKS)", "-deststoretype PKCS12"),
+        (
+            "old.pem",
+            "PEM's older encryption (Proc-Type, DEK-Info)",
+            "openssl pkcs8 -topk8 -in FILE",
+        ),
+        ("cert.der", "no private key", ""),
+        ("empty", "nothing in it", ""),
+    ] {
+        let said =
+            refused(&[("client_certificate", &certificate), ("client_key", &keys.path(name))]);
+        assert!(said.starts_with("option `client_key` has"), "{name}: {said}");
+        assert!(said.contains(what) && said.contains(advice), "{name}: {said}");
+    }
+    let said = refused(&[("client_certificate", &keys.path("certificate-and-public.pem"))]);
+    assert!(said.contains("has a public key; expected the private key"), "{said}");
+}
+
+#[test]
 fn a_refusal_reports_that_the_certificate_has_expired() {
     let keys = Keys::new();
     keys.write("index", "");

@@ -1,10 +1,11 @@
 //! Signing in with a certificate: its key signs an assertion, which replaces the secret.
 //!
-//! One file per format: [`pem`], [`pkcs12`], [`key`] and their encryption ([`pbe`]), [`x509`] for the certificate, and
-//! [`assertion`] for the signed text.
+//! One file per format: [`pem`], [`pkcs12`], [`key`] and their encryption ([`pbe`]), [`x509`] for the certificate,
+//! [`formats`] for what else people have, and [`assertion`] for the signed text.
 
 mod assertion;
 mod der;
+mod formats;
 mod key;
 mod oid;
 mod pbe;
@@ -22,6 +23,7 @@ use zeroize::Zeroizing;
 
 pub(crate) use self::assertion::Algorithm;
 use self::assertion::Signer;
+use self::formats::Other;
 use self::key::Encoded;
 use self::pbe::Work;
 use self::x509::{Moment, X509};
@@ -65,6 +67,7 @@ enum Trouble {
     NotKeyAlone,
     /// So many iterations of a key derivation.
     TooMuchWork(u32),
+    Other(Other),
 }
 
 /// The contents of a file.
@@ -72,6 +75,8 @@ enum Trouble {
 struct Material {
     certificates: Vec<Vec<u8>>,
     keys: Vec<Encoded>,
+    /// What else was found, which may be in the place of what is missing.
+    other: Option<Other>,
 }
 
 const CERTIFICATE: &str = "client_certificate";
@@ -88,25 +93,29 @@ impl Certificate {
         let bytes = content(CERTIFICATE, certificate)?;
         let mut material = Material::read(&bytes, password, &mut work)
             .map_err(|trouble| trouble.into_error(CERTIFICATE))?;
-        let mut key_option = CERTIFICATE;
+        let (mut key_option, mut beside_key) = (CERTIFICATE, material.other);
         if let Some(key) = key {
             key_option = KEY;
             let bytes = content(KEY, key)?;
-            material.keys =
-                Material::read_key(&bytes).map_err(|trouble| trouble.into_error(KEY))?;
+            let read = Material::read_key(&bytes).map_err(|trouble| trouble.into_error(KEY))?;
+            (material.keys, beside_key) = (read.keys, read.other);
         }
-        let Material { certificates, keys } = material;
+        let Material { certificates, keys, other } = material;
         let refused = |option: &str, problem: &str| {
             Error::new(Status::Config, format!("option `{option}` {problem}"))
+        };
+        let lacks = |option: &str, other: Option<Other>, problem: &str| match other {
+            Some(other) => Trouble::Other(other).into_error(option),
+            None => refused(option, problem),
         };
         let key = match keys.as_slice() {
             [key] => {
                 key.open(password, &mut work).map_err(|trouble| trouble.into_error(key_option))?
             }
-            [] if key_option == KEY => return Err(refused(KEY, "has no private key")),
+            [] if key_option == KEY => return Err(lacks(KEY, beside_key, "has no private key")),
             [] => {
                 let problem = "has no private key; expected it in the same file or in `client_key`";
-                return Err(refused(CERTIFICATE, problem));
+                return Err(lacks(CERTIFICATE, beside_key, problem));
             }
             _ => return Err(refused(key_option, "has several private keys; expected one")),
         };
@@ -116,7 +125,7 @@ impl Certificate {
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(|trouble| trouble.into_error(CERTIFICATE))?;
         if chain.is_empty() {
-            return Err(refused(CERTIFICATE, "has no certificate"));
+            return Err(lacks(CERTIFICATE, other, "has no certificate"));
         }
         // Several certificates fit the key if it was kept at renewals: the newest is in use.
         let own = chain.iter().filter(|one| one.public_key == key_of(&key));
@@ -187,10 +196,14 @@ fn content(option: &str, value: &str) -> Result<Zeroizing<Vec<u8>>> {
     if pem::is_pem(value.as_bytes()) {
         return Ok(Zeroizing::new(value.as_bytes().to_vec()));
     }
-    small_file::read(Path::new(value), MAX_FILE).map_err(|problem| {
-        let accepted = "the path of a PEM or PKCS#12 file, or the text of one in PEM";
+    if let Some(content) = formats::from_base64(value.as_bytes()) {
+        return Ok(content);
+    }
+    let content = small_file::read(Path::new(value), MAX_FILE).map_err(|problem| {
+        let accepted = "the path of a PEM or PKCS#12 file, or the text of one in PEM or Base64";
         Error::new(Status::Config, format!("option `{option}` {problem}; expected {accepted}"))
-    })
+    })?;
+    Ok(formats::plain(content))
 }
 
 impl Material {
@@ -203,30 +216,57 @@ impl Material {
             return pkcs12::read(bytes, password, work);
         }
         let mut material = Material::default();
-        if !pem::is_pem(bytes) {
+        if pem::is_pem(bytes) {
+            material.take_sections(bytes)?;
+        } else if X509::read(bytes).is_ok() {
             // A certificate in DER. Its key is in `client_key`.
-            X509::read(bytes)?;
             material.certificates.push(bytes.to_vec());
-            return Ok(material);
-        }
-        for section in pem::sections(bytes)? {
-            match section.label {
-                "CERTIFICATE" => material.certificates.push(section.content.to_vec()),
-                label => material.keys.extend(Encoded::from_pem(label, section.content)),
-            }
+        } else if let Some(other) = formats::of_bytes(bytes) {
+            return Err(Trouble::Other(other));
+        } else {
+            material.keys.push(key_alone(bytes)?);
         }
         Ok(material)
     }
 
-    fn read_key(bytes: &[u8]) -> std::result::Result<Vec<Encoded>, Trouble> {
-        if pem::is_pem(bytes) {
-            let sections = pem::sections(bytes)?.into_iter();
-            return Ok(sections.filter_map(|s| Encoded::from_pem(s.label, s.content)).collect());
-        }
+    fn read_key(bytes: &[u8]) -> std::result::Result<Material, Trouble> {
+        let mut material = Material::default();
         if pkcs12::is_pkcs12(bytes) {
             return Err(Trouble::NotKeyAlone);
+        } else if pem::is_pem(bytes) {
+            material.take_sections(bytes)?;
+        } else if let Some(other) = formats::of_bytes(bytes) {
+            return Err(Trouble::Other(other));
+        } else if X509::read(bytes).is_err() {
+            material.keys.push(Encoded::from_der(Zeroizing::new(bytes.to_vec()))?);
         }
-        Ok(vec![Encoded::from_der(Zeroizing::new(bytes.to_vec()))?])
+        Ok(material)
+    }
+
+    fn take_sections(&mut self, bytes: &[u8]) -> std::result::Result<(), Trouble> {
+        for section in pem::sections(bytes)? {
+            match section.label {
+                "CERTIFICATE" | "X509 CERTIFICATE" => {
+                    self.certificates.push(section.content.to_vec());
+                }
+                "TRUSTED CERTIFICATE" => {
+                    self.certificates.push(formats::trusted(&section.content)?.to_vec());
+                }
+                label => match formats::of_label(label) {
+                    Some(other) => self.other = Some(other),
+                    None => self.keys.extend(Encoded::from_pem(label, section.content)),
+                },
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A key in DER where a certificate is expected. An encrypted one looks like other things, too.
+fn key_alone(bytes: &[u8]) -> std::result::Result<Encoded, Trouble> {
+    match Encoded::from_der(Zeroizing::new(bytes.to_vec()))? {
+        Encoded::Encrypted(_) => Err(Trouble::Damaged),
+        key => Ok(key),
     }
 }
 
@@ -262,6 +302,9 @@ impl Trouble {
                  program waiting; expected up to {} in all; {CONVERT}",
                 Work::MOST
             ),
+            Trouble::Other(Other { what, advice }) => {
+                format!("option `{option}` has {what}; {advice}")
+            }
         };
         Error::new(Status::Config, message)
     }

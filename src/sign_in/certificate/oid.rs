@@ -29,6 +29,7 @@ pub(super) const SHA384: &[u8] = nist!(2, 2);
 pub(super) const SHA512: &[u8] = nist!(2, 3);
 
 pub(super) const PKCS7_DATA: &[u8] = rsadsi!(1, 7, 1);
+pub(super) const PKCS7_SIGNED_DATA: &[u8] = rsadsi!(1, 7, 2);
 pub(super) const PKCS7_ENCRYPTED_DATA: &[u8] = rsadsi!(1, 7, 6);
 pub(super) const X509_CERTIFICATE: &[u8] = rsadsi!(1, 9, 22, 1);
 

@@ -49,16 +49,28 @@ pub(super) fn sections(bytes: &[u8]) -> Result<Vec<Section<'_>>, Trouble> {
         let label = std::str::from_utf8(label).map_err(|_| Trouble::Damaged)?;
         // The older encryption of keys: a single hash hardly protects the password.
         if split(body, "Proc-Type:").is_some() {
-            return Err(Trouble::Unsupported("the older encryption of PEM (Proc-Type)"));
+            return Err(Trouble::Unsupported("PEM's older encryption (Proc-Type, DEK-Info)"));
         }
-        let mut text = Zeroizing::new(Vec::with_capacity(body.len()));
-        text.extend(body.iter().filter(|b| !b.is_ascii_whitespace()));
-        // Allocated once: a vector that grows leaves copies behind.
-        let mut content = Zeroizing::new(Vec::with_capacity(text.len()));
-        BASE64.decode_vec(&*text, &mut content).map_err(|_| Trouble::Damaged)?;
-        sections.push(Section { label, content });
+        sections.push(Section { label, content: from_base64(body)? });
     }
     Ok(sections)
+}
+
+/// The content of Base64 with line ends, which environment variables and JSON often hold as `\n`.
+pub(super) fn from_base64(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Trouble> {
+    // Both are allocated once: a vector that grows leaves copies behind.
+    let mut bare = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut before = 0;
+    for &byte in text {
+        let is_line_end = before == b'\\' && matches!(byte, b'n' | b'r' | b't');
+        if !is_line_end && !byte.is_ascii_whitespace() && byte != b'\\' {
+            bare.push(byte);
+        }
+        before = byte;
+    }
+    let mut content = Zeroizing::new(Vec::with_capacity(bare.len()));
+    BASE64.decode_vec(&*bare, &mut content).map_err(|_| Trouble::Damaged)?;
+    Ok(content)
 }
 
 #[cfg(test)]
@@ -87,6 +99,19 @@ mod tests {
             b"-----BEGIN A-----\nAQ\xfcID\n-----END A-----",
         ] {
             assert!(matches!(sections(bad), Err(Trouble::Damaged)));
+        }
+    }
+
+    #[test]
+    fn line_ends_may_be_escaped() {
+        for text in [
+            r"-----BEGIN A-----\nAQ\nID\n-----END A-----\n",
+            r"-----BEGIN A-----\r\nAQID\r\n-----END A-----",
+            r"-----BEGIN A-----\\nAQ\\nID\\n-----END A-----",
+            "-----BEGIN A-----\\n\\\nAQID\\n-----END A-----",
+            "'-----BEGIN A----- AQ ID -----END A-----'",
+        ] {
+            assert_eq!(*sections(text.as_bytes()).unwrap()[0].content, [1, 2, 3], "{text}");
         }
     }
 
