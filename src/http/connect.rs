@@ -1,19 +1,17 @@
-//! Opening a connection: resolve, connect, tunnel if there is a proxy, handshake if it is TLS.
+//! Opening a connection: the proxy, if any, the addresses, and the race among them.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use ureq::unversioned::transport::{ConnectionDetails, Connector};
 
+use super::attempt::Goal;
 use super::failure::Failure;
 use super::proxy::{Proxies, Proxy};
+use super::race;
 use super::resolve::Lookups;
-use super::socket::{Exchange, Socket};
-use super::tls::{self, Trust};
+use super::socket::Exchange;
+use super::tls::Trust;
 use super::transport::{Connection, Stream};
-use super::tunnel;
-use crate::error::Error;
-use crate::status::Status;
 
 /// Opens the connections of one client.
 #[derive(Clone, Debug)]
@@ -36,79 +34,42 @@ impl Connector<()> for Dialer {
         let secure = details.needs_tls();
         let host = details.uri.host().unwrap_or_default();
         let port = details.uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let stream = self.open(host, port, secure).map_err(Failure::wrap)?;
+        let stream = self.open(host, port, secure, b"").map_err(Failure::wrap)?;
         Ok(Some(Connection::new(stream)))
     }
 }
 
 impl Dialer {
-    pub(crate) fn open(&self, host: &str, port: u16, secure: bool) -> Result<Stream, Failure> {
-        Exchange::connecting(|limit| {
-            let proxy = self.proxies.for_host(host, port);
-            let socket = match proxy {
-                None => self.connect(host, port, limit)?,
-                Some(proxy) => self.through(proxy, host, port, limit)?,
-            };
-            Ok(match secure {
-                true => {
-                    let unusable =
-                        |error: Error| Failure::new(error.status(), error.message().to_owned());
-                    let tls = self.tls.config().map_err(unusable)?;
-                    let stream = tls::handshake(&tls, host, socket);
-                    Stream::Tls(Box::new(stream.map_err(|failure| match proxy {
-                        Some(proxy) => failure.through(&proxy.authority()),
-                        None => failure,
-                    })?))
-                }
-                false => Stream::Plain(socket),
-            })
-        })
-    }
-
-    fn through(
+    /// Opens a connection that is usable: see [`race`]. Without TLS that takes a reply to `probe`, if there is one. The
+    /// reply is then the first thing to read.
+    pub(crate) fn open(
         &self,
-        proxy: &Proxy,
         host: &str,
         port: u16,
-        limit: Instant,
-    ) -> Result<Socket, Failure> {
-        let (proxy_host, proxy_port) = proxy.address();
-        let unreachable = |why: &str| {
-            format!("the proxy {} is not reachable: {why}; check `proxy`", proxy.authority())
+        secure: bool,
+        probe: &'static [u8],
+    ) -> Result<Stream, Failure> {
+        let limit = Exchange::connecting()?;
+        let tls = match secure {
+            false => None,
+            true => Some(
+                self.tls
+                    .config()
+                    .map_err(|error| Failure::new(error.status(), error.message().to_owned()))?,
+            ),
         };
-        let mut socket = self.connect(proxy_host, proxy_port, limit).map_err(|failure| {
-            failure.relabel(Status::Resolve, Status::Proxy, unreachable).relabel(
-                Status::Connect,
-                Status::Proxy,
-                unreachable,
-            )
-        })?;
-        tunnel::open(proxy, &self.user_agent, &mut socket, host, port)?;
-        Ok(socket)
-    }
-
-    /// Tries each address in turn. Each but the last gets half of the time that is left.
-    fn connect(&self, host: &str, port: u16, limit: Instant) -> Result<Socket, Failure> {
-        let addresses = self.lookups.addresses(host, port, limit)?;
-        let mut last = None;
-        let mut left = addresses.len();
-        for address in addresses {
-            let now = Instant::now();
-            let whole = limit.saturating_duration_since(now);
-            let share = if left > 1 { whole / 2 } else { whole };
-            left -= 1;
-            match Socket::connect(address, now + share) {
-                Ok(Some(socket)) => return Ok(socket),
-                Ok(None) => {}
-                Err(failure) if failure.is_transient() => last = Some(failure),
-                Err(failure) => return Err(failure),
-            }
+        let proxy = self.proxies.for_host(host, port);
+        let (tls, user_agent) = (tls.as_ref(), &*self.user_agent);
+        let goal = Goal { host, port, proxy, user_agent, tls, probe };
+        let (name, port) = proxy.map_or((host, port), Proxy::address);
+        let addresses = self
+            .lookups
+            .addresses(name, port, limit)
+            .map_err(|failure| goal.unreachable(failure))?;
+        let winner = race::run(&addresses, limit, &goal)?;
+        if addresses.len() > 1 {
+            self.lookups.remember(name, winner.address());
         }
-        Err(last.unwrap_or_else(|| {
-            Failure::new(
-                Status::Connect,
-                format!("{host}:{port} did not answer within `connect_timeout_ms`; check firewall and proxy"),
-            )
-        }))
+        Ok(winner.into_stream())
     }
 }

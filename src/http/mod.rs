@@ -1,5 +1,6 @@
 //! One HTTP request and its reply: connections, TLS, proxies, failures, retries.
 
+mod attempt;
 pub(crate) mod body;
 pub(crate) mod client;
 pub(crate) mod connect;
@@ -7,6 +8,7 @@ mod crypto;
 pub(crate) mod failure;
 pub(crate) mod method;
 pub(crate) mod proxy;
+mod race;
 pub(crate) mod reply;
 mod resolve;
 pub(crate) mod retry;

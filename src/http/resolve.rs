@@ -6,7 +6,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use ureq::config::Config;
@@ -15,6 +15,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
 use super::failure::Failure;
+use super::race;
 use super::socket::wait_for;
 use crate::os::io_error::reason;
 use crate::os::thread;
@@ -35,9 +36,19 @@ impl Resolver for OnConnect {
     }
 }
 
-/// The running lookups of one client. Each name has at most one thread, whose result all calls share.
+/// How long the address that was usable is tried first.
+const REMEMBERED: Duration = Duration::from_secs(600);
+/// How many are remembered. A client talks to fewer hosts.
+const MOST_REMEMBERED: usize = 16;
+
+/// The lookups of one client.
 #[derive(Debug, Default)]
-pub(crate) struct Lookups(Mutex<Vec<(String, Arc<Lookup>)>>);
+pub(crate) struct Lookups {
+    /// Each name has at most one thread, whose result all calls share.
+    running: Mutex<Vec<(String, Arc<Lookup>)>>,
+    /// The address of a name that was usable last, and until when to try it first. The newest is last.
+    usable: Mutex<Vec<(String, SocketAddr, Instant)>>,
+}
 
 #[derive(Debug, Default)]
 struct Lookup {
@@ -53,7 +64,7 @@ enum Answer {
 }
 
 impl Lookups {
-    /// The addresses of a host, in the system's order.
+    /// The addresses of a host, in the order in which to try them.
     pub(crate) fn addresses(
         self: &Arc<Lookups>,
         host: &str,
@@ -88,14 +99,40 @@ impl Lookups {
                 Err(failed("it has no address"))
             }
             Some(Answer::Addresses(addresses)) => {
-                Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+                let mut addresses: Vec<_> =
+                    addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
+                self.put_usable_first(bare, &mut addresses);
+                Ok(race::order(addresses))
             }
+        }
+    }
+
+    /// Records which address of a name was usable. It is tried first for ten minutes.
+    pub(crate) fn remember(&self, name: &str, address: SocketAddr) {
+        let mut usable = self.usable.lock();
+        usable.retain(|(known, old, _)| known != name || old.port() != address.port());
+        if usable.len() >= MOST_REMEMBERED {
+            usable.remove(0);
+        }
+        usable.push((name.to_owned(), address, Instant::now() + REMEMBERED));
+    }
+
+    fn put_usable_first(&self, name: &str, addresses: &mut [SocketAddr]) {
+        let usable = self.usable.lock();
+        let is_usable = |address: &SocketAddr| {
+            usable.iter().any(|(known, best, until)| {
+                known == name && best == address && Instant::now() < *until
+            })
+        };
+        let at = addresses.iter().position(is_usable);
+        if let Some(before) = at.and_then(|at| addresses.get_mut(..=at)) {
+            before.rotate_right(1);
         }
     }
 
     /// The running lookup of this name, or a new one.
     fn join(self: &Arc<Lookups>, name: &str) -> io::Result<Arc<Lookup>> {
-        let mut running = self.0.lock();
+        let mut running = self.running.lock();
         if let Some((_, lookup)) = running.iter().find(|(known, _)| known == name) {
             return Ok(Arc::clone(lookup));
         }
@@ -107,10 +144,61 @@ impl Lookups {
                 Ok(found) => Answer::Addresses(found.map(|address| address.ip()).collect()),
                 Err(error) => Answer::Failed(reason(&error)),
             });
-            lookups.0.lock().retain(|(known, _)| *known != name);
+            lookups.running.lock().retain(|(known, _)| *known != name);
             own.answered.notify_all();
         })?;
         running.push((key, Arc::clone(&lookup)));
         Ok(lookup)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(last: u8) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, last], 443))
+    }
+
+    #[test]
+    fn the_usable_address_comes_first_and_the_rest_keeps_its_order() {
+        let lookups = Lookups::default();
+        let order = |name: &str, port| {
+            let mut all: Vec<_> = (1..=4).map(|last| (at(last).ip(), port).into()).collect();
+            lookups.put_usable_first(name, &mut all);
+            all.into_iter().map(|address| address.to_string()).collect::<String>()
+        };
+        let as_found = order("a.test", 443);
+        lookups.remember("a.test", at(3));
+        let moved = "192.0.2.3:443192.0.2.1:443192.0.2.2:443192.0.2.4:443";
+        assert_eq!(order("a.test", 443), moved);
+        // Other names and ports have their own.
+        assert_eq!(order("b.test", 443), as_found);
+        assert!(order("a.test", 80).starts_with("192.0.2.1:80"));
+        // The last one counts. One that the name has lost is of no consequence.
+        lookups.remember("a.test", at(9));
+        assert_eq!(order("a.test", 443), as_found);
+        lookups.remember("a.test", at(4));
+        assert!(order("a.test", 443).starts_with("192.0.2.4:443192.0.2.1"));
+        assert_eq!(lookups.usable.lock().len(), 1);
+    }
+
+    #[test]
+    fn few_addresses_are_remembered_and_not_for_long() {
+        let lookups = Lookups::default();
+        for n in 0..3 * MOST_REMEMBERED {
+            lookups.remember(&format!("{n}.test"), at(1));
+        }
+        assert_eq!(lookups.usable.lock().len(), MOST_REMEMBERED);
+        lookups.remember("a.test", at(2));
+        let mut found = [at(1), at(2)];
+        lookups.put_usable_first("a.test", &mut found);
+        assert_eq!(found, [at(2), at(1)]);
+        if let Some((_, _, until)) = lookups.usable.lock().last_mut() {
+            *until = Instant::now();
+        }
+        let mut found = [at(1), at(2)];
+        lookups.put_usable_first("a.test", &mut found);
+        assert_eq!(found, [at(1), at(2)]);
     }
 }

@@ -21,7 +21,6 @@ use super::failure::Failure;
 use crate::call::Call;
 #[cfg(unix)]
 use crate::os::descriptor::above_standard;
-use crate::os::io_error::reason;
 use crate::status::Status;
 use crate::text::secret_line::SecretLine;
 
@@ -56,8 +55,6 @@ pub(crate) struct Exchange {
     call: Arc<Call>,
     idle: Duration,
     connect: Duration,
-    /// The time limit for name lookup, connecting, tunnel and handshake together.
-    connecting_until: Cell<Option<Instant>>,
     /// Whether the request opened a connection of its own.
     connected: Cell<bool>,
     head: RefCell<Option<Head>>,
@@ -81,7 +78,6 @@ impl Exchange {
             call: Arc::clone(call),
             idle,
             connect,
-            connecting_until: Cell::new(None),
             connected: Cell::new(false),
             head: RefCell::new(Some(head)),
             sent: Cell::new(false),
@@ -111,17 +107,12 @@ impl Exchange {
         })
     }
 
-    /// Runs `open` with the time limit that `connect_timeout_ms` sets.
-    pub(crate) fn connecting<T>(
-        open: impl FnOnce(Instant) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+    /// The request needs a new connection. Returns the time limit for opening it, which `connect_timeout_ms` sets: for
+    /// name lookup, connecting, tunnel and handshake together.
+    pub(crate) fn connecting() -> Result<Instant, Failure> {
         let exchange = Exchange::current()?;
-        let limit = Instant::now() + exchange.connect;
         exchange.connected.set(true);
-        exchange.connecting_until.set(Some(limit));
-        let opened = open(limit);
-        exchange.connecting_until.set(None);
-        opened
+        Ok(Instant::now() + exchange.connect)
     }
 
     /// Repeats `ready` in slices, none of them longer than `longest`.
@@ -189,51 +180,34 @@ pub(crate) fn wait_for<T>(
     Exchange::current()?.wait(Instant::now(), limit, SLICE, ready)
 }
 
-/// The end of an attempt to connect.
-enum Outcome {
-    Connected,
-    Failed(io::Error),
-}
-
-/// A connected socket whose every wait is limited to a slice.
+/// A socket. While it connects it does not block, and reads and writes do not wait either. Once it is settled, each wait
+/// is limited to a slice.
 ///
 /// On Unix the kernel limits it (SO_RCVTIMEO, SO_SNDTIMEO, set once), so a read that waits costs one system call.
-/// Windows rounds these timeouts up to half a second. There the socket does not block and is polled.
+/// Windows rounds these timeouts up to half a second. There the socket never blocks and is polled.
 #[derive(Debug)]
 pub(crate) struct Socket {
     /// Shared with the call's signal during a read, so that stopping the call can interrupt it.
     stream: Arc<TcpStream>,
+    is_settled: bool,
 }
 
 impl Socket {
-    /// Connects to one address. `Ok(None)`: there was no answer until `limit`.
-    pub(crate) fn connect(address: SocketAddr, limit: Instant) -> Result<Option<Socket>, Failure> {
-        let refused = |error: io::Error| {
-            let why = reason(&error);
-            let advice = "check the address, firewall and proxy";
-            Failure::new(Status::Connect, format!("{address} did not accept: {why}; {advice}"))
-        };
-        let stream = begin_connect(address).map_err(|error| {
-            let why = reason(&error);
-            Failure::new(Status::Connect, format!("cannot open a connection to {address}: {why}"))
-        })?;
-        let connected = wait_for(limit, |slice| {
-            let ready = poll_one(&stream, PollFlags::OUT, slice)?;
-            // Polling on Windows before 2004 does not report a refused connection, so the error is read each time.
-            Ok(match stream.take_error()? {
-                Some(error) => Some(Outcome::Failed(error)),
-                None if ready => Some(Outcome::Connected),
-                None => None,
-            })
-        })?;
-        match connected {
-            None => Ok(None),
-            Some(Outcome::Failed(error)) => Err(refused(error)),
-            Some(Outcome::Connected) => {
-                limit_waits(&stream).map_err(refused)?;
-                Ok(Some(Socket { stream: Arc::new(stream) }))
-            }
-        }
+    /// Starts connecting to an address.
+    pub(super) fn begin(address: SocketAddr) -> io::Result<Socket> {
+        Ok(Socket { stream: Arc::new(begin_connect(address)?), is_settled: false })
+    }
+
+    pub(super) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// From now on reads and writes wait.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        #[cfg(unix)]
+        limit_waits(&self.stream)?;
+        self.is_settled = true;
+        Ok(())
     }
 
     /// Whether the connection is open and no unexpected data has arrived.
@@ -254,15 +228,15 @@ impl Socket {
         mut once: impl FnMut(Duration) -> io::Result<Option<usize>>,
     ) -> io::Result<usize> {
         let now = Instant::now();
-        let (limit, late) = match exchange.connecting_until.get() {
-            Some(limit) => (limit, "this took too long (`connect_timeout_ms`)"),
-            None => (now + exchange.idle, "the peer was silent for too long (`idle_timeout_ms`)"),
-        };
-        let transferred = exchange.wait(now, limit, longest, |slice| match once(slice) {
-            Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(None),
-            other => other,
-        })?;
-        transferred.ok_or_else(|| Failure::new(Status::Broken, late).into())
+        let transferred =
+            exchange.wait(now, now + exchange.idle, longest, |slice| match once(slice) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(None),
+                other => other,
+            })?;
+        transferred.ok_or_else(|| {
+            let late = "the peer was silent for too long (`idle_timeout_ms`)";
+            Failure::new(Status::Broken, late).into()
+        })
     }
 }
 
@@ -270,6 +244,9 @@ impl Socket {
 /// the call first, so a peer that never pauses cannot outrun the deadline.
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.is_settled {
+            return (&*self.stream).read(buffer);
+        }
         let exchange = Exchange::current()?;
         let longest = if cfg!(unix) { POLL_BELOW } else { SLICE };
         let amount = self.transfer(&exchange, longest, |slice| {
@@ -297,6 +274,9 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        if !self.is_settled {
+            return (&*self.stream).write(buffer);
+        }
         let exchange = Exchange::current()?;
         let written = self.transfer(&exchange, SLICE, |slice| {
             if cfg!(windows) && !poll_one(&self.stream, PollFlags::OUT, slice)? {
@@ -304,8 +284,7 @@ impl Write for Socket {
             }
             (&*self.stream).write(buffer).map(Some)
         })?;
-        // Tunnel and handshake write no part of the request.
-        if written > 0 && exchange.connecting_until.get().is_none() {
+        if written > 0 {
             exchange.sent.set(true);
         }
         Ok(written)
@@ -316,16 +295,11 @@ impl Write for Socket {
     }
 }
 
+#[cfg(unix)]
 fn limit_waits(stream: &TcpStream) -> io::Result<()> {
-    // One write carries a whole request, so Nagle's algorithm would only delay it.
-    stream.set_nodelay(true)?;
-    #[cfg(unix)]
-    {
-        stream.set_read_timeout(Some(READ_SLICE))?;
-        stream.set_write_timeout(Some(SLICE))?;
-        stream.set_nonblocking(false)?;
-    }
-    Ok(())
+    stream.set_read_timeout(Some(READ_SLICE))?;
+    stream.set_write_timeout(Some(SLICE))?;
+    stream.set_nonblocking(false)
 }
 
 fn poll_one(stream: &TcpStream, flags: PollFlags, slice: Duration) -> io::Result<bool> {
@@ -341,13 +315,13 @@ fn begin_connect(address: SocketAddr) -> io::Result<TcpStream> {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
     };
-    let socket = open(family)?;
-    match rustix::net::connect(&socket, &address) {
-        Ok(()) => {}
-        Err(e) if e == Errno::INPROGRESS || e == Errno::WOULDBLOCK => {}
-        Err(e) => return Err(e.into()),
+    let stream = TcpStream::from(open(family)?);
+    // One write carries a whole request, so Nagle's algorithm would only delay it.
+    stream.set_nodelay(true)?;
+    match rustix::net::connect(&stream, &address) {
+        Err(e) if e != Errno::INPROGRESS && e != Errno::WOULDBLOCK => Err(e.into()),
+        _ => Ok(stream),
     }
-    Ok(TcpStream::from(socket))
 }
 
 // Close-on-exec, because the host may start other programs. A write to a closed connection must return an error instead

@@ -8,6 +8,8 @@ use std::thread;
 use super::*;
 use crate::call::{Cancel, KeepAlive, Kept, Running};
 use crate::error::Error;
+use crate::http::attempt::Goal;
+use crate::http::race;
 
 /// The error of a read from a silent peer while `meanwhile` runs.
 fn read_from_silence(call: Call, meanwhile: impl FnOnce()) -> Error {
@@ -18,12 +20,19 @@ fn read_from_silence(call: Call, meanwhile: impl FnOnce()) -> Error {
         let head = Head { lines: "".into(), secret: None, bulk: false };
         let _exchange = Exchange::enter(&Arc::new(call), READ_SLICE, 2 * READ_SLICE, head);
         let limit = Instant::now() + READ_SLICE;
-        // The call may be stopped before it connects.
-        let read = Socket::connect(address, limit)
-            .and_then(|socket| socket.unwrap().read(&mut [0; 16]).map_err(Failure::from_io));
+        let read = race::run(&[address], limit, &Goal::default())
+            .and_then(|usable| usable.into_stream().read(&mut [0; 16]).map_err(Failure::from_io));
         sender.send(Error::from(read.unwrap_err())).unwrap();
     });
-    let _connection = peer.accept().unwrap();
+    peer.set_nonblocking(true).unwrap();
+    let _connection = loop {
+        match peer.accept() {
+            Ok(connection) => break Some(connection),
+            // It was stopped before it connected.
+            Err(_) if reader.is_finished() => break None,
+            Err(_) => thread::sleep(Duration::from_micros(100)),
+        }
+    };
     meanwhile();
     let error = receiver.recv_timeout(Duration::from_secs(30)).expect("the read does not end");
     reader.join().unwrap();

@@ -13,6 +13,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::Verifier;
 
+use super::attempt::is_pending;
 use super::failure::Failure;
 use super::socket::{BULK, Exchange, Socket};
 use crate::error::{Error, Result};
@@ -153,31 +154,54 @@ pub(crate) fn read_roots(path: &str) -> Result<Vec<CertificateDer<'static>>> {
     }
 }
 
-/// Performs the handshake with `host`.
-pub(crate) fn handshake(
+fn refused(host: &str, why: &str) -> Failure {
+    Failure::new(Status::Tls, format!("TLS with `{host}` failed: {why}"))
+}
+
+/// Begins a handshake with `host`.
+pub(super) fn begin(
     config: &Arc<ClientConfig>,
     host: &str,
-    socket: Socket,
-) -> std::result::Result<TlsStream, Failure> {
+) -> std::result::Result<ClientConnection, Failure> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let refused =
-        |why: String| Failure::new(Status::Tls, format!("TLS with `{host}` failed: {why}"));
     let name = ServerName::try_from(bare.to_owned())
-        .map_err(|_| refused("the host is not a valid name".to_owned()))?;
-    let mut connection = ClientConnection::new(Arc::clone(config), name)
-        .map_err(|error| refused(explain(&error)))?;
-    let mut socket = ReadAhead::new(socket);
-    while connection.is_handshaking() {
-        if let Err(error) = connection.complete_io(&mut socket) {
-            return Err(match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
-                Some(error) => refused(explain(error)),
-                None => Failure::from_io(error).relabel(Status::Broken, Status::Connect, |why| {
-                    format!("`{host}` did not complete the TLS handshake: {why}")
-                }),
-            });
+        .map_err(|_| refused(host, "the host is not a valid name"))?;
+    ClientConnection::new(Arc::clone(config), name).map_err(|error| refused(host, &explain(&error)))
+}
+
+/// Continues a handshake as far as the socket allows. Returns whether it is complete.
+pub(super) fn advance(
+    connection: &mut ClientConnection,
+    host: &str,
+    socket: &mut Socket,
+) -> std::result::Result<bool, Failure> {
+    while connection.is_handshaking() || connection.wants_write() {
+        match connection.complete_io(socket) {
+            Ok(_) => {}
+            Err(error) if is_pending(&error) => return Ok(false),
+            Err(error) => {
+                return Err(
+                    match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
+                        Some(error) => refused(host, &explain(error)),
+                        None => incomplete(host, error),
+                    },
+                );
+            }
         }
     }
-    Ok(StreamOwned::new(connection, socket))
+    Ok(true)
+}
+
+/// The failure of a handshake that did not end.
+pub(super) fn incomplete(host: &str, error: io::Error) -> Failure {
+    Failure::from_io(error).relabel(Status::Broken, Status::Connect, |why| {
+        format!("`{host}` did not complete the TLS handshake: {why}")
+    })
+}
+
+/// The stream of a connection whose handshake is complete.
+pub(super) fn stream(connection: ClientConnection, socket: Socket) -> TlsStream {
+    StreamOwned::new(connection, ReadAhead::new(socket))
 }
 
 /// Sends all bytes, or returns the failure. The stream's own `write` reports a failure only on its next use, and would

@@ -1,5 +1,6 @@
 //! The processes that tests start, kill and trace: `mde-test-child TASK`, with a task as `mde_tests::child` has it.
 
+mod addresses;
 mod forks;
 mod lookup;
 mod small_disk;
@@ -72,6 +73,7 @@ fn main() {
             replace_quota_file(&client(&options), &machine, &file);
         }
         Task::LookUpInVain => lookup::shares_a_thread(),
+        Task::ConnectToMany => addresses::race(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The network between a program and the service.
 
+/// Names with several addresses, most of them dead.
+mod addresses;
 /// TLS with a private CA, a real proxy, host names, keep-alive connections.
 mod connections;
 /// Connections that are cut at every byte.

@@ -40,6 +40,8 @@ pub enum Task {
     ReplaceQuotaFile { options: Options, machine: String, file: PathBuf },
     /// Looks up a name that the name server, itself, never answers.
     LookUpInVain,
+    /// Connects to names with several addresses, which all belong to this machine.
+    ConnectToMany,
 }
 
 /// The program.

@@ -20,6 +20,10 @@ const LARGEST: u64 = 256 * 1024;
 /// Servers, and proxies before them, close idle connections.
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
 
+/// Every server answers it, also before the sign-in, so an address that accepts and then says nothing is found out. TLS
+/// needs no such request.
+const PROBE: &[u8] = b"*1\r\n$4\r\nPING\r\n";
+
 /// A connection that has signed in.
 pub(super) struct Connection {
     stream: Stream,
@@ -33,7 +37,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn open(dialer: &Dialer, target: &Target) -> Result<Connection, String> {
         let stream = dialer
-            .open(&target.host, target.port, target.secure)
+            .open(&target.host, target.port, target.secure, PROBE)
             .map_err(|failure| failure.to_string())?;
         let mut connection = Connection {
             stream,
@@ -42,8 +46,19 @@ impl Connection {
             failure: None,
             used: Instant::now(),
         };
-        connection.sign_in(target).map_err(|error| connection.explain(&error, target))?;
+        connection.greet(target).map_err(|error| connection.explain(&error, target))?;
         Ok(connection)
+    }
+
+    fn greet(&mut self, target: &Target) -> RedisResult<()> {
+        if !target.secure {
+            match self.reply() {
+                // The probe is not permitted, or not before the sign-in.
+                Err(error) if matches!(error.code(), Some("NOAUTH" | "NOPERM")) => {}
+                other => drop(other?),
+            }
+        }
+        self.sign_in(target)
     }
 
     fn sign_in(&mut self, target: &Target) -> RedisResult<()> {
@@ -66,6 +81,13 @@ impl Connection {
             ::redis::cmd("SELECT").arg(target.database).exec(self)?;
         }
         Ok(())
+    }
+
+    fn reply(&mut self) -> RedisResult<Value> {
+        let Connection { stream, parser, failure, used, .. } = self;
+        let value = parser.parse_value(Incoming { stream, failure, last: None }.take(LARGEST))?;
+        *used = Instant::now();
+        value.extract_error()
     }
 
     /// Whether it can be used again.
@@ -94,14 +116,11 @@ impl Connection {
 
 impl ConnectionLike for Connection {
     fn req_packed_command(&mut self, packed: &[u8]) -> RedisResult<Value> {
-        let Connection { stream, parser, failure, used, .. } = self;
-        if let Err(error) = stream.write_all(packed) {
-            *failure = Some(Failure::from_io(error));
+        if let Err(error) = self.stream.write_all(packed) {
+            self.failure = Some(Failure::from_io(error));
             return Err(RedisError::from(io::Error::from(io::ErrorKind::BrokenPipe)));
         }
-        let value = parser.parse_value(Incoming { stream, failure, last: None }.take(LARGEST))?;
-        *used = Instant::now();
-        value.extract_error()
+        self.reply()
     }
 
     fn req_packed_commands(

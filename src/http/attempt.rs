@@ -1,0 +1,215 @@
+//! One attempt to open a usable connection: TCP, the tunnel of a proxy, TLS, a first reply. It never waits.
+
+use std::io::{self, ErrorKind, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use rustix::event::PollFlags;
+use rustls::ClientConnection;
+use rustls::client::ClientConfig;
+
+use super::failure::Failure;
+use super::proxy::Proxy;
+use super::socket::Socket;
+use super::tls;
+use super::transport::Stream;
+use super::tunnel::{self, Tunnel};
+use crate::os::io_error::reason;
+use crate::status::Status;
+
+const LATE: &str = "this took too long (`connect_timeout_ms`)";
+
+/// What makes a connection usable.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Goal<'a> {
+    pub host: &'a str,
+    pub port: u16,
+    pub proxy: Option<&'a Proxy>,
+    /// For the proxy, which may let only known programs through.
+    pub user_agent: &'a str,
+    pub tls: Option<&'a Arc<ClientConfig>>,
+    /// A request that every live peer answers. It is sent where there is no TLS, and its reply is left unread.
+    pub probe: &'static [u8],
+}
+
+impl Goal<'_> {
+    /// Makes a failure to reach the proxy one of the proxy.
+    pub(super) fn unreachable(&self, failure: Failure) -> Failure {
+        let Some(proxy) = self.proxy else { return failure };
+        let why = |why: &str| {
+            format!("the proxy {} is not reachable: {why}; check `proxy`", proxy.authority())
+        };
+        let failure = failure.relabel(Status::Resolve, Status::Proxy, why);
+        failure.relabel(Status::Connect, Status::Proxy, why)
+    }
+
+    /// No address accepted a connection in time.
+    pub(super) fn no_answer(&self) -> Failure {
+        let (host, port) = self.proxy.map_or((self.host, self.port), Proxy::address);
+        self.unreachable(Failure::new(
+            Status::Connect,
+            format!(
+                "{host}:{port} did not answer within `connect_timeout_ms`; check firewall and proxy"
+            ),
+        ))
+    }
+
+    fn through(&self, failure: Failure) -> Failure {
+        match self.proxy {
+            Some(proxy) => failure.through(&proxy.authority()),
+            None => failure,
+        }
+    }
+}
+
+/// A connection that is being opened.
+pub(super) struct Attempt {
+    address: SocketAddr,
+    socket: Socket,
+    stage: Stage,
+}
+
+/// What makes it usable, once it is reached.
+enum Stage {
+    Connecting,
+    Tunnel(Tunnel),
+    Handshake(Box<ClientConnection>),
+    Probe {
+        sent: bool,
+    },
+    /// Nothing more: it is connected.
+    Connected,
+}
+
+impl Stage {
+    fn after_connecting(goal: &Goal<'_>) -> Result<Stage, Failure> {
+        match goal.proxy {
+            Some(proxy) => Ok(Stage::Tunnel(Tunnel::to(goal, proxy))),
+            None => Stage::at_the_host(goal),
+        }
+    }
+
+    fn at_the_host(goal: &Goal<'_>) -> Result<Stage, Failure> {
+        match goal.tls {
+            Some(config) => Ok(Stage::Handshake(Box::new(tls::begin(config, goal.host)?))),
+            None if goal.probe.is_empty() => Ok(Stage::Connected),
+            None => Ok(Stage::Probe { sent: false }),
+        }
+    }
+}
+
+impl Attempt {
+    pub(super) fn begin(address: SocketAddr, goal: &Goal<'_>) -> Result<Attempt, Failure> {
+        let socket = Socket::begin(address).map_err(|error| {
+            let why = reason(&error);
+            let message = format!("cannot open a connection to {address}: {why}");
+            goal.unreachable(Failure::new(Status::Connect, message))
+        })?;
+        Ok(Attempt { address, socket, stage: Stage::Connecting })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn socket(&self) -> &TcpStream {
+        self.socket.stream()
+    }
+
+    /// What the socket must be ready for.
+    pub(super) fn waits_for(&self) -> PollFlags {
+        let writes = match &self.stage {
+            Stage::Connecting => true,
+            Stage::Tunnel(tunnel) => tunnel.wants_write(),
+            Stage::Handshake(connection) => connection.wants_write(),
+            Stage::Probe { .. } | Stage::Connected => false,
+        };
+        if writes { PollFlags::OUT } else { PollFlags::IN }
+    }
+
+    /// Goes as far as it can without waiting. Returns whether the connection is usable. `ready`: polling the socket
+    /// says that it can go on.
+    pub(super) fn advance(&mut self, goal: &Goal<'_>, ready: bool) -> Result<bool, Failure> {
+        if let Stage::Connecting = self.stage {
+            match self.socket.stream().take_error() {
+                Ok(None) if !ready => return Ok(false),
+                Ok(None) => self.stage = Stage::after_connecting(goal)?,
+                Ok(Some(error)) | Err(error) => return Err(self.refused(goal, &error)),
+            }
+        }
+        if let (Stage::Tunnel(tunnel), Some(proxy)) = (&mut self.stage, goal.proxy) {
+            if !tunnel.advance(goal, proxy, &mut self.socket)? {
+                return Ok(false);
+            }
+            self.stage = Stage::at_the_host(goal)?;
+        }
+        let is_usable = match &mut self.stage {
+            Stage::Handshake(connection) => {
+                let advanced = tls::advance(connection, goal.host, &mut self.socket);
+                advanced.map_err(|failure| goal.through(failure))?
+            }
+            Stage::Probe { sent } => {
+                probe(&mut self.socket, sent, goal).map_err(|error| unanswered(goal, error))?
+            }
+            Stage::Connected => true,
+            Stage::Connecting | Stage::Tunnel(_) => false,
+        };
+        if is_usable {
+            self.socket.settle().map_err(|error| self.refused(goal, &error))?;
+        }
+        Ok(is_usable)
+    }
+
+    fn refused(&self, goal: &Goal<'_>, error: &io::Error) -> Failure {
+        let (address, why) = (self.address, reason(error));
+        let advice = "check the address, firewall and proxy";
+        let message = format!("{address} did not accept: {why}; {advice}");
+        goal.unreachable(Failure::new(Status::Connect, message))
+    }
+
+    /// The failure of a peer that accepted and then said nothing until the time was over. `None`: it did not accept.
+    pub(super) fn silence(&self, goal: &Goal<'_>) -> Option<Failure> {
+        let late = || io::Error::from(Failure::new(Status::Broken, LATE));
+        match &self.stage {
+            Stage::Tunnel(_) => goal.proxy.map(|proxy| tunnel::failure(proxy, late())),
+            Stage::Handshake(_) => Some(goal.through(tls::incomplete(goal.host, late()))),
+            Stage::Probe { .. } => Some(unanswered(goal, late())),
+            Stage::Connecting | Stage::Connected => None,
+        }
+    }
+
+    /// The usable connection.
+    pub(super) fn into_stream(self) -> Stream {
+        match self.stage {
+            Stage::Handshake(connection) => {
+                Stream::Tls(Box::new(tls::stream(*connection, self.socket)))
+            }
+            _ => Stream::Plain(self.socket),
+        }
+    }
+}
+
+/// Sends the probe. Returns whether its reply has arrived.
+fn probe(socket: &mut Socket, sent: &mut bool, goal: &Goal<'_>) -> io::Result<bool> {
+    if !*sent {
+        socket.write_all(goal.probe)?;
+        *sent = true;
+    }
+    match socket.stream().peek(&mut [0]) {
+        Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+        Ok(_) => Ok(true),
+        Err(error) if is_pending(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn unanswered(goal: &Goal<'_>, error: io::Error) -> Failure {
+    Failure::from_io(error).relabel(Status::Broken, Status::Connect, |why| {
+        format!("`{}` did not answer: {why}", goal.host)
+    })
+}
+
+/// Whether the socket has to be polled again.
+pub(super) fn is_pending(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
