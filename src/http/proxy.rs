@@ -125,13 +125,12 @@ fn has_whole_escapes(text: &str) -> bool {
     text.split('%').skip(1).all(is_escape)
 }
 
-/// The proxy of a client, and the hosts that are reached without it.
+/// The proxy of a client, and the hosts that are reached without it. Hosts of this machine always are: plain HTTP is
+/// accepted there, and a proxy would see its tokens.
 #[derive(Debug, Default)]
 pub(crate) struct Proxies {
     proxy: Option<Proxy>,
     except: Vec<Exception>,
-    /// Loopback hosts bypass a proxy from the environment: it is meant for the network.
-    loopback_direct: bool,
 }
 
 impl Proxies {
@@ -142,7 +141,6 @@ impl Proxies {
             Choice::Url(proxy) => Ok(Proxies {
                 proxy: Some(proxy.clone()),
                 except: exceptions(no_proxy.unwrap_or_default()),
-                loopback_direct: false,
             }),
             Choice::Environment => Ok(Proxies {
                 proxy: from_environment()?,
@@ -150,7 +148,6 @@ impl Proxies {
                     Some(list) => exceptions(list),
                     None => exceptions_from_environment()?,
                 },
-                loopback_direct: true,
             }),
         }
     }
@@ -158,7 +155,7 @@ impl Proxies {
     /// The proxy and the exceptions from it, to compare routes. The login is not included.
     pub(crate) fn route(&self) -> Option<[String; 2]> {
         let proxy = self.proxy.as_ref()?;
-        Some([proxy.authority(), format!("{:?} {}", self.except, self.loopback_direct)])
+        Some([proxy.authority(), format!("{:?}", self.except)])
     }
 
     /// User and password of the proxy, if it needs them.
@@ -169,8 +166,8 @@ impl Proxies {
     /// The proxy to use for a host, if any.
     pub(crate) fn for_host(&self, host: &str, port: u16) -> Option<&Proxy> {
         let proxy = self.proxy.as_ref()?;
-        let direct = (self.loopback_direct && is_loopback(host))
-            || self.except.iter().any(|exception| exception.covers(host, port));
+        let direct =
+            is_loopback(host) || self.except.iter().any(|exception| exception.covers(host, port));
         (!direct).then_some(proxy)
     }
 }
@@ -336,7 +333,6 @@ mod tests {
             except: exceptions(
                 "example.com, .corp.example *.x.test,10.0.0.0/8 , ::1,only.example:8443",
             ),
-            loopback_direct: true,
         };
         let direct = |host: &str, port| proxies.for_host(host, port).is_none();
         for host in [

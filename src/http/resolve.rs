@@ -20,6 +20,7 @@ use super::socket::wait_for;
 use crate::os::io_error::reason;
 use crate::os::thread;
 use crate::status::Status;
+use crate::text::url::is_loopback;
 
 /// Returns no address to the HTTP library: the dialer resolves names itself, when it has to connect.
 #[derive(Debug)]
@@ -98,7 +99,10 @@ impl Lookups {
             Some(Answer::Addresses(addresses)) if addresses.is_empty() => {
                 Err(failed("it has no address"))
             }
-            Some(Answer::Addresses(addresses)) => {
+            Some(Answer::Addresses(mut addresses)) => {
+                if is_loopback(bare) {
+                    keep_loopback(host, &mut addresses)?;
+                }
                 let mut addresses: Vec<_> =
                     addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
                 self.put_usable_first(bare, &mut addresses);
@@ -149,6 +153,22 @@ impl Lookups {
         })?;
         running.push((key, Arc::clone(&lookup)));
         Ok(lookup)
+    }
+}
+
+/// Plain HTTP is accepted for a loopback name, so it must lead to this machine.
+fn keep_loopback(host: &str, addresses: &mut Vec<IpAddr>) -> Result<(), Failure> {
+    let other = addresses.first().copied();
+    addresses.retain(|address| address.to_canonical().is_loopback());
+    match other.filter(|_| addresses.is_empty()) {
+        None => Ok(()),
+        Some(other) => {
+            let message = format!(
+                "the name `{host}` leads to {other}, which is no loopback address; correct the hosts file or DNS, \
+                 or use 127.0.0.1"
+            );
+            Err(Failure::new(Status::Resolve, message).transient(false))
+        }
     }
 }
 

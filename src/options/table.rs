@@ -179,7 +179,7 @@ pub(crate) const TABLE: &[Spec] = &[
         proxy::ACCEPTED,
         Value("env"),
         "The HTTP proxy. `env` reads HTTPS_PROXY, https_proxy, ALL_PROXY and all_proxy, in this order, when the client \
-         is made, and never uses a proxy for loopback addresses. A URL is used for all addresses. The default port is \
+         is made. Loopback addresses and names are never reached through a proxy. The default port is \
          3128.",
         |o, v| match v {
             "env" => {

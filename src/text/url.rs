@@ -98,11 +98,16 @@ pub(crate) fn authority_of(uri: &Uri) -> Option<String> {
     })
 }
 
-/// Whether a host name or literal address can only be this machine.
+/// Whether a host is this machine by its name or address. Where a name leads to is checked when it is looked up.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return address.to_canonical().is_loopback();
+    }
+    let name = bare.strip_suffix('.').unwrap_or(bare);
+    // The names below it are this machine, too (RFC 6761).
+    let last = name.rsplit('.').next();
+    last.is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
 }
 
 #[cfg(test)]
@@ -131,6 +136,24 @@ mod tests {
     }
 
     #[test]
+    fn this_machine_is_known_in_every_spelling() {
+        for own in [
+            "localhost",
+            "LocalHost.",
+            "a.localhost",
+            "127.3.2.1",
+            "[::1]",
+            "::1",
+            "[::ffff:127.0.0.1]",
+        ] {
+            assert!(is_loopback(own), "{own}");
+        }
+        for other in ["", ".", "localhost.test", "xlocalhost", "128.0.0.1", "[::2]", "127.0.0.1."] {
+            assert!(!is_loopback(other), "{other}");
+        }
+    }
+
+    #[test]
     fn other_urls_are_refused() {
         for bad in [
             "",
@@ -150,6 +173,9 @@ mod tests {
             "https://h:0",
             "https://.",
             "http://127.0.0.1.example",
+            "http://localhost..",
+            "http://notlocalhost",
+            "http://[::ffff:192.0.2.1]",
         ] {
             assert!(BaseUrl::parse(bad).is_err(), "{bad}");
         }

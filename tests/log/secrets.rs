@@ -158,7 +158,9 @@ fn in_a_refusal_with_the_secret_in_every_member() {
 fn in_a_proxy_that_is_not_there() {
     let (mut watch, sim) = (Watch::start(), simulator());
     let proxy = format!("http://user:{PASSWORD}@127.0.0.1:1");
-    watch.see(client(&sim, &[("proxy", &proxy)]).collect(&sim.machine_id(0), "x"));
+    let url = "https://service.simulator.test";
+    let client = client(&sim, &[("proxy", &proxy), ("api_url", url), ("login_url", url)]);
+    watch.see(client.collect(&sim.machine_id(0), "x"));
     watch.shows_no_secret(1);
 }
 

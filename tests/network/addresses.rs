@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use mde_tests::child::{self, Task};
+use mde_tests::peers::server::ID;
 
 /// The live address of each name. It comes last.
 const LIVE: &str = "192.0.2.9";
@@ -60,4 +61,48 @@ fn the_first_usable_address_wins_and_is_tried_first_from_then_on() {
     let printed = with_hosts("addresses", &hosts, &own, &Task::ConnectToMany);
     eprintln!("{printed}");
     assert!(printed.contains("all went to the live address"), "{printed}");
+}
+
+/// A name that means this machine is believed only as far as it leads there.
+#[test]
+fn plain_http_goes_to_loopback_addresses_alone() {
+    for (number, (name, hosts, status, words)) in [
+        (
+            "localhost",
+            "192.0.2.9 localhost",
+            "resolve",
+            "`localhost` leads to 192.0.2.9, which is no loopback address",
+        ),
+        (
+            "LOCALHOST",
+            "2001:db8::9 localhost",
+            "resolve",
+            "leads to 2001:db8::9, which is no loopback address",
+        ),
+        ("a.localhost", "192.0.2.9 a.localhost", "resolve", "`a.localhost` leads to 192.0.2.9"),
+        // Nobody listens there, nor does anybody at the other address.
+        (
+            "localhost",
+            "192.0.2.9 localhost\n127.0.0.7 localhost",
+            "connect",
+            "127.0.0.7:1 did not accept",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let url = format!("http://{name}:1");
+        let options = [("access_token", "t"), ("api_url", url.as_str()), ("max_retries", "2")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let task = Task::Read { options: options.into(), action: ID.to_owned() };
+        let network = " && ip address add 192.0.2.9/32 dev lo";
+        let printed =
+            with_hosts(&format!("loopback{number}"), &format!("{hosts}\n"), network, &task);
+        let (_, document) = printed.trim_end().split_once(' ').unwrap();
+        let document: serde_json::Value = serde_json::from_str(document).unwrap();
+        let error = &document["error"];
+        assert_eq!(error["name"], status, "{error}");
+        assert!(error["message"].as_str().unwrap().contains(words), "{error}");
+        assert_eq!(error["attempts"], if status == "resolve" { 1 } else { 3 }, "{error}");
+    }
 }

@@ -1,12 +1,10 @@
-//! TLS with a private CA, a real proxy, host names, keep-alive connections.
+//! TLS with a private CA, host names, keep-alive connections.
 
-use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use mde_simulator::{Config, Simulator};
 use mde_tests::child::{self, Task};
@@ -185,103 +183,4 @@ fn unanswered_lookups_share_a_thread_and_delay_no_call() {
         .output()
         .expect("unshare is missing; run: apt-get install -y util-linux");
     assert!(child::finished(output).contains("nobody was held"));
-}
-
-/// tinyproxy, as Debian ships it.
-struct Proxy {
-    process: Child,
-    port: u16,
-}
-
-impl Proxy {
-    fn start(login: Option<(&str, &str)>) -> Proxy {
-        let port = mde_tests::unused_port();
-        let folder = scratch("proxy");
-        let path = folder.join(format!("{port}.conf"));
-        let mut config = std::fs::File::create(&path).unwrap();
-        writeln!(
-            config,
-            "Port {port}\nListen 127.0.0.1\nTimeout 600\nMaxClients 50\nLogFile \"{}\"",
-            folder.join(format!("{port}.log")).display()
-        )
-        .unwrap();
-        if let Some((user, password)) = login {
-            writeln!(config, "BasicAuth {user} {password}").unwrap();
-        }
-        let process = Command::new("tinyproxy")
-            .args(["-d", "-c"])
-            .arg(&path)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("tinyproxy is missing; run: apt-get install -y tinyproxy-bin");
-        let started = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(10), "tinyproxy does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Proxy { process, port }
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(scratch("proxy").join(format!("{}.log", self.port))).unwrap()
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-#[test]
-fn a_real_proxy_opens_tunnels() {
-    let proxy = Proxy::start(None);
-    let (sim, ca) = tls_simulator();
-    let url = format!("http://127.0.0.1:{}", proxy.port);
-    client(&sim, &[("ca_file", &ca), ("proxy", &url)]).collect(&sim.machine_id(0), "x").ok();
-    let authority = sim.api_url().replace("https://", "");
-    assert!(proxy.log().contains(&format!("CONNECT {authority}")), "{}", proxy.log());
-    let direct = client(
-        &sim,
-        &[
-            ("ca_file", &ca),
-            ("proxy", "http://127.0.0.1:1"),
-            ("no_proxy", "10.0.0.0/8, 127.0.0.0/8"),
-        ],
-    );
-    direct.collect(&sim.machine_id(1), "x").ok();
-}
-
-#[test]
-fn a_proxy_login_is_decoded_and_its_absence_is_reported() {
-    let proxy = Proxy::start(Some(("us.er", "pa_ss.1")));
-    let (sim, ca) = tls_simulator();
-    let at = |login: &str| format!("http://{login}127.0.0.1:{}", proxy.port);
-    client(&sim, &[("ca_file", &ca), ("proxy", &at("us%2Eer:pa%5Fss.1@"))])
-        .collect(&sim.machine_id(0), "x")
-        .ok();
-    for login in ["", "user:canary-wrong@"] {
-        let outcome = client(&sim, &[("ca_file", &ca), ("proxy", &at(login))])
-            .collect(&sim.machine_id(1), "x");
-        assert!(!outcome.text.contains("canary"));
-        let error = outcome.error("proxy");
-        let message = error["message"].as_str().unwrap();
-        assert!(message.contains("407") || message.contains("401"), "{message}");
-        assert_eq!(error["retryable"], false, "no repetition cures it");
-    }
-}
-
-#[test]
-fn an_absent_or_silent_proxy_is_a_proxy_error() {
-    let (sim, ca) = tls_simulator();
-    let more = [("ca_file", ca.as_str()), ("proxy", "http://127.0.0.1:1"), ("max_retries", "2")];
-    let error = client(&sim, &more).collect(&sim.machine_id(0), "x").error("proxy");
-    assert!(error["message"].as_str().unwrap().contains("127.0.0.1:1"), "{error}");
-    assert_eq!((error["attempts"].as_u64(), error["retryable"].as_bool()), (Some(3), Some(true)));
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", silent.local_addr().unwrap());
-    let waiting = client(&sim, &[("ca_file", &ca), ("proxy", &url), ("connect_timeout_ms", "300")]);
-    waiting.collect(&sim.machine_id(0), "x").error("proxy");
 }

@@ -2,7 +2,7 @@
 
 /// Names with several addresses, most of them dead.
 mod addresses;
-/// TLS with a private CA, a real proxy, host names, keep-alive connections.
+/// TLS with a private CA, host names, keep-alive connections.
 mod connections;
 /// Connections that are cut at every byte.
 mod cuts;

@@ -116,9 +116,9 @@ fn no_proxy_is_used() {
     let proxy = "http://127.0.0.1:1";
     let variables = [("AZURE_POD_IDENTITY_AUTHORITY_HOST", url.as_str()), ("ALL_PROXY", proxy)];
     // The API is reached through it, and so is not.
-    let error = client(&server, &variables, &[("proxy", proxy), ("max_retries", "0")])
-        .list("")
-        .error("proxy");
+    let options =
+        [("proxy", proxy), ("max_retries", "0"), ("api_url", "https://service.simulator.test")];
+    let error = client(&server, &variables, &options).list("").error("proxy");
     assert_eq!(error["stage"], "send");
     assert_eq!(server.token_requests().len(), 1);
 }

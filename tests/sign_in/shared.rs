@@ -158,14 +158,18 @@ fn only_clients_with_the_same_settings_share_a_token() {
     assert_eq!(server.token_requests().len(), 1, "one identity, however its ids are written");
     client(&server, &[("client_secret", "a-secret-of-another")]).list("").error("token");
     client(&server, &[("client_secret", "a-secret-of-the-applicatio")]).list("").error("token");
-    let elsewhere = client(&server, &[("proxy", "http://127.0.0.1:1")]).list("").error("proxy");
+    let elsewhere =
+        [("proxy", "http://127.0.0.1:1"), ("login_url", "https://login.simulator.test")];
+    let elsewhere = client(&server, &elsewhere).list("").error("proxy");
     assert_eq!(elsewhere["stage"], "token", "who reaches the authority in another way asks there");
     assert_eq!(server.token_requests().len(), 3);
+    client(&server, &[("proxy", "http://127.0.0.1:1")]).list("").ok();
+    assert_eq!(server.token_requests().len(), 4, "another proxy is another way");
     client(&server, &[("scope", "https://other.example/.default")]).list("").ok();
     client(&server, &[("client_id", "another")]).list("").ok();
-    assert_eq!(server.token_requests().len(), 5);
+    assert_eq!(server.token_requests().len(), 6);
     right.list("").ok();
-    assert_eq!(server.token_requests().len(), 5, "a wrong secret spoils nothing for the right one");
+    assert_eq!(server.token_requests().len(), 6, "a wrong secret spoils nothing for the right one");
 }
 
 #[test]

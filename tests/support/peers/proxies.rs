@@ -26,7 +26,7 @@ impl Proxy {
     }
 
     /// The same; `{folder}` in a line is a folder that squid may read, with a file `logins` in it:
-    /// user `us.er`, password `pa_ss.1`.
+    /// user `us.er`, password `pa_ss.1`; and a file `hosts`, by which `service0.simulator.test` is this machine.
     pub fn squid(lines: &str) -> Proxy {
         Proxy::start("squid", "squid openssl", &["-N", "-f"], |port, folder| {
             let hash = Command::new("openssl")
@@ -35,6 +35,7 @@ impl Proxy {
                 .expect("openssl is missing; run: apt-get install -y openssl");
             let hash = String::from_utf8(hash.stdout).unwrap();
             fs::write(folder.join("logins"), format!("us.er:{hash}")).unwrap();
+            fs::write(folder.join("hosts"), "127.0.0.1 service0.simulator.test\n").unwrap();
             let lines = lines.replace("{folder}", folder.to_str().unwrap());
             format!(
                 "http_port 127.0.0.1:{port}\npid_filename none\npinger_enable off\ncache deny all\n\
