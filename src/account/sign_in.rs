@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::options::{Auth, Options, Settings};
-use crate::os::environment::variable;
+use crate::os::environment::{self, variable};
 use crate::service::cloud::Cloud;
 use crate::sign_in::certificate::{self, Certificate};
 use crate::sign_in::entra::{Authority, Proof};
@@ -168,6 +168,10 @@ fn from_environment(option: Option<String>, name: &str, from: &str) -> Result<Op
         return Ok(option);
     }
     match variable(from)? {
+        None if environment::is_untrusted() => Err(config(format!(
+            "option `{name}` is not set, and the environment is ignored: {}",
+            environment::UNTRUSTED
+        ))),
         None => Err(config(format!(
             "neither option `{name}` nor the environment variable {from} is set; \
              `auth=workload_identity` needs one of them"

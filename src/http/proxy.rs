@@ -1,6 +1,5 @@
 //! The proxy for a host, if any: options `proxy` and `no_proxy`.
 
-use std::env;
 use std::net::IpAddr;
 
 use base64::Engine;
@@ -11,6 +10,7 @@ use ureq::http::Uri;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::os::environment::variable;
 use crate::status::Status;
 use crate::text::redact;
 use crate::text::url::is_loopback;
@@ -173,18 +173,19 @@ impl Proxies {
 }
 
 /// The first of these variables that is set and not empty.
-fn first_of(names: &[&'static str]) -> Option<(&'static str, String)> {
-    names.iter().find_map(|name| {
-        env::var(name)
-            .ok()
-            .map(|value| value.trim().to_owned())
-            .filter(|v| !v.is_empty())
-            .map(|v| (*name, v))
-    })
+fn first_of(names: &[&'static str]) -> Result<Option<(&'static str, String)>> {
+    for name in names {
+        let value = variable(name)?.unwrap_or_default();
+        let value = value.trim();
+        if !value.is_empty() {
+            return Ok(Some((name, value.to_owned())));
+        }
+    }
+    Ok(None)
 }
 
 fn from_environment() -> Result<Option<Proxy>> {
-    let Some((name, value)) = first_of(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
+    let Some((name, value)) = first_of(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])?
     else {
         return Ok(None);
     };
@@ -199,7 +200,7 @@ fn from_environment() -> Result<Option<Proxy>> {
 }
 
 fn exceptions_from_environment() -> Result<Vec<Exception>> {
-    let Some((name, list)) = first_of(&["NO_PROXY", "no_proxy"]) else {
+    let Some((name, list)) = first_of(&["NO_PROXY", "no_proxy"])? else {
         return Ok(Vec::new());
     };
     check_exceptions(&list).map_err(|problem| {

@@ -7,16 +7,18 @@ use std::sync::Arc;
 
 use once_cell::sync::OnceCell;
 use rustls::client::ClientConfig;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::{CertificateError, ClientConnection, StreamOwned};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
-use rustls_platform_verifier::Verifier;
 
 use super::attempt::is_pending;
 use super::failure::Failure;
 use super::socket::{BULK, Exchange, Socket};
 use crate::error::{Error, Result};
+#[cfg(not(any(windows, target_vendor = "apple", target_os = "android")))]
+use crate::os::environment;
 use crate::os::small_file;
 use crate::status::Status;
 
@@ -107,19 +109,60 @@ fn config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>> 
         Error::new(Status::Tls, format!("there is no usable certificate store ({why}); {advice}"))
     };
     let provider: Arc<CryptoProvider> = Arc::new(super::crypto::provider());
-    let verifier = if extra_roots.is_empty() {
-        Verifier::new(Arc::clone(&provider))
-    } else {
-        Verifier::new_with_extra_roots(extra_roots.iter().cloned(), Arc::clone(&provider))
-    }
-    .map_err(unusable)?;
+    let verifier = verifier(extra_roots, &provider).map_err(unusable)?;
     let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(unusable)?
         .dangerous() // rustls' name for a custom verifier; this one is the system's.
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     Ok(Arc::new(config))
+}
+
+/// The system's own verifier.
+#[cfg(any(windows, target_vendor = "apple", target_os = "android"))]
+fn verifier(
+    extra_roots: &[CertificateDer<'static>],
+    provider: &Arc<CryptoProvider>,
+) -> std::result::Result<Arc<dyn ServerCertVerifier>, rustls::Error> {
+    let provider = Arc::clone(provider);
+    Ok(Arc::new(match extra_roots.is_empty() {
+        true => Verifier::new(provider),
+        false => Verifier::new_with_extra_roots(extra_roots.iter().cloned(), provider),
+    }?))
+}
+
+/// The system has a store and no verifier. What cannot be read in it is left out.
+#[cfg(not(any(windows, target_vendor = "apple", target_os = "android")))]
+fn verifier(
+    extra_roots: &[CertificateDer<'static>],
+    provider: &Arc<CryptoProvider>,
+) -> std::result::Result<Arc<dyn ServerCertVerifier>, rustls::Error> {
+    use rustls::client::WebPkiServerVerifier;
+
+    let mut roots = rustls::RootCertStore::empty();
+    for root in extra_roots {
+        roots.add(root.clone())?;
+    }
+    roots.add_parsable_certificates(store());
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build();
+    let verifier = verifier.map_err(|_| {
+        rustls::Error::General("no CA certificates were loaded from the system".to_owned())
+    })?;
+    Ok(verifier)
+}
+
+/// The certificates of the system's store, as OpenSSL finds it. SSL_CERT_FILE and SSL_CERT_DIR name another one, but not
+/// in a program that must not believe its environment.
+#[cfg(not(any(windows, target_vendor = "apple", target_os = "android")))]
+fn store() -> Vec<CertificateDer<'static>> {
+    if !environment::is_untrusted() {
+        return rustls_native_certs::load_native_certs().certs;
+    }
+    let folders = openssl_probe::candidate_cert_dirs();
+    let load = |folder| rustls_native_certs::load_certs_from_paths(None, Some(folder)).certs;
+    folders.flat_map(load).collect()
 }
 
 /// A file with all public CAs has about 250 KiB.

@@ -6,6 +6,8 @@ mod addresses;
 mod connections;
 /// Connections that are cut at every byte.
 mod cuts;
+/// Programs with more rights than the user who starts them.
+mod privileges;
 /// Proxies, real ones and others, and the environment that names them.
 mod proxies;
 /// How soon a call ends that is stopped.
