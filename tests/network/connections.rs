@@ -149,7 +149,7 @@ fn host_names_are_resolved_and_unknown_names_are_an_error() {
 
 #[test]
 fn a_refused_connection_is_an_error() {
-    let port = mde_tests::unused_port();
+    let port = mde_tests::peers::ports::unused_port();
     let url = format!("http://127.0.0.1:{port}");
     let client =
         Client::with(&[("access_token", "t"), ("api_url", &url), ("max_retries", "2")]).unwrap();

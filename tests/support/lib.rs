@@ -21,6 +21,7 @@ pub mod peers {
     pub mod keys;
     pub mod nginx;
     pub mod openssl;
+    pub mod ports;
     pub mod proxies;
     pub mod redis_server;
     pub mod relay;
@@ -46,17 +47,6 @@ pub const ROOT: &str = {
         Err(_) => panic!("the checkout has a name that is not UTF-8"),
     }
 };
-
-/// A port of 127.0.0.1 for a program that takes no port 0. It lies below those that the system gives to connections, of
-/// which other tests take many.
-pub fn unused_port() -> u16 {
-    loop {
-        let port = fastrand::u16(20_000..32_000);
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
 
 /// The version of the library.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

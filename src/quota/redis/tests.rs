@@ -6,6 +6,8 @@ use super::*;
 use crate::http::tls::Trust;
 use crate::quota::limits::Limits;
 
+#[path = "../../../tests/support/peers/ports.rs"]
+mod ports;
 #[path = "../../../tests/support/peers/redis_server.rs"]
 mod server;
 mod trouble;

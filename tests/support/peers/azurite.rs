@@ -19,7 +19,7 @@ impl Azurite {
     pub fn start(data: &Path) -> Azurite {
         let script = Path::new(HERE).join("node_modules/azurite/dist/src/blob/main.js");
         std::fs::create_dir_all(data).unwrap();
-        let port = crate::unused_port();
+        let port = super::ports::unused_port();
         let process = crate::node("azurite")
             .arg(script)
             .args(["--silent", "--disableTelemetry", "--skipApiVersionCheck"])

@@ -15,7 +15,7 @@ pub struct Nginx {
 impl Nginx {
     /// Serves `folder/www`; `locations` is put into the one server there is.
     pub fn start(folder: &Path, locations: &str) -> Nginx {
-        let port = crate::unused_port();
+        let port = super::ports::unused_port();
         fs::create_dir_all(folder.join("www")).unwrap();
         // One process, so that it ends as a whole.
         let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };

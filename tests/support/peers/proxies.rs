@@ -51,7 +51,7 @@ impl Proxy {
         arguments: &[&str],
         config: impl Fn(u16, &PathBuf) -> String,
     ) -> Proxy {
-        let port = crate::unused_port();
+        let port = super::ports::unused_port();
         // Not below the target directory: squid, started as root, becomes somebody else.
         let folder = std::env::temp_dir().join(format!("mde-{name}-{port}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();

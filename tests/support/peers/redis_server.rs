@@ -32,7 +32,7 @@ impl RedisServer {
             format!("mde-redis-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(unique);
         std::fs::create_dir_all(&folder).unwrap();
-        let port = crate::unused_port();
+        let port = super::ports::unused_port();
         let usual = [
             "--port",
             &port.to_string(),
