@@ -3,6 +3,7 @@
 use super::member::Member;
 use super::place::skeletonize;
 use super::reason;
+use crate::text::windows_name::is_device;
 
 /// Finds names that could do harm. `on_windows`: those that do so on Windows alone are meant, too.
 pub(super) fn check(members: &mut [Member], on_windows: bool) {
@@ -90,22 +91,6 @@ pub(super) fn harm_on_windows(name: &[u8]) -> Option<&'static str> {
             None
         }
     })
-}
-
-/// A device has its name with any extension, and with blanks before that.
-fn is_device(part: &[u8]) -> bool {
-    let stem = part.split(|byte| *byte == b'.').next().unwrap_or_default();
-    let stem = stem.trim_ascii_end().to_ascii_uppercase();
-    let numbered = stem.strip_prefix(b"COM").or_else(|| stem.strip_prefix(b"LPT"));
-    match numbered {
-        Some([b'1'..=b'9']) => true,
-        // The superscripts ¹, ² and ³ count as digits.
-        Some([0xc2, 0xb9 | 0xb2 | 0xb3]) => true,
-        _ => {
-            let names: [&[u8]; 6] = [b"CON", b"PRN", b"AUX", b"NUL", b"CONIN$", b"CONOUT$"];
-            names.contains(&&*stem)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,16 +3,17 @@
 //! Source: <https://learn.microsoft.com/windows/win32/fileio/naming-a-file>
 
 /// Whether a file of this name would be a device: `nul`, `AUX.zip`, `com1.contoso.example`.
-pub(crate) fn is_device(name: &str) -> bool {
-    let stem = name.split(['.', ':']).next().unwrap_or_default().trim_end_matches(' ');
-    let is = |device: &&str| stem.eq_ignore_ascii_case(device);
-    let is_port = || {
-        let mut letters = stem.chars();
-        let number = letters.next_back();
-        number.is_some_and(|c| c.is_ascii_digit() || "\u{b9}\u{b2}\u{b3}".contains(c))
-            && ["com", "lpt"].iter().any(|port| letters.as_str().eq_ignore_ascii_case(port))
-    };
-    ["con", "prn", "aux", "nul", "conin$", "conout$"].iter().any(is) || is_port()
+pub(crate) fn is_device(name: &[u8]) -> bool {
+    let stem = name.split(|byte| b".:".contains(byte)).next().unwrap_or_default();
+    let stem = stem.trim_ascii_end().to_ascii_uppercase();
+    match stem.strip_prefix(b"COM").or_else(|| stem.strip_prefix(b"LPT")) {
+        // The superscripts ¹, ² and ³ count as digits.
+        Some([b'1'..=b'9'] | [0xc2, 0xb9 | 0xb2 | 0xb3]) => true,
+        _ => {
+            let names: [&[u8]; 6] = [b"CON", b"PRN", b"AUX", b"NUL", b"CONIN$", b"CONOUT$"];
+            names.contains(&&*stem)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -29,18 +30,26 @@ mod tests {
             "prn .txt",
             "COM1",
             "lpt9.tar.gz",
-            "com0.x",
             "LPT\u{b2}.x",
             "conin$",
             "CONOUT$.log",
             "nul:stream",
         ] {
-            assert!(is_device(name), "{name}");
+            assert!(is_device(name.as_bytes()), "{name}");
         }
-        for name in
-            ["", "null", "nul_5382.zip", "a.nul", "com", "com10", "comx.zip", "auxiliary", ".con"]
-        {
-            assert!(!is_device(name), "{name}");
+        for name in [
+            "",
+            "null",
+            "nul_5382.zip",
+            "a.nul",
+            "com",
+            "com0.x",
+            "com10",
+            "comx.zip",
+            "auxiliary",
+            ".con",
+        ] {
+            assert!(!is_device(name.as_bytes()), "{name}");
         }
     }
 }

@@ -130,7 +130,7 @@ fn file_name(action: &MachineAction) -> String {
 
 /// The name of a file that is no device on Windows. Files may get there from any system.
 pub(crate) fn harmless(name: String) -> String {
-    if is_device(&name) { format!("_{name}") } else { name }
+    if is_device(name.as_bytes()) { format!("_{name}") } else { name }
 }
 
 /// The paths of one package's files.
