@@ -78,11 +78,13 @@ fn end(source: &mut Source<'_>) -> Checked<End> {
     let tail = source.len().min((END_LENGTH + usize::from(u16::MAX)) as u64);
     let before = source.len() - tail;
     let bytes = source.exact(before, usize::try_from(tail).unwrap_or(0))?;
-    // The comment in the record must end exactly at the end of the file.
+    // The comment in the record must end at the end of the file, but for the padding of a page blob. All programs skip
+    // that.
     let fits = |at: &usize| {
         let rest = bytes.get(*at..).unwrap_or_default();
-        let Some((record, comment)) = rest.split_at_checked(END_LENGTH) else { return false };
-        record.starts_with(END) && length(record, END_LENGTH - 2) == comment.len()
+        let Some((record, rest)) = rest.split_at_checked(END_LENGTH) else { return false };
+        let padding = rest.get(length(record, END_LENGTH - 2)..);
+        record.starts_with(END) && padding.is_some_and(is_padding)
     };
     let Some(at) = (0..bytes.len()).find(fits) else {
         let begin = if source.len() < 2 { &[] } else { source.exact(0, 2)? };
@@ -104,6 +106,13 @@ fn end(source: &mut Source<'_>) -> Checked<End> {
     }
     let (size, offset) = (number(record, 12, 4), number(record, 16, 4));
     end_64(source, End { entries, size, offset, at: before + at as u64 })
+}
+
+/// Page blobs of Azure are multiples of this.
+const PAGE: usize = 512;
+
+fn is_padding(bytes: &[u8]) -> bool {
+    bytes.len() < PAGE && bytes.iter().all(|byte| *byte == 0)
 }
 
 const SEVERAL: &str = "is one part of an archive of several";

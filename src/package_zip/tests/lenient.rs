@@ -94,6 +94,22 @@ fn a_size_of_4_gib_less_1_is_a_size() {
     assert!(sizes(&[1; 15]).is_err());
 }
 
+/// As a page blob has it.
+#[test]
+fn zeros_behind_the_end_are_padding() {
+    for comment in [&b""[..], b"a comment"] {
+        let whole = zip_with(&[y()], comment, false);
+        for padding in [1, 22, 511] {
+            let contents = check(&[&whole[..], &vec![0; padding]].concat()).unwrap();
+            assert_eq!((contents.entries.len(), contents.unsafe_count), (1, 0));
+        }
+        for wrong in [vec![0; 512], vec![0, 1], b"\n".to_vec()] {
+            let error = check(&[&whole[..], &wrong].concat()).unwrap_err();
+            assert!(error.message().contains("something was appended"), "{error}");
+        }
+    }
+}
+
 #[test]
 fn a_folder_may_be_listed_twice() {
     let folder = || stored("Processes/", b"");
