@@ -1,5 +1,5 @@
-//! One form for names that only some systems take for one: letters of both cases (Windows, macOS), and accents that are
-//! one character or two (macOS).
+//! One form for names that some programs and systems take for one: accents that are one character or two (macOS, and
+//! libarchive everywhere), and letters of both cases (Windows, macOS).
 //!
 //! Cases are folded for Latin, Greek, Cyrillic, Armenian and full-width letters. Accents are taken apart for Latin, Greek
 //! and Cyrillic letters, kana and hangul. Other scripts have no cases, with few exceptions, and are compared as they are.
@@ -39,6 +39,9 @@ const COMPOSITIONS: &str = "\
     \u{309a}ぱはぴひぷふぺへぽほパハピヒプフペヘポホ\
     ";
 
+/// Stands before a capital letter where cases matter. No safe name contains it.
+const CAPITAL: char = '\0';
+
 /// The compositions, sorted.
 pub(super) struct Fold(Vec<(char, [char; 2])>);
 
@@ -61,30 +64,35 @@ impl Fold {
         Fold(compositions)
     }
 
-    /// The form of a part of a path. Dots and blanks at its end are dropped, as on Windows.
-    pub(super) fn part(&self, part: &[u8]) -> Vec<u8> {
-        let mut folded = match std::str::from_utf8(part) {
-            Err(_) => part.to_ascii_lowercase(),
-            Ok(text) if text.is_ascii() => part.to_ascii_lowercase(),
-            Ok(text) => self.text(text).into_bytes(),
+    /// Puts the form of a part of a path into `folded`. `cases`: letters of both cases stay apart, and so do dots and
+    /// blanks at the end, which Windows drops.
+    pub(super) fn part(&self, part: &[u8], cases: bool, folded: &mut Vec<char>) {
+        folded.clear();
+        let push = |c: char| {
+            let lower = lower(c);
+            if cases && lower != c {
+                folded.push(CAPITAL);
+            }
+            self.push(lower, folded);
         };
-        while let Some(b'.' | b' ') = folded.last() {
-            folded.pop();
+        match std::str::from_utf8(part) {
+            Ok(text) => text.chars().for_each(push),
+            // Another character set than UTF-8. Each byte becomes some character, which is all that comparing needs.
+            Err(_) => part.iter().map(|byte| other_set(*byte)).for_each(push),
         }
-        folded
-    }
-
-    fn text(&self, text: &str) -> String {
-        let mut folded: Vec<char> = Vec::new();
-        text.chars().for_each(|c| self.push(lower(c), &mut folded));
         // Marks may stand in any order.
         for run in folded.chunk_by_mut(|one, other| is_mark(*one) && is_mark(*other)) {
             run.sort_unstable();
         }
-        folded.into_iter().collect()
+        while !cases && matches!(folded.last(), Some('.' | ' ')) {
+            folded.pop();
+        }
     }
 
     fn push(&self, c: char, out: &mut Vec<char>) {
+        if c.is_ascii() {
+            return out.push(c);
+        }
         if let Some(jamo) = hangul(c) {
             return out.extend(jamo.into_iter().flatten());
         }
@@ -98,6 +106,12 @@ impl Fold {
             Err(_) => out.push(c),
         }
     }
+}
+
+/// A character for a byte of an unknown character set: private ones for what is not in ASCII.
+fn other_set(byte: u8) -> char {
+    let code = if byte.is_ascii() { 0 } else { 0xf700 } + u32::from(byte);
+    char::from_u32(code).unwrap_or_default()
 }
 
 fn is_mark(c: char) -> bool {
@@ -154,9 +168,16 @@ fn hangul(c: char) -> Option<[Option<char>; 3]> {
 mod tests {
     use super::*;
 
+    fn form(fold: &Fold, name: &[u8], cases: bool) -> Vec<char> {
+        let mut folded = Vec::new();
+        fold.part(name, cases, &mut folded);
+        folded
+    }
+
     #[test]
     fn names_that_macos_or_windows_take_for_one_have_one_form() {
         let fold = Fold::new();
+        let form = |name: &str| form(&fold, name.as_bytes(), false);
         for (one, other) in [
             ("File.TXT", "fILE.txt"),
             ("\u{c9}t\u{e9}", "e\u{301}TE\u{301}"),
@@ -173,14 +194,35 @@ mod tests {
             ("\u{ff21}", "\u{ff41}"),
             ("a. .", "A"),
         ] {
-            assert_eq!(fold.part(one.as_bytes()), fold.part(other.as_bytes()), "{one} {other}");
+            assert_eq!(form(one), form(other), "{one} {other}");
         }
         for (one, other) in
             [("\u{e9}", "e"), ("\u{e9}", "\u{e8}"), ("\u{df}", "ss"), (".a", "a"), ("a b", "ab")]
         {
-            assert_ne!(fold.part(one.as_bytes()), fold.part(other.as_bytes()), "{one} {other}");
+            assert_ne!(form(one), form(other), "{one} {other}");
         }
-        assert_eq!(fold.part(b"A\x94"), b"a\x94");
+        let form = |name: &[u8]| self::form(&fold, name, false);
+        assert_eq!(form(b"A\x94"), form(b"a\x94"));
+        assert_ne!(form(b"A\x94"), form(b"a\x95"));
+    }
+
+    #[test]
+    fn accents_have_one_form_where_cases_matter() {
+        let fold = Fold::new();
+        let form = |name: &str| form(&fold, name.as_bytes(), true);
+        for (one, other) in [
+            ("\u{c9}t\u{e9}", "E\u{301}te\u{301}"),
+            ("\u{1ebe}x", "E\u{302}\u{301}x"),
+            ("\u{419}", "\u{418}\u{306}"),
+            ("\u{212b}\u{2126}", "A\u{30a}\u{3a9}"),
+            ("\u{d55c}", "\u{1112}\u{1161}\u{11ab}"),
+        ] {
+            assert_eq!(form(one), form(other), "{one} {other}");
+        }
+        for (one, other) in [("A", "a"), ("\u{c9}", "\u{e9}"), ("\u{c9}", "e\u{301}"), ("a.", "a")]
+        {
+            assert_ne!(form(one), form(other), "{one} {other}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Where entries land when they are unpacked. Two files in one place replace each other, and so do a file and a folder.
 //!
 //! The rule for all unpackers and systems: separators are `/` and `\\`, empty parts and `.` mean nothing. unzip drops a
-//! version as of VMS (`;1`) at the end. What differs beyond that on Windows and macOS alone is counted separately: cases,
-//! accents, dots and blanks at the end.
+//! version as of VMS (`;1`) at the end, and libarchive writes accents in one form. What Windows and macOS alone take for
+//! one is counted separately: cases, and dots and blanks at the end.
 //!
 //! Not covered: character sets of names without a mark for UTF-8 that use ASCII bytes in longer characters (such as
 //! Shift-JIS), and what `fold.rs` leaves as it is.
@@ -16,11 +16,11 @@ use super::{names, reason};
 
 /// Finds entries that land in one place with others. Returns how many do so on Windows or macOS only.
 pub(super) fn check(members: &mut [Member]) -> u64 {
-    let mut places = Places { members, state: RandomState::new(), fold: None };
+    let mut places = Places { members, state: RandomState::new(), fold: Fold::new(), cases: true };
     let everywhere = places.conflicts();
-    places.fold = Some(Fold::new());
-    let folded = places.conflicts();
     let in_other_sets = places.in_other_sets();
+    places.cases = false;
+    let folded = places.conflicts();
     let mut count = 0;
     for (member, found) in
         members.iter_mut().zip(everywhere.into_iter().zip(folded).zip(in_other_sets))
@@ -37,8 +37,9 @@ struct Places<'a> {
     members: &'a [Member],
     /// Hashes take less memory than names. Their random key prevents collisions by design.
     state: RandomState,
-    /// For places on Windows and macOS.
-    fold: Option<Fold>,
+    fold: Fold,
+    /// Cases matter, as they do not on Windows and macOS.
+    cases: bool,
 }
 
 impl Places<'_> {
@@ -85,13 +86,12 @@ impl Places<'_> {
 
     fn place(&self, name: &[u8], each: &mut dyn FnMut(u64, bool)) {
         let mut hasher = self.state.build_hasher();
+        let mut folded = Vec::new();
         let mut parts = names::parts(name).peekable();
         while let Some(part) = parts.next() {
-            match &self.fold {
-                Some(fold) => hasher.write(&fold.part(part)),
-                None => hasher.write(part),
-            }
-            hasher.write_u8(b'/');
+            self.fold.part(part, self.cases, &mut folded);
+            folded.iter().for_each(|c| hasher.write_u32(u32::from(*c)));
+            hasher.write_u32(u32::from('/'));
             if parts.peek().is_some() {
                 each(hasher.finish(), true);
             }

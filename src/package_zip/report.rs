@@ -31,8 +31,8 @@ pub struct Contents {
     pub missing: Vec<&'static str>,
     /// Bytes of the file that belong to no entry.
     pub bytes_unlisted: u64,
-    /// How many names differ from another one only in what Windows or macOS take for one: cases, accents as one
-    /// character or two, dots and blanks at the end. Unpacked there, such files replace each other.
+    /// How many names differ from another one only in what Windows or macOS take for one: cases, dots and
+    /// blanks at the end. Unpacked there, such files replace each other.
     pub same_but_for_case: u64,
     /// The entries that could do harm where the package is unpacked, at most 100, in the order of the package's
     /// directory.

@@ -18,6 +18,9 @@ fn two_files_in_one_place_are_found() {
         // unzip drops versions of VMS.
         ("a", "a;1"),
         ("a/b;12", "a/b;"),
+        // libarchive writes accents in one form.
+        ("u\u{308}.txt", "\u{fc}.txt"),
+        ("\u{d55c}/x", "\u{1112}\u{1161}\u{11ab}/x"),
     ] {
         harmful(&[stored("c", b""), stored(one, b"1"), stored(other, b"2")], other, "lands where");
     }
@@ -82,9 +85,7 @@ fn places_of_windows_and_macos_are_counted() {
     for (one, other) in [
         ("a/File", "a/file"),
         ("\u{c9}.txt", "\u{e9}.txt"),
-        ("u\u{308}.txt", "\u{fc}.txt"),
-        ("\u{d55c}/x", "\u{1112}\u{1161}\u{11ab}/x"),
-        ("\u{1112}\u{1161}\u{11ab}", "\u{d55c}/x"),
+        ("u\u{308}.txt", "\u{dc}.txt"),
         ("\u{414}/x", "\u{434}//X"),
     ] {
         let contents = safe(&[utf8(one), utf8("other"), utf8(other)]);
