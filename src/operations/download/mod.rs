@@ -12,6 +12,7 @@ mod part;
 mod part_state;
 mod path_lock;
 mod rate;
+mod redirect;
 mod reply;
 mod transfer;
 mod writer;
