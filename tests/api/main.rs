@@ -10,6 +10,8 @@ mod download;
 mod download_hosts;
 /// Downloads that resume.
 mod download_pieces;
+/// Links that are not valid yet.
+mod early_links;
 /// From a device to a file in one call.
 mod fetch;
 /// Progress of a fetch that waits for the quota.

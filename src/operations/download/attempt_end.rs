@@ -1,6 +1,7 @@
 //! Why an attempt to download ended early, with the error that describes it.
 
 use super::host_error;
+use super::validity::Validity;
 use crate::error::{Error, Stage};
 use crate::http::body::Incoming;
 use crate::http::failure::Failure;
@@ -8,8 +9,8 @@ use crate::status::Status;
 
 /// Why an attempt ended before the end of the package.
 pub(super) enum AttemptEnd {
-    /// The link does not lead to the package, or not any more.
-    LinkRefused(Error),
+    /// The link does not lead to the package, or not yet, or not any more.
+    LinkRefused(Error, Validity),
     Changed,
     WrongRange,
     /// The next attempt may succeed if the error is retryable.
@@ -60,7 +61,8 @@ pub(super) fn refused(incoming: &mut Incoming, host: &str) -> AttemptEnd {
     };
     let error = host_error::error(&head, &body);
     match status {
-        401 | 403 | 404 | 410 => AttemptEnd::LinkRefused(error),
+        401 | 403 | 404 => AttemptEnd::LinkRefused(error, Validity::of(&body)),
+        410 => AttemptEnd::LinkRefused(error, Validity::Over),
         _ => AttemptEnd::Failed(error),
     }
 }

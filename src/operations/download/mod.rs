@@ -15,6 +15,7 @@ mod rate;
 mod redirect;
 mod reply;
 mod transfer;
+mod validity;
 mod writer;
 
 use std::sync::Arc;

@@ -11,6 +11,7 @@ use super::part_state::PartState;
 use super::rate::Rate;
 use super::redirect;
 use super::reply::{self, Meaning};
+use super::validity::Validity;
 use crate::account::Account;
 use crate::call::Call;
 use crate::error::{Error, Result, Stage};
@@ -31,6 +32,11 @@ const PROGRESS: u64 = 64 * 1024;
 /// How often the package may change during one download.
 const MAX_CHANGES: u32 = 3;
 const MAX_REDIRECTS: u32 = 3;
+/// The pauses before a young link is tried again. Links are scarcer than requests: two a minute.
+const EARLY_PAUSES: [Duration; 3] =
+    [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+/// The age up to which a refused link may not be valid yet, and the longest time that is waited until it is.
+const YOUNG: Duration = Duration::from_secs(20);
 
 /// Downloads until the part is whole.
 pub(super) fn run(
@@ -52,6 +58,7 @@ pub(super) fn run(
         buffer: vec![0; BLOCK],
         ranges: true,
         failures: 0,
+        early: 0,
         changes: 0,
         requests: 0,
         has_begun: false,
@@ -75,6 +82,8 @@ struct Transfer<'a, 'p, 'r, 's> {
     ranges: bool,
     /// Attempts in a row without progress.
     failures: u32,
+    /// How often a link was tried again because it may not have been valid yet.
+    early: usize,
     changes: u32,
     requests: u32,
     /// The first event was reported.
@@ -87,6 +96,7 @@ struct Link {
     uri: PackageUri,
     /// The link has led to the package before.
     proven: bool,
+    since: Instant,
 }
 
 impl Transfer<'_, '_, '_, '_> {
@@ -99,7 +109,8 @@ impl Transfer<'_, '_, '_, '_> {
                 self.account
                     .report_quota_wait(self.call, Quota::Link, Some(id), self.reporter)
                     .map_err(|error| error.with_action(id, None))?;
-                Link { uri: package_uri::get(self.account, self.call, id)?, proven: false }
+                let uri = package_uri::get(self.account, self.call, id)?;
+                Link { uri, proven: false, since: Instant::now() }
             }
         };
         let outcome = self.attempt(&mut link);
@@ -107,17 +118,28 @@ impl Transfer<'_, '_, '_, '_> {
             self.failures = 0;
         }
         self.furthest = self.furthest.max(self.part.length());
+        if link.proven {
+            self.early = 0;
+        }
         match outcome {
             Ok(()) => {
                 self.link = Some(link);
                 Ok(())
             }
             // Links live for about a minute, so the end of a proven one is not a failure.
-            Err(AttemptEnd::LinkRefused(error)) if link.proven => {
+            Err(AttemptEnd::LinkRefused(error, _)) if link.proven => {
                 log::line(Level::Info, || format!("requesting a new link: {}", error.message()));
                 Ok(())
             }
-            Err(AttemptEnd::LinkRefused(error)) => self.again(error),
+            Err(AttemptEnd::LinkRefused(error, validity)) => {
+                match self.until_valid(&link, validity) {
+                    Some(pause) => {
+                        self.link = Some(link);
+                        self.pause(&error, pause)
+                    }
+                    None => self.again(error),
+                }
+            }
             Err(AttemptEnd::Failed(error)) => {
                 self.link = Some(link);
                 self.again(error)
@@ -152,18 +174,36 @@ impl Transfer<'_, '_, '_, '_> {
         self.part.restart()
     }
 
+    /// The pause before a link that may not be valid yet is tried again. `None`: it does not become valid.
+    fn until_valid(&mut self, link: &Link, validity: Validity) -> Option<Duration> {
+        let usual = *EARLY_PAUSES.get(self.early)?;
+        let pause = match validity {
+            Validity::Unknown => usual,
+            Validity::Starts(pause) => pause,
+            Validity::Over => return None,
+        };
+        let is_young = link.since.elapsed() < YOUNG && pause <= YOUNG;
+        if !is_young || self.account.max_retries == 0 || !self.call.has_time_for(pause) {
+            return None;
+        }
+        self.early += 1;
+        Some(pause)
+    }
+
     /// Pauses before the next attempt. Returns the error if there is to be none.
     fn again(&mut self, error: Error) -> Result<()> {
         self.failures += 1;
         match retry::after_step(&error, self.failures, self.account.max_retries) {
-            Next::Again(pause) if self.call.has_time_for(pause) => {
-                log::line(Level::Warn, || {
-                    format!("{}: trying again in {} ms", error.message(), pause.as_millis())
-                });
-                self.call.pause(pause).map_err(|stop| self.with_context(Error::from(stop)))
-            }
+            Next::Again(pause) if self.call.has_time_for(pause) => self.pause(&error, pause),
             _ => Err(self.with_context(error)),
         }
+    }
+
+    fn pause(&self, error: &Error, pause: Duration) -> Result<()> {
+        log::line(Level::Warn, || {
+            format!("{}: trying again in {} ms", error.message(), pause.as_millis())
+        });
+        self.call.pause(pause).map_err(|stop| self.with_context(Error::from(stop)))
     }
 
     fn with_context(&self, error: Error) -> Error {
@@ -196,7 +236,7 @@ impl Transfer<'_, '_, '_, '_> {
                 // The part is emptied only once the first bytes of its replacement are there.
                 let first = incoming.read(&mut self.buffer).map_err(lost)?;
                 if first == 0 {
-                    return Err(AttemptEnd::LinkRefused(empty(incoming.status)));
+                    return Err(AttemptEnd::LinkRefused(empty(incoming.status), Validity::Over));
                 }
                 link.proven = true;
                 self.part.restart().map_err(AttemptEnd::Final)?;
@@ -216,7 +256,7 @@ impl Transfer<'_, '_, '_, '_> {
             Meaning::Encoded => {
                 Err(AttemptEnd::Final(protocol("the host sent the package in an encoding")))
             }
-            Meaning::Empty => Err(AttemptEnd::LinkRefused(empty(incoming.status))),
+            Meaning::Empty => Err(AttemptEnd::LinkRefused(empty(incoming.status), Validity::Over)),
             Meaning::Refused => Err(refused(&mut incoming, &host)),
         }
     }
