@@ -212,8 +212,11 @@ extern "C" {
 /** The disk is full. The part on disk is kept, and the same call resumes when there is room. */
 #define MDE_ERR_DISK_FULL 101
 
-/** A package is damaged, cut short, or unsafe to unpack. The message names the entry. */
+/** A package is damaged or cut short. The message names the entry, and the file in which the download is kept. */
 #define MDE_ERR_INTEGRITY 102
+
+/** A package could do harm where it is unpacked. It is kept, and the document lists its unsafe entries. */
+#define MDE_ERR_UNSAFE 103
 
 /** A defect in the library was contained. The client remains usable; please report it. */
 #define MDE_ERR_INTERNAL 900
@@ -348,6 +351,7 @@ typedef void (*mde_log_fn)(void *user_data,
  * @param cancel Ends the call early, but not the collection; may be NULL.
  * @param out_json The document, or the failure document; may be NULL.
  * @retval MDE_OK The file exists, whole and checked.
+ * @retval MDE_ERR_UNSAFE As for mde_download_package(), like MDE_ERR_INTEGRITY: the same call returns the same again.
  * @retval MDE_ERR_FILE As for mde_download_package(). Also: another call works on the same state file (retryable), or
  * the state file cannot be read, and a collection that it names may still be running.
  * @retval MDE_ERR_OUTCOME_UNKNOWN The collection may have been started. Repeat the call: it first searches for it.
@@ -403,7 +407,8 @@ mde_status mde_collect_package(const mde_client *client,
  *
  * During the download the package is `<path>.part`, which only its owner can read, with the state file
  * `<path>.part.json` beside it. Both stay when the call ends early, even with its process, and the same call then
- * downloads only the rest. Repeating a call that had succeeded returns the same result with "existing":true.
+ * downloads only the rest. Repeating a call that had succeeded returns the same result with "existing":true. A package
+ * that is refused is kept, as `<path>.damaged` or `<path>.unsafe`, and repeating the call returns the same error.
  * docs/contract.md has the details.
  *
  * The document: {"package":{"path":"...","bytes":7340032,"sha256":"...","action_id":"...","machine_id":"...",
@@ -412,7 +417,7 @@ mde_status mde_collect_package(const mde_client *client,
  * - package.bytes, package.sha256: of the file.
  * - package.action_id, package.machine_id, package.computer_name: the origin of the package.
  * - package.existing: true if an earlier call had downloaded it.
- * - The others are as from mde_inspect_package(), without files.
+ * - The others are as from mde_inspect_package(), without files. A failure document has a package too, if it was kept.
  *
  * Quota: "read" and "link". Permission: Machine.Read.All.
  * Source: Microsoft Defender for Endpoint, "Get package SAS URI API".
@@ -433,7 +438,10 @@ mde_status mde_collect_package(const mde_client *client,
  * @retval MDE_ERR_FILE The message names the path and the reason: a file exists, it cannot be written, another call
  * works on it.
  * @retval MDE_ERR_DISK_FULL Make room and call again.
- * @retval MDE_ERR_INTEGRITY The download is not a whole package, or larger than max_package_bytes.
+ * @retval MDE_ERR_INTEGRITY The download is not a whole package, and kept as `<path>.damaged`: move it away to download
+ * it anew. Or it is larger than max_package_bytes, and not kept.
+ * @retval MDE_ERR_UNSAFE The package could do harm where it is unpacked, and is kept as `<path>.unsafe`. With the
+ * option accept_unsafe=yes the same call gives it its name without another download.
  */
 MDE_API
 mde_status mde_download_package(const mde_client *client,
@@ -489,6 +497,8 @@ mde_status mde_get_package_uri(const mde_client *client,
  * - package.missing: the documented parts of such packages that this one lacks.
  * - package.bytes_unlisted: bytes that belong to no entry.
  * - package.same_but_for_case: how many names differ from another one only in case.
+ * - package.unsafe_count, package.unsafe_entries: how many entries could do harm where they are unpacked, and
+ *   [{"name":"...","reason":"..."},...] for up to 100 of them; absent if there are none.
  * - package.files: one per entry, at most 100,000; names of folders end in a slash. modified is in the device's own
  *   time, and absent if it is not known.
  * @param path A regular file.
@@ -496,11 +506,12 @@ mde_status mde_get_package_uri(const mde_client *client,
  * @param user_data Passed to progress; may be NULL.
  * @param cancel Ends the call early; may be NULL.
  * @param out_json The document, or the failure document; may be NULL.
- * @retval MDE_OK The package is whole.
+ * @retval MDE_OK The package is whole and safe to unpack.
  * @retval MDE_ERR_INTEGRITY The zip is damaged or cut short, uses features that packages do not use (encryption,
- * other methods than stored and deflated), or is unsafe to unpack (paths that lead out of the folder, symbolic links,
- * two entries in one place, more than 64 GiB, or more than 1 GiB in a 200th of the space). The message names the
- * entry.
+ * other methods than stored and deflated), or grows too much when unpacked (more than 64 GiB, or more than 1 GiB in a
+ * 200th of the space). The message names the entry.
+ * @retval MDE_ERR_UNSAFE The zip is whole, but could do harm where it is unpacked: paths that lead out of the folder,
+ * symbolic links, two entries in one place. The failure document has the package, with all members.
  * @retval MDE_ERR_FILE The file does not exist, cannot be read, or is a folder, device or pipe.
  * @retval MDE_ERR_DEADLINE The time of cancel is over.
  * @retval MDE_ERR_CANCELLED cancel was triggered, or progress asked to stop.

@@ -65,6 +65,7 @@ struct Details {
     attempts: Option<u32>,
     action_id: Option<String>,
     action: Option<Box<str>>,
+    package: Option<Box<str>>,
     outcome_unknown: bool,
     out_of_time: bool,
 }
@@ -98,6 +99,7 @@ impl Error {
             attempts: None,
             action_id: None,
             action: None,
+            package: None,
             outcome_unknown: false,
             out_of_time: false,
         }))
@@ -189,6 +191,12 @@ impl Error {
         if self.0.action.is_none() {
             self.0.action = action.map(Box::from);
         }
+        self
+    }
+
+    /// Sets the package that was refused and kept. `package`: its JSON.
+    pub(crate) fn with_package(mut self, package: String) -> Error {
+        self.0.package = Some(package.into());
         self
     }
 
@@ -307,14 +315,23 @@ impl Error {
         self.0.action.as_deref()
     }
 
-    /// The failure document: `{"error":{…}}`.
+    /// The package that was refused and kept, as JSON: `{"path":"…","bytes":…,"sha256":"…",…}`. It is set for
+    /// [`Status::Unsafe`], and for [`Status::Integrity`] where a download is kept.
+    pub fn package(&self) -> Option<&str> {
+        self.0.package.as_deref()
+    }
+
+    /// The failure document: `{"error":{…}}`, with `"package":{…}` if one was refused and kept.
     pub fn to_json(&self) -> String {
         #[derive(Serialize)]
         struct Document<'a> {
             error: Members<'a>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            package: Option<&'a RawValue>,
         }
         let e = &*self.0;
         let action = e.action.as_deref().and_then(|action| serde_json::from_str(action).ok());
+        let package = self.package().and_then(|package| serde_json::from_str(package).ok());
         let error = Members {
             status: e.status.code(),
             name: e.status.name(),
@@ -332,7 +349,7 @@ impl Error {
             action,
         };
         // Even without a document the caller would get the status through the return value.
-        json::text(&Document { error })
+        json::text(&Document { error, package })
     }
 }
 
@@ -389,6 +406,16 @@ mod tests {
             error.to_json(),
             r#"{"error":{"status":1,"name":"null","message":"argument `client` is NULL","retryable":false}}"#
         );
+    }
+
+    #[test]
+    fn a_package_stands_beside_the_error() {
+        let error = Error::new(Status::Unsafe, "m").with_package(r#"{"path":"p"}"#.to_owned());
+        assert_eq!(
+            error.to_json(),
+            r#"{"error":{"status":103,"name":"unsafe","message":"m","retryable":false},"package":{"path":"p"}}"#
+        );
+        assert_eq!(error.package(), Some(r#"{"path":"p"}"#));
     }
 
     #[test]

@@ -89,7 +89,8 @@ statuses! {
 
     File = 100, "file", "A local file could not be read or written, or is not a regular file. The message names it.";
     DiskFull = 101, "disk_full", "The disk is full. The part on disk is kept, and the same call resumes when there is room.";
-    Integrity = 102, "integrity", "A package is damaged, cut short, or unsafe to unpack. The message names the entry.";
+    Integrity = 102, "integrity", "A package is damaged or cut short. The message names the entry, and the file in which the download is kept.";
+    Unsafe = 103, "unsafe", "A package could do harm where it is unpacked, or its content cannot be checked. It is kept, and the document lists its unsafe entries.";
 
     Internal = 900, "internal", "A defect in the library was contained. The client remains usable; please report it.";
 }

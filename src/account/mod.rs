@@ -47,6 +47,8 @@ pub(crate) struct Account {
     /// Hosts that a package link may lead to.
     pub download_hosts: Hosts,
     pub max_package_bytes: u64,
+    /// A package that could do harm where it is unpacked gets the final path, too.
+    pub accept_unsafe: bool,
     /// Set by the first token, which names the identity.
     pub limiter: OnceCell<Arc<Limiter>>,
     quota_file: Option<String>,
@@ -128,6 +130,7 @@ impl Account {
             poll_interval: options.poll_interval,
             download_hosts: options.download_hosts.clone().and(&api),
             max_package_bytes: options.max_package_bytes,
+            accept_unsafe: options.accept_unsafe,
             limiter: OnceCell::new(),
             quota_file: options.quota_file.clone(),
             quota_redis: options.quota_redis.clone(),

@@ -37,6 +37,7 @@ use crate::progress::OnProgress;
 /// @param cancel Ends the call early, but not the collection; may be NULL.
 /// @param out_json The document, or the failure document; may be NULL.
 /// @retval MDE_OK The file exists, whole and checked.
+/// @retval MDE_ERR_UNSAFE As for mde_download_package(), like MDE_ERR_INTEGRITY: the same call returns the same again.
 /// @retval MDE_ERR_FILE As for mde_download_package(). Also: another call works on the same state file (retryable), or
 /// the state file cannot be read, and a collection that it names may still be running.
 /// @retval MDE_ERR_OUTCOME_UNKNOWN The collection may have been started. Repeat the call: it first searches for it.
@@ -116,7 +117,8 @@ pub unsafe extern "C" fn mde_collect_package(
 ///
 /// During the download the package is `<path>.part`, which only its owner can read, with the state file
 /// `<path>.part.json` beside it. Both stay when the call ends early, even with its process, and the same call then
-/// downloads only the rest. Repeating a call that had succeeded returns the same result with "existing":true.
+/// downloads only the rest. Repeating a call that had succeeded returns the same result with "existing":true. A package
+/// that is refused is kept, as `<path>.damaged` or `<path>.unsafe`, and repeating the call returns the same error.
 /// docs/contract.md has the details.
 ///
 /// The document: {"package":{"path":"...","bytes":7340032,"sha256":"...","action_id":"...","machine_id":"...",
@@ -125,7 +127,7 @@ pub unsafe extern "C" fn mde_collect_package(
 /// - package.bytes, package.sha256: of the file.
 /// - package.action_id, package.machine_id, package.computer_name: the origin of the package.
 /// - package.existing: true if an earlier call had downloaded it.
-/// - The others are as from mde_inspect_package(), without files.
+/// - The others are as from mde_inspect_package(), without files. A failure document has a package too, if it was kept.
 ///
 /// Quota: "read" and "link". Permission: Machine.Read.All.
 /// Source: Microsoft Defender for Endpoint, "Get package SAS URI API".
@@ -146,7 +148,10 @@ pub unsafe extern "C" fn mde_collect_package(
 /// @retval MDE_ERR_FILE The message names the path and the reason: a file exists, it cannot be written, another call
 /// works on it.
 /// @retval MDE_ERR_DISK_FULL Make room and call again.
-/// @retval MDE_ERR_INTEGRITY The download is not a whole package, or larger than max_package_bytes.
+/// @retval MDE_ERR_INTEGRITY The download is not a whole package, and kept as `<path>.damaged`: move it away to download
+/// it anew. Or it is larger than max_package_bytes, and not kept.
+/// @retval MDE_ERR_UNSAFE The package could do harm where it is unpacked, or cannot be checked. It is kept as
+/// `<path>.unsafe`. With the option accept_unsafe=yes the same call gives it its name without another download.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_download_package(
     client: *const mde_client,
@@ -222,6 +227,8 @@ pub unsafe extern "C" fn mde_get_package_uri(
 /// - package.missing: the documented parts of such packages that this one lacks.
 /// - package.bytes_unlisted: bytes that belong to no entry.
 /// - package.same_but_for_case: how many names differ from another one only in case.
+/// - package.unsafe_count, package.unsafe_entries: how many entries could do harm where they are unpacked, and
+///   [{"name":"...","reason":"..."},...] for up to 100 of them; absent if there are none.
 /// - package.files: one per entry, at most 100,000; names of folders end in a slash. modified is in the device's own
 ///   time, and absent if it is not known.
 /// @param path A regular file.
@@ -229,11 +236,11 @@ pub unsafe extern "C" fn mde_get_package_uri(
 /// @param user_data Passed to progress; may be NULL.
 /// @param cancel Ends the call early; may be NULL.
 /// @param out_json The document, or the failure document; may be NULL.
-/// @retval MDE_OK The package is whole.
-/// @retval MDE_ERR_INTEGRITY The zip is damaged or cut short, uses features that packages do not use (encryption,
-/// other methods than stored and deflated), or is unsafe to unpack (paths that lead out of the folder, symbolic links,
-/// two entries in one place, more than 64 GiB, or more than 1 GiB in a 200th of the space). The message names the
-/// entry.
+/// @retval MDE_OK The package is whole and safe to unpack.
+/// @retval MDE_ERR_INTEGRITY The zip is damaged or cut short. The message names the first damaged entries.
+/// @retval MDE_ERR_UNSAFE The zip could do harm where it is unpacked (paths that lead out of the folder, symbolic
+/// links, two entries in one place, zip bombs), or its content cannot be checked (encryption, other methods than stored
+/// and deflated). The failure document has the package, with all members. docs/packages.md has the list.
 /// @retval MDE_ERR_FILE The file does not exist, cannot be read, or is a folder, device or pipe.
 /// @retval MDE_ERR_DEADLINE The time of cancel is over.
 /// @retval MDE_ERR_CANCELLED cancel was triggered, or progress asked to stop.

@@ -198,7 +198,9 @@ impl Job<'_> {
             self.remove_state();
         }
         match status {
-            Status::NotFound | Status::Integrity if lasts => self.names_the_state_file(error),
+            Status::NotFound | Status::Integrity | Status::Unsafe if lasts => {
+                self.names_the_state_file(error)
+            }
             Status::NotReady => self.names_the_state_file(error),
             _ => error,
         }

@@ -7,9 +7,11 @@ use std::time::Instant;
 
 use crate::call::{Call, Cancel};
 use crate::error::{Error, Result, Stage};
+use crate::operations::unsafe_package;
 use crate::package_zip::{self, InspectedPackage};
 use crate::progress::{Event, OnProgress, Reporter};
 use crate::status::Status;
+use crate::text::json;
 
 /// Checks a package on disk and lists its contents, without unpacking it.
 ///
@@ -17,8 +19,8 @@ use crate::status::Status;
 /// receives [`Event::Verifying`] with the bytes of each reading.
 ///
 /// # Errors
-/// [`Status::Integrity`]: the zip is damaged, or could do harm where it is unpacked. The message names the entry and the
-/// problem. [`Status::File`]: `path` is not a file, or cannot be read. [`Status::Cancelled`], [`Status::Deadline`]:
+/// [`Status::Integrity`]: the zip is damaged. The message names the entry and the problem. [`Status::Unsafe`]: it is
+/// whole, but could do harm where it is unpacked; [`Error::package`] has the whole list. [`Status::File`]: `path` is not a file, or cannot be read. [`Status::Cancelled`], [`Status::Deadline`]:
 /// `cancel` or `progress` ended the call.
 pub fn inspect_package(
     path: impl AsRef<Path>,
@@ -43,6 +45,9 @@ pub fn inspect_package(
     };
     let package = package_zip::inspect(path.as_ref(), &on_read)?;
     reporter.borrow_mut().step(&verifying(package.bytes, package.bytes))?;
+    if package.contents.unsafe_count > 0 {
+        return Err(unsafe_package::error(&package.contents).with_package(json::text(&package)));
+    }
     Ok(package)
 }
 

@@ -10,4 +10,5 @@ mod fetch_state;
 pub(crate) mod find_machines;
 pub(crate) mod inspect;
 pub(crate) mod package_uri;
+pub(crate) mod unsafe_package;
 pub(crate) mod wait;

@@ -75,6 +75,7 @@ pub(crate) struct Settings {
     pub(crate) quota_redis_fallback: Fallback,
     pub(crate) download_hosts: Hosts,
     pub(crate) max_package_bytes: u64,
+    pub(crate) accept_unsafe: bool,
     pub(crate) user_agent: Option<String>,
 }
 

@@ -338,6 +338,14 @@ pub(crate) const TABLE: &[Spec] = &[
         },
     ),
     text(
+        "accept_unsafe",
+        "yes or no",
+        Value("no"),
+        "What to do with a package that could do harm where it is unpacked, or cannot be checked. `no` keeps it as \
+         `<path>.unsafe` and fails with unsafe. `yes` gives it its name, and the document lists its unsafe entries.",
+        |o, v| one_of(v, &[("no", false), ("yes", true)]).map(|v| o.accept_unsafe = v),
+    ),
+    text(
         "user_agent",
         "1 to 256 visible ASCII characters and spaces",
         Rule("none"),

@@ -113,8 +113,14 @@ impl InspectedPackage {
     pub fn to_json(&self) -> String {
         #[derive(Serialize)]
         struct Document<'a> {
-            package: Members<'a>,
+            package: &'a InspectedPackage,
         }
+        json::text(&Document { package: self })
+    }
+}
+
+impl Serialize for InspectedPackage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Members<'a> {
             path: &'a str,
@@ -126,7 +132,7 @@ impl InspectedPackage {
         }
         let InspectedPackage { path, bytes, sha256, contents } = self;
         let (sha256, files) = (hex(sha256), &contents.entries);
-        json::text(&Document { package: Members { path, bytes: *bytes, sha256, contents, files } })
+        Members { path, bytes: *bytes, sha256, contents, files }.serialize(serializer)
     }
 }
 

@@ -219,7 +219,7 @@ fn a_body_that_is_no_zip_never_appears_at_the_path() {
         });
         let error = scene.run(&[]).error("integrity");
         assert_eq!((&error["stage"], &error["retryable"]), (&json!("verify"), &json!(false)));
-        assert!(scene.folder.names().is_empty());
+        assert_eq!(scene.folder.names(), ["package.zip.damaged"]);
     }
 }
 

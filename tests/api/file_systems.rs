@@ -23,7 +23,7 @@ const RENAME_NEW: &str = "renameat2";
 const LINK: &str = "link,linkat";
 
 /// A task in a process whose system calls get these errors, or end it: `(calls, what happens to them)`.
-fn under(task: &Task, faults: &[(&str, &str)]) -> Command {
+pub fn under(task: &Task, faults: &[(&str, &str)]) -> Command {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "signal=none"]);
     for (calls, fault) in faults {
@@ -38,7 +38,7 @@ fn fetching(sim: &Simulator, folder: &Folder) -> Task {
     Task::Fetch { options, machine: sim.machine_id(0), path: folder.path() }
 }
 
-fn document(command: &mut Command) -> Value {
+pub fn document(command: &mut Command) -> Value {
     let printed = child::finished(command.output().expect("strace is missing"));
     serde_json::from_str(&printed).unwrap_or_else(|_| panic!("{printed}"))
 }

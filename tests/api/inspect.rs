@@ -25,6 +25,15 @@ fn package(path: &Path) -> Value {
     inspect(path).ok()["package"].clone()
 }
 
+/// The package beside the error.
+#[track_caller]
+fn unsafe_package(path: &Path) -> Value {
+    let outcome = inspect(path);
+    let package = outcome.document["package"].clone();
+    outcome.error("unsafe");
+    package
+}
+
 /// Why the first unsafe entry is unsafe.
 fn reason(package: &Value) -> &str {
     package["unsafe_entries"][0]["reason"].as_str().unwrap()
@@ -105,12 +114,12 @@ fn zips_of_info_zip() {
     );
     is_the_tree(&folder, &package(&folder.join("comment.zip")));
     run("zip", &folder, &["-q", "-r", "-P", "secret", "encrypted.zip", "tree"]);
-    let encrypted = package(&folder.join("encrypted.zip"));
+    let encrypted = unsafe_package(&folder.join("encrypted.zip"));
     assert_eq!(encrypted["unsafe_count"], 4, "{encrypted}");
     assert!(reason(&encrypted).contains("is encrypted"), "{encrypted}");
     std::os::unix::fs::symlink("/etc", folder.join("tree/link")).unwrap();
     run("zip", &folder, &["-q", "-r", "-y", "link.zip", "tree"]);
-    let link = package(&folder.join("link.zip"));
+    let link = unsafe_package(&folder.join("link.zip"));
     assert_eq!(
         (&link["unsafe_count"], &link["unsafe_entries"][0]["name"]),
         (&1.into(), &"tree/link".into())
@@ -159,7 +168,7 @@ with zipfile.ZipFile("leaves.zip", "w") as out:
         ("twice", "is there twice"),
         ("leaves", "has a path that leaves"),
     ] {
-        let package = package(&folder.join(format!("{name}.zip")));
+        let package = unsafe_package(&folder.join(format!("{name}.zip")));
         assert!(reason(&package).contains(words), "{package}");
     }
 }

@@ -30,6 +30,10 @@ mod machines;
 mod planted;
 /// Replies that were recorded.
 mod recorded;
+/// Packages that are damaged, or could do harm where they are unpacked.
+mod refused;
+/// The same where a process ends on its way.
+mod refused_ends;
 /// Replies of every kind, and retries.
 mod replies;
 /// A package in every state it can be in.

@@ -95,10 +95,15 @@ pub fn links_asked_for(sim: &Simulator) -> usize {
 
 /// A zip of one entry, stored: enough to be taken for a package.
 pub fn package(size: usize, seed: u64) -> Vec<u8> {
+    package_of("Processes/Processes.csv", size, seed)
+}
+
+/// The same with another name for the entry.
+pub fn package_of(name: &str, size: usize, seed: u64) -> Vec<u8> {
+    let name = name.as_bytes();
     let mut content = vec![0; size];
     fastrand::Rng::with_seed(seed).fill(&mut content);
     let (crc, len) = (crc32fast::hash(&content).to_le_bytes(), (size as u32).to_le_bytes());
-    let name = b"Processes/Processes.csv";
     let mut common = vec![20, 0, 0, 0, 0, 0, 0, 0, 33, 0];
     common.extend([crc, len, len].concat());
     common.extend([name.len() as u8, 0, 0, 0]);

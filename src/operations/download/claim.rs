@@ -30,21 +30,19 @@ impl PackageFiles {
     pub(super) fn is_claimed(&self) -> bool {
         is_claim(&self.path, &self.state)
     }
-}
 
-impl Lock<'_> {
     /// Removes the claim that a crash has left.
-    pub(super) fn remove_claim(&self) {
-        if self.files.is_claimed() {
-            let _ = fs::remove_file(&self.files.path);
+    pub(super) fn remove_claim(&self, _: &Lock<'_>) {
+        if self.is_claimed() {
+            let _ = fs::remove_file(&self.path);
         }
     }
 
-    /// Renames the part to its final path by way of a claim.
-    pub(super) fn rename_by_claim(&self, state: &PartState) -> Result<()> {
-        let files = self.files;
+    /// Renames a file to this path by way of a claim. The caller holds the lock.
+    pub(super) fn rename_by_claim(&self, from: &Path, state: &PartState) -> Result<()> {
+        let files = self;
         files.record(&PartState { claimed: true, ..state.clone() })?;
-        let renamed = rename::by_claim(&files.part, &files.path, &|nap| files.pause(nap));
+        let renamed = rename::by_claim(from, &files.path, &|nap| files.pause(nap));
         let is_over = match &renamed {
             Ok(()) => true,
             Err(error) => error.kind() == ErrorKind::AlreadyExists,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::claim::is_claim;
 use super::part_state::{PartState, Receipt};
-use super::{file_error, shown, too_many_open};
+use super::{file_error, kept, shown, too_many_open};
 use crate::call::Call;
 use crate::error::{Error, Result, Stage};
 use crate::os::file::{self, Access, Links};
@@ -69,10 +69,16 @@ impl Destination {
         self.is_folder
     }
 
-    /// The action that the receipt of the file at this path names. A download verifies the receipt.
+    /// The action that the receipt of the package at this path names, or of a refused one beside it. A download verifies
+    /// the receipt.
     pub(crate) fn action_here(&self) -> Option<String> {
-        let file = file::open(&self.path, Access::Read, Links::Refused).ok()?;
-        file::is_trusted(&file, &self.path).ok()?;
+        ["", kept::UNSAFE, kept::DAMAGED].into_iter().find_map(|ending| self.action_at(ending))
+    }
+
+    fn action_at(&self, ending: &str) -> Option<String> {
+        let path = file::suffixed(&self.path, ending);
+        let file = file::open(&path, Access::Read, Links::Refused).ok()?;
+        file::is_trusted(&file, &path).ok()?;
         let receipt = file::attribute(&file, RECEIPT).and_then(|line| Receipt::from_line(&line));
         let recorded =
             || state_file::read::<PartState>(&state_of(&self.path)).and_then(Receipt::from_state);
@@ -85,7 +91,7 @@ impl Destination {
         match fs::symlink_metadata(&self.path) {
             _ if self.is_folder => Ok(()),
             Ok(_) if !is_claim(&self.path, &state_of(&self.path)) => Err(taken(&self.path)),
-            _ => names_are_usable(&self.path),
+            _ => names_are_usable(&self.path).and_then(|()| kept::names_are_free(&self.path)),
         }
     }
 
@@ -105,7 +111,7 @@ impl Destination {
 }
 
 /// `<file>.part.json`
-fn state_of(path: &Path) -> PathBuf {
+pub(super) fn state_of(path: &Path) -> PathBuf {
     file::suffixed(path, ".part.json")
 }
 
@@ -151,6 +157,36 @@ pub(super) struct PackageFiles {
 }
 
 impl PackageFiles {
+    /// Gives a package with a receipt the path of `to`, which must be free. The lock keeps other calls from it.
+    pub(super) fn rename_kept(
+        &self,
+        to: &PackageFiles,
+        receipt: &Receipt,
+        _: &Lock<'_>,
+    ) -> Result<()> {
+        to.rename_from(&self.path, &receipt.to_state())
+    }
+
+    /// Removes an empty part, unless a call has locked it.
+    pub(super) fn remove_empty_part(&self) {
+        if rename::is_empty_file(&self.part) {
+            // Dropping the lock removes it.
+            drop(self.lock());
+        }
+    }
+
+    /// Removes this name of a file, if it has it.
+    pub(super) fn remove_name_of(&self, file: &File) {
+        if self.is_at(file) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+
+    /// Whether the file has this path.
+    pub(super) fn is_at(&self, file: &File) -> bool {
+        file::is_still_at(file, &self.path, Links::Refused)
+    }
+
     /// The path in the caller's terms.
     pub(super) fn shown(&self) -> &str {
         &self.shown
@@ -180,6 +216,33 @@ impl PackageFiles {
 
     pub(super) fn remove_state(&self) {
         let _ = fs::remove_file(&self.state);
+    }
+
+    /// The same files, with the name of a refused package in place of the final one.
+    pub(super) fn refused(&self, ending: &str) -> PackageFiles {
+        PackageFiles {
+            shown: format!("{}{ending}", self.shown),
+            path: file::suffixed(&self.path, ending),
+            part: self.part.clone(),
+            state: self.state.clone(),
+            call: Arc::clone(&self.call),
+        }
+    }
+
+    /// Renames a file with this state to this path, which must be free.
+    fn rename_from(&self, from: &Path, state: &PartState) -> Result<()> {
+        let renamed = match rename::at_once(from, &self.path, &|nap| self.pause(nap)) {
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                self.rename_by_claim(from, state)
+            }
+            done => done,
+        };
+        renamed.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => self.taken(),
+            _ => file_error("rename the finished download to", &self.path, &error),
+        })?;
+        file::sync_folder_of(&self.path);
+        Ok(())
     }
 
     /// The error for a final path that another file has.
@@ -215,7 +278,6 @@ impl PackageFiles {
         let failed = |error| file_error("write", &self.part, &error);
         if let Some(file) = lock::lock_at(&self.part).map_err(failed)? {
             let lock = Lock { files: self, file, _no_signal: NoSignal::new() };
-            lock.remove_claim();
             can_rename(&self.state, &self.call)?;
             return Ok(lock);
         }
@@ -257,7 +319,7 @@ fn names_are_usable(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn taken(path: &Path) -> Error {
+pub(super) fn taken(path: &Path) -> Error {
     let trusted = file::open(path, Access::Read, Links::Refused)
         .map(|file| (file::is_regular(&file).is_ok(), file::is_trusted(&file, path)));
     let doubt = match trusted {
@@ -282,19 +344,9 @@ pub(super) struct Lock<'a> {
 }
 
 impl Lock<'_> {
-    /// Renames the part with this state to its final path, which must be free.
-    pub(super) fn rename(&self, state: &PartState) -> Result<()> {
-        let PackageFiles { path, part, .. } = self.files;
-        let renamed = match rename::at_once(part, path, &|nap| self.files.pause(nap)) {
-            Err(error) if error.kind() == ErrorKind::Unsupported => self.rename_by_claim(state),
-            done => done,
-        };
-        renamed.map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => self.files.taken(),
-            _ => file_error("rename the finished download to", path, &error),
-        })?;
-        file::sync_folder_of(path);
-        Ok(())
+    /// Renames the part with this state to the path of a package or of a refused one, which must be free.
+    pub(super) fn rename(&self, to: &PackageFiles, state: &PartState) -> Result<()> {
+        to.rename_from(&self.files.part, state)
     }
 }
 
@@ -302,7 +354,11 @@ impl Drop for Lock<'_> {
     fn drop(&mut self) {
         let is_empty = self.file.metadata().is_ok_and(|metadata| metadata.len() == 0);
         if is_empty && file::is_still_at(&self.file, &self.files.part, Links::Refused) {
-            self.files.remove_state();
+            // The receipt of a package that has its path stays.
+            let state = state_file::read::<PartState>(&self.files.state);
+            if state.is_none_or(|state| state.sha256.is_none()) {
+                self.files.remove_state();
+            }
             let _ = fs::remove_file(&self.files.part);
         }
         lock::unlock(&self.file);

@@ -1,4 +1,5 @@
-//! Downloads the package of an action to a checked file. Only a whole package ever has the final path.
+//! Downloads the package of an action to a checked file. Only a whole package ever has the final path; a refused one is
+//! kept beside it.
 //!
 //! The bytes go to `<file>.part`, and the state file `<file>.part.json` records which package they belong to. The next
 //! call resumes from these two, even after the end of the process.
@@ -8,6 +9,8 @@ mod check;
 mod claim;
 mod destination;
 mod host_error;
+mod kept;
+mod package;
 mod part;
 mod part_state;
 mod path_lock;
@@ -18,16 +21,15 @@ mod transfer;
 mod validity;
 mod writer;
 
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
-
-use serde::Serialize;
 
 use crate::account::Account;
 use crate::call::Call;
 use crate::error::{Error, Result, Stage};
 use crate::log::{self, Level};
 use crate::operations::{actions, package_uri};
-use crate::package_zip::Contents;
 use crate::progress::{Event, Reporter};
 use crate::service::action::MachineAction;
 use crate::status::Status;
@@ -36,44 +38,12 @@ use crate::text::json;
 
 use destination::PackageFiles;
 pub(crate) use destination::{Destination, can_rename, harmless};
+use kept::{Found, Places, Verdict};
+use package::Members;
+pub use package::Package;
 use part::Part;
+use part_state::Receipt;
 pub(crate) use path_lock::PathLock;
-
-/// A package on disk.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct Package {
-    /// Where it is.
-    pub path: String,
-    /// Its size.
-    pub bytes: u64,
-    /// The SHA-256 of the file, in lower-case hexadecimal digits.
-    pub sha256: String,
-    /// The action that collected it.
-    pub action_id: String,
-    /// The device, if the action names it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub machine_id: Option<String>,
-    /// The name of that device.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub computer_name: Option<String>,
-    /// An earlier call downloaded the package. This one only checked that the file is unchanged.
-    pub existing: bool,
-    /// What is in it.
-    #[serde(flatten)]
-    pub contents: Contents,
-}
-
-impl Package {
-    /// `{"package":{"path":"…","bytes":…,"sha256":"…","action_id":"…",…,"entries":…,…}}`
-    pub fn to_json(&self) -> String {
-        #[derive(Serialize)]
-        struct Document<'a> {
-            package: &'a Package,
-        }
-        json::text(&Document { package: self })
-    }
-}
 
 /// Downloads the package of an action to `path`.
 pub(crate) fn download(
@@ -100,8 +70,8 @@ pub(crate) fn download_to(
     destination: Destination,
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Package> {
-    let files = destination.files(action, call);
-    Job { account, call, action, action_id: action.id(), files }
+    let places = Places::new(destination.files(action, call));
+    Job { account, call, action, action_id: action.id(), places }
         .run(reporter)
         .map_err(|error| error.with_action(action.id(), Some(action.json())))
 }
@@ -111,85 +81,124 @@ struct Job<'a> {
     call: &'a Arc<Call>,
     action: &'a MachineAction,
     action_id: &'a str,
-    files: PackageFiles,
+    places: Places,
 }
 
 impl Job<'_> {
     /// Local files are checked before a link is requested, since links are scarce.
     fn run(&self, reporter: &mut Reporter<'_, '_>) -> Result<Package> {
-        if let Some(package) = self.existing(reporter)? {
-            return Ok(package);
+        let places = &self.places;
+        let mut found = self.find(reporter)?;
+        if let Some(found) = found.take_if(|found| !places.need_work(found)) {
+            return self.answer(found.files, found.receipt, found.verdict, true);
         }
-        let lock = self.files.lock()?;
-        // Another call may have finished the download before we had the lock.
-        if let Some(package) = self.existing(reporter)? {
-            return Ok(package);
+        let lock = places.accepted.lock()?;
+        places.remove_claims(&lock);
+        // Another call may have finished the download or renamed the file before we had the lock.
+        if !found.as_ref().is_some_and(Found::is_still_there) {
+            found = self.find(reporter)?;
         }
-        let mut part = Part::resume(&self.files, lock, self.action_id, |file, length| {
+        if let Some(mut found) = found {
+            found.settle(places, &lock)?;
+            return self.answer(found.files, found.receipt, found.verdict, true);
+        }
+        let mut part = Part::resume(&places.accepted, lock, self.action_id, |file, length| {
             check::hash(file, length, &mut self.on_read(reporter))
         })?;
-        let contents = self.complete(&mut part, reporter)?;
-        let (bytes, sha256) = (part.length(), part.sha256());
-        part.finish(&sha256)?;
-        Ok(self.package(bytes, sha256, contents, false))
+        let verdict = self.complete(&mut part, reporter)?;
+        let receipt = part.receipt();
+        let files = places.of(&verdict);
+        part.finish(&receipt, files)?;
+        self.answer(files, receipt, verdict, false)
     }
 
     /// Downloads the missing bytes and checks the whole. A suspect part that fails the check is downloaded once more.
-    fn complete(&self, part: &mut Part<'_>, reporter: &mut Reporter<'_, '_>) -> Result<Contents> {
+    fn complete(&self, part: &mut Part<'_>, reporter: &mut Reporter<'_, '_>) -> Result<Verdict> {
         let mut again = false;
         loop {
             let Job { account, call, action_id, .. } = *self;
             transfer::run(account, call, action_id, part, reporter)?;
             let total = part.length();
             reporter.step(&Event::Verifying { action_id, bytes: 0, total })?;
-            let checked = check::verify(part.file(), total, &mut self.on_read(reporter));
-            match checked {
-                Ok(contents) => {
-                    reporter.step(&Event::Verifying { action_id, bytes: total, total })?;
-                    return Ok(contents);
-                }
-                Err(error) if error.status() != Status::Integrity => return Err(error),
-                Err(error) if part.is_suspect() && !again => {
+            match self.verdict(part.file(), total, reporter)? {
+                Verdict::Damaged(error) if part.is_suspect() && !again => {
                     again = true;
                     log::line(Level::Warn, || format!("{}: starting over", error.message()));
                     part.restart()?;
                 }
-                Err(error) => {
-                    part.discard();
-                    return Err(error);
+                // A stop here would cost another download.
+                Verdict::Damaged(error) => return Ok(Verdict::Damaged(error)),
+                verdict => {
+                    reporter.step(&Event::Verifying { action_id, bytes: total, total })?;
+                    return Ok(verdict);
                 }
             }
         }
     }
 
-    /// The package, if an earlier call has finished it.
-    fn existing(&self, reporter: &mut Reporter<'_, '_>) -> Result<Option<Package>> {
-        let Some(file) = self.files.open_final()? else {
-            return Ok(None);
-        };
-        let Some(receipt) = file.receipt(self.action_id) else {
-            return Err(self.files.taken());
-        };
-        let digest = check::hash(file.file(), receipt.bytes, &mut self.on_read(reporter))?;
-        if hex(digest.finish().as_ref()) != receipt.sha256 {
-            return Err(self.files.taken());
-        }
-        let contents = check::verify(file.file(), receipt.bytes, &mut self.on_read(reporter))?;
-        file.remove_leftovers(&receipt);
-        Ok(Some(self.package(receipt.bytes, receipt.sha256, contents, true)))
+    fn verdict(
+        &self,
+        file: &File,
+        length: u64,
+        reporter: &mut Reporter<'_, '_>,
+    ) -> Result<Verdict> {
+        let checked = check::verify(file, length, &mut self.on_read(reporter));
+        Verdict::of(checked, self.account.accept_unsafe)
     }
 
-    fn package(&self, bytes: u64, sha256: String, contents: Contents, existing: bool) -> Package {
-        Package {
-            path: self.files.shown().to_owned(),
-            bytes,
-            sha256,
-            contents,
-            action_id: self.action_id.to_owned(),
-            machine_id: self.action.machine_id().map(str::to_owned),
-            computer_name: self.action.computer_name().map(str::to_owned),
-            existing,
+    /// The package, if an earlier call has downloaded it, whether it was refused then or not.
+    fn find(&self, reporter: &mut Reporter<'_, '_>) -> Result<Option<Found<'_>>> {
+        for files in self.places.all() {
+            let Some(file) = files.open_final()? else { continue };
+            let Some(receipt) = file.receipt(self.action_id) else { return Err(files.taken()) };
+            let digest = check::hash(file.file(), receipt.bytes, &mut self.on_read(reporter))?;
+            if hex(digest.finish().as_ref()) != receipt.sha256 {
+                return Err(files.taken());
+            }
+            let verdict = self.verdict(file.file(), receipt.bytes, reporter)?;
+            let found = Found { file, files, receipt, verdict };
+            found.remove_leftovers(&self.places);
+            return Ok(Some(found));
         }
+        Ok(None)
+    }
+
+    /// The package at the path of `files`, or the error that says why it is refused and has the package beside it.
+    fn answer(
+        &self,
+        files: &PackageFiles,
+        receipt: Receipt,
+        verdict: Verdict,
+        existing: bool,
+    ) -> Result<Package> {
+        let Receipt { action_id, bytes, sha256 } = receipt;
+        let path = files.shown();
+        let (machine_id, computer_name) = (self.action.machine_id(), self.action.computer_name());
+        verdict
+            .at(&shown(Path::new(path)))
+            .map_err(|(error, contents)| {
+                let members = Members {
+                    path,
+                    bytes,
+                    sha256: &sha256,
+                    action_id: &action_id,
+                    machine_id,
+                    computer_name,
+                    existing,
+                    contents: contents.as_ref(),
+                };
+                error.with_package(json::text(&members))
+            })
+            .map(|contents| Package {
+                path: path.to_owned(),
+                bytes,
+                sha256: sha256.clone(),
+                action_id: action_id.clone(),
+                machine_id: machine_id.map(str::to_owned),
+                computer_name: computer_name.map(str::to_owned),
+                existing,
+                contents,
+            })
     }
 
     /// Reports the progress of a check, and ends it if the call is stopped.
@@ -206,7 +215,7 @@ impl Job<'_> {
 }
 
 /// The error for a local file. `doing` completes "cannot … `path`".
-pub(crate) fn file_error(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Error {
+pub(crate) fn file_error(doing: &str, path: &Path, error: &std::io::Error) -> Error {
     use std::io::ErrorKind::{
         FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
     };
@@ -286,7 +295,7 @@ fn too_long(error: &std::io::Error) -> bool {
 }
 
 /// The path for a message, without control characters.
-pub(crate) fn shown(path: &std::path::Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     let text = path.to_string_lossy();
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
@@ -294,7 +303,6 @@ pub(crate) fn shown(path: &std::path::Path) -> String {
 #[cfg(test)]
 mod tests {
     use std::io::Error;
-    use std::path::Path;
 
     use super::*;
 

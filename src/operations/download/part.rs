@@ -41,7 +41,9 @@ impl<'a> Part<'a> {
         let mut part = match state {
             Some(state) if found > 0 => {
                 let writer = Writer::after(hash(&lock.file, found)?);
-                return Ok(Part { writer, files, lock, state, length: found, suspect: true });
+                // An earlier call may have checked exactly these bytes, and ended before it renamed them.
+                let suspect = state.sha256.as_ref() != Some(&writer.sha256());
+                return Ok(Part { writer, files, lock, state, length: found, suspect });
             }
             _ => {
                 let state = PartState::of(action_id);
@@ -49,6 +51,8 @@ impl<'a> Part<'a> {
             }
         };
         part.restart()?;
+        // It is not of these bytes, and no file has the path that its receipt was for.
+        files.remove_state();
         Ok(part)
     }
 
@@ -128,23 +132,23 @@ impl<'a> Part<'a> {
         Ok(())
     }
 
-    /// The hash of the bytes on disk.
-    pub(super) fn sha256(&self) -> String {
-        self.writer.sha256()
+    /// The receipt of the bytes on disk.
+    pub(super) fn receipt(&self) -> Receipt {
+        let (action_id, bytes) = (self.state.action_id.clone(), self.length);
+        Receipt { action_id, bytes, sha256: self.writer.sha256() }
     }
 
-    /// Gives the checked package its receipt and its final path. A crash after this loses nothing.
-    pub(super) fn finish(self, sha256: &str) -> Result<()> {
-        let Part { files, lock, mut state, length, .. } = self;
-        state.sha256 = Some(sha256.to_owned());
+    /// Gives the checked package its receipt and its path, which is that of a refused one if it was refused. A crash at
+    /// any moment loses nothing: the next call finds the bytes under one of the names, with their receipt.
+    pub(super) fn finish(self, receipt: &Receipt, to: &PackageFiles) -> Result<()> {
+        let Part { files, lock, mut state, .. } = self;
+        state.sha256 = Some(receipt.sha256.clone());
         // The claim that a crash left is removed.
         state.claimed = false;
         files.write_state(&state)?;
-        let action_id = state.action_id.clone();
-        let receipt = Receipt { action_id, bytes: length, sha256: sha256.to_owned() };
         let has_receipt = file::set_attribute(&lock.file, RECEIPT, &receipt.to_line());
         lock.file.sync_all().map_err(|e| file_error("write", files.part(), &e))?;
-        lock.rename(&state)?;
+        lock.rename(to, &state)?;
         // Without the attribute, the state file is the receipt that a later call reads.
         if has_receipt {
             files.remove_state();

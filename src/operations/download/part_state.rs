@@ -72,6 +72,15 @@ impl Receipt {
         (version == "1" && words.next().is_none()).then_some(Receipt { action_id, bytes, sha256 })
     }
 
+    /// The state that stands for this receipt where the file system keeps no attributes.
+    pub(super) fn to_state(&self) -> PartState {
+        PartState {
+            total: Some(self.bytes),
+            sha256: Some(self.sha256.clone()),
+            ..PartState::of(&self.action_id)
+        }
+    }
+
     pub(super) fn from_state(state: PartState) -> Option<Receipt> {
         let PartState { action_id, total: Some(bytes), sha256: Some(sha256), .. } = state else {
             return None;

@@ -72,6 +72,9 @@ fn kind(shape: &Value) -> String {
         let required: Vec<_> = of.iter().flat_map(names).collect();
         return format!("{}, always with {}", kind(&of[0]), required.join(" and "));
     }
+    if let Some(of) = shape["anyOf"].as_array() {
+        return of.iter().map(kind).collect::<Vec<_>>().join(" or ");
+    }
     if let Some(values) = shape["enum"].as_array() {
         let values: Vec<_> = values.iter().map(|value| format!("`{value}`")).collect();
         return values.join(", ");
