@@ -9,6 +9,7 @@
 
 #include "action.hpp"
 #include "document.hpp"
+#include "package.hpp"
 #include "status.hpp"
 
 #include <chrono>
@@ -56,9 +57,14 @@ public:
         const auto last = json_.get<document>("/error/action");
         return last ? std::optional<machine_action>(last->as<machine_action>()) : std::nullopt;
     }
+    /** The package that was refused and kept, as unsafe or damaged. A damaged one has no contents. */
+    std::optional<mde::package> package() const {
+        const auto kept = json_.get<document>("/package");
+        return kept ? std::optional<mde::package>(kept->as<mde::package>()) : std::nullopt;
+    }
     /** The id that the service's support needs. */
     std::optional<std::string> request_id() const { return json_.get("/error/request_id"); }
-    /** The whole failure document, {"error":{...}}, or an empty one. */
+    /** The whole failure document, {"error":{...},...}, or an empty one. */
     const document &json() const noexcept { return json_; }
     /** The exception of a callback that stopped the call; null if there was none. */
     const std::exception_ptr &cause() const noexcept { return cause_; }

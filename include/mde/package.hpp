@@ -35,7 +35,20 @@ struct entry {
     document json{};
 };
 
-/** A package on disk. Every byte of every file in it was compared with its checksum. */
+/** An entry that could do harm where it is unpacked. */
+struct unsafe_entry {
+    /** The path inside the package. */
+    std::string name{};
+    /** The problem, in English, to follow the name. */
+    std::string reason{};
+    /** The object that this was read from. */
+    document json{};
+};
+
+/**
+ * A package on disk. Every byte of every file in it was compared with its checksum. The package of error::package() may be
+ * damaged, and then has no contents.
+ */
 struct package {
     /** The path of the file, in UTF-8. */
     std::string path{};
@@ -63,6 +76,10 @@ struct package {
     std::uint64_t bytes_unlisted = 0;
     /** The number of names that differ from another only in upper and lower case. */
     std::uint64_t same_but_for_case = 0;
+    /** The number of entries that could do harm where they are unpacked. */
+    std::uint64_t unsafe_count = 0;
+    /** The first of these entries, at most 100. */
+    std::vector<unsafe_entry> unsafe_entries{};
     /** One for each entry, from inspect_package(); empty otherwise. */
     std::vector<entry> files{};
     /** The object that this was read from. */
@@ -105,7 +122,13 @@ inline void take(const json_member &from, package &to) {
         .into("missing", to.missing)
         .into("bytes_unlisted", to.bytes_unlisted)
         .into("same_but_for_case", to.same_but_for_case)
+        .into("unsafe_count", to.unsafe_count)
+        .into("unsafe_entries", to.unsafe_entries)
         .into("files", to.files);
+}
+
+inline void take(const json_member &from, unsafe_entry &to) {
+    from.into("name", to.name).into("reason", to.reason);
 }
 
 inline void take(const json_member &from, entry &to) {

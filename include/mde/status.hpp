@@ -50,6 +50,7 @@ enum class status : std::int32_t {
     file = MDE_ERR_FILE,
     disk_full = MDE_ERR_DISK_FULL,
     integrity = MDE_ERR_INTEGRITY,
+    unsafe = MDE_ERR_UNSAFE,
     internal = MDE_ERR_INTERNAL,
 };
 

@@ -80,6 +80,23 @@ void lists() {
     CHECK(package.files[1].bytes == 3 && package.files[1].modified == "2026-01-31T23:59:58");
 }
 
+// Beside an error, whole or with what is known of a damaged one.
+void refused() {
+    const mde::error failed(mde::status::unsafe, mde::document(R"({"error":{"status":103,"name":"unsafe","message":"m",
+        "retryable":false},"package":{"path":"p.zip.unsafe","bytes":7,"sha256":"ab","entries":2,"unsafe_count":2,
+        "unsafe_entries":[{"name":"../x","reason":"has a path"},{"name":"y","reason":"is a link"}]}})"));
+    CHECK(failed.status() == mde::status::unsafe && static_cast<int>(failed.status()) == MDE_ERR_UNSAFE);
+    const auto package = failed.package();
+    CHECK(package && package->path == "p.zip.unsafe" && package->bytes == 7 && package->entries == 2);
+    CHECK(package->unsafe_count == 2 && package->unsafe_entries.size() == 2);
+    CHECK(package->unsafe_entries[1].name == "y" && package->unsafe_entries[1].reason == "is a link");
+    CHECK(package->json.get("/unsafe_entries/0/name") == "../x");
+    const mde::error damaged(mde::status::integrity, mde::document(R"({"error":{},"package":{"path":"p.zip.damaged"}})"));
+    CHECK(damaged.package()->path == "p.zip.damaged" && damaged.package()->unsafe_entries.empty());
+    CHECK(!mde::error(mde::status::file, mde::document(R"({"error":{"package":{}}})")).package());
+    CHECK(!mde::error(mde::status::file, "no document").package());
+}
+
 void quotas() {
     const auto quota = mde::document(R"({"quotas":[{"endpoint":"link","limit":2,"window_s":60,"used":1,"in_flight":0,
         "queued":3,"available_in_ms":41000,"closed_ms":5},{"endpoint":"read","limit":9,"window_s":0.25},
@@ -199,6 +216,7 @@ int main() {
     fetched();
     parts();
     lists();
+    refused();
     quotas();
     what_is_not_there();
     strings();

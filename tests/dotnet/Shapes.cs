@@ -101,6 +101,11 @@ namespace Mde.Tests
             Check.Has(e.ToString(), "status rate_limited, HTTP 429, action a1, retry after 00:00:01.5000000, retryable, outcome unknown");
             Check.True(new MdeException(MdeStatus.Service, "").IsRetryable, "as the library has it");
             Check.True(new MdeException(MdeStatus.OutcomeUnknown, "").IsOutcomeUnknown, "as the library has it");
+            var refused = new MdeError("{\"error\":{\"status\":103,\"name\":\"unsafe\",\"message\":\"m\",\"retryable\":false},\"package\":"
+                + "{\"path\":\"p.unsafe\",\"bytes\":7,\"sha256\":\"s\",\"unsafe_count\":1,\"unsafe_entries\":[{\"name\":\"../x\",\"reason\":\"has a path\"}]}}");
+            Check.True(refused.Status == MdeStatus.Unsafe && refused.Package?.Path == "p.unsafe" && refused.Package.UnsafeCount == 1, refused.ToString());
+            Check.Equal("../x has a path", refused.Package!.UnsafeEntries[0].ToString());
+            Check.True(e.Error.Package == null, "without a package");
             e = new MdeException(MdeStatus.DiskFull, "no room");
             Check.True(e.Status == MdeStatus.DiskFull && e.Error.Name == "disk_full" && !e.IsRetryable && e.Error.Json == null, e.ToString());
             using (var stop = new CancellationTokenSource())

@@ -87,6 +87,17 @@ class Table(unittest.TestCase):
             self.assertEqual((error.status, error.retryable, error.message), (code, False, "unknown_%d" % code))
         self.assertEqual(pickle.loads(pickle.dumps(new)), new)
 
+    def test_a_refused_package(self) -> None:
+        kept: mde.RefusedPackage = {"path": "p.zip.unsafe", "bytes": 7, "sha256": "s", "unsafe_count": 1,
+                                    "unsafe_entries": [{"name": "../x", "reason": "has a path"}]}
+        members: mde.ErrorMembers = {"status": 103, "name": "unsafe", "message": "m", "retryable": False}
+        error = mde._errors.error(103, {"error": members, "package": kept})
+        self.assertIs(type(error), mde.UnsafeError)
+        self.assertIsInstance(error, mde.LocalError)
+        self.assertEqual((error.status, error.package), (mde.Status.UNSAFE, kept))
+        self.assertIsNone(mde._errors.error(102, {"error": members}).package)
+        self.assertIsNone(mde._errors.error(102, None).package)
+
 
 class Loading(unittest.TestCase):
     def python(self, program: str, **environment: str) -> str:

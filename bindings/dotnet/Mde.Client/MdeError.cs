@@ -24,7 +24,8 @@ namespace Mde
         /// <exception cref="FormatException">It is no such document.</exception>
         public MdeError(string json)
         {
-            var error = JsonObject.Parse(json).RequiredObject("error");
+            var document = JsonObject.Parse(json);
+            var error = document.RequiredObject("error");
             Json = json;
             Status = (MdeStatus)(error.Int32("status") ?? throw JsonObject.Lacks("status"));
             Name = error.Required("name");
@@ -41,6 +42,8 @@ namespace Mde
             ActionId = error.Text("action_id");
             var action = error.Object("action");
             Action = action == null ? null : new MachineAction(action);
+            var package = document.Object("package");
+            Package = package == null ? null : new InvestigationPackage(package);
         }
 
         // The document is of a later version, or a result, or there is none.
@@ -90,6 +93,12 @@ namespace Mde
 
         /// <summary>The last state of that action; null if there is none.</summary>
         public MachineAction? Action { get; }
+
+        /// <summary>
+        /// The package that was refused and kept, as <see cref="MdeStatus.Unsafe"/> or <see cref="MdeStatus.Integrity"/>;
+        /// null if there is none. A damaged one has no contents.
+        /// </summary>
+        public InvestigationPackage? Package { get; }
 
         /// <summary>
         /// The library's document; null if there is none. Where <see cref="Status"/> is <see cref="MdeStatus.Ok"/> it is

@@ -66,7 +66,7 @@ namespace Mde
         /// <param name="path">A regular file.</param>
         /// <param name="progress">Receives progress events on the thread of the call, or where it sends them itself.</param>
         /// <param name="cancellationToken">Ends the call.</param>
-        /// <exception cref="MdeException">Integrity: it is damaged, or would do harm where it is unpacked. File: it cannot be read.</exception>
+        /// <exception cref="MdeException">Integrity: it is damaged. Unsafe: it could do harm where it is unpacked, and the error has the whole list. File: it cannot be read.</exception>
         public static PackageResult InspectPackage(
             string path, IProgress<ProgressEvent>? progress = null, CancellationToken cancellationToken = default)
         {

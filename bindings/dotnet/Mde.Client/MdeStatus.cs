@@ -102,8 +102,11 @@ namespace Mde
         /// <summary>The disk is full. The part on disk is kept, and the same call resumes when there is room.</summary>
         DiskFull = 101,
 
-        /// <summary>A package is damaged, cut short, or unsafe to unpack. The message names the entry.</summary>
+        /// <summary>A package is damaged or cut short. The message names the entry, and the file in which the download is kept.</summary>
         Integrity = 102,
+
+        /// <summary>A package could do harm where it is unpacked, or its content cannot be checked. It is kept, and the document lists its unsafe entries.</summary>
+        Unsafe = 103,
 
         /// <summary>A defect in the library was contained. The client remains usable; please report it.</summary>
         Internal = 900,

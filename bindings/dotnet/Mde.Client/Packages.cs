@@ -5,7 +5,10 @@ using Mde.Native;
 
 namespace Mde
 {
-    /// <summary>A package on disk. Every file in it was compared with its checksum.</summary>
+    /// <summary>
+    /// A package on disk. Every file in it was compared with its checksum. That of <see cref="MdeError.Package"/> may be
+    /// damaged, and then has no contents.
+    /// </summary>
     public sealed class InvestigationPackage
     {
         internal InvestigationPackage(JsonObject package)
@@ -23,6 +26,8 @@ namespace Mde
             Missing = package.Texts("missing");
             BytesUnlisted = package.Int64("bytes_unlisted") ?? 0;
             SameButForCase = package.Int32("same_but_for_case") ?? 0;
+            UnsafeCount = package.Int32("unsafe_count") ?? 0;
+            UnsafeEntries = package.Objects("unsafe_entries", it => new UnsafeEntry(it));
             Files = package.Objects("files", it => new PackageFile(it));
         }
 
@@ -65,6 +70,12 @@ namespace Mde
         /// <summary>The number of names that differ from another only in upper and lower case.</summary>
         public int SameButForCase { get; }
 
+        /// <summary>The number of entries that could do harm where they are unpacked.</summary>
+        public int UnsafeCount { get; }
+
+        /// <summary>The first of these entries, at most 100.</summary>
+        public IReadOnlyList<UnsafeEntry> UnsafeEntries { get; }
+
         /// <summary>One per entry, from <see cref="MdeLibrary.InspectPackage"/>; empty otherwise.</summary>
         public IReadOnlyList<PackageFile> Files { get; }
 
@@ -72,6 +83,28 @@ namespace Mde
         public override string ToString()
         {
             return "package " + Path + ", " + Bytes.ToString(CultureInfo.InvariantCulture) + " bytes";
+        }
+    }
+
+    /// <summary>An entry that could do harm where it is unpacked.</summary>
+    public sealed class UnsafeEntry
+    {
+        internal UnsafeEntry(JsonObject entry)
+        {
+            Name = entry.Required("name");
+            Reason = entry.Required("reason");
+        }
+
+        /// <summary>Path inside the package.</summary>
+        public string Name { get; }
+
+        /// <summary>The problem, in English, to follow the name.</summary>
+        public string Reason { get; }
+
+        /// <summary>The name and the problem.</summary>
+        public override string ToString()
+        {
+            return Name + " " + Reason;
         }
     }
 

@@ -40,6 +40,8 @@ from ._documents import (
     QuotaLog,
     QuotaStatus,
     QuotaWindow,
+    RefusedPackage,
+    UnsafeEntry,
 )
 from ._errors import (
     ActionEndedError,
@@ -63,6 +65,7 @@ from ._errors import (
     RateLimitedError,
     ServiceError,
     SignInError,
+    UnsafeError,
     UsageError,
     error,
 )
@@ -175,11 +178,14 @@ __all__ = [
     "QuotaStatus",
     "QuotaWindow",
     "RateLimitedError",
+    "RefusedPackage",
     "Seconds",
     "ServiceError",
     "SignInError",
     "Status",
     "TokenProvider",
+    "UnsafeEntry",
+    "UnsafeError",
     "UsageError",
     "abi_version",
     "inspect_package",

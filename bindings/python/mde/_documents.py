@@ -70,10 +70,22 @@ class _Package(TypedDict):
     same_but_for_case: int
 
 
+class UnsafeEntry(TypedDict):
+    """An entry that could do harm where it is unpacked. ``reason`` follows the name."""
+
+    name: str
+    reason: str
+
+
 class Package(_Package, total=False):
-    """A checked package on disk. ``device`` is absent if the file does not look like an investigation package."""
+    """A checked package on disk. ``device`` is absent if the file does not look like an investigation package.
+
+    ``unsafe_count`` and ``unsafe_entries``, at most 100 of them, are there if an entry could do harm where it is unpacked.
+    """
 
     device: str
+    unsafe_count: int
+    unsafe_entries: List[UnsafeEntry]
 
 
 class _Downloaded(Package):
@@ -207,7 +219,35 @@ class ErrorMembers(_Error, total=False):
     action: MachineAction
 
 
-class Failure(TypedDict):
+class _RefusedPackage(TypedDict):
+    path: str
+    bytes: int
+    sha256: str
+
+
+class RefusedPackage(_RefusedPackage, total=False):
+    """A package that was refused and kept. A damaged one has no contents, from ``entries`` on."""
+
+    action_id: str
+    machine_id: str
+    computer_name: str
+    existing: bool
+    entries: int
+    bytes_uncompressed: int
+    device: str
+    missing: List[str]
+    bytes_unlisted: int
+    same_but_for_case: int
+    unsafe_count: int
+    unsafe_entries: List[UnsafeEntry]
+    files: List[Entry]
+
+
+class _Failure(TypedDict):
+    error: ErrorMembers
+
+
+class Failure(_Failure, total=False):
     """The document of a failed call, in ``MdeError.document``."""
 
-    error: ErrorMembers
+    package: RefusedPackage

@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, Optional, Tuple, Type, cast
 
-from ._documents import Failure, MachineAction
+from ._documents import Failure, MachineAction, RefusedPackage
 from ._status import Status
 
 
@@ -85,6 +85,11 @@ class MdeError(Exception):
         """That machine action as last seen."""
         return self._error.get("action")
 
+    @property
+    def package(self) -> Optional[RefusedPackage]:
+        """The package that was refused and kept, as unsafe or damaged."""
+        return self.document.get("package")
+
     def __str__(self) -> str:
         return "%s (%s, %d)" % (self.message, self.name, self.status)
 
@@ -166,7 +171,11 @@ class DiskFullError(LocalError):
 
 
 class IntegrityError(LocalError):
-    """A package is damaged or cut short, or would do harm where it is unpacked."""
+    """A package is damaged or cut short. ``package`` says where the download is kept."""
+
+
+class UnsafeError(LocalError):
+    """A package could do harm where it is unpacked, or cannot be checked. It is kept; ``package`` lists why."""
 
 
 class InternalError(MdeError):
@@ -191,6 +200,7 @@ _OWN: Dict[int, Type[MdeError]] = {
     Status.FILE: FileError,
     Status.DISK_FULL: DiskFullError,
     Status.INTEGRITY: IntegrityError,
+    Status.UNSAFE: UnsafeError,
     Status.INTERNAL: InternalError,
 }
 

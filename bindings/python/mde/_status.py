@@ -46,6 +46,7 @@ class Status(IntEnum):
     FILE = 100
     DISK_FULL = 101
     INTEGRITY = 102
+    UNSAFE = 103
 
     INTERNAL = 900
 
