@@ -269,6 +269,8 @@ pub enum PackageFault {
     Checksum,
     /// The host has only the first three quarters of the zip.
     Truncated,
+    /// It is whole, and one file leaves the folder where it is unpacked.
+    Unsafe,
     /// It is a web page, as a filtering proxy puts in place of a download.
     Html,
 }

@@ -159,6 +159,7 @@ enum Fault {
     None,
     Checksum,
     Truncated,
+    Unsafe,
     Html,
 }
 
@@ -290,6 +291,7 @@ impl From<Flags> for Config {
                     Fault::None => PackageFault::None,
                     Fault::Checksum => PackageFault::Checksum,
                     Fault::Truncated => PackageFault::Truncated,
+                    Fault::Unsafe => PackageFault::Unsafe,
                     Fault::Html => PackageFault::Html,
                 },
                 link_uses: flags.link_uses,

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mde_simulator::Simulator;
+use mde_simulator::{PackageFault, Simulator};
 use mde_tests::child::{self, Task};
 use mde_tests::packages::{
     Folder, collections_asked_for, lead_to, links_asked_for, package, package_of, patient, quick,
@@ -381,6 +381,24 @@ fn a_fetch_gives_the_same_answer_again_and_collects_once() {
                 assert_eq!(folder.names().len(), 1, "{:?}", folder.names());
             }
         }
+    }
+}
+
+#[test]
+fn the_simulator_sends_packages_that_are_refused() {
+    for (fault, name, ending) in [
+        (PackageFault::Unsafe, "unsafe", "unsafe"),
+        (PackageFault::Html, "integrity", "damaged"),
+        (PackageFault::Truncated, "integrity", "damaged"),
+    ] {
+        let (sim, folder) = (quick(), Folder::new());
+        sim.set(|b| b.package_fault = fault);
+        let outcome = fetcher(&sim, false).fetch(&sim.machine_id(0), "x", &folder.path());
+        let package = outcome.document["package"].clone();
+        outcome.error(name);
+        assert_eq!(package["path"], format!("{}.{ending}", folder.path()));
+        assert_eq!(package["machine_id"], sim.machine_id(0));
+        assert_eq!(package["unsafe_count"].as_u64(), (name == "unsafe").then_some(1));
     }
 }
 

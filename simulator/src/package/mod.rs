@@ -120,6 +120,9 @@ impl Package {
 }
 
 /// A zip with all files but the long one.
+/// The file of an unsafe package, which leaves the folder where it is unpacked.
+const OUTSIDE: &str = "../../Startup/run.cmd";
+
 fn short_files(order: &Order) -> io::Result<Vec<u8>> {
     let packed = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
@@ -128,6 +131,10 @@ fn short_files(order: &Order) -> io::Result<Vec<u8>> {
     for (path, text) in order.device.files(&order.action, order.edition) {
         zip.start_file(path, packed)?;
         zip.write_all(text.as_bytes())?;
+    }
+    if order.fault == PackageFault::Unsafe {
+        zip.start_file(OUTSIDE, packed)?;
+        zip.write_all(b"calc.exe\r\n")?;
     }
     Ok(zip.finish()?.into_inner())
 }
@@ -233,6 +240,9 @@ mod tests {
         assert!(whole(&build(0, PackageFault::Html)).starts_with(b"<!DOCTYPE"));
         let short = whole(&build(0, PackageFault::Truncated));
         assert!(whole(&sound).starts_with(&short) && (short.len() as u64) < sound.len());
+        let outside = whole(&build(0, PackageFault::Unsafe));
+        let zip = ZipArchive::new(Cursor::new(outside)).unwrap();
+        assert!(zip.file_names().any(|name| name == OUTSIDE));
         let corrupt = build(0, PackageFault::Checksum);
         let mut zip = ZipArchive::new(Cursor::new(whole(&corrupt))).unwrap();
         let last = zip.len() - 1;
