@@ -58,16 +58,21 @@ pub fn collect(state: &State, caller: &Caller, machine: &str, asked: &Asked) -> 
     };
     let id = machine.get("id").and_then(Value::as_str).unwrap_or_default();
     let mut world = state.world();
+    let heads = world.random.bool();
     if let Some(running) = world.actions.running_on(id) {
-        return match world.behaviour.duplicate {
-            Duplicate::ReturnExisting => {
-                Reply::odata(StatusCode::CREATED, &query::in_context(ENTITY, &running.to_json()))
-            }
-            Duplicate::Refuse400 => errors::error(
+        let returns = match world.behaviour.duplicate {
+            Duplicate::ReturnExisting => true,
+            Duplicate::Refuse400 => false,
+            Duplicate::Either => heads,
+        };
+        return if returns {
+            Reply::odata(StatusCode::CREATED, &query::in_context(ENTITY, &running.to_json()))
+        } else {
+            errors::error(
                 StatusCode::BAD_REQUEST,
                 &world.behaviour.duplicate_code,
                 "Action is already in progress",
-            ),
+            )
         };
     }
     let text = |name: &str| body.get(name).and_then(Value::as_str);
@@ -107,7 +112,7 @@ pub fn list(state: &State, path: &str, query: &str) -> Reply {
         .actions
         .all()
         .iter()
-        .filter(|action| action.is_visible(&world.behaviour, now))
+        .filter(|action| action.is_listed(&world.behaviour, now))
         .map(actions::Action::to_json)
         .collect();
     drop(world);

@@ -79,9 +79,15 @@ impl Action {
         Value::Object(self.shown.clone())
     }
 
-    /// Whether the service lists it already.
+    /// Whether the service knows its id already.
     pub fn is_visible(&self, behaviour: &Behaviour, now: Duration) -> bool {
         now >= self.created.saturating_add(seconds(behaviour.not_found_after_create_s))
+    }
+
+    /// Whether the list shows it already.
+    pub fn is_listed(&self, behaviour: &Behaviour, now: Duration) -> bool {
+        let lag = behaviour.not_found_after_create_s.max(behaviour.list_lag_s);
+        now >= self.created.saturating_add(seconds(lag))
     }
 
     fn set(&mut self, member: &str, value: impl Into<Value>) {

@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::faults::Faults;
+
 /// Tenant of the default application.
 pub const DEFAULT_TENANT: &str = "9d4b7c1e-2f60-4a85-8c3d-51e0a7b6f924";
 /// Client id of the default application.
@@ -50,6 +52,8 @@ pub struct Config {
     pub path_prefix: String,
     /// Most entries in one page of a list; the rest is behind `@odata.nextLink`.
     pub page_size: usize,
+    /// Repeats what is drawn by chance: [`Behaviour::faults`] and [`Duplicate::Either`].
+    pub seed: Option<u64>,
     /// How actions and downloads behave at first.
     pub behaviour: Behaviour,
 }
@@ -72,6 +76,7 @@ impl Default for Config {
             retry_after: false,
             path_prefix: String::new(),
             page_size: 10_000,
+            seed: None,
             behaviour: Behaviour::default(),
         }
     }
@@ -207,6 +212,10 @@ pub struct Behaviour {
     pub link_lifetime_s: f64,
     /// How long a new action cannot be found by its id, in the list, or for its link.
     pub not_found_after_create_s: f64,
+    /// How long the list does not show a new action, although its id is known.
+    pub list_lag_s: f64,
+    /// What becomes of requests for a collection.
+    pub faults: Faults,
     /// What a second collection on a busy machine gets.
     pub duplicate: Duplicate,
     /// The error code of [`Duplicate::Refuse400`]. The service's own code varies: try also `""` and
@@ -245,6 +254,8 @@ impl Default for Behaviour {
             quoted_links: true,
             link_lifetime_s: 60.0,
             not_found_after_create_s: 0.0,
+            list_lag_s: 0.0,
+            faults: Faults::default(),
             duplicate: Duplicate::Refuse400,
             duplicate_code: "ActiveRequestAlreadyExists".to_owned(),
             ranges: true,
@@ -293,4 +304,6 @@ pub enum Duplicate {
     Refuse400,
     /// 201 with the action that is already running.
     ReturnExisting,
+    /// One of the two, by chance.
+    Either,
 }

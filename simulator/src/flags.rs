@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use mde_simulator::{
-    Application, Behaviour, Config, CountAt, Duplicate, Endpoint, Limit, Outcome, PackageFault,
-    QuotaMode,
+    Application, Behaviour, Config, CountAt, Duplicate, Endpoint, Faults, Limit, Outcome,
+    PackageFault, QuotaMode,
 };
 
 const SESSION: &str = r#"Example session (one simulated minute passes in a second):
@@ -118,7 +118,21 @@ pub struct Flags {
     /// How long a new action cannot be found, in simulated seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
     not_found_after_create: f64,
-    /// What a second collection on a busy machine gets: a 400, or the running action again
+    /// How long the list does not show a new action, in simulated seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
+    list_lag: f64,
+    /// What becomes of requests for a collection, in a hundred: the connection is closed, or a 5xx
+    /// or 408 sent, before or after it was carried out, or it arrives late; such as
+    /// "lost-before=5,lost-after=5,failed-before=5,failed-after=5,late=5"
+    #[arg(long, value_name = "FAULTS", default_value = "", hide_default_value = true, value_parser = faults)]
+    faults: Faults,
+    /// How late requests arrive at most, in simulated seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    late: f64,
+    /// Repeat what is drawn by chance: faults, and --duplicate=either
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+    /// What a second collection on a busy machine gets: a 400, the running action again, or either
     #[arg(long, value_enum, default_value = "refuse400")]
     duplicate: Second,
     /// The error code of that 400
@@ -188,6 +202,7 @@ enum End {
 enum Second {
     Refuse400,
     ReturnExisting,
+    Either,
 }
 
 /// One name, so that the flag takes one value.
@@ -223,6 +238,23 @@ fn limits(text: &str) -> Result<Limits, String> {
         all.insert(endpoint, limits.ok_or_else(|| format!("`{list}` is not CALLS/SECONDS"))?);
     }
     Ok(all)
+}
+
+fn faults(text: &str) -> Result<Faults, String> {
+    let mut faults = Faults::default();
+    for part in text.split(',').filter(|part| !part.trim().is_empty()) {
+        let (name, share) = part.split_once('=').ok_or("must be FAULT=SHARE")?;
+        let share = share.trim().parse().map_err(|_| format!("`{share}` is no whole number"))?;
+        *match name.trim() {
+            "lost-before" => &mut faults.lost_before,
+            "lost-after" => &mut faults.lost_after,
+            "failed-before" => &mut faults.failed_before,
+            "failed-after" => &mut faults.failed_after,
+            "late" => &mut faults.late,
+            _ => return Err(format!("no fault `{name}`")),
+        } = share;
+    }
+    Ok(faults)
 }
 
 fn range(text: &str) -> Result<(u64, u64), String> {
@@ -271,6 +303,7 @@ impl From<Flags> for Config {
             retry_after: flags.retry_after,
             path_prefix: flags.path_prefix,
             page_size: flags.page_size,
+            seed: flags.seed,
             behaviour: Behaviour {
                 pending_s: flags.pending,
                 in_progress_s: flags.in_progress,
@@ -279,9 +312,12 @@ impl From<Flags> for Config {
                 quoted_links: !flags.bare_links,
                 link_lifetime_s: flags.link_lifetime,
                 not_found_after_create_s: flags.not_found_after_create,
+                list_lag_s: flags.list_lag,
+                faults: Faults { late_s: flags.late, ..flags.faults },
                 duplicate: match flags.duplicate {
                     Second::Refuse400 => Duplicate::Refuse400,
                     Second::ReturnExisting => Duplicate::ReturnExisting,
+                    Second::Either => Duplicate::Either,
                 },
                 duplicate_code: flags.duplicate_code,
                 ranges: !flags.no_ranges,

@@ -24,6 +24,7 @@ mod config;
 mod control;
 mod download;
 mod errors;
+mod faults;
 mod form;
 mod ids;
 mod links;
@@ -52,6 +53,7 @@ pub use config::{
     Application, Behaviour, Config, CountAt, DEFAULT_CLIENT, DEFAULT_NAME, DEFAULT_SECRET,
     DEFAULT_TENANT, Duplicate, Endpoint, Limit, Outcome, PackageFault, QuotaMode,
 };
+pub use faults::Faults;
 pub use log::LoggedRequest;
 
 use state::{Observer, State};

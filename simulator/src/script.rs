@@ -30,6 +30,8 @@ pub struct Act {
     /// Whether the request is performed for real before the outcome.
     pub process: bool,
     pub delay: Duration,
+    /// The request arrives so much later than its outcome.
+    pub late: Option<Duration>,
     pub outcome: Outcome,
 }
 
@@ -194,7 +196,7 @@ impl Rule {
             _ => return Err("only one of `reply`, `close` and `stall` can happen".to_owned()),
         };
         let delay = Duration::from_millis(self.delay_ms);
-        Ok(Act { process: self.process, delay, outcome })
+        Ok(Act { process: self.process, delay, late: None, outcome })
     }
 }
 
@@ -249,6 +251,19 @@ impl ReplySpec {
 }
 
 impl ScriptedReply {
+    /// A status alone.
+    pub fn empty(status: StatusCode) -> Self {
+        ScriptedReply {
+            status,
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+            count: 1,
+            truncate_after: None,
+            drip: None,
+            chunked: false,
+        }
+    }
+
     /// The reply as hyper sends it; `cut` belongs to the connection it goes out on.
     pub fn into_response(self, cut: Cut) -> Response<Body> {
         let mut body = if self.count == 1 {

@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::body::{Body, Cut, Wire};
 use crate::config::CountAt;
 use crate::control;
+use crate::faults;
 use crate::log::LoggedRequest;
 use crate::routes::{self, Answer, Asked};
 use crate::script::{self, Outcome};
@@ -75,13 +76,13 @@ async fn handle(
     let arrived = state.clock.real_ms();
     let (head, body) = request.into_parts();
     let body = Limited::new(body, MOST_BODY).collect().await.map_err(|_| closed())?.to_bytes();
-    let asked = Asked {
+    let asked = Arc::new(Asked {
         method: head.method,
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: head.headers,
         body: String::from_utf8_lossy(&body).into_owned(),
-    };
+    });
     if asked.path.starts_with(control::PREFIX) {
         return Ok(control::answer(&state, &asked).into_response(cut));
     }
@@ -92,6 +93,7 @@ async fn handle(
         query: &asked.query,
         body: &asked.body,
     });
+    let act = act.or_else(|| faults::draw(&state, &asked));
     let settle = |status: StatusCode, refused: bool, endpoint: &str| {
         settled(&state, number, status.as_u16(), refused, endpoint);
     };
@@ -101,6 +103,13 @@ async fn handle(
         return Ok(answer.reply.into_response(cut));
     };
 
+    if let Some(late) = act.late {
+        let (state, asked) = (Arc::clone(&state), Arc::clone(&asked));
+        tokio::spawn(async move {
+            tokio::time::sleep(late).await;
+            routes::answer(&state, &asked);
+        });
+    }
     let real = matches!(act.outcome, Outcome::Real);
     let performed = if act.process { Some(perform(&state, &asked).await) } else { None };
     pause(act.delay).await;

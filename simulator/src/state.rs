@@ -37,6 +37,7 @@ pub struct World {
     pub packages: Packages,
     pub quota: Quota,
     pub script: Script,
+    pub random: fastrand::Rng,
 }
 
 impl State {
@@ -53,6 +54,7 @@ impl State {
                 config.count_refused,
             ),
             script: Script::default(),
+            random: config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
         };
         State {
             origin,

@@ -8,6 +8,7 @@
 
 mod actions;
 mod download;
+mod faults;
 mod http;
 mod machines;
 mod program;

@@ -90,6 +90,8 @@ fn flags_are_explained_and_checked() {
         &["--ca-out", "x"],
         &["--machine-outcome", "x=Perhaps"],
         &["--package-fault", "unknown"],
+        &["--faults", "lost=5"],
+        &["--faults", "late=some"],
     ] {
         let out = Command::new(PROGRAM).args(wrong).output().unwrap();
         assert_eq!(out.status.code(), Some(2), "{wrong:?}");
