@@ -8,7 +8,7 @@ use crate::call::{self, Call, Cancel, Running};
 use crate::error::{Error, Result};
 use crate::log::{self, Level};
 use crate::operations::cancel_action::{self, Ended};
-use crate::operations::collect::{self, Collected};
+use crate::operations::collect::{self, Collected, Requests};
 use crate::operations::download::{self, Package};
 use crate::operations::fetch::{self, Fetched};
 use crate::operations::find_machines::{self, Found};
@@ -57,9 +57,8 @@ impl Client {
     ) -> Result<Collected> {
         let machine_id = arguments::machine_id(machine_id)?;
         let comment = arguments::comment(comment)?;
-        self.run("collect_package", cancel, |call| {
-            collect::collect(&self.account, call, machine_id, comment)
-        })
+        let requests = Requests { machine_id, comments: vec![comment], open_since: None };
+        self.run("collect_package", cancel, |call| collect::collect(&self.account, call, &requests))
     }
 
     /// Reads one machine action. `action_id`: its GUID. Source: "Get machineAction API".

@@ -132,7 +132,7 @@ impl Account {
     ) -> std::result::Result<Reply, Failure> {
         let changes = !request.repeatable();
         if changes {
-            call.set_unsettled(true);
+            call.begin_change();
         }
         #[cfg(feature = "test-hooks")]
         crate::testing::panic_hook::panic_if_asked(request);
@@ -152,7 +152,7 @@ impl Account {
             Err(failure) => !failure.may_have_been_received(),
         };
         if changes && nothing_done {
-            call.set_unsettled(false);
+            call.nothing_changed();
         }
         outcome
     }

@@ -14,7 +14,7 @@ use crate::call::Call;
 use crate::error::{Error, Result};
 use crate::http::client::{Http, Settings};
 use crate::http::tls;
-use crate::options::{self, OnDuplicate, OnFullQuota};
+use crate::options::{self, OnDuplicate, OnFullQuota, OnUnknown};
 use crate::quota::file;
 use crate::quota::ledger::Ledger;
 use crate::quota::limiter::Limiter;
@@ -40,6 +40,7 @@ pub(crate) struct Account {
     pub rules: Rules,
     pub on_full_quota: OnFullQuota,
     pub on_duplicate: OnDuplicate,
+    pub on_unknown: OnUnknown,
     pub max_retries: u32,
     /// The time limit of an operation of one request, if there is one.
     pub timeout: Option<Duration>,
@@ -125,6 +126,7 @@ impl Account {
             },
             on_full_quota: options.quota,
             on_duplicate: options.on_duplicate,
+            on_unknown: options.on_unknown,
             max_retries: options.max_retries,
             timeout: options.timeout,
             poll_interval: options.poll_interval,

@@ -9,7 +9,7 @@ pub(crate) mod panic_note;
 mod signal;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 pub use self::cancel::Cancel;
@@ -46,7 +46,8 @@ pub(crate) struct Call {
     deadline: Option<Instant>,
     cancel: Option<Cancel>,
     client: Arc<Running>,
-    unsettled: AtomicBool,
+    /// How many requests that change something may have been carried out without a reply.
+    unsettled: AtomicU32,
     keeper: Mutex<Option<Box<dyn KeepAlive>>>,
 }
 
@@ -66,7 +67,7 @@ impl Call {
             deadline: [by_option, by_handle].into_iter().flatten().min(),
             cancel: cancel.cloned(),
             client: Arc::clone(client),
-            unsettled: AtomicBool::new(false),
+            unsettled: AtomicU32::new(0),
             keeper: Mutex::new(None),
         };
         call.client.add(&call.signal);
@@ -86,7 +87,7 @@ impl Call {
             // The handle and the client stop the operation by its signal, which the part shares.
             cancel: None,
             client: Arc::default(),
-            unsettled: AtomicBool::new(false),
+            unsettled: AtomicU32::new(0),
             keeper: Mutex::new(None),
         }
     }
@@ -159,14 +160,29 @@ impl Call {
         self.keeper.lock().as_mut().map(|keeper| keeper.keep())
     }
 
-    /// Records whether a request that changes something may have been carried out without a reply.
-    pub(crate) fn set_unsettled(&self, unsettled: bool) {
-        self.unsettled.store(unsettled, Ordering::Relaxed);
+    /// Records that a request is sent that changes something. Its outcome is not known from here on.
+    pub(crate) fn begin_change(&self) {
+        self.unsettled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Records that the latest request did nothing. The outcome of earlier ones is as unknown as before.
+    pub(crate) fn nothing_changed(&self) {
+        self.unsettled.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Records that the outcome of all requests is known.
+    pub(crate) fn settle(&self) {
+        self.unsettled.store(0, Ordering::Relaxed);
+    }
+
+    /// How many requests of this call may have been carried out without a reply.
+    pub(crate) fn unsettled(&self) -> u32 {
+        self.unsettled.load(Ordering::Relaxed)
     }
 
     /// Whether a request of this call may have been carried out without a reply.
     pub(crate) fn is_unsettled(&self) -> bool {
-        self.unsettled.load(Ordering::Relaxed)
+        self.unsettled() > 0
     }
 
     /// The signal with which others wake this call.

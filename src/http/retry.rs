@@ -1,7 +1,7 @@
 //! Whether and when a failed request is sent again: the one rule for all requests.
 //!
-//! A request that may have been carried out is repeated only if repeating it changes nothing. Source: "Common REST API
-//! error codes" (429 and 5xx).
+//! A request that may have been carried out is repeated only if repeating it changes nothing. Requests for a collection
+//! have a rule of their own besides (`operations/collect.rs`). Source: "Common REST API error codes" (429 and 5xx).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -53,6 +53,14 @@ pub(crate) fn after_error(error: &Error, repeatable: bool, attempt: u32, retries
 /// After a step of a larger operation failed. A retryable error allows another attempt.
 pub(crate) fn after_step(error: &Error, attempt: u32, retries: u32) -> Next {
     match error.is_retryable() && !error.is_stop() && attempt <= retries {
+        true => Next::Again(pause(attempt, error.retry_after())),
+        false => Next::GiveUp,
+    }
+}
+
+/// After a request that may have been carried out, once its effect was looked for and not found.
+pub(crate) fn after_lost(error: &Error, attempt: u32, retries: u32) -> Next {
+    match attempt <= retries {
         true => Next::Again(pause(attempt, error.retry_after())),
         false => Next::GiveUp,
     }

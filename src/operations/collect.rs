@@ -1,24 +1,92 @@
-//! Starts a collection, and never a second one, even if one runs already or the reply is lost.
+//! Starts a collection on a device, and never two at once, whatever becomes of the replies.
+//!
+//! # The rule
+//!
+//! A request is *lost* if it may have been carried out and no reply tells: none arrived whole, or it is a 5xx, a 408, or
+//! a success without a readable action.
+//!
+//! 1. After a lost request the newest collections of the device are polled for [`LAG`], in whatever state they are. One
+//!    is *ours* if it has our comment and was created since the call began. It is the result, `adopted`.
+//! 2. If none is ours, the request is sent again, right after the last poll: up to `max_retries` times, while time is
+//!    left. With `on_unknown=report`, and when no request is left, the outcome is reported as unknown.
+//! 3. If the service refuses a request because a collection runs, that one is searched for in the same way. Ours is the
+//!    result. Another one is treated as `on_duplicate` says. If the list shows neither, and an earlier request was lost,
+//!    the next one is sent as after a loss.
+//! 4. If the last poll failed, the list cannot tell, and nothing is sent again.
+//! 5. A refusal of a second request tells nothing about the first, unless it is about the device itself.
+//!
+//! # Why nothing is started twice
+//!
+//! The service promises two things. (a) One collection runs on a device at a time: a request for another one gets the
+//! running one, or a 400. (b) The list shows an action, ended or not, at most [`LAG`] after it was created.
+//!
+//! By (a) two collections never run at once, in whatever order requests arrive. So a second one must follow the first:
+//! the first request was carried out, and its collection had ended, before the second one arrived.
+//!
+//! - If the first was carried out before its reply was given up, the last poll is at least [`LAG`] later. By (b) it shows
+//!   the collection, also one that failed or was cancelled at once. So no second request is sent.
+//! - If the first was delayed on its way, it meets the second. The later one of the two finds a collection running, and
+//!   by (a) it starts none.
+//!
+//! # If the service breaks its word
+//!
+//! - The list lags longer than [`LAG`]. A second request is sent, and by (a) it joins the collection while that runs.
+//!   Collections take minutes. Only one that ended within the seconds before is followed by another.
+//! - Two requests cross by more than a whole collection takes. The late one starts another collection after the first.
+//!
+//! Then there is at most one collection per request sent, one after the other. The call returns the one that it knows.
+//! All have the call's comment in the list of actions, and the log has a warning for each request that was sent again.
+//!
+//! # Which collection is whose
+//!
+//! The comment tells our collection from those of other products. The creation time tells it from those of earlier calls
+//! with the same comment. It is compared with the date of the service's reply, so the clock of this host does not count.
+//! A fetch also knows the requests of its earlier calls from its state file, and they count as its own.
+
+mod device;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use self::device::{Device, Live};
 use crate::account::Account;
 use crate::call::Call;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Stage};
 use crate::http::reply::{CLOCK_TOLERANCE, Reply};
+use crate::http::retry::{self, Next};
+use crate::log::{self, Level};
 use crate::operations::actions;
-use crate::options::OnDuplicate;
+use crate::options::{OnDuplicate, OnUnknown};
 use crate::service::action::{self, MachineAction};
-use crate::service::{endpoint, machine};
 use crate::status::Status;
+
+/// The type of a collection's machine action.
+pub(crate) const KIND: &str = "CollectInvestigationPackage";
+
+/// How long the list may take to show a new action.
+const LAG: Duration = Duration::from_secs(10);
+
+/// The pauses before the polls of a search. Together they last for [`LAG`].
+const PAUSES: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(3),
+    Duration::from_secs(4),
+];
+
+/// Dates in headers have whole seconds, and the two clocks are read at different moments.
+const DATE_TOLERANCE: Duration = Duration::from_secs(5);
 
 /// A collection that runs on the device now.
 #[derive(Clone, Debug)]
 pub struct Collected {
     /// The machine action to follow.
     pub action: MachineAction,
-    /// The action was found in the list: a collection was running already, or the reply to this call's request was lost.
+    /// The action was found rather than answered: a collection was running already, or the reply was lost and the list
+    /// showed that this call had started it.
     pub adopted: bool,
 }
 
@@ -30,223 +98,314 @@ impl Collected {
     }
 }
 
-/// One request for a collection.
-struct Job<'a> {
-    account: &'a Account,
-    call: &'a Arc<Call>,
-    machine_id: &'a str,
-    comment: &'a str,
-    /// By both clocks: the first stands still while the machine sleeps, the second may be set.
-    began: (Instant, SystemTime),
-    /// The tolerance for the error of those clocks.
-    tolerance: Duration,
+/// The requests for a collection on one device.
+#[derive(Debug)]
+pub(crate) struct Requests<'a> {
+    pub machine_id: &'a str,
+    /// The comment of the next request, then those of earlier calls.
+    pub comments: Vec<&'a str>,
+    /// When the first request of earlier calls was sent, by the system clock. `None`: the outcome of all is known.
+    pub open_since: Option<SystemTime>,
 }
 
 /// `POST /api/machines/{id}/collectInvestigationPackage`
-///
-/// A request that may have been carried out is not sent again. Instead, the list of the device's actions is searched
-/// for its action. An empty list proves nothing, since the list may lag behind.
 pub(crate) fn collect(
     account: &Account,
     call: &Arc<Call>,
-    machine_id: &str,
-    comment: &str,
+    requests: &Requests<'_>,
 ) -> Result<Collected> {
-    let began = (Instant::now(), SystemTime::now());
-    let job = Job { account, call, machine_id, comment, began, tolerance: DATE_TOLERANCE };
-    let error = match job.send() {
-        Ok(collected) => return Ok(collected),
-        Err(error) if error.status() == Status::AlreadyRunning => {
-            return job.already_running(error);
-        }
-        Err(error) if !call.is_unsettled() => return Err(error),
-        Err(error) => error,
-    };
-    match job.find_started() {
-        Ok(Some(action)) => {
-            call.set_unsettled(false);
-            Ok(Collected { action, adopted: true })
-        }
-        Ok(None) => Err(unknown(error, None, machine_id)),
-        Err(reason) => Err(unknown(error, Some(&reason), machine_id)),
-    }
+    Job::new(&Live::new(account, call, requests), requests, Choices::of(account)).run()
 }
 
-/// The collection that a request with this comment, sent at `began` or later, has started.
-///
-/// Another process may have sent it, so its age is known by the system clock only, which may have been set since.
-pub(crate) fn started_since(
+/// The collection that one of the requests has started, if the list shows it.
+pub(crate) fn started(
     account: &Account,
     call: &Arc<Call>,
-    machine_id: &str,
-    comment: &str,
-    began: SystemTime,
+    requests: &Requests<'_>,
 ) -> Result<Option<MachineAction>> {
-    // If `began` is in the future, the clock was set back by at least the difference.
-    let set_back = began.duration_since(SystemTime::now()).unwrap_or_default();
-    let tolerance = CLOCK_TOLERANCE.saturating_add(set_back);
-    Job { account, call, machine_id, comment, began: (Instant::now(), began), tolerance }
-        .find_started()
+    let device = Live::new(account, call, requests);
+    let found = Job::new(&device, requests, Choices::of(account)).search(Duration::ZERO, false)?;
+    Ok(found.map(|found| found.action))
 }
 
-impl Job<'_> {
-    fn send(&self) -> Result<Collected> {
-        let request = endpoint::collect(self.machine_id, self.comment);
-        let reply = self.account.perform(self.call, &request)?;
-        match actions::read_action(&reply) {
-            Ok(action) => {
-                self.call.set_unsettled(false);
-                let adopted = is_older_request(&action, self.comment, &reply);
-                Ok(Collected { action, adopted })
+/// The options that decide.
+#[derive(Clone, Copy, Debug)]
+struct Choices {
+    on_duplicate: OnDuplicate,
+    on_unknown: OnUnknown,
+    max_retries: u32,
+}
+
+impl Choices {
+    fn of(account: &Account) -> Choices {
+        Choices {
+            on_duplicate: account.on_duplicate,
+            on_unknown: account.on_unknown,
+            max_retries: account.max_retries,
+        }
+    }
+}
+
+/// A collection in the list.
+struct Found {
+    action: MachineAction,
+    /// One of our requests has started it.
+    is_ours: bool,
+}
+
+/// One call, from its first request to a collection.
+struct Job<'a> {
+    device: &'a dyn Device,
+    requests: &'a Requests<'a>,
+    choices: Choices,
+    /// By both clocks: the first stands still while the machine sleeps, the second may be set.
+    began: (Instant, SystemTime),
+}
+
+impl<'a> Job<'a> {
+    fn new(device: &'a dyn Device, requests: &'a Requests<'a>, choices: Choices) -> Job<'a> {
+        Job { device, requests, choices, began: device.now() }
+    }
+
+    /// Sends the request until its outcome is known.
+    fn run(&self) -> Result<Collected> {
+        let call = self.device.call();
+        let (mut round, mut sent) = (0, 0);
+        loop {
+            round += 1;
+            let lost_before = call.unsettled();
+            let error = match self.send() {
+                Ok(collected) => return Ok(collected),
+                Err(error) => error,
+            };
+            sent += error.attempts_made().unwrap_or_default();
+            let error = if sent > 0 { error.attempts(sent) } else { error };
+            let is_refused =
+                error.status() == Status::AlreadyRunning && error.action_id().is_none();
+            if !is_refused && call.unsettled() <= lost_before {
+                return Err(self.nothing_done(error));
             }
-            Err(problem) => Err(actions::not_understood(&reply, problem)),
+            let pause = self.pause_before_next(&error, round);
+            match self.search(pause.unwrap_or_default(), is_refused) {
+                Ok(Some(found)) => return self.found(found, error),
+                Ok(None) if pause.is_some() => log_resend(round, self.choices.max_retries),
+                Ok(None) if is_refused => return Err(self.not_found(error, None)),
+                Ok(None) => return Err(self.unknown(error, None)),
+                Err(reason) if is_refused => return Err(self.not_found(error, Some(reason))),
+                Err(reason) => return Err(self.unknown(error, Some(&reason))),
+            }
         }
     }
 
-    /// Searches for the collection that a request without a reply has started: one with our comment, created since we
-    /// began.
-    fn find_started(&self) -> Result<Option<MachineAction>> {
-        const NEWEST: usize = 20;
-        self.search(|id| {
-            let filter = format!("machineId eq '{id}' and type eq '{KIND}'");
-            let recent = actions::recent(self.account, self.call, &filter, NEWEST)?;
-            // By the service's clock: the date of its reply, less the time since we began.
-            let answered = recent.date.unwrap_or_else(SystemTime::now);
-            let passed = self.began.0.elapsed().max(self.began.1.elapsed().unwrap_or_default());
-            let began = answered.checked_sub(passed.saturating_add(self.tolerance));
-            Ok(recent.actions.into_iter().find(|action| {
-                let ours = action.requestor_comment().map(str::trim) == Some(self.comment.trim());
-                let created = action.created_at();
-                let since = created.zip(began).is_some_and(|(created, began)| created >= began);
-                is_collection_of(action, id) && ours && since
-            }))
-        })
+    /// Sends the request once, and reads the action in the reply.
+    fn send(&self) -> Result<Collected> {
+        let reply = self.device.request()?;
+        let action = actions::read_action(&reply)
+            .map_err(|problem| actions::not_understood(&reply, problem))?;
+        let is_ours = self.is_ours(&action, self.earliest(reply.date()));
+        self.device.call().settle();
+        let adopted = self.is_of_earlier_request(&action, &reply);
+        if adopted && !is_ours && self.choices.on_duplicate == OnDuplicate::Error {
+            let message = "a collection runs on the device already; wait for it, or set \
+                           `on_duplicate=adopt` to get it";
+            return Err(Error::new(Status::AlreadyRunning, message)
+                .with_stage(Stage::Reply)
+                .http(reply.status)
+                .attempts(reply.attempts)
+                .action(action.id(), Some(action.json())));
+        }
+        Ok(Collected { action, adopted })
     }
 
-    /// Finds the collection for which the service has refused to start another one.
-    fn already_running(&self, refusal: Error) -> Result<Collected> {
-        match (self.account.on_duplicate, self.find_running()) {
-            (OnDuplicate::Adopt, Ok(Some(action))) => Ok(Collected { action, adopted: true }),
-            (OnDuplicate::Error, Ok(Some(action))) => {
-                let id = action.id().to_owned();
-                Err(refusal.action(&id, Some(action.json())))
+    /// How long to search before the request is sent again. `None`: it is not.
+    fn pause_before_next(&self, error: &Error, round: u32) -> Option<Duration> {
+        if !self.is_open() {
+            return None;
+        }
+        match retry::after_lost(error, round, self.choices.max_retries) {
+            Next::Again(pause) if self.choices.on_unknown == OnUnknown::Resend => {
+                Some(pause).filter(|pause| self.device.has_time_for((*pause).max(LAG)))
             }
-            (OnDuplicate::Error, _) => Err(refusal),
+            _ => None,
+        }
+    }
+
+    /// Polls the collections of the device until one is ours. With `or_running` one that runs ends the search as well.
+    ///
+    /// The search lasts for [`LAG`], or longer if `at_least` is. Then its last poll comes at the end of that time.
+    fn search(&self, at_least: Duration, or_running: bool) -> Result<Option<Found>> {
+        let longer = at_least.saturating_sub(LAG);
+        let mut found = Ok(None);
+        for (number, pause) in PAUSES.iter().enumerate() {
+            let is_last = number + 1 == PAUSES.len();
+            let pause = if is_last { pause.saturating_add(longer) } else { *pause };
+            self.device.pause(pause)?;
+            found = self.poll(or_running);
+            match &found {
+                Ok(None) => {}
+                // The next poll may tell.
+                Err(error) if error.is_retryable() && self.device.call().check().is_ok() => {}
+                _ => break,
+            }
+        }
+        found
+    }
+
+    fn poll(&self, or_running: bool) -> Result<Option<Found>> {
+        let recent = self.device.collections()?;
+        let earliest = self.earliest(recent.date);
+        let mut running = None;
+        for action in recent.actions {
+            if self.is_ours(&action, earliest) {
+                return Ok(Some(Found { action, is_ours: true }));
+            }
+            if or_running && running.is_none() && !action.status().is_final() {
+                running = Some(Found { action, is_ours: false });
+            }
+        }
+        Ok(running)
+    }
+
+    /// The result if the list shows a collection. `error`: why the list was searched.
+    fn found(&self, found: Found, error: Error) -> Result<Collected> {
+        self.device.call().settle();
+        let Found { action, is_ours } = found;
+        if is_ours || self.choices.on_duplicate == OnDuplicate::Adopt {
+            return Ok(Collected { action, adopted: true });
+        }
+        let id = action.id().to_owned();
+        Err(error.action(&id, Some(action.json())))
+    }
+
+    /// The error if a collection runs, and it was not found.
+    fn not_found(&self, refusal: Error, reason: Option<Error>) -> Error {
+        match (reason, self.choices.on_duplicate) {
             // A stop of the call is more important than the refusal.
-            (OnDuplicate::Adopt, Err(error)) if error.is_stop() => Err(error),
-            (OnDuplicate::Adopt, Ok(None)) => {
+            (Some(stop), _) if stop.is_stop() && self.device.call().is_unsettled() => {
+                self.unknown(refusal, Some(&stop))
+            }
+            (Some(stop), OnDuplicate::Adopt) if stop.is_stop() => stop,
+            (_, OnDuplicate::Error) => refusal,
+            (None, OnDuplicate::Adopt) => {
                 let message = "a collection runs on the device, but the list of actions does not \
                                show it; it may have ended this moment, so try again";
-                Err(refusal.reclassified(Status::AlreadyRunning, message.to_owned(), true))
+                refusal.reclassified(Status::AlreadyRunning, message.to_owned(), true)
             }
-            (OnDuplicate::Adopt, Err(error)) => {
+            (Some(error), OnDuplicate::Adopt) => {
                 let message = format!(
                     "a collection runs on the device, but it could not be found: {}",
                     error.message()
                 );
-                Err(refusal.reclassified(Status::AlreadyRunning, message, error.is_retryable()))
+                refusal.reclassified(Status::AlreadyRunning, message, error.is_retryable())
             }
         }
     }
 
-    fn find_running(&self) -> Result<Option<MachineAction>> {
-        self.search(|id| {
-            let filter = format!(
-                "machineId eq '{id}' and type eq '{KIND}' \
-                 and (status eq 'Pending' or status eq 'InProgress')"
-            );
-            let recent = actions::recent(self.account, self.call, &filter, 1)?;
-            Ok(recent
-                .actions
-                .into_iter()
-                .find(|action| is_collection_of(action, id) && !action.status().is_final()))
-        })
+    /// The error if this request did nothing. The outcome of an earlier one may still be unknown.
+    fn nothing_done(&self, error: Error) -> Error {
+        if !self.device.call().is_unsettled() {
+            return error;
+        }
+        // What the service says about the device held for the first request, too.
+        if error.status() == Status::UnsupportedDevice || error.is_unknown_to_service() {
+            self.device.call().settle();
+            return error;
+        }
+        self.unknown(error, None)
     }
 
-    /// Searches for an action of the device, a few times with pauses, since the list may lag behind.
-    fn search(
-        &self,
-        find: impl Fn(&str) -> Result<Option<MachineAction>>,
-    ) -> Result<Option<MachineAction>> {
-        const PAUSES: [Duration; 3] =
-            [Duration::ZERO, Duration::from_millis(500), Duration::from_millis(1_500)];
-        let id = self.device_id()?;
-        for pause in PAUSES {
-            self.call.pause(pause)?;
-            if let Some(action) = find(&id)? {
-                return Ok(Some(action));
+    /// Whether the outcome of a request is not known, of this call or of an earlier one.
+    fn is_open(&self) -> bool {
+        self.device.call().is_unsettled() || self.requests.open_since.is_some()
+    }
+
+    /// Whether one of our requests has started the collection. `earliest`: when it can have been created.
+    fn is_ours(&self, action: &MachineAction, earliest: Option<SystemTime>) -> bool {
+        let comment = action.requestor_comment().map(str::trim);
+        let has_comment =
+            comment.is_some_and(|it| self.requests.comments.iter().any(|one| one.trim() == it));
+        let created = action.created_at();
+        let since = created.zip(earliest).is_some_and(|(created, earliest)| created >= earliest);
+        self.is_open() && has_comment && since
+    }
+
+    /// When our first request can have been carried out at the earliest, by the clock of a service that `answered` now.
+    fn earliest(&self, answered: Option<SystemTime>) -> Option<SystemTime> {
+        let now = self.device.now();
+        let before = match self.requests.open_since.map(|since| self.began.1.duration_since(since))
+        {
+            None => DATE_TOLERANCE,
+            // Another process may have sent it, so its age is known by the system clock only.
+            Some(Ok(age)) => age.saturating_add(CLOCK_TOLERANCE),
+            // That clock was set back by at least the difference.
+            Some(Err(ahead)) => ahead.duration().saturating_add(CLOCK_TOLERANCE),
+        };
+        answered.unwrap_or(now.1).checked_sub(self.passed(now).saturating_add(before))
+    }
+
+    /// The time since the call began.
+    fn passed(&self, now: (Instant, SystemTime)) -> Duration {
+        let by_system = now.1.duration_since(self.began.1).unwrap_or_default();
+        now.0.saturating_duration_since(self.began.0).max(by_system)
+    }
+
+    /// Whether the reply contains an action of an earlier request. The service may answer so to a duplicate.
+    ///
+    /// Such an action has another comment, or was created well before the call began.
+    fn is_of_earlier_request(&self, action: &MachineAction, reply: &Reply) -> bool {
+        const CLEARLY_EARLIER: Duration = Duration::from_secs(60);
+        let comment = self.requests.comments.first().map(|comment| comment.trim());
+        let other_comment = action.requestor_comment().is_some_and(|it| Some(it.trim()) != comment);
+        let created = action.created_at();
+        let age =
+            reply.date().zip(created).and_then(|(now, created)| now.duration_since(created).ok());
+        let longest = self.passed(self.device.now()).saturating_add(CLEARLY_EARLIER);
+        other_comment || age.is_some_and(|age| age > longest)
+    }
+
+    /// The error if it is not known whether a collection was started. A stop keeps its status.
+    fn unknown(&self, error: Error, reason: Option<&Error>) -> Error {
+        let advice = format!(
+            "it is not known whether a collection was started on {}; look for it among the \
+             device's actions before trying again",
+            self.requests.machine_id
+        );
+        if error.is_stop() {
+            let message = format!("{}; {advice}", error.message());
+            let status = error.status();
+            return error.reclassified(status, message, false);
+        }
+        match reason {
+            None => {
+                let message =
+                    format!("{}; the list does not show one yet; {advice}", error.message());
+                error.reclassified(Status::OutcomeUnknown, message, false)
+            }
+            Some(stop) if stop.is_stop() => {
+                let message = format!(
+                    "{} while the collection of a lost reply was searched for; {advice}",
+                    stop.message()
+                );
+                error.reclassified(stop.status(), message, false)
+            }
+            Some(reason) => {
+                let message = format!(
+                    "{}; the search for it failed too ({}); {advice}",
+                    error.message(),
+                    reason.message()
+                );
+                error.reclassified(Status::OutcomeUnknown, message, false)
             }
         }
-        Ok(None)
-    }
-
-    /// The 40-digit id of the device, since the list knows no other. Any other id is looked up.
-    fn device_id(&self) -> Result<String> {
-        let id = self.machine_id;
-        if machine::is_device_id(id) {
-            return Ok(id.to_ascii_lowercase());
-        }
-        let reply = self.account.perform(self.call, &endpoint::machine(id))?;
-        let machine = machine::machine(&reply.body)
-            .map_err(|problem| actions::not_understood(&reply, problem))?;
-        // The id becomes part of an OData string.
-        Ok(machine.id().replace('\'', "''"))
     }
 }
 
-/// The type of a collection's machine action.
-pub(crate) const KIND: &str = "CollectInvestigationPackage";
-
-/// Checks an action against the filter again, since a proxy or gateway may have dropped the query.
-fn is_collection_of(action: &MachineAction, device_id: &str) -> bool {
-    let on_device = action.machine_id().is_some_and(|id| id.eq_ignore_ascii_case(device_id));
-    on_device && action.kind() == Some(KIND)
-}
-
-/// Dates in headers have whole seconds, and the two clocks are read at different moments.
-const DATE_TOLERANCE: Duration = Duration::from_secs(5);
-
-/// Whether the reply contains an action of an earlier request. The service may answer so to a duplicate.
-///
-/// Such an action has another comment, or was created well before the reply.
-fn is_older_request(action: &MachineAction, comment: &str, reply: &Reply) -> bool {
-    const CLEARLY_EARLIER: Duration = Duration::from_secs(60);
-    let other_comment = action.requestor_comment().is_some_and(|c| c.trim() != comment.trim());
-    let created = action.created_at();
-    let age = reply.date().zip(created).and_then(|(now, created)| now.duration_since(created).ok());
-    other_comment || age.is_some_and(|age| age > CLEARLY_EARLIER)
-}
-
-/// The error if it is not known whether a collection was started. A stop keeps its status.
-fn unknown(error: Error, reason: Option<&Error>, machine_id: &str) -> Error {
-    let advice = format!(
-        "it is not known whether a collection was started on {machine_id}; look for it among the \
-         device's actions before trying again"
-    );
-    if error.is_stop() {
-        let message = format!("{}; {advice}", error.message());
-        let status = error.status();
-        return error.reclassified(status, message, false);
-    }
-    match reason {
-        None => {
-            let message = format!("{}; the list does not show one yet; {advice}", error.message());
-            error.reclassified(Status::OutcomeUnknown, message, false)
-        }
-        Some(stop) if stop.is_stop() => {
-            let message = format!(
-                "{} while the collection of a lost reply was searched for; {advice}",
-                stop.message()
-            );
-            error.reclassified(stop.status(), message, false)
-        }
-        Some(reason) => {
-            let message = format!(
-                "{}; the search for it failed too ({}); {advice}",
-                error.message(),
-                reason.message()
-            );
-            error.reclassified(Status::OutcomeUnknown, message, false)
-        }
-    }
+/// Logs that a request is sent again, since it may start a collection besides one that the list does not show yet.
+fn log_resend(round: u32, retries: u32) {
+    log::line(Level::Warn, || {
+        format!(
+            "the list of actions shows no collection of the lost request; it is sent again \
+             ({round} of {retries})"
+        )
+    });
 }

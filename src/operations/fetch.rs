@@ -6,7 +6,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use serde::Serialize;
 
@@ -14,7 +13,7 @@ use crate::account::Account;
 use crate::call::Call;
 use crate::error::{Error, Result, Stage};
 use crate::log::{self, Level};
-use crate::operations::collect::{self, Collected};
+use crate::operations::collect::{self, Collected, Requests};
 use crate::operations::download::{self, Destination, Package, PathLock};
 use crate::operations::fetch_state::FetchState;
 use crate::operations::{actions, wait};
@@ -133,8 +132,10 @@ impl Job<'_> {
         if let Some(action_id) = state.action_id {
             return Ok(Earlier::Action(action_id));
         }
-        match self.started(&state)? {
-            Some(id) => {
+        let found = collect::started(self.account, self.call, &self.requests(&state, true))?;
+        match found {
+            Some(action) => {
+                let id = action.id().to_owned();
                 self.write_state(&state.with_action(&id));
                 Ok(Earlier::Action(id))
             }
@@ -142,17 +143,13 @@ impl Job<'_> {
         }
     }
 
-    /// The collection that one of the recorded requests has started, if the list of actions shows it.
-    fn started(&self, state: &FetchState) -> Result<Option<String>> {
-        let began = humantime::parse_rfc3339(&state.began).unwrap_or(SystemTime::UNIX_EPOCH);
-        for comment in state.comments() {
-            let (account, call, machine_id) = (self.account, self.call, self.machine_id);
-            let found = collect::started_since(account, call, machine_id, comment, began)?;
-            if let Some(action) = found {
-                return Ok(Some(action.id().to_owned()));
-            }
+    /// The recorded requests. `is_open`: the outcome of earlier ones is not known.
+    fn requests<'a>(&'a self, state: &'a FetchState, is_open: bool) -> Requests<'a> {
+        Requests {
+            machine_id: self.machine_id,
+            comments: state.comments().map(String::as_str).collect(),
+            open_since: is_open.then(|| state.began()),
         }
-        Ok(None)
     }
 
     /// The action of this device whose package has the final path already. An earlier call has finished, perhaps without
@@ -229,14 +226,15 @@ impl Job<'_> {
         };
         let state = FetchState::before_request(self.machine_id, self.comment, open.as_ref());
         state.write(&self.state_path, self.call)?;
-        match collect::collect(self.account, self.call, self.machine_id, self.comment) {
+        let requests = self.requests(&state, open.is_some());
+        match collect::collect(self.account, self.call, &requests) {
             Ok(collected) => {
                 self.write_state(&state.with_action(collected.action.id()));
                 Ok(collected)
             }
             Err(error) if self.call.is_unsettled() => {
                 // The state file stays, so the same call can be repeated.
-                self.call.set_unsettled(false);
+                self.call.settle();
                 let message = format!(
                     "{}; mde_fetch_package with the same device and path searches for it first",
                     error.message()

@@ -25,7 +25,7 @@ pub(super) struct FetchState {
     comment: String,
     /// When the collection was requested, by this host's clock. If the outcome of earlier requests is not known, this is
     /// the time of the first one.
-    pub began: String,
+    began: String,
     pub action_id: Option<String>,
     /// The comments of earlier requests whose outcome is not known, the last one first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -36,6 +36,11 @@ impl FetchState {
     /// The comments of all requests, the last one first.
     pub(super) fn comments(&self) -> impl Iterator<Item = &String> {
         std::iter::once(&self.comment).chain(&self.other_comments)
+    }
+
+    /// When the first request was sent.
+    pub(super) fn began(&self) -> SystemTime {
+        humantime::parse_rfc3339(&self.began).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
     /// The state before the request: this request, and the earlier ones that may have started a collection.

@@ -67,6 +67,7 @@ pub(crate) struct Settings {
     pub(crate) poll_interval: Duration,
     pub(crate) max_retries: u32,
     pub(crate) on_duplicate: OnDuplicate,
+    pub(crate) on_unknown: OnUnknown,
     pub(crate) quota: OnFullQuota,
     pub(crate) quota_limits: Limits,
     pub(crate) quota_share: u32,
@@ -97,6 +98,14 @@ pub(crate) enum OnDuplicate {
     #[default]
     Adopt,
     Error,
+}
+
+/// What to do when the outcome of a request for a collection is not known, and the list of actions shows none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum OnUnknown {
+    #[default]
+    Resend,
+    Report,
 }
 
 /// What to do when the quota has no room.

@@ -5,7 +5,7 @@ use super::checks::{
     token, url, visible, whole,
 };
 use super::spec::{Preset, Spec, number, text};
-use super::{Auth, OnDuplicate, OnFullQuota};
+use super::{Auth, OnDuplicate, OnFullQuota, OnUnknown};
 use crate::http::proxy::{self, Choice, Proxy};
 use crate::quota::limits::{self, Limits};
 use crate::quota::redis::{self, Fallback, Target};
@@ -260,6 +260,18 @@ pub(crate) const TABLE: &[Spec] = &[
         |o, v| {
             one_of(v, &[("adopt", OnDuplicate::Adopt), ("error", OnDuplicate::Error)])
                 .map(|v| o.on_duplicate = v)
+        },
+    ),
+    text(
+        "on_unknown",
+        "resend or report",
+        Value("resend"),
+        "What mde_collect_package and mde_fetch_package do when the reply to a collection request is lost and the list \
+         of actions shows no collection of it: send it again, up to max_retries times, or fail with outcome_unknown. \
+         The service runs one collection per device, so a second request joins the first.",
+        |o, v| {
+            one_of(v, &[("resend", OnUnknown::Resend), ("report", OnUnknown::Report)])
+                .map(|v| o.on_unknown = v)
         },
     ),
     text(

@@ -1,0 +1,112 @@
+//! What a collection asks of the service and of time. Tests replace it with a model.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use once_cell::unsync::OnceCell;
+
+use super::{KIND, Requests};
+use crate::account::Account;
+use crate::call::Call;
+use crate::error::{Error, Result};
+use crate::http::reply::Reply;
+use crate::operations::actions::{self, Recent};
+use crate::service::action::MachineAction;
+use crate::service::{endpoint, machine};
+
+/// The most actions that one poll reads. Only one collection of a device runs at a time, so the newest ones suffice.
+const NEWEST: usize = 20;
+
+/// One device at the service, during one call.
+pub(super) trait Device {
+    /// The call, which counts the requests without a known outcome.
+    fn call(&self) -> &Call;
+
+    /// Sends the request for a collection. Returns its successful reply.
+    fn request(&self) -> Result<Reply>;
+
+    /// The newest collections of the device, in any state, and the date of that list.
+    fn collections(&self) -> Result<Recent>;
+
+    /// Sleeps, unless the call is stopped.
+    fn pause(&self, pause: Duration) -> Result<()>;
+
+    /// Whether a pause of this length would end before the deadline.
+    fn has_time_for(&self, pause: Duration) -> bool;
+
+    /// The present by the monotonic clock and by the system's.
+    fn now(&self) -> (Instant, SystemTime);
+}
+
+/// The real service.
+pub(super) struct Live<'a> {
+    account: &'a Account,
+    call: &'a Arc<Call>,
+    machine_id: &'a str,
+    comment: &'a str,
+    /// The 40-digit id, once it is known.
+    device_id: OnceCell<String>,
+}
+
+impl<'a> Live<'a> {
+    pub(super) fn new(
+        account: &'a Account,
+        call: &'a Arc<Call>,
+        requests: &Requests<'a>,
+    ) -> Live<'a> {
+        let machine_id = requests.machine_id;
+        let comment = requests.comments.first().copied().unwrap_or_default();
+        Live { account, call, machine_id, comment, device_id: OnceCell::new() }
+    }
+
+    /// The 40-digit id of the device, since the list knows no other. Any other id is looked up.
+    fn device_id(&self) -> Result<&String> {
+        self.device_id.get_or_try_init(|| {
+            let id = self.machine_id;
+            if machine::is_device_id(id) {
+                return Ok(id.to_ascii_lowercase());
+            }
+            let reply = self.account.perform(self.call, &endpoint::machine(id))?;
+            let machine = machine::machine(&reply.body)
+                .map_err(|problem| actions::not_understood(&reply, problem))?;
+            // The id becomes part of an OData string.
+            Ok(machine.id().replace('\'', "''"))
+        })
+    }
+}
+
+impl Device for Live<'_> {
+    fn call(&self) -> &Call {
+        self.call
+    }
+
+    fn request(&self) -> Result<Reply> {
+        self.account.perform(self.call, &endpoint::collect(self.machine_id, self.comment))
+    }
+
+    fn collections(&self) -> Result<Recent> {
+        let id = self.device_id()?;
+        let filter = format!("machineId eq '{id}' and type eq '{KIND}'");
+        let mut recent = actions::recent(self.account, self.call, &filter, NEWEST)?;
+        // A proxy or gateway may have dropped the filter.
+        recent.actions.retain(|action| is_collection_of(action, id));
+        Ok(recent)
+    }
+
+    fn pause(&self, pause: Duration) -> Result<()> {
+        self.call.pause(pause).map_err(Error::from)
+    }
+
+    fn has_time_for(&self, pause: Duration) -> bool {
+        self.call.has_time_for(pause)
+    }
+
+    fn now(&self) -> (Instant, SystemTime) {
+        (Instant::now(), SystemTime::now())
+    }
+}
+
+fn is_collection_of(action: &MachineAction, device_id: &str) -> bool {
+    let on_device = action.machine_id().is_some_and(|id| id.eq_ignore_ascii_case(device_id));
+    on_device && action.kind() == Some(KIND)
+}
