@@ -188,7 +188,7 @@ extern "C" {
 /** The device's operating system or sensor does not support this action. */
 #define MDE_ERR_UNSUPPORTED_DEVICE 67
 
-/** The request may have been carried out, but its reply was lost. Check before repeating it. */
+/** The request may have been carried out, but neither a reply nor the list of actions tells. Check before repeating it. */
 #define MDE_ERR_OUTCOME_UNKNOWN 68
 
 /** The service failed (5xx). */
@@ -354,7 +354,7 @@ typedef void (*mde_log_fn)(void *user_data,
  * @retval MDE_ERR_UNSAFE As for mde_download_package(), like MDE_ERR_INTEGRITY: the same call returns the same again.
  * @retval MDE_ERR_FILE As for mde_download_package(). Also: another call works on the same state file (retryable), or
  * the state file cannot be read, and a collection that it names may still be running.
- * @retval MDE_ERR_OUTCOME_UNKNOWN The collection may have been started. Repeat the call: it first searches for it.
+ * @retval MDE_ERR_OUTCOME_UNKNOWN As for mde_collect_package(). Repeat the call: it first searches for the collection.
  * @return All other errors are those of the three functions; the member stage names the step that failed.
  */
 MDE_API
@@ -375,10 +375,14 @@ mde_status mde_fetch_package(const mde_client *client,
  * - adopted: true if the action was found in the list of actions: a collection ran already, or the reply was lost and
  *   the list showed that this call had started it.
  *
- * A request that may have been carried out is never sent again. "outcome":"unknown" in a failure document, whatever
- * the status, means that the collection may have been started: search for it before repeating the call.
+ * If the reply is lost, or is a 5xx, the list of the device's actions is searched for ten seconds. If it does not show
+ * the collection, the request is sent again, up to max_retries times. The service runs one collection on a device at a
+ * time, so a second request joins it. With on_unknown=report nothing is sent again.
  *
- * Quota: "collect"; "list" and "machines" if it has to be searched for. Permissions: Machine.CollectForensics and
+ * "outcome":"unknown" in a failure document, whatever the status, means that the collection may have been started:
+ * search for it before repeating the call.
+ *
+ * Quota: "collect", for every request; "list" and "machines" if it has to be searched for. Permissions: Machine.CollectForensics and
  * Machine.Read.All.
  * Source: Microsoft Defender for Endpoint, "Collect investigation package API".
  * @param client The client.
@@ -389,11 +393,11 @@ mde_status mde_fetch_package(const mde_client *client,
  * @param out_json The document, or the failure document; may be NULL.
  * @retval MDE_OK The collection runs.
  * @retval MDE_ERR_NOT_FOUND There is no such device.
- * @retval MDE_ERR_ALREADY_RUNNING With on_duplicate=error: a collection runs already. The failure document has its
- * action_id and action if it could be found.
+ * @retval MDE_ERR_ALREADY_RUNNING A collection runs already: with on_duplicate=error, or it was not found. The failure
+ * document has its action_id and action if it was.
  * @retval MDE_ERR_UNSUPPORTED_DEVICE The device's system or sensor cannot do it.
- * @retval MDE_ERR_OUTCOME_UNKNOWN The reply was lost, and the list of actions does not show the collection, which may
- * lag behind, or could not be read.
+ * @retval MDE_ERR_OUTCOME_UNKNOWN Every reply was lost, and the list of actions does not show the collection, or could
+ * not be read.
  */
 MDE_API
 mde_status mde_collect_package(const mde_client *client,

@@ -79,7 +79,7 @@ statuses! {
     ActionTimedOut = 65, "action_timed_out", "The action ended in state TimeOut.";
     ActionCancelled = 66, "action_cancelled", "The action ended in state Cancelled.";
     UnsupportedDevice = 67, "unsupported_device", "The device's operating system or sensor does not support this action.";
-    OutcomeUnknown = 68, "outcome_unknown", "The request may have been carried out, but its reply was lost. Check before repeating it.";
+    OutcomeUnknown = 68, "outcome_unknown", "The request may have been carried out, but neither a reply nor the list of actions tells. Check before repeating it.";
     Service = 69, "service", "The service failed (5xx).";
 
     RateLimited = 80, "rate_limited", "The quota has no room now, and the caller chose not to wait or has no time for it. See retry_after_ms; without it, calls under way or waiting have to end first.";

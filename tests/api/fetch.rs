@@ -173,7 +173,7 @@ fn requested(folder: &Folder) -> Value {
 fn ends_with_an_unknown_outcome(sim: &Simulator, client: &Client, comment: &str, folder: &Folder) {
     for rule in [
         json!({"match": {"path_contains": "collectInvestigationPackage"}, "process": true, "close": "before_reply"}),
-        json!({"match": {"path_contains": "/api/machineactions"}, "times": 3, "reply": {"status": 503}}),
+        json!({"match": {"path_contains": "/api/machineactions"}, "times": 0, "reply": {"status": 403}}),
     ] {
         sim.script(rule).unwrap();
     }
@@ -185,12 +185,12 @@ fn ends_with_an_unknown_outcome(sim: &Simulator, client: &Client, comment: &str,
 #[test]
 fn a_refusal_keeps_the_record_of_an_earlier_request() {
     // The list shows nothing yet, and the next request is refused, or its outcome is not known either.
-    for (comment, refused) in [("x", true), ("x", false), ("another", true), ("another", false)] {
+    let keeps = |comment: &str, refused: bool| {
         let (sim, folder) = (quick(), Folder::new());
-        let client = client(&sim, &OPTIONS);
+        let client = client(&sim, &[&OPTIONS[..], &[("on_unknown", "report")]].concat());
         ends_with_an_unknown_outcome(&sim, &client, "x", &folder);
         let (machine, first) = (sim.machine_id(0), requested(&folder));
-        let late = json!({"match": {"path_contains": "/api/machineactions"}, "times": if refused { 3 } else { 6 },
+        let late = json!({"match": {"path_contains": "/api/machineactions"}, "times": if refused { 5 } else { 10 },
             "reply": {"status": 200, "json": {"value": []}}});
         sim.script(late).unwrap();
         let next = match refused {
@@ -208,7 +208,13 @@ fn a_refusal_keeps_the_record_of_an_earlier_request() {
         assert_eq!(fetched["action"]["requestorComment"], "x");
         assert_eq!(sim.actions().len(), 1);
         assert_eq!(folder.names(), ["package.zip"]);
-    }
+    };
+    std::thread::scope(|scope| {
+        for comment in ["x", "another"] {
+            scope.spawn(|| keeps(comment, true));
+            scope.spawn(|| keeps(comment, false));
+        }
+    });
 }
 
 #[test]

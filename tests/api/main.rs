@@ -24,6 +24,8 @@ mod in_the_way;
 mod inspect;
 /// Links to packages.
 mod links;
+/// Collections whose reply is lost.
+mod lost_replies;
 /// Devices that are looked up.
 mod machines;
 /// Files that other users have made.

@@ -10,7 +10,7 @@ const JOB: &str = "collectInvestigationPackage";
 fn collect_with(sim: &Simulator, reply: Value) -> Outcome {
     sim.clear_script();
     sim.script(json!({"match": {"path_contains": JOB}, "reply": reply})).unwrap();
-    client(sim, &[]).collect(&sim.machine_id(0), "x")
+    client(sim, &[("on_unknown", "report")]).collect(&sim.machine_id(0), "x")
 }
 
 /// Reads an action once while that is answered with this reply.
@@ -96,11 +96,11 @@ fn a_lost_outcome_is_looked_up_and_the_collection_found() {
 }
 
 #[test]
-fn a_lost_outcome_that_the_list_does_not_show_is_unknown_and_never_sent_again() {
+fn a_lost_outcome_that_the_list_does_not_show_is_unknown_if_that_is_to_be_reported() {
     for_each(unreadable(), |reply, _| {
         let sim = simulator();
         sim.script(json!({"match": {"path_contains": JOB}, "times": 0, "reply": reply})).unwrap();
-        let client = client(&sim, &[("max_retries", "5")]);
+        let client = client(&sim, &[("max_retries", "5"), ("on_unknown", "report")]);
         let error = client.collect(&sim.machine_id(0), "case 1").error("outcome_unknown");
         assert_eq!((&error["outcome"], &error["retryable"]), (&json!("unknown"), &json!(false)));
         assert!(
@@ -133,33 +133,36 @@ fn a_lost_outcome_that_cannot_be_looked_up_is_unknown() {
 
 #[test]
 fn only_the_collection_of_this_request_is_adopted() {
-    let sim = simulator();
-    let id = sim.machine_id(0);
-    let now = humantime::format_rfc3339_micros(std::time::SystemTime::now()).to_string();
-    let ours = json!({"id": "1", "machineId": id, "type": "CollectInvestigationPackage", "status": "Pending",
-        "requestorComment": "same", "creationDateTimeUtc": now});
     let lost = |change: &str, to: &str| {
-        let mut action = ours.clone();
+        let sim = simulator();
+        let id = sim.machine_id(0);
+        let now = humantime::format_rfc3339_micros(std::time::SystemTime::now()).to_string();
+        let mut action = json!({"id": "b1a7c3de-0d52-4f4e-9a61-7c2f8e5d3b90", "machineId": id,
+            "type": "CollectInvestigationPackage", "status": "Pending",
+            "requestorComment": "same", "creationDateTimeUtc": now});
         action[change] = json!(to);
-        sim.clear_script();
         // A list that ignores the filter, as behind a gateway that drops queries.
         sim.script(json!([
             {"match": {"path_contains": JOB}, "close": "before_reply"},
             {"match": {"path_contains": "machineactions"}, "times": 0, "reply": {"status": 200, "json": {"value": [action]}}},
         ]))
         .unwrap();
-        client(&sim, &[]).collect(&id, "same")
+        client(&sim, &[("on_unknown", "report")]).collect(&id, "same")
     };
-    assert_eq!(lost("id", "2").ok()["adopted"], true);
-    for (change, to) in [
+    let another = "c2b8d4ef-1e63-4a5f-8b72-8d3f9f6e4ca1";
+    assert_eq!(lost("id", another).ok()["adopted"], true);
+    let others = [
         ("machineId", "another"),
         ("type", "Isolate"),
         ("requestorComment", "other"),
         ("creationDateTimeUtc", "2026-01-02T03:04:05.1234567Z"),
         ("creationDateTimeUtc", "nonsense"),
-    ] {
-        lost(change, to).error("outcome_unknown");
-    }
+    ];
+    std::thread::scope(|scope| {
+        for (change, to) in others {
+            scope.spawn(move || lost(change, to).error("outcome_unknown"));
+        }
+    });
 }
 
 #[test]
@@ -354,20 +357,26 @@ fn a_wait_in_milliseconds_is_read() {
 
 #[test]
 fn absurd_retry_after_values_are_limited() {
-    let sim = simulator();
-    for (header, most) in [
-        ("18446744073709551615", 86_400_000),
-        ("99999999999999999999999", 86_400_000),
-        ("-5", 60_000),
-    ] {
-        sim.clear_script();
+    let limited = |header: &str, most: u64| {
+        let sim = simulator();
         sim.script(json!({"match": {"path_contains": JOB}, "reply": {"status": 503, "headers": {"Retry-After": header}}})).unwrap();
-        let error = client(&sim, &[]).collect(&sim.machine_id(0), "x").error("outcome_unknown");
+        let error = client(&sim, &[("on_unknown", "report")])
+            .collect(&sim.machine_id(0), "x")
+            .error("outcome_unknown");
         assert!(error["retry_after_ms"].as_u64().is_none_or(|ms| ms <= most), "{error}");
         sim.script(json!({"match": {"path_contains": "/token"}, "times": 0, "reply": {"status": 503, "headers": {"Retry-After": header}}})).unwrap();
         client(&sim, &[("max_retries", "3"), ("timeout_ms", "500")])
             .collect(&sim.machine_id(0), "x");
-    }
+    };
+    std::thread::scope(|scope| {
+        for (header, most) in [
+            ("18446744073709551615", 86_400_000),
+            ("99999999999999999999999", 86_400_000),
+            ("-5", 60_000),
+        ] {
+            scope.spawn(move || limited(header, most));
+        }
+    });
 }
 
 #[test]

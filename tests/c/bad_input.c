@@ -262,6 +262,7 @@ static void option_values(void) {
         {"quota_share", "101", "1 to 100"},
         {"quota", "maybe", "wait or fail"},
         {"on_duplicate", "maybe", "adopt or error"},
+        {"on_unknown", "retry", "resend or report"},
         {"quota_limits", "collect=0/60", "quota_limits"},
         {"quota_limits", "nothing=1/60", "quota_limits"},
         {"user_agent", "a\r\nX: y", "visible ASCII"},

@@ -125,7 +125,7 @@ fn a_connection_that_ends_with_the_next_request_fails_no_read() {
 fn a_connection_that_ends_with_the_next_request_starts_nothing_twice() {
     for ending in [Then::Close, Then::Reset] {
         let server = Server::start(move |n| if n == 0 { Then::Answer } else { ending });
-        let client = client_of(&server.url(), &[("max_retries", "5")]);
+        let client = client_of(&server.url(), &[("max_retries", "5"), ("on_unknown", "report")]);
         client.action(ID).ok();
         let error = client.collect(&machine(1), "x").error("outcome_unknown");
         assert_eq!(error["outcome"], "unknown");

@@ -78,7 +78,8 @@ namespace Mde
         /// <summary>The device's operating system or sensor does not support this action.</summary>
         UnsupportedDevice = 67,
 
-        /// <summary>The request may have been carried out, but its reply was lost. Check before repeating it.</summary>
+        /// <summary>The request may have been carried out, but neither a reply nor the list of actions tells. Check
+        /// before repeating it.</summary>
         OutcomeUnknown = 68,
 
         /// <summary>The service failed (5xx).</summary>

@@ -139,7 +139,7 @@ class ActionEndedError(ServiceError):
 
 
 class OutcomeUnknownError(ServiceError):
-    """The request may have been carried out, but its reply was lost."""
+    """The request may have been carried out, but neither a reply nor the list of actions tells."""
 
 
 class LimitError(MdeError):
