@@ -124,6 +124,13 @@ impl State {
         stop.map_or(Ok(()), |(_, stop)| Err(stop))
     }
 
+    /// The way to the service or back, which is short for most.
+    fn travel(&mut self) -> std::result::Result<(), Stop> {
+        let longest = if self.chance(20) { 1_500 } else { 20 };
+        let travel = self.millis(1..=longest);
+        self.advance(travel)
+    }
+
     /// Whether a request of ours is still on its way.
     pub fn is_on_the_way(&self) -> bool {
         self.on_the_way.iter().any(|(_, is_ours)| *is_ours)
@@ -210,8 +217,7 @@ impl Model {
         let running = started.map(|at| &state.collections[at]).or_else(|| state.running(now));
         let shown = running.map(|one| self.shown(one, now)).unwrap_or_default();
         let refuses = state.random.bool();
-        let travel = state.millis(10..=900);
-        state.advance(travel)?;
+        state.travel()?;
         match started {
             None if refuses => {
                 self.call.nothing_changed();
@@ -255,8 +261,7 @@ impl Device for Model {
         state.advance(slot)?;
         state.requests += 1;
         self.call.begin_change();
-        let travel = state.millis(10..=900);
-        state.advance(travel)?;
+        state.travel()?;
         let plan = &state.plan;
         let (late, before) = (plan.late, plan.lost_before);
         let (after, nothing) = (plan.lost_after, plan.nothing_done);
@@ -290,8 +295,7 @@ impl Device for Model {
     fn collections(&self) -> Result<Recent> {
         let state = &mut *self.state.borrow_mut();
         state.lists += 1;
-        let travel = state.millis(5..=1_500);
-        state.advance(travel)?;
+        state.travel()?;
         if state.chance(state.plan.failing_lists) {
             return Err(Error::new(Status::Service, "busy").http(503));
         }
@@ -302,8 +306,7 @@ impl Device for Model {
         let texts = listed.into_iter().take(20).map(|one| self.shown(one, at));
         let actions = texts.map(|text| MachineAction::from_json(&text).unwrap()).collect();
         let reply = self.reply(200, "", at);
-        let travel = state.millis(5..=1_500);
-        state.advance(travel)?;
+        state.travel()?;
         Ok(Recent { actions, date: reply.date() })
     }
 
