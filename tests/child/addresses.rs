@@ -70,11 +70,9 @@ fn listener(address: SocketAddr, full: bool) -> (TcpListener, Vec<TcpStream>) {
     let listener = TcpListener::from(listener);
     listener.set_nonblocking(true).unwrap();
     let mut queue = Vec::new();
-    while full {
-        match TcpStream::connect_timeout(&address, Duration::from_millis(50)) {
-            Ok(one) => queue.push(one),
-            Err(_) => break,
-        }
+    if full {
+        let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(50)).ok();
+        queue.extend(std::iter::from_fn(connect));
     }
     (listener, queue)
 }

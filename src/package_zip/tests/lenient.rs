@@ -57,7 +57,7 @@ fn one_of_the_two_records_may_mention_a_descriptor() {
     safe(&[Item { flags: 8, ..y() }, stored("b", b"2")]);
     let folder = with_sizes(streamed(stored("logs/", b""), false, false), 0, 0, 0);
     let none = Item { descriptor: vec![], ..folder };
-    safe(&[none.clone()]);
+    safe(std::slice::from_ref(&none));
     safe(&[none, stored("logs/b", b"2")]);
     // A folder with the two bytes of an empty deflate stream.
     safe(&[streamed(deflated("logs/", b""), true, false), stored("logs/b", b"2")]);
