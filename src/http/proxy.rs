@@ -155,7 +155,8 @@ impl Proxies {
     /// The proxy and the exceptions from it, to compare routes. The login is not included.
     pub(crate) fn route(&self) -> Option<[String; 2]> {
         let proxy = self.proxy.as_ref()?;
-        Some([proxy.authority(), format!("{:?}", self.except)])
+        let except: Vec<String> = self.except.iter().map(Exception::text).collect();
+        Some([proxy.authority(), except.join(",")])
     }
 
     /// User and password of the proxy, if it needs them.
@@ -223,6 +224,17 @@ enum Exception {
     Network(IpNet),
     /// The host and all hosts below it, on one port or on all.
     Domain(String, Option<u16>),
+}
+
+impl Exception {
+    fn text(&self) -> String {
+        match self {
+            Exception::Everything => "*".to_owned(),
+            Exception::Network(network) => network.to_string(),
+            Exception::Domain(host, None) => host.clone(),
+            Exception::Domain(host, Some(port)) => format!("{host}:{port}"),
+        }
+    }
 }
 
 /// Refuses a list with an invalid range, which would silently match nothing.

@@ -85,7 +85,7 @@ impl Connection {
 
 /// Splits after the first line.
 fn after_line(head: &[u8]) -> Option<(&[u8], &[u8])> {
-    head.split_at_checked(head.windows(2).position(|pair| pair == b"\r\n")? + 2)
+    head.split_at_checked(memchr::memchr(b'\n', head)? + 1)
 }
 
 /// Appends, and wipes the old buffer if a larger one is needed.
