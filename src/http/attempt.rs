@@ -91,7 +91,10 @@ impl Stage {
 
     fn at_the_host(goal: &Goal<'_>) -> Result<Stage, Failure> {
         match goal.tls {
-            Some(config) => Ok(Stage::Handshake(Box::new(tls::begin(config, goal.host)?))),
+            Some(config) => match tls::begin(config, goal.host) {
+                Ok(connection) => Ok(Stage::Handshake(Box::new(connection))),
+                Err(failure) => Err(goal.through(failure)),
+            },
             None if goal.probe.is_empty() => Ok(Stage::Connected),
             None => Ok(Stage::Probe { sent: false }),
         }
