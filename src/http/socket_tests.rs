@@ -126,3 +126,20 @@ fn the_time_of_a_renewal_is_not_added_to_the_deadline() {
     assert_eq!(renewals.load(Ordering::Relaxed), 1);
     assert!(began.elapsed() < Duration::from_millis(2_900), "{:?}", began.elapsed());
 }
+
+#[test]
+fn a_slot_is_renewed_while_a_connection_is_opened() {
+    // It accepts in its queue, and says nothing.
+    let peer = TcpListener::bind("127.0.0.1:0").unwrap();
+    let call = Call::begin(&Arc::default(), Some(Duration::from_millis(1_400)), None);
+    let every = Duration::from_millis(250);
+    let renewals = Slot::lend(&call, every, every, Duration::ZERO);
+    let head = Head { lines: "".into(), secret: None, bulk: false };
+    let _exchange = Exchange::enter(&Arc::new(call), READ_SLICE, READ_SLICE, head);
+    let goal = Goal { probe: b"ping", ..Goal::default() };
+    let addresses = [peer.local_addr().unwrap()];
+    let ended = race::run(&addresses, Instant::now() + READ_SLICE, &goal).map(|_| ());
+    assert_eq!(Error::from(ended.unwrap_err()).status(), Status::Deadline);
+    let renewals = renewals.load(Ordering::Relaxed);
+    assert!((3..=5).contains(&renewals), "{renewals}");
+}
