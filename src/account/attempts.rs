@@ -21,6 +21,7 @@ use crate::service::fault;
 use crate::service::quota::Quota;
 use crate::sign_in::{Token, claims};
 use crate::status::Status;
+use crate::text::redact;
 
 /// Why there is no next attempt.
 enum End {
@@ -46,7 +47,10 @@ impl Account {
             let (error, next) = match sent {
                 Ok(mut reply) => {
                     (reply.attempts, reply.purpose) = (attempt, request.purpose);
-                    let error = (!reply.is_success()).then(|| explain(request, &token, &mut reply));
+                    if !reply.is_success() {
+                        reply.mask(&|text| self.mask_with(text, &[token.text()]));
+                    }
+                    let error = (!reply.is_success()).then(|| explain(request, &token, &reply));
                     let error = error.map(|error| match fault::may_be_cured_by_a_token(&reply) {
                         true => error.with_note(self.tokens.advice()),
                         false => error,
@@ -57,7 +61,7 @@ impl Account {
                         }
                         None => permit.replied(),
                     }
-                    log_reply(request, attempt, &reply);
+                    self.log_reply(request, attempt, &reply);
                     let Some(error) = error else {
                         return Ok(reply);
                     };
@@ -155,6 +159,17 @@ impl Account {
             call.nothing_changed();
         }
         outcome
+    }
+
+    fn log_reply(&self, request: &Request, attempt: u32, reply: &Reply) {
+        log::line(Level::Debug, || {
+            // The query is left out, since a filter may contain private data.
+            let path = request.target.split('?').next().unwrap_or_default();
+            // The service names the path of a next page.
+            let mut path = redact::visible(path, 512);
+            self.mask(&mut path);
+            format!("{} {path}: HTTP {} (attempt {attempt})", request.method.as_str(), reply.status)
+        });
     }
 
     /// Pauses before the next attempt, if there is one.
@@ -263,8 +278,7 @@ impl Account {
 }
 
 /// The error of a reply. If permissions are missing, it names those that the token has.
-fn explain(request: &Request, token: &Token, reply: &mut Reply) -> Error {
-    reply.mask(token.text());
+fn explain(request: &Request, token: &Token, reply: &Reply) -> Error {
     let error = fault::error(reply);
     if error.status() != Status::Forbidden {
         return error;
@@ -279,13 +293,5 @@ fn explain(request: &Request, token: &Token, reply: &mut Reply) -> Error {
 fn log_lost(request: &Request, error: &Error) {
     log::line(Level::Warn, || {
         format!("the reply to {} {} was lost: {error}", request.method.as_str(), request.target)
-    });
-}
-
-fn log_reply(request: &Request, attempt: u32, reply: &Reply) {
-    log::line(Level::Debug, || {
-        // The query is left out, since a filter may contain private data.
-        let path = request.target.split('?').next().unwrap_or_default();
-        format!("{} {path}: HTTP {} (attempt {attempt})", request.method.as_str(), reply.status)
     });
 }

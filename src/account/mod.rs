@@ -223,12 +223,19 @@ impl Account {
         }
     }
 
-    /// Masks known secrets in a text that may come from outside.
+    /// Masks the secrets of this client in a text from outside.
     pub(crate) fn mask(&self, text: &mut String) {
+        self.mask_with(text, &[]);
+    }
+
+    /// Masks the secrets of this client, and further ones.
+    pub(crate) fn mask_with(&self, text: &mut String, further: &[&str]) {
         let token = self.tokens.current();
-        let token = token.as_ref().map(Token::text);
-        let quota = self.quota_redis.as_ref().map(redis::Target::password);
-        let known = [self.tokens.secret(), token, self.http.proxy_login(), quota];
-        known.into_iter().flatten().for_each(|secret| redact::mask(text, secret));
+        let mut secrets = self.http.proxy_secrets();
+        secrets.extend(self.tokens.secret());
+        secrets.extend(token.as_ref().map(Token::text));
+        secrets.extend(self.quota_redis.as_ref().map(redis::Target::password));
+        secrets.extend(further);
+        redact::mask(text, &secrets);
     }
 }

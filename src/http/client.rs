@@ -15,7 +15,7 @@ use super::body::Incoming;
 use super::connect::Dialer;
 use super::failure::Failure;
 use super::proxy::{Choice, Proxies};
-use super::reply::Reply;
+use super::reply::{MAX_REFUSAL_READ, Reply};
 use super::resolve::OnConnect;
 use super::socket::{Exchange, Head};
 use super::tls::Trust;
@@ -143,6 +143,11 @@ impl Http {
         self.dialer.proxies.route()
     }
 
+    /// The secrets that the proxy was sent.
+    pub(crate) fn proxy_secrets(&self) -> Vec<&str> {
+        self.dialer.proxies.secrets()
+    }
+
     /// The login of the proxy, which is a secret.
     pub(crate) fn proxy_login(&self) -> Option<&str> {
         self.dialer.proxies.login()
@@ -154,8 +159,8 @@ impl Http {
         call: &Arc<Call>,
         request: &Outgoing<'_>,
     ) -> std::result::Result<Reply, Failure> {
-        let head =
-            Head { lines: Arc::clone(&self.lines), secret: request.secret.cloned(), bulk: false };
+        let (lines, secret) = (Arc::clone(&self.lines), request.secret.cloned());
+        let head = Head { lines, secret, bulk: false };
         let exchange = Exchange::enter(call, self.connect_timeout, self.idle_timeout, head);
         // A clone shares the connections; the lock is not held while the request is under way.
         let agent = self.agent.read().clone();
@@ -202,9 +207,20 @@ impl Http {
             }
             is_first = false;
             log::line(Level::Debug, || {
-                format!("the keep-alive connection to {host} was closed: sending the request again")
+                "the keep-alive connection was closed: sending the request again".to_owned()
             });
         }
+    }
+}
+
+/// The type alone, without its parameters, if it is one. It becomes part of messages.
+fn media_type(header: String) -> String {
+    const LONGEST: usize = 64;
+    let kind = header.split(';').next().unwrap_or_default().trim();
+    let part_of_type = |b: u8| b.is_ascii_alphanumeric() || b"-+._/*".contains(&b);
+    match kind.len() <= LONGEST && kind.contains('/') && kind.bytes().all(part_of_type) {
+        true => kind.to_owned(),
+        false => "a content type that is none".to_owned(),
     }
 }
 
@@ -235,7 +251,7 @@ fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<R
     };
     let mut reply = Reply {
         status: response.status().as_u16(),
-        content_type: header(http::header::CONTENT_TYPE),
+        content_type: header(http::header::CONTENT_TYPE).map(media_type),
         retry_after: match response.status().is_success() {
             true => None,
             false => header(http::header::RETRY_AFTER).or_else(|| in_milliseconds(&response)),
@@ -247,7 +263,8 @@ fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<R
         },
         ..Reply::default()
     };
-    let limit = request.max_reply;
+    let is_cut = !response.status().is_success();
+    let limit = if is_cut { request.max_reply.min(MAX_REFUSAL_READ) } else { request.max_reply };
     let body = response.into_body();
     let expected = body.content_length().unwrap_or_default().min(64 * 1024);
     // One byte more, so that the buffer does not grow to find the end.
@@ -255,7 +272,7 @@ fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<R
     let mut body = body.into_reader().take(limit as u64 + 1);
     body.read_to_end(&mut reply.body).map_err(Failure::from_io)?;
     byte_order_mark::remove(&mut reply.body);
-    if reply.body.len() > limit {
+    if reply.body.len() > limit && !is_cut {
         return Err(Failure::new(
             Status::Protocol,
             format!("the reply is larger than {limit} bytes, so it is not this service's"),

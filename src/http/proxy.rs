@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
-use percent_encoding::percent_decode_str;
 use ureq::http::Uri;
 use zeroize::Zeroizing;
 
@@ -13,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::os::environment::variable;
 use crate::status::Status;
 use crate::text::redact;
-use crate::text::url::is_loopback;
+use crate::text::url::{decoded, is_loopback, without_login};
 
 /// What option `proxy` accepts, for messages.
 pub(crate) const ACCEPTED: &str =
@@ -52,6 +51,7 @@ impl Proxy {
         if !text.contains("://") {
             return Err("is no URL and none of the words for this option");
         }
+        let (text, login) = without_login(text).ok_or("is not a proxy URL")?;
         let uri: Uri = text.parse().map_err(|_| "is not a proxy URL")?;
         if uri.scheme_str() != Some("http") {
             return Err("names a kind of proxy that is not supported");
@@ -64,12 +64,8 @@ impl Proxy {
         if host.is_empty() {
             return Err("has no host");
         }
-        let (login, address) = match authority.as_str().rsplit_once('@') {
-            None => (None, authority.as_str()),
-            Some((login, address)) => (Some(login), address),
-        };
         let port = authority.port_u16().filter(|port| *port > 0);
-        if address != host && port.is_none() {
+        if authority.as_str() != host && port.is_none() {
             return Err("has a port that is not a number from 1 to 65535");
         }
         let login = match login {
@@ -78,12 +74,11 @@ impl Proxy {
                 return Err("has a % in its login that begins no escape; a % is written %25");
             }
             Some(login) => {
-                let decoded = percent_decode_str(login).decode_utf8();
-                let login = decoded.map_err(|_| "has a login that is not UTF-8")?.into_owned();
-                Some(Zeroizing::new(match login.contains(':') {
+                let login = decoded(login).ok_or("has a login that is not UTF-8")?;
+                Some(match login.contains(':') {
                     true => login,
-                    false => login + ":",
-                }))
+                    false => Zeroizing::new([login.as_str(), ":"].concat()),
+                })
             }
         };
         Ok(Proxy { host: host.to_owned(), port: port.unwrap_or(3128), login })
@@ -102,11 +97,10 @@ impl Proxy {
         self.login.is_some()
     }
 
-    /// Masks the login in what the proxy answered: as it is, and as it was sent.
+    /// Masks login and password in what the proxy answered.
     pub(crate) fn mask(&self, text: &mut String) {
         if let Some(login) = &self.login {
-            redact::mask(text, login);
-            redact::mask(text, &Zeroizing::new(STANDARD.encode(login.as_bytes())));
+            redact::mask(text, &secrets_of(login));
         }
     }
 
@@ -115,6 +109,11 @@ impl Proxy {
         let login = self.login.as_ref()?;
         Some(Zeroizing::new(format!("Basic {}", STANDARD.encode(login.as_bytes()))))
     }
+}
+
+/// `user:password`, and the password alone.
+fn secrets_of(login: &str) -> [&str; 2] {
+    [login, login.split_once(':').map_or("", |(_, password)| password)]
 }
 
 /// Whether two hexadecimal digits follow each `%`.
@@ -157,6 +156,11 @@ impl Proxies {
         let proxy = self.proxy.as_ref()?;
         let except: Vec<String> = self.except.iter().map(Exception::text).collect();
         Some([proxy.authority(), except.join(",")])
+    }
+
+    /// The secrets that the proxy was sent.
+    pub(crate) fn secrets(&self) -> Vec<&str> {
+        self.login().map(secrets_of).into_iter().flatten().collect()
     }
 
     /// User and password of the proxy, if it needs them.

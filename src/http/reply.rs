@@ -2,10 +2,18 @@
 
 use std::time::{Duration, SystemTime};
 
+use zeroize::Zeroize;
+
 use crate::text::{redact, seconds};
 
 /// Longer values of `Retry-After` are cut to this.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
+
+/// The most bytes that are read of a reply that is not a success. Secrets are masked in all of them.
+pub(crate) const MAX_REFUSAL_READ: usize = 256 * 1024;
+
+/// The most bytes that are kept of it. A secret that the other limit cuts is not among them.
+const MAX_REFUSAL: usize = 64 * 1024;
 
 /// How far two clocks may differ. Entra tolerates five minutes.
 pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
@@ -30,17 +38,15 @@ impl Reply {
         (200..300).contains(&self.status)
     }
 
-    /// Masks a known secret. Must come before the text is shortened: part of a secret would not be recognised.
-    pub(crate) fn mask(&mut self, secret: &str) {
-        if let Some(kind) = &mut self.content_type {
-            redact::mask(kind, secret);
-        }
-        let body = String::from_utf8_lossy(&self.body);
-        if !secret.is_empty() && body.contains(secret) {
-            let mut text = body.into_owned();
-            redact::mask(&mut text, secret);
-            self.body = text.into_bytes();
-        }
+    /// Masks known secrets in a refusal. It comes before anything is read: part of a secret would not be recognised.
+    pub(crate) fn mask(&mut self, mask: &dyn Fn(&mut String)) {
+        self.content_type.iter_mut().for_each(mask);
+        // Invalid UTF-8 must not hide the rest of the text.
+        let mut text = String::from_utf8_lossy(&self.body).into_owned();
+        self.body.zeroize();
+        mask(&mut text);
+        self.body = text.into_bytes();
+        self.body.truncate(MAX_REFUSAL);
     }
 
     /// `Retry-After` in seconds, also with a fraction, or as a date, at most a day. A date is compared with the reply's `Date`, else with this

@@ -54,7 +54,11 @@ impl Tunnel {
         socket: &mut Socket,
     ) -> Result<bool, Failure> {
         match self.exchange(socket) {
-            Ok(head) => is_open(&head, goal, proxy).map(|()| true),
+            Ok(mut head) => {
+                // Before it is shortened: part of a secret would not be recognised.
+                proxy.mask(&mut head);
+                is_open(&head, goal, proxy).map(|()| true)
+            }
             Err(error) if is_pending(&error) => Ok(false),
             Err(error) => Err(failure(proxy, error)),
         }
@@ -93,8 +97,7 @@ fn is_open(head: &str, goal: &Goal<'_>, proxy: &Proxy) -> Result<(), Failure> {
         Some(407) => Err(refused(&login_asked_for(head, proxy)).http(407)),
         Some(code) => {
             let line = head.lines().next().unwrap_or_default();
-            let mut answer = redact::clean(line, 128);
-            proxy.mask(&mut answer);
+            let answer = redact::clean(line, 128);
             let advice = match code {
                 401 | 403 => "; check the login in `proxy`, and what the proxy allows",
                 _ => "",

@@ -13,10 +13,14 @@ use crate::text::surrogates;
 use crate::error::{Error, Stage};
 use crate::http::reply::{MAX_RETRY_AFTER, Reply};
 use crate::status::Status;
+use crate::text::json::Lenient;
 use crate::text::{redact, seconds};
 
 /// The most bytes of the service's text in messages.
 const MAX_TEXT: usize = 1_024;
+
+/// The most bytes of a code and of a tracking id.
+const MAX_ID: usize = 128;
 
 /// The most bytes of a gateway's text.
 const MAX_OTHER_TEXT: usize = 256;
@@ -43,32 +47,29 @@ impl Fault {
     /// Reads an error body. Any bytes give a fault.
     pub(crate) fn read(body: &[u8]) -> Fault {
         #[derive(Deserialize)]
-        struct Document {
-            error: Inner,
+        struct Document<'a> {
+            #[serde(borrow)]
+            error: Inner<'a>,
         }
         #[derive(Deserialize)]
-        struct Inner {
-            #[serde(default)]
-            code: serde_json::Value,
-            #[serde(default)]
-            message: serde_json::Value,
-            #[serde(default)]
-            target: serde_json::Value,
+        struct Inner<'a> {
+            #[serde(borrow, default)]
+            code: Lenient<'a>,
+            #[serde(borrow, default)]
+            message: Lenient<'a>,
+            #[serde(borrow, default)]
+            target: Lenient<'a>,
         }
-        fn text(value: &serde_json::Value) -> String {
-            match value {
-                serde_json::Value::String(text) => redact::clean(text, MAX_TEXT),
-                serde_json::Value::Number(number) => number.to_string(),
-                _ => String::new(),
-            }
-        }
+        let text = |member: Lenient<'_>, most| {
+            redact::clean(&member.text_or_number().unwrap_or_default(), most)
+        };
         // Invalid UTF-8 must not hide the rest of the text.
         let text_of_body = String::from_utf8_lossy(body);
-        match serde_json::from_str::<Document>(&surrogates::paired(&text_of_body)) {
+        match serde_json::from_str::<Document<'_>>(&surrogates::paired(&text_of_body)) {
             Ok(Document { error }) => Fault {
-                code: text(&error.code),
-                message: text(&error.message),
-                target: text(&error.target),
+                code: text(error.code, MAX_ID),
+                message: text(error.message, MAX_TEXT),
+                target: text(error.target, MAX_ID),
                 ..Fault::default()
             },
             Err(_) => Fault {

@@ -21,6 +21,7 @@ use crate::http::reply::Reply;
 use crate::http::retry;
 use crate::log::{self, Level};
 use crate::text::escape::{COMPONENT, escape};
+use crate::text::redact;
 use crate::text::url::BaseUrl;
 
 const CHECK: &str =
@@ -177,10 +178,8 @@ impl Authority {
             );
         }
         // The reply may repeat what was sent.
-        let escaped = Zeroizing::new(escape(proof).into_owned());
-        let secrets = [proof, escaped.as_str()];
-        secrets.iter().for_each(|secret| reply.mask(secret));
-        let error = refusal::error(reply, "the sign-in service", CHECK, &secrets);
+        reply.mask(&|text| redact::mask(text, &[proof]));
+        let error = refusal::error(reply, "the sign-in service", CHECK);
         Err(match &self.proof {
             Proof::Certificate(certificate) => match certificate.validity_warning() {
                 Some(warning) => error.with_note(&warning),

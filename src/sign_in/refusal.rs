@@ -3,12 +3,13 @@
 //! Source of the numbers: "Microsoft Entra authentication and authorization error codes". That page says that they may
 //! change. So only the wording and retries depend on them; the status follows from the HTTP status and the OAuth error.
 
-use serde_json::Value;
+use serde::Deserialize;
 
 use crate::error::Error;
 use crate::http::reply::Reply;
 use crate::status::Status;
-use crate::text::{json, redact};
+use crate::text::json::{self, Lenient};
+use crate::text::redact;
 
 /// Meaning and remedy of the most common numbers.
 const KNOWN: &[(&[u64], &str)] = &[
@@ -81,28 +82,37 @@ struct Refused {
 }
 
 impl Refused {
-    fn read(body: &[u8], secrets: &[&str]) -> Refused {
-        let document: Value = json::read(body).unwrap_or_default();
-        // Masked before it is shortened: part of a secret would not be recognised.
-        let text = |name: &str| {
-            let mut text =
-                document.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            secrets.iter().for_each(|secret| redact::mask(&mut text, secret));
-            text
-        };
-        let mut described = text("error_description");
+    fn read(body: &[u8]) -> Refused {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Document<'a> {
+            #[serde(borrow)]
+            error: Lenient<'a>,
+            #[serde(borrow)]
+            error_description: Lenient<'a>,
+            #[serde(borrow)]
+            message: Lenient<'a>,
+            #[serde(borrow)]
+            error_codes: Lenient<'a>,
+            #[serde(borrow)]
+            trace_id: Lenient<'a>,
+            #[serde(borrow)]
+            correlation_id: Lenient<'a>,
+        }
+        let document: Document<'_> = json::read(body).unwrap_or_default();
+        let text = |member: Lenient<'_>| member.text().unwrap_or_default();
+        let mut described = text(document.error_description);
         if described.is_empty() {
-            described = text("message");
+            described = text(document.message);
         }
         // Only the first line: the ids in the others are also members of their own.
         let line = described.lines().next().unwrap_or_default();
-        let numbers = document.get("error_codes");
         Refused {
-            error: redact::clean(&text("error"), 64),
+            error: redact::clean(&text(document.error), 64),
             description: redact::clean(line, 400),
-            number: numbers.and_then(|all| all.get(0)?.as_u64()).or_else(|| number_in(line)),
-            trace: redact::clean(&text("trace_id"), 64),
-            correlation: redact::clean(&text("correlation_id"), 64),
+            number: document.error_codes.first_number().or_else(|| number_in(line)),
+            trace: redact::clean(&text(document.trace_id), 64),
+            correlation: redact::clean(&text(document.correlation_id), 64),
         }
     }
 }
@@ -114,10 +124,10 @@ fn number_in(line: &str) -> Option<u64> {
     rest.get(..end)?.parse().ok()
 }
 
-/// The error for a refusal by `who`. `otherwise`: what to check if the cause is unknown. `secrets`: what was sent,
-/// since the reply may repeat it.
-pub(super) fn error(reply: &Reply, who: &str, otherwise: &str, secrets: &[&str]) -> Error {
-    let refused = Refused::read(&reply.body, secrets);
+/// The error for a refusal by `who`, in whose reply the secrets are masked. `otherwise`: what to check if the cause is
+/// unknown.
+pub(super) fn error(reply: &Reply, who: &str, otherwise: &str) -> Error {
+    let refused = Refused::read(&reply.body);
     let mut message = format!("{who} answered HTTP {}", reply.status);
     let parts: Vec<&str> = [refused.error.as_str(), refused.description.trim_end_matches('.')]
         .into_iter()
@@ -171,7 +181,7 @@ mod tests {
 
     fn refusal(status: u16, body: &str) -> Error {
         let reply = Reply { status, body: body.into(), ..Reply::default() };
-        error(&reply, "the sign-in service", "check everything", &[])
+        error(&reply, "the sign-in service", "check everything")
     }
 
     fn numbered(number: u64) -> String {
@@ -230,8 +240,9 @@ mod tests {
             let said = format!("{} the-secret-itself and more", "x ".repeat(before / 2));
             let body = serde_json::json!({"error": "the-secret-itself", "error_description": said})
                 .to_string();
-            let reply = Reply { status: 400, body: body.into(), ..Reply::default() };
-            let error = error(&reply, "x", "y", &["the-secret-itself"]);
+            let mut reply = Reply { status: 400, body: body.into(), ..Reply::default() };
+            reply.mask(&|text| redact::mask(text, &["the-secret-itself"]));
+            let error = error(&reply, "x", "y");
             assert!(!error.to_json().contains("the-s"), "{error}");
         }
     }
@@ -260,7 +271,7 @@ mod tests {
             date: Some(httpdate::fmt_http_date(date)),
             ..Reply::default()
         };
-        let message = error(&reply, "x", "y", &[]).message().to_owned();
+        let message = error(&reply, "x", "y").message().to_owned();
         assert!(
             message.contains("AADSTS700024") && message.contains("clock is 60 minutes"),
             "{message}"

@@ -1,8 +1,11 @@
 //! Base URLs of the service and the sign-in service, checked when the option is set.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
+use percent_encoding::percent_decode_str;
 use ureq::http::Uri;
+use zeroize::Zeroizing;
 
 /// `scheme://host[:port][/prefix]`, without a trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +26,10 @@ impl BaseUrl {
         if text.contains('#') {
             return Err("has a fragment");
         }
+        let (text, login) = without_login(text).ok_or("is not a URL")?;
+        if login.is_some() {
+            return Err("has a login");
+        }
         let uri: Uri = text.parse().map_err(|_| "is not a URL")?;
         if uri.query().is_some() {
             return Err("has a query");
@@ -30,9 +37,6 @@ impl BaseUrl {
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err("has no scheme or no host");
         };
-        if authority.as_str().contains('@') {
-            return Err("has a login");
-        }
         let host = authority.host();
         if host.is_empty() {
             return Err("has no host");
@@ -87,6 +91,29 @@ impl BaseUrl {
     pub(crate) fn authority(&self) -> &str {
         &self.authority
     }
+}
+
+/// A URL without its login, and the login. What parses a URL keeps copies, which nobody wipes.
+///
+/// `None`: the login has characters that no URL has.
+pub(crate) fn without_login(text: &str) -> Option<(Cow<'_, str>, Option<&str>)> {
+    let start = text.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = text.split_at_checked(start)?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, after) = rest.split_at_checked(end)?;
+    let Some((login, address)) = authority.rsplit_once('@') else {
+        return Some((text.into(), None));
+    };
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:%@".contains(&b);
+    login.bytes().all(fits).then(|| ([scheme, address, after].concat().into(), Some(login)))
+}
+
+/// A part of a login without its percent escapes. `None`: it is not UTF-8.
+pub(crate) fn decoded(part: &str) -> Option<Zeroizing<String>> {
+    // Allocated once: a vector that grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(part.len()));
+    bytes.extend(percent_decode_str(part));
+    std::str::from_utf8(&bytes).ok().map(|text| Zeroizing::new(text.to_owned()))
 }
 
 /// Host and port in a form for comparison: lower case, without a trailing dot or the default port.

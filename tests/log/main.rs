@@ -1,6 +1,7 @@
 //! The log lines, and the secrets that are never in them. It is a separate program, because the log belongs to the
 //! process. Only one test at a time uses it.
 
+mod echoes;
 mod lines;
 mod secrets;
 mod sign_in_secrets;

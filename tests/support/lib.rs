@@ -7,6 +7,8 @@ mod client;
 pub mod child;
 /// The blocks of code in the pages that people read.
 pub mod documents;
+/// The encodings in which peers repeat what they were sent.
+pub mod encodings;
 /// Clients that are made while the environment is what a test says.
 pub mod environment;
 /// Folders, packages, and a service whose links lead where a test wants.
@@ -37,6 +39,16 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 pub use client::*;
+
+/// The id of a made-up action.
+pub fn id(number: u32) -> String {
+    format!("5382f7ea-7557-4ab7-9782-{number:012x}")
+}
+
+/// The id of a made-up device.
+pub fn device_id(number: u32) -> String {
+    format!("{number:040x}")
+}
 
 /// The checkout.
 pub const ROOT: &str = {

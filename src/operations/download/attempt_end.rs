@@ -1,7 +1,9 @@
 //! Why an attempt to download ended early, with the error that describes it.
 
 use super::host_error;
+use super::place::Place;
 use super::validity::Validity;
+use crate::account::Account;
 use crate::error::{Error, Stage};
 use crate::http::body::Incoming;
 use crate::http::failure::Failure;
@@ -17,6 +19,21 @@ pub(super) enum AttemptEnd {
     Failed(Error),
     /// No further attempt is made.
     Final(Error),
+}
+
+impl AttemptEnd {
+    /// The same end without the secrets that the host was sent.
+    pub(super) fn masked(self, place: &Place) -> AttemptEnd {
+        let mask = |error: Error| error.mask(|text| place.mask(text));
+        match self {
+            AttemptEnd::LinkRefused(error, validity) => {
+                AttemptEnd::LinkRefused(mask(error), validity)
+            }
+            AttemptEnd::Failed(error) => AttemptEnd::Failed(mask(error)),
+            AttemptEnd::Final(error) => AttemptEnd::Final(mask(error)),
+            end => end,
+        }
+    }
 }
 
 /// The error for a reply that breaks HTTP or leads away from the allowed hosts.
@@ -39,9 +56,9 @@ pub(super) fn lost(failure: Failure) -> AttemptEnd {
 }
 
 /// The end of an attempt with an error reply. Some statuses are about the link, the others about the host.
-pub(super) fn refused(incoming: &mut Incoming, host: &str) -> AttemptEnd {
+pub(super) fn refused(account: &Account, incoming: &mut Incoming, place: &Place) -> AttemptEnd {
     let status = incoming.status;
-    let body = match incoming.read_beginning(host_error::MAX_DOCUMENT) {
+    let mut body = match incoming.read_beginning(host_error::MAX_DOCUMENT) {
         Ok(body) => body,
         Err(failure) => {
             let stopped = lost(failure);
@@ -51,11 +68,21 @@ pub(super) fn refused(incoming: &mut Incoming, host: &str) -> AttemptEnd {
             Vec::new()
         }
     };
+    // Masked before anything is read: part of a secret would not be recognised.
+    let secrets = place.secrets();
+    let masked = |text: &str| {
+        let mut text = text.to_owned();
+        account.mask_with(&mut text, &secrets);
+        text
+    };
+    body = masked(&String::from_utf8_lossy(&body)).into_bytes();
+    let [code, request_id] =
+        ["x-ms-error-code", "x-ms-request-id"].map(|name| incoming.header(name).map(masked));
     let head = host_error::Head {
         status,
-        host,
-        code: incoming.header("x-ms-error-code"),
-        request_id: incoming.header("x-ms-request-id"),
+        host: &place.host,
+        code: code.as_deref(),
+        request_id: request_id.as_deref(),
         retry_after: incoming.header("retry-after"),
         date: incoming.header("date"),
     };

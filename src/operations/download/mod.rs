@@ -14,6 +14,7 @@ mod package;
 mod part;
 mod part_state;
 mod path_lock;
+mod place;
 mod rate;
 mod redirect;
 mod reply;
@@ -34,7 +35,7 @@ use crate::progress::{Event, Reporter};
 use crate::service::action::MachineAction;
 use crate::status::Status;
 use crate::text::hex::hex;
-use crate::text::json;
+use crate::text::{json, redact};
 
 use destination::PackageFiles;
 pub(crate) use destination::{Destination, can_rename, harmless};
@@ -294,10 +295,11 @@ fn too_long(error: &std::io::Error) -> bool {
     error.raw_os_error() == Some(TOO_LONG)
 }
 
-/// The path for a message, without control characters.
+/// The path for a message, without characters that are not seen.
 pub(crate) fn shown(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    /// Longer than any path that systems accept.
+    const LONGEST: usize = 32_768;
+    redact::visible(&path.to_string_lossy(), LONGEST)
 }
 
 #[cfg(test)]

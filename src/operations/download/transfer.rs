@@ -8,6 +8,7 @@ use ureq::http::Uri;
 use super::attempt_end::{AttemptEnd, empty, lost, protocol, refused};
 use super::part::Part;
 use super::part_state::PartState;
+use super::place::Place;
 use super::rate::Rate;
 use super::redirect;
 use super::reply::{self, Meaning};
@@ -213,9 +214,11 @@ impl Transfer<'_, '_, '_, '_> {
 
     /// Sends one request and takes its reply into the part.
     fn attempt(&mut self, link: &mut Link) -> std::result::Result<(), AttemptEnd> {
-        let (mut incoming, host) = self.open(link.uri.uri())?;
+        let (mut incoming, place) = self.open(link.uri.uri())?;
         let header = |name| incoming.header(name);
-        let (etag, modified) = (header("etag"), header("last-modified"));
+        // A validator becomes part of the state file, so one that repeats the link is none.
+        let validator = |name| header(name).filter(|value| is_validator(value, &place));
+        let (etag, modified) = (validator("etag"), validator("last-modified"));
         let head = reply::Head {
             status: incoming.status,
             length: incoming.length(),
@@ -257,12 +260,12 @@ impl Transfer<'_, '_, '_, '_> {
                 Err(AttemptEnd::Final(protocol("the host sent the package in an encoding")))
             }
             Meaning::Empty => Err(AttemptEnd::LinkRefused(empty(incoming.status), Validity::Over)),
-            Meaning::Refused => Err(refused(&mut incoming, &host)),
+            Meaning::Refused => Err(refused(self.account, &mut incoming, &place)),
         }
     }
 
     /// Sends the request without a token. It follows a few redirects to allowed hosts.
-    fn open(&mut self, uri: &Uri) -> std::result::Result<(Incoming, String), AttemptEnd> {
+    fn open(&mut self, uri: &Uri) -> std::result::Result<(Incoming, Place), AttemptEnd> {
         let mut headers = Vec::new();
         let have = self.part.length();
         if have > 0 && self.ranges {
@@ -271,19 +274,22 @@ impl Transfer<'_, '_, '_, '_> {
             headers.extend(version.map(|version| ("if-range", version)));
         }
         let mut uri = uri.clone();
+        let mut place = Place::default();
         for _ in 0..=MAX_REDIRECTS {
+            place.enter(&uri);
             let sent = &mut self.requests;
-            let incoming =
-                self.account.http.fetch(self.call, &uri, &headers, sent).map_err(lost)?;
-            let host = uri.host().unwrap_or_default().to_owned();
+            let incoming = self.account.http.fetch(self.call, &uri, &headers, sent);
+            let incoming = incoming.map_err(|failure| lost(failure).masked(&place))?;
             log::line(Level::Debug, || {
-                format!("GET the package from {host}, from byte {have}: HTTP {}", incoming.status)
+                let (host, status) = (&place.host, incoming.status);
+                format!("GET the package from {host}, from byte {have}: HTTP {status}")
             });
             if !matches!(incoming.status, 301 | 302 | 303 | 307 | 308) {
-                return Ok((incoming, host));
+                return Ok((incoming, place));
             }
-            let wrong =
-                |problem: String| AttemptEnd::Final(protocol(&format!("a redirect {problem}")));
+            let wrong = |problem: String| {
+                AttemptEnd::Final(protocol(&format!("a redirect {problem}"))).masked(&place)
+            };
             let target = incoming.header("location").and_then(|to| redirect::resolve(&uri, to));
             uri = target.ok_or_else(|| wrong("leads nowhere".to_owned()))?;
             self.account.download_hosts.check(&uri).map_err(wrong)?;
@@ -391,6 +397,12 @@ impl Transfer<'_, '_, '_, '_> {
         let (action_id, total) = (self.action_id, self.part.state().total);
         self.reporter.step(&Event::Downloading { action_id, bytes, total, bytes_per_second })
     }
+}
+
+/// Whether a validator can be kept and sent again.
+fn is_validator(value: &str, place: &Place) -> bool {
+    const LONGEST: usize = 512;
+    value.len() <= LONGEST && place.masked(value) == value
 }
 
 /// The state with the validators of this reply, or the known ones where the reply has none.

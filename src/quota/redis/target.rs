@@ -1,8 +1,10 @@
 //! The server, its database and the login: option `quota_redis`.
 
-use percent_encoding::percent_decode_str;
 use ureq::http::Uri;
 use zeroize::Zeroizing;
+
+use crate::text::redact;
+use crate::text::url::{decoded, without_login};
 
 /// What `quota_redis` accepts, for messages.
 pub(crate) const ACCEPTED: &str = "redis://[user:password@]host[:port][/database], or rediss:// for TLS, with user and \
@@ -28,6 +30,7 @@ impl Target {
         if text.contains('#') {
             return Err("has a fragment; a # in a password is written %23");
         }
+        let (text, login) = without_login(text).ok_or("is not a URL")?;
         let uri: Uri = text.parse().map_err(|_| "is not a URL")?;
         let secure = match uri.scheme_str() {
             Some("redis") => false,
@@ -42,8 +45,7 @@ impl Target {
         if host.trim_end_matches('.').is_empty() {
             return Err("has no host");
         }
-        let address = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, a)| a);
-        if address != host && authority.port_u16().is_none_or(|port| port == 0) {
+        if authority.as_str() != host && authority.port_u16().is_none_or(|port| port == 0) {
             return Err("has a port that is not a number from 1 to 65535");
         }
         let database = match uri.path().trim_start_matches('/') {
@@ -53,17 +55,13 @@ impl Target {
             }
             _ => return Err("has a path that is not the number of a database"),
         };
-        let login = authority.as_str().rsplit_once('@').map_or("", |(login, _)| login);
+        let login = login.unwrap_or_default();
         let (user, password) = match login.split_once(':') {
             Some(parts) => parts,
             None if login.is_empty() => ("", ""),
             None => return Err("has a user without a password; a password alone is `:password@`"),
         };
-        let decode = |part: &str| {
-            let text = percent_decode_str(part).decode_utf8();
-            text.map(|text| Zeroizing::new(text.into_owned()))
-                .map_err(|_| "has a login that is not UTF-8")
-        };
+        let decode = |part: &str| decoded(part).ok_or("has a login that is not UTF-8");
         Ok(Target {
             host: host.to_owned(),
             port: authority.port_u16().unwrap_or(PORT),
@@ -89,12 +87,10 @@ impl Target {
         self.secure
     }
 
-    /// A text from the server with the password replaced.
-    pub(super) fn mask(&self, text: String) -> String {
-        match self.password.is_empty() {
-            true => text,
-            false => text.replace(self.password.as_str(), "***"),
-        }
+    /// A text from the server with the password masked.
+    pub(super) fn mask(&self, mut text: String) -> String {
+        redact::mask(&mut text, &[&self.password]);
+        text
     }
 }
 

@@ -34,6 +34,7 @@ use crate::os::environment::variable;
 use crate::status::Status;
 use crate::text::escape::escape;
 use crate::text::guid::is_guid;
+use crate::text::redact;
 use crate::text::secret_line::SecretLine;
 use crate::text::url::is_loopback;
 
@@ -269,7 +270,8 @@ impl Managed {
                 let mut reply = send(Some(&key))?;
                 if !reply.is_success() {
                     // The reply may repeat the key.
-                    reply.mask(key.value(arc::HEADER, arc::SCHEME));
+                    let key = key.value(arc::HEADER, arc::SCHEME);
+                    reply.mask(&|text| redact::mask(text, &[key]));
                 }
                 Ok(reply)
             }
@@ -320,9 +322,9 @@ impl Managed {
             return grant::read(reply, who, "that this machine is in Azure");
         }
         let secret = self.secret().unwrap_or_default();
-        reply.mask(secret);
+        reply.mask(&|text| redact::mask(text, &[secret]));
         let check = "assign the identity to this machine, and check `managed_identity`";
-        let error = refusal::error(reply, who, check, &[secret]);
+        let error = refusal::error(reply, who, check);
         Err(match reply.status {
             404 => {
                 error.with_note("there may be no managed identity here; assign one to this machine")

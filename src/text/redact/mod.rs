@@ -1,41 +1,82 @@
-//! Cleans text from peers for messages: limited in length, on one line, without secrets.
+//! The gate for text from outside: on one line, of characters that are seen, limited in length, without secrets.
+//!
+//! Text passes it where it enters: the words of a reply when the reply is read, a name when its record is read.
+
+mod secrets;
+
+pub(crate) use secrets::mask;
 
 /// The replacement for a secret.
 const MASK: &str = "***";
 
 /// Cleans text of the service, a proxy or the system for messages and logs.
 ///
-/// Control characters become spaces. URL queries, logins, and anything that looks like a secret or token are masked. A
-/// client also masks its own secrets in every error that it returns.
+/// Control characters become spaces, and characters that are not seen are left out. URL queries, logins, and anything
+/// that looks like a secret or token are masked. Known secrets are masked before, by [`mask`]: part of one would not be
+/// recognised.
 pub(crate) fn clean(text: &str, max_bytes: usize) -> String {
     let mut out = String::new();
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty())
-    {
+    let mut word = String::new();
+    for part in text.split(|c: char| c.is_whitespace() || c.is_control()) {
+        word.clear();
+        word.extend(part.chars().filter(|c| !is_invisible(*c)));
+        if word.is_empty() {
+            continue;
+        }
         if !out.is_empty() {
             out.push(' ');
         }
-        push_word(&mut out, word);
+        push_word(&mut out, &word);
         if out.len() >= max_bytes {
             break;
         }
     }
-    if out.len() > max_bytes {
-        let mut end = max_bytes;
-        while !out.is_char_boundary(end) {
-            end -= 1;
-        }
-        out.truncate(end);
-        out.push('…');
-    }
-    out
+    shortened(out, max_bytes)
 }
 
-/// Masks a known secret in text from others.
-pub(crate) fn mask(text: &mut String, secret: &str) {
-    // Masking shorter ones would damage ordinary words.
-    if secret.len() >= 6 && text.contains(secret) {
-        *text = text.replace(secret, MASK);
+/// A name or path as a message shows it: nothing is masked, since names may look random.
+pub(crate) fn visible(text: &str, max_bytes: usize) -> String {
+    let seen = |c: char| if c.is_control() || is_invisible(c) { '?' } else { c };
+    shortened(text.chars().take(max_bytes + 1).map(seen).collect(), max_bytes)
+}
+
+fn shortened(mut text: String, max_bytes: usize) -> String {
+    if text.len() > max_bytes {
+        let mut end = max_bytes;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push('…');
     }
+    text
+}
+
+/// Characters that are not seen or change how others are seen: Unicode's format characters (Cf), which are marks of
+/// direction, zero-width characters and tags, and its separators of lines.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{890}'..='\u{891}'
+            | '\u{8e2}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{110bd}'
+            | '\u{110cd}'
+            | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 fn push_word(out: &mut String, word: &str) {
@@ -103,7 +144,7 @@ fn looks_random(run: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::clean;
+    use super::{clean, visible};
 
     #[test]
     fn ordinary_messages_stay_as_they_are() {
@@ -142,5 +183,40 @@ mod tests {
         assert_eq!(clean("a\r\nb\tc\u{0}d", 99), "a b c d");
         assert_eq!(clean("", 9), "");
         assert_eq!(clean(&"é".repeat(100), 9), "éééé…");
+    }
+
+    #[test]
+    fn characters_that_are_not_seen_are_left_out() {
+        let all = [
+            "\u{202e}",
+            "\u{2066}",
+            "\u{200d}",
+            "\u{2060}",
+            "\u{feff}",
+            "\u{ad}",
+            "\u{61c}",
+            "\u{180e}",
+            "\u{e0001}",
+            "\u{e0041}",
+            "\u{fffa}",
+            "\u{1d175}",
+        ];
+        for hidden in all {
+            assert_eq!(clean(&format!("gn{hidden}p.exe"), 99), "gnp.exe", "{hidden:?}");
+            assert_eq!(visible(&format!("/a/gn{hidden}p"), 99), "/a/gn?p", "{hidden:?}");
+        }
+        for line_end in ["\u{2028}", "\u{2029}", "\u{85}", "\u{b}", "\u{1b}", "\u{9b}"] {
+            assert_eq!(clean(&format!("a{line_end}b"), 99), "a b", "{line_end:?}");
+        }
+        // A token that hides behind one is found.
+        assert_eq!(clean("got e\u{200b}yJhbGciOiJub25lIn0.e30.x", 99), "got ***");
+        assert_eq!(clean("Müller 中 \u{1f4e6}", 99), "Müller 中 \u{1f4e6}");
+    }
+
+    #[test]
+    fn a_name_is_shown_as_it_is() {
+        assert_eq!(visible("/a/Abc8QxYz1Kq7LmNopQrStUv12", 99), "/a/Abc8QxYz1Kq7LmNopQrStUv12");
+        assert_eq!(visible("a\nb\u{1b}[2J", 99), "a?b?[2J");
+        assert_eq!(visible(&"x".repeat(99), 9), "xxxxxxxxx…");
     }
 }
