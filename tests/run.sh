@@ -341,6 +341,7 @@ tests_of_the_process() {
     after 'Test programs' 'Debian packages'
     check 'Tests: log' program log 1
     check 'Tests: wiped' program wiped 1
+    check 'Tests: memory' program memory 1
 }
 
 tests_of_what_is_shipped() {

@@ -56,7 +56,7 @@ pub unsafe extern "C" fn mde_get_action(
 /// @param cancel Ends the call early; may be NULL.
 /// @param out_json The document, or the failure document; may be NULL.
 /// @retval MDE_OK The document has the whole list.
-/// @retval MDE_ERR_INVALID_ARGUMENT odata_filter is too long, or the list has more than 1,000 pages or 64 MiB.
+/// @retval MDE_ERR_INVALID_ARGUMENT odata_filter is too long, or the list has more than 30,000 actions, 28 MB or 1,000 pages.
 /// @retval MDE_ERR_BAD_REQUEST The service does not understand the filter.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mde_list_actions(

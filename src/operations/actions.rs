@@ -15,21 +15,38 @@ use crate::service::action::{MachineAction, Page};
 use crate::service::cloud;
 use crate::service::endpoint::{self, PAGE};
 use crate::status::Status;
+use crate::text::guid;
 use crate::text::url::{BaseUrl, authority_of};
 
-/// The bounds of a list. A longer one would fill the host's memory, so it needs a narrower filter.
+/// The bounds of a list. A longer one would fill the host's memory, so it needs a narrower filter. With them, the
+/// replies, what is kept of them and the result stay below 64 MiB together.
 const MAX_PAGES: usize = 1_000;
-const MAX_BYTES: usize = 64 << 20;
+const MAX_ACTIONS: usize = 3 * PAGE;
+const MAX_BYTES: usize = endpoint::ONE_PAGE;
 
 /// `GET /api/machineactions/{id}`
 pub(crate) fn read(account: &Account, call: &Arc<Call>, action_id: &str) -> Result<MachineAction> {
     let reply = account.perform(call, &endpoint::action(action_id))?;
-    read_action(&reply).map_err(|problem| not_understood(&reply, problem).action(action_id, None))
+    read_action(account, &reply)
+        .and_then(|action| match action.has_id(action_id) {
+            true => Ok(action),
+            false => Err("has another action than the requested one"),
+        })
+        .map_err(|problem| not_understood(&reply, problem).action(action_id, None))
 }
 
 /// The action in a reply's body; the error completes "the reply …".
-pub(crate) fn read_action(reply: &Reply) -> std::result::Result<MachineAction, &'static str> {
-    MachineAction::from_json(std::str::from_utf8(&reply.body).map_err(|_| "is not UTF-8")?)
+pub(crate) fn read_action(
+    account: &Account,
+    reply: &Reply,
+) -> std::result::Result<MachineAction, &'static str> {
+    let body = std::str::from_utf8(&reply.body).map_err(|_| "is not UTF-8")?;
+    MachineAction::from_json(body, &|text| account.mask(text))
+}
+
+fn read_page(account: &Account, reply: &Reply) -> Result<Page> {
+    Page::from_slice(&reply.body, PAGE, &|text| account.mask(text))
+        .map_err(|problem| not_understood(reply, problem))
 }
 
 /// All actions that match, newest first. New actions shift the pages while they are read, so repeated actions are left
@@ -52,13 +69,14 @@ pub(crate) fn list(
         if bytes > MAX_BYTES {
             break;
         }
-        let page =
-            Page::from_slice(&reply.body).map_err(|problem| not_understood(&reply, problem))?;
+        let page = read_page(account, &reply)?;
         let on_page = page.actions.len();
         received += on_page;
         let known = actions.len();
-        actions
-            .extend(page.actions.into_iter().filter(|a| seen.insert(a.id().as_bytes().to_vec())));
+        actions.extend(page.actions.into_iter().filter(|a| seen.insert(guid::number(a.id()))));
+        if actions.len() > MAX_ACTIONS {
+            break;
+        }
         let repeats = actions.len() == known;
         request = match page.next {
             Some(_) if repeats && counts && on_page > 0 => {
@@ -82,7 +100,7 @@ pub(crate) fn list(
     Err(Error::argument(
         "odata_filter",
         "matches too many actions",
-        "one that matches less than 64 MiB of them, for example by creationDateTimeUtc",
+        "one that matches up to 30,000 of them with up to 28 MB, for example by creationDateTimeUtc",
     ))
 }
 
@@ -100,7 +118,7 @@ pub(crate) fn recent(
     top: usize,
 ) -> Result<Recent> {
     let reply = account.perform(call, &endpoint::actions(filter, Some(top), 0))?;
-    let page = Page::from_slice(&reply.body).map_err(|problem| not_understood(&reply, problem))?;
+    let page = read_page(account, &reply)?;
     Ok(Recent { actions: page.actions, date: reply.date() })
 }
 

@@ -49,7 +49,10 @@ pub(crate) fn cancel(
 ) -> Result<Ended> {
     let reply = account.perform(call, &endpoint::cancel(action_id, comment));
     let mut last = match reply {
-        Ok(reply) => actions::read_action(&reply).ok(),
+        // A reply with another action shows nothing of this one, whose state is read.
+        Ok(reply) => {
+            actions::read_action(account, &reply).ok().filter(|action| action.has_id(action_id))
+        }
         // The service refuses to cancel an action that has ended, with various errors. So its state is read.
         Err(refusal) if matches!(refusal.status(), Status::BadRequest | Status::AlreadyRunning) => {
             match actions::read(account, call, action_id) {
@@ -62,9 +65,6 @@ pub(crate) fn cancel(
         }
         Err(error) => return Err(error.action(action_id, None)),
     };
-    if last.as_ref().is_some_and(|action| !action.id().eq_ignore_ascii_case(action_id)) {
-        last = None;
-    }
     let mut pause = FIRST_PAUSE;
     loop {
         if let Some(action) = last.take_if(|action| action.status().is_final()) {

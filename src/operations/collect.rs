@@ -57,13 +57,9 @@ use crate::error::{Error, Result, Stage};
 use crate::http::reply::{CLOCK_TOLERANCE, Reply};
 use crate::http::retry::{self, Next};
 use crate::log::{self, Level};
-use crate::operations::actions;
 use crate::options::{OnDuplicate, OnUnknown};
-use crate::service::action::{self, MachineAction};
+use crate::service::action::{self, COLLECTION as KIND, MachineAction};
 use crate::status::Status;
-
-/// The type of a collection's machine action.
-pub(crate) const KIND: &str = "CollectInvestigationPackage";
 
 /// How long the list may take to show a new action.
 const LAG: Duration = Duration::from_secs(10);
@@ -200,8 +196,7 @@ impl<'a> Job<'a> {
     /// Sends the request once, and reads the action in the reply.
     fn send(&self) -> Result<Collected> {
         let reply = self.device.request()?;
-        let action = actions::read_action(&reply)
-            .map_err(|problem| actions::not_understood(&reply, problem))?;
+        let action = self.device.action(&reply)?;
         let is_ours = self.is_ours(&action, self.earliest(reply.date()));
         self.device.call().settle();
         let adopted = self.is_of_earlier_request(&action, &reply);

@@ -85,10 +85,13 @@ pub(crate) fn fetch(
     reporter
         .step(&Event::Collected { action_id: &action_id, adopted })
         .map_err(|error| error.with_action(&action_id, known.as_ref().map(MachineAction::json)))?;
+    // A device that was asked for by its name has the id that its first action names.
+    let device = match machine::is_device_id(machine_id) {
+        true => Some(machine_id.to_owned()),
+        false => known.as_ref().and_then(MachineAction::machine_id).map(str::to_owned),
+    };
     let action = job.wait(&action_id, known, reporter)?;
-    if is_recorded {
-        job.check_device(&action)?;
-    }
+    job.check_action(&action, device.as_deref(), is_recorded)?;
     let package = download::download_to(account, call, &action, destination, reporter)
         .map_err(|error| job.without_package(error))?;
     job.remove_state();
@@ -158,28 +161,41 @@ impl Job<'_> {
         let Some(action_id) = destination.action_here() else { return Ok(None) };
         let action = actions::read(self.account, self.call, &action_id)
             .map_err(|error| error.with_step_stage(Stage::Download))?;
-        let is_known = action.machine_id().is_some() || !machine::is_device_id(self.machine_id);
-        let ours = is_known && !self.is_of_another(&action);
+        // The action names the service's own device id, so other ids cannot be compared with it.
+        let device = Some(self.machine_id).filter(|id| machine::is_device_id(id));
+        let is_known = action.machine_id().is_some() || device.is_none();
+        let ours = is_known && action.check_collection_of(device).is_ok();
         Ok(Some(action).filter(|_| ours))
     }
 
-    /// Whether the action is known to be of another device. The action names the service's own device id, so other ids
-    /// cannot be compared with it.
-    fn is_of_another(&self, action: &MachineAction) -> bool {
-        machine::is_device_id(self.machine_id)
-            && action.machine_id().is_some_and(|id| !id.eq_ignore_ascii_case(self.machine_id))
-    }
-
-    /// Checks that the recorded action is of this device.
-    fn check_device(&self, action: &MachineAction) -> Result<()> {
-        if !self.is_of_another(action) {
-            return Ok(());
-        }
-        let message = format!(
-            "`{}` records an action of another device; remove the state file, or choose another path",
-            download::shown(&self.state_path)
-        );
-        let error = Error::new(Status::File, message).with_stage(Stage::Download);
+    /// Checks that the action is the collection of this device before its package is downloaded.
+    fn check_action(
+        &self,
+        action: &MachineAction,
+        device: Option<&str>,
+        is_recorded: bool,
+    ) -> Result<()> {
+        let Err(problem) = action.check_collection_of(device) else { return Ok(()) };
+        let error = match is_recorded {
+            true => {
+                let message = format!(
+                    "`{}` {}; remove the state file, or choose another path",
+                    download::shown(&self.state_path),
+                    problem.replacen("has", "records", 1)
+                );
+                Error::new(Status::File, message).with_stage(Stage::Download)
+            }
+            false => self.names_the_state_file(
+                Error::new(
+                    Status::Protocol,
+                    format!(
+                        "the reply to the request for the collection's state {problem}, so nothing is downloaded; \
+                         check `api_url`, and any proxy or gateway"
+                    ),
+                )
+                .with_stage(Stage::Wait),
+            ),
+        };
         Err(error.action(action.id(), Some(action.json())))
     }
 

@@ -10,6 +10,7 @@ use crate::error::{Error, Result, Stage};
 use crate::operations::download::{self, Destination};
 use crate::os::{file, patience, state_file};
 use crate::status::Status;
+use crate::text::guid::is_guid;
 
 const VERSION: u32 = 1;
 
@@ -91,6 +92,9 @@ impl FetchState {
         match state {
             Some(state) if state.version != VERSION => {
                 Err(unreadable("it is of another version of this library".to_owned()))
+            }
+            Some(FetchState { action_id: Some(id), .. }) if !is_guid(&id) => {
+                Err(unreadable("it names an action by an id that is no GUID".to_owned()))
             }
             state => Ok(state),
         }

@@ -10,6 +10,7 @@ use crate::account::Account;
 use crate::call::Call;
 use crate::error::{Error, Result};
 use crate::operations::actions::not_understood;
+use crate::service::action::document;
 use crate::service::endpoint::{self, Request};
 use crate::service::machine::{Machine, is_device_id, machine, machines};
 use crate::text::guid::is_guid;
@@ -131,20 +132,15 @@ impl Found {
     /// `{"machines":[{…}],"checks":[{"id":"…","problems":["offline"]}],"more":false}`
     pub fn to_json(&self) -> String {
         #[derive(Serialize)]
-        struct Document<'a> {
-            machines: &'a [Machine],
-            checks: Vec<Check<'a>>,
-            more: bool,
-        }
-        #[derive(Serialize)]
         struct Check<'a> {
             id: &'a str,
             problems: &'a [Problem],
         }
         let checks = self.machines.iter().zip(&self.problems);
         let checks = checks.map(|(machine, problems)| Check { id: machine.id(), problems });
-        let (machines, more) = (&self.machines, self.more);
-        json::text(&Document { machines, checks: checks.collect(), more })
+        let checks = json::text(&checks.collect::<Vec<_>>());
+        let end = format!("],\"checks\":{checks},\"more\":{}}}", self.more);
+        document("{\"machines\":[", self.machines.iter().map(Machine::json), &end)
     }
 }
 
@@ -203,14 +199,18 @@ fn one(account: &Account, call: &Arc<Call>, id: &str) -> Result<Vec<Machine>> {
     let Some(reply) = or_none(account.perform(call, &endpoint::machine(id)))? else {
         return Ok(Vec::new());
     };
-    machine(&reply.body).map(|one| vec![one]).map_err(|problem| not_understood(&reply, problem))
+    let found = machine(&reply.body).and_then(|one| match one.id().eq_ignore_ascii_case(id) {
+        true => Ok(vec![one]),
+        false => Err("has another device than the requested one"),
+    });
+    found.map_err(|problem| not_understood(&reply, problem))
 }
 
 fn many(account: &Account, call: &Arc<Call>, request: &Request) -> Result<Vec<Machine>> {
     let Some(reply) = or_none(account.perform(call, request))? else {
         return Ok(Vec::new());
     };
-    machines(&reply.body).map_err(|problem| not_understood(&reply, problem))
+    machines(&reply.body, MOST + 1).map_err(|problem| not_understood(&reply, problem))
 }
 
 /// `None` for a 404 of the service, which means "no recent device" or "no such device".
@@ -254,7 +254,19 @@ mod tests {
     }
 
     fn found(machines: &[&str]) -> Found {
-        Found::new(machines.iter().map(|json| machine(json.as_bytes()).unwrap()).collect(), false)
+        let read = |json: &&str| {
+            let mut json = (*json).to_owned();
+            for letter in ["a", "b", "c", "d", "e"] {
+                json = json
+                    .replace(&format!(r#""id":"{letter}""#), &format!(r#""id":"{}""#, id(letter)));
+            }
+            machine(json.as_bytes()).unwrap()
+        };
+        Found::new(machines.iter().map(read).collect(), false)
+    }
+
+    fn id(letter: &str) -> String {
+        letter.repeat(40)
     }
 
     #[test]
@@ -270,18 +282,19 @@ mod tests {
         ] {
             let json = found(&[&format!(r#"{{"id":"a",{members}}}"#)]).to_json();
             assert!(
-                json.contains(&format!(r#""checks":[{{"id":"a","problems":["{problem}"]}}]"#)),
+                json.contains(&format!(
+                    r#""checks":[{{"id":"{}","problems":["{problem}"]}}]"#,
+                    id("a")
+                )),
                 "{json}"
             );
         }
         let fine = r#"{"id":"a","mergedIntoMachineId":null,"healthStatus":"Active","onboardingStatus":"Onboarded"}"#;
         let json = found(&[fine]).to_json();
-        assert_eq!(
-            json,
-            format!(
-                r#"{{"machines":[{fine}],"checks":[{{"id":"a","problems":[]}}],"more":false}}"#
-            )
+        let expected = format!(
+            r#"{{"machines":[{fine}],"checks":[{{"id":"a","problems":[]}}],"more":false}}"#
         );
+        assert_eq!(json, expected.replace(r#""id":"a""#, &format!(r#""id":"{}""#, id("a"))));
         let same = found(&[
             r#"{"id":"a","computerDnsName":"pc1"}"#,
             r#"{"id":"b","computerDnsName":"PC1"}"#,

@@ -1,7 +1,7 @@
 //! Machine actions as the service describes them, kept whole.
 //!
 //! The service adds members and enum names without notice. So an action keeps the service's text for the callers, and
-//! the few members that the library needs. A missing, null or oddly typed member counts as unknown.
+//! the few members that the library needs. A missing, null or oddly typed member counts as unknown. An id must be a GUID.
 //!
 //! Source: "machineAction resource type", and the service's own `$metadata`.
 
@@ -9,10 +9,13 @@ use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde::ser::{Error as _, Serialize, Serializer};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::text::{json, surrogates};
+use super::list;
+use super::machine::is_device_id;
+use crate::text::guid::is_guid;
+use crate::text::json::Lenient;
+use crate::text::{redact, surrogates};
 
 /// The state of a machine action.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,10 +37,13 @@ pub enum ActionStatus {
     Other(String),
 }
 
+/// The longest name that is kept of a state that this version does not know.
+const LONGEST_STATE: usize = 64;
+
 impl ActionStatus {
-    fn from_name(name: &str) -> ActionStatus {
+    fn from_name(name: String, mask: &dyn Fn(&mut String)) -> ActionStatus {
         // Some gateways write the names in lower case.
-        match name {
+        match name.as_str() {
             _ if name.eq_ignore_ascii_case("Pending") => ActionStatus::Pending,
             _ if name.eq_ignore_ascii_case("InProgress") => ActionStatus::InProgress,
             _ if name.eq_ignore_ascii_case("Succeeded") => ActionStatus::Succeeded,
@@ -46,7 +52,11 @@ impl ActionStatus {
             _ if name.eq_ignore_ascii_case("Cancelled") => ActionStatus::Cancelled,
             // Older replies used the American spelling.
             _ if name.eq_ignore_ascii_case("Canceled") => ActionStatus::Cancelled,
-            _ => ActionStatus::Other(name.to_owned()),
+            _ => {
+                let mut name = name;
+                mask(&mut name);
+                ActionStatus::Other(redact::clean(&name, LONGEST_STATE))
+            }
         }
     }
 
@@ -82,6 +92,12 @@ impl Serialize for ActionStatus {
     }
 }
 
+/// The type of a collection's machine action.
+pub(crate) const COLLECTION: &str = "CollectInvestigationPackage";
+
+/// The longest name that is kept of a device.
+const LONGEST_NAME: usize = 255;
+
 /// One machine action: the service's own JSON, and the members that the library reads.
 #[derive(Clone, Debug)]
 pub struct MachineAction {
@@ -90,40 +106,71 @@ pub struct MachineAction {
     members: Box<Members>,
 }
 
-/// The members that the library reads. A member that is not a string counts as unknown.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+/// The members that the library reads. Those that are not strings count as unknown.
+#[derive(Clone, Debug)]
 struct Members {
-    id: Value,
-    status: Value,
-    #[serde(rename = "type")]
-    kind: Value,
-    #[serde(rename = "machineId")]
-    machine_id: Value,
-    #[serde(rename = "computerDnsName")]
-    computer_name: Value,
-    #[serde(rename = "requestorComment")]
-    comment: Value,
-    #[serde(rename = "creationDateTimeUtc")]
-    created: Value,
+    id: Box<str>,
+    kind: Option<Box<str>>,
+    machine_id: Option<Box<str>>,
+    computer_name: Option<Box<str>>,
+    comment: Option<Box<str>>,
+    created: Option<Box<str>>,
 }
 
 impl MachineAction {
-    /// Parses one action. The error completes "the reply …".
-    pub(crate) fn from_json(json: &str) -> Result<MachineAction, &'static str> {
+    /// Parses one action. `mask` masks the secrets that the service was sent. The error completes "the reply …".
+    ///
+    /// The JSON is kept as it is. The names in it that become part of messages, events and file names are cleaned here.
+    pub(crate) fn from_json(
+        json: &str,
+        mask: &dyn Fn(&mut String),
+    ) -> Result<MachineAction, &'static str> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Record<'a> {
+            #[serde(borrow)]
+            id: Lenient<'a>,
+            #[serde(borrow)]
+            status: Lenient<'a>,
+            #[serde(borrow, rename = "type")]
+            kind: Lenient<'a>,
+            #[serde(borrow, rename = "machineId")]
+            machine_id: Lenient<'a>,
+            #[serde(borrow, rename = "computerDnsName")]
+            computer_name: Lenient<'a>,
+            #[serde(borrow, rename = "requestorComment")]
+            comment: Lenient<'a>,
+            #[serde(borrow, rename = "creationDateTimeUtc")]
+            created: Lenient<'a>,
+        }
         let json = &*surrogates::paired(json.trim_ascii());
         // A derived reader would also take an array for a record.
         if !json.starts_with('{') {
             return Err("is not a JSON object");
         }
         // Parses the whole text, to check it.
-        let members: Box<Members> =
+        let record: Record<'_> =
             serde_json::from_str(json).map_err(|_| "is not a usable record")?;
-        if members.id.as_str().is_none_or(str::is_empty) {
-            return Err("has no action id");
+        let id = record.id.text().filter(|id| !id.is_empty()).ok_or("has no action id")?;
+        if !is_guid(&id) {
+            return Err("has an action id that is no GUID");
         }
-        let status = ActionStatus::from_name(members.status.as_str().unwrap_or_default());
-        Ok(MachineAction { json: json.into(), status, members })
+        let name = |text: String| {
+            let mut text = text;
+            mask(&mut text);
+            redact::visible(&text, LONGEST_NAME).into_boxed_str()
+        };
+        let machine_id = record.machine_id.text().filter(|id| !id.is_empty());
+        let members = Members {
+            id: id.into(),
+            kind: record.kind.text().map(Box::from),
+            machine_id: machine_id.map(|id| if is_device_id(&id) { id.into() } else { name(id) }),
+            computer_name: record.computer_name.text().filter(|name| !name.is_empty()).map(name),
+            comment: record.comment.text().map(Box::from),
+            created: record.created.text().map(Box::from),
+        };
+        let status = ActionStatus::from_name(record.status.text().unwrap_or_default(), mask);
+        Ok(MachineAction { json: json.into(), status, members: Box::new(members) })
     }
 
     /// The action as the service sent it, unknown members included: a JSON object.
@@ -138,7 +185,12 @@ impl MachineAction {
 
     /// The action's id, a GUID.
     pub fn id(&self) -> &str {
-        self.members.id.as_str().unwrap_or_default()
+        &self.members.id
+    }
+
+    /// Whether this is the action with that id.
+    pub(crate) fn has_id(&self, id: &str) -> bool {
+        self.id().eq_ignore_ascii_case(id)
     }
 
     /// The action's state.
@@ -148,32 +200,46 @@ impl MachineAction {
 
     /// The kind of action, for example `CollectInvestigationPackage`; the set grows.
     pub fn kind(&self) -> Option<&str> {
-        self.members.kind.as_str()
+        self.members.kind.as_deref()
     }
 
     /// The device's id, 40 hexadecimal digits.
     pub fn machine_id(&self) -> Option<&str> {
-        self.members.machine_id.as_str()
+        self.members.machine_id.as_deref()
     }
 
     /// The device's DNS name. The service does not know it in the first moments of an action.
     pub fn computer_name(&self) -> Option<&str> {
-        self.members.computer_name.as_str().filter(|name| !name.is_empty())
+        self.members.computer_name.as_deref()
     }
 
     /// The comment of the request for the action.
     pub fn requestor_comment(&self) -> Option<&str> {
-        self.members.comment.as_str()
+        self.members.comment.as_deref()
     }
 
     /// When the action was created: ISO 8601, UTC, with up to seven fraction digits.
     pub fn created(&self) -> Option<&str> {
-        self.members.created.as_str()
+        self.members.created.as_deref()
     }
 
     /// When the action was created, if the text is readable.
     pub(crate) fn created_at(&self) -> Option<SystemTime> {
         humantime::parse_rfc3339_weak(self.created()?).ok()
+    }
+
+    /// Checks that this is not the action of another device, or of another kind than a collection. `device`: its id, as
+    /// far as it is known. Members that are missing are not compared. The error completes "the reply …".
+    pub(crate) fn check_collection_of(&self, device: Option<&str>) -> Result<(), &'static str> {
+        if self.kind().is_some_and(|kind| !kind.eq_ignore_ascii_case(COLLECTION)) {
+            return Err("has an action that is no collection");
+        }
+        match self.machine_id().zip(device) {
+            Some((named, device)) if !named.eq_ignore_ascii_case(device) => {
+                Err("has an action of another device")
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -192,25 +258,30 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    pub(crate) fn from_slice(body: &[u8]) -> Result<Page, &'static str> {
-        #[derive(Deserialize)]
-        struct List<'a> {
-            #[serde(borrow)]
-            value: Vec<&'a RawValue>,
-            #[serde(default, rename = "@odata.nextLink")]
-            next: Value,
-        }
-        let list: List = json::read(body).ok_or("is not a list of actions")?;
-        Ok(Page {
-            actions: list
-                .value
-                .into_iter()
-                .map(|action| MachineAction::from_json(action.get()))
-                .collect::<Result<_, _>>()?,
-            next: list.next.as_str().filter(|next| !next.is_empty()).map(str::to_owned),
-        })
+    /// Reads a page of at most `most` actions. `mask` and the error are as in [`MachineAction::from_json`].
+    pub(crate) fn from_slice(
+        body: &[u8],
+        most: usize,
+        mask: &dyn Fn(&mut String),
+    ) -> Result<Page, &'static str> {
+        let (mut actions, mut problem) = (Vec::new(), "is not a list of actions");
+        let next = list::read(body, &mut |record| {
+            match MachineAction::from_json(record, mask) {
+                Ok(_) if actions.len() >= most => problem = TOO_MANY,
+                Ok(action) => {
+                    actions.push(action);
+                    return true;
+                }
+                Err(unusable) => problem = unusable,
+            }
+            false
+        });
+        next.map(|next| Page { actions, next }).ok_or(problem)
     }
 }
+
+/// The problem of a page with more actions than a page can have.
+pub(crate) const TOO_MANY: &str = "has more actions than a page of the service";
 
 /// Joins JSON texts into a document, with commas between them. Parsing them again for a `RawValue` would cost a tenth
 /// of a call.
@@ -237,13 +308,15 @@ mod tests {
     use super::*;
 
     fn action(json: &str) -> Result<MachineAction, &'static str> {
-        MachineAction::from_json(json)
+        MachineAction::from_json(&json.replace("\"a\"", &format!("\"{ID}\"")), &|_| {})
     }
+
+    const ID: &str = "5382f7ea-7557-4ab7-9782-d50480024a4e";
 
     #[test]
     fn unknown_members_and_numbers_survive_exactly() {
         let json = r#"{"id":"a","status":"Pending","newMember":{"n":1.10,"big":123456789012345678901234567890}}"#;
-        assert_eq!(action(json).unwrap().json(), json);
+        assert_eq!(action(json).unwrap().json(), json.replace("\"a\"", &format!("\"{ID}\"")));
     }
 
     #[test]
@@ -274,6 +347,9 @@ mod tests {
             r#"["a"]"#,
             r#"{"id":"a"} x"#,
             r#"{"id":"a",}"#,
+            r#"{"id":"5382f7ea75574ab79782d50480024a4e"}"#,
+            r#"{"id":"5382f7ea-7557-4ab7-9782-d50480024a4e\n"}"#,
+            r#"{"id":"\u202e382f7ea-7557-4ab7-9782-d50480024a4e"}"#,
             "{\"id\":\"a\",\"b\":\"\u{0}\"}",
             "",
         ] {
@@ -283,13 +359,51 @@ mod tests {
 
     #[test]
     fn pages_carry_their_next_link() {
-        let page = Page::from_slice(
-            br#"{"@odata.context":"c","@odata.nextLink":"https://h/api/x?$skip=2","value":[{"id":"a"},{"id":"b"}]}"#,
-        )
-        .unwrap();
-        assert_eq!(page.actions.len(), 2);
-        assert_eq!(page.next.as_deref(), Some("https://h/api/x?$skip=2"));
-        assert!(Page::from_slice(br#"{"value":{}}"#).is_err());
-        assert!(Page::from_slice(br#"{"value":[{}]}"#).is_err());
+        let page = |json: &str, most| Page::from_slice(json.as_bytes(), most, &|_| {});
+        let two = format!(
+            r#"{{"@odata.context":"c","@odata.nextLink":"https://h/api/x?$skip=2","value":[{{"id":"{ID}"}},{{"id":"{ID}"}}]}}"#
+        );
+        let read = page(&two, 2).unwrap();
+        assert_eq!(read.actions.len(), 2);
+        assert_eq!(read.next.as_deref(), Some("https://h/api/x?$skip=2"));
+        assert_eq!(page(&two, 1).err(), Some(TOO_MANY));
+        assert_eq!(page(r#"{"value":{}}"#, 9).err(), Some("is not a list of actions"));
+        assert_eq!(page(r#"{"value":[{}]}"#, 9).err(), Some("has no action id"));
+    }
+
+    #[test]
+    fn names_for_messages_and_files_are_clean_and_the_json_is_not_changed() {
+        let json = format!(
+            r#"{{"id":"{ID}","status":"Odd\u001b[2J\u202e","computerDnsName":"pc\n\u200b-secret-1","machineId":"m\r"}}"#
+        );
+        let masked =
+            MachineAction::from_json(&json, &|text| redact::mask(text, &["secret-1"])).unwrap();
+        assert_eq!(masked.status().name(), "Odd [2J");
+        assert_eq!((masked.computer_name(), masked.machine_id()), (Some("pc??-***"), Some("m?")));
+        assert_eq!(masked.json(), json);
+        let state = action(r#"{"id":"a","status":"canary-state"}"#).unwrap();
+        assert_eq!(state.status().name(), "canary-state");
+    }
+
+    #[test]
+    fn another_device_and_another_kind_are_noticed() {
+        let (device, other) = ("a1".repeat(20), "b2".repeat(20));
+        let of = |members: &str| action(&format!(r#"{{"id":"a"{members}}}"#)).unwrap();
+        let check = |members: &str| of(members).check_collection_of(Some(&device));
+        for fine in [
+            String::new(),
+            format!(r#","machineId":"{}","type":"{COLLECTION}""#, device.to_uppercase()),
+            r#","machineId":null,"type":8"#.to_owned(),
+            r#","machineId":"","type":"collectinvestigationpackage""#.to_owned(),
+        ] {
+            assert_eq!(check(&fine), Ok(()), "{fine}");
+        }
+        for id in [other.as_str(), "x", &device[1..]] {
+            let members = format!(r#","machineId":"{id}","type":"{COLLECTION}""#);
+            assert_eq!(check(&members), Err("has an action of another device"), "{id}");
+            assert_eq!(of(&members).check_collection_of(None), Ok(()));
+        }
+        let isolation = format!(r#","machineId":"{device}","type":"Isolate""#);
+        assert_eq!(check(&isolation), Err("has an action that is no collection"));
     }
 }

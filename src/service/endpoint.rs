@@ -38,7 +38,7 @@ pub(crate) const PAGE: usize = 10_000;
 
 const ONE_RECORD: usize = 1 << 20;
 /// A full page of actions has about 10 MB. Live response actions include their commands and are larger.
-const ONE_PAGE: usize = 32 << 20;
+pub(crate) const ONE_PAGE: usize = 28_000_000;
 
 /// A path with an escaped id between `before` and `after`.
 fn path(before: &str, id: &str, after: &str) -> String {

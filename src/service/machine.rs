@@ -3,29 +3,73 @@
 //! Source: "Machine resource type", and the service's own `$metadata`.
 
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::text::{json, surrogates};
+use super::list;
+use crate::text::json::Lenient;
+use crate::text::surrogates;
 
 /// One device: the service's own JSON, and the members that the library reads.
 #[derive(Clone, Debug)]
 pub struct Machine {
     json: Box<RawValue>,
-    id: String,
-    record: Value,
+    id: Box<str>,
+    name: Option<Box<str>>,
+    os_platform: Option<Box<str>>,
+    health_status: Option<Box<str>>,
+    onboarding_status: Option<Box<str>>,
+    is_potential_duplicate: bool,
+    is_merged: bool,
+    is_excluded: bool,
 }
 
 impl Machine {
     fn from_json(json: &str) -> Result<Machine, &'static str> {
+        #[derive(Default, Deserialize)]
+        #[serde(default, rename_all = "camelCase")]
+        struct Record<'a> {
+            #[serde(borrow)]
+            id: Lenient<'a>,
+            #[serde(borrow)]
+            computer_dns_name: Lenient<'a>,
+            #[serde(borrow)]
+            os_platform: Lenient<'a>,
+            #[serde(borrow)]
+            health_status: Lenient<'a>,
+            #[serde(borrow)]
+            onboarding_status: Lenient<'a>,
+            #[serde(borrow)]
+            is_potential_duplication: Lenient<'a>,
+            #[serde(borrow)]
+            merged_into_machine_id: Lenient<'a>,
+            #[serde(borrow)]
+            is_excluded: Lenient<'a>,
+        }
         let unusable = |_| "is not a usable record";
         let json = surrogates::paired(json.trim_ascii()).into_owned();
-        let json = RawValue::from_string(json).map_err(unusable)?;
-        let record: Value = serde_json::from_str(json.get()).map_err(unusable)?;
-        match record.get("id").and_then(Value::as_str) {
-            Some(id) if !id.is_empty() => Ok(Machine { json, id: id.to_owned(), record }),
-            _ => Err("has no device id"),
+        // A derived reader would also take an array for a record.
+        if !json.starts_with('{') {
+            return Err("is not a JSON object");
         }
+        let json = RawValue::from_string(json).map_err(unusable)?;
+        let record: Record<'_> = serde_json::from_str(json.get()).map_err(unusable)?;
+        let text = |member: Lenient<'_>| member.text().filter(|text| !text.is_empty());
+        let kept = |member: Lenient<'_>| text(member).map(Box::from);
+        let id = text(record.id).ok_or("has no device id")?;
+        if !is_device_id(&id) {
+            return Err("has a device id that is not 40 hexadecimal digits");
+        }
+        Ok(Machine {
+            id: id.into(),
+            name: kept(record.computer_dns_name),
+            os_platform: kept(record.os_platform),
+            health_status: kept(record.health_status),
+            onboarding_status: kept(record.onboarding_status),
+            is_potential_duplicate: record.is_potential_duplication.is_true(),
+            is_merged: text(record.merged_into_machine_id).is_some(),
+            is_excluded: record.is_excluded.is_true(),
+            json,
+        })
     }
 
     /// The record as the service sent it, unknown members included: a JSON object.
@@ -40,46 +84,37 @@ impl Machine {
 
     /// The DNS name. Several devices may have the same.
     pub fn name(&self) -> Option<&str> {
-        self.text("computerDnsName")
+        self.name.as_deref()
     }
 
     /// The operating system, for example `Windows11`, `macOS` or `Linux`; the set grows.
     pub fn os_platform(&self) -> Option<&str> {
-        self.text("osPlatform")
+        self.os_platform.as_deref()
     }
 
     /// `Active`, `Inactive`, `ImpairedCommunication`, `NoSensorData`, …
     pub fn health_status(&self) -> Option<&str> {
-        self.text("healthStatus")
+        self.health_status.as_deref()
     }
 
     /// `Onboarded`, `CanBeOnboarded`, `Unsupported` or `InsufficientInfo`.
     pub fn onboarding_status(&self) -> Option<&str> {
-        self.text("onboardingStatus")
+        self.onboarding_status.as_deref()
     }
 
     /// Whether the service considers this record a possible duplicate of another one.
     pub fn is_potential_duplicate(&self) -> bool {
-        self.is_true("isPotentialDuplication")
+        self.is_potential_duplicate
     }
 
     /// Whether the record was merged into another.
     pub fn is_merged(&self) -> bool {
-        self.text("mergedIntoMachineId").is_some()
+        self.is_merged
     }
 
     /// Whether the device was excluded from the service's views.
     pub fn is_excluded(&self) -> bool {
-        self.is_true("isExcluded")
-    }
-
-    /// The text of a member. One that is missing, null, empty or of another type is `None`.
-    fn text(&self, member: &str) -> Option<&str> {
-        self.record.get(member).and_then(Value::as_str).filter(|text| !text.is_empty())
-    }
-
-    fn is_true(&self, member: &str) -> bool {
-        self.record.get(member) == Some(&Value::Bool(true))
+        self.is_excluded
     }
 }
 
@@ -100,15 +135,22 @@ pub(crate) fn machine(body: &[u8]) -> Result<Machine, &'static str> {
     Machine::from_json(std::str::from_utf8(body).map_err(|_| "is not UTF-8")?)
 }
 
-/// The records of a list: `{"value":[…]}`.
-pub(crate) fn machines(body: &[u8]) -> Result<Vec<Machine>, &'static str> {
-    #[derive(Deserialize)]
-    struct List<'a> {
-        #[serde(borrow)]
-        value: Vec<&'a RawValue>,
-    }
-    let list: List = json::read(body).ok_or("is not a list of devices")?;
-    list.value.into_iter().map(|one| Machine::from_json(one.get())).collect()
+/// The records of a list, `{"value":[…]}`: the first `most` of them.
+pub(crate) fn machines(body: &[u8], most: usize) -> Result<Vec<Machine>, &'static str> {
+    let (mut machines, mut problem) = (Vec::new(), "is not a list of devices");
+    let read = list::read(body, &mut |record| {
+        if machines.len() < most {
+            match Machine::from_json(record) {
+                Ok(machine) => machines.push(machine),
+                Err(unusable) => {
+                    problem = unusable;
+                    return false;
+                }
+            }
+        }
+        true
+    });
+    read.map(|_| machines).ok_or(problem)
 }
 
 #[cfg(test)]
@@ -117,15 +159,20 @@ mod tests {
 
     #[test]
     fn records_are_read_leniently_and_kept_whole() {
-        let json = r#"{"id":"a","isExcluded":null,"isPotentialDuplication":"yes","computerDnsName":7,"new":[1]}"#;
+        let id = "49e96a8dd67ac4f1ce9952ccedcde711f0ce28e9";
+        let json = format!(
+            r#"{{"id":"{id}","isExcluded":null,"isPotentialDuplication":"yes","computerDnsName":7,"new":[1]}}"#
+        );
         let one = machine(json.as_bytes()).unwrap();
-        assert_eq!((one.json(), one.id(), one.name()), (json, "a", None));
+        assert_eq!((one.json(), one.id(), one.name()), (json.as_str(), id, None));
         assert!(!one.is_excluded() && !one.is_potential_duplicate() && !one.is_merged());
-        for bad in ["", "[]", "{}", r#"{"id":null}"#, r#"["a"]"#] {
+        let odd = format!(r#"{{"id":"{id}\u202e"}}"#);
+        for bad in ["", "[]", "{}", r#"{"id":null}"#, r#"["a"]"#, r#"{"id":"a"}"#, &odd] {
             assert!(machine(bad.as_bytes()).is_err(), "{bad}");
         }
-        let list = br#"{"@odata.context":"c","value":[{"id":"a"},{"id":"b"}]}"#;
-        assert_eq!(machines(list).unwrap().len(), 2);
-        assert!(machines(b"{}").is_err());
+        let list = format!(r#"{{"@odata.context":"c","value":[{{"id":"{id}"}},{{"id":"{id}"}}]}}"#);
+        assert_eq!(machines(list.as_bytes(), 9).unwrap().len(), 2);
+        assert_eq!(machines(list.as_bytes(), 1).unwrap().len(), 1);
+        assert!(machines(b"{}", 9).is_err());
     }
 }

@@ -5,5 +5,6 @@ pub(crate) mod cloud;
 pub(crate) mod endpoint;
 pub(crate) mod fault;
 pub(crate) mod hosts;
+mod list;
 pub(crate) mod machine;
 pub(crate) mod quota;

@@ -1,7 +1,7 @@
 //! Starting collections, and reading and listing actions: the requests and the results.
 
 use mde_simulator::{Config, Duplicate, Simulator};
-use mde_tests::{client, simulator, try_client};
+use mde_tests::{client, id, simulator, try_client};
 use serde_json::json;
 
 #[test]
@@ -155,7 +155,7 @@ fn actions_are_listed_newest_first_through_all_pages() {
 fn a_next_page_link_is_followed_only_on_the_called_host() {
     let sim = simulator();
     let client = client(&sim, &[]);
-    let page = |link: &str| json!({"reply": {"status": 200, "json": {"value": [{"id": "a"}], "@odata.nextLink": link}}});
+    let page = |link: &str| json!({"reply": {"status": 200, "json": {"value": [{"id": id(1)}], "@odata.nextLink": link}}});
     for link in
         ["https://evil.example/api/machineactions", "https://evil.example/x", "::", "/elsewhere"]
     {
@@ -178,15 +178,15 @@ fn a_next_page_link_of_the_service_is_requested_where_api_url_leads() {
         "/api/machineactions?$filter=type eq \"x\"&$skip=1",
     ] {
         sim.clear_script();
-        let page = json!({"value": [{"id": "a"}], "@odata.nextLink": link});
+        let page = json!({"value": [{"id": id(1)}], "@odata.nextLink": link});
         sim.script(json!([
             {"match": {"path_contains": "machineactions"}, "reply": {"status": 200, "json": page}},
-            {"match": {"path_contains": "machineactions"}, "reply": {"status": 200, "json": {"value": [{"id": "b"}]}}},
+            {"match": {"path_contains": "machineactions"}, "reply": {"status": 200, "json": {"value": [{"id": id(2)}]}}},
         ]))
         .unwrap();
         let listed = client.list("").ok();
         let ids: Vec<_> = listed["actions"].as_array().unwrap().iter().map(|a| &a["id"]).collect();
-        assert_eq!(ids, ["a", "b"], "{link}");
+        assert_eq!(ids, [&json!(id(1)), &json!(id(2))], "{link}");
         let last = sim.requests().pop().unwrap();
         assert!(last.path == "/api/machineactions" && last.query.ends_with("$skip=1"), "{last:?}");
     }
@@ -204,16 +204,16 @@ fn where_next_page_links_fail_the_rows_are_counted() {
     ] {
         sim.clear_script();
         let before = sim.requests().len();
-        let page = |id: &str| json!({"value": [{"id": id}], "@odata.nextLink": link});
+        let page = |number| json!({"value": [{"id": id(number)}], "@odata.nextLink": link});
         sim.script(json!([
-            {"match": {"path_contains": "machineactions"}, "times": first_page, "reply": {"status": 200, "json": page("a")}},
-            {"match": {"path_contains": "machineactions"}, "reply": {"status": 200, "json": page("b")}},
+            {"match": {"path_contains": "machineactions"}, "times": first_page, "reply": {"status": 200, "json": page(1)}},
+            {"match": {"path_contains": "machineactions"}, "reply": {"status": 200, "json": page(2)}},
             {"match": {"path_contains": "machineactions"}, "reply": {"status": 200, "json": {"value": []}}},
         ]))
         .unwrap();
         let listed = client.list("type eq 'x'").ok();
         let ids: Vec<_> = listed["actions"].as_array().unwrap().iter().map(|a| &a["id"]).collect();
-        assert_eq!(ids, ["a", "b"], "{link}");
+        assert_eq!(ids, [&json!(id(1)), &json!(id(2))], "{link}");
         let mut requests = sim.requests().split_off(before);
         requests.retain(|request| request.path.contains("machineactions"));
         let queries: Vec<_> = requests.iter().map(|request| request.query.as_str()).collect();
@@ -228,7 +228,7 @@ fn where_next_page_links_fail_the_rows_are_counted() {
 #[test]
 fn pages_that_repeat_without_end_are_an_error() {
     let sim = simulator();
-    let page = json!({"value": [{"id": "a"}], "@odata.nextLink": "/api/machineactions?$skip=1"});
+    let page = json!({"value": [{"id": id(1)}], "@odata.nextLink": "/api/machineactions?$skip=1"});
     sim.script(json!({"match": {"path_contains": "machineactions"}, "times": 0, "reply": {"status": 200, "json": page}})).unwrap();
     let error = client(&sim, &[]).list("").error("protocol");
     assert!(error["message"].as_str().unwrap().contains("repeats pages"), "{error}");

@@ -1,6 +1,6 @@
 //! Finding devices: every kind of query, and the forms of "none".
 
-use mde_tests::{client, simulator};
+use mde_tests::{client, device_id, simulator};
 use serde_json::{Value, json};
 
 fn ids(document: &Value) -> Vec<&str> {
@@ -63,18 +63,18 @@ fn reasons_against_a_collection_are_reported() {
     let sim = simulator();
     let client = client(&sim, &[]);
     let list = json!({"value": [
-        {"id": "a", "computerDnsName": "pc1", "healthStatus": "Active", "onboardingStatus": "Onboarded"},
-        {"id": "b", "computerDnsName": "PC1", "healthStatus": "Inactive", "isPotentialDuplication": true},
-        {"id": "c", "computerDnsName": "pc1x", "onboardingStatus": "CanBeOnboarded", "mergedIntoMachineId": "a"},
+        {"id": device_id(1), "computerDnsName": "pc1", "healthStatus": "Active", "onboardingStatus": "Onboarded"},
+        {"id": device_id(2), "computerDnsName": "PC1", "healthStatus": "Inactive", "isPotentialDuplication": true},
+        {"id": device_id(3), "computerDnsName": "pc1x", "onboardingStatus": "CanBeOnboarded", "mergedIntoMachineId": device_id(1)},
     ]});
     sim.script(json!({"match": {"path_contains": "/api/machines"}, "reply": {"status": 200, "json": list}}))
         .unwrap();
     assert_eq!(
         client.find("pc1").ok()["checks"],
         json!([
-            {"id": "a", "problems": ["same_name"]},
-            {"id": "b", "problems": ["same_name", "potential_duplicate", "offline"]},
-            {"id": "c", "problems": ["merged", "not_onboarded"]},
+            {"id": device_id(1), "problems": ["same_name"]},
+            {"id": device_id(2), "problems": ["same_name", "potential_duplicate", "offline"]},
+            {"id": device_id(3), "problems": ["merged", "not_onboarded"]},
         ])
     );
 }
@@ -83,7 +83,7 @@ fn reasons_against_a_collection_are_reported() {
 fn a_query_with_too_many_results_reports_that_there_are_more() {
     let sim = simulator();
     let client = client(&sim, &[]);
-    let many: Vec<Value> = (0..1_001).map(|n| json!({"id": n.to_string()})).collect();
+    let many: Vec<Value> = (0..1_001).map(|n| json!({"id": device_id(n)})).collect();
     sim.script(json!({"match": {"path_contains": "/api/machines"}, "times": 2, "reply": {"status": 200, "json": {"value": many}}}))
         .unwrap();
     let document = client.find("pc").ok();

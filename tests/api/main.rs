@@ -42,3 +42,5 @@ mod replies;
 mod states;
 /// Waits for an action to end.
 mod wait;
+/// Replies about another action or device.
+mod wrong_device;

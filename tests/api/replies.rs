@@ -1,7 +1,7 @@
 //! Invalid replies: each has its status, and none makes a call hang, crash or use much memory.
 
 use mde_simulator::Simulator;
-use mde_tests::{Outcome, client, simulator};
+use mde_tests::{Outcome, client, id, simulator};
 use serde_json::{Value, json};
 
 const JOB: &str = "collectInvestigationPackage";
@@ -17,8 +17,11 @@ fn collect_with(sim: &Simulator, reply: Value) -> Outcome {
 fn read_with(sim: &Simulator, reply: Value) -> Outcome {
     sim.clear_script();
     sim.script(json!({"match": {"path_contains": "machineactions"}, "reply": reply})).unwrap();
-    client(sim, &[]).action("5382f7ea-7557-4ab7-9782-d50480024a4e")
+    client(sim, &[]).action(ASKED)
 }
+
+/// The action that is read.
+const ASKED: &str = "5382f7ea-7557-4ab7-9782-d50480024a4e";
 
 #[test]
 fn any_2xx_that_carries_an_action_is_success() {
@@ -26,10 +29,10 @@ fn any_2xx_that_carries_an_action_is_success() {
     for status in [200, 201, 202] {
         let document = collect_with(
             &sim,
-            json!({"status": status, "json": {"id": "123", "status": "Paused", "x": null}}),
+            json!({"status": status, "json": {"id": id(1), "status": "Paused", "x": null}}),
         )
         .ok();
-        assert_eq!(document["action"], json!({"id": "123", "status": "Paused", "x": null}));
+        assert_eq!(document["action"], json!({"id": id(1), "status": "Paused", "x": null}));
     }
 }
 
@@ -56,13 +59,14 @@ fn unreadable() -> Vec<(Value, &'static str)> {
         ),
         (json!({"status": 201, "json": []}), "protocol"),
         (json!({"status": 201, "json": "x"}), "protocol"),
-        (json!({"status": 201, "body": "{\"id\":\"a\""}), "protocol"),
+        (json!({"status": 201, "body": format!("{{\"id\":\"{}\"", id(1))}), "protocol"),
+        (json!({"status": 201, "json": {"id": "123", "status": "Pending"}}), "protocol"),
         (json!({"status": 201, "body_base64": "eyJpZCI6Iv8ifQ=="}), "protocol"),
         (json!({"status": 201, "body": brackets("[", "]")}), "protocol"),
         (json!({"status": 201, "body": format!("{{\"id\":{}}}", brackets("[", "]"))}), "protocol"),
-        (json!({"status": 201, "body": "{\"id\":\"0123456789\"}", "truncate_after": 7}), "broken"),
+        (json!({"status": 201, "json": {"id": id(1)}, "truncate_after": 7}), "broken"),
         (
-            json!({"status": 201, "body": "{\"id\":\"01\"}", "chunked": true, "truncate_after": 7}),
+            json!({"status": 201, "json": {"id": id(1)}, "chunked": true, "truncate_after": 7}),
             "broken",
         ),
         (json!({"status": 503, "body": "busy"}), "service"),
@@ -73,9 +77,10 @@ fn unreadable() -> Vec<(Value, &'static str)> {
 fn text_cut_within_a_character_hides_no_action() {
     let sim = simulator();
     let cut = r#"{"id":"123","status":"Pending","requestorComment":"cut \ud83d","new":"\ude00"}"#;
+    let cut = cut.replace("123", &id(1));
     let document = collect_with(&sim, json!({"status": 201, "body": cut})).ok();
     let action = &document["action"];
-    assert_eq!((&action["id"], &action["status"]), (&json!("123"), &json!("Pending")));
+    assert_eq!((&action["id"], &action["status"]), (&json!(id(1)), &json!("Pending")));
     assert_eq!(
         (&action["requestorComment"], &action["new"]),
         (&json!("cut \u{fffd}"), &json!("\u{fffd}"))
@@ -137,7 +142,7 @@ fn only_the_collection_of_this_request_is_adopted() {
         let sim = simulator();
         let id = sim.machine_id(0);
         let now = humantime::format_rfc3339_micros(std::time::SystemTime::now()).to_string();
-        let mut action = json!({"id": "b1a7c3de-0d52-4f4e-9a61-7c2f8e5d3b90", "machineId": id,
+        let mut action = json!({"id": mde_tests::id(1), "machineId": id,
             "type": "CollectInvestigationPackage", "status": "Pending",
             "requestorComment": "same", "creationDateTimeUtc": now});
         action[change] = json!(to);
@@ -149,8 +154,7 @@ fn only_the_collection_of_this_request_is_adopted() {
         .unwrap();
         client(&sim, &[("on_unknown", "report")]).collect(&id, "same")
     };
-    let another = "c2b8d4ef-1e63-4a5f-8b72-8d3f9f6e4ca1";
-    assert_eq!(lost("id", another).ok()["adopted"], true);
+    assert_eq!(lost("id", &mde_tests::id(2)).ok()["adopted"], true);
     let others = [
         ("machineId", "another"),
         ("type", "Isolate"),
@@ -178,8 +182,8 @@ fn an_unreadable_reply_to_a_read_is_a_protocol_error() {
         assert!(error["message"].as_str().unwrap().contains("api_url"), "{error}");
     }
     for cut in [
-        json!({"status": 200, "body": "{\"id\":\"0123456789\"}", "truncate_after": 7}),
-        json!({"status": 200, "body": "{\"id\":\"0123456789\"}", "chunked": true, "truncate_after": 7}),
+        json!({"status": 200, "json": {"id": ASKED}, "truncate_after": 7}),
+        json!({"status": 200, "json": {"id": ASKED}, "chunked": true, "truncate_after": 7}),
     ] {
         assert_eq!(read_with(&sim, cut).error("broken")["retryable"], true);
     }
@@ -278,9 +282,9 @@ fn a_byte_order_mark_is_skipped_in_every_reply() {
     let sim = simulator();
     let marked =
         |status: u16, body: &str| json!({"status": status, "body": format!("\u{feff}{body}")});
-    let action = r#"{"id":"a7","status":"Pending"}"#;
-    assert_eq!(collect_with(&sim, marked(201, action)).ok()["action"]["id"], "a7");
-    assert_eq!(read_with(&sim, marked(200, action)).ok()["action"]["id"], "a7");
+    let action = format!(r#"{{"id":"{ASKED}","status":"Pending"}}"#);
+    assert_eq!(collect_with(&sim, marked(201, &action)).ok()["action"]["id"], ASKED);
+    assert_eq!(read_with(&sim, marked(200, &action)).ok()["action"]["id"], ASKED);
     let refused = r#"{"error":{"code":"ActiveRequestAlreadyExists","message":"x"}}"#;
     let error = collect_with(&sim, marked(400, refused)).error("already_running");
     assert_eq!(error["service_code"], "ActiveRequestAlreadyExists");
@@ -325,9 +329,9 @@ fn a_head_of_too_many_lines_is_named() {
     let lines = |count: usize| {
         let headers: serde_json::Map<_, _> =
             (0..count).map(|n| (format!("X-{n}"), json!("x"))).collect();
-        json!({"status": 200, "headers": headers, "json": {"id": "a"}})
+        json!({"status": 200, "headers": headers, "json": {"id": ASKED}})
     };
-    assert_eq!(read_with(&sim, lines(100)).ok()["action"]["id"], "a");
+    assert_eq!(read_with(&sim, lines(100)).ok()["action"]["id"], ASKED);
     let error = read_with(&sim, lines(200)).error("protocol");
     assert!(error["message"].as_str().unwrap().contains("more than 128 lines"), "{error}");
 }
@@ -335,7 +339,7 @@ fn a_head_of_too_many_lines_is_named() {
 #[test]
 fn unknown_members_are_kept_exactly() {
     let sim = simulator();
-    let body = r#"{"id":"a","amount":1.10,"big":123456789012345678901234567890,"type":"Live Response","new":{"é":[]}}"#;
+    let body = r#"{"id":"5382f7ea-7557-4ab7-9782-d50480024a4e","amount":1.10,"big":123456789012345678901234567890,"type":"Live Response","new":{"é":[]}}"#;
     let outcome = read_with(&sim, json!({"status": 200, "body": body}));
     assert_eq!(outcome.text, format!(r#"{{"action":{body}}}"#));
 }
@@ -384,8 +388,8 @@ fn the_largest_heads_pass_and_larger_ones_are_refused() {
     let sim = simulator();
     let quotes = "'".repeat(8_192);
     client(&sim, &[]).list(&quotes).error("bad_request");
-    let long = |length: usize| json!({"status": 200, "headers": {"X-Long": "x".repeat(length)}, "json": {"id": "a"}});
-    assert_eq!(read_with(&sim, long(20_000)).ok()["action"]["id"], "a");
+    let long = |length: usize| json!({"status": 200, "headers": {"X-Long": "x".repeat(length)}, "json": {"id": ASKED}});
+    assert_eq!(read_with(&sim, long(20_000)).ok()["action"]["id"], ASKED);
     let error = read_with(&sim, long(100_000)).error("protocol");
     assert!(error["message"].as_str().unwrap().contains("larger than"), "{error}");
 }

@@ -25,6 +25,9 @@ pub(super) trait Device {
     /// Sends the request for a collection. Returns its successful reply.
     fn request(&self) -> Result<Reply>;
 
+    /// The action in that reply, which is a collection of this device.
+    fn action(&self, reply: &Reply) -> Result<MachineAction>;
+
     /// The newest collections of the device, in any state, and the date of that list.
     fn collections(&self) -> Result<Recent>;
 
@@ -69,8 +72,7 @@ impl<'a> Live<'a> {
             let reply = self.account.perform(self.call, &endpoint::machine(id))?;
             let machine = machine::machine(&reply.body)
                 .map_err(|problem| actions::not_understood(&reply, problem))?;
-            // The id becomes part of an OData string.
-            Ok(machine.id().replace('\'', "''"))
+            Ok(machine.id().to_ascii_lowercase())
         })
     }
 }
@@ -82,6 +84,13 @@ impl Device for Live<'_> {
 
     fn request(&self) -> Result<Reply> {
         self.account.perform(self.call, &endpoint::collect(self.machine_id, self.comment))
+    }
+
+    fn action(&self, reply: &Reply) -> Result<MachineAction> {
+        let device = Some(self.machine_id).filter(|id| machine::is_device_id(id));
+        actions::read_action(self.account, reply)
+            .and_then(|action| action.check_collection_of(device).map(|()| action))
+            .map_err(|problem| actions::not_understood(reply, problem))
     }
 
     fn collections(&self) -> Result<Recent> {
@@ -108,5 +117,5 @@ impl Device for Live<'_> {
 
 fn is_collection_of(action: &MachineAction, device_id: &str) -> bool {
     let on_device = action.machine_id().is_some_and(|id| id.eq_ignore_ascii_case(device_id));
-    on_device && action.kind() == Some(KIND)
+    on_device && action.kind().is_some_and(|kind| kind.eq_ignore_ascii_case(KIND))
 }

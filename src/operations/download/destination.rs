@@ -413,7 +413,7 @@ mod tests {
     fn name(computer: &str) -> String {
         let json = serde_json::json!({"id": "5382f7ea-7557-4ab7-9782-d50480024a4e",
             "computerDnsName": computer, "machineId": "m"});
-        file_name(&MachineAction::from_json(&json.to_string()).unwrap())
+        file_name(&MachineAction::from_json(&json.to_string(), &|_| {}).unwrap())
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::guid::is_guid;
+
 /// The state file `<file>.part.json`: the package that the bytes in `<file>.part` belong to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PartState {
@@ -69,7 +71,8 @@ impl Receipt {
         let mut words = line.split(' ');
         let (version, action_id) = (words.next()?, words.next()?.to_owned());
         let (bytes, sha256) = (words.next()?.parse().ok()?, words.next()?.to_owned());
-        (version == "1" && words.next().is_none()).then_some(Receipt { action_id, bytes, sha256 })
+        let is_whole = version == "1" && words.next().is_none() && is_guid(&action_id);
+        is_whole.then_some(Receipt { action_id, bytes, sha256 })
     }
 
     /// The state that stands for this receipt where the file system keeps no attributes.
@@ -85,7 +88,7 @@ impl Receipt {
         let PartState { action_id, total: Some(bytes), sha256: Some(sha256), .. } = state else {
             return None;
         };
-        Some(Receipt { action_id, bytes, sha256 })
+        is_guid(&action_id).then_some(Receipt { action_id, bytes, sha256 })
     }
 }
 
@@ -95,11 +98,14 @@ mod tests {
 
     #[test]
     fn a_receipt_is_read_back_from_its_line() {
-        let receipt = Receipt { action_id: "a-1".into(), bytes: 7, sha256: "ff".into() };
+        let id = "5382f7ea-7557-4ab7-9782-d50480024a4e";
+        let receipt = Receipt { action_id: id.into(), bytes: 7, sha256: "ff".into() };
         assert_eq!(Receipt::from_line(&receipt.to_line()), Some(receipt));
         for bad in ["", "1", "2 a 7 ff", "1 a x ff", "1 a 7", "1 a 7 ff more"] {
-            assert_eq!(Receipt::from_line(bad), None, "{bad}");
+            let line = bad.replace(" a ", &format!(" {id} "));
+            assert_eq!(Receipt::from_line(&line), None, "{line}");
         }
+        assert_eq!(Receipt::from_line("1 ../../a 7 ff"), None);
     }
 
     #[test]

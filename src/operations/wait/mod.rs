@@ -226,8 +226,11 @@ mod tests {
     use super::*;
 
     fn action(status: &str) -> MachineAction {
-        MachineAction::from_json(&format!(r#"{{"id":"a","status":"{status}"}}"#)).unwrap()
+        let json = format!(r#"{{"id":"{ID}","status":"{status}"}}"#);
+        MachineAction::from_json(&json, &|_| {}).unwrap()
     }
+
+    const ID: &str = "5382f7ea-7557-4ab7-9782-d50480024a4e";
 
     fn seen(status: &str) -> Update {
         Update::Seen(action(status))
@@ -257,11 +260,11 @@ mod tests {
             assert!(
                 error
                     .to_json()
-                    .contains(&format!("\"action\":{{\"id\":\"a\",\"status\":\"{state}\""))
+                    .contains(&format!("\"action\":{{\"id\":\"{ID}\",\"status\":\"{state}\""))
             );
         }
         match Watch::new("a", None).take(seen("Succeeded"), Instant::now()).unwrap() {
-            Outcome::Succeeded(action) => assert_eq!(action.id(), "a"),
+            Outcome::Succeeded(action) => assert_eq!(action.id(), ID),
             other => panic!("{other:?}"),
         }
         for state in ["Pending", "InProgress", "Odd"] {

@@ -7,8 +7,7 @@ use crate::account::Account;
 use crate::call::Call;
 use crate::error::{Error, Result};
 use crate::operations::actions;
-use crate::operations::collect::KIND;
-use crate::service::action::MachineAction;
+use crate::service::action::{COLLECTION, MachineAction};
 use crate::service::endpoint::PAGE;
 use crate::status::Status;
 
@@ -114,7 +113,7 @@ fn list(account: &Account, call: &Arc<Call>, targets: &[Target]) -> Result<Vec<M
     let since = since.and_then(|since| since.checked_sub(TIME_TOLERANCE));
     let since = since.unwrap_or(SystemTime::UNIX_EPOCH).max(SystemTime::UNIX_EPOCH);
     let since = humantime::format_rfc3339_seconds(since);
-    let filter = format!("type eq '{KIND}' and creationDateTimeUtc ge {since}");
+    let filter = format!("type eq '{COLLECTION}' and creationDateTimeUtc ge {since}");
     let mut listed = actions::recent(account, call, &filter, PAGE)?.actions;
     listed.sort_unstable_by_key(|action| action.id().to_ascii_lowercase());
     Ok(listed)

@@ -264,11 +264,11 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_secs(15);
 
-    fn action(id: &str, status: &str) -> MachineAction {
+    fn action(status: &str) -> MachineAction {
         let json = format!(
-            r#"{{"id":"{id}","status":"{status}","creationDateTimeUtc":"2026-01-24T22:17:02.36Z"}}"#
+            r#"{{"id":"5382f7ea-7557-4ab7-9782-d50480024a4e","status":"{status}","creationDateTimeUtc":"2026-01-24T22:17:02.36Z"}}"#
         );
-        MachineAction::from_json(&json).unwrap()
+        MachineAction::from_json(&json, &|_| {}).unwrap()
     }
 
     fn join<'a>(waiters: &'a Arc<Waiters>, id: &str) -> Waiter<'a> {
@@ -280,7 +280,7 @@ mod tests {
     }
 
     fn seen(targets: &[Target]) -> Vec<Observation> {
-        targets.iter().map(|one| observation(one, Update::Seen(action("x", "Pending")))).collect()
+        targets.iter().map(|one| observation(one, Update::Seen(action("Pending")))).collect()
     }
 
     fn failed(targets: &[Target]) -> Vec<Observation> {
@@ -374,7 +374,7 @@ mod tests {
         let (first, second) = (join(&waiters, "a"), join(&waiters, "b"));
         let now = Instant::now();
         let NextStep::Poll(targets) = first.next_step(now) else { panic!() };
-        let end = |one: &Target| observation(one, Update::Seen(action("x", "Succeeded")));
+        let end = |one: &Target| observation(one, Update::Seen(action("Succeeded")));
         first.deliver(targets.iter().map(end).collect());
         first.deliver(failed(&targets));
         assert!(matches!(second.next_step(now), NextStep::Take(Update::Seen(_), _)));

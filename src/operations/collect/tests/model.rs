@@ -292,6 +292,11 @@ impl Device for Model {
         self.answered(state)
     }
 
+    fn action(&self, reply: &Reply) -> Result<MachineAction> {
+        let body = std::str::from_utf8(&reply.body).unwrap();
+        Ok(MachineAction::from_json(body, &|_| ()).unwrap())
+    }
+
     fn collections(&self) -> Result<Recent> {
         let state = &mut *self.state.borrow_mut();
         state.lists += 1;
@@ -304,7 +309,7 @@ impl Device for Model {
         let mut listed: Vec<_> = state.collections.iter().filter(|one| one.listed <= at).collect();
         listed.sort_unstable_by_key(|one| std::cmp::Reverse(one.created));
         let texts = listed.into_iter().take(20).map(|one| self.shown(one, at));
-        let actions = texts.map(|text| MachineAction::from_json(&text).unwrap()).collect();
+        let actions = texts.map(|text| MachineAction::from_json(&text, &|_| ()).unwrap()).collect();
         let reply = self.reply(200, "", at);
         state.travel()?;
         Ok(Recent { actions, date: reply.date() })
