@@ -4,6 +4,7 @@
 //! are made from it. `spec` defines a row, `checks` the checks that rows share.
 
 mod checks;
+mod members;
 mod spec;
 mod table;
 
@@ -157,27 +158,24 @@ impl Options {
 
     /// Sets several options from a JSON object of names and values. On error it sets none of them.
     pub fn set_json(&mut self, json: &str) -> Result<()> {
-        let parsed: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json)
-            .map_err(|error| {
-                Error::argument(
-                    "json",
-                    &format!(
-                        "is not a JSON object (line {}, column {})",
-                        error.line(),
-                        error.column()
-                    ),
-                    "an object of option names and values, for example {\"cloud\":\"eu\"}",
-                )
-            })?;
+        let members = members::members(json).map_err(|(line, column)| {
+            Error::argument(
+                "json",
+                &format!("is not a JSON object (line {line}, column {column})"),
+                "an object of option names and values, for example {\"cloud\":\"eu\"}",
+            )
+        })?;
         let mut changed = self.clone();
-        for (name, value) in parsed {
+        for (name, value) in members {
+            let name = members::unescaped(name).unwrap_or_default();
             let spec = find(&name)?;
-            match value {
-                serde_json::Value::String(text) => changed.set(&name, &Zeroizing::new(text))?,
-                serde_json::Value::Number(number) if spec.numeric => {
-                    changed.set(&name, &whole(&number))?;
-                }
-                _ => return Err(refused(spec, "has a JSON value of the wrong type")),
+            let number = || serde_json::from_str(value).ok().filter(|_| spec.numeric);
+            if let Some(text) = members::unescaped(value) {
+                changed.set(&name, &text)?;
+            } else if let Some(number) = number() {
+                changed.set(&name, &whole(&number))?;
+            } else {
+                return Err(refused(spec, "has a JSON value of the wrong type"));
             }
         }
         *self = changed;
