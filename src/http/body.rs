@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use ureq::http::{HeaderMap, Response};
 use ureq::{Body, BodyReader};
+use zeroize::Zeroizing;
 
 use super::failure::Failure;
 use super::socket::Current;
@@ -37,6 +38,12 @@ impl Incoming {
     /// The first header of this name, if it is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok().map(str::trim)
+    }
+
+    /// The target of a redirect.
+    pub(crate) fn location(&self) -> Option<Zeroizing<String>> {
+        let header = || Some(Zeroizing::new(self.header("location")?.to_owned()));
+        self.exchange.location().or_else(header)
     }
 
     pub(crate) fn length(&self) -> Option<u64> {

@@ -160,7 +160,7 @@ impl Http {
         request: &Outgoing<'_>,
     ) -> std::result::Result<Reply, Failure> {
         let (lines, secret) = (Arc::clone(&self.lines), request.secret.cloned());
-        let head = Head { lines, secret, bulk: false };
+        let head = Head { lines, secret, target: None, bulk: false };
         let exchange = Exchange::enter(call, self.connect_timeout, self.idle_timeout, head);
         // A clone shares the connections; the lock is not held while the request is under way.
         let agent = self.agent.read().clone();
@@ -184,13 +184,15 @@ impl Http {
         loop {
             *requests += 1;
             let began = Instant::now();
-            let mut builder = http::Request::get(uri);
+            let mut builder = http::Request::get(without_query(uri));
             for (name, value) in headers {
                 builder = builder.header(*name, value);
             }
             let unbuildable = |_| Failure::new(Status::Internal, "the request could not be built");
             let request = builder.body(()).map_err(unbuildable)?;
-            let head = Head { lines: Arc::clone(&self.plain_lines), secret: None, bulk: true };
+            let target = uri.path_and_query().map(|target| target.as_str().to_owned().into());
+            let head =
+                Head { lines: Arc::clone(&self.plain_lines), secret: None, target, bulk: true };
             let exchange = Exchange::enter(call, self.connect_timeout, self.idle_timeout, head);
             let failure = match agent.run(request) {
                 Ok(response) => return Ok(Incoming::new(response, exchange)),
@@ -222,6 +224,13 @@ fn media_type(header: String) -> String {
         true => kind.to_owned(),
         false => "a content type that is none".to_owned(),
     }
+}
+
+/// The address alone: see [`Head::target`].
+fn without_query(uri: &http::Uri) -> http::Uri {
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = uri.path().parse().ok();
+    http::Uri::from_parts(parts).unwrap_or_default()
 }
 
 /// The wait as Azure's gateways and storage write it, in seconds.

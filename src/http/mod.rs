@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod connect;
 mod crypto;
 pub(crate) mod failure;
+mod location;
 pub(crate) mod method;
 pub(crate) mod proxy;
 mod race;

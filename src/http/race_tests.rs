@@ -110,7 +110,7 @@ fn goal() -> Goal<'static> {
 
 /// The address that wins.
 fn winner(call: Call, addresses: &[SocketAddr], goal: &Goal<'_>) -> Result<SocketAddr, Error> {
-    let head = Head { lines: "".into(), secret: None, bulk: false };
+    let head = Head { lines: "".into(), secret: None, target: None, bulk: false };
     let _exchange = Exchange::enter(&Arc::new(call), LIMIT, LIMIT, head);
     let limit = Exchange::connecting().unwrap();
     let winner = run(addresses, limit, goal).map(|attempt| attempt.address());
@@ -259,7 +259,7 @@ fn in_each_phase(test: impl Fn(&[SocketAddr], &Goal<'_>, &str)) {
 fn the_time_limit_ends_every_phase() {
     in_each_phase(|addresses, goal, words| {
         let limit = Duration::from_millis(100);
-        let head = Head { lines: "".into(), secret: None, bulk: false };
+        let head = Head { lines: "".into(), secret: None, target: None, bulk: false };
         let _exchange = Exchange::enter(&Arc::new(unhurried()), limit, LIMIT, head);
         let ended = run(addresses, Exchange::connecting().unwrap(), goal).map(|_| ());
         let error = Error::from(ended.unwrap_err());
@@ -301,7 +301,7 @@ fn every_address_gets_its_chance_where_the_time_is_short() {
     let nowhere: Vec<_> = (0..8).map(|_| Nowhere::new()).collect();
     let live = Silent::new();
     let addresses: Vec<_> = nowhere.iter().map(Nowhere::address).chain([live.address()]).collect();
-    let head = Head { lines: "".into(), secret: None, bulk: false };
+    let head = Head { lines: "".into(), secret: None, target: None, bulk: false };
     // Less than eight usual pauses.
     let limit = Duration::from_millis(1_500);
     let _exchange = Exchange::enter(&Arc::new(unhurried()), limit, LIMIT, head);

@@ -16,8 +16,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, recv};
+use zeroize::Zeroizing;
 
 use super::failure::Failure;
+use super::location::Location;
 use crate::call::Call;
 #[cfg(unix)]
 use crate::os::descriptor::above_standard;
@@ -45,6 +47,8 @@ thread_local! {
 pub(crate) struct Head {
     pub lines: Arc<str>,
     pub secret: Option<SecretLine>,
+    /// Path and query, if the query is a secret, which the HTTP library would log at its finest level.
+    pub target: Option<Zeroizing<String>>,
     /// The reply is large: a connection that is opened for it gets large buffers.
     pub bulk: bool,
 }
@@ -58,6 +62,7 @@ pub(crate) struct Exchange {
     /// Whether the request opened a connection of its own.
     connected: Cell<bool>,
     head: RefCell<Option<Head>>,
+    location: Location,
     sent: Cell<bool>,
     /// The exchange in whose callback this one was begun.
     outer: RefCell<Option<Rc<Exchange>>>,
@@ -80,6 +85,7 @@ impl Exchange {
             connect,
             connected: Cell::new(false),
             head: RefCell::new(Some(head)),
+            location: Location::default(),
             sent: Cell::new(false),
             outer: RefCell::new(CURRENT.with(|current| current.take())),
         });
@@ -95,7 +101,24 @@ impl Exchange {
 
     /// The header lines that the current request lacks. They are taken once.
     pub(crate) fn take_head() -> Option<Head> {
-        CURRENT.with(|current| current.borrow().as_ref()?.head.take())
+        CURRENT.with(|current| {
+            let current = current.borrow();
+            let exchange = current.as_ref()?;
+            let head = exchange.head.take()?;
+            if head.target.is_some() {
+                exchange.location.await_it();
+            }
+            Some(head)
+        })
+    }
+
+    /// Hides the target of a redirect in bytes that the HTTP library is given.
+    pub(crate) fn hide_location(bytes: &mut [u8]) {
+        CURRENT.with(|current| {
+            if let Some(exchange) = current.borrow().as_ref() {
+                exchange.location.take_from(bytes);
+            }
+        });
     }
 
     /// Whether the current request, which is not sent yet, expects a large reply.
@@ -155,6 +178,11 @@ impl Exchange {
 }
 
 impl Current {
+    /// The target of a redirect, if the HTTP library did not get it.
+    pub(crate) fn location(&self) -> Option<Zeroizing<String>> {
+        self.0.location.get()
+    }
+
     /// Whether any part of the request may have reached the service.
     pub(crate) fn was_sent(&self) -> bool {
         self.0.sent.get()

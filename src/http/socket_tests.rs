@@ -17,7 +17,7 @@ fn read_from_silence(call: Call, meanwhile: impl FnOnce()) -> Error {
     let address = peer.local_addr().unwrap();
     let (sender, receiver) = mpsc::channel();
     let reader = thread::spawn(move || {
-        let head = Head { lines: "".into(), secret: None, bulk: false };
+        let head = Head { lines: "".into(), secret: None, target: None, bulk: false };
         let _exchange = Exchange::enter(&Arc::new(call), READ_SLICE, 2 * READ_SLICE, head);
         let limit = Instant::now() + READ_SLICE;
         let read = race::run(&[address], limit, &Goal::default())

@@ -1,7 +1,8 @@
 //! A connection as the HTTP library uses it: plain or TLS, over our own socket.
 //!
 //! The token does not pass through the HTTP library, which would copy it for every request and wipe no copy. Its header
-//! line, and the lines that never change, are inserted after the request line here.
+//! line, and the lines that never change, are inserted after the request line here. The query of a link to a package is
+//! put into the request line here for the same reason.
 
 use std::io::{self, Read, Write};
 
@@ -116,7 +117,15 @@ impl Transport for Connection {
                     Failure::new(Status::Internal, message).wrap()
                 })?;
                 let secret = head.secret.as_ref().map_or("", SecretLine::as_str);
-                append(&mut self.pending, &[line, head.lines.as_bytes(), secret.as_bytes(), rest]);
+                let (lines, secret) = (head.lines.as_bytes(), secret.as_bytes());
+                match &head.target {
+                    None => append(&mut self.pending, &[line, lines, secret, rest]),
+                    Some(target) => {
+                        let line: [&[u8]; 3] = [b"GET ", target.as_bytes(), b" HTTP/1.1\r\n"];
+                        let [get, target, version] = line;
+                        append(&mut self.pending, &[get, target, version, lines, secret, rest]);
+                    }
+                }
             }
         }
         if self.pending.len() < OUTPUT {
@@ -137,6 +146,7 @@ impl Transport for Connection {
             // A body without a length ends with the connection. A reset must not count as such an end.
             Err(error) => return Err(Failure::from_io(error).wrap()),
         };
+        Exchange::hide_location(input.get_mut(..amount).unwrap_or_default());
         self.buffers.input_appended(amount);
         self.fresh = amount > 0;
         Ok(self.fresh)

@@ -2,6 +2,7 @@
 //! process. Only one test at a time uses it.
 
 mod echoes;
+mod http_library;
 mod lines;
 mod secrets;
 mod sign_in_secrets;

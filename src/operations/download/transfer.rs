@@ -290,7 +290,7 @@ impl Transfer<'_, '_, '_, '_> {
             let wrong = |problem: String| {
                 AttemptEnd::Final(protocol(&format!("a redirect {problem}"))).masked(&place)
             };
-            let target = incoming.header("location").and_then(|to| redirect::resolve(&uri, to));
+            let target = incoming.location().and_then(|to| redirect::resolve(&uri, &to));
             uri = target.ok_or_else(|| wrong("leads nowhere".to_owned()))?;
             self.account.download_hosts.check(&uri).map_err(wrong)?;
         }

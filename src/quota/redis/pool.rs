@@ -83,7 +83,7 @@ impl Pool {
     ) -> Result<Vec<i64>, NoAnswer> {
         self.may_try()?;
         let part = Arc::new(call.part(timeout));
-        let head = Head { lines: Arc::default(), secret: None, bulk: false };
+        let head = Head { lines: Arc::default(), secret: None, target: None, bulk: false };
         let _exchange =
             Exchange::enter(&part, CONNECT_TIMEOUT.min(timeout), REPLY_TIMEOUT.min(timeout), head);
         let why = match self.attempt(run, part.began()) {
