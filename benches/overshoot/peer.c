@@ -21,7 +21,7 @@
 #define HEAD(status, more, length) \
     "HTTP/1.1 " status "\r\nContent-Type: application/json\r\n" more "Content-Length: " length "\r\n\r\n"
 static const char unavailable[] = HEAD("503 Service Unavailable", "Retry-After: 30\r\n", "2") "{}";
-static const char answer[] = HEAD("200 OK", "", "10") "{\"id\":\"a\"}";
+static const char answer[] = HEAD("200 OK", "", "45") "{\"id\":\"5382f7ea-7557-4ab7-9782-d50480024a4e\"}";
 static const char drip[] = HEAD("200 OK", "", "100000");
 
 struct peer {

@@ -148,6 +148,12 @@ fn is_bounded(which: Call, status: u16, body: String) -> i32 {
     status
 }
 
+/// The same value as often as fits into so many bytes, with commas between them.
+fn repeated(value: &str, bytes: usize) -> String {
+    let times = bytes / (value.len() + 1) - 1;
+    format!("{}{value}", format!("{value},").repeat(times))
+}
+
 /// As many of these as fit into so many bytes, with commas between them.
 fn many(one: impl Fn(u32) -> String, bytes: usize) -> String {
     let mut all = one(0);
@@ -172,20 +178,17 @@ const PAGE: usize = 27_900_000;
 #[test]
 fn the_smallest_records() {
     const PROTOCOL: i32 = 45;
-    let tiny: [fn(u32) -> String; 4] = [
-        |number| format!(r#"{{"id":"{}"}}"#, id(number)),
-        |_| "{}".to_owned(),
-        |_| "0".to_owned(),
-        |_| "[]".to_owned(),
-    ];
-    for one in tiny {
-        for size in [MIB, PAGE] {
-            assert_eq!(is_bounded(Call::List, 200, list(&many(one, size))), PROTOCOL);
+    let of_ids = |size| many(|number| format!(r#"{{"id":"{}"}}"#, id(number)), size);
+    for size in [MIB, PAGE] {
+        for records in
+            [of_ids(size), repeated("{}", size), repeated("0", size), repeated("[]", size)]
+        {
+            assert_eq!(is_bounded(Call::List, 200, list(&records)), PROTOCOL);
         }
     }
     let device = |number| format!(r#"{{"id":"{}"}}"#, device_id(number));
     assert_eq!(is_bounded(Call::Find, 200, list(&many(device, PAGE))), 0);
-    assert_eq!(is_bounded(Call::Find, 200, list(&many(|_| "{}".to_owned(), PAGE))), PROTOCOL);
+    assert_eq!(is_bounded(Call::Find, 200, list(&repeated("{}", PAGE))), PROTOCOL);
 }
 
 /// A member that the library reads, or does not read, with as many values as fit.
@@ -202,10 +205,10 @@ fn records_of_many_values() {
             "creationDateTimeUtc",
         ] {
             let record = |id: &str, size| {
-                format!(r#"{{"id":"{id}","{member}":[{}]}}"#, many(|_| value.to_owned(), size))
+                format!(r#"{{"id":"{id}","{member}":[{}]}}"#, repeated(value, size))
             };
             is_bounded(Call::Read, 200, record(&id(1), MIB - 200));
-            if (member == "status" || member == "osPlatform") && value.len() < 3 {
+            if (member == "status" || member == "osPlatform") && value == "[]" {
                 is_bounded(Call::Collect, 201, record(&id(1), MIB - 200));
                 is_bounded(Call::List, 200, list(&record(&id(1), PAGE)));
                 is_bounded(Call::Find, 200, list(&record(&device_id(1), PAGE)));
@@ -224,7 +227,7 @@ fn records_of_many_values() {
 #[test]
 fn refusals() {
     for value in ["0", "[]", "\"\""] {
-        let values = many(|_| value.to_owned(), MIB - 100);
+        let values = repeated(value, MIB - 100);
         for body in [
             format!(r#"{{"error":{{"code":[{values}],"message":[{values}]}}}}"#),
             format!(r#"{{"error":[{values}]}}"#),
@@ -242,7 +245,7 @@ fn refusals() {
 #[test]
 fn replies_of_the_sign_in_service() {
     for value in ["0", "[]", "\"\""] {
-        let values = many(|_| value.to_owned(), 250_000);
+        let values = repeated(value, 250_000);
         for (status, body) in [
             (400, format!(r#"{{"error":"x","error_codes":[{values}]}}"#)),
             (401, format!(r#"{{"error":[{values}],"more":[{values}]}}"#)),
