@@ -192,7 +192,7 @@ impl Folded {
 fn escape_at_end(text: &[u8]) -> Option<(usize, Unescaped)> {
     let number = |digits: &[u8], base: u32| {
         let digit = |sum: u32, byte: &u8| {
-            Some(sum.checked_mul(base)?.checked_add(char::from(*byte).to_digit(base)?)?)
+            sum.checked_mul(base)?.checked_add(char::from(*byte).to_digit(base)?)
         };
         if digits.is_empty() { None } else { digits.iter().try_fold(0, digit) }
     };
