@@ -215,7 +215,7 @@ extern "C" {
 /** A package is damaged or cut short. The message names the entry, and the file in which the download is kept. */
 #define MDE_ERR_INTEGRITY 102
 
-/** A package could do harm where it is unpacked. It is kept, and the document lists its unsafe entries. */
+/** A package could do harm where it is unpacked, or its content cannot be checked. It is kept, and the document lists its unsafe entries. */
 #define MDE_ERR_UNSAFE 103
 
 /** A defect in the library was contained. The client remains usable; please report it. */
@@ -444,8 +444,8 @@ mde_status mde_collect_package(const mde_client *client,
  * @retval MDE_ERR_DISK_FULL Make room and call again.
  * @retval MDE_ERR_INTEGRITY The download is not a whole package, and kept as `<path>.damaged`: move it away to download
  * it anew. Or it is larger than max_package_bytes, and not kept.
- * @retval MDE_ERR_UNSAFE The package could do harm where it is unpacked, and is kept as `<path>.unsafe`. With the
- * option accept_unsafe=yes the same call gives it its name without another download.
+ * @retval MDE_ERR_UNSAFE The package could do harm where it is unpacked, or cannot be checked. It is kept as
+ * `<path>.unsafe`. With the option accept_unsafe=yes the same call gives it its name without another download.
  */
 MDE_API
 mde_status mde_download_package(const mde_client *client,
@@ -511,11 +511,10 @@ mde_status mde_get_package_uri(const mde_client *client,
  * @param cancel Ends the call early; may be NULL.
  * @param out_json The document, or the failure document; may be NULL.
  * @retval MDE_OK The package is whole and safe to unpack.
- * @retval MDE_ERR_INTEGRITY The zip is damaged or cut short, uses features that packages do not use (encryption,
- * other methods than stored and deflated), or grows too much when unpacked (more than 64 GiB, or more than 1 GiB in a
- * 200th of the space). The message names the entry.
- * @retval MDE_ERR_UNSAFE The zip is whole, but could do harm where it is unpacked: paths that lead out of the folder,
- * symbolic links, two entries in one place. The failure document has the package, with all members.
+ * @retval MDE_ERR_INTEGRITY The zip is damaged or cut short. The message names the first damaged entries.
+ * @retval MDE_ERR_UNSAFE The zip could do harm where it is unpacked (paths that lead out of the folder, symbolic
+ * links, two entries in one place, zip bombs), or its content cannot be checked (encryption, other methods than stored
+ * and deflated). The failure document has the package, with all members. docs/packages.md has the list.
  * @retval MDE_ERR_FILE The file does not exist, cannot be read, or is a folder, device or pipe.
  * @retval MDE_ERR_DEADLINE The time of cancel is over.
  * @retval MDE_ERR_CANCELLED cancel was triggered, or progress asked to stop.
