@@ -25,8 +25,8 @@ esac
 missing=()
 look_for_tools() {
     local pair
-    for pair in abidiff:abigail-tools cc:gcc c++:g++ clang:clang clang++:clang nm:binutils cmake:cmake curl:curl \
-        doxygen:doxygen git:git ip:iproute2 \
+    for pair in 7z:p7zip-full abidiff:abigail-tools bsdtar:libarchive-tools cc:gcc c++:g++ clang:clang clang++:clang \
+        nm:binutils cmake:cmake curl:curl doxygen:doxygen git:git ip:iproute2 java:default-jre-headless \
         kill:procps mono:mono-runtime xbuild:mono-xbuild nginx:nginx-light openssl:openssl \
         pip3:python3-pip pkg-config:pkg-config python3:python3 \
         redis-server:redis-server script:bsdutils strace:strace tinyproxy:tinyproxy-bin \

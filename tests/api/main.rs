@@ -40,6 +40,8 @@ mod refused_ends;
 mod replies;
 /// A package in every state it can be in.
 mod states;
+/// What other programs make of packages that are safe.
+mod unpackers;
 /// Waits for an action to end.
 mod wait;
 /// Replies about another action or device.
