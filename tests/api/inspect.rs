@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use mde_simulator::{Config, PackageFault, QuotaMode, Simulator};
+use mde_tests::child::Task;
 use mde_tests::{Cancel, Outcome, inspect_package, inspect_package_until};
 use serde_json::Value;
 
@@ -165,7 +166,7 @@ with zipfile.ZipFile("leaves.zip", "w") as out:
     }
     for (name, words) in [
         ("bzip2", "packed with an unsupported"),
-        ("twice", "is there twice"),
+        ("twice", "lands where another entry lands"),
         ("leaves", "has a path that leaves"),
     ] {
         let package = unsafe_package(&folder.join(format!("{name}.zip")));
@@ -234,17 +235,19 @@ fn packages_of_every_system() {
     }
 }
 
+/// With 64-bit sizes, and with the longest one of 32 bits.
 #[test]
-fn more_than_four_gibibytes() {
+fn four_gibibytes() {
     let folder = folder("long");
     // A sparse file of zeros, so that it takes no room on the disk but in the directory's numbers.
     let script = r#"
-import struct, zlib
-size = (4 << 30) + 5
+import struct, sys, zlib
+size = int(sys.argv[1])
+wide = size > 0xffffffff
 block, crc, left = bytes(1 << 20), 0, size
 while left:
     n = min(left, len(block)); crc = zlib.crc32(block[:n], crc); left -= n
-name, extra = b"Security event log/long.evtx", struct.pack("<HHQQ", 1, 16, size, size)
+name, extra = b"Security event log/long.evtx", struct.pack("<HHQQ", 1, 16, size, size) if wide else b""
 shared = struct.pack("<HHHHHIIIHH", 45, 0, 0, 0, 33, crc, 0xffffffff, 0xffffffff, len(name), len(extra))
 with open("long.zip", "wb") as out:
     out.write(b"PK\3\4" + shared + name + extra)
@@ -256,10 +259,76 @@ with open("long.zip", "wb") as out:
     out.write(b"PK\6\7" + struct.pack("<IQI", 0, end, 1))
     out.write(b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 1, 1, end - at, 0xffffffff, 0))
 "#;
-    run("python3", &folder, &["-c", script]);
-    let package = package(&folder.join("long.zip"));
-    assert_eq!(package["bytes_uncompressed"], (4_u64 << 30) + 5);
+    for bytes in [(4_u64 << 30) + 5, (4 << 30) - 1] {
+        run("python3", &folder, &["-c", script, &bytes.to_string()]);
+        let package = package(&folder.join("long.zip"));
+        assert_eq!(package["bytes_uncompressed"], bytes);
+        assert!(package.get("unsafe_count").is_none(), "{package}");
+    }
     std::fs::remove_file(folder.join("long.zip")).unwrap();
+}
+
+/// A zip of empty files with names of so many bytes.
+fn listing(path: &Path, entries: usize, name_bytes: usize, filler: &str) -> u64 {
+    let script = format!(
+        r#"
+import struct
+names = [(b"%x/" % n).ljust({name_bytes}, {filler}) for n in range({entries})]
+shared = lambda name: struct.pack("<HHHHHIIIHH", 20, 0, 0, 0, 33, 0, 0, 0, len(name), 0)
+local = [b"PK\3\4" + shared(name) + name for name in names]
+offsets = [0]
+for one in local: offsets.append(offsets[-1] + len(one))
+central = b"".join(b"PK\1\2" + struct.pack("<H", 20) + shared(name) + struct.pack("<HHHII", 0, 0, 0, 0, at) + name
+                   for name, at in zip(names, offsets))
+with open({path:?}, "wb") as out:
+    out.write(b"".join(local) + central)
+    out.write(b"PK\6\6" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, len(names), len(names), len(central), offsets[-1]))
+    out.write(b"PK\6\7" + struct.pack("<IQI", 0, offsets[-1] + len(central), 1))
+    out.write(b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 0xffff, 0xffff, 0xffffffff, 0xffffffff, 0))
+print(len(central))
+"#
+    );
+    let printed = run("python3", path.parent().unwrap(), &["-c", &script]);
+    printed.trim().parse().unwrap()
+}
+
+/// Memory is at most eight times the directory. More than the check takes is not even read.
+#[test]
+fn names_take_little_memory() {
+    let folder = folder("names");
+    let path = folder.join("names.zip");
+    for (entries, name_bytes, filler) in [
+        (100_000, 9, "b'x'"),
+        (60_000, 90, "b'x'"),
+        (200, 40_000, "b'x'"),
+        // What JSON escapes, what is not UTF-8, and paths of many folders.
+        (200, 40_000, "b'\"'"),
+        (200, 40_000, "b'\\x81'"),
+        (200, 40_000, "b'/'"),
+    ] {
+        let directory = listing(&path, entries, name_bytes, filler);
+        assert!(directory > 5_000_000 && directory < 8 << 20, "{directory}");
+        let numbers = Task::MeasureInspection { path: path.clone() }.finish();
+        let numbers: Vec<u64> = numbers.split_whitespace().map(|n| n.parse().unwrap()).collect();
+        let [listed, document, peak] = numbers[..] else { panic!("{numbers:?}") };
+        println!(
+            "{entries} names of {name_bytes} {filler}: directory {directory}, document {document}, memory {peak}"
+        );
+        assert_eq!(listed, entries as u64);
+        assert!(peak < 8 * directory && peak < 64 << 20, "{peak} for {directory}");
+    }
+    let directory = listing(&path, 33_000, 1_000, "b'x'");
+    assert!(directory > 32 << 20);
+    let numbers = Task::MeasureInspection { path: path.clone() }.finish();
+    let peak: u64 = numbers.split_whitespace().last().unwrap().parse().unwrap();
+    assert!(numbers.starts_with("0 ") && peak < 4 << 20, "{numbers}");
+    let package = package(&path);
+    assert_eq!(
+        (&package["unsafe_count"], &package["unsafe_entries"][0]["name"]),
+        (&1.into(), &"".into())
+    );
+    assert!(reason(&package).contains("a directory of more than 8 MiB"), "{package}");
+    std::fs::remove_file(path).unwrap();
 }
 
 #[test]

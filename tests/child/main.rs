@@ -3,6 +3,7 @@
 mod addresses;
 mod forks;
 mod lookup;
+mod memory;
 mod small_disk;
 
 use std::path::Path;
@@ -72,6 +73,7 @@ fn main() {
         Task::ReplaceQuotaFile { options, machine, file } => {
             replace_quota_file(&client(&options), &machine, &file);
         }
+        Task::MeasureInspection { path } => memory::of_an_inspection(&path),
         Task::LookUpInVain => lookup::shares_a_thread(),
         Task::ConnectToMany => addresses::race(),
     }

@@ -38,6 +38,9 @@ pub enum Task {
     /// Collects, and prints what the log of the quota says of trouble, before and after the rights of the file are those
     /// that it wants.
     ReplaceQuotaFile { options: Options, machine: String, file: PathBuf },
+    /// Checks a package, and prints how many entries it has, the length of its document, and how many bytes of memory
+    /// it took at most.
+    MeasureInspection { path: PathBuf },
     /// Looks up a name that the name server, itself, never answers.
     LookUpInVain,
     /// Connects to names with several addresses, which all belong to this machine.
