@@ -134,7 +134,7 @@ fn a_slot_is_renewed_while_a_connection_is_opened() {
     let call = Call::begin(&Arc::default(), Some(Duration::from_millis(1_400)), None);
     let every = Duration::from_millis(250);
     let renewals = Slot::lend(&call, every, every, Duration::ZERO);
-    let head = Head { lines: "".into(), secret: None, bulk: false };
+    let head = Head { lines: "".into(), secret: None, target: None, bulk: false };
     let _exchange = Exchange::enter(&Arc::new(call), READ_SLICE, READ_SLICE, head);
     let goal = Goal { probe: b"ping", ..Goal::default() };
     let addresses = [peer.local_addr().unwrap()];
