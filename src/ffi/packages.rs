@@ -82,8 +82,8 @@ pub unsafe extern "C" fn mde_fetch_package(
 /// "outcome":"unknown" in a failure document, whatever the status, means that the collection may have been started:
 /// search for it before repeating the call.
 ///
-/// Quota: "collect", for every request; "list" and "machines" if it has to be searched for. Permissions: Machine.CollectForensics and
-/// Machine.Read.All.
+/// Quota: "collect", for every request; "list" and "machines" if it has to be searched for. Permissions:
+/// Machine.CollectForensics and Machine.Read.All.
 /// Source: Microsoft Defender for Endpoint, "Collect investigation package API".
 /// @param client The client.
 /// @param machine_id The device id, 40 hexadecimal digits. Other ids that the service accepts, such as the Entra

@@ -25,16 +25,20 @@
 //!
 //! - If the first was carried out before its reply was given up, the last poll is at least [`LAG`] later. By (b) it shows
 //!   the collection, also one that failed or was cancelled at once. So no second request is sent.
-//! - If the first was delayed on its way, it meets the second. The later one of the two finds a collection running, and
-//!   by (a) it starts none.
+//! - If the first was delayed on its way, the two cross. The later one finds the other's collection running, and by (a)
+//!   it starts none, unless that collection has ended by then.
 //!
 //! # If the service breaks its word
 //!
 //! - The list lags longer than [`LAG`]. A second request is sent, and by (a) it joins the collection while that runs.
 //!   Collections take minutes. Only one that ended within the seconds before is followed by another.
-//! - Two requests cross by more than a whole collection takes. The late one starts another collection after the first.
 //!
-//! Then there is at most one collection per request sent, one after the other. The call returns the one that it knows.
+//! # What remains
+//!
+//! Requests may cross, and the collection of one may end before the other arrives: at once, between the last poll and
+//! the second request, or because the late one is minutes late. No list can tell that, since it has not happened yet.
+//!
+//! In these cases there is at most one collection per request sent, one after the other. The call returns the one that it knows.
 //! All have the call's comment in the list of actions, and the log has a warning for each request that was sent again.
 //!
 //! # Which collection is whose
