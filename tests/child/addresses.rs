@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use mde_simulator::{Config, Simulator};
 use mde_tests::Client;
+use mde_tests::packages::{lead_to, patient, service};
 use mde_tests::peers::redis_server::RedisServer;
 use mde_tests::peers::server::ID;
 use mde_tests::peers::stub_proxy::StubProxy;
@@ -191,7 +192,18 @@ pub fn race() {
     }
     drop(client_of_silent);
 
-    // So it is with proxies and Redis.
+    // So it is with the hosts of packages. The link leads to no package, as the live address says.
+    let (api, id) = service("Succeeded");
+    lead_to(&api, &format!("{}/none.zip", url("silent")));
+    let options = [("ca_file", ca), ("max_retries", "0"), ("download_hosts", "simulator.test")];
+    let downloading = patient(&api, &options);
+    let path = std::env::temp_dir().join(format!("mde-none-{}.zip", std::process::id()));
+    let outcome = downloading.download(&id, &path);
+    assert_eq!(outcome.document["error"]["http_status"], 404, "{}", outcome.text);
+    assert_eq!(silent.count()[..2], [1, 0]);
+    drop((downloading, api));
+
+    // And with proxies and Redis.
     let proxied = client(
         ca,
         "https://api.simulator.test",
