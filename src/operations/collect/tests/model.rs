@@ -11,7 +11,7 @@ use super::super::device::Device;
 use crate::call::{Call, Stop};
 use crate::error::{Error, Result};
 use crate::http::reply::Reply;
-use crate::operations::actions::Recent;
+use crate::operations::actions::{self, Recent};
 use crate::service::action::MachineAction;
 use crate::status::Status;
 
@@ -294,7 +294,8 @@ impl Device for Model {
 
     fn action(&self, reply: &Reply) -> Result<MachineAction> {
         let body = std::str::from_utf8(&reply.body).unwrap();
-        Ok(MachineAction::from_json(body, &|_| ()).unwrap())
+        MachineAction::from_json(body, &|_| ())
+            .map_err(|problem| actions::not_understood(reply, problem))
     }
 
     fn collections(&self) -> Result<Recent> {
