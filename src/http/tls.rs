@@ -125,6 +125,8 @@ fn verifier(
     extra_roots: &[CertificateDer<'static>],
     provider: &Arc<CryptoProvider>,
 ) -> std::result::Result<Arc<dyn ServerCertVerifier>, rustls::Error> {
+    use rustls_platform_verifier::Verifier;
+
     let provider = Arc::clone(provider);
     Ok(Arc::new(match extra_roots.is_empty() {
         true => Verifier::new(provider),
