@@ -48,8 +48,16 @@ fn masked(text: &str, secrets: &[&str]) -> Option<String> {
         let places = plain.into_iter().flat_map(|plain| text.match_indices(plain));
         found.extend(places.map(|(at, plain)| (at, at + plain.len())));
         folded.find(Folded::of(secret).needle(), &mut found);
+        let others = found.len();
         for place in 0..3 {
             folded.find(Folded::of(&in_base64(secret, place)).needle(), &mut found);
+        }
+        // The rest of the group, and its padding.
+        let is_code = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=-_".contains(byte);
+        for (_, to) in found.iter_mut().skip(others) {
+            while text.as_bytes().get(*to).is_some_and(is_code) {
+                *to += 1;
+            }
         }
     }
     if found.is_empty() {
@@ -335,6 +343,9 @@ mod tests {
             mask(&mut text, &["123abc-nary"]);
             assert_eq!(text, format!("{before}***;{before}"));
         }
+        let mut text = "Basic dXNlcjpzd29yZGZpc2g=, not others".to_owned();
+        mask(&mut text, &["user:swordfish"]);
+        assert_eq!(text, "Basic ***, not others");
         let mut text = r#"{"password":"ends in \\"}"#.to_owned();
         mask(&mut text, &[r"ends in \"]);
         assert_eq!(text, r#"{"password":"***\\"}"#);
