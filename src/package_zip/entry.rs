@@ -1,5 +1,7 @@
 //! One entry of a package, for callers.
 
+use std::borrow::Cow;
+
 use serde::{Serialize, Serializer};
 
 use super::member::Member;
@@ -16,11 +18,15 @@ pub struct Entry {
 
 impl Entry {
     pub(super) fn of(member: Member) -> Entry {
+        let changed = match member.name() {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(name) => Some(name),
+        };
+        // Otherwise it is UTF-8, and needs no copy.
+        let name = changed.or_else(|| String::from_utf8(member.raw.into_vec()).ok());
+        let name = name.unwrap_or_default().into();
         Entry {
-            name: match String::from_utf8(member.raw.into_vec()) {
-                Ok(name) => name.into(),
-                Err(error) => String::from_utf8_lossy(error.as_bytes()).into(),
-            },
+            name,
             bytes: member.bytes,
             compressed: member.compressed,
             crc32: u32::try_from(member.crc32).unwrap_or(0),
@@ -28,7 +34,7 @@ impl Entry {
         }
     }
 
-    /// The path inside the package, unchanged. Invalid UTF-8 is replaced by U+FFFD.
+    /// The path inside the package. What is not UTF-8 is replaced by U+FFFD, and so are control characters.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -27,9 +27,13 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// The name as UTF-8.
+    /// The name as UTF-8. Control characters are replaced as well: JSON has six bytes for each, and terminals obey them.
     pub(super) fn name(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.raw)
+        let name = String::from_utf8_lossy(&self.raw);
+        match name.contains(char::is_control) {
+            true => name.replace(char::is_control, "\u{fffd}").into(),
+            false => name,
+        }
     }
 
     /// Whether it is a folder, which has no content.

@@ -29,8 +29,10 @@ fn names_that_lead_elsewhere_are_found() {
         ("C:/x", "drive letter"),
         ("", "has no name"),
         ("a\0.txt", "control character"),
+        ("a\u{1b}[2J", "control character"),
     ] {
-        harmful(&[stored("other", b""), stored(name, b"")], name, words);
+        let shown = name.replace(char::is_control, "\u{fffd}");
+        harmful(&[stored("other", b""), stored(name, b"")], &shown, words);
     }
 }
 
