@@ -230,7 +230,7 @@ pub unsafe extern "C" fn mde_get_package_uri(
 /// - package.device: "windows", "macos" or "linux"; absent if it does not look like an investigation package.
 /// - package.missing: the documented parts of such packages that this one lacks.
 /// - package.bytes_unlisted: bytes that belong to no entry.
-/// - package.same_but_for_case: how many names differ from another one only in case.
+/// - package.same_but_for_case: how many names Windows or macOS take for another one.
 /// - package.unsafe_count, package.unsafe_entries: how many entries could do harm where they are unpacked, and
 ///   [{"name":"...","reason":"..."},...] for up to 100 of them; absent if there are none.
 /// - package.files: one per entry, at most 100,000; names of folders end in a slash. modified is in the device's own
