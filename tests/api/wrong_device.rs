@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 const KIND: &str = "CollectInvestigationPackage";
 
 fn quick_client(sim: &Simulator) -> Client {
-    client(sim, &[("poll_interval_ms", "100"), ("quota_limits", "link=1000/60")])
+    let options =
+        [("poll_interval_ms", "100"), ("quota_limits", "link=1000/60"), ("on_unknown", "report")];
+    client(sim, &options)
 }
 
 fn answer(sim: &Simulator, method: &str, path: &str, times: u32, reply: &Value) {

@@ -102,6 +102,7 @@ fn client(server: &Responder, more: &[(&str, &str)]) -> Client {
         ("api_url", url.as_str()),
         ("login_url", url.as_str()),
         ("max_retries", "1"),
+        ("on_unknown", "report"),
         ("poll_interval_ms", "100"),
         ("quota_limits", "link=100000/60;collect=100000/60;read=100000/60;list=100000/60"),
         ("proxy", "none"),

@@ -79,7 +79,13 @@ fn scene(status: u16, body: String) -> Scene {
 
 fn client(url: &str, more: &[(&str, &str)]) -> *mut mde_client {
     let options = mde_options_new();
-    let usual = [("api_url", url), ("login_url", url), ("max_retries", "0"), ("proxy", "none")];
+    let usual = [
+        ("api_url", url),
+        ("login_url", url),
+        ("max_retries", "0"),
+        ("on_unknown", "report"),
+        ("proxy", "none"),
+    ];
     for (name, value) in usual.iter().chain(more) {
         let (name, value) = (CString::new(*name).unwrap(), CString::new(*value).unwrap());
         // SAFETY: all pointers are valid for the call.
