@@ -3,7 +3,7 @@
 // and the algorithm it signs with. Prints its port in a line, and ends with its standard input.
 
 import { createServer } from 'node:http';
-import { X509Certificate } from 'node:crypto';
+import { X509Certificate, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Provider } from 'oidc-provider';
 
@@ -56,7 +56,7 @@ server.listen(0, '127.0.0.1', () => {
     const known = token && (await provider.ClientCredentials.find(token));
     const granted = known?.scope === scope;
     response.writeHead(granted ? 200 : 401, { 'content-type': 'application/json' });
-    response.end(JSON.stringify(granted ? { value: [{ id: known.clientId }] } : {}));
+    response.end(JSON.stringify(granted ? { value: [{ id: randomUUID(), requestor: known.clientId }] } : {}));
   });
   process.stdout.write(`${port}\n`);
 });

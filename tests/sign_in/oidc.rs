@@ -57,7 +57,7 @@ impl Drop for Provider {
 /// The provider's API answers with the application that it knows the token to be of.
 #[track_caller]
 fn is_known_as(client: &Client, id: &str) {
-    assert_eq!(client.list("").ok()["actions"][0]["id"], id);
+    assert_eq!(client.list("").ok()["actions"][0]["requestor"], id);
 }
 
 #[test]
