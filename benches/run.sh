@@ -101,7 +101,7 @@ unused_ports() {
     while [ "$left" -gt 0 ]; do
         port=$((20000 + (RANDOM << 15 | RANDOM) % 12000))
         ! (: </dev/tcp/127.0.0.1/"$port") 2>/dev/null || continue
-        printf '%d ' "$port"
+        printf '%d\n' "$port"
         left=$((left - 1))
     done
 }
