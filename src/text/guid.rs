@@ -10,10 +10,19 @@ pub(crate) fn number(text: &str) -> Option<u128> {
     if text.len() != 36 {
         return None;
     }
-    text.chars().enumerate().try_fold(0, |number: u128, (at, c)| match at {
-        8 | 13 | 18 | 23 => (c == '-').then_some(number),
-        _ => Some(number << 4 | u128::from(c.to_digit(16)?)),
-    })
+    let mut number = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let digit = match byte {
+            b'-' if matches!(at, 8 | 13 | 18 | 23) => continue,
+            _ if matches!(at, 8 | 13 | 18 | 23) => return None,
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            b'A'..=b'F' => byte - b'A' + 10,
+            _ => return None,
+        };
+        number = number << 4 | u128::from(digit);
+    }
+    Some(number)
 }
 
 #[cfg(test)]

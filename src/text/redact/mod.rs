@@ -36,6 +36,10 @@ pub(crate) fn clean(text: &str, max_bytes: usize) -> String {
 
 /// A name or path as a message shows it: nothing is masked, since names may look random.
 pub(crate) fn visible(text: &str, max_bytes: usize) -> String {
+    // The usual case.
+    if text.len() <= max_bytes && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let seen = |c: char| if c.is_control() || is_invisible(c) { '?' } else { c };
     shortened(text.chars().take(max_bytes + 1).map(seen).collect(), max_bytes)
 }

@@ -25,6 +25,9 @@ pub(crate) fn mask(text: &mut String, secrets: &[&str]) {
 }
 
 fn masked(text: &str, secrets: &[&str]) -> Option<String> {
+    if text.len() < SHORTEST {
+        return None;
+    }
     // No encoding is shorter than what it encodes.
     let fits = |secret: &&str| (SHORTEST..=text.len()).contains(&secret.len());
     // A token may be repeated without its signature, or its signature alone.
