@@ -86,8 +86,11 @@ static void sigpipe(void) {
     char *comment = repeated('x', 32000);
     for (int i = 0; i < 50; i++) {
         char *json = NULL;
-        int32_t status = mde_collect_package(client, "device", comment, NULL, &json);
+        /* The search for the collection that may have begun would last for ten seconds. */
+        mde_cancel *cancel = mde_cancel_new(50);
+        int32_t status = mde_collect_package(client, "device", comment, cancel, &json);
         CHECK(status != MDE_OK && json != NULL, "a reset connection succeeded");
+        mde_cancel_free(cancel);
         mde_string_free(json);
     }
     free(comment);
