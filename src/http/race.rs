@@ -113,7 +113,10 @@ impl Race<'_> {
                     self.running.push(attempt);
                     self.next_at = now + self.delay;
                 }
-                Err(failure) => self.failure = Some(failure),
+                // Often a family that this host has no route for. What became of others tells more.
+                Err(failure) => {
+                    self.failure.get_or_insert(failure);
+                }
             }
         }
         match self.running.is_empty() {
@@ -135,10 +138,11 @@ impl Race<'_> {
         Ok(fds.iter().map(|fd| !fd.revents().is_empty()).collect())
     }
 
-    /// The failure of the attempt that came furthest, else that of the last one to fail.
+    /// The failure of the attempt that came furthest. One that still runs came further than one that has failed.
     fn too_late(&mut self) -> Failure {
         let silent = self.running.iter().find_map(|attempt| attempt.silence(self.goal));
-        silent.or_else(|| self.failure.take()).unwrap_or_else(|| self.goal.no_answer())
+        let failed = self.failure.take().filter(|_| self.running.is_empty());
+        silent.or(failed).unwrap_or_else(|| self.goal.no_answer())
     }
 }
 
