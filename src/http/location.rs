@@ -12,6 +12,8 @@ const NAME: &[u8] = b"\nlocation:";
 pub(super) struct Location {
     /// Whether the head of a download's reply is being read.
     is_awaited: Cell<bool>,
+    /// The bytes so far end with the end of a line, which an empty line may follow.
+    line_begins: Cell<bool>,
     target: RefCell<Option<Zeroizing<String>>>,
 }
 
@@ -19,20 +21,31 @@ impl Location {
     /// A head follows from which it is to be taken.
     pub(super) fn await_it(&self) {
         self.is_awaited.set(true);
+        self.line_begins.set(false);
     }
 
     pub(super) fn get(&self) -> Option<Zeroizing<String>> {
         self.target.borrow().clone()
     }
 
-    /// Takes it out of the next bytes of the reply. A line that is cut between two reads stays as it is.
+    /// Takes it out of the next bytes of the reply. A line that is cut between two reads stays as it is. What follows the
+    /// head is the package, of which no byte may change.
     pub(super) fn take_from(&self, bytes: &mut [u8]) {
         if !self.is_awaited.get() {
             return;
         }
-        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        let mut line_begins = self.line_begins.get();
+        let end = bytes.iter().position(|byte| match byte {
+            b'\n' => std::mem::replace(&mut line_begins, true),
+            b'\r' => false,
+            _ => {
+                line_begins = false;
+                false
+            }
+        });
+        self.line_begins.set(line_begins);
         self.is_awaited.set(end.is_none());
-        let head = bytes.get_mut(..end.map_or(bytes.len(), |end| end + 2)).unwrap_or_default();
+        let head = bytes.get_mut(..end.unwrap_or(bytes.len())).unwrap_or_default();
         let found = head.windows(NAME.len()).position(|part| part.eq_ignore_ascii_case(NAME));
         let Some(rest) = found.and_then(|at| head.get_mut(at + NAME.len()..)) else { return };
         let Some(end) = rest.iter().position(|byte| *byte == b'\r' || *byte == b'\n') else {
@@ -72,6 +85,18 @@ mod tests {
         let body = "HTTP/1.1 200 X\r\n\r\n\nlocation: z\r\n";
         for same in [&[body][..], &["HTTP/1.1 200 X\r\n\r\n", "\nlocation: z\r\n"], &["x"], &[""]] {
             assert_eq!(taken(same), (None, same.concat()));
+        }
+        // The end of the head is cut, or its lines end otherwise.
+        for body in ["PK..\nlocation: z\r\n", "\nlocation: z\n"] {
+            for head in ["HTTP/1.1 200 X\r\nA: b\r\n\r\n", "HTTP/1.1 200 X\nA: b\n\n"] {
+                for at in 1..=head.len() {
+                    let (first, second) = head.split_at(at);
+                    let parts = [first, &format!("{second}{body}")];
+                    assert_eq!(taken(&parts), (None, parts.concat()), "{at}");
+                    let parts = [first, second, body];
+                    assert_eq!(taken(&parts), (None, parts.concat()), "{at}");
+                }
+            }
         }
         let cut = ["HTTP/1.1 302 X\r\nLocation: https://", "h/x?y\r\n\r\n"];
         assert_eq!(taken(&cut), (None, cut.concat()));
