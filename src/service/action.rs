@@ -53,8 +53,7 @@ impl ActionStatus {
             // Older replies used the American spelling.
             _ if name.eq_ignore_ascii_case("Canceled") => ActionStatus::Cancelled,
             _ => {
-                let mut name = name;
-                mask(&mut name);
+                let name = masked(name, mask);
                 ActionStatus::Other(redact::clean(&name, LONGEST_STATE))
             }
         }
@@ -97,6 +96,16 @@ pub(crate) const COLLECTION: &str = "CollectInvestigationPackage";
 
 /// The longest name that is kept of a device.
 const LONGEST_NAME: usize = 255;
+
+/// The name without secrets. One that is much longer than any real one is not looked at: masking takes time and memory.
+fn masked(mut name: String, mask: &dyn Fn(&mut String)) -> String {
+    const LONGEST: usize = 4_096;
+    if name.len() > LONGEST {
+        return "…".to_owned();
+    }
+    mask(&mut name);
+    name
+}
 
 /// One machine action: the service's own JSON, and the members that the library reads.
 #[derive(Clone, Debug)]
@@ -155,11 +164,8 @@ impl MachineAction {
         if !is_guid(&id) {
             return Err("has an action id that is no GUID");
         }
-        let name = |text: String| {
-            let mut text = text;
-            mask(&mut text);
-            redact::visible(&text, LONGEST_NAME).into_boxed_str()
-        };
+        let name =
+            |text: String| redact::visible(&masked(text, mask), LONGEST_NAME).into_boxed_str();
         let machine_id = record.machine_id.text().filter(|id| !id.is_empty());
         let members = Members {
             id: id.into(),
@@ -403,6 +409,8 @@ mod tests {
             assert_eq!(check(&members), Err("has an action of another device"), "{id}");
             assert_eq!(of(&members).check_collection_of(None), Ok(()));
         }
+        let long = format!(r#","machineId":"{}""#, "x".repeat(5_000));
+        assert_eq!(check(&long), Err("has an action of another device"));
         let isolation = format!(r#","machineId":"{device}","type":"Isolate""#);
         assert_eq!(check(&isolation), Err("has an action that is no collection"));
     }

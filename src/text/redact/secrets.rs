@@ -57,9 +57,18 @@ fn masked(text: &str, secrets: &[&str]) -> Option<String> {
         }
         // The rest of the group, and its padding.
         let is_code = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=-_".contains(byte);
-        for (_, to) in found.iter_mut().skip(others) {
-            while text.as_bytes().get(*to).is_some_and(is_code) {
-                *to += 1;
+        // Where a place was searched to: they may lie within each other.
+        let mut reached = 0;
+        if let Some(places) = found.get_mut(others..) {
+            places.sort_unstable();
+            for (from, to) in places {
+                if *from < reached {
+                    *to = (*to).max(reached);
+                }
+                while text.as_bytes().get(*to).is_some_and(is_code) {
+                    *to += 1;
+                }
+                reached = *to;
             }
         }
     }
@@ -245,6 +254,15 @@ mod tests {
     use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
     use super::*;
+
+    #[test]
+    fn a_text_of_nothing_but_encoded_secrets_is_searched_once() {
+        // The length is a multiple of three, so that each of them begins a group of its own.
+        let secret = "secret-of-21-bytes-00";
+        let mut text = STANDARD_NO_PAD.encode(secret).repeat(20_000);
+        mask(&mut text, &[secret]);
+        assert_eq!(text, MASK);
+    }
 
     fn json(text: &str) -> String {
         let quoted = serde_json::to_string(text).unwrap();
