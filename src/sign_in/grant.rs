@@ -95,7 +95,8 @@ fn rfc3339(text: &str) -> Option<u64> {
     }
     let (sign, offset) = zone.split_at_checked(1)?;
     let (hours, minutes) = offset.split_once(':')?;
-    let offset = hours.parse::<u64>().ok()? * 3_600 + minutes.parse::<u64>().ok()? * 60;
+    let offset =
+        u64::from(hours.parse::<u8>().ok()?) * 3_600 + u64::from(minutes.parse::<u8>().ok()?) * 60;
     match sign {
         "+" => local.checked_sub(offset),
         "-" => local.checked_add(offset),
