@@ -112,7 +112,7 @@ mod tests {
         /// As the parser reads it, for any text.
         #[test]
         fn text_is_read_as_by_the_parser(text: String, other: String) {
-            let json = serde_json::json!({&other: text, "n": [text]}).to_string();
+            let json = serde_json::json!({format!("o{other}"): text, "n": [text]}).to_string();
             let found = members(&json).unwrap();
             let read = found.iter().find(|(_, value)| value.starts_with('"')).unwrap();
             let read = unescaped(read.1).unwrap();
