@@ -13,6 +13,8 @@ use super::problem::Checked;
 pub(super) const STORED: u64 = 0;
 pub(super) const DEFLATED: u64 = 8;
 
+const OTHER_LENGTH: &str = "has another length than it declares";
+
 /// Twice the window of deflate (32 KiB), which still fits the processor's cache.
 const RING: usize = 64 * 1024;
 
@@ -54,10 +56,11 @@ impl Checker {
         let unpacked = match member.method {
             // Some packers mark an empty file as deflated and write no content.
             DEFLATED if member.compressed > 0 => self.inflate(source, member, start)?,
+            _ if member.compressed != member.bytes => return Err(OTHER_LENGTH.into()),
             _ => stored(source, member, start)?,
         };
         if unpacked.left > 0 || unpacked.bytes != Some(member.bytes) {
-            return Err("has another length than it declares".into());
+            return Err(OTHER_LENGTH.into());
         }
         if u64::from(unpacked.crc32) != member.crc32 {
             return Err("has content that does not match its checksum".into());

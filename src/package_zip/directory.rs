@@ -198,7 +198,8 @@ fn member(source: &mut Source<'_>, at: &mut u64, past: u64) -> Checked<Member> {
     } else {
         None
     };
-    member.unchecked = unreadable.is_some();
-    member.harms(unreadable);
+    if let Some(reason) = unreadable {
+        member.skip(reason);
+    }
     Ok(member)
 }

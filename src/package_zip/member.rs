@@ -50,4 +50,10 @@ impl Member {
     pub(super) fn harms(&mut self, reason: Option<&'static str>) {
         self.harm = self.harm.or(reason);
     }
+
+    /// Records why the content is not checked, which goes before other reasons. The first of its kind stays.
+    pub(super) fn skip(&mut self, reason: &'static str) {
+        self.harm = if self.unchecked { self.harm } else { Some(reason) };
+        self.unchecked = true;
+    }
 }

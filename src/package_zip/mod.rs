@@ -91,14 +91,20 @@ pub(crate) fn verify(file: &File, pause: Pause<'_>) -> Result<Contents> {
     for (_, number) in offsets.into_sorted_vec() {
         let Some(member) = members.get_mut(number as usize) else { continue };
         match member.offset.checked_sub(end) {
-            Some(gap) => unlisted += gap,
-            None => member.harms(Some(reason::OVERLAPS)),
+            Some(gap) => (unlisted, end) = (unlisted + gap, member.offset),
+            // Many entries with one content would take hours to decompress.
+            None => member.skip(reason::OVERLAPS),
         }
-        match checker.check(&mut source, member, directory.start) {
-            Ok(past) => end = end.max(past),
-            Err(Problem::Damage(what)) => damaged.add(&member.name(), what),
+        let past = match checker.check(&mut source, member, directory.start) {
+            Ok(past) => past,
+            Err(Problem::Damage(what)) => {
+                damaged.add(&member.name(), what);
+                // Its content may have been decompressed up to here.
+                member.offset.saturating_add(member.compressed)
+            }
             Err(stopped) => return Err(stopped.of_the_file()),
-        }
+        };
+        end = end.max(past);
     }
     damaged.none()?;
     // The checker refused entries that reach into the directory.
@@ -116,13 +122,11 @@ fn bombs(members: &mut [Member], packed: u64) {
     for member in members {
         let with_it = total.saturating_add(member.bytes);
         if is_bomb(member.bytes, member.compressed) || is_bomb(with_it, packed) {
-            member.harms(Some(reason::BOMB));
+            member.skip(reason::BOMB);
         } else if with_it > MAX_UNPACKED {
-            member.harms(Some(reason::TOO_LARGE));
+            member.skip(reason::TOO_LARGE);
         } else {
             total = with_it;
-            continue;
         }
-        member.unchecked = true;
     }
 }

@@ -32,6 +32,8 @@ pub struct Item {
     pub descriptor: Vec<u8>,
     /// Added to the offset in the directory.
     pub shift: i64,
+    /// It has only a directory record, for what stands where that points to.
+    pub record_only: bool,
 }
 
 pub fn stored(name: &str, content: &[u8]) -> Item {
@@ -52,6 +54,7 @@ pub fn stored(name: &str, content: &[u8]) -> Item {
         local_extra: vec![],
         descriptor: vec![],
         shift: 0,
+        record_only: false,
     }
 }
 
@@ -88,6 +91,17 @@ fn short(number: u64) -> [u8; 4] {
 }
 
 impl Item {
+    /// The header, the content and the descriptor.
+    pub fn local_bytes(&self) -> Vec<u8> {
+        let local = self.local.as_deref().unwrap_or(self);
+        let mut out = b"PK\x03\x04".to_vec();
+        out.extend(local.shared(self.local_extra.len()));
+        for part in [&local.name, &self.local_extra, &self.packed, &self.descriptor] {
+            out.extend(part);
+        }
+        out
+    }
+
     fn shared(&self, extra: usize) -> Vec<u8> {
         let mut out = 20_u16.to_le_bytes().to_vec();
         for number in [self.flags, self.method, 0x6000, 0x5c21] {
@@ -109,13 +123,9 @@ pub fn zip_with(items: &[Item], comment: &[u8], end_64: bool) -> Vec<u8> {
     for item in items {
         out.extend(&item.gap);
         let offset = (out.len() as i64 + item.shift) as u64;
-        let local = item.local.as_deref().unwrap_or(item);
-        out.extend(b"PK\x03\x04");
-        out.extend(local.shared(item.local_extra.len()));
-        out.extend(&local.name);
-        out.extend(&item.local_extra);
-        out.extend(&item.packed);
-        out.extend(&item.descriptor);
+        if !item.record_only {
+            out.extend(item.local_bytes());
+        }
         directory.extend(b"PK\x01\x02\x14");
         directory.push(item.system);
         directory.extend(item.shared(item.extra.len()));

@@ -1,6 +1,7 @@
 mod build;
 mod damage;
 mod hostile;
+mod layout;
 mod lenient;
 mod places;
 
