@@ -64,8 +64,9 @@ pub(super) fn header(source: &mut Source<'_>, member: &mut Member) -> Checked<He
     };
     member.harms(harm);
 
-    // They may be missing then: the header was written before the content.
-    let later = (flags | member.flags) & HAS_DESCRIPTOR != 0;
+    // They may be missing then: the header was written before the content. A mention in the directory alone is no
+    // excuse, since unzip believes the header then, and writes an empty file.
+    let later = flags & HAS_DESCRIPTOR != 0;
     if let (Err(what), false) = (extras.lengthen(&mut sizes), later) {
         return Err(what.into());
     }
@@ -82,7 +83,8 @@ pub(super) fn header(source: &mut Source<'_>, member: &mut Member) -> Checked<He
     }
     let optional = is_whole || differs & HAS_DESCRIPTOR != 0;
     let need = if optional { Need::Optional } else { Need::Required };
-    Ok(Header { start: start + all as u64, descriptor: later.then_some(need) })
+    let has_descriptor = (flags | member.flags) & HAS_DESCRIPTOR != 0;
+    Ok(Header { start: start + all as u64, descriptor: has_descriptor.then_some(need) })
 }
 
 /// Whether two names are equal, whichever separators they have.

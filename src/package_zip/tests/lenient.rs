@@ -53,6 +53,8 @@ fn one_of_the_two_records_may_mention_a_descriptor() {
     assert_eq!(safe(&[header_only, stored("b", b"2")]).bytes_unlisted, 0);
     let directory_only = local(Item { flags: 8, ..y() }, |header| header.flags = 0);
     safe(&[directory_only, stored("b", b"2")]);
+    let described = local(streamed(y(), true, false), |header| header.flags = 0);
+    assert_eq!(safe(&[described, stored("b", b"2")]).bytes_unlisted, 0);
     // Both mention it, and there is none: the header has everything.
     safe(&[Item { flags: 8, ..y() }, stored("b", b"2")]);
     let folder = with_sizes(streamed(stored("logs/", b""), false, false), 0, 0, 0);
@@ -61,6 +63,36 @@ fn one_of_the_two_records_may_mention_a_descriptor() {
     safe(&[none, stored("logs/b", b"2")]);
     // A folder with the two bytes of an empty deflate stream.
     safe(&[streamed(deflated("logs/", b""), true, false), stored("logs/b", b"2")]);
+}
+
+/// unzip believes such a header, and writes an empty file.
+#[test]
+fn a_header_that_mentions_no_descriptor_is_whole() {
+    let (crc32, compressed, bytes) = (y().crc32, y().compressed, y().bytes);
+    for (signed, wide) in [(true, false), (false, true)] {
+        for (crc32, compressed, bytes) in [
+            (0, 0, 0),
+            (0, SOME, SOME),
+            (crc32, 0, 0),
+            (crc32, compressed, SOME),
+            (0, compressed, bytes),
+        ] {
+            let mut item = with_sizes(streamed(y(), signed, wide), crc32, compressed, bytes);
+            item.local.as_mut().unwrap().flags = 0;
+            for descriptor in [item.descriptor.clone(), vec![]] {
+                let item = Item { descriptor, ..item.clone() };
+                let error = check(&zip(&[item, stored("b", b"2")])).unwrap_err();
+                let words = "entry `y.csv` has other sizes or another checksum in its header";
+                assert!(error.message().starts_with(words), "{error}");
+            }
+        }
+    }
+    // Without all of its 64-bit sizes.
+    let item = with_sizes(streamed(y(), true, true), 0, SOME, SOME);
+    let mut item = Item { local_extra: field(1, &[0; 8]), ..item };
+    item.local.as_mut().unwrap().flags = 0;
+    let error = check(&zip(&[item])).unwrap_err();
+    assert!(error.message().starts_with("entry `y.csv` lacks its 64-bit sizes"), "{error}");
 }
 
 #[test]
