@@ -9,8 +9,7 @@ use crate::text::redact;
 pub(crate) fn error(contents: &Contents) -> Error {
     let mut message = String::new();
     if let Some(first) = contents.unsafe_entries.first() {
-        // Of a package that was not checked no entry is listed, and the reason is the whole package's.
-        message = match contents.entries.is_empty() {
+        message = match first.is_the_package() {
             true => format!("the file {}", first.reason()),
             false => format!("entry `{}` {}", redact::clean(first.name(), 200), first.reason()),
         };

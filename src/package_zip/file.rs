@@ -89,6 +89,20 @@ impl<'a> Source<'a> {
         Ok(held.get(..most).unwrap_or_default())
     }
 
+    /// Whether this word is between two positions.
+    pub(super) fn contains(&mut self, word: &[u8], mut at: u64, end: u64) -> Checked<bool> {
+        while end.saturating_sub(at) >= word.len() as u64 {
+            // The rest of the buffer may be shorter than the word.
+            self.exact(at, word.len())?;
+            let part = self.some(at, end - at)?;
+            if part.windows(word.len()).any(|window| window == word) {
+                return Ok(true);
+            }
+            at += (part.len() - (word.len() - 1)) as u64;
+        }
+        Ok(false)
+    }
+
     fn held(&self, at: u64) -> &[u8] {
         let offset = at.checked_sub(self.start).and_then(|offset| usize::try_from(offset).ok());
         offset.and_then(|offset| self.buffer.get(offset..self.filled)).unwrap_or_default()

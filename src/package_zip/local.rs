@@ -8,7 +8,7 @@ use super::names::is_separator;
 use super::problem::Checked;
 use super::reason;
 
-const LOCAL: &[u8] = b"PK\x03\x04";
+pub(super) const LOCAL: &[u8] = b"PK\x03\x04";
 const LOCAL_LENGTH: usize = 30;
 const DESCRIPTOR: &[u8] = b"PK\x07\x08";
 

@@ -9,8 +9,9 @@
 //! two, and all reasons.
 //!
 //! What unzip, 7-Zip and Python all read is accepted, such as headers without sizes. Bytes before the directory that
-//! belong to no entry are counted: some packers leave gaps, and programs that use the directory skip them. From the
-//! directory on, no extra byte is allowed: programs find the end in different ways.
+//! belong to no entry are counted: some packers leave gaps, and programs that use the directory skip them. A header
+//! among them is unsafe, since programs that read a pipe unpack what follows it. From the directory on, no extra byte is
+//! allowed: programs find the end in different ways.
 //!
 //! The records are read here instead of by a crate, since crates read them leniently. Only decompression is a crate's.
 //! Format: PKWARE, APPNOTE.TXT 6.3.10.
@@ -85,13 +86,16 @@ pub(crate) fn verify(file: &File, pause: Pause<'_>) -> Result<Contents> {
 
     let mut checker = Checker::new();
     let mut damaged = DamagedEntries::default();
-    let (mut end, mut unlisted) = (0, 0);
+    let (mut end, mut unlisted, mut hides) = (0, 0, false);
     // A heap needs less code than sorting slices.
     let offsets = BinaryHeap::from_iter(members.iter().map(|member| member.offset).zip(0_u32..));
     for (_, number) in offsets.into_sorted_vec() {
         let Some(member) = members.get_mut(number as usize) else { continue };
         match member.offset.checked_sub(end) {
-            Some(gap) => (unlisted, end) = (unlisted + gap, member.offset),
+            Some(gap) => {
+                hides |= has_header(&mut source, end, member.offset.min(directory.start))?;
+                unlisted += gap;
+            }
             // Many entries with one content would take hours to decompress.
             None => member.skip(reason::OVERLAPS),
         }
@@ -99,7 +103,7 @@ pub(crate) fn verify(file: &File, pause: Pause<'_>) -> Result<Contents> {
             Ok(past) => past,
             Err(Problem::Damage(what)) => {
                 damaged.add(&member.name(), what);
-                // Its content may have been decompressed up to here.
+                // The bytes before this were searched, and may have been decompressed.
                 member.offset.saturating_add(member.compressed)
             }
             Err(stopped) => return Err(stopped.of_the_file()),
@@ -109,10 +113,19 @@ pub(crate) fn verify(file: &File, pause: Pause<'_>) -> Result<Contents> {
     damaged.none()?;
     // The checker refused entries that reach into the directory.
     unlisted += directory.start.saturating_sub(end);
+    hides |= has_header(&mut source, end, directory.start)?;
     let mut contents = Contents::new(directory.members);
     (contents.device, contents.missing) = (device, missing);
     (contents.bytes_unlisted, contents.same_but_for_case) = (unlisted, same_but_for_case);
+    if hides {
+        contents.harms(reason::UNLISTED);
+    }
     Ok(contents)
+}
+
+/// Whether a gap has what may be a header.
+fn has_header(source: &mut Source<'_>, start: u64, end: u64) -> Result<bool> {
+    source.contains(local::LOCAL, start, end).map_err(Problem::of_the_file)
 }
 
 /// Finds entries that would fill a disk. They are not decompressed.

@@ -11,7 +11,7 @@ use super::entry::Entry;
 use super::file::{self, Source};
 use super::member::Member;
 use super::problem::{Checked, Pause, Problem};
-use super::unsafe_entry::{self, UnsafeEntry};
+use super::unsafe_entry::{self, LISTED, UnsafeEntry};
 use super::verify;
 use crate::error::Result;
 use crate::text::hex::hex;
@@ -35,7 +35,7 @@ pub struct Contents {
     /// blanks at the end. Unpacked there, such files replace each other.
     pub same_but_for_case: u64,
     /// The entries that could do harm where the package is unpacked, at most 100, in the order of the package's
-    /// directory.
+    /// directory. A reason that is the whole package's is the first.
     pub unsafe_entries: Vec<UnsafeEntry>,
     /// How many such entries there are.
     pub unsafe_count: u64,
@@ -58,8 +58,16 @@ impl Contents {
 
     /// Those of a package that has more than is checked.
     pub(super) fn unchecked(reason: &'static str) -> Self {
-        let unsafe_entries = vec![UnsafeEntry::package(reason)];
-        Contents { unsafe_entries, unsafe_count: 1, ..Contents::default() }
+        let mut contents = Contents::default();
+        contents.harms(reason);
+        contents
+    }
+
+    /// Records why the whole package could do harm.
+    pub(super) fn harms(&mut self, reason: &'static str) {
+        self.unsafe_entries.insert(0, UnsafeEntry::package(reason));
+        self.unsafe_entries.truncate(LISTED);
+        self.unsafe_count += 1;
     }
 }
 

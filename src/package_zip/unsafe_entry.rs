@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use super::member::Member;
+use super::reason;
 
 /// The most entries that are listed. All are counted.
-const LISTED: usize = 100;
+pub(super) const LISTED: usize = 100;
 /// The most bytes of a name that is listed.
 const MAX_NAME: usize = 1024;
 
@@ -26,6 +27,11 @@ impl UnsafeEntry {
     /// The reason, to be read behind the name, such as "is a symbolic link".
     pub fn reason(&self) -> &'static str {
         self.reason
+    }
+
+    /// Whether the reason is the whole package's.
+    pub(crate) fn is_the_package(&self) -> bool {
+        matches!(self.reason, reason::UNLISTED | reason::MANY_ENTRIES | reason::LONG_DIRECTORY)
     }
 
     /// The whole package.

@@ -131,6 +131,14 @@ fn zips_of_info_zip() {
     assert_eq!(inspect(&folder.join("shifted.zip")).error("integrity")["stage"], "verify");
     run("sh", &folder, &["-c", "cp shifted.zip set.zip && zip -q -A set.zip"]);
     assert_eq!(package(&folder.join("set.zip"))["bytes_unlisted"], 8);
+    // Another zip in front of it.
+    run("sh", &folder, &["-c", "cat stored.zip plain.zip > two.zip && zip -q -A two.zip"]);
+    let outcome = inspect(&folder.join("two.zip"));
+    let found = &outcome.document["package"]["unsafe_entries"];
+    assert_eq!((&found[0]["name"], found.as_array().unwrap().len()), (&"".into(), 1), "{found}");
+    let message = outcome.error("unsafe")["message"].as_str().unwrap().to_owned();
+    let words = "the file has an entry that its directory does not list; do not unpack";
+    assert!(message.starts_with(words), "{message}");
 }
 
 #[test]

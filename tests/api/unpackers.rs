@@ -53,8 +53,12 @@ impl Unpacker {
     fn unpack(&self, zip: &Path, into: &Path) -> bool {
         let mut command = Command::new(self.program);
         command.current_dir(into).env("LC_ALL", self.locale).args(self.arguments);
+        let mut cat = None;
         if self.piped {
-            command.stdin(fs::File::open(zip).unwrap());
+            // bsdtar reads a file by its directory, even if it is the standard input.
+            let mut child = Command::new("cat").arg(zip).stdout(Stdio::piped()).spawn().unwrap();
+            command.stdin(child.stdout.take().unwrap());
+            cat = Some(child);
         } else {
             command.stdin(Stdio::null()).arg(zip);
         }
@@ -64,6 +68,9 @@ impl Unpacker {
                 "{program}: {why}; as root: apt-get install -y --no-install-recommends {package}"
             )
         });
+        // Closes this process's end of the pipe.
+        drop(command);
+        cat.map(|mut child| child.wait().unwrap());
         // unzip has 1 for success with a warning.
         output.status.success() || (self.program == "unzip" && output.status.code() == Some(1))
     }
@@ -81,10 +88,13 @@ struct Entry {
     utf8: bool,
     system: u8,
     extra: Vec<u8>,
+    /// The directory lists it.
+    listed: bool,
 }
 
 fn entry(name: impl Into<Vec<u8>>, content: &str) -> Entry {
-    Entry { name: name.into(), content: content.to_owned(), utf8: true, system: 3, extra: vec![] }
+    let (name, content, extra) = (name.into(), content.to_owned(), vec![]);
+    Entry { name, content, utf8: true, system: 3, extra, listed: true }
 }
 
 impl Entry {
@@ -94,7 +104,7 @@ impl Entry {
 }
 
 fn zip(entries: &[Entry]) -> Vec<u8> {
-    let (mut out, mut directory) = (Vec::new(), Vec::new());
+    let (mut out, mut directory, mut count) = (Vec::new(), Vec::new(), 0_u16);
     for entry in entries {
         let crc32 = crc32fast::hash(entry.content.as_bytes()).to_le_bytes();
         let bytes = (entry.content.len() as u32).to_le_bytes();
@@ -104,17 +114,20 @@ fn zip(entries: &[Entry]) -> Vec<u8> {
         common.extend((entry.extra.len() as u16).to_le_bytes());
         let mode: u32 = if entry.is_folder() { 0o040_755 } else { 0o100_644 };
         let dos: u32 = if entry.is_folder() { 0x10 } else { 0x20 };
-        directory.extend([b"PK\x01\x02\x14", &[entry.system][..], &common, &[0; 6]].concat());
-        directory.extend((mode << 16 | dos).to_le_bytes());
-        directory.extend((out.len() as u32).to_le_bytes());
-        directory.extend([&entry.name[..], &entry.extra].concat());
+        if entry.listed {
+            count += 1;
+            directory.extend([b"PK\x01\x02\x14", &[entry.system][..], &common, &[0; 6]].concat());
+            directory.extend((mode << 16 | dos).to_le_bytes());
+            directory.extend((out.len() as u32).to_le_bytes());
+            directory.extend([&entry.name[..], &entry.extra].concat());
+        }
         out.extend([b"PK\x03\x04", &common[..], &entry.name, &entry.extra].concat());
         out.extend(entry.content.as_bytes());
     }
     let (at, size) = (out.len() as u32, directory.len() as u32);
     out.extend(directory);
     out.extend(b"PK\x05\x06\0\0\0\0");
-    out.extend([(entries.len() as u16).to_le_bytes(); 2].concat());
+    out.extend([count.to_le_bytes(); 2].concat());
     out.extend([size.to_le_bytes(), at.to_le_bytes()].concat());
     out.extend([0, 0]);
     out
@@ -153,9 +166,12 @@ impl Sandbox {
                 contents.insert(content, path.to_owned());
             }
         });
+        let unlisted = entries.iter().filter(|entry| !entry.listed);
+        let unpacked = unlisted.filter(|entry| contents.contains_key(&entry.content));
+        wrong.extend(unpacked.map(|entry| format!("{} is not listed", entry.content)));
         // A program that stops leaves entries out, which harms nobody.
         if succeeded {
-            let expected = entries.iter().filter(|entry| !entry.is_folder());
+            let expected = entries.iter().filter(|entry| entry.listed && !entry.is_folder());
             let lost = expected.filter(|entry| !contents.contains_key(&entry.content));
             wrong.extend(
                 lost.map(|entry| format!("{:?} is lost", String::from_utf8_lossy(&entry.name))),
@@ -283,7 +299,12 @@ fn only_safe(mut entries: Vec<Entry>, zip_file: &Path) -> Vec<Entry> {
         let before = entries.len();
         let shown =
             |name: &[u8]| String::from_utf8_lossy(name).replace(char::is_control, "\u{fffd}");
-        entries.retain(|entry| !names.contains(&*shown(&entry.name)));
+        // An empty name is that of the whole package, too.
+        let is_unsafe = |entry: &Entry| match entry.listed {
+            true => names.contains(&*shown(&entry.name)),
+            false => names.contains(""),
+        };
+        entries.retain(|entry| !is_unsafe(entry));
         assert!(entries.len() < before, "{package}");
     }
 }
@@ -296,7 +317,9 @@ fn what_is_safe_stays_inside_and_apart() {
     let mut count = 0;
     for round in 0..ROUNDS {
         let odd = (0..100).map(|number| odd_entry(&mut random, number));
-        let entries = only_safe(linux().into_iter().chain(odd).collect(), &sandbox.zip);
+        let mut entries: Vec<Entry> = linux().into_iter().chain(odd).collect();
+        entries.insert(round * 4, Entry { listed: false, ..entry("unlisted", "unlisted") });
+        let entries = only_safe(entries, &sandbox.zip);
         count += entries.len();
         for unpacker in &UNPACKERS {
             let (wrong, succeeded) = sandbox.unpack(unpacker, &entries);
@@ -318,12 +341,14 @@ fn what_is_unsafe_does_harm() {
         let extra = info_zip(name.as_bytes(), "same");
         Entry { extra, utf8: false, ..entry(name, name) }
     };
+    let unlisted = Entry { listed: false, ..entry("c", "unlisted") };
     for (programs, entries) in [
         (&["unzip", "bsdtar", "python3", "java"][..], twice("a", "./a")),
         (&["unzip", "python3", "7z", "java"], twice("a/b", "a//b")),
         (&["unzip"], twice("a", "a;1")),
         (&["java"], twice("b", "a../b")),
         (&["unzip", "bsdtar", "7z"], vec![second("one"), second("other")]),
+        (&["bsdtar", "java"], vec![entry("a", "one"), unlisted, entry("b", "other")]),
     ] {
         fs::write(&sandbox.zip, zip(&entries)).unwrap();
         let package = inspect_package(sandbox.zip.to_str().unwrap()).document["package"].clone();

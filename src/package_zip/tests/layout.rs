@@ -15,7 +15,8 @@ fn effort(bytes: &[u8]) -> (crate::error::Result<Contents>, usize) {
 
 /// The entry, and records that point at it, too.
 fn shared(item: &Item, records: usize) -> Vec<u8> {
-    let again = Item { shift: -(item.local_bytes().len() as i64), record_only: true, ..item.clone() };
+    let again =
+        Item { shift: -(item.local_bytes().len() as i64), record_only: true, ..item.clone() };
     let mut items = vec![again; records];
     items[0] = item.clone();
     for (number, item) in items.iter_mut().enumerate().skip(1) {
@@ -71,4 +72,79 @@ fn that_content_is_not_checked_goes_before_other_reasons() {
     harmful(&[Item { method: 9, flags: 1, ..link.clone() }], "x", "is encrypted");
     let inside = Item { shift: -35, record_only: true, ..link.clone() };
     harmful(&[stored("y", &link.local_bytes()), inside], "x", "overlaps another entry");
+}
+
+/// Readers of headers, such as bsdtar from a pipe, unpack an entry that no directory lists.
+#[test]
+fn headers_between_entries_are_found() {
+    let hidden = deflated("hidden", b"some text, some text").local_bytes();
+    let before = |gap: &[&[u8]]| Item { gap: gap.concat(), ..stored("b", b"2") };
+    for item in [
+        before(&[&hidden]),
+        before(&[b"PK", &hidden]),
+        before(&[&[0; 17], &hidden[..4], &[0; 3]]),
+        // The word stands on the border of what is read at once.
+        before(&[&vec![0; 1_000_000], &hidden]),
+    ] {
+        let bytes = item.gap.len() as u64;
+        let found = |items: &[Item]| {
+            let contents = check(&zip(items)).unwrap();
+            let [one] = &contents.unsafe_entries[..] else { panic!("{contents:?}") };
+            assert_eq!((one.name(), contents.unsafe_count), ("", 1));
+            assert_eq!(one.reason(), "has an entry that its directory does not list");
+            assert!(one.is_the_package());
+            assert_eq!((contents.entries.len(), contents.bytes_unlisted), (items.len(), bytes));
+        };
+        found(&[stored("a", b"1"), item.clone()]);
+        found(&[item.clone(), stored("a", b"1")]);
+        found(&[stored("a", b"1"), Item { descriptor: item.gap, ..stored("b", b"2") }]);
+    }
+    // Wherever it stands in the buffer.
+    for length in 262_130..262_150 {
+        let item = before(&[&vec![0; length], &hidden[..4]]);
+        assert_eq!(check(&zip(&[item])).unwrap().unsafe_count, 1, "{length}");
+    }
+}
+
+#[test]
+fn gaps_without_a_header_are_safe() {
+    let gap = |gap: &[u8]| Item { gap: gap.to_vec(), ..stored("b", b"2") };
+    for item in
+        [gap(&[0; 600_000]), gap(b"#!program\nPK\x03"), gap(b"PK\x01\x02"), gap(b"PK\x03\x03")]
+    {
+        let contents = safe(&[stored("a", b"1"), item.clone()]);
+        assert_eq!(contents.bytes_unlisted, item.gap.len() as u64);
+    }
+    // Content is none.
+    safe(&[stored("inner.zip", &zip(&[stored("a", b"1")])), stored("b", b"2")]);
+}
+
+#[test]
+fn the_package_is_listed_before_its_entries() {
+    let hidden = stored("hidden", b"1").local_bytes();
+    let mut items = vec![stored("/x", b"1"); 130];
+    items[7].gap = hidden;
+    let contents = check(&zip(&items)).unwrap();
+    assert_eq!((contents.unsafe_count, contents.unsafe_entries.len()), (131, 100));
+    assert!(contents.unsafe_entries[0].is_the_package());
+    assert!(contents.unsafe_entries[1..].iter().all(|one| one.name() == "/x"));
+}
+
+/// Each gap is searched once, even if the entries behind it are damaged.
+#[test]
+fn a_gap_before_damaged_entries_is_searched_once() {
+    let damaged = |number: usize| Item { crc32: 1, ..stored(&format!("{number}"), b"x") };
+    let mut items: Vec<Item> = (0..500).map(damaged).collect();
+    items[0].gap = vec![0; 4 << 20];
+    let (outcome, pieces) = effort(&zip(&items));
+    let error = outcome.unwrap_err();
+    assert!(error.message().starts_with("500 entries are damaged"), "{error}");
+    assert!(pieces < 1_000, "{pieces} pieces");
+    // Far beyond the end of the file.
+    let far = |item: Item| {
+        let zip64 = field(1, &(u64::MAX - 1).to_le_bytes());
+        Item { extra: zip64, shift: i64::MAX / 2, ..item }
+    };
+    let error = check(&zip(&[far(stored("a", b"1")), far(stored("b", b"2"))])).unwrap_err();
+    assert!(error.message().starts_with("2 entries are damaged"), "{error}");
 }
