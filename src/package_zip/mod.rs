@@ -78,9 +78,8 @@ pub(crate) fn verify(file: &File, pause: Pause<'_>) -> Result<Contents> {
     }
     let members = &mut directory.members;
     let (device, missing) = device::recognise(members);
-    // Names that only Windows cannot have are ordinary on the others.
-    let on_windows = !matches!(device, Some(DeviceKind::MacOs | DeviceKind::Linux));
-    names::check(members, on_windows);
+    let of_windows = !matches!(device, Some(DeviceKind::MacOs | DeviceKind::Linux));
+    names::check(members, of_windows);
     let same_but_for_case = place::check(members);
     bombs(members, directory.start);
 

@@ -5,8 +5,9 @@ use super::place::skeletonize;
 use super::reason;
 use crate::text::windows_name::is_device;
 
-/// Finds names that could do harm. `on_windows`: those that do so on Windows alone are meant, too.
-pub(super) fn check(members: &mut [Member], on_windows: bool) {
+/// Finds names that could do harm. `of_windows`: the device may run Windows, and no file there has a name that Windows
+/// does not allow.
+pub(super) fn check(members: &mut [Member], of_windows: bool) {
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for member in members {
         let mut harm = harm(&member.raw, member.is_utf8());
@@ -16,11 +17,10 @@ pub(super) fn check(members: &mut [Member], on_windows: bool) {
             let differs = (first != second).then_some(reason::SECOND_NAME);
             harm = harm.or_else(|| self::harm(name, true)).or(differs);
         }
-        if on_windows {
-            let names = [Some(&member.raw), member.second.as_ref()];
-            harm =
-                harm.or_else(|| names.into_iter().flatten().find_map(|name| harm_on_windows(name)));
-        }
+        let names = [Some(&member.raw), member.second.as_ref()];
+        let each =
+            |name: Option<&Box<[u8]>>| name.and_then(|name| harm_on_windows(name, of_windows));
+        harm = harm.or_else(|| names.into_iter().find_map(each));
         member.harms(harm);
     }
 }
@@ -76,15 +76,18 @@ fn character(c: char) -> Option<&'static str> {
     }
 }
 
-/// Why a name could do harm on Windows alone. No file of a Windows device has such a name, those of others may.
-pub(super) fn harm_on_windows(name: &[u8]) -> Option<&'static str> {
+/// Why a name could do harm on Windows alone. Streams and devices count in every package, since a device chooses the
+/// folders by which its system is known. Other names are ordinary on macOS and Linux.
+fn harm_on_windows(name: &[u8], of_windows: bool) -> Option<&'static str> {
     parts(name).find_map(|part| {
         if part.contains(&b':') {
             Some(reason::WINDOWS_STREAM)
-        } else if part.iter().any(|byte| b"<>|?*\"".contains(byte)) {
-            Some(reason::WINDOWS_CHARACTER)
         } else if is_device(part) {
             Some(reason::WINDOWS_DEVICE)
+        } else if !of_windows {
+            None
+        } else if part.iter().any(|byte| b"<>|?*\"".contains(byte)) {
+            Some(reason::WINDOWS_CHARACTER)
         } else if matches!(part.last(), Some(b'.' | b' ')) {
             Some(reason::WINDOWS_END)
         } else {
@@ -161,7 +164,7 @@ mod tests {
             ".hidden",
         ] {
             assert_eq!(harm(good.as_bytes(), true), None, "{good}");
-            assert_eq!(harm_on_windows(good.as_bytes()), None, "{good}");
+            assert_eq!(harm_on_windows(good.as_bytes(), true), None, "{good}");
         }
     }
 
@@ -187,9 +190,15 @@ mod tests {
             ("a./b", reason::WINDOWS_END),
             ("a/b ", reason::WINDOWS_END),
             ("...", reason::WINDOWS_END),
+            // The worse reason is found behind others.
+            ("ab:<c>", reason::WINDOWS_STREAM),
+            ("nul.?", reason::WINDOWS_DEVICE),
         ] {
-            assert_eq!(harm_on_windows(bad.as_bytes()), Some(why), "{bad}");
+            assert_eq!(harm_on_windows(bad.as_bytes(), true), Some(why), "{bad}");
             assert_eq!(harm(bad.as_bytes(), true), None, "{bad}");
+            let everywhere = [reason::WINDOWS_STREAM, reason::WINDOWS_DEVICE].contains(&why);
+            let elsewhere = everywhere.then_some(why);
+            assert_eq!(harm_on_windows(bad.as_bytes(), false), elsewhere, "{bad}");
         }
     }
 }

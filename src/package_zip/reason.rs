@@ -23,8 +23,8 @@ pub(super) const INVISIBLE: &str =
 pub(super) const LOOKALIKE: &str = "has a character in its name that looks like a separator";
 pub(super) const NOT_UTF8: &str = "has a name that is marked as UTF-8 and is not";
 
-// Names that mean something else on Windows. Java, and programs that pass names on as they are. Not in packages of macOS
-// and Linux, where such names are ordinary.
+// Names that mean something else on Windows. Java, and programs that pass names on as they are. The last two not in
+// packages of macOS and Linux, where such names are ordinary.
 pub(super) const WINDOWS_DEVICE: &str = "has a name that is a device on Windows";
 pub(super) const WINDOWS_STREAM: &str = "has a colon in its name, which makes a stream on Windows";
 pub(super) const WINDOWS_CHARACTER: &str =

@@ -279,7 +279,7 @@ fn odd_entry(random: &mut fastrand::Rng, content: usize) -> Entry {
     entry
 }
 
-/// Entries of a Linux device, so that names which only Windows lacks are safe among them.
+/// Entries of a Linux device, so that names which Windows changes are safe among them.
 fn linux() -> Vec<Entry> {
     let folders = ["Disk volume/x", "Network connections/x", "Processes/x"];
     folders.iter().map(|name| entry(*name, name)).collect()

@@ -103,7 +103,7 @@ fn linux(names: &[&str]) -> Vec<Item> {
 }
 
 #[test]
-fn names_that_only_windows_lacks_are_ordinary_elsewhere() {
+fn names_that_windows_changes_are_ordinary_elsewhere() {
     let names = ["12:30.txt", "aux", "trailing.", "what?", "Library/com.apple.x\u{fc}"];
     for (name, words) in [
         (names[0], "a stream on Windows"),
@@ -118,7 +118,12 @@ fn names_that_only_windows_lacks_are_ordinary_elsewhere() {
             words,
         );
     }
-    safe(&linux(&names));
+    safe(&linux(&names[2..]));
+    // The device chooses its folders, and could name them as Linux packages do.
+    harmful(&linux(&names[..1]), names[0], "a stream on Windows");
+    harmful(&linux(&names[1..2]), names[1], "a device on Windows");
+    harmful(&linux(&["logs/Report.txt:x.exe"]), "logs/Report.txt:x.exe", "a stream on Windows");
+    harmful(&linux(&["logs/com7.csv/x"]), "logs/com7.csv/x", "a device on Windows");
     // What could do harm there, too, and what could leave the folder on Windows.
     for (name, words) in [
         ("a\u{202e}b", "changes the direction"),
