@@ -4,7 +4,7 @@ use super::fields::{length, number};
 use super::file::Source;
 use super::member::Member;
 use super::problem::Checked;
-use super::{MAX_DIRECTORY, MAX_ENTRIES, content, extra, kind, reason};
+use super::{MAX_DIRECTORY, MAX_ENTRIES, MAX_SIZE, content, extra, kind, reason};
 
 const END: &[u8] = b"PK\x05\x06";
 const END_LENGTH: usize = 22;
@@ -185,6 +185,9 @@ fn member(source: &mut Source<'_>, at: &mut u64, past: u64) -> Checked<Member> {
         return Err("has an entry in its directory that lacks its 64-bit sizes".into());
     }
     [member.bytes, member.compressed, member.offset] = long;
+    if member.bytes.max(member.compressed) > MAX_SIZE {
+        return Err("has an entry in its directory that is larger than any file can be".into());
+    }
     member.second = extras.name.filter(|second| *second != raw).map(Box::from);
     member.harms(kind::harm(system, attributes, member.is_folder()));
     if member.is_folder() && member.bytes != 0 {

@@ -55,6 +55,8 @@ use crate::error::Result;
 const MAX_ENTRIES: u64 = 100_000;
 /// The most bytes of the central directory, and so of all names together.
 const MAX_DIRECTORY: u64 = 8 << 20;
+/// The most bytes of a file, in all systems and in the documents.
+const MAX_SIZE: u64 = i64::MAX.unsigned_abs();
 /// The most bytes of all files when unpacked.
 const MAX_UNPACKED: u64 = 64 << 30;
 /// [`MAX_RATIO`] applies only beyond this many unpacked bytes.

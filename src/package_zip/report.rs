@@ -12,7 +12,7 @@ use super::file::{self, Source};
 use super::member::Member;
 use super::problem::{Checked, Pause, Problem};
 use super::unsafe_entry::{self, LISTED, UnsafeEntry};
-use super::verify;
+use super::{MAX_SIZE, verify};
 use crate::error::Result;
 use crate::text::hex::hex;
 use crate::text::json;
@@ -46,7 +46,8 @@ impl Contents {
         let (unsafe_entries, unsafe_count) = unsafe_entry::list(&members);
         let entries: Vec<Entry> = members.into_iter().map(Entry::of).collect();
         let lengths = entries.iter().map(Entry::bytes);
-        let bytes_uncompressed = lengths.fold(0, u64::saturating_add);
+        // Entries that are not decompressed may declare anything.
+        let bytes_uncompressed = lengths.fold(0, u64::saturating_add).min(MAX_SIZE);
         Contents {
             entries,
             bytes_uncompressed,

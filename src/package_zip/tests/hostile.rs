@@ -266,6 +266,27 @@ fn zip_bombs_are_found() {
     assert!(asked.get() < 10, "{} pieces were unpacked", asked.get());
 }
 
+/// Bindings read numbers of 63 bits.
+#[test]
+fn sizes_that_no_file_has_are_refused() {
+    let most = i64::MAX as u64;
+    let encrypted = |bytes: u64, compressed: u64| {
+        let sizes = [bytes.to_le_bytes(), compressed.to_le_bytes()].concat();
+        let sizes = field(1, &sizes);
+        let (bytes, compressed) = (u64::MAX, u64::MAX);
+        let (extra, local_extra) = (sizes.clone(), sizes);
+        Item { flags: 1, bytes, compressed, extra, local_extra, ..x() }
+    };
+    for (bytes, compressed) in [(most + 1, 1), (u64::MAX, 1), (1, most + 1), (1, u64::MAX)] {
+        refused(&[encrypted(bytes, compressed)], "is larger than any file can be");
+    }
+    let contents = check(&zip(&[encrypted(most, 1), encrypted(most, 1), x()])).unwrap();
+    assert_eq!(contents.bytes_uncompressed, most);
+    assert_eq!(contents.entries[0].bytes(), most);
+    let json = serde_json::to_value(&contents).unwrap();
+    assert_eq!(json["bytes_uncompressed"].as_i64(), Some(i64::MAX));
+}
+
 #[test]
 fn more_than_is_checked_is_found() {
     let directory = |entries: u64, size: usize| {
