@@ -46,8 +46,8 @@ struct unsafe_entry {
 };
 
 /**
- * A package on disk. Every byte of every file in it was compared with its checksum. The package of error::package() may be
- * damaged, and then has no contents.
+ * A package on disk. Every file in it was compared with its checksum, but for those whose content was not checked: the
+ * reasons in unsafe_entries say so. The package of error::package() may be damaged, and then has no contents.
  */
 struct package {
     /** The path of the file, in UTF-8. */
@@ -74,7 +74,10 @@ struct package {
     std::vector<std::string> missing{};
     /** Bytes of the file that belong to no entry. */
     std::uint64_t bytes_unlisted = 0;
-    /** The number of names that differ from another only in upper and lower case. */
+    /**
+     * The number of names that Windows or macOS take for another one, since they differ only in upper and lower case, or in
+     * dots and blanks at the end.
+     */
     std::uint64_t same_but_for_case = 0;
     /** The number of entries that could do harm where they are unpacked. */
     std::uint64_t unsafe_count = 0;

@@ -49,7 +49,8 @@ impl Entry {
         self.compressed
     }
 
-    /// Checksum of the content (CRC-32 of ISO 3309). The content matched it.
+    /// Checksum of the content (CRC-32 of ISO 3309). The content matched it, unless it was not checked: the reasons of
+    /// unsafe entries say so.
     pub fn crc32(&self) -> u32 {
         self.crc32
     }

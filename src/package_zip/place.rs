@@ -5,7 +5,7 @@
 //! one is counted separately: cases, and dots and blanks at the end.
 //!
 //! Not covered: character sets of names without a mark for UTF-8 that use ASCII bytes in longer characters (such as
-//! Shift-JIS), and what `fold.rs` leaves as it is.
+//! Shift-JIS), short names of Windows (`PROGRA~1`), and what `fold.rs` leaves as it is.
 
 use std::collections::BinaryHeap;
 use std::hash::{BuildHasher, Hasher, RandomState};

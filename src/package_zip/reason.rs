@@ -61,9 +61,11 @@ pub(super) const FOLDER_OR_FILE: &str = "is a folder for some programs and a fil
 pub(super) const ENCRYPTED: &str = "is encrypted, so that its content cannot be checked";
 pub(super) const METHOD: &str =
     "is packed with an unsupported method, so that its content cannot be checked";
-pub(super) const BOMB: &str = "would grow more than 200 times when unpacked, as a zip bomb does";
-pub(super) const TOO_LARGE: &str = "would make the package larger than 64 GiB when unpacked";
-pub(super) const OVERLAPS: &str = "overlaps another entry, as in a zip bomb";
+pub(super) const BOMB: &str =
+    "would grow more than 200 times when unpacked, as a zip bomb does, and is not checked";
+pub(super) const TOO_LARGE: &str =
+    "would make the package larger than 64 GiB when unpacked, and is not checked";
+pub(super) const OVERLAPS: &str = "overlaps another entry, as in a zip bomb, and is not checked";
 pub(super) const MANY_ENTRIES: &str = "has more than 100,000 entries, and is not checked";
 pub(super) const LONG_DIRECTORY: &str = "has a directory of more than 8 MiB, and is not checked";
 

@@ -6,8 +6,9 @@ using Mde.Native;
 namespace Mde
 {
     /// <summary>
-    /// A package on disk. Every file in it was compared with its checksum. That of <see cref="MdeError.Package"/> may be
-    /// damaged, and then has no contents.
+    /// A package on disk. Every file in it was compared with its checksum, but for those whose content was not checked:
+    /// the reasons in <see cref="UnsafeEntries"/> say so. That of <see cref="MdeError.Package"/> may be damaged, and then
+    /// has no contents.
     /// </summary>
     public sealed class InvestigationPackage
     {
@@ -67,7 +68,10 @@ namespace Mde
         /// <summary>Bytes of the file that belong to no entry.</summary>
         public long BytesUnlisted { get; }
 
-        /// <summary>The number of names that differ from another only in upper and lower case.</summary>
+        /// <summary>
+        /// The number of names that Windows or macOS take for another one, since they differ only in upper and lower case,
+        /// or in dots and blanks at the end.
+        /// </summary>
         public int SameButForCase { get; }
 
         /// <summary>The number of entries that could do harm where they are unpacked.</summary>
