@@ -72,6 +72,10 @@ impl Destination {
     /// The action that the receipt of the package at this path names, or of a refused one beside it. A download verifies
     /// the receipt.
     pub(crate) fn action_here(&self) -> Option<String> {
+        // What has the folder's name with such an ending lies beside it.
+        if self.is_folder {
+            return None;
+        }
         ["", kept::UNSAFE, kept::DAMAGED].into_iter().find_map(|ending| self.action_at(ending))
     }
 
