@@ -106,6 +106,9 @@ impl Places {
     /// Removes the claims that a crash has left.
     pub(super) fn remove_claims(&self, lock: &Lock<'_>) {
         self.all().into_iter().for_each(|files| files.remove_claim(lock));
+        if !self.have_claim() {
+            self.accepted.forget_claim(lock);
+        }
     }
 
     pub(super) fn of(&self, verdict: &Verdict) -> &PackageFiles {
