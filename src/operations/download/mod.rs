@@ -114,18 +114,33 @@ impl Job<'_> {
     }
 
     /// Downloads the missing bytes and checks the whole. A suspect part that fails the check is downloaded once more.
+    ///
+    /// If that second download does not begin, the damaged part is the result. A call that was stopped, or may succeed
+    /// later, leaves it to the next one.
     fn complete(&self, part: &mut Part<'_>, reporter: &mut Reporter<'_, '_>) -> Result<Verdict> {
-        let mut again = false;
+        let mut first = None;
         loop {
             let Job { account, call, action_id, .. } = *self;
-            transfer::run(account, call, action_id, part, reporter)?;
+            if let Err(error) = transfer::run(account, call, action_id, part, reporter) {
+                // A link that the service does not have may never come.
+                let lasts = !error.is_retryable() || error.status() == Status::NotReady;
+                let lasts = lasts && !error.is_stop();
+                return match first.filter(|_| lasts && part.is_outdated()) {
+                    Some(damaged) => {
+                        log::line(Level::Warn, || error.message().to_owned());
+                        part.keep();
+                        Ok(Verdict::Damaged(damaged))
+                    }
+                    None => Err(error),
+                };
+            }
             let total = part.length();
             reporter.step(&Event::Verifying { action_id, bytes: 0, total })?;
             match self.verdict(part.file(), total, reporter)? {
-                Verdict::Damaged(error) if part.is_suspect() && !again => {
-                    again = true;
+                Verdict::Damaged(error) if part.is_suspect() && first.is_none() => {
                     log::line(Level::Warn, || format!("{}: starting over", error.message()));
-                    part.restart()?;
+                    part.start_over();
+                    first = Some(error);
                 }
                 // A stop here would cost another download.
                 Verdict::Damaged(error) => return Ok(Verdict::Damaged(error)),

@@ -25,6 +25,8 @@ pub(super) struct Part<'a> {
     length: u64,
     /// The bytes may be of two versions of the package, or the package may have been cut short.
     suspect: bool,
+    /// The bytes count no more. They stay on disk until the first ones of another download are there.
+    outdated: bool,
 }
 
 impl<'a> Part<'a> {
@@ -43,14 +45,20 @@ impl<'a> Part<'a> {
                 let writer = Writer::after(hash(&lock.file, found)?);
                 // An earlier call may have checked exactly these bytes, and ended before it renamed them.
                 let suspect = state.sha256.as_ref() != Some(&writer.sha256());
-                return Ok(Part { writer, files, lock, state, length: found, suspect });
+                let outdated = false;
+                return Ok(Part { writer, files, lock, state, length: found, suspect, outdated });
             }
-            _ => {
-                let state = PartState::of(action_id);
-                Part { writer: Writer::new(), files, lock, state, length: found, suspect: false }
-            }
+            _ => Part {
+                writer: Writer::new(),
+                files,
+                lock,
+                state: PartState::of(action_id),
+                length: found,
+                suspect: false,
+                outdated: true,
+            },
         };
-        part.restart()?;
+        part.empty()?;
         // It is not of these bytes, and no file has the path that its receipt was for.
         files.remove_state();
         Ok(part)
@@ -60,8 +68,9 @@ impl<'a> Part<'a> {
         &self.lock.file
     }
 
+    /// How many bytes the next request need not ask for.
     pub(super) fn length(&self) -> u64 {
-        self.length
+        if self.outdated { 0 } else { self.length }
     }
 
     pub(super) fn state(&self) -> &PartState {
@@ -69,7 +78,7 @@ impl<'a> Part<'a> {
     }
 
     pub(super) fn is_whole(&self) -> bool {
-        self.length > 0 && self.state.total == Some(self.length)
+        self.length() > 0 && self.state.total == Some(self.length)
     }
 
     pub(super) fn is_suspect(&self) -> bool {
@@ -80,22 +89,38 @@ impl<'a> Part<'a> {
         self.suspect = true;
     }
 
-    /// Empties the part for another download.
-    pub(super) fn restart(&mut self) -> Result<()> {
-        self.writer = Writer::new();
+    /// The next download begins with the first byte. The bytes on disk stay until then.
+    pub(super) fn start_over(&mut self) {
+        self.outdated = true;
+    }
+
+    /// Whether no byte has come since the part was to start over.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.outdated
+    }
+
+    /// The bytes on disk count again, as nothing replaces them.
+    pub(super) fn keep(&mut self) {
+        self.outdated = false;
+    }
+
+    fn empty(&mut self) -> Result<()> {
         if self.length > 0 {
             self.lock.file.set_len(0).map_err(|e| file_error("empty", self.files.part(), &e))?;
         }
+        self.writer = Writer::new();
         self.state = PartState::of(&self.state.action_id);
-        (self.length, self.suspect) = (0, false);
+        (self.length, self.suspect, self.outdated) = (0, false, false);
         Ok(())
     }
 
-    /// Writes the state file for the bytes that follow, and checks that the disk has room for them.
+    /// Prepares for the bytes that follow: checks that the disk has room for them, removes outdated ones, and writes the
+    /// state file.
     pub(super) fn expect(&mut self, state: PartState) -> Result<()> {
         if let (Some(total), Some(room)) =
             (state.total, file::free_space(&self.lock.file, self.files.part()))
         {
+            // The room of outdated bytes is free once they are removed.
             let missing = total.saturating_sub(self.length);
             if missing > room {
                 let message = format!(
@@ -106,6 +131,9 @@ impl<'a> Part<'a> {
                     .retryable(true)
                     .with_stage(Stage::Download));
             }
+        }
+        if self.outdated {
+            self.empty()?;
         }
         self.suspect |= self.length > 0;
         if self.length == 0 || state != self.state {
@@ -156,8 +184,12 @@ impl<'a> Part<'a> {
         Ok(())
     }
 
-    /// Empties the part, so that dropping the lock removes it and its state file.
+    /// Empties the part, so that dropping the lock removes it and its state file. Outdated bytes stay, since what should
+    /// replace them has not come.
     pub(super) fn discard(&mut self) {
+        if self.outdated {
+            return;
+        }
         self.writer = Writer::new();
         let _ = self.lock.file.set_len(0);
         self.length = 0;

@@ -148,7 +148,8 @@ impl Transfer<'_, '_, '_, '_> {
             Err(AttemptEnd::WrongRange) if self.ranges => {
                 self.ranges = false;
                 self.link = Some(link);
-                self.part.restart()
+                self.part.start_over();
+                Ok(())
             }
             Err(AttemptEnd::WrongRange) => {
                 Err(self
@@ -172,7 +173,8 @@ impl Transfer<'_, '_, '_, '_> {
         log::line(Level::Warn, || "the package has changed: starting over".to_owned());
         // A new version counts its progress anew. A host that repeats one version must not, or it would never end.
         self.furthest = 0;
-        self.part.restart()
+        self.part.start_over();
+        Ok(())
     }
 
     /// The pause before a link that may not be valid yet is tried again. `None`: it does not become valid.
@@ -242,7 +244,7 @@ impl Transfer<'_, '_, '_, '_> {
                     return Err(AttemptEnd::LinkRefused(empty(incoming.status), Validity::Over));
                 }
                 link.proven = true;
-                self.part.restart().map_err(AttemptEnd::Final)?;
+                self.part.start_over();
                 self.expect(state)?;
                 self.absorb(&mut incoming, first, expected)
             }
