@@ -171,14 +171,6 @@ impl PackageFiles {
         to.rename_from(&self.path, &receipt.to_state())
     }
 
-    /// Removes an empty part, unless a call has locked it.
-    pub(super) fn remove_empty_part(&self) {
-        if rename::is_empty_file(&self.part) {
-            // Dropping the lock removes it.
-            drop(self.lock());
-        }
-    }
-
     /// Removes this name of a file, if it has it.
     pub(super) fn remove_name_of(&self, file: &File) {
         if self.is_at(file) {
@@ -384,6 +376,11 @@ impl Final<'_> {
         &self.file
     }
 
+    /// Whether the file itself has a receipt.
+    pub(super) fn has_attribute(&self) -> bool {
+        file::attribute(&self.file, RECEIPT).is_some()
+    }
+
     /// The receipt of the file, if it names this action and the length of the file.
     pub(super) fn receipt(&self, action_id: &str) -> Option<Receipt> {
         let attribute =
@@ -404,7 +401,7 @@ impl Final<'_> {
         if file::is_still_at(&self.file, &self.files.part, Links::Refused) {
             let _ = fs::remove_file(&self.files.part);
         }
-        if file::attribute(&self.file, RECEIPT).is_some() {
+        if self.has_attribute() {
             self.files.remove_state();
         }
     }

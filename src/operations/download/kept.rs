@@ -12,6 +12,7 @@ use super::part_state::Receipt;
 use crate::error::{Error, Result};
 use crate::operations::unsafe_package;
 use crate::os::file;
+use crate::os::state_file::UNFINISHED;
 use crate::package_zip::Contents;
 use crate::status::Status;
 
@@ -140,22 +141,98 @@ impl<'a> Found<'a> {
             self.files.rename_kept(&places.accepted, &self.receipt, lock)?;
             self.files = &places.accepted;
         }
-        self.remove_leftovers(places);
+        self.remove_leftovers(places, lock);
         Ok(())
     }
 
-    /// Removes what a crash left during the last rename.
-    pub(super) fn remove_leftovers(&self, places: &Places) {
+    /// Removes the file, unless its path has another one by now.
+    pub(super) fn remove(&self) {
+        self.files.remove_name_of(self.file.file());
+    }
+
+    /// Removes what a crash left during the last rename. Another call that has the lock may need it.
+    pub(super) fn tidy(&self, places: &Places) {
+        if !self.has_leftovers(places) {
+            return;
+        }
+        // Dropping the lock removes an empty part.
+        let Ok(lock) = places.accepted.lock() else { return };
+        if self.is_still_there() {
+            self.remove_leftovers(places, &lock);
+        }
+    }
+
+    fn has_leftovers(&self, places: &Places) -> bool {
+        let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
+        let PackageFiles { part, state, .. } = &places.accepted;
+        let refused = [&places.as_unsafe, &places.as_damaged];
+        let is_accepted = std::ptr::eq(self.files, &places.accepted);
+        is_there(part)
+            || is_there(&file::suffixed(state, UNFINISHED))
+            || (is_there(state) && self.file.has_attribute())
+            || (is_accepted && refused.iter().any(|files| files.is_at(self.file.file())))
+    }
+
+    fn remove_leftovers(&self, places: &Places, _: &Lock<'_>) {
         // The state file is the record of a claim.
         if places.have_claim() {
             return;
         }
         self.file.remove_leftovers(&self.receipt);
-        places.accepted.remove_empty_part();
         if std::ptr::eq(self.files, &places.accepted) {
             // Renamed by a hard link, the file has both names for a moment; see `rename`.
             places.as_unsafe.remove_name_of(self.file.file());
             places.as_damaged.remove_name_of(self.file.file());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::destination::Destination;
+    use super::super::part_state::PartState;
+    use super::*;
+    use crate::call::Call;
+    use crate::error::Stage;
+    use crate::service::action::MachineAction;
+
+    const ID: &str = "5382f7ea-7557-4ab7-9782-d50480024a4e";
+
+    /// The state file may be the record of its claim.
+    #[test]
+    fn what_another_call_writes_meanwhile_is_no_leftover() {
+        let folder = std::env::temp_dir().join(format!("mde-kept-{:016x}", fastrand::u64(..)));
+        fs::create_dir(&folder).unwrap();
+        let json = format!(r#"{{"id":"{ID}","machineId":"m"}}"#);
+        let action = MachineAction::from_json(&json, &|_| {}).unwrap();
+        let call = Arc::new(Call::begin(&Arc::default(), None, None));
+        let destination = Destination::resolve(folder.join("p.zip").to_str().unwrap()).unwrap();
+        let places = Places::new(destination.files(&action, &call));
+        let files = &places.as_unsafe;
+        let receipt = Receipt { action_id: ID.to_owned(), bytes: 7, sha256: "00".repeat(32) };
+        fs::write(&files.path, "package").unwrap();
+        let file = fs::File::options().write(true).open(&files.path).unwrap();
+        let is_kept =
+            file::set_attribute(&file, super::super::destination::RECEIPT, &receipt.to_line());
+        let unfinished = file::suffixed(&files.state, UNFINISHED);
+        let found = || Found {
+            file: files.open_final().unwrap().unwrap(),
+            files,
+            receipt: receipt.clone(),
+            verdict: Verdict::Damaged(Error::new(Status::Integrity, "x").with_stage(Stage::Verify)),
+        };
+
+        let lock = places.accepted.lock().unwrap();
+        files.record(&PartState { claimed: true, ..receipt.to_state() }).unwrap();
+        fs::write(&unfinished, "{").unwrap();
+        found().tidy(&places);
+        assert!(files.state.exists() && unfinished.exists());
+        drop(lock);
+        found().tidy(&places);
+        assert!(!unfinished.exists() && !files.part.exists());
+        assert_eq!(files.state.exists(), !is_kept);
+        fs::remove_dir_all(folder).unwrap();
     }
 }

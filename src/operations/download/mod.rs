@@ -91,6 +91,7 @@ impl Job<'_> {
         let places = &self.places;
         let mut found = self.find(reporter)?;
         if let Some(found) = found.take_if(|found| !places.need_work(found)) {
+            found.tidy(places);
             return self.answer(found.files, found.receipt, found.verdict, true);
         }
         let lock = places.accepted.lock()?;
@@ -172,9 +173,7 @@ impl Job<'_> {
                 return Err(files.taken());
             }
             let verdict = self.verdict(file.file(), receipt.bytes, reporter)?;
-            let found = Found { file, files, receipt, verdict };
-            found.remove_leftovers(&self.places);
-            return Ok(Some(found));
+            return Ok(Some(Found { file, files, receipt, verdict }));
         }
         Ok(None)
     }
