@@ -122,7 +122,8 @@ pub unsafe extern "C" fn mde_collect_package(
 /// During the download the package is `<path>.part`, which only its owner can read, with the state file
 /// `<path>.part.json` beside it. Both stay when the call ends early, even with its process, and the same call then
 /// downloads only the rest. Repeating a call that had succeeded returns the same result with "existing":true. A package
-/// that is refused is kept, as `<path>.damaged` or `<path>.unsafe`, and repeating the call returns the same error.
+/// that is refused is kept, as `<path>.damaged` or `<path>.unsafe`, and repeating the call returns the same error. Only
+/// a file that does not begin as a zip, such as the web page of a proxy, does not stop it from downloading again.
 /// docs/contract.md has the details.
 ///
 /// The document: {"package":{"path":"...","bytes":7340032,"sha256":"...","action_id":"...","machine_id":"...",

@@ -34,6 +34,8 @@ mod planted;
 mod recorded;
 /// Packages that are damaged, or could do harm where they are unpacked.
 mod refused;
+/// Downloads after a refused one.
+mod refused_again;
 /// The same where a process ends on its way.
 mod refused_ends;
 /// Replies of every kind, and retries.

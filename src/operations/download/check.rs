@@ -41,6 +41,12 @@ fn unreadable(error: &io::Error) -> Error {
         .with_stage(Stage::Download)
 }
 
+/// Whether the file begins as every zip does. A web page that a proxy sent does not.
+pub(super) fn begins_as_zip(file: &File) -> bool {
+    let mut beginning = [0; 2];
+    lock::read_at(file, &mut beginning, 0).is_ok() && beginning == *b"PK"
+}
+
 /// Checks that the file is a whole package. Returns its contents.
 pub(super) fn verify(file: &File, length: u64, on_read: OnRead<'_>) -> Result<Contents> {
     let on_read = RefCell::new(on_read);

@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::check;
 use super::claim::is_claim;
 use super::destination::{Final, Lock, PackageFiles, state_of, taken};
 use super::part_state::Receipt;
@@ -95,16 +96,26 @@ impl Places {
         matches!(found.verdict, Verdict::Accepted(_)) && !std::ptr::eq(found.files, &self.accepted)
     }
 
+    /// Whether this is a kept web page or the like, which does not keep the next call from another download.
+    ///
+    /// It needs a receipt of its own, since the download writes the state file anew.
+    pub(super) fn have_as_page(&self, found: &Found<'_>) -> bool {
+        std::ptr::eq(found.files, &self.as_damaged)
+            && matches!(found.verdict, Verdict::Damaged(_))
+            && !check::begins_as_zip(found.file.file())
+            && found.file.has_attribute()
+    }
+
     fn have_claim(&self) -> bool {
         self.all().into_iter().any(PackageFiles::is_claimed)
     }
 
     /// Whether something is to be done about this package that needs the lock.
     pub(super) fn need_work(&self, found: &Found<'_>) -> bool {
-        self.misplace(found) || self.have_claim()
+        self.misplace(found) || self.have_as_page(found) || self.have_claim()
     }
 
-    /// Removes the claims that a crash has left.
+    /// Removes the claims that a crash has left, and their record.
     pub(super) fn remove_claims(&self, lock: &Lock<'_>) {
         self.all().into_iter().for_each(|files| files.remove_claim(lock));
         if !self.have_claim() {

@@ -97,17 +97,30 @@ impl Job<'_> {
         let lock = places.accepted.lock()?;
         places.remove_claims(&lock);
         // Another call may have finished the download or renamed the file before we had the lock.
-        if !found.as_ref().is_some_and(Found::is_still_there) {
+        let is_answer = |found: &Found<'_>| found.is_still_there() && !places.have_as_page(found);
+        if !found.as_ref().is_some_and(is_answer) {
             found = self.find(reporter)?;
         }
-        if let Some(mut found) = found {
-            found.settle(places, &lock)?;
-            return self.answer(found.files, found.receipt, found.verdict, true);
-        }
+        let page = match found {
+            Some(found) if places.have_as_page(&found) => Some(found),
+            Some(mut found) => {
+                found.settle(places, &lock)?;
+                return self.answer(found.files, found.receipt, found.verdict, true);
+            }
+            None => None,
+        };
         let mut part = Part::resume(&places.accepted, lock, self.action_id, |file, length| {
             check::hash(file, length, &mut self.on_read(reporter))
         })?;
         let verdict = self.complete(&mut part, reporter)?;
+        if let (Verdict::Damaged(_), Some(page)) = (&verdict, page) {
+            if !check::begins_as_zip(part.file()) {
+                part.discard();
+                return self.answer(page.files, page.receipt, page.verdict, true);
+            }
+            // A damaged package is better evidence.
+            page.remove();
+        }
         let receipt = part.receipt();
         let files = places.of(&verdict);
         part.finish(&receipt, files)?;
