@@ -13,7 +13,8 @@
 //!    result. Another one is treated as `on_duplicate` says. If the list shows neither, and an earlier request was lost,
 //!    the next one is sent as after a loss.
 //! 4. If the last poll failed, the list cannot tell, and nothing is sent again.
-//! 5. A refusal of a second request tells nothing about the first, unless it is about the device itself.
+//! 5. A refusal of a second request tells nothing about the first, unless it is about the device itself. The list is
+//!    polled once more, since the refusal may have taken long.
 //!
 //! # Why nothing is started twice
 //!
@@ -183,7 +184,7 @@ impl<'a> Job<'a> {
             let is_refused =
                 error.status() == Status::AlreadyRunning && error.action_id().is_none();
             if !is_refused && call.unsettled() <= lost_before {
-                return Err(self.nothing_done(error));
+                return self.nothing_done(error);
             }
             let pause = self.pause_before_next(&error, round);
             match self.search(pause.unwrap_or_default(), is_refused) {
@@ -300,17 +301,25 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// The error if this request did nothing. The outcome of an earlier one may still be unknown.
-    fn nothing_done(&self, error: Error) -> Error {
+    /// The result if this request did nothing. The outcome of an earlier one may still be unknown.
+    fn nothing_done(&self, error: Error) -> Result<Collected> {
         if !self.device.call().is_unsettled() {
-            return error;
+            return Err(error);
         }
         // What the service says about the device held for the first request, too.
         if error.status() == Status::UnsupportedDevice || error.is_unknown_to_service() {
             self.device.call().settle();
-            return error;
+            return Err(error);
         }
-        self.unknown(error, None)
+        if error.is_stop() {
+            return Err(self.unknown(error, None));
+        }
+        // The refusal may have taken long, and a collection that was late may be in the list by now.
+        match self.poll(false) {
+            Ok(Some(found)) => self.found(found, error),
+            Ok(None) => Err(self.unknown(error, None)),
+            Err(reason) => Err(self.unknown(error, Some(&reason))),
+        }
     }
 
     /// Whether the outcome of a request is not known, of this call or of an earlier one.

@@ -217,6 +217,24 @@ fn a_refusal_of_the_second_request_does_not_settle_the_first() {
     });
 }
 
+/// The list is late, and so is the refusal: the collection of the first request shows meanwhile.
+#[test]
+fn a_collection_that_the_list_shows_after_the_refusal_of_the_second_request_is_found() {
+    let cases = [(json!({"status": 403}), "wait"), (json!({"status": 429}), "fail")];
+    side_by_side(&cases, |(refusal, quota)| {
+        let sim = simulator();
+        sim.set(|b| b.list_lag_s = 12.0);
+        lose_one(&sim, None, true);
+        sim.script(json!({"match": {"path_contains": JOB}, "delay_ms": 4_000, "reply": refusal}))
+            .unwrap();
+        let client = client(&sim, &[("quota", quota)]);
+        let document = client.collect(&sim.machine_id(0), "case 827").ok();
+        assert_eq!(document["adopted"], true);
+        assert_eq!(document["action"]["id"], sim.actions()[0]["id"]);
+        assert_eq!((sim.actions().len(), collections_asked_for(&sim), lists(&sim)), (1, 2, 6));
+    });
+}
+
 #[test]
 fn a_throttled_second_request_waits_for_its_turn_and_a_stop_meanwhile_says_unknown() {
     let busy = |wait: u64| {

@@ -157,7 +157,9 @@ fn check(
             if error.is_stop() || !promise.is_kept || state.plan.failing_lists > 0 {
                 return;
             }
-            let could_tell = ours.find(|one| state.last_list.is_some_and(|at| one.listed <= at));
+            let (last_list, requests_before) = state.last_list.unwrap_or_default();
+            assert_eq!(requests_before, state.requests, "no list after the last request: {error}");
+            let could_tell = ours.find(|one| one.listed <= last_list);
             assert!(could_tell.is_none(), "the list shows {could_tell:?}: {error}");
             let is_final = error.http_status().is_some_and(|it| matches!(it, 403 | 429));
             let refused =

@@ -63,8 +63,8 @@ pub(super) struct State {
     on_the_way: Vec<(Duration, bool)>,
     pub requests: u32,
     pub lists: u32,
-    /// When the last list was read that did not fail.
-    pub last_list: Option<Duration>,
+    /// When the last list was read that did not fail, and how many requests were sent before.
+    pub last_list: Option<(Duration, u32)>,
     /// What the requests met.
     pub met: Vec<&'static str>,
 }
@@ -306,7 +306,7 @@ impl Device for Model {
             return Err(Error::new(Status::Service, "busy").http(503));
         }
         let at = state.now;
-        state.last_list = Some(at);
+        state.last_list = Some((at, state.requests));
         let mut listed: Vec<_> = state.collections.iter().filter(|one| one.listed <= at).collect();
         listed.sort_unstable_by_key(|one| std::cmp::Reverse(one.created));
         let texts = listed.into_iter().take(20).map(|one| self.shown(one, at));
