@@ -179,8 +179,8 @@ static void cancelling(const mde_client *client) {
     pthread_join(thread, NULL);
     mde_cancel_free(cancel);
 
-    cancel = mde_cancel_new(300);
     start = now_ms();
+    cancel = mde_cancel_new(300);
     status = mde_collect_package(client, stalled_machine(), "why", cancel, &json);
     CHECK(now_ms() - start >= 300 && now_ms() - start < SOON_MS, "%d ms", (int)(now_ms() - start));
     expect_error("a deadline", status, json, MDE_ERR_DEADLINE, "deadline");
