@@ -227,6 +227,7 @@ mod tests {
         let file = fs::File::options().write(true).open(&files.path).unwrap();
         let is_kept =
             file::set_attribute(&file, super::super::destination::RECEIPT, &receipt.to_line());
+        drop(file);
         let unfinished = file::suffixed(&files.state, UNFINISHED);
         let found = || Found {
             file: files.open_final().unwrap().unwrap(),
