@@ -471,7 +471,12 @@ void threads() {
         all.emplace_back([&, n] {
             for (int round = 0; round < 5; ++round) {
                 int events = 0;
-                const auto collected = client.collect_package(machine(n % 4), "case 4711");
+                auto collected = client.collect_package(machine(n % 4), "case 4711");
+                // The collection of another thread may end while this call searches for it.
+                while (!collected && collected.error().retryable()) {
+                    collected = client.collect_package(machine(n % 4), "case 4711");
+                }
+                CHECK(collected.has_value());
                 const auto waited = client.wait_action(collected->action.id,
                                                        [&](const auto &) { ++events; });
                 good += collected && waited && events > 0 && client.list_actions() ? 1 : 0;
