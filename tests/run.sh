@@ -334,7 +334,7 @@ tests_of_the_library() {
     check 'Lints' lints
     [ "$mode" != core ] || return 0
     check 'Rust 1.85' msrv
-    check 'Models of the waiting' some cargo test -p mde --lib --features shuttle models::
+    check 'Models of the waiting' some cargo test "${all[@]}" --lib --features mde/shuttle models::
 }
 
 tests_of_the_process() {
@@ -378,7 +378,7 @@ if [ "$mode" = release ]; then
     step 'Rust 1.85, compiled' msrv build
     step 'Patterns, ten times as many' some env MDE_PROPERTY_CASES=1000000 cargo test "${all[@]}" --lib properties::
     MDE_PROPERTY_CASES=100000 step 'Patterns on Windows, all of them' some windows_unit_tests properties::
-    step 'Models, ten times as often' some env MDE_MODEL_RUNS=200000 cargo test -p mde --lib --features shuttle models::
+    step 'Models, ten times as often' some env MDE_MODEL_RUNS=200000 cargo test "${all[@]}" --lib --features mde/shuttle models::
     step 'Programs that cargo builds' as_documented
     step 'A bare Debian' tests/bare.sh "$target/bare"
 fi
