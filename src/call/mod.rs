@@ -38,10 +38,21 @@ impl From<Stop> for Error {
     }
 }
 
+/// The rank of an operation's requests where calls wait for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rank {
+    /// A call for one device. Somebody waits for it.
+    Single,
+    /// A call over many devices.
+    Sweep,
+}
+
 /// One operation in flight.
 #[derive(Debug)]
 pub(crate) struct Call {
     signal: Arc<Signal>,
+    rank: Rank,
+    waits: bool,
     began: Instant,
     deadline: Option<Instant>,
     cancel: Option<Cancel>,
@@ -63,6 +74,8 @@ impl Call {
         let by_handle = cancel.and_then(|c| c.0.deadline);
         let call = Call {
             signal: Arc::new(Signal::default()),
+            rank: Rank::Single,
+            waits: true,
             began,
             deadline: [by_option, by_handle].into_iter().flatten().min(),
             cancel: cancel.cloned(),
@@ -70,11 +83,46 @@ impl Call {
             unsettled: AtomicU32::new(0),
             keeper: Mutex::new(None),
         };
-        call.client.add(&call.signal);
-        if let Some(Cancel(state)) = &call.cancel {
-            state.running.add(&call.signal);
-        }
+        call.add_to_sets();
         call
+    }
+
+    /// The same operation as a call over many devices. `waits`: whether its requests wait for quota. It decides in the
+    /// place of the option `quota`.
+    #[allow(dead_code)]
+    pub(crate) fn into_sweep(mut self, waits: bool) -> Call {
+        (self.rank, self.waits) = (Rank::Sweep, waits);
+        self
+    }
+
+    /// A call for a thread beside this operation, made on that thread. It is a sweep that waits for quota, and has a
+    /// signal of its own.
+    ///
+    /// It ends with the operation's deadline, with the client, and with `cancel`. A stop of the operation does not reach
+    /// it otherwise.
+    #[allow(dead_code)]
+    pub(crate) fn beside(&self, cancel: &Cancel) -> Call {
+        let call = Call {
+            signal: Arc::new(Signal::default()),
+            rank: Rank::Sweep,
+            waits: true,
+            began: Instant::now(),
+            deadline: [self.deadline, cancel.0.deadline].into_iter().flatten().min(),
+            cancel: Some(cancel.clone()),
+            client: Arc::clone(&self.client),
+            unsettled: AtomicU32::new(0),
+            keeper: Mutex::new(None),
+        };
+        call.add_to_sets();
+        call
+    }
+
+    /// Lets the client and the cancel handle stop the call.
+    fn add_to_sets(&self) {
+        self.client.add(&self.signal);
+        if let Some(Cancel(state)) = &self.cancel {
+            state.running.add(&self.signal);
+        }
     }
 
     /// A part of this operation that may last `limit`. A stop of the operation stops the part as well.
@@ -82,6 +130,8 @@ impl Call {
         let began = Instant::now();
         Call {
             signal: Arc::clone(&self.signal),
+            rank: self.rank,
+            waits: self.waits,
             began,
             deadline: [self.deadline, began.checked_add(limit)].into_iter().flatten().min(),
             // The handle and the client stop the operation by its signal, which the part shares.
@@ -105,6 +155,15 @@ impl Call {
             _ if self.deadline.is_some_and(|at| now >= at) => Err(Stop::Deadline),
             _ => Ok(()),
         }
+    }
+
+    pub(crate) fn rank(&self) -> Rank {
+        self.rank
+    }
+
+    /// Whether the requests of a sweep wait for quota.
+    pub(crate) fn waits(&self) -> bool {
+        self.waits
     }
 
     /// When the operation began.
@@ -274,6 +333,37 @@ mod tests {
         assert!(call.signal().reading(&stream).is_some());
         cancel.trigger();
         assert!(call.signal().reading(&stream).is_none());
+    }
+
+    #[test]
+    fn a_call_beside_another_ends_with_its_deadline_its_client_and_its_own_handle() {
+        let (running, cancel) = (Arc::new(Running::default()), Cancel::new(None));
+        let begin = |ms| Call::begin(&running, Some(Duration::from_millis(ms)), None);
+        assert_eq!(begin(0).beside(&Cancel::new(None)).check(), Err(Stop::Deadline));
+        let operation = begin(60_000).into_sweep(false);
+        let beside = operation.beside(&cancel);
+        assert_eq!((beside.rank(), beside.waits()), (Rank::Sweep, true));
+        assert_eq!(beside.deadline(), operation.deadline());
+        assert!(!Arc::ptr_eq(beside.signal(), operation.signal()));
+        cancel.trigger();
+        assert_eq!((beside.check(), operation.check()), (Err(Stop::Cancelled), Ok(())));
+        // The client waits for it as for any other call.
+        let another = operation.beside(&Cancel::new(None));
+        drop((beside, operation));
+        assert!(!running.close(Duration::from_millis(1)));
+        assert_eq!(another.check(), Err(Stop::Closed));
+        drop(another);
+        assert!(running.close(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_part_has_the_rank_of_its_operation() {
+        let part = |call: &Call| {
+            let part = call.part(Duration::from_secs(1));
+            (part.rank(), part.waits())
+        };
+        assert_eq!(part(&call(60_000, None)), (Rank::Single, true));
+        assert_eq!(part(&call(60_000, None).into_sweep(false)), (Rank::Sweep, false));
     }
 
     #[test]

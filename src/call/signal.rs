@@ -74,6 +74,12 @@ impl Signal {
         Some(Reading(self))
     }
 
+    /// Whether the signal was woken since the last sleep. The next sleep is not ended by that.
+    #[cfg(test)]
+    pub(crate) fn take_wake(&self) -> bool {
+        std::mem::take(&mut self.state.lock().woken)
+    }
+
     /// Sleeps until `until`, or until woken.
     pub(crate) fn sleep(&self, until: Option<Instant>) {
         let mut state = self.state.lock();
