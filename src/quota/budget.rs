@@ -1,12 +1,9 @@
 //! One endpoint's budget: its log, its queue, and whether the next call may go out.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use super::clock::Time;
 use super::ledger::Full;
+use super::queue::{Counted, Queue, Ticket};
 use super::window::{Admission, Log, Window};
-use crate::call::Signal;
 
 /// The log of one endpoint, its state after a 429, and its queue.
 #[derive(Debug, Default)]
@@ -16,9 +13,7 @@ pub(super) struct Budget {
     pub closed_until: Option<Time>,
     /// After that time calls are admitted one at a time, until one of them is not refused.
     pub half_open: bool,
-    /// The waiting callers by ticket. Only the first one waits for a time; the others wait to be woken.
-    pub queue: BTreeMap<u64, Arc<Signal>>,
-    pub tickets: u64,
+    pub queue: Queue,
 }
 
 impl Budget {
@@ -46,17 +41,31 @@ impl Budget {
         self.half_open = true;
     }
 
-    /// Takes a slot if there is one. The caller must be first in the queue, or the queue empty.
-    pub fn try_admit(&mut self, windows: &[Window], now: Time) -> Decision {
+    /// Takes a slot if there is one. Nobody else must go first.
+    pub fn try_admit(&mut self, ticket: Ticket, windows: &[Window], now: Time) -> Decision {
         let recheck_at = match self.admission(windows, now) {
             Admission::Now => {
                 self.log.begin(windows);
-                return Decision::Admitted { probe: self.half_open };
+                let counted = self.queue.admit(ticket);
+                return Decision::Admitted { probe: self.half_open, counted };
             }
             Admission::At(free) => Some(free),
             Admission::AfterReply => None,
         };
         Decision::Wait(Wait { recheck_at, available_at: self.available_at(windows, now) })
+    }
+
+    /// The attempt of a caller that others go before. It takes a slot only if they are a sweep that does not come for it.
+    pub fn await_turn(&mut self, ticket: Ticket, windows: &[Window], now: Time) -> Decision {
+        let available_at = self.available_at(windows, now);
+        let recheck_at = match available_at.filter(|_| self.queue.is_behind_sweep(ticket)) {
+            Some(at) if at <= now => match self.queue.until_sweep_is_due(now) {
+                due if due <= now => return self.try_admit(ticket, windows, now),
+                due => Some(due),
+            },
+            at => at,
+        };
+        Decision::Wait(Wait { recheck_at, available_at })
     }
 
     /// The shared log has no room.
@@ -70,35 +79,6 @@ impl Budget {
             available_at: full.available_in.map(|wait| now.plus(wait)),
         }
     }
-
-    /// A caller's position in the order of arrival.
-    pub fn next_ticket(&mut self) -> u64 {
-        self.tickets += 1;
-        self.tickets
-    }
-
-    pub fn first(&self) -> Option<u64> {
-        self.queue.first_key_value().map(|(ticket, _)| *ticket)
-    }
-
-    pub fn wake_first(&self) {
-        if let Some((_, first)) = self.queue.first_key_value() {
-            first.wake();
-        }
-    }
-
-    /// Adds a caller to the queue, at the position of its ticket. It may be there already.
-    pub fn enqueue(&mut self, ticket: u64, signal: &Arc<Signal>) {
-        self.queue.entry(ticket).or_insert_with(|| Arc::clone(signal));
-    }
-
-    pub fn dequeue(&mut self, ticket: u64) {
-        let was_first = self.first() == Some(ticket);
-        self.queue.remove(&ticket);
-        if was_first {
-            self.wake_first();
-        }
-    }
 }
 
 /// Whether a call goes out.
@@ -107,13 +87,14 @@ pub(super) enum Decision {
     /// It has a slot. `probe`: the endpoint is half open, and the reply decides whether it opens.
     Admitted {
         probe: bool,
+        counted: Counted,
     },
     Wait(Wait),
 }
 
 /// How long a caller waits for a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wait {
+pub(crate) struct Wait {
     /// When it checks again. `None`: when it is woken.
     pub recheck_at: Option<Time>,
     /// The earliest time of a free slot. `None`: unknown.

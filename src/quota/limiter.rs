@@ -1,16 +1,18 @@
-//! Waiting for a slot. Callers are served in the order they come and at the exact moment, and leave at once when
-//! stopped.
+//! Waiting for a slot. Callers are served in the order of the [`queue`](super::queue) and at the exact moment, and leave
+//! at once when stopped.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::budget::{Budget, Decision, Wait};
+use super::budget::Budget;
 use super::clock::{Clock, Time};
-use super::ledger::{Answer, HeldSlot, LeaseKeeper, Outcome, Slot};
+use super::ledger::{HeldSlot, LeaseKeeper, Outcome, Slot};
+use super::queue::{Counted, Ticket};
 use super::rules::Rules;
 use super::snapshot::{Refusal, Snapshot};
-use super::window::{Admission, Window};
-use crate::call::{Call, KeepAlive, Signal};
+use super::turn::{Step, Turn};
+use super::window::Window;
+use crate::call::{Call, KeepAlive, Rank, Signal};
 use crate::error::millis_up;
 use crate::log::{self, Level};
 use crate::os::sync::Mutex;
@@ -19,7 +21,7 @@ use crate::service::quota::{PerQuota, Quota};
 /// The quota of one tenant and application: one log per endpoint, behind one mutex.
 #[derive(Debug)]
 pub(crate) struct Limiter {
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     budgets: Mutex<PerQuota<Budget>>,
 }
 
@@ -28,8 +30,8 @@ impl Limiter {
         Limiter { clock, budgets: Mutex::default() }
     }
 
-    /// Takes a slot. With `wait` it waits for one, unless that is known to come after the deadline. Callers are
-    /// served in the order they come. A caller that does not wait never overtakes one that does.
+    /// Takes a slot. With `wait` it waits for one, unless that is known to come after the deadline. A caller that does
+    /// not wait overtakes no waiting one of its rank.
     pub(crate) fn acquire<'a>(
         self: &Arc<Limiter>,
         quota: Quota,
@@ -37,49 +39,25 @@ impl Limiter {
         call: &Call,
         wait: bool,
     ) -> Result<Permit<'a>, Refusal> {
-        let windows = rules.limits.of(quota);
-        let (mut ticket, mut queued) = (None, None);
+        let mut turn = Turn::new(self, quota, rules, call.rank());
+        let mut is_new = true;
         loop {
-            let attempt = self.with(quota, |budget, now| {
-                self.clock.check(call, now)?;
-                let ticket = *ticket.get_or_insert_with(|| budget.next_ticket());
-                let is_next = budget.first().is_none_or(|first| first == ticket);
-                let decision = match is_next {
-                    true => budget.try_admit(windows, now),
-                    // The callers before it may take the next slot.
-                    false => Decision::Wait(Wait {
-                        recheck_at: None,
-                        available_at: budget.available_at(windows, now),
-                    }),
-                };
-                if wait && matches!(decision, Decision::Wait(_)) {
-                    budget.enqueue(ticket, call.signal());
-                }
-                Ok((decision, ticket, is_next))
-            });
-            let (decision, ticket, is_next) = attempt.map_err(Refusal::Stopped)?;
-            let next = match decision {
-                Decision::Admitted { probe } => {
-                    match self.confirm(quota, rules, call, ticket, probe, wait)? {
-                        Confirmation::Admitted(permit) => return Ok(permit),
-                        Confirmation::Wait(next) => next,
-                    }
-                }
-                Decision::Wait(next) => next,
+            let (next, is_next) = match turn.step(call, wait)? {
+                Step::Ready(permit) => return Ok(permit),
+                Step::Wait { next, is_next } => (next, is_next),
             };
             let now = self.clock.now();
             let available_in = next.available_at.map(|at| at.since(now));
             if !wait {
                 return Err(Refusal::NoRoom(available_in.filter(|_| is_next)));
             }
-            let is_new = queued.is_none();
-            queued.get_or_insert_with(|| Queued { limiter: self, quota, ticket });
             if next.available_at.is_some_and(|at| !self.clock.has_time(call, at)) {
                 return Err(Refusal::NoRoom(available_in));
             }
             if is_new && available_in.is_none_or(|wait| wait > LOGGED_WAIT) {
                 log_wait(quota, available_in);
             }
+            is_new = false;
             self.clock.wait(call, next.recheck_at).map_err(Refusal::Stopped)?;
         }
     }
@@ -87,67 +65,6 @@ impl Limiter {
     /// Whether a 429 closed the endpoint, and its time is not over.
     pub(crate) fn is_closed(&self, quota: Quota) -> bool {
         self.with(quota, |budget, now| budget.closed_until.is_some_and(|at| at > now))
-    }
-
-    /// Takes the slot in the shared log, if there is one. The slot in this process is taken already, and is
-    /// released if the shared log has no room.
-    fn confirm<'a>(
-        self: &Arc<Limiter>,
-        quota: Quota,
-        rules: &'a Rules,
-        call: &Call,
-        ticket: u64,
-        probe: bool,
-        wait: bool,
-    ) -> Result<Confirmation<'a>, Refusal> {
-        let windows = rules.limits.of(quota);
-        let mut permit =
-            Permit { limiter: Arc::clone(self), quota, windows, held: None, probe, settled: false };
-        let Some(ledger) = rules.ledger.get() else {
-            return Ok(Confirmation::Admitted(permit));
-        };
-        let asked_at = ledger.now();
-        match ledger.begin(quota, windows, call) {
-            Ok(Answer::Taken(slot)) => {
-                permit.held = Some(HeldSlot::new(ledger, quota, slot, asked_at));
-                Ok(Confirmation::Admitted(permit))
-            }
-            Ok(Answer::Local(percent)) => match self.wait_without_ledger(quota, windows, percent) {
-                None => Ok(Confirmation::Admitted(permit)),
-                Some(next) => {
-                    permit.release(ticket, wait.then_some(call.signal()));
-                    Ok(Confirmation::Wait(next))
-                }
-            },
-            Ok(Answer::Full(full)) => {
-                permit.release(ticket, wait.then_some(call.signal()));
-                let next = self.with(quota, |budget, now| budget.wait_for_ledger(full, now));
-                Ok(Confirmation::Wait(next))
-            }
-            Err(refusal) => {
-                permit.release(ticket, None);
-                Err(refusal)
-            }
-        }
-    }
-
-    /// The wait if the shared log cannot be used, and the call does not fit into this percentage of the limits.
-    fn wait_without_ledger(&self, quota: Quota, windows: &[Window], percent: u32) -> Option<Wait> {
-        // This call is in flight already.
-        let with_this = |window: &Window| {
-            let part = window.share(percent);
-            Window { limit: part.limit.saturating_add(1), ..part }
-        };
-        let windows: Vec<_> = windows.iter().map(with_this).collect();
-        self.with(quota, |budget, now| match budget.log.admission(&windows, now) {
-            Admission::Now => None,
-            Admission::At(free) => Some(Wait { recheck_at: Some(free), available_at: Some(free) }),
-            // A reply wakes the caller. The shared log may be in use again before.
-            Admission::AfterReply => Some(Wait {
-                recheck_at: Some(now.plus(Duration::from_secs(1))),
-                available_at: None,
-            }),
-        })
     }
 
     /// The service answered 429: closes the endpoint for `wait`, and makes it half open after that. Releases the
@@ -173,9 +90,11 @@ impl Limiter {
         rules: &Rules,
     ) -> Snapshot {
         let windows = rules.limits.of(quota);
+        let rank = call.map_or(Rank::Single, Call::rank);
         let mut snapshot = self.with(quota, |budget, now| Snapshot {
             in_flight: budget.log.in_flight(),
             queued: budget.queue.len(),
+            queued_before: budget.queue.before(rank),
             available_in: budget.available_at(windows, now).map(|at| at.since(now)),
             closed_for: budget.closed_until.filter(|at| *at > now).map(|at| at.since(now)),
             used: windows.iter().map(|window| budget.log.used(*window, now)).collect(),
@@ -187,18 +106,28 @@ impl Limiter {
         snapshot
     }
 
+    /// The least time until this many more calls can have gone out, by the windows and the log of this process.
+    pub(crate) fn least_time(&self, quota: Quota, rules: &Rules, calls: usize) -> Duration {
+        let windows = rules.limits.of(quota);
+        let (log, now, from) = self.with(quota, |budget, now| {
+            (budget.log.clone(), now, budget.closed_until.map_or(now, |at| at.max(now)))
+        });
+        // Outside the lock, because it takes time for many calls.
+        log.earliest(calls, windows, from).since(now)
+    }
+
     /// Whether nothing in this limiter counts any more, so that it may be dropped.
     pub(crate) fn is_idle(&self) -> bool {
         let budgets = self.budgets.lock();
         let now = self.clock.now();
         budgets.iter().all(|budget| {
-            budget.queue.is_empty()
+            budget.queue.len() == 0
                 && budget.closed_until.is_none_or(|at| at <= now)
                 && budget.log.is_idle(now)
         })
     }
 
-    fn with<T>(&self, quota: Quota, act: impl FnOnce(&mut Budget, Time) -> T) -> T {
+    pub(super) fn with<T>(&self, quota: Quota, act: impl FnOnce(&mut Budget, Time) -> T) -> T {
         let mut budgets = self.budgets.lock();
         // Read under the lock, so that the stamps of the log are in order.
         let now = self.clock.now();
@@ -219,26 +148,6 @@ fn log_wait(quota: Quota, available_in: Option<Duration>) {
     });
 }
 
-/// The answer of the shared log to a call that was admitted in this process.
-enum Confirmation<'a> {
-    Admitted(Permit<'a>),
-    /// The shared log has no room. A caller that waits is in the queue again.
-    Wait(Wait),
-}
-
-/// A position in the queue, which is left when this is dropped.
-struct Queued<'a> {
-    limiter: &'a Limiter,
-    quota: Quota,
-    ticket: u64,
-}
-
-impl Drop for Queued<'_> {
-    fn drop(&mut self) {
-        self.limiter.with(self.quota, |budget, _| budget.dequeue(self.ticket));
-    }
-}
-
 /// A slot in the quota, taken before a call is sent. If it is dropped before it is settled, for instance by a panic,
 /// the call counts as given up.
 #[derive(Debug)]
@@ -253,7 +162,23 @@ pub(crate) struct Permit<'a> {
     settled: bool,
 }
 
-impl Permit<'_> {
+impl<'a> Permit<'a> {
+    /// A slot that was taken in the log of this process.
+    pub(super) fn new(
+        limiter: &Arc<Limiter>,
+        quota: Quota,
+        windows: &'a [Window],
+        probe: bool,
+    ) -> Permit<'a> {
+        let limiter = Arc::clone(limiter);
+        Permit { limiter, quota, windows, held: None, probe, settled: false }
+    }
+
+    /// The same slot was taken in the shared log.
+    pub(super) fn hold(&mut self, held: HeldSlot) {
+        self.held = Some(held);
+    }
+
     /// The reply has arrived: the service counted the call before now.
     pub(crate) fn replied(mut self) {
         self.settle(Outcome::Replied);
@@ -280,15 +205,16 @@ impl Permit<'_> {
 
     /// Releases a slot that was taken in this process but not in the shared log. A caller that waits is queued under
     /// the same lock, so that no later caller overtakes it. It is not woken, because it would ask again at once.
-    fn release(mut self, ticket: u64, waits: Option<&Arc<Signal>>) {
+    pub(super) fn release(mut self, ticket: Ticket, counted: Counted, waits: Option<&Arc<Signal>>) {
         self.settled = true;
         self.limiter.with(self.quota, |budget, _| {
             budget.log.undo();
+            budget.queue.undo(counted);
             if let Some(signal) = waits {
-                budget.enqueue(ticket, signal);
+                budget.queue.enter(ticket, signal);
             }
-            if budget.first() != Some(ticket) {
-                budget.wake_first();
+            if waits.is_none() || !budget.queue.is_turn_of(ticket) {
+                budget.queue.wake_next();
             }
         });
     }
@@ -309,7 +235,7 @@ impl Permit<'_> {
                 Outcome::NotSent => budget.log.undo(),
                 Outcome::GivenUp => budget.log.abandon(now, windows),
             }
-            budget.wake_first();
+            budget.queue.wake_next();
         });
     }
 }

@@ -61,6 +61,7 @@ pub(crate) mod file;
 pub(crate) mod ledger;
 pub(crate) mod limiter;
 pub(crate) mod limits;
+mod queue;
 pub(crate) mod redis;
 pub(crate) mod registry;
 pub(crate) mod report;
@@ -68,4 +69,5 @@ pub(crate) mod rules;
 pub(crate) mod snapshot;
 #[cfg(test)]
 mod tests;
+pub(crate) mod turn;
 pub(crate) mod window;

@@ -20,6 +20,8 @@ pub(crate) enum Refusal {
 pub(crate) struct Snapshot {
     pub in_flight: usize,
     pub queued: usize,
+    /// Those of them that go ahead of a call that comes now.
+    pub queued_before: usize,
     /// `None`: a call in flight must end first.
     pub available_in: Option<Duration>,
     /// How long the endpoint stays closed after a 429.
@@ -31,6 +33,6 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     /// How long a call that comes now would wait. `None`: calls in the queue or in flight decide that.
     pub(crate) fn wait_of_next(&self) -> Option<Duration> {
-        self.available_in.filter(|_| self.queued == 0)
+        self.available_in.filter(|_| self.queued_before == 0)
     }
 }

@@ -47,7 +47,7 @@ pub(crate) enum Admission {
 }
 
 /// The calls that occupy a slot: the number in flight, and the instants at which the others ended, in order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Log {
     in_flight: usize,
     ended: VecDeque<Time>,
@@ -119,6 +119,22 @@ impl Log {
         self.in_flight + alive.count()
     }
 
+    /// When this many more calls can have gone out from `at` on. Each gets its reply at once, as those in flight do.
+    pub(crate) fn earliest(mut self, calls: usize, windows: &[Window], at: Time) -> Time {
+        while self.in_flight > 0 {
+            self.end(at);
+        }
+        let mut at = at;
+        for _ in 0..calls {
+            if let Admission::At(free) = self.admission(windows, at) {
+                at = free;
+            }
+            self.begin(windows);
+            self.end(at);
+        }
+        at
+    }
+
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight
     }
@@ -171,6 +187,29 @@ mod tests {
         assert!(free > at(100) && free < at(101));
         assert_eq!(log.used(windows[0], at(20)), 0);
         assert_eq!(log.used(windows[1], at(20)), 3);
+    }
+
+    #[test]
+    fn the_least_time_of_many_calls_is_that_of_the_windows() {
+        let windows = [window(2, 60), window(120, 3_600)];
+        let least =
+            |log: &Log, calls| log.clone().earliest(calls, &windows, at(100)).since(at(100));
+        let hold = windows[0].hold();
+        let mut log = Log::default();
+        assert_eq!(least(&log, 0), Duration::ZERO);
+        assert_eq!(least(&log, 2), Duration::ZERO);
+        assert_eq!(least(&log, 3), hold);
+        assert_eq!(least(&log, 1_001), hold * 500);
+        // One call ended before, and one is in flight.
+        log.begin(&windows);
+        log.end(at(50));
+        log.begin(&windows);
+        assert_eq!(least(&log, 1), hold - Duration::from_secs(50));
+        assert_eq!(least(&log, 2), hold);
+        // The wider window decides as well.
+        let windows = [window(2, 1), window(3, 100)];
+        let least = Log::default().earliest(7, &windows, at(0)).since(at(0));
+        assert_eq!(least, windows[1].hold() * 2);
     }
 
     #[test]

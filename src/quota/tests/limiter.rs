@@ -7,7 +7,7 @@ use once_cell::sync::OnceCell;
 use super::*;
 use crate::call::{Cancel, Stop};
 use crate::quota::clock::fake::FakeClock;
-use crate::quota::ledger::{Full, Ledger, Renewal, Slot, View};
+use crate::quota::ledger::{Answer, Full, Ledger, Renewal, Slot, View};
 use crate::quota::limits::Limits;
 
 fn rules(limits: &str) -> Rules {

@@ -5,6 +5,7 @@
 //! `cargo test -p mde --lib --features shuttle models::` runs them. `MDE_MODEL_RUNS` is the number of schedules for
 //! each scenario.
 
+mod ranks;
 mod shared;
 mod time;
 mod world;

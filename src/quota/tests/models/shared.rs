@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::random;
-use crate::call::{Call, Signal, Stop};
+use crate::call::{Call, Rank, Signal, Stop};
 use crate::error::Error;
 use crate::os::sync::Mutex;
 use crate::quota::ledger::{Answer, Full, Ledger, Outcome, Renewal, Slot, View};
@@ -68,7 +68,9 @@ impl Ledger for FlakyLedger {
         if state.refused < MOST_REFUSALS && random(2) == 0 {
             state.refused += 1;
             let is_excused = state.excused.iter().any(|excused| Arc::ptr_eq(excused, me));
-            state.turn = (!is_excused).then(|| Arc::clone(me));
+            // A single may come between two attempts of a sweep.
+            let keeps_turn = !is_excused && call.rank() == Rank::Single;
+            state.turn = keeps_turn.then(|| Arc::clone(me));
             let recheck_in = Duration::from_millis(random(3).into());
             return Ok(Answer::Full(Full { recheck_in, ..Full::default() }));
         }

@@ -21,6 +21,7 @@
 
 mod half_open;
 mod patterns;
+mod ranks;
 mod service;
 mod simulation;
 mod subjects;

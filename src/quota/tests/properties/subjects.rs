@@ -164,7 +164,7 @@ impl Throttled for SharedEntries<'_> {
     }
 }
 
-const QUOTA: Quota = Quota::Collect;
+pub(super) const QUOTA: Quota = Quota::Collect;
 
 /// The rules with the windows of a pattern, parsed as from an option.
 pub(super) fn rules(pattern: &Pattern) -> Rules {
