@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ureq::http::header::CONTENT_TYPE;
 
 use crate::account::Account;
-use crate::call::{Call, Stop};
+use crate::call::{Call, Rank, Stop};
 use crate::error::{Error, Result, Stage};
 use crate::http::client::Outgoing;
 use crate::http::failure::Failure;
@@ -34,12 +34,34 @@ enum End {
 impl Account {
     /// Carries out one request. Returns its successful reply, or the error of the last attempt.
     pub(crate) fn perform(&self, call: &Arc<Call>, request: &Request) -> Result<Reply> {
+        self.attempt(call, request, None)
+    }
+
+    /// The same with a slot that the caller has taken in a [`Turn`](super::turn::Turn). Further attempts take their own.
+    pub(crate) fn perform_with(
+        &self,
+        call: &Arc<Call>,
+        request: &Request,
+        permit: Permit<'_>,
+    ) -> Result<Reply> {
+        self.attempt(call, request, Some(permit))
+    }
+
+    fn attempt(
+        &self,
+        call: &Arc<Call>,
+        request: &Request,
+        mut permit: Option<Permit<'_>>,
+    ) -> Result<Reply> {
         let url = [self.api.as_str(), &request.target].concat();
         let mut renewed = false;
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let (token, permit) = self.admit(call, request.quota)?;
+            let (token, permit) = match permit.take() {
+                Some(permit) => self.with_token(call, permit)?,
+                None => self.admit(call, request.quota)?,
+            };
             let part = self.request_of(call);
             part.set_keeper(permit.keeper());
             let sent = self.send(call, &part, request, &url, &token);
@@ -111,11 +133,15 @@ impl Account {
     /// the wait for the slot, it is renewed.
     fn admit(&self, call: &Arc<Call>, quota: Quota) -> Result<(Token, Permit<'_>)> {
         let token = self.tokens.get(&self.http, call)?;
-        let limiter = self.limiter_of(&token);
-        let permit = self.acquire(&limiter, call, quota)?;
+        let permit = self.acquire(self.limiter_of(&token), call, quota)?;
         if !token.is_expired() {
             return Ok((token, permit));
         }
+        self.with_token(call, permit)
+    }
+
+    /// Gets a token for a slot, or gives the slot back.
+    fn with_token<'a>(&self, call: &Arc<Call>, permit: Permit<'a>) -> Result<(Token, Permit<'a>)> {
         match self.tokens.get(&self.http, call) {
             Ok(token) => Ok((token, permit)),
             Err(error) => {
@@ -188,7 +214,7 @@ impl Account {
             true => error.retry_after().unwrap_or_default(),
             false => pause,
         };
-        if throttled && self.on_full_quota == OnFullQuota::Fail {
+        if throttled && !self.waits(call) {
             return Err(End::NoAttemptLeft);
         }
         // A call without time for the pause ends now. Its error names the reason and the time to wait.
@@ -211,11 +237,11 @@ impl Account {
         action_id: Option<&str>,
         reporter: &mut Reporter<'_, '_>,
     ) -> Result<()> {
-        if !reporter.is_wanted() || self.on_full_quota == OnFullQuota::Fail {
+        if !reporter.is_wanted() || !self.waits(call) {
             return Ok(());
         }
         let limiter = match self.limiter.get() {
-            Some(limiter) => Arc::clone(limiter),
+            Some(limiter) => limiter,
             // The request needs this token as well.
             None => self.limiter_of(&self.tokens.get(&self.http, call)?),
         };
@@ -230,14 +256,39 @@ impl Account {
         reporter.step(&Event::Queued { action_id, endpoint: quota.name(), wait })
     }
 
-    fn acquire(&self, limiter: &Arc<Limiter>, call: &Call, quota: Quota) -> Result<Permit<'_>> {
-        let wait = self.on_full_quota == OnFullQuota::Wait;
+    /// Whether the requests of this call wait for quota.
+    fn waits(&self, call: &Call) -> bool {
+        match call.rank() {
+            Rank::Single => self.on_full_quota == OnFullQuota::Wait,
+            Rank::Sweep => call.waits(),
+        }
+    }
+
+    fn acquire<'a>(
+        &'a self,
+        limiter: &'a Arc<Limiter>,
+        call: &Call,
+        quota: Quota,
+    ) -> Result<Permit<'a>> {
+        limiter
+            .acquire(quota, &self.rules, call, self.waits(call))
+            .map_err(|refusal| self.without_slot(limiter, call, quota, refusal))
+    }
+
+    /// The error of a call that gets no slot.
+    pub(super) fn without_slot(
+        &self,
+        limiter: &Limiter,
+        call: &Call,
+        quota: Quota,
+        refusal: Refusal,
+    ) -> Error {
         let trouble = || {
             let ledger = self.rules.ledger.get();
             let trouble = ledger.and_then(|ledger| Some((ledger.location().1, ledger.trouble()?)));
             trouble.map_or_else(String::new, |(place, what)| format!("the call log {place} {what}"))
         };
-        limiter.acquire(quota, &self.rules, call, wait).map_err(|refusal| match refusal {
+        match refusal {
             Refusal::Stopped(stop) => {
                 let error = Error::from(stop).with_stage(Stage::Quota);
                 // The time to wait helps only a caller whose deadline has passed.
@@ -261,7 +312,7 @@ impl Account {
                     Some(_) => "after retry_after_ms",
                     None => "when calls that are under way or waiting have ended",
                 };
-                let (limit, or) = match wait {
+                let (limit, or) = match self.waits(call) {
                     true => (", and none within this call's time", "give it more time"),
                     false => ("", "set `quota=wait`"),
                 };
@@ -273,7 +324,7 @@ impl Account {
                     .with_stage(Stage::Quota)
                     .after(free_in)
             }
-        })
+        }
     }
 }
 

@@ -2,6 +2,9 @@
 
 mod attempts;
 pub(crate) mod sign_in;
+// The call over many devices uses it.
+#[allow(dead_code)]
+pub(crate) mod turn;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -144,7 +147,7 @@ impl Account {
     }
 
     /// The limiter of the identity that this token belongs to.
-    pub(crate) fn limiter_of(&self, token: &Token) -> Arc<Limiter> {
+    pub(crate) fn limiter_of(&self, token: &Token) -> &Arc<Limiter> {
         let learn = || {
             let key = self.key_of(token);
             if let Some(ledger) = self.ledger(&key) {
@@ -152,7 +155,7 @@ impl Account {
             }
             registry::limiter(&key)
         };
-        Arc::clone(self.limiter.get_or_init(learn))
+        self.limiter.get_or_init(learn)
     }
 
     /// The shared call log of this identity, if the options name one.

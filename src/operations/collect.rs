@@ -63,6 +63,7 @@ use crate::http::reply::{CLOCK_TOLERANCE, Reply};
 use crate::http::retry::{self, Next};
 use crate::log::{self, Level};
 use crate::options::{OnDuplicate, OnUnknown};
+use crate::quota::limiter::Permit;
 use crate::service::action::{self, COLLECTION as KIND, MachineAction};
 use crate::status::Status;
 
@@ -116,6 +117,18 @@ pub(crate) fn collect(
     requests: &Requests<'_>,
 ) -> Result<Collected> {
     Job::new(&Live::new(account, call, requests), requests, Choices::of(account)).run()
+}
+
+/// The same with a slot for the first request that the caller has taken.
+#[allow(dead_code)]
+pub(crate) fn collect_with(
+    account: &Account,
+    call: &Arc<Call>,
+    requests: &Requests<'_>,
+    permit: Permit<'_>,
+) -> Result<Collected> {
+    let device = Live::new(account, call, requests).with(permit);
+    Job::new(&device, requests, Choices::of(account)).run()
 }
 
 /// The collection that one of the requests has started, if the list shows it.

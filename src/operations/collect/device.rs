@@ -1,5 +1,6 @@
 //! What a collection asks of the service and of time. Tests replace it with a model.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,6 +12,7 @@ use crate::call::Call;
 use crate::error::{Error, Result};
 use crate::http::reply::Reply;
 use crate::operations::actions::{self, Recent};
+use crate::quota::limiter::Permit;
 use crate::service::action::MachineAction;
 use crate::service::{endpoint, machine};
 
@@ -47,6 +49,8 @@ pub(super) struct Live<'a> {
     call: &'a Arc<Call>,
     machine_id: &'a str,
     comment: &'a str,
+    /// The slot of the first request, if the caller has taken it.
+    permit: Cell<Option<Permit<'a>>>,
     /// The 40-digit id, once it is known.
     device_id: OnceCell<String>,
 }
@@ -59,7 +63,15 @@ impl<'a> Live<'a> {
     ) -> Live<'a> {
         let machine_id = requests.machine_id;
         let comment = requests.comments.first().copied().unwrap_or_default();
-        Live { account, call, machine_id, comment, device_id: OnceCell::new() }
+        let (permit, device_id) = (Cell::default(), OnceCell::new());
+        Live { account, call, machine_id, comment, permit, device_id }
+    }
+
+    /// The same with a slot for the first request.
+    #[allow(dead_code)]
+    pub(super) fn with(self, permit: Permit<'a>) -> Live<'a> {
+        self.permit.set(Some(permit));
+        self
     }
 
     /// The 40-digit id of the device, since the list knows no other. Any other id is looked up.
@@ -83,7 +95,11 @@ impl Device for Live<'_> {
     }
 
     fn request(&self) -> Result<Reply> {
-        self.account.perform(self.call, &endpoint::collect(self.machine_id, self.comment))
+        let request = endpoint::collect(self.machine_id, self.comment);
+        match self.permit.take() {
+            Some(permit) => self.account.perform_with(self.call, &request, permit),
+            None => self.account.perform(self.call, &request),
+        }
     }
 
     fn action(&self, reply: &Reply) -> Result<MachineAction> {

@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 
 use self::model::{DEVICE, Model, OURS, Plan};
 use super::*;
+use crate::account::turn::TurnStep;
+use crate::account::turn::tests::{account, service};
 use crate::call::Stop;
+use crate::service::quota::Quota;
 
 /// How an order ended, and what it met: how many orders share it.
 type Tally = BTreeMap<String, u32>;
@@ -296,4 +299,19 @@ fn a_collection_that_ended_before_the_request_is_repeated_is_found() {
         assert_eq!(model.state().collections.len(), most);
         assert_eq!(model.call().is_unsettled(), !adopted);
     }
+}
+
+/// The service counts the request once, and so does the log.
+#[test]
+fn a_collection_is_asked_for_with_the_slot_that_the_caller_has() {
+    let (url, service) = service(&[403]);
+    let account = account(&url, "wait", "collect=1/60");
+    let call = Call::begin(&Arc::default(), Some(Duration::from_secs(30)), None).into_sweep(false);
+    let call = Arc::new(call);
+    let mut turn = account.turn(&call, Quota::Collect).unwrap();
+    let TurnStep::Ready(permit) = turn.poll().unwrap() else { panic!("there is a slot") };
+    let requests = Requests { machine_id: DEVICE, comments: vec![OURS], open_since: None };
+    let refused = collect_with(&account, &call, &requests, permit).unwrap_err();
+    assert_eq!(refused.status(), Status::Forbidden, "{refused}");
+    service.join().unwrap();
 }
