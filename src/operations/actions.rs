@@ -11,7 +11,8 @@ use crate::account::Account;
 use crate::call::Call;
 use crate::error::{Error, Result, Stage};
 use crate::http::reply::Reply;
-use crate::service::action::{MachineAction, Page};
+use crate::service::action::MachineAction;
+use crate::service::action_list::{self, OnListed, Page, PageEnd};
 use crate::service::cloud;
 use crate::service::endpoint::{self, PAGE};
 use crate::status::Status;
@@ -120,6 +121,19 @@ pub(crate) fn recent(
     let reply = account.perform(call, &endpoint::actions(filter, Some(top), 0))?;
     let page = read_page(account, &reply)?;
     Ok(Recent { actions: page.actions, date: reply.date() })
+}
+
+/// One page of the actions that match, newest first, record by record: a page is large, and little of it is needed.
+pub(crate) fn page(
+    account: &Account,
+    call: &Arc<Call>,
+    filter: &str,
+    skip: usize,
+    on_listed: OnListed<'_>,
+) -> Result<PageEnd> {
+    let reply = account.perform(call, &endpoint::actions(filter, Some(PAGE), skip))?;
+    action_list::each(&reply.body, PAGE, &|text| account.mask(text), on_listed)
+        .map_err(|problem| not_understood(&reply, problem))
 }
 
 /// Whether the next page is one of the same filter: the link repeats it, or continues by a token of the service.

@@ -11,7 +11,6 @@ use serde::Deserialize;
 use serde::ser::{Error as _, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::list;
 use super::machine::is_device_id;
 use crate::text::guid::is_guid;
 use crate::text::json::Lenient;
@@ -41,7 +40,7 @@ pub enum ActionStatus {
 const LONGEST_STATE: usize = 64;
 
 impl ActionStatus {
-    fn from_name(name: String, mask: &dyn Fn(&mut String)) -> ActionStatus {
+    pub(super) fn from_name(name: String, mask: &dyn Fn(&mut String)) -> ActionStatus {
         // Some gateways write the names in lower case.
         match name.as_str() {
             _ if name.eq_ignore_ascii_case("Pending") => ActionStatus::Pending,
@@ -257,38 +256,6 @@ impl Serialize for MachineAction {
     }
 }
 
-/// One page of a list: `{"value":[…],"@odata.nextLink":"…"}`.
-pub(crate) struct Page {
-    pub actions: Vec<MachineAction>,
-    pub next: Option<String>,
-}
-
-impl Page {
-    /// Reads a page of at most `most` actions. `mask` and the error are as in [`MachineAction::from_json`].
-    pub(crate) fn from_slice(
-        body: &[u8],
-        most: usize,
-        mask: &dyn Fn(&mut String),
-    ) -> Result<Page, &'static str> {
-        let (mut actions, mut problem) = (Vec::new(), "is not a list of actions");
-        let next = list::read(body, &mut |record| {
-            match MachineAction::from_json(record, mask) {
-                Ok(_) if actions.len() >= most => problem = TOO_MANY,
-                Ok(action) => {
-                    actions.push(action);
-                    return true;
-                }
-                Err(unusable) => problem = unusable,
-            }
-            false
-        });
-        next.map(|next| Page { actions, next }).ok_or(problem)
-    }
-}
-
-/// The problem of a page with more actions than a page can have.
-pub(crate) const TOO_MANY: &str = "has more actions than a page of the service";
-
 /// Joins JSON texts into a document, with commas between them. Parsing them again for a `RawValue` would cost a tenth
 /// of a call.
 pub(crate) fn document<'a>(
@@ -361,20 +328,6 @@ mod tests {
         ] {
             assert!(action(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn pages_carry_their_next_link() {
-        let page = |json: &str, most| Page::from_slice(json.as_bytes(), most, &|_| {});
-        let two = format!(
-            r#"{{"@odata.context":"c","@odata.nextLink":"https://h/api/x?$skip=2","value":[{{"id":"{ID}"}},{{"id":"{ID}"}}]}}"#
-        );
-        let read = page(&two, 2).unwrap();
-        assert_eq!(read.actions.len(), 2);
-        assert_eq!(read.next.as_deref(), Some("https://h/api/x?$skip=2"));
-        assert_eq!(page(&two, 1).err(), Some(TOO_MANY));
-        assert_eq!(page(r#"{"value":{}}"#, 9).err(), Some("is not a list of actions"));
-        assert_eq!(page(r#"{"value":[{}]}"#, 9).err(), Some("has no action id"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What Microsoft documents about the service: hosts, requests, replies, errors, quotas.
 
 pub(crate) mod action;
+pub(crate) mod action_list;
 pub(crate) mod cloud;
 pub(crate) mod endpoint;
 pub(crate) mod fault;

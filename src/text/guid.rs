@@ -25,6 +25,15 @@ pub(crate) fn number(text: &str) -> Option<u128> {
     Some(number)
 }
 
+/// The GUID that writes this number, in lower case.
+pub(crate) fn text(number: u128) -> String {
+    let mut text = format!("{number:032x}");
+    for at in [20, 16, 12, 8] {
+        text.insert(at, '-');
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +43,9 @@ mod tests {
         let guid = "5382f7ea-7557-4ab7-9782-d50480024a4e";
         assert_eq!(number(guid), Some(0x5382_f7ea_7557_4ab7_9782_d504_8002_4a4e));
         assert_eq!(number(&guid.to_ascii_uppercase()), number(guid));
+        for guid in [guid, "00000000-0000-0000-0000-000000000001"] {
+            assert_eq!(number(guid).map(text).as_deref(), Some(guid));
+        }
         for other in [
             "",
             "5382f7ea75574ab79782d50480024a4e",

@@ -3,166 +3,210 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::followed::Followed;
+use super::member::{Member, Update};
+use super::round::{Round, is_about_quota};
 use crate::account::Account;
 use crate::call::Call;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::operations::actions;
-use crate::service::action::{COLLECTION, MachineAction};
+use crate::service::action::COLLECTION;
+use crate::service::action_list::{OnListed, PageEnd};
 use crate::service::endpoint::PAGE;
 use crate::status::Status;
+use crate::text::guid;
 
-/// The list reaches back this far while the age of a target is not known.
+/// The list reaches back this far while the age of an action is not known.
 const USUAL_AGE: Duration = Duration::from_secs(2 * 86_400);
 
 /// Times in lists may be cut to whole seconds.
 const TIME_TOLERANCE: Duration = Duration::from_secs(1);
 
+/// The most pages of one poll. They have more actions than one call can follow.
+const MOST_PAGES: usize = 12;
+
 /// The most actions that one poll reads one by one because the list does not contain them.
 const MOST_READS: usize = 10;
 
-/// The most time that a poll of several actions gives to one read, since every waiter waits for it.
+/// The most time that a poll of several actions gives to one read, since every call of the group waits for it.
 const READ_LIMIT: Duration = Duration::from_secs(5);
 
-/// The action of one waiter.
+/// What a poll asks of the service and of time. Tests replace it with a model.
+pub(super) trait Service {
+    /// Reads one action.
+    fn read(&self, action_id: &str) -> Update;
+
+    /// The same within [`READ_LIMIT`]. `None`: it took too long, or the quota had no room for it.
+    fn read_soon(&self, action_id: &str) -> Option<Update>;
+
+    /// Reads a page of the newest actions that match, after the first `skip` of them.
+    fn page(&self, filter: &str, skip: usize, on_listed: OnListed<'_>) -> Result<PageEnd>;
+
+    /// Whether the call that polls was stopped. That interrupts a poll, so its failures say nothing about the actions.
+    fn is_stopped(&self) -> bool;
+
+    fn now(&self) -> Instant;
+}
+
+/// The real service.
+pub(super) struct Live<'a> {
+    pub account: &'a Account,
+    pub call: &'a Arc<Call>,
+}
+
+impl Live<'_> {
+    fn read_with(&self, call: &Arc<Call>, action_id: &str) -> Update {
+        match actions::read(self.account, call, action_id) {
+            Ok(action) => Update::Seen(action),
+            Err(error) if error.is_unknown_to_service() => Update::Missing(error),
+            // A proxy or gateway may answer 404 as well. Only the service knows whether the action exists.
+            Err(error) if error.status() == Status::NotFound => {
+                Update::Failed(error.retryable(true))
+            }
+            Err(error) => Update::Failed(error),
+        }
+    }
+}
+
+impl Service for Live<'_> {
+    fn read(&self, action_id: &str) -> Update {
+        self.read_with(self.call, action_id)
+    }
+
+    fn read_soon(&self, action_id: &str) -> Option<Update> {
+        let part = Arc::new(self.call.part(READ_LIMIT));
+        match self.read_with(&part, action_id) {
+            Update::Failed(error) if part.check().is_err() || is_about_quota(&error) => None,
+            update => Some(update),
+        }
+    }
+
+    fn page(&self, filter: &str, skip: usize, on_listed: OnListed<'_>) -> Result<PageEnd> {
+        actions::page(self.account, self.call, filter, skip, on_listed)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.call.check().is_err()
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+/// One action that a call follows, as it was when the poll began.
 #[derive(Debug)]
 pub(super) struct Target {
-    /// The waiter's number.
-    pub number: u64,
-    pub action_id: String,
-    pub created: Option<SystemTime>,
+    /// The number of the call, and its key for the action.
+    pub member: u64,
+    pub key: u32,
+    /// The number of the action's id.
+    pub action: u128,
+    created: Option<SystemTime>,
     /// Whether this action itself is due, and not only others.
     pub is_due: bool,
     /// When the action was last read alone.
     pub last_read: Option<Instant>,
+    is_listed: bool,
 }
 
-/// What a poll has found out about one target.
-#[derive(Debug)]
-pub(super) struct Observation {
-    /// The waiter's number.
-    pub number: u64,
-    pub answer: Answer,
-    /// The action was read alone.
-    pub was_read: bool,
-}
-
-#[derive(Debug)]
-pub(super) enum Answer {
-    Update(Update),
-    /// The read took too long, or the quota had no room for it.
-    NotInTime,
-}
-
-/// What the waiter of an action is given.
-#[derive(Debug)]
-pub(super) enum Update {
-    Seen(MachineAction),
-    /// The service does not know the action.
-    Missing(Error),
-    Failed(Error),
-}
-
-/// Polls every target once, as far as one list and a few reads allow. Targets that were not polled have no
-/// observation.
-pub(super) fn poll(account: &Account, call: &Arc<Call>, targets: &[Target]) -> Vec<Observation> {
-    let listed = |one: &Target, update| Observation {
-        number: one.number,
-        answer: Answer::Update(update),
-        was_read: false,
-    };
-    match targets {
-        [one] => {
-            let answer = Answer::Update(read(account, call, &one.action_id));
-            vec![Observation { number: one.number, answer, was_read: true }]
+impl Target {
+    pub(super) fn new(member: &Member, one: &Followed, now: Instant) -> Target {
+        Target {
+            member: member.number,
+            key: one.key,
+            action: one.action,
+            created: one.created,
+            is_due: one.due.is_some_and(|due| due <= now),
+            last_read: one.last_read,
+            is_listed: false,
         }
-        several => match list(account, call, several) {
-            Ok(actions) => {
-                let (found, absent) = find(several, &actions);
-                let mut seen: Vec<Observation> = found
-                    .into_iter()
-                    .map(|(one, action)| listed(one, Update::Seen(action)))
-                    .collect();
-                seen.extend(read_some(account, call, absent));
-                seen
-            }
-            Err(error) => {
-                several.iter().map(|one| listed(one, Update::Failed(error.clone()))).collect()
-            }
-        },
     }
 }
 
-fn read(account: &Account, call: &Arc<Call>, action_id: &str) -> Update {
-    match actions::read(account, call, action_id) {
-        Ok(action) => Update::Seen(action),
-        Err(error) if error.is_unknown_to_service() => Update::Missing(error),
-        // A proxy or gateway may answer 404 as well. Only the service knows whether the action exists.
-        Err(error) if error.status() == Status::NotFound => Update::Failed(error.retryable(true)),
-        Err(error) => Update::Failed(error),
+/// Polls every target that is due once, as far as lists and a few reads allow.
+pub(super) fn poll(service: &dyn Service, mut round: Round<'_>, mut targets: Vec<Target>) {
+    if let [one] = targets.as_slice() {
+        let update = service.read(&guid::text(one.action));
+        let now = service.now();
+        match update {
+            Update::Failed(_) if service.is_stopped() => {}
+            Update::Failed(error) => round.fail(one, &error, now),
+            update => round.deliver(one, update, now),
+        }
+        return;
+    }
+    targets.sort_unstable_by_key(|one| one.action);
+    let listed = list(service, &mut round, &mut targets);
+    targets.retain(|one| !one.is_listed);
+    match listed {
+        Ok(()) => read_some(service, &mut round, targets),
+        Err(_) if service.is_stopped() => {}
+        Err(error) => {
+            let now = service.now();
+            targets.iter().for_each(|one| round.fail(one, &error, now));
+        }
     }
 }
 
-/// All collections since the oldest target, sorted by their ids in lower case.
-fn list(account: &Account, call: &Arc<Call>, targets: &[Target]) -> Result<Vec<MachineAction>> {
-    let oldest = targets.iter().filter_map(|one| one.created).min();
+/// Lists all collections since the oldest target that is due, newest first. Reads no further page once all these have
+/// been seen.
+fn list(service: &dyn Service, round: &mut Round<'_>, targets: &mut [Target]) -> Result<()> {
+    let filter = filter(targets);
+    let mut skip = 0;
+    for _ in 0..MOST_PAGES {
+        let mut now = None;
+        let page = service.page(&filter, skip, &mut |listed| {
+            let now = *now.get_or_insert_with(|| service.now());
+            let first = targets.partition_point(|one| one.action < listed.id);
+            // Several calls may follow the same action.
+            for one in targets.iter_mut().skip(first).take_while(|one| one.action == listed.id) {
+                one.is_listed = true;
+                if !round.is_known(one, &listed.status, now) {
+                    round.deliver(one, Update::Seen(listed.action()?), now);
+                }
+            }
+            Ok(())
+        })?;
+        skip += page.records;
+        let is_full = page.records >= PAGE || page.next.is_some();
+        if !is_full || targets.iter().all(|one| one.is_listed || !one.is_due) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn filter(targets: &[Target]) -> String {
+    let due = || targets.iter().filter(|one| one.is_due);
+    let oldest = due().filter_map(|one| one.created).min();
     let usual = || SystemTime::now().checked_sub(USUAL_AGE);
-    let since = match targets.iter().all(|one| one.created.is_some()) {
+    let since = match due().all(|one| one.created.is_some()) {
         true => oldest,
         false => [oldest, usual()].into_iter().flatten().min(),
     };
     let since = since.and_then(|since| since.checked_sub(TIME_TOLERANCE));
     let since = since.unwrap_or(SystemTime::UNIX_EPOCH).max(SystemTime::UNIX_EPOCH);
     let since = humantime::format_rfc3339_seconds(since);
-    let filter = format!("type eq '{COLLECTION}' and creationDateTimeUtc ge {since}");
-    let mut listed = actions::recent(account, call, &filter, PAGE)?.actions;
-    listed.sort_unstable_by_key(|action| action.id().to_ascii_lowercase());
-    Ok(listed)
+    format!("type eq '{COLLECTION}' and creationDateTimeUtc ge {since}")
 }
 
-/// Finds the targets in the list. Returns those that are in it, and those that are absent and due.
-///
-/// An action is absent if it is too new for the list, too old, or of another type.
-fn find<'a>(
-    targets: &'a [Target],
-    listed: &[MachineAction],
-) -> (Vec<(&'a Target, MachineAction)>, Vec<&'a Target>) {
-    let mut found = Vec::with_capacity(targets.len());
-    let mut absent = Vec::new();
-    for one in targets {
-        // Several waiters may wait for the same action, so each one gets a copy.
-        let at = listed.binary_search_by_key(&one.action_id, |a| a.id().to_ascii_lowercase());
-        match at.ok().and_then(|at| listed.get(at)) {
-            Some(action) => found.push((one, action.clone())),
-            None if one.is_due => absent.push(one),
-            None => {}
-        }
-    }
-    (found, absent)
-}
-
-/// Reads the absent targets one by one, beginning with those that were not read for the longest time.
-fn read_some(account: &Account, call: &Arc<Call>, mut absent: Vec<&Target>) -> Vec<Observation> {
-    let mut observations = Vec::new();
+/// Reads targets one by one that are due and were not listed: the list may lag, and has collections only. It begins with
+/// those that were not read for the longest time.
+fn read_some(service: &dyn Service, round: &mut Round<'_>, mut absent: Vec<Target>) {
+    absent.retain(|one| one.is_due);
     absent.sort_by_key(|one| one.last_read);
-    for one in absent.into_iter().take(MOST_READS) {
-        let part = Arc::new(call.part(READ_LIMIT));
-        let answer = match read(account, &part, &one.action_id) {
-            Update::Failed(error) if part.check().is_err() || is_about_quota(&error) => {
-                Answer::NotInTime
-            }
-            update => Answer::Update(update),
-        };
-        let is_late = matches!(answer, Answer::NotInTime);
-        // The observation of a late read moves its target to the end of the next poll's reads.
-        observations.push(Observation { number: one.number, answer, was_read: true });
-        if is_late {
-            break;
+    for one in absent.iter().take(MOST_READS) {
+        let update = service.read_soon(&guid::text(one.action));
+        if service.is_stopped() && !matches!(update, Some(Update::Seen(_))) {
+            return;
+        }
+        let now = service.now();
+        // This moves the target to the end of the next poll's reads, also if it was late.
+        round.was_read(one, now);
+        match update {
+            Some(update) => round.deliver(one, update, now),
+            None => return,
         }
     }
-    observations
-}
-
-/// Whether the quota had no room for the read, as it may have at the next poll.
-fn is_about_quota(error: &Error) -> bool {
-    matches!(error.status(), Status::RateLimited | Status::Throttled)
 }
