@@ -3,6 +3,8 @@
 //! All calls of the process that wait under one identity form one group, [`Waiters`]. One of them is the poller: it
 //! polls the actions of all. It reads a single action, and lists several with one request.
 //!
+//! A call may also follow many actions, see [`Watcher`].
+//!
 //! The library starts no thread for this. The poller hands over to another waiter before it reports its own update,
 //! and when it leaves.
 

@@ -117,7 +117,8 @@ impl Target {
             key: one.key,
             action: one.action,
             created: one.created,
-            is_due: one.due.is_some_and(|due| due <= now),
+            // Those that are due a moment later would have to wait for the list after this one.
+            is_due: one.due.is_some_and(|due| due <= now + member.interval / 2),
             last_read: one.last_read,
             is_listed: false,
         }

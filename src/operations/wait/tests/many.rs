@@ -125,6 +125,34 @@ fn the_polling_is_left_to_a_call_that_follows_one_action() {
 }
 
 #[test]
+fn the_poller_is_woken_for_an_action_that_is_due_sooner() {
+    let waiters = Arc::new(Waiters::default());
+    let signal = Arc::default();
+    let one = waiters.join(1, &guid::text(1), &signal, INTERVAL, Some(&action(1, "Pending")));
+    let now = Instant::now();
+    assert!(matches!(one.next_step(now), NextStep::Sleep(Some(_))));
+    signal.take_wake();
+    let many = join_with_many(&waiters, 1);
+    many.follow(0, 2, Some(&action(2, "Pending")), now + INTERVAL);
+    assert!(!signal.take_wake());
+    many.follow(1, 3, None, now);
+    assert!(signal.take_wake());
+}
+
+/// It would have to wait for the list after this one.
+#[test]
+fn an_action_that_is_due_a_moment_later_is_polled_as_well() {
+    let waiters = Arc::new(Waiters::default());
+    let many = join_with_many(&waiters, 1);
+    let (before, now) = (Instant::now(), Instant::now() + 2 * INTERVAL / 3);
+    many.follow(0, 1, Some(&action(1, "Pending")), before);
+    many.follow(1, 2, None, now);
+    many.follow(2, 3, Some(&action(3, "Pending")), now);
+    let due: Vec<bool> = many.poll_now(now).unwrap().iter().map(|one| one.is_due).collect();
+    assert_eq!(due, [true, true, false]);
+}
+
+#[test]
 fn of_two_calls_with_many_actions_either_polls_for_both() {
     let waiters = Arc::new(Waiters::default());
     let (first, second) = (join_with_many(&waiters, 1), join_with_many(&waiters, 2));
@@ -143,6 +171,10 @@ fn of_two_calls_with_many_actions_either_polls_for_both() {
     second.poll_now(now + INTERVAL).unwrap();
     drop(second);
     assert_eq!(first.time_to_ask(), Some(now + INTERVAL), "one that has left is no poller");
+    let third = join_with_many(&waiters, 1);
+    third.follow(0, 2, None, now);
+    drop(third);
+    assert_eq!(first.time_to_ask(), Some(now + INTERVAL), "nor are its actions due");
 }
 
 #[test]
@@ -271,12 +303,14 @@ fn an_action_takes_little_memory() {
     let bytes = kept() / MANY as usize;
     assert!(bytes <= 300, "{bytes} bytes");
     let before = kept();
-    let polled = many.poll_now(now + INTERVAL).unwrap();
+    let later = now + 16 * INTERVAL;
+    let polled = many.poll_now(later).unwrap();
     let round = many.round();
     let status = action(0, "Pending").status().clone();
-    assert!(polled.iter().all(|one| round.is_known(one, &status, now + INTERVAL)));
+    assert!(polled.iter().all(|one| round.is_known(one, &status, later)));
     drop(round);
     assert_eq!((kept(), changes(&many).len()), (before, 0));
+    assert_eq!(many.time_to_ask(), Some(later + 2 * INTERVAL), "the pauses grow");
 }
 
 /// It has its client's failures like any other call: here nothing listens at the service's address.
