@@ -53,13 +53,12 @@ pub fn collect(state: &State, caller: &Caller, machine: &str, asked: &Asked) -> 
         Ok(body) => body,
         Err(reply) => return reply,
     };
-    let Some(machine) = state.machines.by_id(machine) else {
+    let Some(machine) = state.machines.by_id(machine, 0) else {
         return errors::no_machine(machine);
     };
-    let id = machine.get("id").and_then(Value::as_str).unwrap_or_default();
     let mut world = state.world();
     let heads = world.random.bool();
-    if let Some(running) = world.actions.running_on(id) {
+    if let Some(running) = world.actions.running_on(&machine.id()) {
         let returns = match world.behaviour.duplicate {
             Duplicate::ReturnExisting => true,
             Duplicate::Refuse400 => false,
@@ -83,7 +82,7 @@ pub fn collect(state: &State, caller: &Caller, machine: &str, asked: &Asked) -> 
         external_id: text("ExternalId"),
         source: text("RequestSource"),
     };
-    let action = world.actions.collect(machine, &request, &state.clock);
+    let action = world.actions.collect(Some(machine), &request, &state.clock);
     Reply::odata(StatusCode::CREATED, &query::in_context(ENTITY, &action))
 }
 
@@ -108,16 +107,9 @@ pub fn read(state: &State, id: &str) -> Reply {
 pub fn list(state: &State, path: &str, query: &str) -> Reply {
     let now = state.clock.now();
     let world = state.world();
-    let items: Vec<Value> = world
-        .actions
-        .all()
-        .iter()
-        .filter(|action| action.is_listed(&world.behaviour, now))
-        .map(actions::Action::to_json)
-        .collect();
-    drop(world);
+    let listed = world.actions.all().iter().filter(|one| one.is_listed(&world.behaviour, now));
     let url = format!("{}{path}", state.origin);
-    match query::list(&actions::SCHEMA, &items, query, &url, state.config.page_size) {
+    match query::list(&actions::SCHEMA, listed, query, &url, state.config.page_size) {
         Ok(page) => Reply::odata(StatusCode::OK, &page.body),
         Err(reply) => reply,
     }

@@ -2,6 +2,7 @@
 //!
 //! <https://learn.microsoft.com/defender-endpoint/api/machineaction>
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,7 +11,8 @@ use serde_json::{Map, Value, json};
 use crate::clock::{Clock, seconds, stamp};
 use crate::config::{Behaviour, Outcome};
 use crate::ids;
-use crate::query::{Kind, Member, Schema};
+use crate::machines::Machine;
+use crate::query::{Entity, Kind, Member, Schema};
 
 /// The one type of action that the simulator starts.
 pub const COLLECT: &str = "CollectInvestigationPackage";
@@ -21,6 +23,8 @@ const STATUSES: &[&str] = &["Pending", "Cancelled", "TimeOut", "Failed", "InProg
 #[derive(Debug, Clone)]
 pub struct Action {
     shown: Map<String, Value>,
+    /// The number of its machine.
+    machine: Option<usize>,
     /// When it was created and when it entered its status, in simulated time.
     created: Duration,
     entered: Duration,
@@ -103,6 +107,12 @@ impl Action {
 
     /// Enters the next state if that is due.
     fn step(&mut self, behaviour: &Behaviour, clock: &Clock, now: Duration) -> bool {
+        let is_offline = self.machine.is_some_and(|machine| machine < behaviour.offline);
+        if is_offline && !self.frozen && self.status() == "Pending" {
+            // It waits as if it had been created when the machine is back.
+            (self.entered, self.entered_at) = (now, Timestamp::now());
+            return false;
+        }
         let span = match self.status() {
             "Pending" => seconds(behaviour.pending_s),
             "InProgress" => seconds(behaviour.in_progress_s),
@@ -156,11 +166,16 @@ impl Actions {
     }
 
     /// Starts a collection.
-    pub fn collect(&mut self, machine: &Value, request: &Request<'_>, clock: &Clock) -> Value {
+    pub fn collect(
+        &mut self,
+        machine: Option<Machine<'_>>,
+        request: &Request<'_>,
+        clock: &Clock,
+    ) -> Value {
         let wall = Timestamp::now();
         let updated = SignedDuration::from_nanos(i64::from(fastrand::u16(..900)) * 100);
         let updated = wall.checked_add(updated).unwrap_or(wall);
-        let member = |name: &str| machine.get(name).cloned().unwrap_or_default();
+        let member = |name: &str| machine.as_ref().map(|it| it.member(name).into_owned());
         let shown = json!({
             "id": ids::guid(),
             "type": COLLECT,
@@ -187,6 +202,7 @@ impl Actions {
         let map = if let Value::Object(map) = shown.clone() { map } else { Map::new() };
         self.0.push(Action {
             shown: map,
+            machine: machine.map(|machine| machine.number),
             created: now,
             entered: now,
             entered_at: wall,
@@ -197,7 +213,7 @@ impl Actions {
 
     /// Adds an action whose status never changes: a past one, or a type that the simulator cannot
     /// start. Missing members are those of a finished collection.
-    pub fn add(&mut self, given: &Map<String, Value>, machine: &Value) -> Value {
+    pub fn add(&mut self, given: &Map<String, Value>, machine: Option<Machine<'_>>) -> Value {
         let clock = Clock::new(1.0);
         let request = Request { requestor: "Analyst@contoso.example", ..Request::default() };
         self.collect(machine, &request, &clock);
@@ -229,6 +245,16 @@ impl Actions {
         action.set("cancellationDateTimeUtc", stamp(wall));
         action.enter("Cancelled", now, wall);
         Some(action.to_json())
+    }
+}
+
+impl Entity for &Action {
+    fn member(&self, name: &str) -> Cow<'_, Value> {
+        self.shown.get(name).map_or(Cow::Owned(Value::Null), Cow::Borrowed)
+    }
+
+    fn whole(&self) -> Value {
+        self.to_json()
     }
 }
 

@@ -29,6 +29,10 @@ pub struct Config {
     pub time_scale: f64,
     /// How many machines the tenant has.
     pub machines: usize,
+    /// The tags of machines: how many of the first machines have each.
+    pub tags: BTreeMap<String, usize>,
+    /// The names of device groups, which take the machines in turn. Without any, machines have no group.
+    pub groups: Vec<String>,
     /// The applications that may sign in.
     pub applications: Vec<Application>,
     /// Life of a token in real seconds, as in `expires_in`.
@@ -65,6 +69,8 @@ impl Default for Config {
             tls: false,
             time_scale: 1.0,
             machines: 100,
+            tags: BTreeMap::new(),
+            groups: Vec::new(),
             applications: vec![Application::default()],
             token_lifetime_s: 3599,
             quota_mode: QuotaMode::Sliding,
@@ -201,6 +207,9 @@ pub struct Behaviour {
     pub pending_s: f64,
     /// How long it then stays `InProgress`.
     pub in_progress_s: f64,
+    /// How many of the first machines are offline. Their actions stay `Pending`, and `pending_s` begins
+    /// when they are back.
+    pub offline: usize,
     /// How it ends.
     pub outcome: Outcome,
     /// How actions on particular machines end, by machine id.
@@ -249,6 +258,7 @@ impl Default for Behaviour {
         Behaviour {
             pending_s: 5.0,
             in_progress_s: 60.0,
+            offline: 0,
             outcome: Outcome::Succeeded,
             machine_outcomes: BTreeMap::new(),
             quoted_links: true,

@@ -65,10 +65,9 @@ pub fn add(state: &State, given: &Value) -> Result<Value, String> {
             return Err(format!("an action has no member `{name}`"));
         }
     }
-    let nowhere = Value::Null;
     let machine = match given.get("machineId").and_then(Value::as_str) {
-        Some(id) => state.machines.by_id(id).unwrap_or(&nowhere),
-        None => state.machines.all().first().unwrap_or(&nowhere),
+        Some(id) => state.machines.by_id(id, 0),
+        None => state.machines.all(0).next(),
     };
     Ok(state.world().actions.add(given, machine))
 }

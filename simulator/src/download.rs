@@ -61,8 +61,8 @@ pub fn answer(state: &State, asked: &Asked) -> Reply {
     let Some(action) = actions.find(&link.action) else {
         return denied("Signature did not match.");
     };
-    let machine = state.machines.by_id(action.machine_id());
-    let platform = machine.and_then(|machine| machine.get("osPlatform")?.as_str());
+    let machine = state.machines.by_id(action.machine_id(), 0);
+    let platform = machine.map(|machine| machine.platform());
     let order = Order {
         action: action.id().to_owned(),
         device: Device::new(

@@ -61,6 +61,15 @@ pub struct Flags {
     /// How many machines the tenant has
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     machines: usize,
+    /// How many of the first machines have the tag DMZ; another tag as TAG=COUNT; may be repeated
+    #[arg(long, value_name = "[TAG=]COUNT", value_parser = tagged)]
+    tagged: Vec<(String, usize)>,
+    /// The names of device groups, which take the machines in turn
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
+    groups: Vec<String>,
+    /// How many of the first machines are offline: an action stays Pending until its machine is back
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    offline: usize,
     /// An application that may sign in, as TENANT:CLIENT:SECRET:ROLE,ROLE (the secret may hold
     /// colons); may be repeated [default: one with a fixed identity, as in the example below]
     #[arg(long, value_name = "APP", value_parser = application)]
@@ -240,6 +249,12 @@ fn limits(text: &str) -> Result<Limits, String> {
     Ok(all)
 }
 
+fn tagged(text: &str) -> Result<(String, usize), String> {
+    let (tag, count) = text.rsplit_once('=').unwrap_or(("DMZ", text));
+    let count = count.trim().parse().map_err(|_| format!("`{count}` is no whole number"))?;
+    Ok((tag.to_owned(), count))
+}
+
 fn faults(text: &str) -> Result<Faults, String> {
     let mut faults = Faults::default();
     for part in text.split(',').filter(|part| !part.trim().is_empty()) {
@@ -286,6 +301,8 @@ impl From<Flags> for Config {
             tls: flags.tls,
             time_scale: flags.time_scale,
             machines: flags.machines,
+            tags: flags.tagged.into_iter().collect(),
+            groups: flags.groups,
             token_lifetime_s: flags.token_lifetime,
             quota_mode: match flags.quota_mode {
                 Mode::Sliding => QuotaMode::Sliding,
@@ -307,6 +324,7 @@ impl From<Flags> for Config {
             behaviour: Behaviour {
                 pending_s: flags.pending,
                 in_progress_s: flags.in_progress,
+                offline: flags.offline,
                 outcome: flags.outcome.into(),
                 machine_outcomes: flags.machine_outcome.into_iter().collect(),
                 quoted_links: !flags.bare_links,

@@ -29,6 +29,7 @@ mod form;
 mod ids;
 mod links;
 mod log;
+mod machine_calls;
 mod machines;
 mod package;
 mod query;

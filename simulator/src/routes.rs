@@ -8,7 +8,7 @@ use crate::config::Endpoint;
 use crate::download;
 use crate::errors;
 use crate::form;
-use crate::machines;
+use crate::machine_calls;
 use crate::quota::Key;
 use crate::reply::Reply;
 use crate::sign_in;
@@ -192,9 +192,9 @@ fn api(state: &State, asked: &Asked, call: &Call) -> Answer {
         Call::ListActions => action_calls::list(state, &asked.path, &asked.query),
         Call::Cancel { id } => action_calls::cancel(state, &caller, id, asked),
         Call::Link { id } => action_calls::link(state, id),
-        Call::ReadMachine { id } => machines::read(state, id),
-        Call::ListMachines => machines::list(state, &asked.path, &asked.query),
-        Call::FindByIp { arguments } => machines::find_by_ip(state, arguments),
+        Call::ReadMachine { id } => machine_calls::read(state, id),
+        Call::ListMachines => machine_calls::list(state, &asked.path, &asked.query),
+        Call::FindByIp { arguments } => machine_calls::find_by_ip(state, arguments),
     };
     plain(reply.compressed_for(&asked.headers), name)
 }

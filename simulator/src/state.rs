@@ -59,7 +59,7 @@ impl State {
         State {
             origin,
             clock: Clock::new(config.time_scale),
-            machines: Machines::new(config.machines),
+            machines: Machines::new(&config),
             log: Log::default(),
             observer,
             world: Mutex::new(world),

@@ -7,7 +7,7 @@ use std::vec::IntoIter;
 use serde_json::Value;
 
 use super::value::{Kind, Literal, Operand};
-use super::{Member, Schema};
+use super::{Entity, Member, Schema};
 
 /// A condition on an entity.
 pub enum Expression {
@@ -17,6 +17,8 @@ pub enum Expression {
     Compare(&'static Member, Operator, Operand),
     In(&'static Member, Vec<Operand>),
     Call(Function, &'static Member, String),
+    /// A text of a collection is this one.
+    Has(&'static Member, String),
 }
 
 #[derive(Clone, Copy)]
@@ -37,8 +39,8 @@ pub enum Function {
 }
 
 impl Expression {
-    pub fn accepts(&self, item: &Value) -> bool {
-        let of = |member: &Member| member.kind.of(item.get(member.name).unwrap_or(&Value::Null));
+    pub fn accepts(&self, item: &impl Entity) -> bool {
+        let of = |member: &Member| member.kind.of(&item.member(member.name));
         match self {
             Expression::Any(parts) => parts.iter().any(|part| part.accepts(item)),
             Expression::All(parts) => parts.iter().all(|part| part.accepts(item)),
@@ -54,6 +56,11 @@ impl Expression {
                     Function::EndsWith => whole.ends_with(text.as_str()),
                     Function::Contains => whole.contains(text.as_str()),
                 }
+            }
+            Expression::Has(member, text) => {
+                let all = item.member(member.name);
+                let mut all = all.as_array().into_iter().flatten().filter_map(Value::as_str);
+                all.any(|one| one == text)
             }
         }
     }
@@ -129,7 +136,7 @@ fn tokens(text: &str) -> Result<Vec<(usize, Token)>, String> {
 }
 
 fn word_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "_-:.+".contains(c)
+    c.is_ascii_alphanumeric() || "_-:.+/".contains(c)
 }
 
 /// Reads a filter.
@@ -227,10 +234,16 @@ impl Parser<'_> {
     fn condition(&mut self) -> Result<Expression, String> {
         let name = self.word()?;
         if self.take(&Token::Open) {
-            return self.call(&name);
+            return match name.strip_suffix("/any") {
+                Some(member) => self.has(member),
+                None => self.call(&name),
+            };
         }
         let member = self.schema.filter_member(&name)?;
         let unknown = self.here();
+        if member.kind == Kind::Texts {
+            return Err(unknown);
+        }
         let operator = match self.word()?.to_ascii_lowercase().as_str() {
             "eq" => Operator::Eq,
             "ne" => Operator::Ne,
@@ -255,6 +268,23 @@ impl Parser<'_> {
         }
         self.expect(&Token::Close)?;
         Ok(Expression::In(member, values))
+    }
+
+    /// `tag: tag eq 'text')`, the one condition on a collection that is documented.
+    fn has(&mut self, name: &str) -> Result<Expression, String> {
+        let member = self.schema.filter_member(name)?;
+        let unknown = self.here();
+        let start = self.word()?;
+        let (variable, rest) = start.split_once(':').ok_or_else(|| unknown.clone())?;
+        let used = if rest.is_empty() { self.word()? } else { rest.to_owned() };
+        let fits = member.kind == Kind::Texts && used == variable && self.keyword("eq");
+        match (fits, self.literal()?) {
+            (true, Literal::Quoted(text)) => {
+                self.expect(&Token::Close)?;
+                Ok(Expression::Has(member, text))
+            }
+            _ => Err(unknown),
+        }
     }
 
     fn call(&mut self, name: &str) -> Result<Expression, String> {

@@ -6,6 +6,7 @@
 mod filter;
 mod value;
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -15,6 +16,16 @@ use crate::errors;
 use crate::form;
 use crate::reply::Reply;
 pub use value::Kind;
+use value::Operand;
+
+/// An entity of a collection.
+pub trait Entity {
+    /// A member; null if it has none of this name.
+    fn member(&self, name: &str) -> Cow<'_, Value>;
+
+    /// All of it.
+    fn whole(&self) -> Value;
+}
 
 /// A collection that can be queried.
 pub struct Schema {
@@ -155,7 +166,7 @@ fn order(schema: &Schema, value: &str) -> Result<Vec<(&'static Member, bool)>, S
                 Some("desc") => true,
                 Some(_) => return Err(format!("Syntax error in '$orderby': '{value}'.")),
             };
-            if words.next().is_some() || member.kind == Kind::Whole {
+            if words.next().is_some() || matches!(member.kind, Kind::Texts | Kind::Whole) {
                 return Err(format!("Syntax error in '$orderby': '{value}'."));
             }
             Ok((member, descending))
@@ -164,27 +175,25 @@ fn order(schema: &Schema, value: &str) -> Result<Vec<(&'static Member, bool)>, S
 }
 
 /// Answers a query over `items`. `url` is where it was asked, for the link to the next page.
-pub fn list(
+pub fn list<E: Entity>(
     schema: &Schema,
-    items: &[Value],
+    items: impl Iterator<Item = E>,
     query: &str,
     url: &str,
     page_size: usize,
 ) -> Result<Page, Reply> {
     let options = options(schema, query)?;
-    let mut matches: Vec<&Value> = items
-        .iter()
-        .filter(|item| options.filter.as_ref().is_none_or(|filter| filter.accepts(item)))
-        .collect();
-    let key = |item: &Value, member: &Member| {
-        member.kind.of(item.get(member.name).unwrap_or(&Value::Null))
+    let keys = |item: &E| -> Vec<Operand> {
+        options.order.iter().map(|(member, _)| member.kind.of(&item.member(member.name))).collect()
     };
-    matches.sort_by(|a, b| {
-        options.order.iter().fold(Ordering::Equal, |so_far, (member, descending)| {
-            so_far.then_with(|| {
-                let order = key(a, member).order(&key(b, member));
-                if *descending { order.reverse() } else { order }
-            })
+    let mut matches: Vec<(Vec<Operand>, E)> = items
+        .filter(|item| options.filter.as_ref().is_none_or(|filter| filter.accepts(item)))
+        .map(|item| (keys(&item), item))
+        .collect();
+    matches.sort_by(|(a, _), (b, _)| {
+        let keys = options.order.iter().zip(a.iter().zip(b));
+        keys.fold(Ordering::Equal, |so_far, ((_, descending), (a, b))| {
+            so_far.then_with(|| if *descending { b.order(a) } else { a.order(b) })
         })
     });
     let matched = matches.len();
@@ -195,7 +204,7 @@ pub fn list(
         .into_iter()
         .skip(options.skip)
         .take(size)
-        .map(|item| selected(item, &options.select))
+        .map(|(_, item)| selected(&item, &options.select))
         .collect();
 
     let mut body = Map::new();
@@ -219,13 +228,13 @@ pub fn list(
     Ok(Page { matched, body: Value::Object(body) })
 }
 
-fn selected(item: &Value, members: &[&Member]) -> Value {
+fn selected(item: &impl Entity, members: &[&Member]) -> Value {
     if members.is_empty() {
-        return item.clone();
+        return item.whole();
     }
     let part = members
         .iter()
-        .map(|member| (member.name.to_owned(), item.get(member.name).cloned().unwrap_or_default()));
+        .map(|member| (member.name.to_owned(), item.member(member.name).into_owned()));
     Value::Object(part.collect())
 }
 

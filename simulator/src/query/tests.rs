@@ -1,6 +1,16 @@
 use super::*;
 use crate::actions::SCHEMA;
 
+impl Entity for Value {
+    fn member(&self, name: &str) -> Cow<'_, Value> {
+        self.get(name).map_or(Cow::Owned(Value::Null), Cow::Borrowed)
+    }
+
+    fn whole(&self) -> Value {
+        self.clone()
+    }
+}
+
 fn items() -> Vec<Value> {
     let item = |id: u8, kind: &str, status: &str, machine: Value, who: &str, day: u8| {
         json!({
@@ -18,7 +28,7 @@ fn items() -> Vec<Value> {
 }
 
 fn ask(query: &str) -> Result<Value, Value> {
-    let reply = list(&SCHEMA, &items(), query, "http://h/api/machineactions", 10_000);
+    let reply = list(&SCHEMA, items().into_iter(), query, "http://h/api/machineactions", 10_000);
     reply.map(|page| page.body).map_err(|r| serde_json::from_slice(&r.body).unwrap())
 }
 
@@ -153,7 +163,7 @@ fn pages_follow_one_another() {
     let mut query = "$filter=type ne 'Isolate'&$top=3".to_owned();
     let mut seen = String::new();
     for _ in 0..10 {
-        let body = list(&SCHEMA, &items(), &query, "http://h/x", 2).ok().unwrap().body;
+        let body = list(&SCHEMA, items().into_iter(), &query, "http://h/x", 2).ok().unwrap().body;
         let list = body["value"].as_array().unwrap();
         assert!(list.len() <= 2);
         seen.extend(list.iter().map(|a| a["id"].as_str().unwrap()[7..8].to_owned()));

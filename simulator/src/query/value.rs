@@ -18,7 +18,9 @@ pub enum Kind {
     Time,
     Number,
     Flag,
-    /// An object or a collection: can be selected, not compared.
+    /// A collection of texts, in which a filter can look for one.
+    Texts,
+    /// An object or another collection: can be selected, not compared.
     Whole,
 }
 
@@ -74,7 +76,7 @@ impl Kind {
             Kind::Time => text.and_then(|t| t.parse().ok()).map(Operand::Time),
             Kind::Number => value.as_f64().map(Operand::Number),
             Kind::Flag => value.as_bool().map(Operand::Flag),
-            Kind::Whole => None,
+            Kind::Texts | Kind::Whole => None,
         }
         .unwrap_or(Operand::Null)
     }
@@ -119,6 +121,7 @@ impl Kind {
             Kind::Time => "Edm.DateTimeOffset",
             Kind::Number => "Edm.Int64",
             Kind::Flag => "Edm.Boolean",
+            Kind::Texts => "Collection(Edm.String)",
             Kind::Whole => "Collection",
         }
     }

@@ -301,3 +301,35 @@ fn links_are_for_finished_collections_only() {
     let got = caller.post(&format!("/api/machineactions/{id}/getPackageUri"), &json!({}));
     assert_eq!((got.status, got.code().as_str()), (404, "NotFound"));
 }
+
+#[test]
+fn an_action_of_an_offline_machine_waits_until_it_is_back() {
+    let mut config = Config { time_scale: 100.0, quota_mode: QuotaMode::Off, ..Config::default() };
+    config.behaviour.pending_s = 20.0;
+    config.behaviour.in_progress_s = 20.0;
+    config.behaviour.offline = 2;
+    let sim = Simulator::start(config).unwrap();
+    let caller = Caller::new(&sim);
+    let away = caller.collected(0);
+    let back = caller.collected(1);
+    let online = caller.collected(2);
+    let status = |id: &str| read(&caller, id)["status"].as_str().unwrap().to_owned();
+    let until = |id: &str, wanted: &str| {
+        let start = Instant::now();
+        while status(id) != wanted {
+            assert!(start.elapsed() < Duration::from_secs(5), "{}", status(id));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        start.elapsed().as_secs_f64()
+    };
+    until(&online, "Succeeded");
+    assert_eq!((status(&away), status(&back)), ("Pending".to_owned(), "Pending".to_owned()));
+    // It waits as long as usual from now on.
+    sim.set(|b| b.offline = 1);
+    assert_eq!(status(&back), "Pending");
+    let took = until(&back, "Succeeded");
+    assert!((0.35..2.0).contains(&took), "{took}");
+    assert_eq!(status(&away), "Pending");
+    let got = caller.post(&format!("/api/machineactions/{away}/cancel"), &json!({"Comment": "x"}));
+    assert_eq!(got.json()["status"], "Cancelled");
+}

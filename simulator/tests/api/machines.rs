@@ -126,3 +126,77 @@ fn lists_of_machines_come_in_pages() {
     }
     assert_eq!(sizes, [10, 10, 5]);
 }
+
+#[test]
+fn a_fleet_has_tags_groups_and_devices_that_are_offline() {
+    let mut config = Config { machines: 500, quota_mode: QuotaMode::Off, ..Config::default() };
+    config.tags = [("DMZ".to_owned(), 100), ("it's".to_owned(), 7)].into();
+    config.groups = vec!["Servers".to_owned(), "Clients".to_owned()];
+    config.behaviour.offline = 10;
+    let sim = Simulator::start(config).unwrap();
+    let caller = Caller::new(&sim);
+    let count = |filter: &str| {
+        let filter = filter.replace(' ', "%20");
+        let got = caller.get(&format!("/api/machines?$orderby=id&$filter={filter}"));
+        got.json()["value"].as_array().map_or(0, Vec::len)
+    };
+    for (filter, expected) in [
+        ("machineTags/any(tag: tag eq 'DMZ')", 100),
+        ("machineTags/any(t:t eq 'it''s')", 7),
+        ("machineTags/any(tag: tag eq 'dmz')", 0),
+        ("machineTags/any(tag: tag eq 'DMZ') and osPlatform ne 'Linux'", 80),
+        ("not machineTags/any(tag: tag eq 'DMZ') and rbacGroupId eq 141", 200),
+        ("healthStatus eq 'Inactive'", 10),
+    ] {
+        assert_eq!(count(filter), expected, "{filter}");
+    }
+    for filter in [
+        "machineTags eq 'DMZ'",
+        "machineTags eq null",
+        "machineTags/any(tag: tag ne 'DMZ')",
+        "machineTags/any(tag: other eq 'DMZ')",
+        "machineTags/any(tag eq 'DMZ')",
+        "machineTags/any(tag: tag eq 'DMZ'",
+        "machineTags/any()",
+        "machineTags/all(tag: tag eq 'DMZ')",
+        "osPlatform/any(tag: tag eq 'DMZ')",
+        "rbacGroupName eq 'Servers'",
+    ] {
+        let filter = filter.replace(' ', "%20");
+        let got = caller.get(&format!("/api/machines?$filter={filter}"));
+        assert_eq!((got.status, got.code().as_str()), (400, "ODataError"), "{filter}");
+    }
+    let machine = caller.get(&format!("/api/machines/{}", sim.machine_id(1))).json();
+    assert_eq!(machine["machineTags"], serde_json::json!(["DMZ", "it's"]));
+    assert_eq!(
+        (&machine["rbacGroupId"], &machine["rbacGroupName"]),
+        (&141.into(), &"Clients".into())
+    );
+    assert_eq!(machine["healthStatus"], "Inactive");
+    sim.set(|b| b.offline = 1);
+    assert_eq!(count("healthStatus eq 'Inactive'"), 1);
+}
+
+#[test]
+fn a_hundred_thousand_machines_are_paged_through() {
+    let config = Config { machines: 100_000, quota_mode: QuotaMode::Off, ..Config::default() };
+    let sim = Simulator::start(config).unwrap();
+    let caller = Caller::new(&sim);
+    let page = |skip: usize, select: &str| {
+        let path = format!("/api/machines?$orderby=id&$top=10000&$skip={skip}{select}");
+        caller.get(&path).json()["value"].as_array().unwrap().clone()
+    };
+    let start = std::time::Instant::now();
+    let mut seen = Vec::new();
+    for skip in (0..100_000).step_by(10_000) {
+        seen.extend(
+            page(skip, "&$select=id").iter().map(|it| it["id"].as_str().unwrap().to_owned()),
+        );
+    }
+    assert!(seen.is_sorted());
+    seen.dedup();
+    assert_eq!(seen.len(), 100_000);
+    assert_eq!(page(90_000, "").len(), 10_000);
+    assert_eq!(page(100_000, ""), Vec::<serde_json::Value>::new());
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+}

@@ -92,6 +92,8 @@ fn flags_are_explained_and_checked() {
         &["--package-fault", "unknown"],
         &["--faults", "lost=5"],
         &["--faults", "late=some"],
+        &["--tagged", "DMZ"],
+        &["--tagged", "DMZ=-1"],
     ] {
         let out = Command::new(PROGRAM).args(wrong).output().unwrap();
         assert_eq!(out.status.code(), Some(2), "{wrong:?}");
@@ -116,6 +118,30 @@ fn flags_reach_the_service() {
     assert_eq!(text.matches("\"computerDnsName\"").count(), 3);
     let (_, text) = curl(&["-H", &header, &machines]);
     assert!(text.contains("Maximum allowed 1 per 00:01:00"), "{text}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn flags_make_a_fleet() {
+    let flags = "--machines 500 --offline 10 --tagged 100 --tagged a=b=7 --groups Servers,Clients";
+    let (mut child, _out, url) = start(&flags.split(' ').collect::<Vec<_>>());
+    let token = crate::http::sign_in(
+        &url,
+        mde_simulator::DEFAULT_TENANT,
+        mde_simulator::DEFAULT_CLIENT,
+        mde_simulator::DEFAULT_SECRET,
+    );
+    let header = format!("Authorization: Bearer {token}");
+    let (_, text) = curl(&["-H", &header, &format!("{url}/api/machines")]);
+    for (part, count) in [
+        (r#""healthStatus":"Inactive""#, 10),
+        (r#""machineTags":["DMZ","a=b"]"#, 7),
+        (r#""machineTags":["DMZ"]"#, 93),
+        (r#""rbacGroupName":"Clients""#, 250),
+    ] {
+        assert_eq!(text.matches(part).count(), count, "{part}");
+    }
     child.kill().unwrap();
     child.wait().unwrap();
 }
