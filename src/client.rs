@@ -136,9 +136,10 @@ impl Client {
         })
     }
 
-    /// Finds devices by device id, DNS name (exact, else by its beginning), IP address, or Entra device id.
+    /// Finds devices by device id, DNS name (exact, else by its beginning), IP address, Entra device id, or a selection.
     ///
     /// An address may name the time when it was in use: `10.0.0.5@2026-01-24T22:17:02Z`. The default is now.
+    /// A selection has conditions, all of which hold: `tag:DMZ and not os:Linux and group:Servers and filter:<OData>`.
     /// Source: "Get machine by ID API", "List machines API", "Find devices by internal IP API".
     pub fn find_machines(&self, query: &str, cancel: Option<&Cancel>) -> Result<Found> {
         let query = find_machines::Query::parse(query)?;

@@ -75,7 +75,10 @@ public:
                             cancel.handle()));
     }
 
-    /** Finds devices, with the reasons why a collection on them may not start or end. */
+    /**
+     * Finds devices, with the reasons why a collection on them may not start or end: by id, name or address, or all of a
+     * selection, such as "tag:DMZ and not os:Linux". mde_find_machines in mde.h explains queries.
+     */
     result<found> find_machines(const string_arg &query, const cancellation &cancel = cancellation::never()) const {
         return detail::read_from<found>(detail::call(mde_find_machines, handle(), text("query", query), cancel.handle()));
     }

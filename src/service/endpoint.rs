@@ -131,6 +131,20 @@ pub(crate) fn machines(filter: &str, top: usize) -> Request {
     get(target, Quota::Machines, ONE_PAGE, "find devices")
 }
 
+/// `GET /api/machines`, filtered, by id, from one row on. The service sends at most `top` devices, and no link to a next
+/// page.
+pub(crate) fn machines_page(filter: &str, top: usize, skip: usize) -> Request {
+    let mut target = format!("/api/machines?$orderby=id&$top={top}");
+    if !filter.is_empty() {
+        target.push_str("&$filter=");
+        target.push_str(&escape(filter));
+    }
+    if skip > 0 {
+        target.push_str(&format!("&$skip={skip}"));
+    }
+    get(target, Quota::Machines, ONE_PAGE, "find devices")
+}
+
 /// `GET /api/machines/findbyip(ip='…',timestamp=…)`. The caller has checked both values.
 pub(crate) fn machines_by_ip(ip: &str, timestamp: &str) -> Request {
     let target =
@@ -168,5 +182,10 @@ mod tests {
             "/api/machineactions?$orderby=creationDateTimeUtc%20desc\
              &$filter=machineId%20eq%20%27a%26b%27&$top=1"
         );
+        assert_eq!(
+            machines_page("a eq 'b'", 5, 10).target,
+            "/api/machines?$orderby=id&$top=5&$filter=a%20eq%20%27b%27&$skip=10"
+        );
+        assert_eq!(machines_page("", 5, 0).target, "/api/machines?$orderby=id&$top=5");
     }
 }

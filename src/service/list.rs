@@ -22,6 +22,11 @@ pub(super) fn read(body: &[u8], reader: Reader<'_>) -> Option<Option<String>> {
     Some(next)
 }
 
+/// Reads all records of an array. Nothing comes of any other value.
+pub(super) fn each(array: &str, reader: Reader<'_>) {
+    let _ = Records(reader).deserialize(&mut serde_json::Deserializer::from_str(array));
+}
+
 struct List<'f>(Reader<'f>);
 
 impl<'de> Visitor<'de> for List<'_> {

@@ -22,27 +22,28 @@ pub(crate) struct Lenient<'a>(#[serde(borrow)] Option<&'a RawValue>);
 impl<'a> Lenient<'a> {
     /// The text. A member that is missing or of another type has none.
     pub(crate) fn text(self) -> Option<String> {
-        serde_json::from_str(self.get()).ok()
+        serde_json::from_str(self.json()).ok()
     }
 
     /// The text, or the digits of a number.
     pub(crate) fn text_or_number(self) -> Option<String> {
-        let is_number = self.get().starts_with(|c: char| c == '-' || c.is_ascii_digit());
-        if is_number { Some(self.get().to_owned()) } else { self.text() }
+        let is_number = self.json().starts_with(|c: char| c == '-' || c.is_ascii_digit());
+        if is_number { Some(self.json().to_owned()) } else { self.text() }
     }
 
     /// Whether it is `true`.
     pub(crate) fn is_true(self) -> bool {
-        self.get() == "true"
+        self.json() == "true"
     }
 
     /// The first number of an array.
     pub(crate) fn first_number(self) -> Option<u64> {
-        let digits = self.get().strip_prefix('[')?.split([',', ']']).next()?;
+        let digits = self.json().strip_prefix('[')?.split([',', ']']).next()?;
         digits.trim().parse().ok()
     }
 
-    fn get(self) -> &'a str {
+    /// As it stands in the document; empty if it is missing.
+    pub(crate) fn json(self) -> &'a str {
         self.0.map_or("", RawValue::get)
     }
 }

@@ -40,6 +40,8 @@ mod refused_again;
 mod refused_ends;
 /// Replies of every kind, and retries.
 mod replies;
+/// Devices that are selected by tag, platform, group or filter.
+mod selections;
 /// A package in every state it can be in.
 mod states;
 /// What other programs make of packages that are safe.

@@ -116,6 +116,7 @@ enum Call {
     Read,
     Collect,
     Find,
+    Select,
 }
 
 /// The status of a call, the length of its document, and the most bytes that it held.
@@ -123,6 +124,7 @@ fn call(client: *mut mde_client, which: Call) -> (i32, usize, usize) {
     let [action, device, text] =
         [id(1), device_id(1), "x".to_owned()].map(|text| CString::new(text).unwrap());
     let filter = CString::new("").unwrap();
+    let selection = c"not tag:none and not os:none and not group:none";
     let mut json = null_mut();
     HELD.set(0);
     MOST.set(0);
@@ -137,6 +139,10 @@ fn call(client: *mut mde_client, which: Call) -> (i32, usize, usize) {
         },
         // SAFETY: as above.
         Call::Find => unsafe { mde_find_machines(client, text.as_ptr(), null(), &raw mut json) },
+        // SAFETY: as above.
+        Call::Select => unsafe {
+            mde_find_machines(client, selection.as_ptr(), null(), &raw mut json)
+        },
     };
     let most = MOST.get();
     // SAFETY: the library gave this string out.
@@ -211,6 +217,7 @@ fn records_of_many_values() {
             "machineId",
             "computerDnsName",
             "osPlatform",
+            "machineTags",
             "creationDateTimeUtc",
         ] {
             let record = |id: &str, size| {
@@ -221,6 +228,9 @@ fn records_of_many_values() {
                 is_bounded(Call::Collect, 201, record(&id(1), MIB - 200));
                 is_bounded(Call::List, 200, list(&record(&id(1), PAGE)));
                 is_bounded(Call::Find, 200, list(&record(&device_id(1), PAGE)));
+            }
+            if member == "machineTags" && value == "\"\"" {
+                is_bounded(Call::Select, 200, list(&record(&device_id(1), PAGE)));
             }
         }
     }
@@ -290,6 +300,31 @@ fn a_full_page_of_large_actions() {
     assert_eq!(status, 0);
     assert!(length >= scene.body - 9, "{length}");
     assert!(most <= 64 * MIB, "{} bytes cost {most}", scene.body);
+}
+
+/// The most devices that a selection finds, as long as real ones. They are held once, with a page of the reply.
+#[test]
+fn a_hundred_thousand_devices() {
+    let filling = "x".repeat(1_250);
+    let server = Responder::start(move |asked| {
+        let query = asked.query();
+        let number = |name: &str| query.get(name).map_or(0, |text| text.parse::<u32>().unwrap());
+        let (top, skip) = (number("$top"), number("$skip"));
+        let device = |number: u32| {
+            let id = device_id(number);
+            format!(r#"{{"id":"{id}","computerDnsName":"device-{number}","x":"{filling}"}}"#)
+        };
+        let records: Vec<_> = (skip..(skip + top).min(100_000)).map(device).collect();
+        Answer { status: 200, headers: vec![], body: list(&records.join(",")) }
+    });
+    let client = client(&server.url(), &[("access_token", TOKEN)]);
+    let (status, length, most) = call(client, Call::Select);
+    // SAFETY: given out by the library, freed once.
+    unsafe { mde_client_free(client) };
+    assert_eq!(status, 0);
+    assert!(length > 130 * MIB, "{length}");
+    println!("a document of {length} bytes cost {most}");
+    assert!(most < length + length / 4, "a document of {length} bytes cost {most}");
 }
 
 /// Pages without end, each with other actions.

@@ -83,8 +83,8 @@ namespace Mde
                 json => new FetchResult(json), progress, cancellationToken);
         }
 
-        /// <summary>Finds devices by id, Entra device id, IP address or DNS name.</summary>
-        /// <param name="query">The id, address or name.</param>
+        /// <summary>Finds devices by id, Entra device id, IP address or DNS name, or all of a selection.</summary>
+        /// <param name="query">The id, address or name, or a selection: "tag:DMZ and not os:Linux".</param>
         /// <param name="cancellationToken">Ends the call.</param>
         public virtual MachinesResult FindMachines(string query, CancellationToken cancellationToken = default)
         {
@@ -92,7 +92,7 @@ namespace Mde
         }
 
         /// <summary><see cref="FindMachines"/> on a separate thread, which it blocks until it is done.</summary>
-        /// <param name="query">The id, address or name.</param>
+        /// <param name="query">As there.</param>
         /// <param name="cancellationToken">Ends the call.</param>
         public virtual Task<MachinesResult> FindMachinesAsync(string query, CancellationToken cancellationToken = default)
         {

@@ -301,7 +301,10 @@ class Client(Forkable):
     def find_machines(
         self, query: str, *, timeout: Optional[Seconds] = None, cancel: Optional[Cancel] = None
     ) -> documents.Found:
-        """Finds devices by device id, Entra device id, DNS name or IP address."""
+        """Finds devices by id, Entra device id, DNS name or IP address, or by a selection.
+
+        A selection is, for example, ``tag:DMZ and not os:Linux``.
+        """
         found: documents.Found = self._perform(
             "mde_find_machines", [encode("query", query)], timeout, cancel
         )

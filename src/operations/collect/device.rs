@@ -14,7 +14,8 @@ use crate::http::reply::Reply;
 use crate::operations::actions::{self, Recent};
 use crate::quota::limiter::Permit;
 use crate::service::action::MachineAction;
-use crate::service::{endpoint, machine};
+use crate::service::endpoint;
+use crate::service::machine::{self, Machine};
 
 /// The most actions that one poll reads. Only one collection of a device runs at a time, so the newest ones suffice.
 const NEWEST: usize = 20;
@@ -82,9 +83,9 @@ impl<'a> Live<'a> {
                 return Ok(id.to_ascii_lowercase());
             }
             let reply = self.account.perform(self.call, &endpoint::machine(id))?;
-            let machine = machine::machine(&reply.body)
-                .map_err(|problem| actions::not_understood(&reply, problem))?;
-            Ok(machine.id().to_ascii_lowercase())
+            let id = machine::record(&reply.body)
+                .and_then(|text| Ok(Machine::from_json(&text)?.id().to_ascii_lowercase()));
+            id.map_err(|problem| actions::not_understood(&reply, problem))
         })
     }
 }
