@@ -339,10 +339,17 @@ impl Error {
             #[serde(skip_serializing_if = "Option::is_none")]
             package: Option<&'a RawValue>,
         }
-        let e = &*self.0;
-        let action = e.action.as_deref().and_then(|action| serde_json::from_str(action).ok());
+        let action = self.last_seen().and_then(|action| serde_json::from_str(action).ok());
         let package = self.package().and_then(|package| serde_json::from_str(package).ok());
-        let error = Members {
+        let error = self.members(action);
+        // Even without a document the caller would get the status through the return value.
+        json::text(&Document { error, package })
+    }
+
+    /// The members of the failure document, with this action.
+    pub(crate) fn members<'a>(&'a self, action: Option<&'a RawValue>) -> Members<'a> {
+        let e = &*self.0;
+        Members {
             status: e.status.code(),
             name: e.status.name(),
             message: &e.message,
@@ -357,15 +364,13 @@ impl Error {
             outcome: e.outcome_unknown.then_some("unknown"),
             action_id: self.action_id(),
             action,
-        };
-        // Even without a document the caller would get the status through the return value.
-        json::text(&Document { error, package })
+        }
     }
 }
 
 /// The members of an error in documents.
 #[derive(Serialize)]
-struct Members<'a> {
+pub(crate) struct Members<'a> {
     status: i32,
     name: &'static str,
     message: &'a str,

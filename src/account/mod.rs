@@ -6,7 +6,7 @@ pub(crate) mod sign_in;
 #[allow(dead_code)]
 pub(crate) mod turn;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ use crate::quota::rules::Rules;
 use crate::service::cloud;
 use crate::service::hosts::Hosts;
 use crate::sign_in::cache::Cache;
+use crate::sign_in::claims::RequestedBy;
 use crate::sign_in::{Token, claims};
 use crate::status::Status;
 use crate::text::guid::is_guid;
@@ -53,6 +54,8 @@ pub(crate) struct Account {
     pub max_package_bytes: u64,
     /// A package that could do harm where it is unpacked gets the final path, too.
     pub accept_unsafe: bool,
+    /// The record of the collections that have ended, if there is one.
+    pub record: Option<PathBuf>,
     /// Set by the first token, which names the identity.
     pub limiter: OnceCell<Arc<Limiter>>,
     quota_file: Option<String>,
@@ -113,11 +116,12 @@ impl Account {
                 ),
             ));
         }
-        if let Some(path) = &options.quota_file {
+        for (name, path) in [("quota_file", &options.quota_file), ("record", &options.record)] {
+            let Some(path) = path else { continue };
             let folder = Path::new(path).parent().filter(|folder| folder.is_dir());
             folder.ok_or_else(|| {
                 let problem = "is in a folder that is not there; make the folder first";
-                Error::new(Status::Config, format!("option `quota_file`: {path} {problem}"))
+                Error::new(Status::Config, format!("option `{name}`: {path} {problem}"))
             })?;
         }
         Ok(Account {
@@ -136,6 +140,7 @@ impl Account {
             download_hosts: options.download_hosts.clone().and(&api),
             max_package_bytes: options.max_package_bytes,
             accept_unsafe: options.accept_unsafe,
+            record: options.record.as_ref().map(PathBuf::from),
             limiter: OnceCell::new(),
             quota_file: options.quota_file.clone(),
             quota_redis: options.quota_redis.clone(),
@@ -216,6 +221,11 @@ impl Account {
             tenant.as_deref().unwrap_or("unknown"),
             application.as_deref().unwrap_or("unknown"),
         )
+    }
+
+    /// The identity that makes the requests, as far as its present token names it.
+    pub(crate) fn requested_by(&self) -> Option<RequestedBy> {
+        claims::read(self.tokens.current()?.text()).requested_by()
     }
 
     /// The part of a call for one request, which has `timeout_ms` as its limit. The operation may last longer.

@@ -39,7 +39,8 @@ use crate::progress::OnProgress;
 /// @retval MDE_OK The file exists, whole and checked.
 /// @retval MDE_ERR_UNSAFE As for mde_download_package(), like MDE_ERR_INTEGRITY: the same call returns the same again.
 /// @retval MDE_ERR_FILE As for mde_download_package(). Also: another call works on the same state file (retryable), or
-/// the state file cannot be read, and a collection that it names may still be running.
+/// the state file cannot be read, and a collection that it names may still be running. Or the option record names a
+/// record that was changed or cannot be written: the same call returns the end again once it is recorded.
 /// @retval MDE_ERR_OUTCOME_UNKNOWN As for mde_collect_package(). Repeat the call: it first searches for the collection.
 /// @return All other errors are those of the three functions; the member stage names the step that failed.
 #[unsafe(no_mangle)]

@@ -90,6 +90,8 @@ pub struct Collected {
     /// The action was found rather than answered: a collection was running already, or the reply was lost and the list
     /// showed that this call had started it.
     pub adopted: bool,
+    /// When the service answered with the action or showed it, by its own clock.
+    pub(crate) service_date: Option<SystemTime>,
 }
 
 impl Collected {
@@ -136,10 +138,10 @@ pub(crate) fn started(
     account: &Account,
     call: &Arc<Call>,
     requests: &Requests<'_>,
-) -> Result<Option<MachineAction>> {
+) -> Result<Option<Collected>> {
     let device = Live::new(account, call, requests);
     let found = Job::new(&device, requests, Choices::of(account)).search(Duration::ZERO, false)?;
-    Ok(found.map(|found| found.action))
+    Ok(found.map(Found::collected))
 }
 
 /// The options that decide.
@@ -165,6 +167,14 @@ struct Found {
     action: MachineAction,
     /// One of our requests has started it.
     is_ours: bool,
+    /// The date of the list.
+    date: Option<SystemTime>,
+}
+
+impl Found {
+    fn collected(self) -> Collected {
+        Collected { action: self.action, adopted: true, service_date: self.date }
+    }
 }
 
 /// One call, from its first request to a collection.
@@ -227,7 +237,7 @@ impl<'a> Job<'a> {
                 .attempts(reply.attempts)
                 .action(action.id(), Some(action.json())));
         }
-        Ok(Collected { action, adopted })
+        Ok(Collected { action, adopted, service_date: reply.date() })
     }
 
     /// How long to search before the request is sent again. `None`: it is not.
@@ -270,10 +280,10 @@ impl<'a> Job<'a> {
         let mut running = None;
         for action in recent.actions {
             if self.is_ours(&action, earliest) {
-                return Ok(Some(Found { action, is_ours: true }));
+                return Ok(Some(Found { action, is_ours: true, date: recent.date }));
             }
             if or_running && running.is_none() && !action.status().is_final() {
-                running = Some(Found { action, is_ours: false });
+                running = Some(Found { action, is_ours: false, date: recent.date });
             }
         }
         Ok(running)
@@ -282,12 +292,10 @@ impl<'a> Job<'a> {
     /// The result if the list shows a collection. `error`: why the list was searched.
     fn found(&self, found: Found, error: Error) -> Result<Collected> {
         self.device.call().settle();
-        let Found { action, is_ours } = found;
-        if is_ours || self.choices.on_duplicate == OnDuplicate::Adopt {
-            return Ok(Collected { action, adopted: true });
+        if found.is_ours || self.choices.on_duplicate == OnDuplicate::Adopt {
+            return Ok(found.collected());
         }
-        let id = action.id().to_owned();
-        Err(error.action(&id, Some(action.json())))
+        Err(error.action(found.action.id(), Some(found.action.json())))
     }
 
     /// The error if a collection runs, and it was not found.

@@ -15,6 +15,7 @@ use crate::error::{Error, Result, Stage};
 use crate::log::{self, Level};
 use crate::operations::collect::{self, Collected, Requests};
 use crate::operations::download::{self, Destination, Package, PathLock};
+use crate::operations::fetch_record::{self, EndRecorder, Origin};
 use crate::operations::fetch_state::FetchState;
 use crate::operations::{actions, wait};
 use crate::os::file;
@@ -47,7 +48,8 @@ impl Fetched {
 /// What earlier calls with this device and path have recorded.
 enum Earlier {
     Nothing,
-    Action(String),
+    /// The id of the action, and its request.
+    Action(String, Origin),
     /// A collection was requested, and whether it was started is not known.
     Unsettled(FetchState),
 }
@@ -67,20 +69,23 @@ pub(crate) fn fetch(
     let Some(_path_lock) = PathLock::take(&file::suffixed(&state_path, ".lock"))? else {
         return Err(under_way(&destination));
     };
-    let job = Job { account, call, machine_id, comment, state_path };
+    let ends = EndRecorder::new(account, call, machine_id, &destination);
+    let job = Job { account, call, machine_id, comment, state_path, ends };
+    job.ends.check()?;
     let earlier = job.earlier()?;
-    let is_recorded = matches!(earlier, Earlier::Action(_));
-    let (action_id, known, adopted) = if let Earlier::Action(action_id) = earlier {
-        (action_id, None, true)
+    let is_recorded = matches!(earlier, Earlier::Action(..));
+    let (action_id, known, adopted, origin) = if let Earlier::Action(action_id, origin) = earlier {
+        (action_id, None, true, origin)
     } else if let Some(action) = job.finished(&destination)? {
-        (action.id().to_owned(), Some(action), true)
+        (action.id().to_owned(), Some(action), true, Origin::unknown())
     } else {
         // A file at the destination is an error before the device has any work.
         destination.is_free()?;
         download::can_rename(&job.state_path, call)?;
         account.report_quota_wait(call, Quota::Collect, None, reporter)?;
-        let Collected { action, adopted } = job.collect(earlier)?;
-        (action.id().to_owned(), Some(action), adopted)
+        let (collected, origin) = job.collect(earlier)?;
+        let Collected { action, adopted, .. } = collected;
+        (action.id().to_owned(), Some(action), adopted, origin)
     };
     reporter
         .step(&Event::Collected { action_id: &action_id, adopted })
@@ -90,10 +95,12 @@ pub(crate) fn fetch(
         true => Some(machine_id.to_owned()),
         false => known.as_ref().and_then(MachineAction::machine_id).map(str::to_owned),
     };
-    let action = job.wait(&action_id, known, reporter)?;
+    let action = job.wait(&action_id, known, &origin, reporter)?;
     job.check_action(&action, device.as_deref(), is_recorded)?;
     let package = download::download_to(account, call, &action, destination, reporter)
-        .map_err(|error| job.without_package(error))?;
+        .map_err(|error| job.without_package(error, &origin))?;
+    // The state file leads the next call back here, until the package is recorded.
+    job.ends.done(&package, &action, &origin)?;
     job.remove_state();
     Ok(Fetched { package, action, adopted })
 }
@@ -118,6 +125,7 @@ struct Job<'a> {
     machine_id: &'a str,
     comment: &'a str,
     state_path: PathBuf,
+    ends: EndRecorder<'a>,
 }
 
 impl Job<'_> {
@@ -132,15 +140,15 @@ impl Job<'_> {
             );
             return Err(Error::new(Status::File, message).with_stage(Stage::Download));
         }
-        if let Some(action_id) = state.action_id {
-            return Ok(Earlier::Action(action_id));
+        if let Some(action_id) = &state.action_id {
+            return Ok(Earlier::Action(action_id.clone(), state.origin()));
         }
         let found = collect::started(self.account, self.call, &self.requests(&state, true))?;
         match found {
-            Some(action) => {
-                let id = action.id().to_owned();
-                self.write_state(&state.with_action(&id));
-                Ok(Earlier::Action(id))
+            Some(collected) => {
+                let state = state.with_action(&collected);
+                self.write_state(&state);
+                Ok(Earlier::Action(collected.action.id().to_owned(), state.origin()))
             }
             None => Ok(Earlier::Unsettled(state)),
         }
@@ -199,8 +207,9 @@ impl Job<'_> {
         Err(error.action(action.id(), Some(action.json())))
     }
 
-    /// The error of a download. If the same call would fail again, the state file is removed, or the error names it.
-    fn without_package(&self, error: Error) -> Error {
+    /// The error of a download. If the same call would fail again, the end is recorded, and the state file is removed, or
+    /// the error names it.
+    fn without_package(&self, error: Error, origin: &Origin) -> Error {
         const GONE: [&str; 2] = ["BlobNotFound", "ContainerNotFound"];
         let status = error.status();
         let lasts = !error.is_retryable();
@@ -208,14 +217,27 @@ impl Job<'_> {
             && error.service_code().is_some_and(|code| GONE.contains(&code));
         let is_gone = lasts && (error.is_unknown_to_service() || is_gone_from_storage);
         if is_gone {
-            self.remove_state();
+            return self.over(error, origin);
         }
         match status {
-            Status::NotFound | Status::Integrity | Status::Unsafe if lasts => {
-                self.names_the_state_file(error)
-            }
+            Status::Integrity | Status::Unsafe if lasts => match self.ends.failed(&error, origin) {
+                Ok(()) => self.names_the_state_file(error),
+                Err(unrecorded) => unrecorded,
+            },
+            Status::NotFound if lasts => self.names_the_state_file(error),
             Status::NotReady => self.names_the_state_file(error),
             _ => error,
+        }
+    }
+
+    /// The error of a collection that never leads to a package. The state file is removed once the end is recorded.
+    fn over(&self, error: Error, origin: &Origin) -> Error {
+        match self.ends.failed(&error, origin) {
+            Ok(()) => {
+                self.remove_state();
+                error
+            }
+            Err(unrecorded) => unrecorded,
         }
     }
 
@@ -232,7 +254,7 @@ impl Job<'_> {
         error.with_message(message)
     }
 
-    fn collect(&self, earlier: Earlier) -> Result<Collected> {
+    fn collect(&self, earlier: Earlier) -> Result<(Collected, Origin)> {
         // Getting a token may take long. The time between state file and request is kept short, since a later call searches
         // all of it.
         self.account.tokens.get(&self.account.http, self.call)?;
@@ -245,8 +267,9 @@ impl Job<'_> {
         let requests = self.requests(&state, open.is_some());
         match collect::collect(self.account, self.call, &requests) {
             Ok(collected) => {
-                self.write_state(&state.with_action(collected.action.id()));
-                Ok(collected)
+                let state = state.with_action(&collected);
+                self.write_state(&state);
+                Ok((collected, state.origin()))
             }
             Err(error) if self.call.is_unsettled() => {
                 // The state file stays, so the same call can be repeated.
@@ -265,6 +288,9 @@ impl Job<'_> {
                     Some(open) => self.write_state(&open),
                     None => self.remove_state(),
                 }
+                if fetch_record::is_final(&error) {
+                    self.ends.failed(&error, &state.origin())?;
+                }
                 Err(error)
             }
         }
@@ -274,16 +300,14 @@ impl Job<'_> {
         &self,
         action_id: &str,
         known: Option<MachineAction>,
+        origin: &Origin,
         reporter: &mut Reporter<'_, '_>,
     ) -> Result<MachineAction> {
         wait::wait(self.account, self.call, action_id, known, reporter).map_err(|error| {
             match prospect(&error) {
                 Prospect::Open => error,
                 Prospect::Doubtful => self.names_the_state_file(error),
-                Prospect::Over => {
-                    self.remove_state();
-                    error
-                }
+                Prospect::Over => self.over(error, origin),
             }
         })
     }

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::Call;
 use crate::error::{Error, Result, Stage};
+use crate::operations::collect::Collected;
 use crate::operations::download::{self, Destination};
+use crate::operations::fetch_record::Origin;
 use crate::os::{file, patience, state_file};
 use crate::status::Status;
 use crate::text::guid::is_guid;
@@ -28,6 +30,12 @@ pub(super) struct FetchState {
     /// the time of the first one.
     began: String,
     pub action_id: Option<String>,
+    /// As the call that learnt of the action reported it.
+    #[serde(default)]
+    adopted: bool,
+    /// When the service answered with that action, by its own clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    service_date: Option<String>,
     /// The comments of earlier requests whose outcome is not known, the last one first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     other_comments: Vec<String>,
@@ -62,13 +70,32 @@ impl FetchState {
             comment: comment.to_owned(),
             began: open.map_or_else(now, |open| open.began.clone()),
             action_id: None,
+            adopted: false,
+            service_date: None,
             other_comments,
         }
     }
 
     /// The state once the action is known.
-    pub(super) fn with_action(self, action_id: &str) -> FetchState {
-        FetchState { action_id: Some(action_id.to_owned()), ..self }
+    pub(super) fn with_action(self, collected: &Collected) -> FetchState {
+        let date = |date| humantime::format_rfc3339_seconds(date).to_string();
+        FetchState {
+            action_id: Some(collected.action.id().to_owned()),
+            adopted: collected.adopted,
+            service_date: collected.service_date.map(date),
+            ..self
+        }
+    }
+
+    /// What a record says of the request.
+    pub(super) fn origin(&self) -> Origin {
+        let time = |text: &String| humantime::parse_rfc3339(text).ok();
+        Origin {
+            comment: Some(self.comment.clone()),
+            asked: time(&self.began),
+            service_date: self.service_date.as_ref().and_then(time),
+            adopted: self.adopted,
+        }
     }
 
     /// Reads the state file. `None` only if it does not exist. An unreadable one is an error: its collection may still be

@@ -358,6 +358,15 @@ pub(crate) const TABLE: &[Spec] = &[
         |o, v| one_of(v, &[("no", false), ("yes", true)]).map(|v| o.accept_unsafe = v),
     ),
     text(
+        "record",
+        "an absolute path in UTF-8",
+        Rule("none"),
+        "A file to which mde_fetch_package appends a line of JSON for each package, and for each collection that failed. \
+         Each line has the SHA-256 of the line before. `<record>.sha256` and `SHA256SUMS` lie beside it, so a folder has \
+         one record. It is created if it does not exist.",
+        |o, v| absolute(v).map(|v| o.record = Some(v)),
+    ),
+    text(
         "user_agent",
         "1 to 256 visible ASCII characters and spaces",
         Rule("none"),

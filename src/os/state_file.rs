@@ -23,7 +23,12 @@ const MAX: u64 = 1 << 20;
 /// a crash of the process or the machine. Only one writer may run at a time.
 pub(crate) fn write<T: Serialize>(path: &Path, state: &T, pause: Pause<'_>) -> io::Result<()> {
     let text = serde_json::to_vec(state).map_err(io::Error::other)?;
-    patiently(pause, &mut || replace(path, &text))
+    write_text(path, &text, pause)
+}
+
+/// The same with any content.
+pub(crate) fn write_text(path: &Path, text: &[u8], pause: Pause<'_>) -> io::Result<()> {
+    patiently(pause, &mut || replace(path, text))
 }
 
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
@@ -47,30 +52,34 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
 /// The content of the file at `path`, which only this user writes. `None` if there is no such file, or none that this
 /// version understands. It is for state that costs nothing but time when it is lost.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    json::read(&text(open(path).ok()?, path).ok()?)
+    json::read(&text(open(path).ok()?, path, MAX).ok()?)
 }
 
 /// The content of the file at `path`, which only this user writes. `None` only if the file does not exist. An
 /// unreadable state file is an error: its collection may still be running.
 pub(crate) fn read_own<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    let file = match open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        other => other?,
-    };
-    let state = json::read(&text(file, path)?);
+    let Some(text) = read_text(path, MAX)? else { return Ok(None) };
     let other = || io::Error::new(ErrorKind::InvalidData, "it is not a state file of this version");
-    Ok(Some(state.ok_or_else(other)?))
+    Ok(Some(json::read(&text).ok_or_else(other)?))
+}
+
+/// The first `most` bytes of the file at `path`, which only this user writes. `None` if the file does not exist.
+pub(crate) fn read_text(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+    match open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        file => text(file?, path, most).map(Some),
+    }
 }
 
 fn open(path: &Path) -> io::Result<File> {
     file::open(path, Access::Read, Links::Refused)
 }
 
-fn text(file: File, path: &Path) -> io::Result<Vec<u8>> {
+fn text(file: File, path: &Path, most: u64) -> io::Result<Vec<u8>> {
     file::is_regular(&file)?;
     file::is_trusted(&file, path)?;
     let mut text = Vec::new();
-    file.take(MAX).read_to_end(&mut text)?;
+    file.take(most).read_to_end(&mut text)?;
     Ok(text)
 }
 

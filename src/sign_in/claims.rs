@@ -1,22 +1,47 @@
-//! The claims of an access token that this library reads: tenant, application, permissions and expiry. It does not
-//! verify them; that is the service's part.
+//! The claims of an access token that this library reads: tenant, application, object, permissions and expiry. It does
+//! not verify them; that is the service's part.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::text::guid::is_guid;
 use crate::text::json;
 
-/// Tenant, application, permissions and expiry of a token, as far as it is readable.
+/// The claims of a token, as far as it is readable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Claims {
     pub tenant: Option<String>,
     pub application: Option<String>,
+    /// The user or the application's own object in the tenant.
+    pub object: Option<String>,
     /// The application permissions. `None`: the token is not readable, or is a user's token, which has `scp` instead.
     pub roles: Option<Vec<String>>,
     /// Seconds since 1970.
     pub expires_at: Option<u64>,
+}
+
+/// The identity that requested something, by its ids.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct RequestedBy {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    application: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<String>,
+}
+
+impl Claims {
+    /// The identity of the token. Claims that are no GUIDs may be anything, so they are left out.
+    pub(crate) fn requested_by(self) -> Option<RequestedBy> {
+        let [tenant, application, object] =
+            [self.tenant, self.application, self.object].map(|id| id.filter(|id| is_guid(id)));
+        let is_known = tenant.is_some() || application.is_some() || object.is_some();
+        is_known.then_some(RequestedBy { tenant, application, object })
+    }
 }
 
 /// Reads a JWT's payload; anything else gives no claims.
@@ -36,6 +61,7 @@ pub(crate) fn read(token: &str) -> Claims {
     Claims {
         tenant: text("tid"),
         application: text("appid").or_else(|| text("azp")),
+        object: text("oid"),
         roles: (!is_of_user).then(|| roles.collect()),
         expires_at: payload.get("exp").and_then(Value::as_u64),
     }
@@ -72,6 +98,34 @@ mod tests {
         assert_eq!(delegated.roles, None);
         let both = read(&token(r#"{"scp":"Machine.Read","roles":["Alert.Read.All"]}"#));
         assert_eq!(both.roles, Some(vec!["Alert.Read.All".to_owned()]));
+    }
+
+    #[test]
+    fn only_ids_say_who_requested() {
+        let id = |digit: &str| format!("5382f7ea-7557-4ab7-9782-d5048002{}", digit.repeat(4));
+        let payload = format!(
+            r#"{{"tid":"{}","azp":"{}","oid":"{}","upn":"a@b"}}"#,
+            id("1"),
+            id("2"),
+            id("3")
+        );
+        let by = read(&token(&payload)).requested_by().unwrap();
+        assert_eq!(
+            json::text(&by),
+            format!(
+                r#"{{"tenant":"{}","application":"{}","object":"{}"}}"#,
+                id("1"),
+                id("2"),
+                id("3")
+            )
+        );
+        let odd = read(&token(&format!(r#"{{"tid":"canary","appid":7,"oid":"{}"}}"#, id("3"))));
+        assert_eq!(
+            odd.requested_by().map(|by| json::text(&by)),
+            Some(format!(r#"{{"object":"{}"}}"#, id("3")))
+        );
+        assert_eq!(read("opaque").requested_by(), None);
+        assert_eq!(read(&token(r#"{"tid":"canary"}"#)).requested_by(), None);
     }
 
     #[test]

@@ -2,5 +2,10 @@
 
 /// Bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        let digits = [byte >> 4, byte & 0xf];
+        text.extend(digits.into_iter().filter_map(|digit| char::from_digit(digit.into(), 16)));
+    }
+    text
 }

@@ -87,7 +87,7 @@ fn play(seed: u64, plan: Plan, choices: Choices, promise: &Promise, tally: &mut 
         // As a fetch does.
         let found = open_since.map_or(Ok(None), |_| job().search(Duration::ZERO, false));
         let outcome = match found {
-            Ok(Some(found)) => Ok(Collected { action: found.action, adopted: true }),
+            Ok(Some(found)) => Ok(found.collected()),
             Ok(None) => job().run(),
             Err(error) => Err(error),
         };
@@ -147,7 +147,8 @@ fn check(
     let state = model.state();
     let mut ours = state.collections.iter().filter(|one| one.is_ours);
     match outcome {
-        Ok(Collected { action, adopted }) => {
+        Ok(Collected { action, adopted, service_date }) => {
+            assert!(service_date.is_some());
             let one = state.collections.iter().find(|one| one.id == action.id()).unwrap();
             if !one.is_ours {
                 assert!(adopted, "{one:?}");
