@@ -30,6 +30,8 @@ mod lost_replies;
 mod machines;
 /// Files that other users have made.
 mod planted;
+/// The record of what was collected.
+mod record;
 /// Replies that were recorded.
 mod recorded;
 /// Packages that are damaged, or could do harm where they are unpacked.
