@@ -4,6 +4,7 @@
 //! a wake, at the deadline, when the caller cancels, or when the client is shut down.
 
 mod cancel;
+pub(crate) mod contained;
 mod keep_alive;
 pub(crate) mod panic_note;
 mod signal;

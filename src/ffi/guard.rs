@@ -1,22 +1,14 @@
 //! Every exported function runs inside this guard. It catches panics and returns every result in the same way.
 
-use std::cell::Cell;
 use std::ffi::c_char;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
 
 use super::library::mde_status;
 use super::strings;
+use crate::call::contained;
 use crate::call::panic_note::take_aftermath;
 use crate::error::{Error, Result};
-use crate::log::{self, Level};
 use crate::os::cancellation;
 use crate::status::Status;
-
-thread_local! {
-    /// How many nested guards this thread is in. It needs no destructor.
-    static DEPTH: Cell<u32> = const { Cell::new(0) };
-}
 
 /// Runs a function that returns a status and, through `out_json`, one JSON document.
 ///
@@ -79,44 +71,12 @@ pub(super) fn value<T>(fallback: T, body: impl FnOnce() -> T) -> T {
 /// `None`: a panic was caught.
 fn run<T>(body: impl FnOnce() -> T) -> Option<T> {
     // Once per outermost call: a callback has the state of its call.
-    let _deferred = (DEPTH.get() == 0).then(cancellation::Deferred::new);
-    quiet_panics();
-    DEPTH.set(DEPTH.get() + 1);
-    // A panic leaves no invalid state: connections are replaced (see `client::Aftermath`), permits and turns return
-    // themselves when dropped, and locks do not poison.
-    let outcome = catch_unwind(AssertUnwindSafe(body));
-    DEPTH.set(DEPTH.get() - 1);
-    match outcome {
-        Ok(value) => Some(value),
-        Err(payload) => {
-            // Dropping the payload could panic again. Leaking it costs a few bytes.
-            std::mem::forget(payload);
-            None
-        }
-    }
+    let _deferred = contained::is_outermost().then(cancellation::Deferred::new);
+    contained::run(body)
 }
 
 fn internal() -> Error {
     let error =
         Error::new(Status::Internal, "a defect in the library was contained; please report it");
     if take_aftermath() { error.outcome_unknown() } else { error }
-}
-
-/// The standard hook prints panics to the host's stderr. Inside our functions they go to the log instead, with file and
-/// line but without the text, which may hold secrets. Outside of them, in a Rust program that links this crate, the
-/// earlier hook runs.
-fn quiet_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if DEPTH.get() == 0 {
-                return before(info);
-            }
-            let location = info.location().map(|l| (l.file(), l.line())).unwrap_or(("unknown", 0));
-            log::line(Level::Error, || {
-                format!("contained a panic at {}:{}", location.0, location.1)
-            });
-        }));
-    });
 }
