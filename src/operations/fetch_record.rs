@@ -75,10 +75,11 @@ impl<'a> EndRecorder<'a> {
         let Some(mut record) = self.open()? else { return Ok(()) };
         let mask = |text: &mut String| self.account.mask(text);
         let action = end.last_seen().and_then(|json| MachineAction::from_json(json, &mask).ok());
+        let error = end.member();
         let entry = Entry {
             action_id: end.action_id(),
             package: end.package(),
-            error: Some(end),
+            error: Some(&error),
             ..Entry::new(State::Failed, self.machine_id)
         };
         record.append(&self.with(entry, action.as_ref(), origin)).map_err(|error| {

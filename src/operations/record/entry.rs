@@ -8,7 +8,6 @@ use serde_json::value::RawValue;
 
 use super::chain::{self, Key};
 use crate::account::Account;
-use crate::error::{self, Error};
 use crate::sign_in::claims::RequestedBy;
 use crate::text::json;
 
@@ -20,7 +19,6 @@ pub(crate) enum State {
     /// There is no package, or it was refused.
     Failed,
     /// The device was not asked, because of its problems.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a call for one device skips none"))]
     Skipped,
 }
 
@@ -53,7 +51,8 @@ pub(crate) struct Entry<'a> {
     pub package: Option<&'a str>,
     /// The absolute path of the folder that has the package.
     pub folder: &'a Path,
-    pub error: Option<&'a Error>,
+    /// The member `error` of a failure document.
+    pub error: Option<&'a str>,
     pub problems: &'a [&'a str],
 }
 
@@ -108,7 +107,7 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     package: Option<&'a Package<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<error::Members<'a>>,
+    error: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     problems: &'a [&'a str],
 }
@@ -155,9 +154,12 @@ impl<'a> Entry<'a> {
         previous: &str,
         package: Option<&Package<'_>>,
     ) -> String {
-        let mut action = self.action.map(str::to_owned);
-        action.iter_mut().for_each(|action| account.mask(action));
-        let error = self.error.map(|error| error.clone().mask(|text| account.mask(text)));
+        let masked = |json: Option<&str>| {
+            let mut json = json.map(str::to_owned);
+            json.iter_mut().for_each(|json| account.mask(json));
+            json
+        };
+        let (action, error) = (masked(self.action), masked(self.error));
         let line = Line {
             previous,
             ended: millis(SystemTime::now()),
@@ -176,7 +178,7 @@ impl<'a> Entry<'a> {
             action_id: self.action_id,
             action: action.as_deref().and_then(|action| serde_json::from_str(action).ok()),
             package,
-            error: error.as_ref().map(|error| error.members(None)),
+            error: error.as_deref().and_then(|error| serde_json::from_str(error).ok()),
             problems: self.problems,
         };
         // The service may write its JSON in several lines. A line break in a text is escaped.
