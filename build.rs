@@ -45,8 +45,9 @@ fn link_arguments() -> Result<(), Box<dyn Error>> {
 }
 
 /// The sections of the header in order: a file of `src/ffi`, and its title.
-const SECTIONS: [(&str, &str); 11] = [
+const SECTIONS: [(&str, &str); 12] = [
     ("packages", "Packages"),
+    ("fleet", "Packages of many devices"),
     ("actions", "Machine actions"),
     ("machines", "Devices"),
     ("quota", "Quota"),

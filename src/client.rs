@@ -12,6 +12,7 @@ use crate::operations::collect::{self, Collected, Requests};
 use crate::operations::download::{self, Package};
 use crate::operations::fetch::{self, Fetched};
 use crate::operations::find_machines::{self, Found};
+use crate::operations::fleet::{self, Devices, Packages};
 use crate::operations::package_uri::{self, PackageUri};
 use crate::operations::{actions, arguments, wait};
 use crate::options::Options;
@@ -136,6 +137,30 @@ impl Client {
         })
     }
 
+    /// Fetches the packages of many devices into a folder, at the speed of the quota. Lasts up to `wait_timeout_ms`.
+    ///
+    /// `comment`: the reason, for the audit trail; 1 to 32,768 bytes. It is that of the devices without one of their own.
+    /// `folder`: an existing one. It holds the job: its journal, the packages and their record. After an interruption, even
+    /// of the process, a call with the same folder resumes, and no device is asked twice. New devices are added.
+    /// `progress` receives how the job stands, and the events of single devices.
+    ///
+    /// Succeeds if every package is there. Otherwise [`Error::packages`] has all devices.
+    pub fn fetch_packages(
+        &self,
+        devices: &Devices,
+        comment: &str,
+        folder: &str,
+        progress: Option<&mut OnProgress<'_>>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Packages> {
+        let comment = arguments::comment(comment)?;
+        let limit = (self.wait_timeout, "wait_timeout_ms");
+        self.run_as("fetch_packages", limit, cancel, |call| call.into_sweep(false), |call| {
+            let mut reporter = Reporter::new(progress);
+            fleet::fetch(&self.account, call, devices, comment, folder, &mut reporter)
+        })
+    }
+
     /// Finds devices by device id, DNS name (exact, else by its beginning), IP address, Entra device id, or a selection.
     ///
     /// An address may name the time when it was in use: `10.0.0.5@2026-01-24T22:17:02Z`. The default is now.
@@ -214,12 +239,24 @@ impl Client {
     fn run_for<T>(
         &self,
         name: &str,
-        (timeout, option): (Option<Duration>, &str),
+        limit: (Option<Duration>, &str),
         cancel: Option<&Cancel>,
         operation: impl FnOnce(&Arc<Call>) -> Result<T>,
     ) -> Result<T> {
+        self.run_as(name, limit, cancel, |call| call, operation)
+    }
+
+    /// The same with a call of another rank.
+    fn run_as<T>(
+        &self,
+        name: &str,
+        (timeout, option): (Option<Duration>, &str),
+        cancel: Option<&Cancel>,
+        rank: impl FnOnce(Call) -> Call,
+        operation: impl FnOnce(&Arc<Call>) -> Result<T>,
+    ) -> Result<T> {
         self.check_not_forked()?;
-        let call = Arc::new(Call::begin(&self.running, timeout, cancel));
+        let call = Arc::new(rank(Call::begin(&self.running, timeout, cancel)));
         let _aftermath = Aftermath { account: &self.account, call: &call };
         let result =
             call.check_at(call.began()).map_err(Error::from).and_then(|()| operation(&call));

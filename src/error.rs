@@ -66,6 +66,7 @@ struct Details {
     action_id: Option<String>,
     action: Option<Box<str>>,
     package: Option<Package>,
+    packages: Option<Package>,
     outcome_unknown: bool,
     out_of_time: bool,
 }
@@ -110,6 +111,7 @@ impl Error {
             action_id: None,
             action: None,
             package: None,
+            packages: None,
             outcome_unknown: false,
             out_of_time: false,
         }))
@@ -207,6 +209,12 @@ impl Error {
     /// Sets the package that was refused and kept. `package`: its JSON.
     pub(crate) fn with_package(mut self, package: String) -> Error {
         self.0.package = Some(Package(package.into()));
+        self
+    }
+
+    /// Sets what is known of the devices of a job. `members`: `"packages":[…],"summary":{…}`.
+    pub(crate) fn with_packages(mut self, members: String) -> Error {
+        self.0.packages = Some(Package(members.into()));
         self
     }
 
@@ -331,7 +339,13 @@ impl Error {
         self.0.package.as_ref().map(|package| &*package.0)
     }
 
-    /// The failure document: `{"error":{…}}`, with `"package":{…}` if one was refused and kept.
+    /// How each device of a job over many stands, as JSON: `{"packages":[…],"summary":{…}}`.
+    pub fn packages(&self) -> Option<String> {
+        self.0.packages.as_ref().map(|members| format!("{{{}}}", members.0))
+    }
+
+    /// The failure document: `{"error":{…}}`, with `"package":{…}` if one was refused and kept, and with
+    /// `"packages":[…],"summary":{…}` of a job over many devices.
     pub fn to_json(&self) -> String {
         #[derive(Serialize)]
         struct Document<'a> {
@@ -339,11 +353,23 @@ impl Error {
             #[serde(skip_serializing_if = "Option::is_none")]
             package: Option<&'a RawValue>,
         }
-        let action = self.last_seen().and_then(|action| serde_json::from_str(action).ok());
+        let action =
+            self.0.action.as_deref().and_then(|action| serde_json::from_str(action).ok());
         let package = self.package().and_then(|package| serde_json::from_str(package).ok());
-        let error = self.members(action);
         // Even without a document the caller would get the status through the return value.
-        json::text(&Document { error, package })
+        let mut text = json::text(&Document { error: self.members(action), package });
+        if let Some(packages) = &self.0.packages {
+            text.pop();
+            text.push(',');
+            text.push_str(&packages.0);
+            text.push('}');
+        }
+        text
+    }
+
+    /// The member `error` of documents, without the action.
+    pub(crate) fn member(&self) -> String {
+        json::text(&self.members(None))
     }
 
     /// The members of the failure document, with this action.

@@ -40,6 +40,7 @@ pub use operations::collect::Collected;
 pub use operations::download::Package;
 pub use operations::fetch::Fetched;
 pub use operations::find_machines::{Found, Problem};
+pub use operations::fleet::{Devices, Packages, Summary, read_packages};
 pub use operations::inspect::inspect_package;
 pub use operations::package_uri::PackageUri;
 pub use options::Options;

@@ -70,6 +70,48 @@ pub enum Event<'a> {
         /// The rate over the last seconds.
         bytes_per_second: u64,
     },
+    /// How a job over many devices stands. Only mde_fetch_packages reports this and the next two.
+    #[serde(rename = "fleet")]
+    Fleet {
+        /// All devices of the job.
+        devices: usize,
+        /// Those whose package is there.
+        done: usize,
+        /// Those without a package, or with one that was refused.
+        failed: usize,
+        /// Those of which nothing was asked, because a problem is known.
+        skipped: usize,
+        /// Those whose collection was asked for and has not ended.
+        running: usize,
+        /// Those whose package is to be downloaded.
+        ready: usize,
+        /// Those whose package is being downloaded.
+        downloading: usize,
+        /// The bytes of the packages that are there, and of the parts that are being downloaded.
+        bytes: u64,
+        /// The least time that the quota needs for the rest.
+        #[serde(
+            rename = "eta_ms",
+            serialize_with = "millis_to_wait",
+            skip_serializing_if = "Option::is_none"
+        )]
+        eta: Option<Duration>,
+    },
+    /// A device has its outcome.
+    #[serde(rename = "ended")]
+    Ended {
+        /// The device as in the document of the job: `{"machine_id":"…","state":"done",…}`.
+        #[serde(skip)]
+        device: &'a str,
+    },
+    /// An event of one device of the job.
+    #[serde(skip)]
+    OfDevice {
+        /// The device.
+        machine_id: &'a str,
+        /// Its event.
+        event: &'a Event<'a>,
+    },
     /// The package is being checked.
     #[serde(rename = "verify")]
     Verifying {
@@ -94,13 +136,27 @@ impl Event<'_> {
             Event::Waiting { .. } => Stage::Wait,
             Event::Downloading { .. } => Stage::Download,
             Event::Verifying { .. } => Stage::Verify,
+            Event::Fleet { .. } | Event::Ended { .. } => Stage::Wait,
+            Event::OfDevice { event, .. } => event.stage(),
         }
     }
 
     /// `{"stage":"wait","action_id":"…","status":"InProgress","elapsed_ms":61000,"next_poll_ms":15000}` and
     /// the like; members that do not apply are absent.
     pub fn to_json(&self) -> String {
-        json::text(self)
+        // Members of another document follow the stage, or stand before it.
+        let joined = |first: String, rest: &str| format!("{},{}", first.trim_end_matches('}'), rest);
+        match self {
+            Event::Ended { device } => {
+                joined(json::text(self), device.strip_prefix('{').unwrap_or_default())
+            }
+            Event::OfDevice { machine_id, event } => {
+                let event = event.to_json();
+                let rest = event.strip_prefix('{').unwrap_or_default();
+                format!("{{\"machine_id\":{},{rest}", json::text(machine_id))
+            }
+            _ => json::text(self),
+        }
     }
 }
 

@@ -81,6 +81,7 @@ statuses! {
     UnsupportedDevice = 67, "unsupported_device", "The device's operating system or sensor does not support this action.";
     OutcomeUnknown = 68, "outcome_unknown", "The request may have been carried out, but neither a reply nor the list of actions tells. Check before repeating it.";
     Service = 69, "service", "The service failed (5xx).";
+    Incomplete = 70, "incomplete", "Every device has its outcome, but not every package is there. The document has them all.";
 
     RateLimited = 80, "rate_limited", "The quota has no room now, and the caller chose not to wait or has no time for it. See retry_after_ms; without it, calls under way or waiting have to end first.";
     Throttled = 81, "throttled", "The service kept answering 429. See retry_after_ms.";

@@ -2,8 +2,6 @@
 
 mod attempts;
 pub(crate) mod sign_in;
-// The call over many devices uses it.
-#[allow(dead_code)]
 pub(crate) mod turn;
 
 use std::path::{Path, PathBuf};
@@ -54,6 +52,8 @@ pub(crate) struct Account {
     pub max_package_bytes: u64,
     /// A package that could do harm where it is unpacked gets the final path, too.
     pub accept_unsafe: bool,
+    /// How many packages of a job are downloaded at once.
+    pub downloads_at_once: usize,
     /// The record of the collections that have ended, if there is one.
     pub record: Option<PathBuf>,
     /// Set by the first token, which names the identity.
@@ -140,6 +140,7 @@ impl Account {
             download_hosts: options.download_hosts.clone().and(&api),
             max_package_bytes: options.max_package_bytes,
             accept_unsafe: options.accept_unsafe,
+            downloads_at_once: options.downloads_at_once as usize,
             record: options.record.as_ref().map(PathBuf::from),
             limiter: OnceCell::new(),
             quota_file: options.quota_file.clone(),
@@ -221,6 +222,16 @@ impl Account {
             tenant.as_deref().unwrap_or("unknown"),
             application.as_deref().unwrap_or("unknown"),
         )
+    }
+
+    /// The service, and the tenant and the application as the token names them. Gets a token.
+    pub(crate) fn identity(
+        &self,
+        call: &Arc<Call>,
+    ) -> Result<(String, Option<String>, Option<String>)> {
+        let token = self.tokens.get(&self.http, call)?;
+        let claims = claims::read(token.text());
+        Ok((cloud::family(self.api.authority()), claims.tenant, claims.application))
     }
 
     /// The identity that makes the requests, as far as its present token names it.

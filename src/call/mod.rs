@@ -90,7 +90,6 @@ impl Call {
 
     /// The same operation as a call over many devices. `waits`: whether its requests wait for quota. It decides in the
     /// place of the option `quota`.
-    #[allow(dead_code)]
     pub(crate) fn into_sweep(mut self, waits: bool) -> Call {
         (self.rank, self.waits) = (Rank::Sweep, waits);
         self
@@ -101,7 +100,6 @@ impl Call {
     ///
     /// It ends with the operation's deadline, with the client, and with `cancel`. A stop of the operation does not reach
     /// it otherwise.
-    #[allow(dead_code)]
     pub(crate) fn beside(&self, cancel: &Cancel) -> Call {
         let call = Call {
             signal: Arc::new(Signal::default()),

@@ -22,6 +22,7 @@ mod user_data;
 pub mod actions;
 pub mod cancel;
 pub mod client;
+pub mod fleet;
 pub mod library;
 pub mod log;
 pub mod machines;

@@ -122,7 +122,6 @@ pub(crate) fn collect(
 }
 
 /// The same with a slot for the first request that the caller has taken.
-#[allow(dead_code)]
 pub(crate) fn collect_with(
     account: &Account,
     call: &Arc<Call>,

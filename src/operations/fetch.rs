@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use serde::Serialize;
 
@@ -262,7 +263,12 @@ impl Job<'_> {
             Earlier::Unsettled(state) => Some(state),
             _ => None,
         };
-        let state = FetchState::before_request(self.machine_id, self.comment, open.as_ref());
+        let state = FetchState::before_request(
+            self.machine_id,
+            self.comment,
+            open.as_ref(),
+            SystemTime::now(),
+        );
         state.write(&self.state_path, self.call)?;
         let requests = self.requests(&state, open.is_some());
         match collect::collect(self.account, self.call, &requests) {

@@ -57,8 +57,9 @@ impl FetchState {
         machine_id: &str,
         comment: &str,
         open: Option<&FetchState>,
+        now: SystemTime,
     ) -> FetchState {
-        let now = || humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let now = || humantime::format_rfc3339_millis(now).to_string();
         let mut other_comments: Vec<String> = Vec::new();
         if let Some(open) = open {
             other_comments.extend(open.comments().filter(|one| *one != comment).cloned());

@@ -9,6 +9,7 @@ pub(crate) mod fetch;
 mod fetch_record;
 mod fetch_state;
 pub(crate) mod find_machines;
+pub(crate) mod fleet;
 pub(crate) mod inspect;
 pub(crate) mod package_uri;
 pub(crate) mod record;

@@ -78,6 +78,7 @@ pub(crate) struct Settings {
     pub(crate) download_hosts: Hosts,
     pub(crate) max_package_bytes: u64,
     pub(crate) accept_unsafe: bool,
+    pub(crate) downloads_at_once: u32,
     pub(crate) record: Option<String>,
     pub(crate) user_agent: Option<String>,
 }

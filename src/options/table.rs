@@ -357,6 +357,13 @@ pub(crate) const TABLE: &[Spec] = &[
          `<path>.unsafe` and fails with unsafe. `yes` gives it its name, and the document lists its unsafe entries.",
         |o, v| one_of(v, &[("no", false), ("yes", true)]).map(|v| o.accept_unsafe = v),
     ),
+    number(
+        "downloads_at_once",
+        "1 to 32",
+        Value("4"),
+        "How many packages mde_fetch_packages downloads at once, each on a thread of its own.",
+        |o, v| whole(v, 1, 32).map(|v| o.downloads_at_once = v),
+    ),
     text(
         "record",
         "an absolute path in UTF-8",

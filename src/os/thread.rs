@@ -1,11 +1,12 @@
-//! Threads: the library's own, which look names up and take no signal that is meant for the host; and which one this is.
+//! Threads: the library's own, which look names up or download packages and take no signal that is meant for the host;
+//! and which one this is.
 
 #[cfg(not(feature = "shuttle"))]
 use std::cell::Cell;
 use std::io;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
@@ -38,6 +39,16 @@ pub(crate) fn spawn<T: Send + 'static>(
 ) -> io::Result<JoinHandle<T>> {
     let builder = Builder::new().name(name.to_owned());
     with_signals_blocked(|| builder.spawn(work))
+}
+
+/// Starts a thread that ends before the scope does.
+pub(crate) fn spawn_scoped<'s, T: Send + 's>(
+    scope: &'s Scope<'s, '_>,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 's,
+) -> io::Result<ScopedJoinHandle<'s, T>> {
+    let builder = Builder::new().name(name.to_owned());
+    with_signals_blocked(|| builder.spawn_scoped(scope, work))
 }
 
 /// A new thread starts with the signal mask of the one that starts it.

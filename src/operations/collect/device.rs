@@ -69,7 +69,6 @@ impl<'a> Live<'a> {
     }
 
     /// The same with a slot for the first request.
-    #[allow(dead_code)]
     pub(super) fn with(self, permit: Permit<'a>) -> Live<'a> {
         self.permit.set(Some(permit));
         self

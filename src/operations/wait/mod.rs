@@ -35,7 +35,6 @@ use verdict::{Bounds, Verdict};
 use waiters::{NextStep, Waiters};
 
 pub(crate) use verdict::bad_end;
-#[expect(unused_imports, reason = "for the call over many devices")]
 pub(crate) use watcher::{Change, Step, Watcher};
 
 /// Waits until the action has ended. `known` is the action if the caller has just read it.

@@ -1,6 +1,5 @@
 //! A call that follows many actions.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "for the call over many devices"))]
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,0 +1,326 @@
+//! Does what the engine says, on the thread of the caller: asks for collections, polls all of them with one list, starts
+//! downloads, and reports the progress.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::Scope;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::downloads::Downloads;
+use super::engine::{Engine, Key, Now, Request, Step, read};
+use super::entry::State;
+use super::report::Report;
+use super::storage::Storage;
+use crate::account::Account;
+use crate::account::turn::{Turn, TurnStep};
+use crate::call::{Call, Cancel};
+use crate::error::{Error, Result, Stage};
+use crate::operations::collect::{self, Collected, Requests};
+use crate::operations::download;
+use crate::operations::wait::{Change, Step as WatchStep, Watcher};
+use crate::progress::Reporter;
+use crate::quota::limiter::Permit;
+use crate::service::action::MachineAction;
+use crate::service::machine;
+use crate::service::quota::Quota;
+use crate::status::Status;
+use crate::text::json;
+
+/// The folder of a job and its journal.
+pub(super) struct Place<'a> {
+    /// As the caller gave it.
+    pub folder: &'a str,
+    pub journal: &'a Path,
+}
+
+impl Place<'_> {
+    pub(super) fn failed(&self, error: io::Error) -> Error {
+        download::file_error("write", self.journal, &error)
+    }
+}
+
+/// Runs a job until every device has its outcome. An error says why it ended before.
+pub(super) fn run<S: Storage>(
+    account: &Account,
+    call: &Arc<Call>,
+    engine: &mut Engine<'_, S>,
+    place: &Place<'_>,
+    reporter: &mut Reporter<'_, '_>,
+) -> Result<()> {
+    let stop = Cancel::new(None);
+    let mut driver = Driver {
+        account,
+        call,
+        engine,
+        place,
+        report: Report::new(reporter),
+        watcher: Watcher::new(account, call),
+        downloads: Downloads::new(account, call, &stop),
+        turn: None,
+        permit: None,
+    };
+    let ended = std::thread::scope(|scope| {
+        // The scope waits for the downloads, also when this unwinds.
+        let _stop = Stop(&stop);
+        driver.follow_all().and_then(|()| driver.run(scope))
+    });
+    // What has just been downloaded is not downloaded again.
+    driver.release_slot();
+    driver.take_downloads().and(ended)
+}
+
+/// Ends the downloads when it is dropped.
+struct Stop<'a>(&'a Cancel);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.trigger();
+    }
+}
+
+struct Driver<'a, 'o, 'r, 'c, S> {
+    account: &'a Account,
+    call: &'a Arc<Call>,
+    engine: &'a mut Engine<'o, S>,
+    place: &'a Place<'a>,
+    report: Report<'a, 'r, 'c>,
+    watcher: Watcher<'a>,
+    downloads: Downloads<'a>,
+    /// The place in the queue for the next collection.
+    turn: Option<Turn<'a>>,
+    /// The slot of the next collection.
+    permit: Option<Permit<'a>>,
+}
+
+impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
+    fn run<'s>(&mut self, scope: &'s Scope<'s, '_>) -> Result<()>
+    where
+        'a: 's,
+    {
+        loop {
+            self.call.check().map_err(|stop| Error::from(stop).with_stage(Stage::Wait))?;
+            self.take_downloads()?;
+            let poll_at = self.poll()?;
+            let now = self.now();
+            if let Some(error) = self.engine.lasting_trouble(now) {
+                return Err(error);
+            }
+            let slot_at = self.take_slot(now)?;
+            let step = self.engine.next(now, self.permit.is_some());
+            match step.map_err(|error| self.place.failed(error))? {
+                Step::Download(key) => self.download(scope, key)?,
+                Step::Collect(request) => self.collect(&request)?,
+                Step::Over => {
+                    return self.report.last(self.account, self.engine);
+                }
+                Step::Wait(until) => {
+                    self.release_slot();
+                    let report_at =
+                        self.report.next(self.account, self.engine, &self.downloads)?;
+                    let until = until.and_then(|until| self.call.began().checked_add(until));
+                    let next = [until, poll_at, slot_at, report_at].into_iter().flatten().min();
+                    let stopped = |stop| Error::from(stop).with_stage(Stage::Wait);
+                    self.call.wait(next).map_err(stopped)?;
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now { passed: self.call.began().elapsed(), wall: SystemTime::now() }
+    }
+
+    /// Follows the collections that earlier calls have started.
+    fn follow_all(&mut self) -> Result<()> {
+        let keys: Vec<Key> = self.engine.followed().collect();
+        for key in keys {
+            let action = self.action(key)?;
+            self.watcher.add_unseen(key, action.id());
+        }
+        Ok(())
+    }
+
+    /// The action of a device, as the journal has it.
+    fn action(&self, key: Key) -> Result<MachineAction> {
+        let text = self.engine.text(key).map_err(|error| self.place.failed(error))?;
+        let entry = read(&text).map_err(|error| self.place.failed(error))?;
+        let json = entry.action.map(|action| action.get()).unwrap_or_default();
+        MachineAction::from_json(json, &|text| self.account.mask(text)).map_err(|problem| {
+            let error = io::Error::new(io::ErrorKind::InvalidData, format!("an action in it {problem}"));
+            download::file_error("use", self.place.journal, &error)
+        })
+    }
+
+    /// Takes a slot for the next collection. Returns when to ask again.
+    fn take_slot(&mut self, now: Now) -> Result<Option<Instant>> {
+        if self.permit.is_some() || !self.engine.wants_slot(now) {
+            return Ok(None);
+        }
+        let turn = match &mut self.turn {
+            Some(turn) => turn,
+            none => match self.account.turn(self.call, Quota::Collect) {
+                Ok(turn) => none.insert(turn),
+                Err(error) => return self.without_slot(now, error),
+            },
+        };
+        match turn.poll() {
+            Ok(TurnStep::Ready(permit)) => {
+                (self.turn, self.permit) = (None, Some(permit));
+                Ok(None)
+            }
+            Ok(TurnStep::Wait(at)) => Ok(at),
+            Err(error) => self.without_slot(now, error),
+        }
+    }
+
+    /// A token or a slot could not be had. That concerns all devices.
+    fn without_slot(&mut self, now: Now, error: Error) -> Result<Option<Instant>> {
+        self.turn = None;
+        self.engine.went_wrong(now, &error);
+        match self.engine.wants_slot(now) {
+            // It says nothing about all devices, so another attempt comes soon.
+            true => Ok(Instant::now().checked_add(Duration::from_secs(1))),
+            false => Ok(None),
+        }
+    }
+
+    fn release_slot(&mut self) {
+        if let Some(permit) = self.permit.take() {
+            permit.not_sent();
+        }
+    }
+
+    /// Polls all collections, if that is due. Returns when to ask again.
+    fn poll(&mut self) -> Result<Option<Instant>> {
+        loop {
+            let now = self.now();
+            let written = match self.watcher.step(Instant::now()) {
+                WatchStep::Idle(at) => return Ok(at),
+                WatchStep::PollFailed(error) => {
+                    self.engine.went_wrong(now, &error);
+                    Ok(())
+                }
+                WatchStep::Changes(changes) => {
+                    self.engine.went_well();
+                    changes.into_iter().try_for_each(|(key, change)| self.take(key, &change))
+                }
+            };
+            written.map_err(|error| self.place.failed(error))?;
+        }
+    }
+
+    fn take(&mut self, key: Key, change: &Change) -> io::Result<()> {
+        match change {
+            Change::Waiting(action) => self.engine.seen(key, action)?,
+            Change::Succeeded(action) => {
+                self.watcher.remove(key);
+                self.engine.seen(key, action)?;
+            }
+            Change::Failed(error) => {
+                self.watcher.remove(key);
+                self.engine.lost(key, error)?;
+            }
+        }
+        self.ended(key);
+        Ok(())
+    }
+
+    /// Reports a device that has its outcome.
+    fn ended(&mut self, key: Key) {
+        if self.engine.state(key).is_some_and(State::is_end) {
+            self.report.ended(key);
+        }
+    }
+
+    /// Asks for a collection. Searches first for that of an earlier request whose outcome is not known.
+    fn collect(&mut self, request: &Request) -> Result<()> {
+        let requests = Requests {
+            machine_id: &request.machine_id,
+            comments: request.asked.comments().map(String::as_str).collect(),
+            open_since: request.is_open.then(|| request.asked.began()),
+        };
+        if request.is_open {
+            // The search may take longer than a slot can be held.
+            self.release_slot();
+            match collect::started(self.account, self.call, &requests) {
+                Ok(None) => {}
+                Ok(Some(found)) => return self.collected(request, &found),
+                Err(error) => return self.unsettled(request, error),
+            }
+        }
+        let collected = match self.permit.take() {
+            Some(permit) => collect::collect_with(self.account, self.call, &requests, permit),
+            None => collect::collect(self.account, self.call, &requests),
+        };
+        match collected {
+            Ok(collected) => self.collected(request, &collected),
+            Err(error) if self.call.is_unsettled() => {
+                self.call.settle();
+                self.unsettled(request, error)
+            }
+            Err(error) => {
+                let now = self.now();
+                let written = self.engine.refused(request, now, &error);
+                written.map_err(|error| self.place.failed(error))?;
+                self.ended(request.key);
+                Ok(())
+            }
+        }
+    }
+
+    fn collected(&mut self, request: &Request, collected: &Collected) -> Result<()> {
+        let Collected { action, adopted, service_date } = collected;
+        let device = Some(&*request.machine_id).filter(|id| machine::is_device_id(id));
+        if let Err(problem) = action.check_collection_of(device) {
+            let message = format!("the list of actions {problem}; check `api_url`, and any proxy or gateway");
+            return self.unsettled(request, Error::new(Status::Protocol, message));
+        }
+        let written = self.engine.collected(request, action, *adopted, *service_date);
+        written.map_err(|error| self.place.failed(error))?;
+        if matches!(self.engine.state(request.key), Some(State::Waiting | State::Running)) {
+            self.watcher.add(request.key, action);
+        }
+        self.ended(request.key);
+        Ok(())
+    }
+
+    fn unsettled(&mut self, request: &Request, error: Error) -> Result<()> {
+        // A call that was stopped leaves the request as the journal has it.
+        if self.call.check().is_ok() {
+            let now = self.now();
+            let written = self.engine.unsettled(request, now, &error);
+            written.map_err(|error| self.place.failed(error))?;
+            self.ended(request.key);
+        }
+        Ok(())
+    }
+
+    fn download<'s>(&mut self, scope: &'s Scope<'s, '_>, key: Key) -> Result<()>
+    where
+        'a: 's,
+    {
+        let text = self.engine.text(key).map_err(|error| self.place.failed(error))?;
+        let entry = read(&text).map_err(|error| self.place.failed(error))?;
+        let path = match &entry.file {
+            Some(file) => Path::new(self.place.folder).join(&**file).to_string_lossy().into_owned(),
+            None => self.place.folder.to_owned(),
+        };
+        let action = self.action(key)?;
+        self.downloads.start(scope, key, &entry.machine_id, action, path);
+        Ok(())
+    }
+
+    fn take_downloads(&mut self) -> Result<()> {
+        for (key, result) in self.downloads.take_ended() {
+            let now = self.now();
+            let written = match result {
+                Ok(package) => self.engine.downloaded(key, &json::text(&package)),
+                Err(error) => self.engine.not_downloaded(key, now, &error),
+            };
+            written.map_err(|error| self.place.failed(error))?;
+            self.ended(key);
+        }
+        Ok(())
+    }
+}

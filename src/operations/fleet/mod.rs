@@ -1,0 +1,240 @@
+//! Packages of many devices in one call, at the speed of the quota. A later call with the same folder resumes.
+//!
+//! The way of a call: [`devices`] reads the arguments, [`journal`] what earlier calls have recorded in the folder, and
+//! [`start`] brings the two together. The [`engine`] then says what comes next, and the [`driver`] does it.
+
+mod devices;
+mod document;
+mod downloads;
+mod driver;
+mod engine;
+mod entry;
+mod failure;
+mod journal;
+mod outcomes;
+mod report;
+mod start;
+mod storage;
+#[cfg(any())]
+mod tests;
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use self::devices::Devices;
+pub use self::document::Summary;
+use self::driver::Place;
+use self::engine::{Counts, Engine};
+use self::entry::State;
+use self::journal::{Head, Journal, Unusable};
+use self::outcomes::Recorded;
+use self::start::{Known, read_journal};
+use self::storage::JournalFile;
+use crate::account::Account;
+use crate::call::Call;
+use crate::error::{Error, Result, Stage};
+use crate::operations::download::{self, PathLock, file_error};
+use crate::progress::Reporter;
+use crate::status::Status;
+
+/// The journal of a job, in its folder.
+const JOURNAL: &str = "fleet.journal";
+const LOCK: &str = "fleet.lock";
+
+/// The result of a job.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Packages {
+    /// How many devices are how far.
+    pub summary: Summary,
+    /// `"packages":[…],"summary":{…}`
+    members: String,
+}
+
+impl Packages {
+    /// `{"packages":[{"machine_id":"…","state":"done",…},…],"summary":{…}}`
+    pub fn to_json(&self) -> String {
+        format!("{{{}}}", self.members)
+    }
+}
+
+/// Fetches the packages of many devices into a folder.
+pub(crate) fn fetch(
+    account: &Account,
+    call: &Arc<Call>,
+    devices: &Devices,
+    comment: &str,
+    folder: &str,
+    reporter: &mut Reporter<'_, '_>,
+) -> Result<Packages> {
+    let path = existing(folder)?;
+    let (journal_path, lock_path) = (path.join(JOURNAL), path.join(LOCK));
+    let Some(_lock) = PathLock::take(&lock_path)? else {
+        let message = format!(
+            "another call fetches packages to the folder `{}`; wait for it or choose another folder",
+            download::shown(&path)
+        );
+        return Err(file(message).retryable(true));
+    };
+    let place = Place { folder, journal: &journal_path };
+    let read = match fs::symlink_metadata(&journal_path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        _ => {
+            let storage = JournalFile::open(&journal_path).map_err(|e| unusable(&journal_path, e))?;
+            Some(read_journal(storage).map_err(|why| unusable_journal(&journal_path, why))?)
+        }
+    };
+    if devices.is_resume && !matches!(&read, Some((_, Some(_), _))) {
+        let problem = "names no devices, and the folder holds no job to resume";
+        return Err(Error::argument("devices_json", problem, devices::ACCEPTED));
+    }
+    let head = head(account, call)?;
+    let (journal, known) = match read {
+        Some((mut journal, Some(of_journal), known)) => {
+            check_owner(&journal_path, &of_journal, &head)?;
+            journal.drop_torn_line().map_err(|error| place.failed(error))?;
+            (journal, known)
+        }
+        // A crash in the beginning has left nothing.
+        _ => {
+            download::can_rename(&journal_path, call)?;
+            let storage = JournalFile::open(&journal_path).map_err(|e| unusable(&journal_path, e))?;
+            let journal = Journal::begin(storage, &head).map_err(|error| place.failed(error))?;
+            (journal, Known::default())
+        }
+    };
+    check_number(devices, &known)?;
+    let mut outcomes = Recorded::open(account, call, &path)?;
+    let most = account.downloads_at_once;
+    let mut engine = Engine::new(journal, known, &mut outcomes, comment, most);
+    engine.start(devices).map_err(|error| place.failed(error))?;
+    let ended = driver::run(account, call, &mut engine, &place, reporter);
+    let ended = ended.and_then(|()| outcome(&engine));
+    let summary = Summary::new(engine.counts, report::least_time(account, engine.counts));
+    let members = document::members(&engine.journal, &engine.devices, &summary);
+    match (ended, members) {
+        (Ok(()), Ok(members)) => Ok(Packages { summary, members }),
+        (Err(error), Ok(members)) => Err(error.with_packages(members)),
+        (Ok(()), Err(unread)) => Err(file_error("read", &journal_path, &unread)),
+        (Err(error), Err(_)) => Err(error),
+    }
+}
+
+/// How the job in a folder stands, without the service.
+pub fn read_packages(folder: &str) -> Result<Packages> {
+    let path = existing(folder)?.join(JOURNAL);
+    let storage = JournalFile::open_for_reading(&path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            let message = format!(
+                "`{}` does not exist: no call has fetched packages of many devices to this folder",
+                download::shown(&path)
+            );
+            file(message)
+        }
+        _ => unusable(&path, error),
+    })?;
+    let (journal, _, known) = read_journal(storage).map_err(|why| unusable_journal(&path, why))?;
+    let summary = Summary::new(known.counts(), None);
+    let members = document::members(&journal, &known.devices, &summary);
+    let members = members.map_err(|error| file_error("read", &path, &error))?;
+    Ok(Packages { summary, members })
+}
+
+/// The folder, which must exist.
+fn existing(folder: &str) -> Result<PathBuf> {
+    let accepted = "the path of a folder that exists";
+    if folder.is_empty() || folder.contains('\0') {
+        return Err(Error::argument("folder", "is empty or has a NUL character", accepted));
+    }
+    let path =
+        std::path::absolute(folder).map_err(|error| file_error("use", Path::new(folder), &error))?;
+    match fs::metadata(&path) {
+        Ok(metadata) if metadata.is_dir() => Ok(path),
+        Ok(_) => Err(file(format!("`{}` is not a folder", download::shown(&path)))),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(file(format!("the folder `{}` does not exist; make it first", download::shown(&path))))
+        }
+        Err(error) => Err(file_error("use the folder", &path, &error)),
+    }
+}
+
+/// Whose job this is, by the token.
+fn head(account: &Account, call: &Arc<Call>) -> Result<Head> {
+    let (service, tenant, application) = account.identity(call)?;
+    Ok(Head::new(&service, tenant, application))
+}
+
+/// Refuses the job of another tenant, application or service.
+fn check_owner(path: &Path, of_journal: &Head, own: &Head) -> Result<()> {
+    let differs = |one: &Option<String>, other: &Option<String>| {
+        one.as_ref().zip(other.as_ref()).is_some_and(|(one, other)| !one.eq_ignore_ascii_case(other))
+    };
+    let what = match () {
+        () if of_journal.service != own.service => "of another service or cloud",
+        () if differs(&of_journal.tenant, &own.tenant) => "of another tenant",
+        () if differs(&of_journal.application, &own.application) => "of another application",
+        () => return Ok(()),
+    };
+    let message = format!("`{}` is {what}; choose another folder", download::shown(path));
+    Err(file(message))
+}
+
+/// Refuses more devices than one job may have.
+fn check_number(devices: &Devices, known: &Known) -> Result<()> {
+    let is_new = |id: &str| !known.ids.contains_key(&id.to_ascii_lowercase());
+    let new = devices.list.iter().filter(|device| is_new(&device.id)).count();
+    match known.devices.len() + new <= devices::MOST {
+        true => Ok(()),
+        false => {
+            let problem = "has too many devices with those of the job in the folder";
+            Err(Error::argument("devices_json", problem, devices::ACCEPTED))
+        }
+    }
+}
+
+/// The outcome of a job whose devices all have theirs.
+fn outcome(engine: &Engine<'_, JournalFile>) -> Result<()> {
+    let Counts { done, failed, skipped, .. } = engine.counts;
+    if failed + skipped == 0 {
+        return Ok(());
+    }
+    let failures = engine.devices.iter().zip(0..).filter(|(one, _)| one.state == State::Failed);
+    let is_retryable = |key| {
+        let text = engine.text(key).ok();
+        text.is_some_and(|text| engine::read(&text).is_ok_and(|entry| entry.is_retryable()))
+    };
+    let retryable = failures.filter(|(_, key)| is_retryable(*key)).count();
+    let advice = match retryable {
+        0 => "the document says why".to_owned(),
+        count => format!("repeating the call tries {count} of them again; the document says why"),
+    };
+    let message = format!(
+        "{done} of {} packages are there; {failed} devices failed and {skipped} were skipped; {advice}",
+        engine.counts.devices()
+    );
+    Err(Error::new(Status::Incomplete, message).retryable(retryable > 0))
+}
+
+fn file(message: String) -> Error {
+    Error::new(Status::File, message).with_stage(Stage::Download)
+}
+
+fn unusable(path: &Path, error: io::Error) -> Error {
+    file_error("use", path, &error)
+}
+
+fn unusable_journal(path: &Path, why: Unusable) -> Error {
+    let what = match why {
+        Unusable::Unreadable(error) => return file_error("read", path, &error),
+        Unusable::OtherVersion => "is no journal of this version of the library".to_owned(),
+        Unusable::Damaged { line } => format!("is damaged in line {line}"),
+    };
+    let message = format!(
+        "`{}` {what}, and a collection that it records may still be running; restore it from a copy, or move it away to \
+         begin a new job: packages in the folder are kept",
+        download::shown(path)
+    );
+    file(message)
+}

@@ -1,0 +1,157 @@
+//! The start of a job: what the journal of earlier calls holds, and the devices that are new.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io;
+
+use super::devices::{self, Devices};
+use super::engine::{Counts, Device, Engine, Key, read};
+use super::entry::{Entry, State};
+use super::journal::{Head, Journal, Span, Unusable};
+use super::storage::Storage;
+use crate::service::action::{ActionStatus, MachineAction};
+use crate::text::json;
+
+/// The devices of a journal, by their positions.
+#[derive(Default)]
+pub(super) struct Known {
+    pub devices: Vec<Device>,
+    /// The positions of the devices by their ids in lower case.
+    pub ids: HashMap<String, Key>,
+    pub bytes: u64,
+}
+
+impl Known {
+    /// How many devices are how far.
+    pub(super) fn counts(&self) -> Counts {
+        let mut counts = Counts { bytes: self.bytes, ..Counts::default() };
+        for device in &self.devices {
+            *counts.of(device.state, false) += 1;
+        }
+        counts
+    }
+}
+
+/// Reads a journal. The head is `None` if there is no whole line in it.
+pub(super) fn read_journal<S: Storage>(
+    storage: S,
+) -> Result<(Journal<S>, Option<Head>, Known), Unusable> {
+    let mut known = Known::default();
+    let (mut bytes, mut is_other) = (Vec::new(), false);
+    let blank = Device {
+        span: Span::default(),
+        state: State::Queued,
+        tries: 0,
+        successes: 0,
+        is_downloading: false,
+    };
+    let (mut journal, head) = Journal::read(storage, &mut |entry, span| {
+        let at = entry.n as usize;
+        if at >= devices::MOST {
+            is_other = true;
+            return;
+        }
+        if at >= known.devices.len() {
+            known.devices.resize(at.saturating_add(1), blank);
+            bytes.resize(at.saturating_add(1), 0);
+        }
+        known.ids.entry(entry.machine_id.to_ascii_lowercase()).or_insert(entry.n);
+        if let Some(device) = known.devices.get_mut(at) {
+            *device = Device { span, state: entry.state, ..blank };
+        }
+        if let Some(of_device) = bytes.get_mut(at) {
+            *of_device = entry.bytes();
+        }
+    })?;
+    // Positions have no gaps: a device without a line was none of a journal of ours.
+    if is_other || known.devices.iter().any(|device| device.span == Span::default()) {
+        return Err(Unusable::OtherVersion);
+    }
+    known.devices.iter().for_each(|device| journal.count(device.span));
+    known.bytes = bytes.iter().sum();
+    Ok((journal, head, known))
+}
+
+impl<S: Storage> Engine<'_, S> {
+    /// Adds the devices that are new, takes those up again that failed for a time, and fills the queues.
+    pub(super) fn start(&mut self, wanted: &Devices) -> io::Result<()> {
+        let ids = std::mem::take(&mut self.ids);
+        for at in 0..self.devices.len() {
+            let key = at as Key;
+            if self.state(key) == Some(State::Failed) {
+                self.take_up(key, wanted.retry_failed)?;
+            }
+        }
+        let mut new: Vec<&devices::Device> = Vec::new();
+        for device in &wanted.list {
+            match ids.get(&device.id.to_ascii_lowercase()) {
+                None => new.push(device),
+                Some(key) => self.unskip(*key, device)?,
+            }
+        }
+        self.add(&new)?;
+        (0..self.devices.len()).for_each(|at| self.enqueue(at as Key));
+        Ok(())
+    }
+
+    /// Takes a device up again that has failed: where it failed, or from the beginning.
+    fn take_up(&mut self, key: Key, for_good_too: bool) -> io::Result<()> {
+        let text = self.text(key)?;
+        let mut entry = read(&text)?;
+        let was_for_a_time = entry.is_retryable();
+        if !was_for_a_time && !for_good_too {
+            return Ok(());
+        }
+        let action = entry.action.and_then(|it| MachineAction::from_json(it.get(), &|_| {}).ok());
+        entry.state = match action.as_ref().map(MachineAction::status) {
+            Some(ActionStatus::Succeeded) => State::Ready,
+            Some(status) if !status.is_final() && was_for_a_time => State::Waiting,
+            _ => State::Queued,
+        };
+        if entry.state == State::Queued {
+            (entry.action, entry.adopted, entry.service_date) = (None, None, None);
+            // A request without an action may have started a collection, unless it was refused.
+            if action.is_some() || !was_for_a_time {
+                entry.asked = None;
+            }
+        }
+        (entry.error, entry.package) = (None, None);
+        self.put(&entry)
+    }
+
+    /// Asks a device that was skipped, if its problems are gone.
+    fn unskip(&mut self, key: Key, device: &devices::Device) -> io::Result<()> {
+        if self.state(key) != Some(State::Skipped) || device.problems.is_some() {
+            return Ok(());
+        }
+        let text = self.text(key)?;
+        let mut entry = read(&text)?;
+        (entry.state, entry.problems) = (State::Queued, None);
+        self.put(&entry)
+    }
+
+    /// Adds devices. Those with a problem are skipped.
+    fn add(&mut self, new: &[&devices::Device]) -> io::Result<()> {
+        let first = self.devices.len();
+        let mut texts = Vec::with_capacity(new.len());
+        let mut states = Vec::with_capacity(new.len());
+        for (device, n) in new.iter().zip(first..) {
+            let mut entry = Entry::new(n as Key, &device.id);
+            entry.comment = device.comment.as_deref().map(Cow::Borrowed);
+            entry.file = device.file.as_deref().map(Cow::Borrowed);
+            entry.problems = device.problems.as_deref().map(serde_json::from_str).transpose()?;
+            if entry.problems.is_some() {
+                entry.state = State::Skipped;
+                self.record(&entry)?;
+            }
+            texts.push(json::text(&entry));
+            states.push(entry.state);
+        }
+        let spans = self.journal.append_all(texts.into_iter())?;
+        for (span, state) in spans.into_iter().zip(states) {
+            *self.counts.of(state, false) += 1;
+            self.devices.push(Device { span, state, tries: 0, successes: 0, is_downloading: false });
+        }
+        Ok(())
+    }
+}

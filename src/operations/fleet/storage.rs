@@ -1,0 +1,112 @@
+//! The file of a journal. Tests replace it with a model that crashes.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use crate::os::file::{self, Access, Links, Mode, suffixed, sync_folder_of};
+use crate::os::file_limit::{NoSignal, take_signal};
+use crate::os::{lock, state_file};
+
+use super::journal::Span;
+
+/// Bytes that survive a crash once they are synced.
+pub(super) trait Storage {
+    /// Writes at this position, which is at most the length.
+    fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Drops everything from this position on.
+    fn cut(&mut self, at: u64) -> io::Result<()>;
+
+    /// Makes everything durable that was written.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Reads from this position on. Returns less than asked only at the end.
+    fn read(&self, at: u64, bytes: &mut [u8]) -> io::Result<usize>;
+
+    /// Keeps these parts alone, one behind the other. After a crash there is the old content or the new one.
+    fn keep(&mut self, parts: &[Span]) -> io::Result<()>;
+}
+
+/// A file that only its owner can read.
+pub(super) struct JournalFile {
+    path: PathBuf,
+    file: File,
+    /// Writing beyond the limit of the process is an error and not its end.
+    _no_signal: NoSignal,
+}
+
+impl JournalFile {
+    /// Opens the file, or makes it. The caller holds the lock of the folder.
+    pub(super) fn open(path: &Path) -> io::Result<JournalFile> {
+        JournalFile::of(path, Access::Write(Mode::OwnerOnly))
+    }
+
+    /// Opens the file for reading alone.
+    pub(super) fn open_for_reading(path: &Path) -> io::Result<JournalFile> {
+        JournalFile::of(path, Access::Read)
+    }
+
+    fn of(path: &Path, access: Access) -> io::Result<JournalFile> {
+        let file = file::open(path, access, Links::Refused)?;
+        file::is_regular(&file)?;
+        file::is_trusted(&file, path)?;
+        Ok(JournalFile { path: path.to_owned(), file, _no_signal: NoSignal::new() })
+    }
+
+    /// Writes these parts to another file.
+    fn copy_to(&self, beside: &Path, parts: &[Span]) -> io::Result<File> {
+        file::remove_if_there(beside)?;
+        let file = file::open(beside, Access::Create(Mode::OwnerOnly), Links::Refused)?;
+        let mut writer = BufWriter::with_capacity(1 << 16, file);
+        let mut part = Vec::new();
+        for Span { at, length } in parts {
+            part.resize(*length as usize, 0);
+            if self.read(*at, &mut part)? < part.len() {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            take_signal(writer.write_all(&part))?;
+        }
+        take_signal(writer.flush())?;
+        let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        Ok(file)
+    }
+}
+
+impl Storage for JournalFile {
+    fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        lock::write_at(&self.file, bytes, at)
+    }
+
+    fn cut(&mut self, at: u64) -> io::Result<()> {
+        self.file.set_len(at)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn read(&self, at: u64, bytes: &mut [u8]) -> io::Result<usize> {
+        lock::read_at(&self.file, bytes, at)
+    }
+
+    fn keep(&mut self, parts: &[Span]) -> io::Result<()> {
+        let beside = suffixed(&self.path, state_file::UNFINISHED);
+        let replaced = self.copy_to(&beside, parts).and_then(|file| {
+            fs::rename(&beside, &self.path)?;
+            Ok(file)
+        });
+        match replaced {
+            Ok(file) => {
+                self.file = file;
+                sync_folder_of(&self.path);
+                Ok(())
+            }
+            Err(error) => {
+                let _ = fs::remove_file(&beside);
+                Err(error)
+            }
+        }
+    }
+}
