@@ -22,6 +22,12 @@ mod file_systems;
 mod in_the_way;
 /// The check of a package.
 mod inspect;
+/// Packages of many devices.
+mod fleet;
+/// What such a job says of bad input.
+mod fleet_input;
+/// Such a job whose process is killed, or which others share the quota with.
+mod fleet_processes;
 /// Links to packages.
 mod links;
 /// Collections whose reply is lost.

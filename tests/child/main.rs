@@ -23,6 +23,10 @@ fn main() {
         Task::Fetch { options, machine, path } => {
             println!("{}", client(&options).fetch(&machine, "killed now and then", &path).text);
         }
+        Task::FetchPackages { options, devices, folder } => {
+            let outcome = client(&options).fetch_packages(Some(&devices), &folder, None, None);
+            println!("{}", outcome.text);
+        }
         Task::Download { options, action, path } => {
             println!("{}", client(&options).download(&action, &path).text);
         }

@@ -17,6 +17,8 @@ pub type Options = Vec<(String, String)>;
 pub enum Task {
     /// Fetches a package and prints the document.
     Fetch { options: Options, machine: String, path: String },
+    /// Fetches the packages of these devices, a JSON text, and prints the document.
+    FetchPackages { options: Options, devices: String, folder: PathBuf },
     /// Downloads a package and prints the document.
     Download { options: Options, action: String, path: PathBuf },
     /// Downloads onto a disk that is too small, which it mounts at this path.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use mde::ffi::actions::{mde_cancel_action, mde_get_action, mde_list_actions, mde_wait_action};
 use mde::ffi::cancel::{mde_cancel, mde_cancel_free, mde_cancel_new, mde_cancel_trigger};
 use mde::ffi::client::{mde_client, mde_client_free, mde_client_new, mde_client_shutdown};
+use mde::ffi::fleet::{mde_fetch_packages, mde_read_packages};
 use mde::ffi::library::mde_string_free;
 use mde::ffi::machines::mde_find_machines;
 use mde::ffi::options::{mde_options_free, mde_options_new, mde_options_set};
@@ -87,6 +88,15 @@ fn failure(status: i32, json: *mut c_char) -> Option<Outcome> {
         return None;
     }
     Some(take(status, json))
+}
+
+/// How the job in a folder stands.
+pub fn read_packages(folder: &Path) -> Outcome {
+    let folder = c(folder.to_str().unwrap());
+    let mut json = null_mut();
+    // SAFETY: all pointers are valid for the call.
+    let status = unsafe { mde_read_packages(folder.as_ptr(), &raw mut json) };
+    take(status, json)
 }
 
 /// Checks a package.
@@ -290,6 +300,35 @@ impl Client {
                 machine.as_ptr(),
                 comment.as_ptr(),
                 path.as_ptr(),
+                callback,
+                user_data,
+                cancel,
+                &raw mut json,
+            )
+        };
+        take(status, json)
+    }
+
+    /// Fetches the packages of many devices. `devices`: `None` for NULL.
+    pub fn fetch_packages(
+        &self,
+        devices: Option<&str>,
+        folder: &Path,
+        mut progress: Option<Progress<'_>>,
+        cancel: Option<&Cancel>,
+    ) -> Outcome {
+        let devices = devices.map(c);
+        let (comment, folder) = (c("case 4711"), c(folder.to_str().unwrap()));
+        let cancel = cancel.map_or(null(), |cancel| cancel.0.cast_const());
+        let (callback, user_data) = callback(&mut progress);
+        let mut json = null_mut();
+        // SAFETY: all pointers are valid for the call.
+        let status = unsafe {
+            mde_fetch_packages(
+                self.0,
+                devices.as_ref().map_or(null(), |devices| devices.as_ptr()),
+                comment.as_ptr(),
+                folder.as_ptr(),
                 callback,
                 user_data,
                 cancel,

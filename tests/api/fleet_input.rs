@@ -1,0 +1,175 @@
+//! What a job over many devices says of bad input, and of a folder that it cannot use.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use mde_tests::packages::{Folder, collections_asked_for, quick};
+use mde_tests::{Cancel, Client, client, read_packages};
+use serde_json::{Value, json};
+
+use super::fleet::{OPTIONS, all_there, devices, states};
+
+#[track_caller]
+fn refused(client: &Client, devices: Option<&str>, folder: &Path, name: &str) -> String {
+    let error = client.fetch_packages(devices, folder, None, None).error(name);
+    error["message"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn devices_that_are_none_are_named() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    let id = sim.machine_id(0);
+    for (devices, part) in [
+        ("pc1, pc2".to_owned(), "`devices_json`"),
+        ("{\"machines\":7}".to_owned(), "`devices_json`"),
+        (json!([id, "no/device"]).to_string(), "item 1"),
+        (json!([{"machine_id": id, "file": "../x.zip"}]).to_string(), "`file`"),
+        (json!((0..100_001).map(|n| format!("{n:040x}")).collect::<Vec<_>>()).to_string(), "100,000"),
+    ] {
+        let message = refused(&client, Some(&devices), &folder.0, "invalid_argument");
+        assert!(message.contains(part), "{message}");
+    }
+    for nothing in [None, Some("[]")] {
+        let message = refused(&client, nothing, &folder.0, "invalid_argument");
+        assert!(message.contains("no job to resume"), "{message}");
+    }
+    assert_eq!((sim.requests().len(), folder.names().len()), (0, 0));
+    // The same device twice is one.
+    let twice = json!([id, id.to_uppercase(), {"machine_id": id}]).to_string();
+    let document = client.fetch_packages(Some(&twice), &folder.0, None, None).ok();
+    all_there(&document, &sim, 1);
+    // A search that has found none is a job without devices.
+    let empty = Folder::new();
+    let none = r#"{"machines":[],"checks":[],"more":false}"#;
+    assert_eq!(states(&client.fetch_packages(Some(none), &empty.0, None, None).ok()), [""; 0]);
+}
+
+#[test]
+fn a_folder_that_is_no_use_is_said_before_anything_is_asked() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    let devices = devices(&sim, 0, 1);
+    let missing = folder.0.join("missing");
+    let message = refused(&client, Some(&devices), &missing, "file");
+    assert!(message.contains("missing` does not exist; make it first"), "{message}");
+    let file = folder.0.join("file");
+    fs::write(&file, "x").unwrap();
+    assert!(refused(&client, Some(&devices), &file, "file").contains("is not a folder"));
+    read_packages(&folder.0).error("file");
+    // Something else has the name of the journal.
+    fs::create_dir(folder.0.join("fleet.journal")).unwrap();
+    refused(&client, Some(&devices), &folder.0, "file");
+    assert_eq!(collections_asked_for(&sim), 0);
+}
+
+#[test]
+fn two_calls_do_not_work_in_one_folder() {
+    let (sim, folder) = (quick(), Folder::new());
+    sim.set(|b| b.in_progress_s = 60.0);
+    let client = client(&sim, &OPTIONS);
+    let devices = devices(&sim, 0, 2);
+    let cancel = Cancel::new(0);
+    std::thread::scope(|scope| {
+        let first =
+            scope.spawn(|| client.fetch_packages(Some(&devices), &folder.0, None, Some(&cancel)));
+        while collections_asked_for(&sim) < 2 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let error = client.fetch_packages(Some(&devices), &folder.0, None, None).error("file");
+        assert_eq!(error["retryable"], true, "{error}");
+        // How it stands can be read meanwhile.
+        assert_eq!(states(&read_packages(&folder.0).ok()).len(), 2);
+        cancel.trigger();
+        first.join().unwrap().error("cancelled");
+    });
+}
+
+/// A job of three devices, of which one is done and two wait.
+fn begun(sim: &mde_simulator::Simulator, client: &Client, folder: &Path) {
+    let one = devices(sim, 0, 1);
+    client.fetch_packages(Some(&one), folder, None, None).ok();
+    sim.set(|b| b.in_progress_s = 60.0);
+    let cancel = Cancel::new(1_500);
+    let all = devices(sim, 0, 3);
+    client.fetch_packages(Some(&all), folder, None, Some(&cancel)).error("deadline");
+}
+
+#[test]
+fn a_journal_that_was_changed_is_refused_and_nothing_is_lost() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    begun(&sim, &client, &folder.0);
+    let path = folder.0.join("fleet.journal");
+    let whole = fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    let with = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let edited = lines[2].replacen("queued", "failed", 1).replacen("done", "gone", 1);
+    let edited: Vec<&str> =
+        lines.iter().enumerate().map(|(at, line)| if at == 2 { &*edited } else { line }).collect();
+    for (content, part) in [
+        (with(&edited), "is damaged in line 3"),
+        (whole.replacen("mde fleet 1", "mde fleet 2", 1), "is damaged in line 1"),
+        (with(&lines[1..]), "is no journal of this version"),
+    ] {
+        fs::write(&path, content).unwrap();
+        let message = refused(&client, None, &folder.0, "file");
+        assert!(message.contains(part), "{message}");
+        assert!(message.contains("move it away"), "{message}");
+        read_packages(&folder.0).error("file");
+    }
+    // A torn line is what a crash leaves.
+    let asked = collections_asked_for(&sim);
+    fs::write(&path, &whole[..whole.len() - 7]).unwrap();
+    sim.set(|b| b.in_progress_s = 0.1);
+    assert_eq!(states(&read_packages(&folder.0).ok()).len(), 3);
+    let cancel = Cancel::new(3_000);
+    let outcome = client.fetch_packages(None, &folder.0, None, Some(&cancel));
+    assert_eq!(states(&outcome.document)[0], "done");
+    assert_eq!(collections_asked_for(&sim), asked);
+}
+
+#[test]
+fn the_job_of_another_tenant_is_refused() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    client.fetch_packages(Some(&devices(&sim, 0, 1)), &folder.0, None, None).ok();
+    let path = folder.0.join("fleet.journal");
+    let text = fs::read_to_string(&path).unwrap();
+    for (own, what) in [
+        (mde_simulator::DEFAULT_TENANT, "of another tenant"),
+        (mde_simulator::DEFAULT_CLIENT, "of another application"),
+    ] {
+        let (first, rest) = text.split_once('\n').unwrap();
+        let first = first[9..].replace(own, "00000000-0000-4000-8000-000000000000");
+        let sum = crc32fast::hash(first.as_bytes());
+        fs::write(&path, format!("{sum:08x} {first}\n{rest}")).unwrap();
+        let message = refused(&client, None, &folder.0, "file");
+        assert!(message.contains(what), "{message}");
+    }
+}
+
+#[test]
+fn a_client_that_is_shut_down_says_so() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    assert_eq!(client.shutdown(Duration::from_secs(1)), 0);
+    refused(&client, Some(&devices(&sim, 0, 1)), &folder.0, "closed");
+    assert_eq!(folder.names().len(), 0);
+}
+
+#[test]
+fn a_refused_package_is_kept_and_said() {
+    let (sim, folder) = (quick(), Folder::new());
+    sim.set(|b| b.package_fault = mde_simulator::PackageFault::Unsafe);
+    let client = client(&sim, &OPTIONS);
+    let outcome = client.fetch_packages(Some(&devices(&sim, 0, 2)), &folder.0, None, None);
+    let document = outcome.document.clone();
+    outcome.error("incomplete");
+    assert_eq!(states(&document), ["failed", "failed"]);
+    let first: &Value = &document["packages"][0];
+    assert_eq!(first["error"]["name"], "unsafe");
+    let kept = first["package"]["path"].as_str().unwrap();
+    assert!(kept.ends_with(".unsafe") && Path::new(kept).exists(), "{kept}");
+}
