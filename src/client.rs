@@ -155,10 +155,16 @@ impl Client {
     ) -> Result<Packages> {
         let comment = arguments::comment(comment)?;
         let limit = (self.wait_timeout, "wait_timeout_ms");
-        self.run_as("fetch_packages", limit, cancel, |call| call.into_sweep(false), |call| {
-            let mut reporter = Reporter::new(progress);
-            fleet::fetch(&self.account, call, devices, comment, folder, &mut reporter)
-        })
+        self.run_as(
+            "fetch_packages",
+            limit,
+            cancel,
+            |call| call.into_sweep(false),
+            |call| {
+                let mut reporter = Reporter::new(progress);
+                fleet::fetch(&self.account, call, devices, comment, folder, &mut reporter)
+            },
+        )
     }
 
     /// Finds devices by device id, DNS name (exact, else by its beginning), IP address, Entra device id, or a selection.

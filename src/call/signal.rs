@@ -48,12 +48,6 @@ impl Signal {
         self.changed.notify_one();
     }
 
-    /// Whether the next sleep would end at once, which this takes back.
-    #[cfg(test)]
-    pub(crate) fn take_wake(&self) -> bool {
-        std::mem::take(&mut self.state.lock().woken)
-    }
-
     fn stop(&self, reason: u8) {
         // The first reason remains: a call that was cancelled stays so when its client is shut down.
         let _ = self.stop.compare_exchange(RUNNING, reason, Ordering::AcqRel, Ordering::Acquire);

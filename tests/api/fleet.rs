@@ -70,8 +70,7 @@ fn one_call_fetches_the_packages_of_all_devices() {
         true
     };
     let devices = devices(&sim, 0, 8);
-    let document =
-        client.fetch_packages(Some(&devices), &folder.0, Some(&mut progress), None).ok();
+    let document = client.fetch_packages(Some(&devices), &folder.0, Some(&mut progress), None).ok();
     all_there(&document, &sim, 8);
     assert!(jobs > 0);
     assert_eq!((&last["done"], &last["devices"]), (&json!(8), &json!(8)), "{last}");
@@ -224,7 +223,8 @@ fn a_job_lasts_as_long_as_the_quota_of_links() {
     let limits = "link=2/2;collect=100/2;read=100000/60;list=100000/60";
     let client = client(&sim, &[("poll_interval_ms", "100"), ("quota_limits", limits)]);
     let began = Instant::now();
-    let document = client.fetch_packages(Some(&devices(&sim, 0, count)), &folder.0, None, None).ok();
+    let document =
+        client.fetch_packages(Some(&devices(&sim, 0, count)), &folder.0, None, None).ok();
     all_there(&document, &sim, count);
     assert_eq!(sim.refusals(), 0);
     let windows = (count as u64).div_ceil(links as u64) - 1;
@@ -256,9 +256,11 @@ fn what_concerns_all_devices_ends_the_call() {
     assert_eq!(collections_asked_for(&sim), 3, "not six times");
     // Where only one is refused, the others are fetched.
     sim.clear_script();
-    sim.script(json!({"match": {"path_contains": format!("{}/collect", sim.machine_id(0))}, "times": 0,
-        "reply": {"status": 403, "json": {"error": {"code": "Forbidden", "message": "no"}}}}))
-        .unwrap();
+    sim.script(
+        json!({"match": {"path_contains": format!("{}/collect", sim.machine_id(0))}, "times": 0,
+        "reply": {"status": 403, "json": {"error": {"code": "Forbidden", "message": "no"}}}}),
+    )
+    .unwrap();
     let outcome = client.fetch_packages(None, &folder.0, None, None);
     let document = outcome.document.clone();
     outcome.error("incomplete");

@@ -26,7 +26,10 @@ fn devices_that_are_none_are_named() {
         ("{\"machines\":7}".to_owned(), "`devices_json`"),
         (json!([id, "no/device"]).to_string(), "item 1"),
         (json!([{"machine_id": id, "file": "../x.zip"}]).to_string(), "`file`"),
-        (json!((0..100_001).map(|n| format!("{n:040x}")).collect::<Vec<_>>()).to_string(), "100,000"),
+        (
+            json!((0..100_001).map(|n| format!("{n:040x}")).collect::<Vec<_>>()).to_string(),
+            "100,000",
+        ),
     ] {
         let message = refused(&client, Some(&devices), &folder.0, "invalid_argument");
         assert!(message.contains(part), "{message}");

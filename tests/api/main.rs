@@ -18,16 +18,16 @@ mod fetch;
 mod fetch_quota;
 /// File systems that lack something, and limits on files.
 mod file_systems;
-/// Names that are too long, and other things that have them.
-mod in_the_way;
-/// The check of a package.
-mod inspect;
 /// Packages of many devices.
 mod fleet;
 /// What such a job says of bad input.
 mod fleet_input;
 /// Such a job whose process is killed, or which others share the quota with.
 mod fleet_processes;
+/// Names that are too long, and other things that have them.
+mod in_the_way;
+/// The check of a package.
+mod inspect;
 /// Links to packages.
 mod links;
 /// Collections whose reply is lost.

@@ -295,7 +295,12 @@ impl<'o, S: Storage> Engine<'o, S> {
     }
 
     /// It is not known whether the request has started a collection. It is searched for later.
-    pub(super) fn unsettled(&mut self, request: &Request, now: Now, error: &Error) -> io::Result<()> {
+    pub(super) fn unsettled(
+        &mut self,
+        request: &Request,
+        now: Now,
+        error: &Error,
+    ) -> io::Result<()> {
         let text = self.text(request.key)?;
         self.again(read(&text)?, now, &error.clone().retryable(true))
     }
@@ -463,7 +468,8 @@ impl<'o, S: Storage> Engine<'o, S> {
             }
         }
         // The queue is sorted by positions.
-        let ready: Vec<Key> = std::mem::take(&mut self.ready).into_iter().map(|(_, key)| key).collect();
+        let ready: Vec<Key> =
+            std::mem::take(&mut self.ready).into_iter().map(|(_, key)| key).collect();
         ready.into_iter().for_each(|key| self.enqueue(key));
         Ok(())
     }

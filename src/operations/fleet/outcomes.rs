@@ -42,7 +42,8 @@ impl Outcomes for Recorded<'_> {
             entry::State::Skipped => record::State::Skipped,
             _ => record::State::Failed,
         };
-        let asked: Option<FetchState> = entry.asked.and_then(|it| serde_json::from_str(it.get()).ok());
+        let asked: Option<FetchState> =
+            entry.asked.and_then(|it| serde_json::from_str(it.get()).ok());
         let action = entry.action.and_then(|it| MachineAction::from_json(it.get(), &|_| {}).ok());
         let problems: Vec<String> =
             entry.problems.and_then(|it| json::read(it.get().as_bytes())).unwrap_or_default();

@@ -65,14 +65,14 @@ impl<'a, 'r, 'c> Report<'a, 'r, 'c> {
             true
         } else if let Some(key) = self.ended.pop_front() {
             // A line that cannot be read fails where it matters.
-            match engine.text(key).and_then(|text| document::device(&text)) {
-                Ok(device) => self.reporter.step(&Event::Ended { device: &device })?,
-                Err(_) => {}
+            if let Ok(device) = engine.text(key).and_then(|text| document::device(&text)) {
+                self.reporter.step(&Event::Ended { device: &device })?;
             }
             true
         } else if let Some(news) = downloads.take_news() {
             let event = news.event();
-            self.reporter.step(&Event::OfDevice { machine_id: news.machine_id(), event: &event })?;
+            self.reporter
+                .step(&Event::OfDevice { machine_id: news.machine_id(), event: &event })?;
             true
         } else {
             false

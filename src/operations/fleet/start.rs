@@ -150,7 +150,13 @@ impl<S: Storage> Engine<'_, S> {
         let spans = self.journal.append_all(texts.into_iter())?;
         for (span, state) in spans.into_iter().zip(states) {
             *self.counts.of(state, false) += 1;
-            self.devices.push(Device { span, state, tries: 0, successes: 0, is_downloading: false });
+            self.devices.push(Device {
+                span,
+                state,
+                tries: 0,
+                successes: 0,
+                is_downloading: false,
+            });
         }
         Ok(())
     }

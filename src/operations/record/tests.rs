@@ -329,7 +329,7 @@ fn a_line_has_what_is_known() {
         action: Some(&action),
         package: Some(&package.to_string()),
         folder: &folder.0,
-        error: Some(&error),
+        error: Some(&error.member()),
         problems: &["offline"],
         ..Entry::new(State::Failed, DEVICE)
     };

@@ -1,6 +1,5 @@
 //! A call that follows many actions.
 
-
 use std::sync::Arc;
 use std::time::Instant;
 
