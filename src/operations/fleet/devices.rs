@@ -250,7 +250,8 @@ mod tests {
 
     #[test]
     fn bad_devices_are_named() {
-        let with_file = |file: &str| format!(r#"[{{"machine_id":"{A}","file":{file:?}}}]"#);
+        let with_file =
+            |file: &str| serde_json::json!([{"machine_id": A, "file": file}]).to_string();
         let mut bad: Vec<(String, &str)> = vec![
             (String::new(), "not JSON"),
             ("7".to_owned(), "not JSON"),
