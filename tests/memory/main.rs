@@ -1,11 +1,14 @@
 //! How much memory a reply can cost, whatever is in it. It is a separate program, because it counts the allocations of
 //! its threads.
 
+mod fleet;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ffi::CString;
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicIsize, Ordering};
 
 use mde::ffi::actions::{mde_get_action, mde_list_actions};
 use mde::ffi::client::{mde_client, mde_client_free, mde_client_new};
@@ -22,12 +25,20 @@ struct Counting;
 thread_local! {
     static HELD: Cell<isize> = const { Cell::new(0) };
     static MOST: Cell<isize> = const { Cell::new(0) };
+    /// Others see what this thread holds.
+    static IS_SHOWN: Cell<bool> = const { Cell::new(false) };
 }
+
+/// The most bytes that the thread which is shown has held.
+static SHOWN: AtomicIsize = AtomicIsize::new(0);
 
 fn count(bytes: isize) {
     let held = HELD.get() + bytes;
     HELD.set(held);
     MOST.set(MOST.get().max(held));
+    if IS_SHOWN.get() {
+        SHOWN.fetch_max(held, Ordering::Relaxed);
+    }
 }
 
 // SAFETY: the system's allocator does the work.

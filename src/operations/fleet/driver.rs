@@ -99,7 +99,6 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
         'a: 's,
     {
         loop {
-            self.call.check().map_err(|stop| Error::from(stop).with_stage(Stage::Wait))?;
             self.take_downloads()?;
             let poll_at = self.poll()?;
             let now = self.now();
@@ -124,6 +123,10 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
                 }
             }
         }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.call.check().map_err(|stop| Error::from(stop).with_stage(Stage::Wait))
     }
 
     fn now(&self) -> Now {
@@ -194,6 +197,8 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
     /// Polls all collections, if that is due. Returns when to ask again.
     fn poll(&mut self) -> Result<Option<Instant>> {
         loop {
+            // Otherwise a stop would be a failed poll again and again.
+            self.check()?;
             let now = self.now();
             let written = match self.watcher.step(Instant::now()) {
                 WatchStep::Idle(at) => return Ok(at),
