@@ -19,7 +19,7 @@ const FORMAT: &str = "mde fleet 1";
 const LONGEST: usize = 4 << 20;
 
 /// A journal that has grown to twice its use is compacted, unless it is as small as this.
-const SMALL: u64 = 1 << 20;
+const SMALL: u64 = if cfg!(test) { 1 << 12 } else { 1 << 20 };
 
 /// Where a line is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -15,6 +15,8 @@ mod outcomes;
 mod report;
 mod start;
 mod storage;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::io::{self, ErrorKind};

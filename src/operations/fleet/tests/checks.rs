@@ -1,0 +1,153 @@
+//! What must hold in a run and at its end.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::super::engine::{Key, Outcomes, read};
+use super::super::entry::{Entry, State};
+use super::super::start::read_journal;
+use super::disk::SharedDisk;
+use super::service::{Endpoint, Package, action_at};
+use super::world::World;
+use crate::service::action::MachineAction;
+
+/// The outcomes of devices, in the order recorded.
+pub(super) type Rows = Rc<RefCell<Vec<(usize, String)>>>;
+
+/// The record of outcomes. One that is there already is not added again.
+pub(super) struct Record {
+    pub rows: Rows,
+    pub disk: SharedDisk,
+}
+
+impl Outcomes for Record {
+    fn add(&mut self, entry: &Entry<'_>) -> io::Result<()> {
+        let (is_added, result) = self.disk.other_step();
+        let row = row(entry);
+        let mut rows = self.rows.borrow_mut();
+        let last = rows.iter().rev().find(|(device, _)| *device == row.0);
+        if is_added && last != Some(&row) {
+            rows.push(row);
+        }
+        result
+    }
+}
+
+fn row(entry: &Entry<'_>) -> (usize, String) {
+    let device = usize::from_str_radix(&entry.machine_id, 16).unwrap();
+    let action = entry.action.map_or("", |action| action.get());
+    (device, format!("{:?} {action} {:?}", entry.state, entry.error))
+}
+
+#[derive(Debug)]
+pub(super) struct Checks {
+    rows: Rows,
+    /// How many outcomes each device may have so far.
+    allowed: Vec<usize>,
+    /// The devices that became ready in this call, in their order.
+    ready: Vec<Key>,
+    pub adopted: u32,
+    pub unsettled: u32,
+}
+
+impl Checks {
+    pub(super) fn new(rows: Rows, devices: usize) -> Checks {
+        Checks { rows, allowed: vec![1; devices], ready: Vec::new(), adopted: 0, unsettled: 0 }
+    }
+
+    pub(super) fn call_begins(&mut self) {
+        self.ready.clear();
+    }
+
+    fn outcomes(&self, device: usize) -> usize {
+        self.rows.borrow().iter().filter(|(of, _)| *of == device).count()
+    }
+
+    /// The caller wants another outcome of a device that has one.
+    pub(super) fn allow_another(&mut self, device: usize) {
+        self.allowed[device] = self.outcomes(device) + 1;
+    }
+
+    pub(super) fn is_asked(&self, device: usize) {
+        let has_ended = self.outcomes(device) >= self.allowed[device];
+        assert!(!has_ended, "device {device} is asked again although it has its outcome");
+    }
+
+    pub(super) fn is_ready(&mut self, key: Key) {
+        self.ready.retain(|other| *other != key);
+        self.ready.push(key);
+    }
+
+    pub(super) fn is_downloaded(&mut self, key: Key) {
+        if let Some(at) = self.ready.iter().position(|other| *other == key) {
+            assert_eq!(at, 0, "a package that was ready earlier still waits");
+            self.ready.remove(0);
+        }
+    }
+
+    /// Whether every device has its outcome, each exactly one, and a true one.
+    pub(super) fn at_the_end(&self, world: &World) {
+        let (journal, head, known) = read_journal(SharedDisk::of(&world.disk.bytes())).unwrap();
+        assert!(head.is_some());
+        assert_eq!(known.devices.len(), world.plan.given.len(), "a device was forgotten");
+        let mut bytes = 0;
+        for device in &known.devices {
+            let text = journal.text(device.span).unwrap();
+            let entry = read(&text).unwrap();
+            assert!(entry.is_lasting(), "no outcome: {text}");
+            let row = row(&entry);
+            let at = row.0;
+            let outcomes = self.outcomes(at);
+            assert!(outcomes >= 1 && outcomes <= self.allowed[at], "{outcomes} outcomes: {text}");
+            let rows = self.rows.borrow();
+            let last = rows.iter().rev().find(|(device, _)| *device == at).unwrap();
+            assert_eq!(*last, row, "the journal and the record differ");
+            let action = entry.action.map(|action| {
+                let action = MachineAction::from_json(action.get(), &|_| {}).unwrap();
+                action_at(action.id())
+            });
+            check_truth(world, at, entry.state, action);
+            bytes += entry.bytes();
+        }
+        assert_eq!(known.counts().bytes, bytes);
+        assert_eq!(known.counts().unfinished(), 0);
+    }
+
+    /// The job took little longer than its quotas need.
+    pub(super) fn in_time(world: &mut World, began: Duration) {
+        let count = world.plan.given.len();
+        let links = world.quota(Endpoint::Link).least(count);
+        let collections = world.quota(Endpoint::Collect).least(count);
+        let actions = world.service.actions.iter();
+        let longest = actions.map(|action| action.ends - action.created).max().unwrap();
+        // An end is noticed after an eighth of the time, or with the next poll. Then comes the download.
+        let noticed = (longest / 8).max(Duration::from_secs(15)) + Duration::from_secs(25);
+        let requests = Duration::from_millis(400) * u32::try_from(count.min(100)).unwrap();
+        let most = links.max(collections).mul_f64(1.02) + longest + noticed + requests;
+        let took = world.now - began;
+        assert!(took <= most, "it took {took:?}, and {most:?} would do");
+    }
+}
+
+/// Whether the outcome is what has happened at the service.
+fn check_truth(world: &World, at: usize, state: State, action: Option<usize>) {
+    let device = &world.service.devices[at];
+    let found = action.map(|action| &world.service.actions[action]);
+    match state {
+        State::Done => {
+            let found = found.unwrap();
+            assert_eq!((found.device, found.fate.end), (at, "Succeeded"));
+            assert_eq!(found.fate.package, Package::Good);
+            assert!(world.files.contains(&action.unwrap()), "there is no package");
+        }
+        State::Failed => {
+            let has_ended = found
+                .is_some_and(|it| it.fate.end != "Succeeded" || it.fate.package != Package::Good);
+            assert!(has_ended || device.refusal.is_some(), "device {at} failed without a reason");
+        }
+        State::Skipped => assert!(world.plan.given[at].problem.is_some()),
+        other => panic!("{other:?} is no outcome"),
+    }
+}

@@ -1,0 +1,368 @@
+//! A model of the driver: it does what the engine says, in virtual time.
+
+use std::time::Duration;
+
+use super::super::engine::{Engine, Key, Now, Request, Step, read};
+use super::super::entry::State;
+use super::checks::Checks;
+use super::disk::SharedDisk;
+use super::downloads::Download;
+use super::service::{Answer, Endpoint, action_at, wall};
+use super::watcher::{self, Change, Watcher};
+use super::world::{End, Reply, World};
+use crate::error::Error;
+use crate::quota::clock::Time;
+use crate::quota::window::Admission;
+use crate::service::action::MachineAction;
+use crate::status::Status;
+
+/// How often a request is sent again after a lost one.
+const RETRIES: u32 = 2;
+
+/// The pauses of a search. Together they last as long as the list may lag.
+const PAUSES: [u64; 5] = [0, 1, 2, 3, 4];
+
+/// More steps than that without any time passing are a loop.
+const MOST_STEPS: u32 = 1_000;
+
+pub(super) struct Driver<'w, 'e, 'o> {
+    world: &'w mut World,
+    engine: &'w mut Engine<'o, SharedDisk>,
+    checks: &'e mut Checks,
+    watcher: Watcher,
+    has_slot: bool,
+    began: Duration,
+}
+
+/// Runs one call until every device has its outcome.
+pub(super) fn run(
+    world: &mut World,
+    engine: &mut Engine<'_, SharedDisk>,
+    checks: &mut Checks,
+) -> Result<(), End> {
+    let began = world.now;
+    let watcher = Watcher::default();
+    let mut driver = Driver { world, engine, checks, watcher, has_slot: false, began };
+    let ended = driver.follow_all().and_then(|()| driver.run());
+    if matches!(ended, Err(End::Crash)) {
+        return ended;
+    }
+    driver.release_slot();
+    driver.take_downloads().and(driver.stop_downloads()).and(ended)
+}
+
+impl Driver<'_, '_, '_> {
+    fn run(&mut self) -> Result<(), End> {
+        let (mut steps, mut since) = (0, self.world.now);
+        loop {
+            steps = if self.world.now > since { 0 } else { steps + 1 };
+            since = self.world.now;
+            assert!(steps < MOST_STEPS, "it runs in a circle");
+            self.check_stop()?;
+            self.take_downloads()?;
+            let poll_at = self.poll()?;
+            let now = self.now();
+            if let Some(error) = self.engine.lasting_trouble(now) {
+                return Err(End::Failed(error));
+            }
+            let slot_at = self.take_slot(now)?;
+            let step = self.engine.next(now, self.has_slot);
+            match self.written(step)? {
+                Step::Download(key) => self.download(key)?,
+                Step::Collect(request) => self.collect(&request)?,
+                Step::Over => return Ok(()),
+                Step::Wait(until) => {
+                    self.release_slot();
+                    let until = until.map(|until| self.began + until);
+                    let download = self.world.next_event();
+                    let next = [until, poll_at, slot_at, download].into_iter().flatten().min();
+                    let stop = self.world.stop_at;
+                    let next = next.expect("it waits for nothing");
+                    self.world.advance_until_woken(stop.map_or(next, |stop| stop.min(next)))?;
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now { passed: self.world.now - self.began, wall: wall(self.world.now) }
+    }
+
+    fn check_stop(&self) -> Result<(), End> {
+        match self.world.stop_at {
+            Some(at) if at <= self.world.now => Err(End::Stopped),
+            _ => Ok(()),
+        }
+    }
+
+    fn written<T>(&self, result: std::io::Result<T>) -> Result<T, End> {
+        self.world.written(result)
+    }
+
+    fn follow_all(&mut self) -> Result<(), End> {
+        let keys: Vec<Key> = self.engine.followed().collect();
+        for key in keys {
+            let action = self.action(key)?;
+            self.watcher.add(self.world, key, action, false);
+        }
+        Ok(())
+    }
+
+    fn action(&self, key: Key) -> Result<usize, End> {
+        let text = self.written(self.engine.text(key))?;
+        let entry = read(&text).unwrap();
+        let action = MachineAction::from_json(entry.action.unwrap().get(), &|_| {}).unwrap();
+        Ok(action_at(action.id()))
+    }
+
+    fn take_slot(&mut self, now: Now) -> Result<Option<Duration>, End> {
+        if self.has_slot || !self.engine.wants_slot(now) {
+            return Ok(None);
+        }
+        let at = self.world.now;
+        match self.world.quota(Endpoint::Collect).admission(at) {
+            Admission::Now => {
+                self.world.quota(Endpoint::Collect).begin();
+                self.has_slot = true;
+                Ok(None)
+            }
+            Admission::At(at) => Ok(Some(at.since(Time::default()))),
+            Admission::AfterReply => unreachable!("a slot is in flight"),
+        }
+    }
+
+    fn release_slot(&mut self) {
+        if std::mem::take(&mut self.has_slot) {
+            self.world.quota(Endpoint::Collect).undo();
+        }
+    }
+
+    fn poll(&mut self) -> Result<Option<Duration>, End> {
+        loop {
+            match self.watcher.step(self.world)? {
+                watcher::Step::Idle(at) => return Ok(at),
+                watcher::Step::Polled => {}
+                watcher::Step::Failed(error) => {
+                    let now = self.now();
+                    self.world.log(format_args!("poll: {}", error.status().name()));
+                    self.engine.went_wrong(now, &error);
+                }
+                watcher::Step::Changes(changes) => {
+                    self.engine.went_well();
+                    for (key, change) in changes {
+                        let written = match change {
+                            Change::Seen(action) => {
+                                let state = action.status().name();
+                                self.world.log(format_args!("{key} is {state}"));
+                                self.engine.seen(key, &action)
+                            }
+                            Change::Failed(error) => {
+                                let name = error.status().name();
+                                self.world.log(format_args!("{key}: {name}"));
+                                self.engine.lost(key, &error)
+                            }
+                        };
+                        self.written(written)?;
+                        self.note(key);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notes the devices that are ready, in their order.
+    fn note(&mut self, key: Key) {
+        if self.engine.state(key) == Some(State::Ready) {
+            self.checks.is_ready(key);
+        }
+    }
+
+    fn collect(&mut self, request: &Request) -> Result<(), End> {
+        let device = usize::from_str_radix(&request.machine_id, 16).unwrap();
+        let open = if request.is_open { ", open" } else { "" };
+        self.world.log(format_args!("ask {device}{open}"));
+        self.checks.is_asked(device);
+        if request.is_open {
+            self.release_slot();
+            match self.search(device, request, false)? {
+                Ok(None) => {}
+                Ok(Some(action)) => return self.collected(request, action, true),
+                Err(error) => return self.unsettled(request, &error),
+            }
+        }
+        let comment = request.asked.comments().next().unwrap().clone();
+        let (mut was_lost, mut round) = (false, 0);
+        loop {
+            round += 1;
+            if !std::mem::take(&mut self.has_slot) {
+                if let Err(stop) = self.world.take_slot(Endpoint::Collect)? {
+                    return match was_lost {
+                        true => self.unsettled(request, &stop),
+                        false => self.refused(request, &stop),
+                    };
+                }
+            }
+            let act = |world: &mut World| {
+                let now = world.now;
+                world.service.collect(device, &comment, now, &mut world.random)
+            };
+            let reply = self.world.exchange(Endpoint::Collect, Some((device, &comment)), act)?;
+            self.world.log(format_args!("{reply:?}"));
+            let (error, is_running) = match reply {
+                Reply::Whole(Answer::Action(action)) => {
+                    let is_ours = self.world.service.actions[action].comment == comment;
+                    return self.collected(request, action, !is_ours);
+                }
+                Reply::Whole(Answer::AlreadyRunning) => {
+                    (Error::new(Status::AlreadyRunning, "one runs").retryable(true), true)
+                }
+                Reply::Whole(Answer::Refused(status)) => (Error::new(status, "refused"), false),
+                Reply::NotSent(error) => (error, false),
+                Reply::Lost(error) => {
+                    was_lost = true;
+                    match self.search(device, request, false)? {
+                        Ok(Some(action)) => return self.collected(request, action, true),
+                        Ok(None) if round <= RETRIES => continue,
+                        Ok(None) => return self.unsettled(request, &error),
+                        Err(error) => return self.unsettled(request, &error),
+                    }
+                }
+            };
+            if is_running {
+                match self.search(device, request, true)? {
+                    Ok(Some(action)) => return self.collected(request, action, true),
+                    Ok(None) if (was_lost || request.is_open) && round <= RETRIES => continue,
+                    _ => {}
+                }
+            } else if was_lost {
+                let settles =
+                    matches!(error.status(), Status::UnsupportedDevice | Status::NotFound);
+                if !settles {
+                    if let Ok(Some(action)) = self.poll_device(device, request, false)? {
+                        return self.collected(request, action, true);
+                    }
+                    return self.unsettled(request, &error);
+                }
+            } else {
+                return self.refused(request, &error);
+            }
+            return match was_lost && is_running {
+                true => self.unsettled(request, &error),
+                false => self.refused(request, &error),
+            };
+        }
+    }
+
+    /// Searches the list for a collection of the request, or for any that runs.
+    fn search(
+        &mut self,
+        device: usize,
+        request: &Request,
+        or_running: bool,
+    ) -> Result<Result<Option<usize>, Error>, End> {
+        let mut found = Ok(None);
+        for pause in PAUSES {
+            if let Err(stop) = self.world.pause(Duration::from_secs(pause))? {
+                return Ok(Err(stop));
+            }
+            found = self.poll_device(device, request, or_running)?;
+            match &found {
+                Ok(None) => {}
+                Err(error) if error.is_retryable() => {}
+                _ => break,
+            }
+        }
+        Ok(found)
+    }
+
+    fn poll_device(
+        &mut self,
+        device: usize,
+        request: &Request,
+        or_running: bool,
+    ) -> Result<Result<Option<usize>, Error>, End> {
+        const TOLERANCE: Duration = Duration::from_secs(5);
+        if let Err(stop) = self.world.take_slot(Endpoint::List)? {
+            return Ok(Err(stop));
+        }
+        let comments: Vec<&String> = request.asked.comments().collect();
+        let since = request.asked.began() - TOLERANCE;
+        let reply = self.world.exchange(Endpoint::List, None, |world| {
+            let listed = world.service.list(device, world.now);
+            let all = &world.service.actions;
+            let is_ours = |at: &usize| {
+                comments.contains(&&all[*at].comment) && wall(all[*at].created) >= since
+            };
+            let is_running = |at: &usize| or_running && all[*at].ends > world.now;
+            let ours = listed.iter().copied().find(is_ours);
+            ours.or_else(|| listed.iter().copied().find(is_running))
+        })?;
+        Ok(match reply {
+            Reply::Whole(found) => Ok(found),
+            Reply::Lost(error) | Reply::NotSent(error) => Err(error),
+        })
+    }
+
+    fn collected(&mut self, request: &Request, action: usize, adopted: bool) -> Result<(), End> {
+        let key = request.key;
+        let record = self.world.service.action(action, self.world.now);
+        let date = Some(wall(self.world.now)).filter(|_| !adopted);
+        let written = self.engine.collected(request, &record, adopted, date);
+        self.written(written)?;
+        if matches!(self.engine.state(key), Some(State::Waiting | State::Running)) {
+            self.watcher.add(self.world, key, action, true);
+        }
+        self.checks.adopted += u32::from(adopted);
+        self.note(key);
+        Ok(())
+    }
+
+    fn unsettled(&mut self, request: &Request, error: &Error) -> Result<(), End> {
+        self.checks.unsettled += 1;
+        if self.check_stop().is_ok() {
+            let now = self.now();
+            let written = self.engine.unsettled(request, now, error);
+            self.written(written)?;
+        }
+        Ok(())
+    }
+
+    fn refused(&mut self, request: &Request, error: &Error) -> Result<(), End> {
+        let now = self.now();
+        let written = self.engine.refused(request, now, error);
+        self.written(written)
+    }
+
+    fn download(&mut self, key: Key) -> Result<(), End> {
+        let action = self.action(key)?;
+        self.world.log(format_args!("download of {key}"));
+        self.checks.is_downloaded(key);
+        let now = self.world.now;
+        let most = self.world.plan.downloads_at_once;
+        self.world.downloads.push(Download::new(key, action, now));
+        assert!(self.world.downloads.len() <= most, "a download has no place");
+        Ok(())
+    }
+
+    fn take_downloads(&mut self) -> Result<(), End> {
+        for (key, result) in std::mem::take(&mut self.world.ended) {
+            let now = self.now();
+            let written = match result {
+                Ok(package) => self.engine.downloaded(key, &package),
+                Err(error) => self.engine.not_downloaded(key, now, &error),
+            };
+            self.written(written)?;
+        }
+        Ok(())
+    }
+
+    fn stop_downloads(&mut self) -> Result<(), End> {
+        let stop = Error::new(Status::Cancelled, "the call ends");
+        for key in self.world.stop_downloads() {
+            let now = self.now();
+            let written = self.engine.not_downloaded(key, now, &stop);
+            self.written(written)?;
+        }
+        Ok(())
+    }
+}
