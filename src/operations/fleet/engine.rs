@@ -169,10 +169,7 @@ impl<'o, S: Storage> Engine<'o, S> {
 
     /// Says what to do now. What was written before is durable then.
     pub(super) fn next(&mut self, now: Now, has_slot: bool) -> io::Result<Step> {
-        while let Some(&(at, key)) = self.later.first().filter(|(at, _)| *at <= now.passed) {
-            self.later.remove(&(at, key));
-            self.enqueue(key);
-        }
+        self.take_due(now);
         if !self.is_paused(now) {
             if self.counts.downloading < self.downloads_at_once {
                 if let Some((_, key)) = self.ready.pop_first() {
@@ -203,8 +200,17 @@ impl<'o, S: Storage> Engine<'o, S> {
     }
 
     /// Whether the next step needs a slot for a collection.
-    pub(super) fn wants_slot(&self, now: Now) -> bool {
+    pub(super) fn wants_slot(&mut self, now: Now) -> bool {
+        self.take_due(now);
         !self.to_ask.is_empty() && !self.is_paused(now)
+    }
+
+    /// Puts the devices into their queues that are to be tried again now.
+    fn take_due(&mut self, now: Now) {
+        while let Some((_, key)) = self.later.first().copied().filter(|(at, _)| *at <= now.passed) {
+            self.later.pop_first();
+            self.enqueue(key);
+        }
     }
 
     /// The error that ends the call, because it concerns all devices and lasts.

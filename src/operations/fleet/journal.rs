@@ -138,7 +138,6 @@ impl<S: Storage> Journal<S> {
         &mut self,
         texts: impl Iterator<Item = String>,
     ) -> std::io::Result<Vec<Span>> {
-        const BLOCK: usize = 1 << 18;
         let (mut spans, mut block) = (Vec::new(), Vec::new());
         let mut at = self.end;
         for text in texts {
@@ -224,12 +223,14 @@ impl<S: Storage> Journal<S> {
     }
 }
 
+/// As much is read at once. Tests read journals that are small.
+const BLOCK: usize = if cfg!(test) { 1 << 11 } else { 1 << 18 };
+
 /// Gets the place and the text of a line, without its end.
 type EachLine<'a> = &'a mut dyn FnMut(Span, &[u8]) -> Result<(), Unusable>;
 
 /// Reads all lines. What is behind the last end of a line is none.
 fn for_each_line(storage: &impl Storage, each: EachLine<'_>) -> Result<(), Unusable> {
-    const BLOCK: usize = 1 << 18;
     let (mut rest, mut at): (Vec<u8>, u64) = (Vec::new(), 0);
     loop {
         let known = rest.len();

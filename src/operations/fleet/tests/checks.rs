@@ -9,7 +9,7 @@ use super::super::engine::{Key, Outcomes, read};
 use super::super::entry::{Entry, State};
 use super::super::start::read_journal;
 use super::disk::SharedDisk;
-use super::service::{Endpoint, Package, action_at};
+use super::service::{Endpoint, Package, action_at, device_at};
 use super::world::World;
 use crate::service::action::MachineAction;
 
@@ -36,7 +36,7 @@ impl Outcomes for Record {
 }
 
 fn row(entry: &Entry<'_>) -> (usize, String) {
-    let device = usize::from_str_radix(&entry.machine_id, 16).unwrap();
+    let device = device_at(&entry.machine_id);
     let action = entry.action.map_or("", |action| action.get());
     (device, format!("{:?} {action} {:?}", entry.state, entry.error))
 }

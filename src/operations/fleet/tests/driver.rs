@@ -7,7 +7,7 @@ use super::super::entry::State;
 use super::checks::Checks;
 use super::disk::SharedDisk;
 use super::downloads::Download;
-use super::service::{Answer, Endpoint, action_at, wall};
+use super::service::{Answer, Endpoint, action_at, device_at, wall};
 use super::watcher::{self, Change, Watcher};
 use super::world::{End, Reply, World};
 use crate::error::Error;
@@ -73,11 +73,16 @@ impl Driver<'_, '_, '_> {
                 Step::Over => return Ok(()),
                 Step::Wait(until) => {
                     self.release_slot();
+                    if !self.world.ended.is_empty() {
+                        continue;
+                    }
                     let until = until.map(|until| self.began + until);
                     let download = self.world.next_event();
                     let next = [until, poll_at, slot_at, download].into_iter().flatten().min();
                     let stop = self.world.stop_at;
-                    let next = next.expect("it waits for nothing");
+                    let next = next.unwrap_or_else(|| {
+                        panic!("it waits for nothing: {:?}", self.engine.counts)
+                    });
                     self.world.advance_until_woken(stop.map_or(next, |stop| stop.min(next)))?;
                 }
             }
@@ -178,7 +183,7 @@ impl Driver<'_, '_, '_> {
     }
 
     fn collect(&mut self, request: &Request) -> Result<(), End> {
-        let device = usize::from_str_radix(&request.machine_id, 16).unwrap();
+        let device = device_at(&request.machine_id);
         let open = if request.is_open { ", open" } else { "" };
         self.world.log(format_args!("ask {device}{open}"));
         self.checks.is_asked(device);
@@ -207,7 +212,7 @@ impl Driver<'_, '_, '_> {
                 world.service.collect(device, &comment, now, &mut world.random)
             };
             let reply = self.world.exchange(Endpoint::Collect, Some((device, &comment)), act)?;
-            self.world.log(format_args!("{reply:?}"));
+            self.world.log(format_args!("{}", reply.shown()));
             let (error, is_running) = match reply {
                 Reply::Whole(Answer::Action(action)) => {
                     let is_ours = self.world.service.actions[action].comment == comment;
@@ -319,6 +324,7 @@ impl Driver<'_, '_, '_> {
 
     fn unsettled(&mut self, request: &Request, error: &Error) -> Result<(), End> {
         self.checks.unsettled += 1;
+        self.world.log(format_args!("{}: not known: {}", request.key, error.status().name()));
         if self.check_stop().is_ok() {
             let now = self.now();
             let written = self.engine.unsettled(request, now, error);
@@ -328,6 +334,7 @@ impl Driver<'_, '_, '_> {
     }
 
     fn refused(&mut self, request: &Request, error: &Error) -> Result<(), End> {
+        self.world.log(format_args!("{}: refused: {}", request.key, error.status().name()));
         let now = self.now();
         let written = self.engine.refused(request, now, error);
         self.written(written)

@@ -271,3 +271,8 @@ pub(super) fn action_id(at: usize) -> String {
 pub(super) fn action_at(id: &str) -> usize {
     usize::from_str_radix(id.rsplit('-').next().unwrap(), 16).unwrap()
 }
+
+/// The position of a device, by its id.
+pub(super) fn device_at(id: &str) -> usize {
+    usize::from_str_radix(id, 16).unwrap()
+}

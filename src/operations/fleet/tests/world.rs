@@ -33,6 +33,16 @@ pub(super) enum Reply<T> {
     NotSent(Error),
 }
 
+impl<T: std::fmt::Debug> Reply<T> {
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Reply::Whole(reply) => format!("{reply:?}"),
+            Reply::Lost(error) => format!("lost: {}", error.status().name()),
+            Reply::NotSent(error) => format!("not sent: {}", error.status().name()),
+        }
+    }
+}
+
 /// A request that the service gets after its sender gave it up.
 #[derive(Debug)]
 struct Late {
@@ -271,5 +281,14 @@ impl World {
         self.ended.clear();
         self.crash_at = None;
         self.disk.0.borrow_mut().restart();
+    }
+}
+
+impl Drop for World {
+    /// Prints what has led to a failure, if one seed is played.
+    fn drop(&mut self) {
+        if std::thread::panicking() && std::env::var_os("MDE_FLEET_SEED").is_some() {
+            println!("{}", self.trace);
+        }
     }
 }
