@@ -102,7 +102,7 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
             self.take_downloads()?;
             let poll_at = self.poll()?;
             let now = self.now();
-            if let Some(error) = self.engine.lasting_trouble(now) {
+            if let Some(error) = self.engine.lasting_trouble() {
                 return Err(error);
             }
             let slot_at = self.take_slot(now)?;

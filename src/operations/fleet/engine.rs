@@ -214,8 +214,8 @@ impl<'o, S: Storage> Engine<'o, S> {
     }
 
     /// The error that ends the call, because it concerns all devices and lasts.
-    pub(super) fn lasting_trouble(&self, now: Now) -> Option<Error> {
-        self.trouble.as_ref().and_then(|trouble| trouble.lasting(now.passed))
+    pub(super) fn lasting_trouble(&self) -> Option<Error> {
+        self.trouble.as_ref().and_then(Trouble::lasting)
     }
 
     /// A request has succeeded, so that nothing concerns all devices.
@@ -250,6 +250,9 @@ impl<'o, S: Storage> Engine<'o, S> {
 
     /// The action is in another state.
     pub(super) fn seen(&mut self, key: Key, action: &MachineAction) -> io::Result<()> {
+        if !self.is_followed(key) {
+            return Ok(());
+        }
         let text = self.text(key)?;
         self.follow(read(&text)?, action)
     }
@@ -277,6 +280,9 @@ impl<'o, S: Storage> Engine<'o, S> {
 
     /// The action has ended without a package, or is not known to the service.
     pub(super) fn lost(&mut self, key: Key, error: &Error) -> io::Result<()> {
+        if !self.is_followed(key) {
+            return Ok(());
+        }
         let text = self.text(key)?;
         let entry = read(&text)?;
         let action = error.last_seen().map(raw).transpose()?.or(entry.action);
@@ -296,7 +302,7 @@ impl<'o, S: Storage> Engine<'o, S> {
                 self.to_ask.push_front(request.key);
                 Ok(())
             }
-            false => self.again(entry, now, error),
+            false => self.again(entry, now, error, error.is_retryable()),
         }
     }
 
@@ -308,7 +314,7 @@ impl<'o, S: Storage> Engine<'o, S> {
         error: &Error,
     ) -> io::Result<()> {
         let text = self.text(request.key)?;
-        self.again(read(&text)?, now, &error.clone().retryable(true))
+        self.again(read(&text)?, now, error, true)
     }
 
     /// The package is downloaded and checked. `package`: its JSON.
@@ -330,7 +336,7 @@ impl<'o, S: Storage> Engine<'o, S> {
             self.enqueue(key);
             return Ok(());
         }
-        self.again(entry, now, error)
+        self.again(entry, now, error, error.is_retryable())
     }
 
     /// The last line of a device, with the whole of its state.
@@ -341,9 +347,11 @@ impl<'o, S: Storage> Engine<'o, S> {
 
     /// The devices whose actions are to be polled.
     pub(super) fn followed(&self) -> impl Iterator<Item = Key> {
-        let is_followed = |device: &Device| matches!(device.state, State::Waiting | State::Running);
-        let devices = self.devices.iter().enumerate();
-        devices.filter(move |(_, device)| is_followed(device)).map(|(at, _)| at as Key)
+        (0..self.devices.len()).map(|at| at as Key).filter(|key| self.is_followed(*key))
+    }
+
+    fn is_followed(&self, key: Key) -> bool {
+        matches!(self.state(key), Some(State::Waiting | State::Running))
     }
 
     /// The state of a device.
@@ -365,8 +373,14 @@ impl<'o, S: Storage> Engine<'o, S> {
         Ok(Request { key, machine_id, asked, is_open: open.is_some() })
     }
 
-    /// Tries a device again later, or not, as the error says.
-    fn again(&mut self, entry: Entry<'_>, now: Now, error: &Error) -> io::Result<()> {
+    /// Tries a device again later, or not.
+    fn again(
+        &mut self,
+        entry: Entry<'_>,
+        now: Now,
+        error: &Error,
+        is_retryable: bool,
+    ) -> io::Result<()> {
         let key = entry.n;
         let successes = self.successes;
         let (tries, is_own) = self.device(key).map_or((0, false), |device| {

@@ -43,6 +43,7 @@ pub(super) fn is_about_quota(error: &Error) -> bool {
 #[derive(Debug)]
 pub(super) struct Trouble {
     since: Duration,
+    last: Duration,
     count: u32,
     pub until: Duration,
     error: Error,
@@ -51,15 +52,17 @@ pub(super) struct Trouble {
 impl Trouble {
     /// The trouble after one more failure.
     pub(super) fn after(earlier: Option<Trouble>, error: Error, now: Duration) -> Trouble {
+        // A poll that shows nothing new is not reported, so failures far apart are no series.
+        let earlier = earlier.filter(|earlier| now.saturating_sub(earlier.last) < LASTS);
         let (since, count) = earlier.map_or((now, 0), |earlier| (earlier.since, earlier.count));
         let pause = Duration::from_secs(1 << count.min(6));
-        Trouble { since, count: count.saturating_add(1), until: now + pause, error }
+        Trouble { since, last: now, count: count.saturating_add(1), until: now + pause, error }
     }
 
     /// The error that ends the call, if the trouble lasts.
-    pub(super) fn lasting(&self, now: Duration) -> Option<Error> {
+    pub(super) fn lasting(&self) -> Option<Error> {
         let lasts = match self.error.is_retryable() && self.error.status() != Status::DiskFull {
-            true => now.saturating_sub(self.since) >= LASTS,
+            true => self.last.saturating_sub(self.since) >= LASTS,
             false => self.count >= MOST_IN_A_ROW,
         };
         lasts.then(|| self.error.clone())

@@ -111,7 +111,7 @@ impl<S: Storage> Engine<'_, S> {
         if entry.state == State::Queued {
             (entry.action, entry.adopted, entry.service_date) = (None, None, None);
             // A request without an action may have started a collection, unless it was refused.
-            if action.is_some() || !was_for_a_time {
+            if action.is_some() {
                 entry.asked = None;
             }
         }

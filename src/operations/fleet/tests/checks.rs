@@ -9,8 +9,10 @@ use super::super::engine::{Key, Outcomes, read};
 use super::super::entry::{Entry, State};
 use super::super::start::read_journal;
 use super::disk::SharedDisk;
+use super::plan::Outage;
 use super::service::{Endpoint, Package, action_at, device_at};
 use super::world::World;
+use crate::error::Error;
 use crate::service::action::MachineAction;
 
 /// The outcomes of devices, in the order recorded.
@@ -85,6 +87,15 @@ impl Checks {
             assert_eq!(at, 0, "a package that was ready earlier still waits");
             self.ready.remove(0);
         }
+    }
+
+    /// A call ends before its devices only in an outage, or soon after it.
+    pub(super) fn is_in_an_outage(&self, world: &World, error: &Error) {
+        let soon = Duration::from_secs(70);
+        let is_of = |outage: &Outage| outage.status == error.status();
+        let is_near = |outage: &Outage| outage.from <= world.now && world.now <= outage.to + soon;
+        let found = world.plan.outages.iter().any(|outage| is_of(outage) && is_near(outage));
+        assert!(found, "a call ended without an outage: {error}");
     }
 
     /// Whether every device has its outcome, each exactly one, and a true one.

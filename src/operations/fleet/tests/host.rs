@@ -302,8 +302,10 @@ impl Host {
         world.written(engine.start(wanted))?;
         let ended = driver::run(world, &mut engine, &mut self.checks);
         if !matches!(ended, Err(End::Crash)) {
-            let summary = Summary::new(engine.counts, None);
-            document::members(&engine.journal, &engine.devices, &summary).unwrap();
+            if ended.is_ok() {
+                let summary = Summary::new(engine.counts, None);
+                document::members(&engine.journal, &engine.devices, &summary).unwrap();
+            }
             let (_, _, known) = read_journal(SharedDisk::of(&world.disk.bytes())).unwrap();
             // A download whose end could not be written seems to run.
             let is_written = !matches!(ended, Err(End::File));
