@@ -68,3 +68,45 @@ impl Trouble {
         lasts.then(|| self.error.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(passed: u64) -> Duration {
+        Duration::from_secs(passed)
+    }
+
+    /// The trouble after failures at these times.
+    fn trouble(status: Status, at: impl IntoIterator<Item = u64>) -> Trouble {
+        let error = || Error::new(status, "m");
+        at.into_iter()
+            .fold(None, |so_far, at| Some(Trouble::after(so_far, error(), second(at))))
+            .unwrap()
+    }
+
+    #[test]
+    fn failures_that_time_cures_end_the_call_after_five_minutes() {
+        assert!(trouble(Status::Connect, (0..300).step_by(10)).lasting().is_none());
+        assert!(trouble(Status::Connect, (0..=300).step_by(10)).lasting().is_some());
+    }
+
+    #[test]
+    fn other_failures_end_the_call_with_the_third_in_a_row() {
+        assert!(trouble(Status::Forbidden, [0, 1]).lasting().is_none());
+        assert!(trouble(Status::Forbidden, [0, 1, 2]).lasting().is_some());
+    }
+
+    #[test]
+    fn failures_far_apart_are_no_series() {
+        assert!(trouble(Status::Connect, [0, 310]).lasting().is_none());
+        assert!(trouble(Status::Forbidden, [0, 310, 620]).lasting().is_none());
+    }
+
+    #[test]
+    fn the_pause_grows_to_a_minute() {
+        assert_eq!(trouble(Status::Connect, [0]).until, second(1));
+        assert_eq!(trouble(Status::Connect, 0..4).until, second(3 + 8));
+        assert_eq!(trouble(Status::Connect, 0..20).until, second(19 + 64));
+    }
+}
