@@ -353,8 +353,7 @@ impl Error {
             #[serde(skip_serializing_if = "Option::is_none")]
             package: Option<&'a RawValue>,
         }
-        let action =
-            self.0.action.as_deref().and_then(|action| serde_json::from_str(action).ok());
+        let action = self.0.action.as_deref().and_then(|action| serde_json::from_str(action).ok());
         let package = self.package().and_then(|package| serde_json::from_str(package).ok());
         // Even without a document the caller would get the status through the return value.
         let mut text = json::text(&Document { error: self.members(action), package });

@@ -145,7 +145,8 @@ impl Event<'_> {
     /// the like; members that do not apply are absent.
     pub fn to_json(&self) -> String {
         // Members of another document follow the stage, or stand before it.
-        let joined = |first: String, rest: &str| format!("{},{}", first.trim_end_matches('}'), rest);
+        let joined =
+            |first: String, rest: &str| format!("{},{}", first.trim_end_matches('}'), rest);
         match self {
             Event::Ended { device } => {
                 joined(json::text(self), device.strip_prefix('{').unwrap_or_default())

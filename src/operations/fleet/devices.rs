@@ -107,8 +107,7 @@ fn list(text: &str) -> Result<Devices> {
         comment: Option<String>,
         file: Option<String>,
     }
-    let refused =
-        |problem: &str| Error::argument("devices_json", problem, ACCEPTED);
+    let refused = |problem: &str| Error::argument("devices_json", problem, ACCEPTED);
     let items: Vec<&RawValue> =
         serde_json::from_str(text).map_err(|_| refused("is not a JSON array"))?;
     let mut all = Collected::default();
@@ -262,10 +261,15 @@ mod tests {
             (format!(r#"["{A}","a/b"]"#), "item 1: argument `machine_id`"),
             (r#"[{"machine_id":"a","comment":" "}]"#.to_owned(), "item 0: argument `comment`"),
             (format!(r#"{{"devices":["{A}"],"retry":"all"}}"#), "`retry`"),
-            (format!(r#"[{{"machine_id":"{A}","file":"x"}},{{"machine_id":"{B}","file":"X"}}]"#), "item 1"),
+            (
+                format!(r#"[{{"machine_id":"{A}","file":"x"}},{{"machine_id":"{B}","file":"X"}}]"#),
+                "item 1",
+            ),
             (json::text(&(0..=MOST).map(|n| n.to_string()).collect::<Vec<_>>()), "too many"),
         ];
-        for file in ["", "a/b", "..", "a\u{0}", "nul", "fleet.journal", "SHA256SUMS", "x.part", "x."] {
+        for file in
+            ["", "a/b", "..", "a\u{0}", "nul", "fleet.journal", "SHA256SUMS", "x.part", "x."]
+        {
             bad.push((with_file(file), "item 0: argument `file`"));
         }
         for (text, part) in bad {

@@ -55,7 +55,11 @@ pub(super) struct Downloads<'a> {
 
 impl<'a> Downloads<'a> {
     /// `call`: that of the driver, which is woken when a download has ended. `stop` ends all of them.
-    pub(super) fn new(account: &'a Account, call: &'a Arc<Call>, stop: &'a Cancel) -> Downloads<'a> {
+    pub(super) fn new(
+        account: &'a Account,
+        call: &'a Arc<Call>,
+        stop: &'a Cancel,
+    ) -> Downloads<'a> {
         Downloads { account, call, stop, shared: Arc::default() }
     }
 
@@ -183,11 +187,9 @@ impl News {
     pub(super) fn event(&self) -> Event<'_> {
         let action_id = &*self.action_id;
         match self.doing {
-            Doing::Queued { wait } => Event::Queued {
-                action_id: Some(action_id),
-                endpoint: Quota::Link.name(),
-                wait,
-            },
+            Doing::Queued { wait } => {
+                Event::Queued { action_id: Some(action_id), endpoint: Quota::Link.name(), wait }
+            }
             Doing::Downloading { bytes, total, bytes_per_second } => {
                 Event::Downloading { action_id, bytes, total, bytes_per_second }
             }

@@ -115,8 +115,7 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
                 }
                 Step::Wait(until) => {
                     self.release_slot();
-                    let report_at =
-                        self.report.next(self.account, self.engine, &self.downloads)?;
+                    let report_at = self.report.next(self.account, self.engine, &self.downloads)?;
                     let until = until.and_then(|until| self.call.began().checked_add(until));
                     let next = [until, poll_at, slot_at, report_at].into_iter().flatten().min();
                     let stopped = |stop| Error::from(stop).with_stage(Stage::Wait);
@@ -150,7 +149,8 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
         let entry = read(&text).map_err(|error| self.place.failed(error))?;
         let json = entry.action.map(|action| action.get()).unwrap_or_default();
         MachineAction::from_json(json, &|text| self.account.mask(text)).map_err(|problem| {
-            let error = io::Error::new(io::ErrorKind::InvalidData, format!("an action in it {problem}"));
+            let error =
+                io::Error::new(io::ErrorKind::InvalidData, format!("an action in it {problem}"));
             download::file_error("use", self.place.journal, &error)
         })
     }
@@ -278,7 +278,8 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
         let Collected { action, adopted, service_date } = collected;
         let device = Some(&*request.machine_id).filter(|id| machine::is_device_id(id));
         if let Err(problem) = action.check_collection_of(device) {
-            let message = format!("the list of actions {problem}; check `api_url`, and any proxy or gateway");
+            let message =
+                format!("the list of actions {problem}; check `api_url`, and any proxy or gateway");
             return self.unsettled(request, Error::new(Status::Protocol, message));
         }
         let written = self.engine.collected(request, action, *adopted, *service_date);

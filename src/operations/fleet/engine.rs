@@ -383,20 +383,24 @@ impl<'o, S: Storage> Engine<'o, S> {
     ) -> io::Result<()> {
         let key = entry.n;
         let successes = self.successes;
+        let concerns_all = failure::concerns_all(error);
+        // While nothing succeeds, a failure that concerns all says nothing about this device.
+        let counts = !concerns_all || self.trouble.is_none();
         let (tries, is_own) = self.device(key).map_or((0, false), |device| {
             if device.tries == 0 {
                 device.successes = successes;
             }
-            device.tries = device.tries.saturating_add(1);
+            device.tries = device.tries.saturating_add(u8::from(counts));
             (device.tries, device.successes < successes)
         });
         // If others have succeeded since this device failed first, the failure is its own.
-        let for_all = failure::concerns_all(error) && !is_own;
+        let for_all = concerns_all && !is_own;
         if for_all {
             self.went_wrong(now, error);
         }
-        if tries > MOST_TRIES || !(for_all || error.is_retryable()) {
-            return self.fail(entry, error);
+        let error = error.clone().retryable(is_retryable);
+        if tries > MOST_TRIES || !(for_all || is_retryable) {
+            return self.fail(entry, &error);
         }
         let text = error.member();
         let entry = Entry { error: Some(raw(&text)?), ..entry };

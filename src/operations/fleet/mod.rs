@@ -82,7 +82,8 @@ pub(crate) fn fetch(
     let read = match fs::symlink_metadata(&journal_path) {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         _ => {
-            let storage = JournalFile::open(&journal_path).map_err(|e| unusable(&journal_path, e))?;
+            let storage =
+                JournalFile::open(&journal_path).map_err(|e| unusable(&journal_path, e))?;
             Some(read_journal(storage).map_err(|why| unusable_journal(&journal_path, why))?)
         }
     };
@@ -100,7 +101,8 @@ pub(crate) fn fetch(
         // A crash in the beginning has left nothing.
         _ => {
             download::can_rename(&journal_path, call)?;
-            let storage = JournalFile::open(&journal_path).map_err(|e| unusable(&journal_path, e))?;
+            let storage =
+                JournalFile::open(&journal_path).map_err(|e| unusable(&journal_path, e))?;
             let journal = Journal::begin(storage, &head).map_err(|error| place.failed(error))?;
             (journal, Known::default())
         }
@@ -148,14 +150,15 @@ fn existing(folder: &str) -> Result<PathBuf> {
     if folder.is_empty() || folder.contains('\0') {
         return Err(Error::argument("folder", "is empty or has a NUL character", accepted));
     }
-    let path =
-        std::path::absolute(folder).map_err(|error| file_error("use", Path::new(folder), &error))?;
+    let path = std::path::absolute(folder)
+        .map_err(|error| file_error("use", Path::new(folder), &error))?;
     match fs::metadata(&path) {
         Ok(metadata) if metadata.is_dir() => Ok(path),
         Ok(_) => Err(file(format!("`{}` is not a folder", download::shown(&path)))),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            Err(file(format!("the folder `{}` does not exist; make it first", download::shown(&path))))
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(file(format!(
+            "the folder `{}` does not exist; make it first",
+            download::shown(&path)
+        ))),
         Err(error) => Err(file_error("use the folder", &path, &error)),
     }
 }
@@ -169,7 +172,9 @@ fn head(account: &Account, call: &Arc<Call>) -> Result<Head> {
 /// Refuses the job of another tenant, application or service.
 fn check_owner(path: &Path, of_journal: &Head, own: &Head) -> Result<()> {
     let differs = |one: &Option<String>, other: &Option<String>| {
-        one.as_ref().zip(other.as_ref()).is_some_and(|(one, other)| !one.eq_ignore_ascii_case(other))
+        one.as_ref()
+            .zip(other.as_ref())
+            .is_some_and(|(one, other)| !one.eq_ignore_ascii_case(other))
     };
     let what = match () {
         () if of_journal.service != own.service => "of another service or cloud",

@@ -71,7 +71,8 @@ impl<'a, 'r, 'c> Report<'a, 'r, 'c> {
             true
         } else if let Some(news) = downloads.take_news() {
             let event = news.event();
-            self.reporter.step(&Event::OfDevice { machine_id: news.machine_id(), event: &event })?;
+            self.reporter
+                .step(&Event::OfDevice { machine_id: news.machine_id(), event: &event })?;
             true
         } else {
             false
