@@ -25,7 +25,7 @@ static const char USAGE[] =
     "and checks it, and prints where it is and what is in it. A collection that runs already is used.\n"
     "\n"
     "  --out PATH             the file to make, or a folder to make it in, under a name of its own;\n"
-    "                         the current folder if not given; or MDE_OUT\n" USAGE_OF_SETTINGS
+    "                         the current folder if not given; or MDE_OUT\n" USAGE_OF_MACHINE USAGE_OF_SETTINGS
     "\n"
     "Ctrl-C cancels the call. Run the same command to resume, now or tomorrow: it starts no second\n"
     "collection, and downloads only what is missing.\n"
@@ -78,18 +78,6 @@ static void display_line(struct display *d, const char *line) {
         fputc('\n', stderr);
     }
     fflush(stderr);
-}
-
-static const char *size_text(char *text, size_t size, uint64_t bytes) {
-    static const char *const units[] = {"kB", "MB", "GB", "TB"};
-    double value = (double)bytes / 1000.0;
-    size_t unit = 0;
-    while (value >= 999.95 && unit < sizeof units / sizeof units[0] - 1) {
-        value /= 1000.0;
-        unit++;
-    }
-    snprintf(text, size, "%.1f %s", value, units[unit]);
-    return text;
 }
 
 /* `downloading  [######------------------]  25 %  1.8 MB of 7.3 MB, 0.5 MB/s`. A `total` of 0 is unknown. */

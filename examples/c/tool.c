@@ -70,7 +70,7 @@ static const char *variable(const char *name) {
     return value != NULL ? to_utf8(value) : NULL;
 }
 
-static FILE *open_to_read(const char *path) {
+FILE *open_to_read(const char *path) {
     wchar_t *wide = to_wide(path);
     FILE *file = wide != NULL ? _wfopen(wide, L"r") : NULL;
     free(wide);
@@ -88,7 +88,7 @@ static const char *variable(const char *name) {
     return getenv(name);
 }
 
-static FILE *open_to_read(const char *path) {
+FILE *open_to_read(const char *path) {
     return fopen(path, "r");
 }
 
@@ -113,8 +113,9 @@ static const char **setting(struct settings *s, const char *name, size_t length)
         const char **value;
     } known[] = {
         {"--tenant", &s->tenant},   {"--client", &s->client},   {"--secret-file", &s->secret_file},
-        {"--cloud", &s->cloud},     {"--machine", &s->machine}, {"--comment", &s->comment},
-        {"--log", &s->log},         {"--option", s->options + s->option_count},
+        {"--cloud", &s->cloud},     {"--comment", &s->comment}, {"--log", &s->log},
+        {"--option", s->options + s->option_count},
+        {s->many ? "--list" : "--machine", s->many ? &s->list : &s->machine},
         {"--out", s->out != NULL ? &s->out : NULL},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
@@ -159,7 +160,7 @@ static int parse(struct settings *s, int argc, char **argv) {
         }
         s->option_count += is_option ? 1 : 0;
     }
-    if (s->machine == NULL) {
+    if (s->machine == NULL && !s->many) {
         return usage_error(s, "no device: give --machine or set MDE_MACHINE_ID", "");
     }
     if (s->comment == NULL) {
@@ -334,6 +335,18 @@ int json_is_true(const char *json, const char *pointer) {
     int yes = text != NULL && strcmp(text, "true") == 0;
     mde_string_free(text);
     return yes;
+}
+
+const char *size_text(char *text, size_t size, uint64_t bytes) {
+    static const char *const units[] = {"kB", "MB", "GB", "TB"};
+    double value = (double)bytes / 1000.0;
+    size_t unit = 0;
+    while (value >= 999.95 && unit < sizeof units / sizeof units[0] - 1) {
+        value /= 1000.0;
+        unit++;
+    }
+    snprintf(text, size, "%.1f %s", value, units[unit]);
+    return text;
 }
 
 void print_safely(FILE *out, const char *text) {

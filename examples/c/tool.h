@@ -18,17 +18,20 @@ enum { MAX_OPTIONS = 32 };
 
 /* The settings from the command line and the environment, which own the strings. */
 struct settings {
-    /* main() fills in these three. */
+    /* main() fills in these. */
     const char *program;
     const char *usage;
     /* The destination of a package unless --out is given. NULL in a program that has no --out. */
     const char *out;
+    /* Not 0 in a program for many devices, which has --list in place of --machine. */
+    int many;
 
     const char *tenant;
     const char *client;
     const char *secret_file;
     const char *cloud;
     const char *machine;
+    const char *list;
     const char *comment;
     const char *log;
     const char *options[MAX_OPTIONS];
@@ -36,13 +39,15 @@ struct settings {
     int json;
 };
 
+#define USAGE_OF_MACHINE                                                                                    \
+    "  --machine ID           the device id or computer name; or MDE_MACHINE_ID\n"
+
 /* The part of --help that is the same for all programs. */
 #define USAGE_OF_SETTINGS                                                                                   \
     "  --tenant ID            the Entra tenant; or MDE_TENANT_ID in the environment\n"                      \
     "  --client ID            the application (client) id; or MDE_CLIENT_ID\n"                              \
     "  --secret-file FILE     read the application's secret from this file instead of MDE_CLIENT_SECRET\n"  \
     "  --cloud NAME           the cloud of the tenant, for example eu or gcc_high; or MDE_CLOUD\n"          \
-    "  --machine ID           the device id or computer name; or MDE_MACHINE_ID\n"                          \
     "  --comment TEXT         why, for the audit trail of the tenant; or MDE_COMMENT\n"                     \
     "  --option NAME=VALUE    any other option of the library (docs/options.md), for example\n"             \
     "                         timeout_ms=60000, ca_file=ca.pem or proxy=none; may be repeated\n"            \
@@ -63,6 +68,9 @@ int settings_read(struct settings *s, int argc, char **argv);
 /* Makes a client with these settings. Returns an exit code, or -1 on success. */
 int settings_client(const struct settings *s, mde_client **client);
 
+/* Opens a file whose name is in UTF-8. NULL if that fails. */
+FILE *open_to_read(const char *path);
+
 /* ---- documents and text ----------------------------------------------------------------------- */
 
 /* Reads one value of a document. Free it with mde_string_free(). NULL if the document does not have it. */
@@ -73,6 +81,9 @@ uint64_t json_number(const char *json, const char *pointer, uint64_t otherwise);
 
 /* Whether the value at `pointer` is the JSON value true. */
 int json_is_true(const char *json, const char *pointer);
+
+/* A size as people read it, such as `7.3 MB`. Returns `text`. */
+const char *size_text(char *text, size_t size, uint64_t bytes);
 
 /* Prints text without control characters, which could rewrite what a terminal shows. */
 void print_safely(FILE *out, const char *text);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use mde_tests::programs::{How, ROOT, compile, release, run, start, tool};
-use mde_tests::programs::{fetching, scenarios, waits};
+use mde_tests::programs::{fetching, fleets, scenarios, waits};
 
 #[test]
 fn null_arguments() {
@@ -128,4 +128,34 @@ fn the_example_explains_how_to_fetch() {
 #[test]
 fn the_example_draws_on_a_terminal() {
     fetching::draws_on_a_terminal(How::Plain);
+}
+
+#[test]
+fn the_example_fetches_a_fleet() {
+    fleets::succeeds(How::Plain);
+}
+
+#[test]
+fn the_example_fails_helpfully_to_fetch_a_fleet() {
+    fleets::fails_helpfully(How::Plain);
+}
+
+#[test]
+fn the_example_resumes_a_fleet() {
+    fleets::resumes_after_ctrl_c(How::Plain);
+}
+
+#[test]
+fn the_example_explains_how_to_fetch_a_fleet() {
+    fleets::explains_its_usage(How::Plain);
+}
+
+#[test]
+fn the_example_draws_a_fleet_on_a_terminal() {
+    fleets::draws_on_a_terminal(How::Plain);
+}
+
+#[test]
+fn the_commands_of_the_page_about_many_devices_run() {
+    fleets::as_documented();
 }

@@ -5,7 +5,7 @@ mod full {
     /// Forked children are left out: valgrind would judge the parent's memory twice.
     mod valgrind {
         use mde_tests::programs::How::{Valgrind, ValgrindForTls};
-        use mde_tests::programs::{fetching, scenarios};
+        use mde_tests::programs::{fetching, fleets, scenarios};
 
         #[test]
         fn null_arguments() {
@@ -43,11 +43,18 @@ mod full {
             fetching::resumes_after_ctrl_c(Valgrind);
             fetching::explains_its_usage(Valgrind);
         }
+
+        #[test]
+        fn the_example_for_a_fleet() {
+            fleets::succeeds(Valgrind);
+            fleets::fails_helpfully(Valgrind);
+            fleets::resumes_after_ctrl_c(Valgrind);
+        }
     }
 
     mod sanitizers {
         use mde_tests::programs::How::Sanitized;
-        use mde_tests::programs::{fetching, scenarios};
+        use mde_tests::programs::{fetching, fleets, scenarios};
 
         #[test]
         fn null_arguments() {
@@ -84,6 +91,13 @@ mod full {
             fetching::fails_helpfully(Sanitized);
             fetching::resumes_after_ctrl_c(Sanitized);
             fetching::explains_its_usage(Sanitized);
+        }
+
+        #[test]
+        fn the_example_for_a_fleet() {
+            fleets::succeeds(Sanitized);
+            fleets::fails_helpfully(Sanitized);
+            fleets::resumes_after_ctrl_c(Sanitized);
         }
     }
 

@@ -4,7 +4,7 @@
 mod full {
     macro_rules! programs {
         ($how:expr) => {
-            use mde_tests::programs::{fetching, scenarios, waits};
+            use mde_tests::programs::{fetching, fleets, scenarios, waits};
 
             #[test]
             fn null_arguments() {
@@ -58,6 +58,13 @@ mod full {
             fn the_example_that_fetches_resumes() {
                 fetching::resumes_after_ctrl_c($how);
                 fetching::resumes_after_a_kill($how);
+            }
+
+            #[test]
+            fn the_example_that_fetches_a_fleet() {
+                fleets::succeeds($how);
+                fleets::fails_helpfully($how);
+                fleets::resumes_after_ctrl_c($how);
             }
 
             #[test]

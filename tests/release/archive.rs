@@ -16,7 +16,7 @@ mod full {
     use mde_tests::programs::{
         ROOT, Scratch, release, run, run_with, target, tool, without_cargos_own,
     };
-    use mde_tests::programs::{fetching, scenarios};
+    use mde_tests::programs::{fetching, fleets, scenarios};
 
     use mde_tests::VERSION;
 
@@ -336,6 +336,7 @@ mod full {
         fetching::succeeds(how);
         fetching::fails_helpfully(how);
         fetching::resumes_after_ctrl_c(how);
+        fleets::succeeds(how);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use mde_simulator::{Config, Outcome, PackageFault, QuotaMode};
 use serde_json::{Value, json};
 
 use crate::programs::scenarios::{Example, has, interrupted};
-use crate::programs::{How, Scratch, run, start, targets, tool};
+use crate::programs::{How, Scratch, on_a_terminal, run, start, targets, tool};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -304,18 +304,6 @@ pub fn draws_on_a_terminal(how: How) {
         b.package_bytes = 2_000_000;
         b.download_rate = 2_000_000;
     });
-    // `script` gives it one, and stdout and stderr in one.
-    let on_a_terminal = |command: &Command| {
-        let quoted = |text: &std::ffi::OsStr| format!("'{}'", text.to_str().unwrap());
-        let words: Vec<_> =
-            [command.get_program()].into_iter().chain(command.get_args()).map(quoted).collect();
-        let mut script = tool("script", "bsdutils");
-        for (name, value) in command.get_envs().filter_map(|(name, value)| Some((name, value?))) {
-            script.env(name, value);
-        }
-        script.args(["--quiet", "--return", "--command", &words.join(" "), "/dev/null"]);
-        run(&mut script).expect(0).stdout
-    };
     let shown = on_a_terminal(&fetch.command(0));
     has(&shown, ", started now\u{1b}[K\r\n\rwaiting      ");
     has(

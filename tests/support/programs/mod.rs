@@ -15,6 +15,8 @@ use serde_json::json;
 
 /// From a device to a file, by the example in C.
 pub mod fetching;
+/// From a list of devices to a folder, by the example in C.
+pub mod fleets;
 /// The release archive, unpacked.
 pub mod installing;
 /// The programs in C.
@@ -145,6 +147,21 @@ pub fn run_with(command: &mut Command, limit: Duration, meanwhile: impl FnOnce(u
         );
     };
     Finished { code: status.code(), stdout, stderr }
+}
+
+/// Runs a command on a terminal. Returns what it showed.
+#[track_caller]
+pub fn on_a_terminal(command: &Command) -> String {
+    // `script` makes the terminal, which has stdout and stderr in one.
+    let quoted = |text: &std::ffi::OsStr| format!("'{}'", text.to_str().unwrap());
+    let words: Vec<_> =
+        [command.get_program()].into_iter().chain(command.get_args()).map(quoted).collect();
+    let mut script = tool("script", "bsdutils");
+    for (name, value) in command.get_envs().filter_map(|(name, value)| Some((name, value?))) {
+        script.env(name, value);
+    }
+    script.args(["--quiet", "--return", "--command", &words.join(" "), "/dev/null"]);
+    run(&mut script).expect(0).stdout
 }
 
 /// Runs cargo on the library, in the target directory of this test.
