@@ -86,6 +86,11 @@ fn the_example() {
     Python::new().passes("test_fetch.py");
 }
 
+#[test]
+fn the_example_for_many_devices() {
+    Python::new().passes("test_fleet_example.py");
+}
+
 /// The blocks of Python and JSON in `docs/python.md`.
 #[test]
 fn the_guide() {
@@ -108,7 +113,8 @@ mod full {
         let mut command = interpreter();
         command
             .args(["-m", "mypy", "--strict", "--python-version", "3.8", "mde"])
-            .arg(python.example());
+            .arg(python.example())
+            .arg(python.example().with_file_name("fleet.py"));
         command.current_dir(python.package()).env("PYTHONPATH", &mypy);
         command.arg("--cache-dir").arg(python.installed.0.join("mypy-cache"));
         assert!(
