@@ -3,6 +3,7 @@
 //!
 //! `MDE_UPDATE_DOCS=1 cargo test -p mde --lib reference` writes the pages. Without the variable the tests compare them.
 
+mod fleet;
 mod json;
 
 use std::fmt::Write as _;

@@ -22,6 +22,7 @@ const TESTED: &[(&str, &str, &str)] = &[
     ("docs/contract.md", "json", "tests/release/documents.rs"),
     ("docs/dotnet.md", "csharp", "tests/bindings/dotnet/scenarios.rs"),
     ("docs/dotnet.md", "powershell", "tests/bindings/dotnet/scenarios.rs"),
+    ("docs/fleet.md", "sh", "tests/support/programs/fleets.rs"),
     ("docs/json.md", "json", "src/testing/reference.rs"),
     ("docs/install.md", "sh", "tests/release/archive.rs"),
     ("docs/install.md", "cmake", "tests/release/archive.rs"),
