@@ -233,7 +233,7 @@ pub(crate) const TABLE: &[Spec] = &[
         "wait_timeout_ms",
         "0 to 86400000; 0 for no limit",
         Value("3600000"),
-        "How long mde_wait_action, mde_download_package and mde_fetch_package may take. Calling them again resumes.",
+        "How long mde_wait_action, mde_download_package, mde_fetch_package and mde_fetch_packages may take. Calling them again resumes.",
         |o, v| limit(v).map(|v| o.wait_timeout = v),
     ),
     number(
@@ -344,7 +344,7 @@ pub(crate) const TABLE: &[Spec] = &[
         "max_package_bytes",
         "0 to 18446744073709551615; 0 for no limit",
         Value("17179869184"),
-        "The largest package that mde_download_package and mde_fetch_package take: 16 GiB by default.",
+        "The largest package that mde_download_package, mde_fetch_package and mde_fetch_packages take: 16 GiB by default.",
         |o, v| {
             whole(v, 0, u64::MAX).map(|v| o.max_package_bytes = if v == 0 { u64::MAX } else { v })
         },
