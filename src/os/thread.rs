@@ -3,10 +3,12 @@
 
 #[cfg(not(feature = "shuttle"))]
 use std::cell::Cell;
+use std::cell::RefCell;
 use std::io;
+use std::marker::PhantomData;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
+use std::thread::{Builder, JoinHandle};
 
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
@@ -41,14 +43,46 @@ pub(crate) fn spawn<T: Send + 'static>(
     with_signals_blocked(|| builder.spawn(work))
 }
 
-/// Starts a thread that ends before the scope does.
-pub(crate) fn spawn_scoped<'s, T: Send + 's>(
-    scope: &'s Scope<'s, '_>,
-    name: &str,
-    work: impl FnOnce() -> T + Send + 's,
-) -> io::Result<ScopedJoinHandle<'s, T>> {
-    let builder = Builder::new().name(name.to_owned());
-    with_signals_blocked(|| builder.spawn_scoped(scope, work))
+/// Threads that end before [`scope`] returns.
+pub(crate) struct Scope<'s> {
+    running: RefCell<Vec<JoinHandle<()>>>,
+    /// No shorter life is taken for `'s`.
+    borrowed: PhantomData<fn(&'s ()) -> &'s ()>,
+}
+
+/// Runs this with threads beside it that may borrow, and joins them, also when it unwinds. The standard library's scope
+/// would make a handle of the host's thread.
+pub(crate) fn scope<'s, T>(run: impl FnOnce(&Scope<'s>) -> T) -> T {
+    run(&Scope { running: RefCell::default(), borrowed: PhantomData })
+}
+
+impl<'s> Scope<'s> {
+    /// Starts a thread.
+    pub(crate) fn spawn(&self, name: &str, work: impl FnOnce() + Send + 's) -> io::Result<()> {
+        let builder = Builder::new().name(name.to_owned());
+        // SAFETY: what the work borrows lives for `'s`, which is longer than the call of `scope`. That hands out a reference
+        // alone, so this is always dropped before it returns, which joins the thread.
+        let started = with_signals_blocked(|| unsafe { builder.spawn_unchecked(work) })?;
+        // A thread that has ended keeps its stack until it is joined.
+        let known = self.running.take();
+        let (ended, mut running): (Vec<_>, Vec<_>) =
+            known.into_iter().partition(JoinHandle::is_finished);
+        running.push(started);
+        self.running.replace(running);
+        join(ended);
+        Ok(())
+    }
+}
+
+impl Drop for Scope<'_> {
+    fn drop(&mut self) {
+        join(self.running.take());
+    }
+}
+
+/// A thread that has panicked has ended as well.
+fn join(threads: Vec<JoinHandle<()>>) {
+    threads.into_iter().for_each(|thread| drop(thread.join()));
 }
 
 /// A new thread starts with the signal mask of the one that starts it.
@@ -108,5 +142,30 @@ mod tests {
         let seen = super::spawn("mde-test", blocked).unwrap().join().unwrap();
         assert_eq!(seen, [true, false, true]);
         assert_eq!(blocked(), before, "the mask of the thread that calls");
+    }
+
+    #[test]
+    fn the_threads_of_a_scope_end_before_it() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        use std::time::Duration;
+
+        let (ended, ready) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let work = || {
+            std::thread::sleep(Duration::from_millis(50));
+            ready.fetch_add(usize::from(blocked() == [true, false, true]), Ordering::Relaxed);
+            ended.fetch_add(1, Ordering::Relaxed);
+        };
+        super::scope(|scope| (0..3).for_each(|_| scope.spawn("mde-test", work).unwrap()));
+        assert_eq!((ended.load(Ordering::Relaxed), ready.load(Ordering::Relaxed)), (3, 3));
+        // Also when the scope unwinds, and when a thread has panicked.
+        let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            super::scope(|scope| {
+                scope.spawn("mde-test", || panic!("one of them")).unwrap();
+                scope.spawn("mde-test", work).unwrap();
+                panic!("the scope");
+            })
+        }));
+        assert!(unwound.is_err());
+        assert_eq!(ended.load(Ordering::Relaxed), 4);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::thread::Scope;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -12,7 +11,7 @@ use crate::account::Account;
 use crate::call::{Call, Cancel, Signal, contained};
 use crate::error::{Error, Result};
 use crate::operations::download::{self, Destination, Package};
-use crate::os::thread;
+use crate::os::thread::Scope;
 use crate::progress::{Event, Reporter};
 use crate::service::action::MachineAction;
 use crate::service::quota::Quota;
@@ -66,7 +65,7 @@ impl<'a> Downloads<'a> {
     /// Starts a download. If no thread can be started, that is its end.
     pub(super) fn start<'s>(
         &self,
-        scope: &'s Scope<'s, '_>,
+        scope: &Scope<'s>,
         key: Key,
         machine_id: &str,
         action: MachineAction,
@@ -103,7 +102,7 @@ impl<'a> Downloads<'a> {
             });
         };
         // If no thread can be started, the work is dropped, and the ending with it.
-        let _ = thread::spawn_scoped(scope, "mde-download", work);
+        let _ = scope.spawn("mde-download", work);
     }
 
     /// The downloads that have ended since the last time.

@@ -4,7 +4,6 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::Scope;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::downloads::Downloads;
@@ -19,6 +18,7 @@ use crate::error::{Error, Result, Stage};
 use crate::operations::collect::{self, Collected, Requests};
 use crate::operations::download;
 use crate::operations::wait::{Change, Step as WatchStep, Watcher};
+use crate::os::thread::{self, Scope};
 use crate::progress::Reporter;
 use crate::quota::limiter::Permit;
 use crate::service::action::MachineAction;
@@ -60,7 +60,7 @@ pub(super) fn run<S: Storage>(
         turn: None,
         permit: None,
     };
-    let ended = std::thread::scope(|scope| {
+    let ended = thread::scope(|scope| {
         // The scope waits for the downloads, also when this unwinds.
         let _stop = Stop(&stop);
         driver.follow_all().and_then(|()| driver.run(scope))
@@ -94,7 +94,7 @@ struct Driver<'a, 'o, 'r, 'c, S> {
 }
 
 impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
-    fn run<'s>(&mut self, scope: &'s Scope<'s, '_>) -> Result<()>
+    fn run<'s>(&mut self, scope: &Scope<'s>) -> Result<()>
     where
         'a: 's,
     {
@@ -302,7 +302,7 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
         Ok(())
     }
 
-    fn download<'s>(&mut self, scope: &'s Scope<'s, '_>, key: Key) -> Result<()>
+    fn download<'s>(&mut self, scope: &Scope<'s>, key: Key) -> Result<()>
     where
         'a: 's,
     {
