@@ -20,6 +20,8 @@ mod fetch_quota;
 mod file_systems;
 /// Packages of many devices.
 mod fleet;
+/// Such a job while something goes wrong on the way.
+mod fleet_faults;
 /// What such a job says of bad input.
 mod fleet_input;
 /// Such a job whose process is killed, or which others share the quota with.

@@ -18,6 +18,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -35,7 +36,7 @@ use self::storage::JournalFile;
 use crate::account::Account;
 use crate::call::Call;
 use crate::error::{Error, Result, Stage};
-use crate::operations::download::{self, PathLock, file_error};
+use crate::operations::download::{self, Destination, PathLock, file_error};
 use crate::progress::Reporter;
 use crate::status::Status;
 
@@ -78,7 +79,7 @@ pub(crate) fn fetch(
         );
         return Err(file(message).retryable(true));
     };
-    let place = Place { folder, journal: &journal_path };
+    let place = Place { folder: path.to_str().unwrap_or(folder), journal: &journal_path };
     let read = match fs::symlink_metadata(&journal_path) {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         _ => {
@@ -107,15 +108,17 @@ pub(crate) fn fetch(
             (journal, Known::default())
         }
     };
-    check_number(devices, &known)?;
+    check_new(devices, &known, &journal, &path)?;
     let mut outcomes = Recorded::open(account, call, &path)?;
     let most = account.downloads_at_once;
     let mut engine = Engine::new(journal, known, &mut outcomes, comment, most);
-    engine.start(devices).map_err(|error| place.failed(error))?;
-    let ended = driver::run(account, call, &mut engine, &place, reporter);
+    let ended = engine.start(devices).map_err(|error| place.failed(error));
+    let ended = ended.and_then(|()| driver::run(account, call, &mut engine, &place, reporter));
     let ended = ended.and_then(|()| outcome(&engine));
     let summary = Summary::new(engine.counts, report::least_time(account, engine.counts));
     let members = document::members(&engine.journal, &engine.devices, &summary);
+    // The engine knows only that its step was not done.
+    let ended = outcomes.failure.map_or(ended, Err);
     match (ended, members) {
         (Ok(()), Ok(members)) => Ok(Packages { summary, members }),
         (Err(error), Ok(members)) => Err(error.with_packages(members)),
@@ -186,17 +189,42 @@ fn check_owner(path: &Path, of_journal: &Head, own: &Head) -> Result<()> {
     Err(file(message))
 }
 
-/// Refuses more devices than one job may have.
-fn check_number(devices: &Devices, known: &Known) -> Result<()> {
+/// Refuses more devices than one job may have, and files of new devices that are there or of another device.
+fn check_new(
+    devices: &Devices,
+    known: &Known,
+    journal: &Journal<JournalFile>,
+    folder: &Path,
+) -> Result<()> {
     let is_new = |id: &str| !known.ids.contains_key(&id.to_ascii_lowercase());
-    let new = devices.list.iter().filter(|device| is_new(&device.id)).count();
-    match known.devices.len() + new <= devices::MOST {
-        true => Ok(()),
-        false => {
-            let problem = "has too many devices with those of the job in the folder";
-            Err(Error::argument("devices_json", problem, devices::ACCEPTED))
-        }
+    let new = || devices.list.iter().filter(|device| is_new(&device.id));
+    if known.devices.len() + new().count() > devices::MOST {
+        let problem = "has too many devices with those of the job in the folder";
+        return Err(Error::argument("devices_json", problem, devices::ACCEPTED));
     }
+    let files: Vec<&str> = new().filter_map(|device| device.file.as_deref()).collect();
+    if files.is_empty() {
+        return Ok(());
+    }
+    let mut taken = HashSet::new();
+    for device in &known.devices {
+        let text = journal
+            .text(device.span)
+            .map_err(|error| file_error("read", &folder.join(JOURNAL), &error))?;
+        taken.extend(
+            engine::read(&text).ok().and_then(|it| it.file.map(|file| file.to_lowercase())),
+        );
+    }
+    for name in files {
+        if taken.contains(&name.to_lowercase()) {
+            let problem = format!("names the file `{name}`, which another device of the job has");
+            return Err(Error::argument("devices_json", &problem, "a name for each device"));
+        }
+        // Now, since the device would have collected in vain.
+        let path = folder.join(name);
+        Destination::resolve(path.to_str().unwrap_or(name))?.is_free()?;
+    }
+    Ok(())
 }
 
 /// The outcome of a job whose devices all have theirs.

@@ -1,0 +1,95 @@
+//! What goes wrong on the way while a job over many devices runs.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use mde_tests::packages::{Folder, collections_asked_for, links_asked_for, quick};
+use mde_tests::{Cancel, client, device_id};
+use serde_json::{Value, json};
+
+use super::fleet::{OPTIONS, all_there, devices, states};
+
+#[test]
+fn a_stop_during_a_poll_ends_the_call() {
+    let (sim, folder) = (quick(), Folder::new());
+    sim.set(|b| b.in_progress_s = 60.0);
+    let client = client(&sim, &OPTIONS);
+    sim.script(json!({"match": {"method": "GET", "path_contains": "machineactions"}, "times": 0, "stall": true}))
+        .unwrap();
+    let cancel = Cancel::new(0);
+    let devices = devices(&sim, 0, 2);
+    std::thread::scope(|scope| {
+        let runs =
+            scope.spawn(|| client.fetch_packages(Some(&devices), &folder.0, None, Some(&cancel)));
+        std::thread::sleep(Duration::from_millis(1_500));
+        let asked = sim.requests().iter().filter(|it| it.path.ends_with("/machineactions")).count();
+        assert!(asked > 0, "a poll is under way");
+        let began = Instant::now();
+        cancel.trigger();
+        runs.join().unwrap().error("cancelled");
+        assert!(began.elapsed() < Duration::from_secs(1));
+    });
+}
+
+#[test]
+fn a_request_without_time_is_no_stop_of_the_call() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client =
+        client(&sim, &[&OPTIONS[..], &[("timeout_ms", "300"), ("max_retries", "0")]].concat());
+    let devices = devices(&sim, 0, 2);
+    sim.script(json!({"match": {"path_contains": "GetPackageUri"}, "times": 2, "stall": true}))
+        .unwrap();
+    let cancel = Cancel::new(5_000);
+    let outcome = client.fetch_packages(Some(&devices), &folder.0, None, Some(&cancel));
+    let document = outcome.document.clone();
+    outcome.error("deadline");
+    assert_eq!(links_asked_for(&sim), 2, "each is tried again after a pause");
+    assert_eq!(document["packages"][0]["error"]["name"], "broken", "{document}");
+}
+
+#[test]
+fn an_action_of_another_device_is_not_downloaded() {
+    let (sim, folder) = (quick(), Folder::new());
+    sim.set(|b| b.in_progress_s = 1.0);
+    let client = client(&sim, &OPTIONS);
+    let devices = devices(&sim, 0, 1);
+    let cancel = Cancel::new(400);
+    client.fetch_packages(Some(&devices), &folder.0, None, Some(&cancel)).error("deadline");
+    let mut action = sim.actions()[0].clone();
+    let id = action["id"].as_str().unwrap().to_owned();
+    action["machineId"] = device_id(9).into();
+    action["status"] = "Succeeded".into();
+    sim.script(json!({"match": {"method": "GET", "path_contains": format!("machineactions/{id}")}, "times": 0,
+        "reply": {"status": 200, "json": action}}))
+        .unwrap();
+    let outcome = client.fetch_packages(None, &folder.0, None, None);
+    let document = outcome.document.clone();
+    assert_eq!(outcome.error("incomplete")["retryable"], true);
+    assert_eq!(states(&document), ["failed"]);
+    let error = &document["packages"][0]["error"];
+    assert!(error["message"].as_str().unwrap().contains("an action of another device"), "{error}");
+    assert_eq!(links_asked_for(&sim), 0);
+    sim.clear_script();
+    all_there(&client.fetch_packages(None, &folder.0, None, None).ok(), &sim, 1);
+}
+
+#[test]
+fn files_that_are_there_or_of_another_device_are_refused_before_anything_is_asked() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    let list =
+        |n: usize, file: &str| json!([{"machine_id": sim.machine_id(n), "file": file}]).to_string();
+    client.fetch_packages(Some(&list(0, "a.zip")), &folder.0, None, None).ok();
+    fs::write(folder.0.join("b.zip"), "x").unwrap();
+    let asked = collections_asked_for(&sim);
+    let refused = |list: String, name: &str, part: &str| {
+        let error: Value = client.fetch_packages(Some(&list), &folder.0, None, None).error(name);
+        assert!(error["message"].as_str().unwrap().contains(part), "{error}");
+    };
+    refused(list(1, "A.zip"), "invalid_argument", "which another device of the job has");
+    refused(list(1, "b.zip"), "file", "b.zip");
+    assert_eq!(collections_asked_for(&sim), asked);
+    client.fetch_packages(Some(&list(1, "c.zip")), &folder.0, None, None).ok();
+    // The device has its file.
+    client.fetch_packages(Some(&list(1, "c.zip")), &folder.0, None, None).ok();
+}
