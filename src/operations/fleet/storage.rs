@@ -39,7 +39,12 @@ pub(super) struct JournalFile {
 impl JournalFile {
     /// Opens the file, or makes it. The caller holds the lock of the folder.
     pub(super) fn open(path: &Path) -> io::Result<JournalFile> {
-        JournalFile::of(path, Access::Write(Mode::OwnerOnly))
+        let journal = JournalFile::of(path, Access::Write(Mode::OwnerOnly))?;
+        if journal.file.metadata()?.len() == 0 {
+            // The name of a new file has to survive a crash as well.
+            sync_folder_of(path);
+        }
+        Ok(journal)
     }
 
     /// Opens the file for reading alone.
