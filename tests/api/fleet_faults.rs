@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use mde_tests::packages::{Folder, collections_asked_for, links_asked_for, quick};
+use mde_tests::packages::{Folder, collections_asked_for, links_asked_for, quick, sha256};
 use mde_tests::{Cancel, client, device_id};
 use serde_json::{Value, json};
 
@@ -92,4 +92,51 @@ fn files_that_are_there_or_of_another_device_are_refused_before_anything_is_aske
     client.fetch_packages(Some(&list(1, "c.zip")), &folder.0, None, None).ok();
     // The device has its file.
     client.fetch_packages(Some(&list(1, "c.zip")), &folder.0, None, None).ok();
+}
+
+#[test]
+fn a_record_that_cannot_be_written_ends_the_call_and_is_named() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    let whole = folder.0.join("packages.jsonl.sha256");
+    let mut block = |_: Value| {
+        if whole.is_file() {
+            fs::remove_file(&whole).unwrap();
+            fs::create_dir(&whole).unwrap();
+        }
+        true
+    };
+    let list = devices(&sim, 0, 2);
+    let outcome = client.fetch_packages(Some(&list), &folder.0, Some(&mut block), None);
+    assert_eq!(states(&outcome.document).len(), 2);
+    let error = outcome.error("file");
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains("packages.jsonl.sha256`") && !message.contains("fleet.journal"),
+        "{message}"
+    );
+}
+
+#[test]
+fn many_devices_with_problems_are_recorded_at_once() {
+    const COUNT: usize = 2_000;
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    let ids: Vec<String> = (0..COUNT).map(|n| format!("{n:040x}")).collect();
+    let machines: Vec<Value> = ids.iter().map(|id| json!({"id": id})).collect();
+    let checks: Vec<Value> =
+        ids.iter().map(|id| json!({"id": id, "problems": ["merged"]})).collect();
+    let found = json!({"machines": machines, "checks": checks}).to_string();
+    let began = Instant::now();
+    for _ in 0..2 {
+        let outcome = client.fetch_packages(Some(&found), &folder.0, None, None);
+        assert_eq!(outcome.document["summary"]["skipped"], COUNT);
+        outcome.error("incomplete");
+    }
+    // A line at a time, made durable, takes some milliseconds.
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    let record = fs::read_to_string(folder.0.join("packages.jsonl")).unwrap();
+    assert_eq!(record.lines().count(), COUNT);
+    let whole = fs::read_to_string(folder.0.join("packages.jsonl.sha256")).unwrap();
+    assert!(whole.starts_with(&sha256(record.as_bytes())), "{whole}");
 }

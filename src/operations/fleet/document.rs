@@ -25,7 +25,7 @@ pub struct Summary {
     pub failed: usize,
     /// Those of which nothing was asked, because a problem is known.
     pub skipped: usize,
-    /// Those without an outcome. The next call goes on with them.
+    /// Those without an outcome. The next call resumes them.
     pub unfinished: usize,
     /// The size of all packages that are there.
     pub bytes: u64,

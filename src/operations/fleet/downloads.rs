@@ -100,6 +100,10 @@ impl<'a> Downloads<'a> {
                 let destination = Destination::resolve(&path)?;
                 download::download_to(account, &call, &action, destination, &mut reporter)
             });
+            if ending.result.is_none() {
+                // A panic may have left a connection in the middle of a reply.
+                account.http.reset();
+            }
         };
         // If no thread can be started, the work is dropped, and the ending with it.
         let _ = scope.spawn("mde-download", work);

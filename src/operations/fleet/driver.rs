@@ -106,20 +106,29 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
                 return Err(error);
             }
             let slot_at = self.take_slot(now)?;
-            let step = self.engine.next(now, self.permit.is_some());
-            match step.map_err(|error| self.place.failed(error))? {
-                Step::Download(key) => self.download(scope, key)?,
-                Step::Collect(request) => self.collect(&request)?,
-                Step::Over => {
-                    return self.report.last(self.account, self.engine);
-                }
-                Step::Wait(until) => {
-                    self.release_slot();
-                    let report_at = self.report.next(self.account, self.engine, &self.downloads)?;
-                    let until = until.and_then(|until| self.call.began().checked_add(until));
-                    let next = [until, poll_at, slot_at, report_at].into_iter().flatten().min();
-                    let stopped = |stop| Error::from(stop).with_stage(Stage::Wait);
-                    self.call.wait(next).map_err(stopped)?;
+            // Downloads start in here, so that a slot is not held over the next poll.
+            loop {
+                let step = self.engine.next(now, self.permit.is_some());
+                match step.map_err(|error| self.place.failed(error))? {
+                    Step::Download(key) => self.download(scope, key)?,
+                    Step::Collect(request) => {
+                        self.collect(&request)?;
+                        self.release_slot();
+                        self.report.next(self.account, self.engine, &self.downloads)?;
+                        break;
+                    }
+                    Step::Over => return self.report.last(self.account, self.engine),
+                    Step::Wait(until) => {
+                        let report_at =
+                            self.report.next(self.account, self.engine, &self.downloads)?;
+                        let until = until.and_then(|until| self.call.began().checked_add(until));
+                        let next = [until, poll_at, slot_at, report_at].into_iter().flatten().min();
+                        // A request or a lock may have slept, and used up a wake.
+                        if self.call.signal().wakes() == wakes {
+                            self.call.wait(next).map_err(stopped)?;
+                        }
+                        break;
+                    }
                 }
             }
         }
@@ -157,7 +166,9 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
 
     /// Takes a slot for the next collection. Returns when to ask again.
     fn take_slot(&mut self, now: Now) -> Result<Option<Instant>> {
-        if self.permit.is_some() || !self.engine.wants_slot(now) {
+        if !self.engine.wants_slot(now) {
+            // Other calls must not wait behind one that wants nothing.
+            self.turn = None;
             return Ok(None);
         }
         let turn = match &mut self.turn {

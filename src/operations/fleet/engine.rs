@@ -105,6 +105,11 @@ impl Counts {
 /// Gets every outcome that lasts, before the journal has it.
 pub(super) trait Outcomes {
     fn add(&mut self, entry: &Entry<'_>) -> io::Result<()>;
+
+    /// The same with many at once.
+    fn add_all(&mut self, entries: &[Entry<'_>]) -> io::Result<()> {
+        entries.iter().try_for_each(|entry| self.add(entry))
+    }
 }
 
 /// What is kept in memory of a device. The journal has the rest.
@@ -442,9 +447,9 @@ impl<'o, S: Storage> Engine<'o, S> {
         Ok(())
     }
 
-    /// Records an outcome.
-    pub(super) fn record(&mut self, entry: &Entry<'_>) -> io::Result<()> {
-        self.outcomes.add(entry)
+    /// Records outcomes.
+    pub(super) fn record(&mut self, entries: &[Entry<'_>]) -> io::Result<()> {
+        self.outcomes.add_all(entries)
     }
 
     /// Puts a device into the queue of its state.

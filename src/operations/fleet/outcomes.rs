@@ -8,7 +8,7 @@ use super::engine::Outcomes;
 use super::entry::{self, Entry};
 use crate::account::Account;
 use crate::call::Call;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Stage};
 use crate::operations::fetch_state::FetchState;
 use crate::operations::record::{self, Record};
 use crate::service::action::MachineAction;
@@ -19,6 +19,7 @@ const RECORD: &str = "packages.jsonl";
 /// The record, open while the job runs.
 pub(super) struct Recorded<'a> {
     record: Record<'a>,
+    call: Arc<Call>,
     folder: &'a Path,
     /// Why the last line could not be appended.
     pub failure: Option<Error>,
@@ -31,12 +32,38 @@ impl<'a> Recorded<'a> {
         folder: &'a Path,
     ) -> Result<Recorded<'a>> {
         let record = Record::open(account, call, &folder.join(RECORD))?;
-        Ok(Recorded { record, folder, failure: None })
+        Ok(Recorded { record, call: Arc::clone(call), folder, failure: None })
     }
 }
 
 impl Outcomes for Recorded<'_> {
     fn add(&mut self, entry: &Entry<'_>) -> io::Result<()> {
+        let added = self.add_line(entry).and_then(|()| self.record.sync());
+        self.noted(added)
+    }
+
+    fn add_all(&mut self, entries: &[Entry<'_>]) -> io::Result<()> {
+        let added = entries.iter().try_for_each(|entry| {
+            self.call.check().map_err(|stop| Error::from(stop).with_stage(Stage::Wait))?;
+            self.add_line(entry)
+        });
+        let added = added.and_then(|()| self.record.sync());
+        self.noted(added)
+    }
+}
+
+impl Recorded<'_> {
+    /// The engine stops at an error. Why, is for its caller.
+    fn noted(&mut self, added: Result<()>) -> io::Result<()> {
+        added.map_err(|error| {
+            let message = error.message().to_owned();
+            self.failure = Some(error);
+            io::Error::other(message)
+        })
+    }
+
+    /// Adds the line of an outcome, which is durable once the record is synced.
+    fn add_line(&mut self, entry: &Entry<'_>) -> Result<()> {
         let state = match entry.state {
             entry::State::Done => record::State::Done,
             entry::State::Skipped => record::State::Skipped,
@@ -61,10 +88,6 @@ impl Outcomes for Recorded<'_> {
         line.folder = self.folder;
         line.error = entry.error.map(|error| error.get());
         line.problems = &problems;
-        self.record.append(&line).map_err(|error| {
-            let message = error.message().to_owned();
-            self.failure = Some(error);
-            io::Error::other(message)
-        })
+        self.record.add(&line)
     }
 }

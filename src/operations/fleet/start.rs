@@ -135,6 +135,7 @@ impl<S: Storage> Engine<'_, S> {
         let first = self.devices.len();
         let mut texts = Vec::with_capacity(new.len());
         let mut states = Vec::with_capacity(new.len());
+        let mut skipped = Vec::new();
         for (device, n) in new.iter().zip(first..) {
             let mut entry = Entry::new(n as Key, &device.id);
             entry.comment = device.comment.as_deref().map(Cow::Borrowed);
@@ -142,11 +143,12 @@ impl<S: Storage> Engine<'_, S> {
             entry.problems = device.problems.as_deref().map(serde_json::from_str).transpose()?;
             if entry.problems.is_some() {
                 entry.state = State::Skipped;
-                self.record(&entry)?;
             }
             texts.push(json::text(&entry));
             states.push(entry.state);
+            skipped.extend(Some(entry).filter(|entry| entry.state == State::Skipped));
         }
+        self.record(&skipped)?;
         let spans = self.journal.append_all(texts.into_iter())?;
         for (span, state) in spans.into_iter().zip(states) {
             *self.counts.of(state, false) += 1;

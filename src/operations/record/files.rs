@@ -37,6 +37,8 @@ pub(super) struct Files {
     chain: Chain,
     /// The other two files are not of the last line, or not known to be.
     is_behind: bool,
+    /// Lines were added since the last [`sync`](Files::sync).
+    is_unsynced: bool,
     call: Arc<Call>,
     _lock: PathLock,
 }
@@ -52,6 +54,7 @@ impl Files {
             file,
             chain: Chain::new(),
             is_behind: true,
+            is_unsynced: false,
             call: Arc::clone(call),
             _lock: lock,
         };
@@ -100,24 +103,41 @@ impl Files {
         Ok(())
     }
 
-    /// Appends a line of this end. `sum`: the line of its package in `SHA256SUMS`.
-    pub(super) fn append(&mut self, line: &str, end: Key, sum: Option<&str>) -> Result<()> {
+    /// Adds a line of this end. `sum`: the line of its package in `SHA256SUMS`. It is on disk after
+    /// [`sync`](Files::sync).
+    pub(super) fn add(&mut self, line: &str, end: Key, sum: Option<&str>) -> Result<()> {
         let no_signal = NoSignal::new();
         let at = self.chain.length;
-        let written = lock::write_at(&self.file, line.as_bytes(), at);
-        if let Err(error) = written.and_then(|()| self.file.sync_all()) {
+        let mut written = lock::write_at(&self.file, line.as_bytes(), at);
+        if sum.is_some() {
+            // A crash must not leave a sum without its line.
+            written = written.and_then(|()| self.file.sync_all());
+        }
+        if let Err(error) = written {
             // What this leaves is a torn line, which the next open drops.
             let _ = self.file.set_len(at);
             return Err(failed("write", &self.path)(error));
         }
         drop(no_signal);
         self.chain.push(line.as_bytes(), end);
-        self.is_behind = true;
+        self.is_unsynced = true;
         if let Some(sum) = sum {
+            self.is_behind = true;
             self.add_sum(sum)?;
+            self.is_behind = false;
         }
+        Ok(())
+    }
+
+    /// Makes the lines durable that were added, and brings `<record>.sha256` up to them.
+    pub(super) fn sync(&mut self) -> Result<()> {
+        if !self.is_unsynced {
+            return Ok(());
+        }
+        self.is_behind = true;
+        self.file.sync_all().map_err(failed("write", &self.path))?;
         self.write_whole()?;
-        self.is_behind = false;
+        (self.is_behind, self.is_unsynced) = (false, false);
         Ok(())
     }
 

@@ -49,6 +49,12 @@ impl<'a> Record<'a> {
 
     /// Appends a line, unless the record has this end already. When this returns, the line is on disk.
     pub(crate) fn append(&mut self, entry: &Entry<'_>) -> Result<()> {
+        self.add(entry)?;
+        self.sync()
+    }
+
+    /// The same, but the line is on disk only after [`sync`](Record::sync). It is for many lines at once.
+    pub(crate) fn add(&mut self, entry: &Entry<'_>) -> Result<()> {
         self.files.refresh()?;
         if self.has(entry) {
             return Ok(());
@@ -56,6 +62,11 @@ impl<'a> Record<'a> {
         let package = entry.package_in(self.files.folder());
         let line = entry.line(self.account, self.files.previous(), package.as_ref());
         let sum = package.map(|package| sums::line(&package.sha256, &package.file));
-        self.files.append(&line, entry.key(), sum.as_deref())
+        self.files.add(&line, entry.key(), sum.as_deref())
+    }
+
+    /// Makes the lines durable that were added.
+    pub(crate) fn sync(&mut self) -> Result<()> {
+        self.files.sync()
     }
 }

@@ -82,7 +82,8 @@ fn append(files: &mut Files, device: u32, file: Option<&str>) -> Result<()> {
         "action_id": ID, "package": package});
     let sum = file.map(|file| sums::line(&sha256, file));
     let end = chain::end("done", &machine, ID);
-    files.append(&format!("{line}\n"), end, sum.as_deref())
+    files.add(&format!("{line}\n"), end, sum.as_deref())?;
+    files.sync()
 }
 
 fn sha256(bytes: &[u8]) -> String {
