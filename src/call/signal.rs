@@ -26,6 +26,7 @@ pub(crate) struct Signal {
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     woken: bool,
+    wakes: u64,
     /// The stream that the call reads from, and the process that reads.
     pub(super) reads: Option<(u64, Arc<TcpStream>)>,
 }
@@ -44,8 +45,16 @@ impl Default for Signal {
 impl Signal {
     /// Ends the current wait, or the next one if none is under way. Only a stop ends a wait for the network.
     pub(crate) fn wake(&self) {
-        self.state.lock().woken = true;
+        let mut state = self.state.lock();
+        (state.woken, state.wakes) = (true, state.wakes + 1);
+        drop(state);
         self.changed.notify_one();
+    }
+
+    /// How often the signal was woken. A call with several things to wait for compares it before it sleeps: a sleep in
+    /// between may have used up a wake.
+    pub(crate) fn wakes(&self) -> u64 {
+        self.state.lock().wakes
     }
 
     fn stop(&self, reason: u8) {

@@ -68,7 +68,7 @@ use crate::service::action::{self, COLLECTION as KIND, MachineAction};
 use crate::status::Status;
 
 /// How long the list may take to show a new action.
-const LAG: Duration = Duration::from_secs(10);
+pub(crate) const LAG: Duration = Duration::from_secs(10);
 
 /// The pauses before the polls of a search. Together they last for [`LAG`].
 const PAUSES: [Duration; 5] = [
@@ -140,6 +140,17 @@ pub(crate) fn started(
 ) -> Result<Option<Collected>> {
     let device = Live::new(account, call, requests);
     let found = Job::new(&device, requests, Choices::of(account)).search(Duration::ZERO, false)?;
+    Ok(found.map(Found::collected))
+}
+
+/// The same by one poll, for requests that were given up [`LAG`] ago or earlier.
+pub(crate) fn started_before(
+    account: &Account,
+    call: &Arc<Call>,
+    requests: &Requests<'_>,
+) -> Result<Option<Collected>> {
+    let device = Live::new(account, call, requests);
+    let found = Job::new(&device, requests, Choices::of(account)).poll(false)?;
     Ok(found.map(Found::collected))
 }
 

@@ -13,7 +13,7 @@ use super::report::Report;
 use super::storage::Storage;
 use crate::account::Account;
 use crate::account::turn::{Turn, TurnStep};
-use crate::call::{Call, Cancel};
+use crate::call::{Call, Cancel, Stop};
 use crate::error::{Error, Result, Stage};
 use crate::operations::collect::{self, Collected, Requests};
 use crate::operations::download;
@@ -29,7 +29,7 @@ use crate::text::json;
 
 /// The folder of a job and its journal.
 pub(super) struct Place<'a> {
-    /// As the caller gave it.
+    /// Absolute, since the host may change its working directory during the call.
     pub folder: &'a str,
     pub journal: &'a Path,
 }
@@ -59,10 +59,11 @@ pub(super) fn run<S: Storage>(
         downloads: Downloads::new(account, call, &stop),
         turn: None,
         permit: None,
+        lost_at: call.began(),
     };
     let ended = thread::scope(|scope| {
         // The scope waits for the downloads, also when this unwinds.
-        let _stop = Stop(&stop);
+        let _stop = StopDownloads(&stop);
         driver.follow_all().and_then(|()| driver.run(scope))
     });
     // What has just been downloaded is not downloaded again.
@@ -70,10 +71,14 @@ pub(super) fn run<S: Storage>(
     driver.take_downloads().and(ended)
 }
 
-/// Ends the downloads when it is dropped.
-struct Stop<'a>(&'a Cancel);
+fn stopped(stop: Stop) -> Error {
+    Error::from(stop).with_stage(Stage::Wait)
+}
 
-impl Drop for Stop<'_> {
+/// Ends the downloads when it is dropped.
+struct StopDownloads<'a>(&'a Cancel);
+
+impl Drop for StopDownloads<'_> {
     fn drop(&mut self) {
         self.0.trigger();
     }
@@ -91,6 +96,8 @@ struct Driver<'a, 'o, 'r, 'c, S> {
     turn: Option<Turn<'a>>,
     /// The slot of the next collection.
     permit: Option<Permit<'a>>,
+    /// No request whose outcome is not known was sent after this.
+    lost_at: Instant,
 }
 
 impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
@@ -99,6 +106,8 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
         'a: 's,
     {
         loop {
+            self.check()?;
+            let wakes = self.call.signal().wakes();
             self.take_downloads()?;
             let poll_at = self.poll()?;
             let now = self.now();
@@ -135,7 +144,7 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
     }
 
     fn check(&self) -> Result<()> {
-        self.call.check().map_err(|stop| Error::from(stop).with_stage(Stage::Wait))
+        self.call.check().map_err(stopped)
     }
 
     fn now(&self) -> Now {
@@ -191,7 +200,7 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
     /// A token or a slot could not be had. That concerns all devices.
     fn without_slot(&mut self, now: Now, error: Error) -> Result<Option<Instant>> {
         self.turn = None;
-        self.engine.went_wrong(now, &error);
+        self.engine.went_wrong(now, &self.failure(&error));
         match self.engine.wants_slot(now) {
             // It says nothing about all devices, so another attempt comes soon.
             true => Ok(Instant::now().checked_add(Duration::from_secs(1))),
@@ -208,38 +217,73 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
     /// Polls all collections, if that is due. Returns when to ask again.
     fn poll(&mut self) -> Result<Option<Instant>> {
         loop {
-            // Otherwise a stop would be a failed poll again and again.
-            self.check()?;
             let now = self.now();
             let written = match self.watcher.step(Instant::now()) {
                 WatchStep::Idle(at) => return Ok(at),
                 WatchStep::PollFailed(error) => {
-                    self.engine.went_wrong(now, &error);
+                    // The poll of a call that was stopped fails again and again.
+                    self.check()?;
+                    self.engine.went_wrong(now, &self.failure(&error));
                     Ok(())
                 }
                 WatchStep::Changes(changes) => {
                     self.engine.went_well();
-                    changes.into_iter().try_for_each(|(key, change)| self.take(key, &change))
+                    changes.into_iter().try_for_each(|(key, change)| self.take(key, change))
                 }
             };
             written.map_err(|error| self.place.failed(error))?;
         }
     }
 
-    fn take(&mut self, key: Key, change: &Change) -> io::Result<()> {
-        match change {
-            Change::Waiting(action) => self.engine.seen(key, action)?,
+    fn take(&mut self, key: Key, change: Change) -> io::Result<()> {
+        match self.checked(key, change)? {
+            Change::Waiting(action) => self.engine.seen(key, &action)?,
             Change::Succeeded(action) => {
                 self.watcher.remove(key);
-                self.engine.seen(key, action)?;
+                self.engine.seen(key, &action)?;
             }
             Change::Failed(error) => {
                 self.watcher.remove(key);
-                self.engine.lost(key, error)?;
+                self.engine.lost(key, &self.failure(&error))?;
             }
         }
         self.ended(key);
         Ok(())
+    }
+
+    /// The change, unless it shows the action of another device.
+    fn checked(&self, key: Key, change: Change) -> io::Result<Change> {
+        let (Change::Waiting(action) | Change::Succeeded(action)) = &change else {
+            return Ok(change);
+        };
+        let text = self.engine.text(key)?;
+        let entry = read(&text)?;
+        let known = entry.action.and_then(|it| MachineAction::from_json(it.get(), &|_| {}).ok());
+        // A device that was asked for by its name has the id that its first action names.
+        let device = match machine::is_device_id(&entry.machine_id) {
+            true => Some(&*entry.machine_id),
+            false => known.as_ref().and_then(MachineAction::machine_id),
+        };
+        let Err(problem) = action.check_collection_of(device) else { return Ok(change) };
+        let message = format!(
+            "the reply to the request for the collection's state {problem}, so nothing is downloaded; check \
+             `api_url`, and any proxy or gateway"
+        );
+        // The action that the device has is polled again by the next call.
+        let error = Error::new(Status::Protocol, message).retryable(true).with_stage(Stage::Wait);
+        Ok(Change::Failed(error.action(action.id(), None)))
+    }
+
+    /// The error of a request as the job takes it: without secrets, and a stop only if the call was stopped.
+    fn failure(&self, error: &Error) -> Error {
+        let error = error.clone().mask(|text| self.account.mask(text));
+        match error.status() == Status::Deadline && self.call.check().is_ok() {
+            true => {
+                let message = "a request took longer than `timeout_ms`; raise it if that lasts";
+                error.reclassified(Status::Broken, message.to_owned(), true)
+            }
+            false => error,
+        }
     }
 
     /// Reports a device that has its outcome.
@@ -257,9 +301,16 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
             open_since: request.is_open.then(|| request.asked.began()),
         };
         if request.is_open {
-            // The search may take longer than a slot can be held.
-            self.release_slot();
-            match collect::started(self.account, self.call, &requests) {
+            let found = match self.lost_at.elapsed() < collect::LAG {
+                true => {
+                    // The search takes longer than a slot is held. If there is none after it, one poll is enough the next
+                    // time. So the device has its turn however many calls want the slots.
+                    self.release_slot();
+                    collect::started(self.account, self.call, &requests)
+                }
+                false => collect::started_before(self.account, self.call, &requests),
+            };
+            match found {
                 Ok(None) => {}
                 Ok(Some(found)) => return self.collected(request, &found),
                 Err(error) => return self.unsettled(request, error),
@@ -277,7 +328,7 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
             }
             Err(error) => {
                 let now = self.now();
-                let written = self.engine.refused(request, now, &error);
+                let written = self.engine.refused(request, now, &self.failure(&error));
                 written.map_err(|error| self.place.failed(error))?;
                 self.ended(request.key);
                 Ok(())
@@ -305,8 +356,9 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
     fn unsettled(&mut self, request: &Request, error: Error) -> Result<()> {
         // A call that was stopped leaves the request as the journal has it.
         if self.call.check().is_ok() {
+            self.lost_at = Instant::now();
             let now = self.now();
-            let written = self.engine.unsettled(request, now, &error);
+            let written = self.engine.unsettled(request, now, &self.failure(&error));
             written.map_err(|error| self.place.failed(error))?;
             self.ended(request.key);
         }
@@ -333,7 +385,7 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
             let now = self.now();
             let written = match result {
                 Ok(package) => self.engine.downloaded(key, &json::text(&package)),
-                Err(error) => self.engine.not_downloaded(key, now, &error),
+                Err(error) => self.engine.not_downloaded(key, now, &self.failure(&error)),
             };
             written.map_err(|error| self.place.failed(error))?;
             self.ended(key);
