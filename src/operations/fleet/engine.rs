@@ -403,8 +403,10 @@ impl<'o, S: Storage> Engine<'o, S> {
         if for_all {
             self.went_wrong(now, error);
         }
+        // What concerns all devices is no outcome of one.
+        let is_retryable = is_retryable || for_all;
         let error = error.clone().retryable(is_retryable);
-        if tries > MOST_TRIES || !(for_all || is_retryable) {
+        if tries > MOST_TRIES || !is_retryable {
             return self.fail(entry, &error);
         }
         let text = error.member();

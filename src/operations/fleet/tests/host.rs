@@ -306,7 +306,8 @@ impl Host {
                 let summary = Summary::new(engine.counts, None);
                 document::members(&engine.journal, &engine.devices, &summary).unwrap();
             }
-            let (_, _, known) = read_journal(SharedDisk::of(&world.disk.bytes())).unwrap();
+            let (journal, _, known) = read_journal(SharedDisk::of(&world.disk.bytes())).unwrap();
+            assert!(ended.is_err() || !journal.is_wasteful(), "the journal was not compacted");
             // A download whose end could not be written seems to run.
             let is_written = !matches!(ended, Err(End::File));
             assert!(

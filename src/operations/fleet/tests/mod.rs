@@ -62,7 +62,9 @@ fn every_device_has_one_outcome_whatever_happens() {
         all
     });
     println!("{all:?}");
-    all.check_that_all_was_met();
+    if seeds >= SEEDS {
+        all.check_that_all_was_met();
+    }
 }
 
 #[test]

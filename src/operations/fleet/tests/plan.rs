@@ -158,7 +158,7 @@ impl Plan {
             given,
             windows,
             downloads_at_once: random.usize(1..=4),
-            faults: *random.choice(&[0, 20, 100, 300]).unwrap(),
+            faults: *random.choice(&[0, 20, 100, 300, 700]).unwrap(),
             outages,
             crashes: random.u32(..7),
             stops: random.u32(..3),

@@ -11,6 +11,7 @@ use crate::operations::wait::bad_end;
 use crate::quota::clock::Time;
 use crate::quota::window::Admission;
 use crate::service::action::MachineAction;
+use crate::status::Status;
 
 const INTERVAL: Duration = Duration::from_secs(15);
 const SLOWEST: Duration = Duration::from_secs(60);
@@ -74,6 +75,12 @@ impl Watcher {
             }
         };
         let mut changes = Vec::new();
+        if world.is_unlucky() {
+            // An action that could not be read is followed no longer.
+            let last = self.followed.pop_last();
+            let error = Error::new(Status::Service, "an action could not be read");
+            changes.extend(last.map(|(key, _)| (key, Change::Failed(error))));
+        }
         for (key, one) in &mut self.followed {
             let state = world.service.actions[one.action].status(at);
             if !world.service.is_listed(one.action, at) || one.state == Some(state) {
