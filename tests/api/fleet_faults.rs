@@ -140,3 +140,18 @@ fn many_devices_with_problems_are_recorded_at_once() {
     let whole = fs::read_to_string(folder.0.join("packages.jsonl.sha256")).unwrap();
     assert!(whole.starts_with(&sha256(record.as_bytes())), "{whole}");
 }
+
+#[test]
+fn a_quota_file_that_is_none_ends_the_call() {
+    let (sim, folder) = (quick(), Folder::new());
+    let other = folder.0.join("other.txt");
+    fs::write(&other, "not a quota file").unwrap();
+    let more = [("quota_file", other.to_str().unwrap())];
+    let client = client(&sim, &[&OPTIONS[..], &more[..]].concat());
+    let cancel = Cancel::new(5_000);
+    let list = devices(&sim, 0, 2);
+    let outcome = client.fetch_packages(Some(&list), &folder.0, None, Some(&cancel));
+    assert_eq!(states(&outcome.document), ["queued"; 2]);
+    let error = outcome.error("config");
+    assert!(error["message"].as_str().unwrap().contains("`quota_file`"), "{error}");
+}

@@ -200,7 +200,11 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
     /// A token or a slot could not be had. That concerns all devices.
     fn without_slot(&mut self, now: Now, error: Error) -> Result<Option<Instant>> {
         self.turn = None;
-        self.engine.went_wrong(now, &self.failure(&error));
+        let error = self.failure(&error);
+        if !error.is_retryable() && !error.is_stop() {
+            return Err(error);
+        }
+        self.engine.went_wrong(now, &error);
         match self.engine.wants_slot(now) {
             // It says nothing about all devices, so another attempt comes soon.
             true => Ok(Instant::now().checked_add(Duration::from_secs(1))),

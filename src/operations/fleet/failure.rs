@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::{Error, Stage};
 use crate::status::Status;
 
 /// How often a device is tried again after transient failures. The next call tries it again as well.
@@ -21,17 +21,20 @@ pub(super) fn pause_of_device(tries: u8) -> Duration {
 
 /// Whether the failure is not that of one device: the next one would fail in the same way.
 pub(super) fn concerns_all(error: &Error) -> bool {
-    matches!(
-        error.status(),
-        Status::Token
-            | Status::Unauthorized
-            | Status::Forbidden
-            | Status::Resolve
-            | Status::Connect
-            | Status::Tls
-            | Status::Proxy
-            | Status::DiskFull
-    )
+    // Whatever its status, without a token there is no request.
+    let is_of_sign_in = error.stage() == Some(Stage::Token) && !error.is_stop();
+    is_of_sign_in
+        || matches!(
+            error.status(),
+            Status::Token
+                | Status::Unauthorized
+                | Status::Forbidden
+                | Status::Resolve
+                | Status::Connect
+                | Status::Tls
+                | Status::Proxy
+                | Status::DiskFull
+        )
 }
 
 /// Whether the quota had no room. That is no failure.
@@ -108,5 +111,13 @@ mod tests {
         assert_eq!(trouble(Status::Connect, [0]).until, second(1));
         assert_eq!(trouble(Status::Connect, 0..4).until, second(3 + 8));
         assert_eq!(trouble(Status::Connect, 0..20).until, second(19 + 64));
+    }
+
+    #[test]
+    fn a_failure_to_sign_in_concerns_all_devices_whatever_its_status() {
+        let failed = |status| Error::new(status, "no").with_stage(Stage::Token);
+        assert!(concerns_all(&failed(Status::Service)));
+        assert!(!concerns_all(&failed(Status::Cancelled)));
+        assert!(!concerns_all(&Error::new(Status::Service, "no").with_stage(Stage::Reply)));
     }
 }
