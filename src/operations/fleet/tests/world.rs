@@ -165,7 +165,10 @@ impl World {
         let late = self.late.remove(first);
         self.quota(late.endpoint).count(at);
         if let Some((device, comment)) = late.collect {
+            // A search lasts for the longest lag, and so it finds what a late request has started only without one.
+            let lag = std::mem::take(&mut self.service.lag);
             let answer = self.service.collect(device, &comment, at, &mut self.random);
+            self.service.lag = lag;
             self.log(format_args!("late request for {device}: {answer:?}"));
         }
     }
