@@ -228,8 +228,8 @@ fn a_job_lasts_as_long_as_the_quota_of_links() {
         client.fetch_packages(Some(&devices(&sim, 0, count)), &folder.0, None, None).ok();
     all_there(&document, &sim, count);
     assert_eq!(sim.refusals(), 0);
-    let windows = (count as u64).div_ceil(links as u64) - 1;
-    assert!(began.elapsed() >= Duration::from_secs(windows * seconds as u64));
+    let windows = count.div_ceil(links) as u64 - 1;
+    assert!(began.elapsed() >= Duration::from_secs(windows * seconds));
 }
 
 #[test]

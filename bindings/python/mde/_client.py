@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Callable, List, Mapping, NoReturn, Optional, Tuple, Type, Union
 
 from . import _documents as documents
-from ._call import Call, current, waits_for
+from ._call import Call, current, is_in_call, waits_for
 from ._cancel import Cancel
 from ._errors import error, error_with_message
 from ._fork import Forkable
@@ -65,10 +65,14 @@ _providers: "Kept[TokenProvider]" = Kept()
 
 
 def _on_token(number: Optional[int], scope: bytes, sink: Optional[int]) -> int:
-    call = current()
+    call = current() if is_in_call() else None
     try:
         provider = _providers[number]
-        succeeded, answer = call.ask(lambda: provider(scope.decode("utf-8")))
+        if call is None:
+            # A download of a job over many devices, in a thread of the library.
+            succeeded, answer = True, provider(scope.decode("utf-8"))
+        else:
+            succeeded, answer = call.ask(lambda: provider(scope.decode("utf-8")))
         if not succeeded:
             return 1
         # Here and not in the thread of the provider: the sink is valid only until this function returns.
@@ -83,7 +87,8 @@ def _on_token(number: Optional[int], scope: bytes, sink: Optional[int]) -> int:
             )
         return 0
     except BaseException as failure:
-        call.fail(failure)
+        if call is not None:
+            call.fail(failure)
         return 1
 
 

@@ -119,6 +119,10 @@ impl<S: Storage> Journal<S> {
             end = span.at + u64::from(span.length);
             Ok(())
         })?;
+        // A crash in the beginning leaves no end of a line. Anything else is no journal of ours, and is not overwritten.
+        if let (None, Some(line)) = (&head, damaged) {
+            return Err(Unusable::Damaged { line });
+        }
         (journal.end, journal.head, journal.used) = (end, head_length, head_length);
         Ok((journal, head))
     }

@@ -48,7 +48,7 @@ fn enough_downloads_run_at_once_for_the_links() {
         let seconds = number(time) * if unit == "min" { 60 } else { 1 };
         let at_once = (seconds * links as usize).div_ceil(60);
         assert_eq!(number(row[1]), at_once, "docs/fleet.md, {}", row[0]);
-        crate::Options::new().set("downloads_at_once", row[1]).unwrap();
+        crate::options::Options::new().set("downloads_at_once", row[1]).unwrap();
     }
     assert!(rows.len() > 2, "{} rows", rows.len());
 }

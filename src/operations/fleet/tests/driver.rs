@@ -64,7 +64,7 @@ impl Driver<'_, '_, '_> {
             let now = self.now();
             if let Some(error) = self.engine.lasting_trouble() {
                 self.checks.is_in_an_outage(self.world, &error);
-                return Err(End::Failed(error));
+                return Err(End::Failed);
             }
             let slot_at = self.take_slot(now)?;
             let step = self.engine.next(now, self.has_slot);
@@ -133,7 +133,7 @@ impl Driver<'_, '_, '_> {
                 Ok(None)
             }
             Admission::At(at) => Ok(Some(at.since(Time::default()))),
-            Admission::AfterReply => unreachable!("a slot is in flight"),
+            Admission::AfterReply => Ok(None),
         }
     }
 

@@ -148,7 +148,7 @@ impl Host {
                     self.tally.stops += 1;
                     0..600
                 }
-                Err(End::Failed(_)) => {
+                Err(End::Failed) => {
                     self.tally.ended_by_trouble += 1;
                     0..600
                 }

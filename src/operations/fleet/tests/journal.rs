@@ -99,7 +99,9 @@ fn a_journal_of_another_version_is_refused() {
         let disk = SharedDisk::of(b"");
         let mut journal = Journal::begin(disk.clone(), &Head::default()).unwrap();
         let first = journal.append(head).unwrap();
-        lines.iter().for_each(|line| drop(journal.append(line).unwrap()));
+        for line in lines {
+            journal.append(line).unwrap();
+        }
         // It begins with the line that was appended first.
         let bytes = disk.bytes();
         read_journal(SharedDisk::of(&bytes[usize::try_from(first.at).unwrap()..])).err()

@@ -16,8 +16,6 @@ pub(super) enum Endpoint {
     Link,
 }
 
-pub(super) const ENDPOINTS: [Endpoint; 3] = [Endpoint::Collect, Endpoint::List, Endpoint::Link];
-
 /// One quota, as the service counts it and as the clients on this host do.
 #[derive(Debug)]
 pub(super) struct Quota {

@@ -21,7 +21,7 @@ pub(super) enum End {
     File,
     /// The caller has stopped the call.
     Stopped,
-    Failed(Error),
+    Failed,
 }
 
 /// What came of a request.
@@ -224,7 +224,7 @@ impl World {
         let there = self.now + Duration::from_millis(self.random.u64(20..200));
         let back = there + Duration::from_millis(self.random.u64(20..200));
         let fault = if self.is_unlucky() { self.random.u8(..5) } else { 5 };
-        let acts = !matches!(fault, 0 | 1 | 2);
+        let acts = !matches!(fault, 0..=2);
         if let Err(end) = self.advance(there) {
             // What was sent may arrive although its sender is gone.
             if self.random.bool() {
