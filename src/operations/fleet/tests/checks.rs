@@ -91,7 +91,8 @@ impl Checks {
 
     /// A call ends before its devices only in an outage, or soon after it.
     pub(super) fn is_in_an_outage(&self, world: &World, error: &Error) {
-        let soon = Duration::from_secs(70);
+        // The driver hears of a failed download after what it does has ended, which may take minutes.
+        let soon = Duration::from_secs(240);
         let is_of = |outage: &Outage| outage.status == error.status();
         let is_near = |outage: &Outage| outage.from <= world.now && world.now <= outage.to + soon;
         let found = world.plan.outages.iter().any(|outage| is_of(outage) && is_near(outage));
