@@ -28,7 +28,8 @@
  * Rules for every function. docs/contract.md has them with reasons and details.
  *
  * - Blocking: it runs on the calling thread, which needs 128 KiB of stack, and prints nothing. There is no daemon and
- *   no signal handler. The only threads are those that look up a host name.
+ *   no signal handler. The only threads are those that look up a host name, and those of
+ *   mde_fetch_packages() that download, which end before it returns.
  * - Status: it returns MDE_OK or one of the MDE_ERR_ constants, and aborts only for lack of memory.
  *   Every function may also return MDE_ERR_NULL, MDE_ERR_UTF8 and MDE_ERR_INVALID_ARGUMENT for its arguments, and
  *   MDE_ERR_INTERNAL. Those with a client may return the MDE_ERR_ constants of identity, network, service and limits.
@@ -289,8 +290,9 @@ typedef int32_t (*mde_progress_fn)(void *user_data,
 /**
  * Gets an access token and passes it to mde_token_set().
  *
- * Called on the thread of the call that needs a token, by one thread at a time per client. It must not free or shut
- * down the client. Nothing may leave it but a return: an exception ends the process.
+ * Called on the thread of the call that needs a token, by one thread at a time per client. In mde_fetch_packages() that
+ * may be a thread of the library that downloads. It must not free or shut down the client. Nothing may leave it but a
+ * return: an exception ends the process.
  * @param user_data As given to mde_options_set_token_provider().
  * @param token_scope The scope of the token: the option scope, or the documented scope of the cloud; valid during the
  * call only.

@@ -84,6 +84,8 @@ impl<S: Storage> Journal<S> {
         let mut journal = Journal { storage, end: 0, used: 0, head: 0 };
         let span = journal.append(&json::text(head))?;
         journal.head = u64::from(span.length);
+        // Before other lines: a crash leaves no line behind a torn first one.
+        journal.sync()?;
         Ok(journal)
     }
 
@@ -119,8 +121,8 @@ impl<S: Storage> Journal<S> {
             end = span.at + u64::from(span.length);
             Ok(())
         })?;
-        // A crash in the beginning leaves no end of a line. Anything else is no journal of ours, and is not overwritten.
-        if let (None, Some(line)) = (&head, damaged) {
+        // A crash in the beginning leaves one line at most. More are no journal of ours, and are not overwritten.
+        if let (None, Some(line), true) = (&head, damaged, number > 1) {
             return Err(Unusable::Damaged { line });
         }
         (journal.end, journal.head, journal.used) = (end, head_length, head_length);
