@@ -267,6 +267,12 @@ typedef int32_t mde_status;
  *  {"stage":"download","action_id":"...","bytes":1048576,"total":7340032,"bytes_per_second":524288}
  *  {"stage":"verify","action_id":"...","bytes":1048576,"total":7340032}
  *
+ * mde_fetch_packages() alone has these, and a "machine_id" in each event of a single device:
+ *
+ *  {"stage":"fleet","devices":500,"done":120,"failed":2,"skipped":1,"running":30,"ready":12,"downloading":4,
+ *   "bytes":880803840,"eta_ms":10800000}
+ *  {"stage":"ended","machine_id":"...","state":"done","package":{...},"action":{...},"adopted":false}
+ *
  * - action_id: the machine action; absent before there is one, and from mde_inspect_package().
  * - endpoint, wait_ms: the quota that the next request, for a collection or a link, waits for by more than a second,
  *   and the least wait; wait_ms is absent while that depends on other calls. The callback is not called meanwhile.
@@ -278,6 +284,13 @@ typedef int32_t mde_status;
  * - bytes_per_second: the recent rate.
  * - bytes, total of "verify": how much of a file is read, and its length. The file is the whole package at the end,
  *   and the part of an earlier call at the beginning; mde_inspect_package() reads twice.
+ *
+ * - devices, done, failed, skipped, running, ready, downloading: how many devices of the job are how far. Downloads
+ *   that run are in "downloading" and not in "ready".
+ * - bytes of "fleet": all packages that are done, and the parts that are being downloaded.
+ * - eta_ms: the least time that the quota needs for the rest; absent if it is not known.
+ * - the members of "ended": the device, which has its outcome, as in the document. Some outcomes have no event: those
+ *   of earlier calls, and some of many that come at once. The document has all.
  *
  * Readers must ignore members and stages they do not know.
  * @param user_data As given to the operation.

@@ -23,8 +23,8 @@ fn is_valid(schema: &Value, shown: &Value, what: &str) {
 fn every_example_is_valid() {
     let whole = schema();
     let documents = whole["oneOf"].as_array().unwrap();
-    for document in documents {
-        let reference = document["$ref"].as_str().unwrap();
+    let references = documents.iter().map(|document| document["$ref"].as_str().unwrap());
+    for reference in references.chain(["#/$defs/event"]) {
         let examples =
             whole.pointer(reference.trim_start_matches('#')).unwrap()["examples"].as_array();
         let examples = examples.unwrap_or_else(|| panic!("{reference} has no example"));
