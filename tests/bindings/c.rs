@@ -46,6 +46,11 @@ fn lifecycle() {
 }
 
 #[test]
+fn a_job_over_several_devices() {
+    scenarios::fleet(How::Plain);
+}
+
+#[test]
 fn user_data() {
     scenarios::user_data(How::Plain);
 }

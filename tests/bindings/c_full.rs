@@ -23,6 +23,11 @@ mod full {
         }
 
         #[test]
+        fn a_job_over_several_devices() {
+            scenarios::fleet(Valgrind);
+        }
+
+        #[test]
         fn user_data() {
             scenarios::user_data(Valgrind);
         }
@@ -69,6 +74,11 @@ mod full {
         #[test]
         fn lifecycle() {
             scenarios::lifecycle(Sanitized);
+        }
+
+        #[test]
+        fn a_job_over_several_devices() {
+            scenarios::fleet(Sanitized);
         }
 
         #[test]

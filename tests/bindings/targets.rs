@@ -22,6 +22,11 @@ mod full {
             }
 
             #[test]
+            fn a_job_over_several_devices() {
+                scenarios::fleet($how);
+            }
+
+            #[test]
             fn user_data() {
                 scenarios::user_data($how);
             }

@@ -91,6 +91,18 @@ static int32_t odata_filter(const char *text, char **json) {
     return mde_list_actions(client, text, NULL, json);
 }
 
+static int32_t devices_json(const char *text, char **json) {
+    return mde_fetch_packages(client, text, "why", ".", NULL, NULL, NULL, json);
+}
+
+static int32_t folder(const char *text, char **json) {
+    return mde_fetch_packages(client, "[]", "why", text, NULL, NULL, NULL, json);
+}
+
+static int32_t folder_to_read(const char *text, char **json) {
+    return mde_read_packages(text, json);
+}
+
 enum { SILENT, SPEAKS };
 
 static const struct row {
@@ -125,6 +137,11 @@ static const struct row {
     /* "" is all actions, so the call goes out, to nowhere. */
     {"mde_list_actions odata_filter", odata_filter, SPEAKS, "`odata_filter`", MDE_ERR_CONNECT,
      MDE_ERR_INVALID_ARGUMENT, "argument `odata_filter`"},
+    {"mde_fetch_packages devices_json", devices_json, SPEAKS, "`devices_json`", MDE_ERR_INVALID_ARGUMENT,
+     MDE_ERR_INVALID_ARGUMENT, "argument `devices_json`"},
+    {"mde_fetch_packages folder", folder, SPEAKS, "`folder`", MDE_ERR_INVALID_ARGUMENT, MDE_ERR_FILE, "folder"},
+    {"mde_read_packages folder", folder_to_read, SPEAKS, "`folder`", MDE_ERR_INVALID_ARGUMENT, MDE_ERR_FILE,
+     "folder"},
 };
 
 enum { ROWS = sizeof TABLE / sizeof TABLE[0] };

@@ -250,6 +250,16 @@ static int32_t fetch_package(int null_at, char **json) {
                              UNLESS(4, ignore_event), UNLESS(5, &garbage), UNLESS(6, cancel), json);
 }
 
+/* The folder does not exist, so the call gets as far as the file system. */
+static int32_t fetch_packages(int null_at, char **json) {
+    return mde_fetch_packages(UNLESS(0, client), UNLESS(1, "[]"), UNLESS(2, "why"), UNLESS(3, "no such folder"),
+                              UNLESS(4, ignore_event), UNLESS(5, &garbage), UNLESS(6, cancel), json);
+}
+
+static int32_t read_packages(int null_at, char **json) {
+    return mde_read_packages(UNLESS(0, "no such folder"), json);
+}
+
 static int32_t get_quota(int null_at, char **json) {
     return mde_get_quota(UNLESS(0, client), json);
 }
@@ -343,6 +353,15 @@ static const struct row {
       {"progress", MDE_ERR_CONNECT},
       {"user_data", MDE_ERR_CONNECT},
       {"cancel", MDE_ERR_CONNECT}}},
+    {"mde_fetch_packages", fetch_packages, DOCUMENT, MDE_ERR_FILE,
+     {{"client", MDE_ERR_NULL},
+      {"devices_json", MDE_ERR_FILE},
+      {"comment", MDE_ERR_NULL},
+      {"folder", MDE_ERR_NULL},
+      {"progress", MDE_ERR_FILE},
+      {"user_data", MDE_ERR_FILE},
+      {"cancel", MDE_ERR_FILE}}},
+    {"mde_read_packages", read_packages, DOCUMENT, MDE_ERR_FILE, {{"folder", MDE_ERR_NULL}}},
     {"mde_get_quota", get_quota, DOCUMENT, MDE_OK, {{"client", MDE_ERR_NULL}}},
     {"mde_inspect_package", inspect_package, DOCUMENT, MDE_ERR_FILE,
      {{"path", MDE_ERR_NULL},

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use mde_simulator::{Config, DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT};
+use mde_simulator::{Config, DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT, QuotaMode};
 use serde_json::json;
 
 use crate::programs::{
@@ -41,6 +41,22 @@ fn against_the_simulator(source: &str, how: How) -> Finished {
 #[track_caller]
 pub fn lifecycle(how: How) {
     passes(against_the_simulator("tests/c/lifecycle.c", how));
+}
+
+/// A job over several devices.
+#[track_caller]
+pub fn fleet(how: How) {
+    let service = Service::start(Config { quota_mode: QuotaMode::Off, ..Config::default() });
+    service.sim.set(|b| {
+        (b.pending_s, b.in_progress_s) = (0.1, 0.3);
+        // Each download takes long enough to be reported.
+        (b.package_bytes, b.download_rate) = (400_000, 400_000);
+    });
+    let program = compile(&["tests/c/fleet.c", SUPPORT, "tests/c/service.c"], how);
+    let folder = Scratch::new("fleet");
+    let mut command = start(&program, how);
+    passes(run(service.describe(&mut command).arg(targets::native(&folder.0, how))));
+    assert_eq!(service.sim.actions().len(), 4, "one collection for each device");
 }
 
 /// When the user data of callbacks is freed.
