@@ -48,6 +48,7 @@
 #include "mde/document.hpp"
 #include "mde/action.hpp"
 #include "mde/package.hpp"
+#include "mde/fleet.hpp"
 #include "mde/machine.hpp"
 #include "mde/quota.hpp"
 #include "mde/error.hpp"

@@ -8,6 +8,7 @@
 #define MDE_CLIENT_HPP
 
 #include "cancellation.hpp"
+#include "fleet.hpp"
 #include "machine.hpp"
 #include "options.hpp"
 #include "package.hpp"
@@ -73,6 +74,19 @@ public:
         return detail::read_from<fetched>(detail::call(mde_fetch_package, handle(), text("machine_id", machine_id), text("comment", comment),
                             text("path", path), detail::function_of(progress), detail::data_of(progress),
                             cancel.handle()));
+    }
+
+    /**
+     * Fetches the packages of many devices into a folder, at the speed of the quota. The folder holds the job: the same
+     * call resumes it, and asks no device twice. The devices are JSON, such as the document of find_machines(); "[]"
+     * resumes. status::incomplete: some have no package. error::packages() has all devices, whatever ended the call.
+     */
+    result<fetched_packages> fetch_packages(const string_arg &devices_json, const string_arg &comment,
+                                            const string_arg &folder, const progress_fn &progress = nullptr,
+                                            const cancellation &cancel = cancellation::never()) const {
+        return detail::read_from<fetched_packages>(detail::call(mde_fetch_packages, handle(), text("devices_json", devices_json),
+                            text("comment", comment), text("folder", folder), detail::function_of(progress),
+                            detail::data_of(progress), cancel.handle()));
     }
 
     /**

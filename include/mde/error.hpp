@@ -9,6 +9,7 @@
 
 #include "action.hpp"
 #include "document.hpp"
+#include "fleet.hpp"
 #include "package.hpp"
 #include "status.hpp"
 
@@ -62,6 +63,12 @@ public:
         const auto kept = json_.get<document>("/package");
         return kept ? std::optional<mde::package>(kept->as<mde::package>()) : std::nullopt;
     }
+    /** How each device stands, if the call was client::fetch_packages(). */
+    std::optional<fetched_packages> packages() const {
+        auto known = json_.as<fetched_packages>();
+        const bool has_any = !known.summary.json.text().empty();
+        return has_any ? std::optional<fetched_packages>(std::move(known)) : std::nullopt;
+    }
     /** The id that the service's support needs. */
     std::optional<std::string> request_id() const { return json_.get("/error/request_id"); }
     /** The whole failure document, {"error":{...},...}, or an empty one. */
@@ -79,6 +86,11 @@ private:
     std::exception_ptr cause_{};
     mde::status status_;
 };
+
+inline std::optional<mde::error> device_package::error() const {
+    const auto code = json.get<std::int32_t>("/error/status");
+    return code ? std::optional<mde::error>(mde::error(static_cast<status>(*code), json)) : std::nullopt;
+}
 
 }  // inline namespace
 }  // namespace mde

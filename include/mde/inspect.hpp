@@ -1,5 +1,5 @@
 /*
- * mde/inspect.hpp: packages on disk.
+ * mde/inspect.hpp: what is on disk: a package, or the job of a folder.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -8,6 +8,7 @@
 #define MDE_INSPECT_HPP
 
 #include "cancellation.hpp"
+#include "fleet.hpp"
 #include "package.hpp"
 #include "progress.hpp"
 #include "detail/call.hpp"
@@ -22,6 +23,11 @@ inline result<package> inspect_package(const string_arg &path, const progress_fn
                                                    detail::function_of(progress), detail::data_of(progress),
                                                    cancel.handle()),
                                       "package");
+}
+
+/** Returns how the job of client::fetch_packages() in a folder stands, also while a call works on it. Sends nothing. */
+inline result<fetched_packages> read_packages(const string_arg &folder) {
+    return detail::read_from<fetched_packages>(detail::call(mde_read_packages, detail::text("folder", folder)));
 }
 
 }  // inline namespace

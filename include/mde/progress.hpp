@@ -8,6 +8,7 @@
 #define MDE_PROGRESS_HPP
 
 #include "document.hpp"
+#include "fleet.hpp"
 #include "detail/frame.hpp"
 
 #include <chrono>
@@ -26,9 +27,14 @@ class progress_event {
 public:
     progress_event(document json, bool &stopped) noexcept : json_(std::move(json)), stopped_(stopped) {}
 
-    /** "quota", "collect", "wait", "download" or "verify". Later versions may add stages: ignore them. */
+    /**
+     * "quota", "collect", "wait", "download" or "verify"; of client::fetch_packages() also "fleet" and "ended". Later
+     * versions may add stages: ignore them.
+     */
     std::string stage() const { return json_.get("/stage").value_or(""); }
     std::optional<std::string> action_id() const { return json_.get("/action_id"); }
+    /** Of client::fetch_packages(): the device; nothing if the event is of the whole job. */
+    std::optional<std::string> machine_id() const { return json_.get("/machine_id"); }
     /** Of "quota": the endpoint whose quota is used up. */
     std::optional<std::string> endpoint() const { return json_.get("/endpoint"); }
     /** Of "quota": the time until a slot is free, at least; nothing while that depends on other calls. */
@@ -45,8 +51,28 @@ public:
     std::chrono::milliseconds next_poll() const {
         return json_.get<std::chrono::milliseconds>("/next_poll_ms").value_or(std::chrono::milliseconds::zero());
     }
-    /** Of "download" and "verify": the bytes so far. */
-    std::uint64_t bytes() const { return json_.get<std::uint64_t>("/bytes").value_or(0); }
+    /** Of "fleet": the number of all devices. */
+    std::uint64_t devices() const { return count("/devices"); }
+    /** Of "fleet": those whose package is there. */
+    std::uint64_t done() const { return count("/done"); }
+    /** Of "fleet": those without a package, or with one that was refused. */
+    std::uint64_t failed() const { return count("/failed"); }
+    /** Of "fleet": those of which nothing was asked, because a problem is known. */
+    std::uint64_t skipped() const { return count("/skipped"); }
+    /** Of "fleet": those whose collection was asked for and has not ended. */
+    std::uint64_t running() const { return count("/running"); }
+    /** Of "fleet": those whose package is to be downloaded. */
+    std::uint64_t ready() const { return count("/ready"); }
+    /** Of "fleet": those whose package is being downloaded. */
+    std::uint64_t downloading() const { return count("/downloading"); }
+    /** Of "fleet": the least time that the quota needs for the rest; nothing if it is not known. */
+    std::optional<std::chrono::milliseconds> eta() const { return json_.get<std::chrono::milliseconds>("/eta_ms"); }
+    /** Of "ended": the device with its outcome. */
+    std::optional<device_package> device() const {
+        return stage() == "ended" ? std::optional<device_package>(json_.as<device_package>()) : std::nullopt;
+    }
+    /** Of "download" and "verify": the bytes so far. Of "fleet": those of all packages and of parts on disk. */
+    std::uint64_t bytes() const { return count("/bytes"); }
     /** Of "download" and "verify": the bytes in all; nothing while that is not known. */
     std::optional<std::uint64_t> total() const { return json_.get<std::uint64_t>("/total"); }
     /** The whole event. */
@@ -56,6 +82,8 @@ public:
     void stop() const noexcept { stopped_ = true; }
 
 private:
+    std::uint64_t count(const char *pointer) const { return json_.get<std::uint64_t>(pointer).value_or(0); }
+
     document json_;
     bool &stopped_;
 };

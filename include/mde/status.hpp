@@ -43,6 +43,7 @@ enum class status : std::int32_t {
     unsupported_device = MDE_ERR_UNSUPPORTED_DEVICE,
     outcome_unknown = MDE_ERR_OUTCOME_UNKNOWN,
     service = MDE_ERR_SERVICE,
+    incomplete = MDE_ERR_INCOMPLETE,
     rate_limited = MDE_ERR_RATE_LIMITED,
     throttled = MDE_ERR_THROTTLED,
     deadline = MDE_ERR_DEADLINE,

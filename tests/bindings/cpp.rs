@@ -129,6 +129,12 @@ fn with_clang() {
 }
 
 #[test]
+fn a_job_over_several_devices() {
+    passes(&Build::new(GCC, "c++17"), "fleet.cpp", &[]);
+    passes(&Build::new(CLANG, "c++20"), "fleet.cpp", &[]);
+}
+
+#[test]
 fn destructors_at_the_end_may_use_it() {
     passes(&Build::new(GCC, "c++17"), "last_moments.cpp", &[]);
 }
@@ -208,7 +214,7 @@ fn the_quick_start_works() {
         page.split(&*opening.leak()).skip(1).map(|it| it.split("```").next().unwrap()).collect()
     };
     let (programs, commands) = (blocks("cpp"), blocks("sh"));
-    assert_eq!((programs.len(), commands.len()), (5, 1));
+    assert_eq!((programs.len(), commands.len()), (6, 1));
     for program in &programs {
         for build in [Build::new(GCC, "c++17"), Build::new(CLANG, "c++20")] {
             run(&mut build.checking(program, &[])).expect(0);
@@ -241,6 +247,7 @@ mod full {
         let flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
         let build = Build::new(GCC, "c++20").with(&flags);
         passes(&build, "lifecycle.cpp", &["with stop_token"]);
+        passes(&build, "fleet.cpp", &[]);
         passes(&build, "structs.cpp", &[]);
         passes(&build, "without_exceptions.cpp", &[]);
         let build = Build::new(GCC, "c++17").with(&flags);
@@ -268,7 +275,9 @@ mod full {
 
     #[test]
     fn under_valgrind() {
-        passes(&Build::new(GCC, "c++20").under_valgrind(), "lifecycle.cpp", &["with stop_token"]);
+        let build = Build::new(GCC, "c++20").under_valgrind();
+        passes(&build, "lifecycle.cpp", &["with stop_token"]);
+        passes(&build, "fleet.cpp", &[]);
     }
 
     /// With the other standard library of Linux, which has no `std::stop_token` in this version.

@@ -80,6 +80,54 @@ void lists() {
     CHECK(package.files[1].bytes == 3 && package.files[1].modified == "2026-01-31T23:59:58");
 }
 
+const char *const PACKAGES = R"({"packages":[
+    {"machine_id":"m-1","state":"done","package":{"path":"1.zip","bytes":7,"sha256":"ab"},"action":{"id":"a-1","status":"Succeeded"},
+     "adopted":true},
+    {"machine_id":"m-2","state":"failed","error":{"status":61,"name":"not_found","message":"no such device","retryable":false}},
+    {"machine_id":"m-3","state":"skipped","problems":["merged","unsupported"]},
+    {"machine_id":"m-4","state":"waiting","package":null,"action":7,"error":{"name":"service"}}],
+    "summary":{"devices":4,"done":1,"failed":1,"skipped":1,"unfinished":1,"bytes":5000000000,"eta_ms":6000000000}})";
+
+// Of a job over many devices.
+void packages() {
+    const auto all = mde::document(PACKAGES).as<mde::fetched_packages>();
+    CHECK(all.packages.size() == 4 && all.json.text().size() == std::string_view(PACKAGES).size());
+    const mde::device_package &done = all.packages[0];
+    CHECK(done.machine_id == "m-1" && done.state == "done" && done.has_ended() && done.adopted && !done.error());
+    CHECK(done.package->path == "1.zip" && done.action->id == "a-1" && done.json.get("/package/sha256") == "ab");
+    const mde::device_package &failed = all.packages[1];
+    CHECK(failed.has_ended() && !failed.package && !failed.action && failed.problems.empty());
+    CHECK(failed.error()->status() == mde::status::not_found && failed.error()->message() == "no such device");
+    CHECK(!failed.error()->retryable() && !failed.error()->packages());
+    CHECK(all.packages[2].has_ended() && (all.packages[2].problems == std::vector<std::string>{"merged", "unsupported"}));
+    CHECK(!all.packages[3].has_ended() && !all.packages[3].package && !all.packages[3].action && !all.packages[3].error());
+    const mde::packages_summary &summary = all.summary;
+    CHECK(summary.devices == 4 && summary.done == 1 && summary.failed == 1 && summary.skipped == 1);
+    CHECK(summary.unfinished == 1 && summary.bytes == 5000000000U && summary.eta == 6000000s);
+
+    // Beside an error, which knows them.
+    const std::string text = R"({"error":{"status":70,"message":"m"},)" + std::string(PACKAGES).substr(1);
+    const mde::error incomplete(mde::status::incomplete, mde::document(text));
+    CHECK(incomplete.packages()->packages.size() == 4 && incomplete.packages()->summary.done == 1);
+    CHECK(!mde::error(mde::status::file, mde::document(R"({"error":{}})")).packages());
+    CHECK(!mde::error(mde::status::file, "no document").packages());
+    CHECK(!mde::document("{}").as<mde::fetched_packages>().summary.eta);
+}
+
+void events() {
+    bool stopped = false;
+    const mde::progress_event fleet(mde::document(R"({"stage":"fleet","devices":9,"done":1,"failed":2,"skipped":3,"running":4,
+        "ready":5,"downloading":6,"bytes":7,"eta_ms":8})"), stopped);
+    CHECK(fleet.stage() == "fleet" && !fleet.machine_id() && !fleet.device() && fleet.devices() == 9 && fleet.done() == 1);
+    CHECK(fleet.failed() == 2 && fleet.skipped() == 3 && fleet.running() == 4 && fleet.ready() == 5);
+    CHECK(fleet.downloading() == 6 && fleet.bytes() == 7 && fleet.eta() == 8ms);
+    const mde::progress_event ended(mde::document(R"({"stage":"ended","machine_id":"m","state":"skipped","problems":["merged"]})"),
+                                    stopped);
+    CHECK(ended.machine_id() == "m" && ended.device()->state == "skipped" && ended.device()->problems.size() == 1);
+    const mde::progress_event download(mde::document(R"({"machine_id":"m","stage":"download","bytes":3})"), stopped);
+    CHECK(download.machine_id() == "m" && !download.device() && download.bytes() == 3 && !download.eta() && !stopped);
+}
+
 // Beside an error, whole or with what is known of a damaged one.
 void refused() {
     const mde::error failed(mde::status::unsafe, mde::document(R"({"error":{"status":103,"name":"unsafe","message":"m",
@@ -185,6 +233,7 @@ void read_as(const std::string &text) {
 
 void read_as_all(const std::string &text) {
     read_as<mde::fetched>(text);
+    read_as<mde::fetched_packages>(text);
     read_as<mde::found>(text);
     read_as<mde::listed>(text);
     read_as<mde::quota_status>(text);
@@ -193,8 +242,7 @@ void read_as_all(const std::string &text) {
 }
 
 // Cut anywhere, and with bytes changed at random: memory checkers look on.
-void damaged() {
-    const std::string good(FETCHED);
+void damaged(const std::string &good) {
     for (std::size_t length = 0; length < good.size(); ++length) {
         read_as_all(good.substr(0, length));
         read_as_all(good.substr(length));
@@ -216,12 +264,15 @@ int main() {
     fetched();
     parts();
     lists();
+    packages();
+    events();
     refused();
     quotas();
     what_is_not_there();
     strings();
     deep_and_long();
-    damaged();
+    damaged(FETCHED);
+    damaged(PACKAGES);
     std::puts("all checks passed");
     return 0;
 }

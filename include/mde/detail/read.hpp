@@ -62,10 +62,10 @@ inline void read(const json_value &from, std::chrono::milliseconds &to) noexcept
     to = seconds_in(from.text).value_or(std::chrono::milliseconds::zero());
 }
 
-/** Reads a number of milliseconds. */
+/** Reads a number of milliseconds. A job over many devices may need months. */
 inline void read(const json_value &from, std::optional<std::chrono::milliseconds> &to) noexcept {
-    const auto count = integer_in<std::uint32_t>(from.text);
-    to = count ? std::optional<std::chrono::milliseconds>(*count) : std::nullopt;
+    const auto count = integer_in<std::chrono::milliseconds::rep>(from.text);
+    to = count && *count >= 0 ? std::optional<std::chrono::milliseconds>(*count) : std::nullopt;
 }
 
 /** Reads a struct, whose `take` names the members. A value that is no object has no members. */
@@ -82,6 +82,15 @@ void read(const json_value &from, T &to) {
         const std::string_view name = escaped ? std::string_view(plain) : quoted.substr(1, quoted.size() - 2);
         take(json_member(name, json_value{from.whole, text}), to);
     });
+}
+
+/** Reads a struct that may be absent. */
+template <class T, class = decltype(take(std::declval<const json_member &>(), std::declval<T &>()))>
+void read(const json_value &from, std::optional<T> &to) {
+    to.reset();
+    if (!from.text.empty() && from.text.front() == '{') {
+        read(from, to.emplace());
+    }
 }
 
 template <class T>
