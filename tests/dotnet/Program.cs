@@ -22,6 +22,7 @@ namespace Mde.Tests
         {
             Basics.AddTo(Checks);
             Calls.AddTo(Checks);
+            Fleet.AddTo(Checks);
             Callbacks.AddTo(Checks);
             Cancelling.AddTo(Checks);
             Lifetimes.AddTo(Checks);

@@ -46,6 +46,10 @@ namespace Mde.Tests
             Check.Equal(5000000000L, package.Bytes);
             Check.Equal("x", package.Missing.Single());
             Check.Equal((DateTime?)new DateTime(2026, 1, 2, 3, 4, 6, DateTimeKind.Unspecified), package.Files[0].Modified);
+            var job = new PackagesResult("{\"packages\":[{\"machine_id\":\"m\",\"state\":\"skipped\",\"problems\":[\"merged\"]},7],"
+                + "\"summary\":{\"devices\":2,\"bytes\":5000000000,\"eta_ms\":6000000000}}");
+            Check.Equal("merged", job.Packages.Single().Problems.Single());
+            Check.True(job.Summary.Bytes == 5000000000L && job.Summary.Eta == TimeSpan.FromSeconds(6000000) && job.Summary.Done == 0, job.Json);
             var progress = new ProgressEvent("{\"stage\":\"quota\",\"wait_ms\":9223372036854775807}");
             Check.True(progress.Wait == TimeSpan.MaxValue && progress.IsAdopted == null && progress.Bytes == null, progress.Json);
             Check.Equal("{\"stage\":\"verify\"}", new ProgressEvent("{\"stage\":\"verify\"}").Json);
@@ -70,6 +74,7 @@ namespace Mde.Tests
                 Check.Throws<FormatException>(() => new MachineActionResult(bad));
             }
             Check.Has(Check.Throws<FormatException>(() => new CollectResult("{}")).Message, "`action`");
+            Check.Has(Check.Throws<FormatException>(() => new PackagesResult("{\"packages\":[]}")).Message, "`summary`");
             Check.Has(Check.Throws<FormatException>(() => new PackageUriResult("{\"uri\":\"/relative\"}")).Message, "`uri`");
             Check.Throws<FormatException>(() => new MdeError("{\"error\":{\"name\":\"x\",\"message\":\"y\"}}"));
             Check.Equal("json", Check.Throws<ArgumentNullException>(() => new ProgressEvent(null!)).ParamName);
@@ -83,6 +88,10 @@ namespace Mde.Tests
             Check.Equal("package /e/p.zip, 5 bytes", new PackageResult("{\"package\":{\"path\":\"/e/p.zip\",\"bytes\":5,\"sha256\":\"s\"}}").ToString());
             Check.Equal("0 devices, and there are more", new MachinesResult("{\"machines\":[],\"more\":true}").ToString());
             Check.Equal("download, 5 of 10 bytes", new ProgressEvent("{\"stage\":\"download\",\"bytes\":5,\"total\":10}").ToString());
+            Check.Equal("fleet, 1 of 3 packages, 5 bytes", new ProgressEvent("{\"stage\":\"fleet\",\"devices\":3,\"done\":1,\"bytes\":5}").ToString());
+            Check.Equal("ended, device m, skipped, merged", new ProgressEvent(
+                "{\"stage\":\"ended\",\"machine_id\":\"m\",\"state\":\"skipped\",\"problems\":[\"merged\"]}").ToString());
+            Check.Equal("0 of 1 package", new PackagesResult("{\"packages\":[],\"summary\":{\"devices\":1}}").ToString());
             Check.Equal("wait, Pending", new ProgressEvent("{\"stage\":\"wait\",\"status\":\"Pending\"}").ToString());
             Check.Equal("collect: ? of 100 calls in 60 s", new QuotaResult(
                 "{\"quotas\":[{\"endpoint\":\"collect\",\"limit\":100,\"window_s\":60}],\"log\":{\"kind\":\"process\"}}").ToString());
@@ -105,7 +114,11 @@ namespace Mde.Tests
                 + "{\"path\":\"p.unsafe\",\"bytes\":7,\"sha256\":\"s\",\"unsafe_count\":1,\"unsafe_entries\":[{\"name\":\"../x\",\"reason\":\"has a path\"}]}}");
             Check.True(refused.Status == MdeStatus.Unsafe && refused.Package?.Path == "p.unsafe" && refused.Package.UnsafeCount == 1, refused.ToString());
             Check.Equal("../x has a path", refused.Package!.UnsafeEntries[0].ToString());
-            Check.True(e.Error.Package == null, "without a package");
+            Check.True(e.Error.Package == null && e.Error.Packages == null, "without a package");
+            var incomplete = new MdeError("{\"error\":{\"status\":70,\"name\":\"incomplete\",\"message\":\"m\",\"retryable\":false},\"packages\":"
+                + "[{\"machine_id\":\"m\",\"state\":\"failed\",\"error\":{\"status\":61,\"name\":\"not_found\",\"message\":\"gone\"}}],\"summary\":{\"failed\":1}}");
+            Check.True(incomplete.Packages?.Summary.Failed == 1 && incomplete.Packages.Json == incomplete.Json, incomplete.ToString());
+            Check.Equal("not_found: gone", incomplete.Packages!.Packages[0].Error?.ToString());
             e = new MdeException(MdeStatus.DiskFull, "no room");
             Check.True(e.Status == MdeStatus.DiskFull && e.Error.Name == "disk_full" && !e.IsRetryable && e.Error.Json == null, e.ToString());
             using (var stop = new CancellationTokenSource())

@@ -83,6 +83,53 @@ namespace Mde
                 json => new FetchResult(json), progress, cancellationToken);
         }
 
+        /// <summary>
+        /// Fetches the packages of many devices into a folder, at the speed of the quota. The folder holds the job: after
+        /// any interruption the same call resumes it, and asks no device twice.
+        /// </summary>
+        /// <param name="devicesJson">
+        /// The devices: a JSON array of device ids, the <see cref="MdeResult.Json"/> of <see cref="FindMachines"/>, or
+        /// another form of <c>mde.h</c>. Null resumes the job in the folder.
+        /// </param>
+        /// <param name="comment">The reason, for the audit trail of the tenant.</param>
+        /// <param name="folder">A folder that exists. No file is ever replaced.</param>
+        /// <param name="progress">Receives progress events on the thread of the call, or where it sends them itself.</param>
+        /// <param name="cancellationToken">Ends the call, but no collection.</param>
+        /// <exception cref="MdeException">Incomplete: some devices have no package. <see cref="MdeError.Packages"/> has all of them, whatever ended the call.</exception>
+        public virtual PackagesResult FetchPackages(
+            string? devicesJson, string comment, string folder, IProgress<ProgressEvent>? progress = null,
+            CancellationToken cancellationToken = default)
+        {
+            return FetchingMany(devicesJson, comment, folder, progress, cancellationToken).Run();
+        }
+
+        /// <summary><see cref="FetchPackages"/> on a separate thread, which it blocks until the job has ended.</summary>
+        /// <param name="devicesJson">The devices, in JSON; null resumes the job in the folder.</param>
+        /// <param name="comment">The reason, for the audit trail of the tenant.</param>
+        /// <param name="folder">A folder that exists. No file is ever replaced.</param>
+        /// <param name="progress">Receives progress events on that thread, or where it sends them itself.</param>
+        /// <param name="cancellationToken">Ends the call, but no collection.</param>
+        public virtual Task<PackagesResult> FetchPackagesAsync(
+            string? devicesJson, string comment, string folder, IProgress<ProgressEvent>? progress = null,
+            CancellationToken cancellationToken = default)
+        {
+            return FetchingMany(devicesJson, comment, folder, progress, cancellationToken).RunAsync();
+        }
+
+        private Call<PackagesResult> FetchingMany(
+            string? devicesJson, string comment, string folder, IProgress<ProgressEvent>? progress,
+            CancellationToken cancellationToken)
+        {
+            var devices = devicesJson == null ? null : Utf8.Bytes(devicesJson, nameof(devicesJson));
+            var why = Utf8.Bytes(comment, nameof(comment));
+            var where = Utf8.Bytes(folder, nameof(folder));
+            var client = Handle;
+            return new Call<PackagesResult>(
+                client, (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
+                    NativeMethods.mde_fetch_packages(client, devices, why, where, report, IntPtr.Zero, cancel, out json),
+                json => new PackagesResult(json), progress, cancellationToken);
+        }
+
         /// <summary>Finds devices by id, Entra device id, IP address or DNS name, or all of a selection.</summary>
         /// <param name="query">The id, address or name, or a selection: "tag:DMZ and not os:Linux".</param>
         /// <param name="cancellationToken">Ends the call.</param>

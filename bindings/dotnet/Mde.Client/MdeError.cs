@@ -22,9 +22,13 @@ namespace Mde
         /// <summary>Makes an error from its document.</summary>
         /// <param name="json">For example <c>{"error":{"status":61,"name":"not_found","message":"…","retryable":false}}</c>.</param>
         /// <exception cref="FormatException">It is no such document.</exception>
-        public MdeError(string json)
+        public MdeError(string json) : this(JsonObject.Parse(json), json)
         {
-            var document = JsonObject.Parse(json);
+        }
+
+        /// <summary>Makes an error from an object that has it, which may be a part of a document.</summary>
+        internal MdeError(JsonObject document, string? json)
+        {
             var error = document.RequiredObject("error");
             Json = json;
             Status = (MdeStatus)(error.Int32("status") ?? throw JsonObject.Lacks("status"));
@@ -44,6 +48,7 @@ namespace Mde
             Action = action == null ? null : new MachineAction(action);
             var package = document.Object("package");
             Package = package == null ? null : new InvestigationPackage(package);
+            Packages = json != null && document.Has("summary") ? new PackagesResult(json, document) : null;
         }
 
         // The document is of a later version, or a result, or there is none.
@@ -99,6 +104,9 @@ namespace Mde
         /// null if there is none. A damaged one has no contents.
         /// </summary>
         public InvestigationPackage? Package { get; }
+
+        /// <summary>How each device stands, if the call was <see cref="MdeClient.FetchPackages"/>; otherwise null.</summary>
+        public PackagesResult? Packages { get; }
 
         /// <summary>
         /// The library's document; null if there is none. Where <see cref="Status"/> is <see cref="MdeStatus.Ok"/> it is

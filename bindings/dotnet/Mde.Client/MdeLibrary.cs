@@ -94,6 +94,22 @@ namespace Mde
                 json => new PackageResult(json), progress, cancellationToken);
         }
 
+        /// <summary>
+        /// Returns how the job of <see cref="MdeClient.FetchPackages"/> in a folder stands, also while a call works on it.
+        /// Nothing is sent and nothing written.
+        /// </summary>
+        /// <param name="folder">The folder of the job.</param>
+        /// <exception cref="MdeException">File: the folder has no job, or its journal cannot be read.</exception>
+        public static PackagesResult ReadPackages(string folder)
+        {
+            var where = Utf8.Bytes(folder, nameof(folder));
+            Load();
+            return new Call<PackagesResult>(
+                null, (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
+                    NativeMethods.mde_read_packages(where, out json),
+                json => new PackagesResult(json), null, CancellationToken.None).Run();
+        }
+
         private static uint FoundAbi()
         {
             try

@@ -15,6 +15,11 @@ namespace Mde
             Json = json;
         }
 
+        private protected MdeResult(string json)
+        {
+            Json = json;
+        }
+
         /// <summary>
         /// The library's document. <see cref="MdeJson.Get"/> or any JSON library reads single values of it.
         /// </summary>

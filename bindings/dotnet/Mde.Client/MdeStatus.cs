@@ -85,6 +85,9 @@ namespace Mde
         /// <summary>The service failed (5xx).</summary>
         Service = 69,
 
+        /// <summary>Every device has its outcome, but not every package is there. The document has them all.</summary>
+        Incomplete = 70,
+
         /// <summary>The quota has no room now, and the caller chose not to wait or has no time for it. See RetryAfter; without it, calls under way or waiting have to end first.</summary>
         RateLimited = 80,
 

@@ -356,7 +356,7 @@ fn blocks(page: &str) -> Vec<String> {
 pub fn the_pages_are_right(on: On) {
     let (built, service) = (Built::binding(on), service());
     let all = [blocks("bindings/dotnet/README.md"), blocks("docs/dotnet.md")].concat();
-    assert_eq!(all.len(), 4);
+    assert_eq!(all.len(), 5);
     // Takes the place of the packages that programs get from NuGet.
     let stand_ins = Path::new(ROOT).join("tests/dotnet/standins/Packages.cs");
     for (n, block) in all.into_iter().enumerate() {
@@ -366,7 +366,7 @@ pub fn the_pages_are_right(on: On) {
         std::fs::write(&source, block + main).unwrap();
         built.compile(&format!("block{n}.exe"), &[source, stand_ins.clone()]);
     }
-    let printed = run(&mut built.start("block3.exe")).expect(0).stdout;
+    let printed = run(&mut built.start("block4.exe")).expect(0).stdout;
     assert_eq!(printed, "service: busy\naction a1, Pending\n");
     service.sim.set(|b| (b.pending_s, b.in_progress_s) = (0.0, 0.0));
     let path = built.file("package.zip");

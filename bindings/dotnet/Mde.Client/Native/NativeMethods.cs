@@ -133,6 +133,14 @@ namespace Mde.Native
             IntPtr userData, CancelHandle cancel, out StringHandle json);
 
         [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
+        internal static extern int mde_fetch_packages(
+            ClientHandle client, byte[]? devicesJson, byte[] comment, byte[] folder, ProgressFunction? progress,
+            IntPtr userData, CancelHandle cancel, out StringHandle json);
+
+        [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
+        internal static extern int mde_read_packages(byte[] folder, out StringHandle json);
+
+        [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
         internal static extern int mde_inspect_package(
             byte[] path, ProgressFunction? progress, IntPtr userData, CancelHandle cancel, out StringHandle json);
     }
