@@ -77,6 +77,11 @@ fn outcomes() {
 }
 
 #[test]
+fn a_job_over_several_devices() {
+    Python::new().passes("test_fleet.py");
+}
+
+#[test]
 fn processes() {
     Python::new().passes("test_processes.py");
 }

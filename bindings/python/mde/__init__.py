@@ -17,15 +17,18 @@ from . import _ending, _log
 from ._call import Call
 from ._cancel import Cancel
 from ._client import Client, Option, Progress, TokenProvider, finish, progress_arguments
+from ._devices import Device, Devices
 from ._documents import (
     ActionDocument,
     Collected,
+    DevicePackage,
     Downloaded,
     Ended,
     Entry,
     ErrorMembers,
     Failure,
     Fetched,
+    FetchedPackages,
     Found,
     Inspected,
     InspectedPackage,
@@ -36,6 +39,7 @@ from ._documents import (
     Package,
     PackageDocument,
     PackageUri,
+    PackagesSummary,
     ProgressEvent,
     QuotaLog,
     QuotaStatus,
@@ -53,6 +57,7 @@ from ._errors import (
     DiskFullError,
     FileError,
     ForkedError,
+    IncompleteError,
     IntegrityError,
     InternalError,
     LimitError,
@@ -130,6 +135,18 @@ def inspect_package(
     return inspected
 
 
+def read_packages(folder: Path) -> FetchedPackages:
+    """How the job of ``fetch_packages`` in a folder stands, also while a call works on it. Nothing is sent or written."""
+    encoded = encode_path("folder", folder)
+
+    def read() -> Any:
+        out = ctypes.c_void_p()
+        return finish(library().mde_read_packages(encoded, ctypes.byref(out)), out)
+
+    stands: FetchedPackages = Call[Any]().run(read)
+    return stands
+
+
 __all__ = [
     "ActionDocument",
     "ActionEndedError",
@@ -141,6 +158,9 @@ __all__ = [
     "Collected",
     "ConfigError",
     "DeadlineError",
+    "Device",
+    "DevicePackage",
+    "Devices",
     "DiskFullError",
     "Downloaded",
     "Ended",
@@ -148,9 +168,11 @@ __all__ = [
     "ErrorMembers",
     "Failure",
     "Fetched",
+    "FetchedPackages",
     "FileError",
     "ForkedError",
     "Found",
+    "IncompleteError",
     "Inspected",
     "InspectedPackage",
     "IntegrityError",
@@ -171,6 +193,7 @@ __all__ = [
     "Package",
     "PackageDocument",
     "PackageUri",
+    "PackagesSummary",
     "Path",
     "Progress",
     "ProgressEvent",
@@ -192,6 +215,7 @@ __all__ = [
     "json_get",
     "load",
     "log_to",
+    "read_packages",
     "status_name",
     "version",
 ]

@@ -109,6 +109,9 @@ class Call(Generic[T]):
         if cancel is not None and not isinstance(cancel, Cancel):
             raise TypeError("cancel must be a mde.Cancel, not %s" % type(cancel).__name__)
         stop = self._stop = Stop()
+        if self._failure is not None:
+            # It was stopped before it could be.
+            stop.trigger()
 
         def with_handle() -> T:
             left = cancel._remaining_ms() if cancel is not None else 0

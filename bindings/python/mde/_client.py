@@ -8,11 +8,12 @@ import threading
 import warnings
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Callable, List, Mapping, NoReturn, Optional, Tuple, Type, Union
+from typing import Any, Callable, Generator, List, Mapping, NoReturn, Optional, Tuple, Type, Union
 
 from . import _documents as documents
 from ._call import Call, current, is_in_call, waits_for
 from ._cancel import Cancel
+from ._devices import Devices, as_they_end, devices_json
 from ._errors import error, error_with_message
 from ._fork import Forkable
 from ._kept import Kept
@@ -272,6 +273,7 @@ class Client(Forkable):
         timeout: Optional[Seconds],
         cancel: Optional[Cancel],
         progress: Optional[Progress] = None,
+        call: Optional[Call[Any]] = None,
     ) -> Any:
         native = getattr(library(), function)
 
@@ -283,7 +285,7 @@ class Client(Forkable):
             finally:
                 self._leave()
 
-        return Call[Any](self, progress).stoppable(perform, cancel, timeout)
+        return (call or Call[Any](self, progress)).stoppable(perform, cancel, timeout)
 
     # The operations, in the order of a package's life. mde.h has the details, permission and quota of each.
 
@@ -302,6 +304,48 @@ class Client(Forkable):
         arguments += progress_arguments(progress)
         fetched: documents.Fetched = self._perform("mde_fetch_package", arguments, timeout, cancel, progress)
         return fetched
+
+    def fetch_packages(
+        self,
+        devices: Optional[Devices],
+        comment: str,
+        folder: Path,
+        *,
+        progress: Optional[Progress] = None,
+        timeout: Optional[Seconds] = None,
+        cancel: Optional[Cancel] = None,
+    ) -> documents.FetchedPackages:
+        """Fetches the packages of many devices into a folder, at the speed of the quota.
+
+        The folder holds the job: after an interruption the same call resumes, and asks no device twice. ``devices`` may
+        then be None. If some devices have no package, it raises an IncompleteError, whose ``packages`` has all of them.
+        """
+        encoded = devices_json(devices), encode("comment", comment), encode_path("folder", folder)
+        arguments = [*encoded, *progress_arguments(progress)]
+        fetched: documents.FetchedPackages = self._perform("mde_fetch_packages", arguments, timeout, cancel, progress)
+        return fetched
+
+    def iter_packages(
+        self,
+        devices: Optional[Devices],
+        comment: str,
+        folder: Path,
+        *,
+        timeout: Optional[Seconds] = None,
+        cancel: Optional[Cancel] = None,
+    ) -> Generator[documents.DevicePackage, None, None]:
+        """The same as an iterator, which has each device of the job once, as soon as its outcome is known.
+
+        The call begins with the first device, in a thread of its own. ``close()`` ends it, and so does the end of the
+        iterator's life. A device without a package is no error here. An error that ends the call is raised.
+        """
+        encoded = devices_json(devices), encode("comment", comment), encode_path("folder", folder)
+        arguments = [*encoded, _ON_PROGRESS, None]
+
+        def perform(call: Call[Any]) -> Any:
+            return self._perform("mde_fetch_packages", arguments, timeout, cancel, call=call)
+
+        return as_they_end(self, perform)
 
     def find_machines(
         self, query: str, *, timeout: Optional[Seconds] = None, cancel: Optional[Cancel] = None

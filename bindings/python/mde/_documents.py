@@ -3,7 +3,7 @@
 Later versions may add members. At run time all of these are plain dicts.
 """
 
-from typing import Any, Dict, List, TypedDict
+from typing import Any, Dict, List, TypedDict, Union
 
 MachineAction = Dict[str, Any]
 """A machine action exactly as the service sent it. Only ``id`` is certain."""
@@ -186,6 +186,7 @@ class ProgressEvent(_Stage, total=False):
     """The argument of a progress callback. The other members depend on ``stage``."""
 
     action_id: str
+    machine_id: str
     endpoint: str
     wait_ms: int
     adopted: bool
@@ -195,6 +196,19 @@ class ProgressEvent(_Stage, total=False):
     bytes: int
     total: int
     bytes_per_second: int
+    devices: int
+    done: int
+    failed: int
+    skipped: int
+    running: int
+    ready: int
+    downloading: int
+    eta_ms: int
+    state: str
+    package: "Union[Downloaded, RefusedPackage]"
+    action: MachineAction
+    error: "ErrorMembers"
+    problems: List[str]
 
 
 class _Error(TypedDict):
@@ -243,11 +257,50 @@ class RefusedPackage(_RefusedPackage, total=False):
     files: List[Entry]
 
 
+class _DevicePackage(TypedDict):
+    machine_id: str
+    state: str
+
+
+class DevicePackage(_DevicePackage, total=False):
+    """One device of a job. ``error`` is why it has failed, or its last request. ``package`` may be a refused one."""
+
+    package: Union[Downloaded, RefusedPackage]
+    action: MachineAction
+    adopted: bool
+    error: ErrorMembers
+    problems: List[str]
+
+
+class _PackagesSummary(TypedDict):
+    devices: int
+    done: int
+    failed: int
+    skipped: int
+    unfinished: int
+    bytes: int
+
+
+class PackagesSummary(_PackagesSummary, total=False):
+    """How many devices of a job are how far. ``eta_ms`` is the least time that the quota needs for the rest."""
+
+    eta_ms: int
+
+
+class FetchedPackages(TypedDict):
+    """From ``fetch_packages`` and ``read_packages``: the devices in the order given."""
+
+    packages: List[DevicePackage]
+    summary: PackagesSummary
+
+
 class _Failure(TypedDict):
     error: ErrorMembers
 
 
 class Failure(_Failure, total=False):
-    """The document of a failed call, in ``MdeError.document``."""
+    """The document of a failed call, in ``MdeError.document``. ``packages`` and ``summary`` are of ``fetch_packages``."""
 
     package: RefusedPackage
+    packages: List[DevicePackage]
+    summary: PackagesSummary

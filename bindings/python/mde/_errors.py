@@ -1,8 +1,8 @@
 """The exceptions of failed calls."""
 
-from typing import Any, Dict, Optional, Tuple, Type, cast
+from typing import Any, Dict, List, Optional, Tuple, Type, cast
 
-from ._documents import Failure, MachineAction, RefusedPackage
+from ._documents import DevicePackage, Failure, MachineAction, PackagesSummary, RefusedPackage
 from ._status import Status
 
 
@@ -90,6 +90,16 @@ class MdeError(Exception):
         """The package that was refused and kept, as unsafe or damaged."""
         return self.document.get("package")
 
+    @property
+    def packages(self) -> Optional[List[DevicePackage]]:
+        """How each device stands, if the call was ``fetch_packages``."""
+        return self.document.get("packages")
+
+    @property
+    def summary(self) -> Optional[PackagesSummary]:
+        """How many devices are how far, if the call was ``fetch_packages``."""
+        return self.document.get("summary")
+
     def __str__(self) -> str:
         return "%s (%s, %d)" % (self.message, self.name, self.status)
 
@@ -140,6 +150,10 @@ class ActionEndedError(ServiceError):
 
 class OutcomeUnknownError(ServiceError):
     """The request may have been carried out, but neither a reply nor the list of actions tells."""
+
+
+class IncompleteError(ServiceError):
+    """Every device has its outcome, but not every package is there. ``packages`` has all devices."""
 
 
 class LimitError(MdeError):
@@ -193,6 +207,7 @@ _OWN: Dict[int, Type[MdeError]] = {
     Status.ACTION_TIMED_OUT: ActionEndedError,
     Status.ACTION_CANCELLED: ActionEndedError,
     Status.OUTCOME_UNKNOWN: OutcomeUnknownError,
+    Status.INCOMPLETE: IncompleteError,
     Status.RATE_LIMITED: RateLimitedError,
     Status.THROTTLED: RateLimitedError,
     Status.DEADLINE: DeadlineError,

@@ -62,6 +62,8 @@ SIGNATURES: Dict[str, Tuple[Any, List[Any]]] = {
     "mde_get_package_uri": (c_int32, [c_void_p, c_char_p] + _TAIL),
     "mde_download_package": (c_int32, [c_void_p, c_char_p, c_char_p] + _PROGRESS + _TAIL),
     "mde_fetch_package": (c_int32, [c_void_p, c_char_p, c_char_p, c_char_p] + _PROGRESS + _TAIL),
+    "mde_fetch_packages": (c_int32, [c_void_p, c_char_p, c_char_p, c_char_p] + _PROGRESS + _TAIL),
+    "mde_read_packages": (c_int32, [c_char_p, _OUT]),
     "mde_inspect_package": (c_int32, [c_char_p] + _PROGRESS + _TAIL),
 }
 

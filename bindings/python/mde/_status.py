@@ -37,6 +37,7 @@ class Status(IntEnum):
     UNSUPPORTED_DEVICE = 67
     OUTCOME_UNKNOWN = 68
     SERVICE = 69
+    INCOMPLETE = 70
 
     RATE_LIMITED = 80
     THROTTLED = 81
