@@ -25,7 +25,6 @@ use super::journal::{Journal, Span};
 use super::start::Known;
 use super::storage::Storage;
 use crate::error::Error;
-use crate::log::{self, Level};
 use crate::operations::fetch_state::FetchState;
 use crate::operations::wait::bad_end;
 use crate::service::action::{ActionStatus, MachineAction};
@@ -142,8 +141,6 @@ pub(super) struct Engine<'o, S> {
     /// How many collections and downloads have succeeded in this call.
     successes: u32,
     is_synced: bool,
-    /// The journal could not be compacted, which this call does not try again.
-    stays_long: bool,
     /// The comment of the devices that have none of their own.
     comment: String,
     downloads_at_once: usize,
@@ -170,7 +167,6 @@ impl<'o, S: Storage> Engine<'o, S> {
             trouble: None,
             successes: 0,
             is_synced: false,
-            stays_long: false,
             comment: comment.to_owned(),
             downloads_at_once,
         }
@@ -196,14 +192,8 @@ impl<'o, S: Storage> Engine<'o, S> {
             }
         }
         self.sync()?;
-        if self.journal.is_wasteful() && !self.stays_long {
-            // The journal is as good as before if it cannot be written anew.
-            if let Err(error) = self.compact() {
-                self.stays_long = true;
-                log::line(Level::Warn, || {
-                    format!("the journal of a job was not compacted: {error}")
-                });
-            }
+        if self.journal.is_wasteful() {
+            self.compact()?;
         }
         if self.counts.unfinished() == 0 {
             return Ok(Step::Over);
@@ -413,10 +403,10 @@ impl<'o, S: Storage> Engine<'o, S> {
         if for_all {
             self.went_wrong(now, error);
         }
-        // What concerns all devices is no outcome of one.
-        let is_retryable = is_retryable || for_all;
-        let error = error.clone().retryable(is_retryable);
-        if tries > MOST_TRIES || !is_retryable {
+        let gives_up = tries > MOST_TRIES || !(is_retryable || for_all);
+        // What may concern all devices is no lasting outcome of one.
+        let error = error.clone().retryable(is_retryable || concerns_all);
+        if gives_up {
             return self.fail(entry, &error);
         }
         let text = error.member();

@@ -121,10 +121,6 @@ impl<S: Storage> Journal<S> {
             end = span.at + u64::from(span.length);
             Ok(())
         })?;
-        // A crash in the beginning leaves one line at most. More are no journal of ours, and are not overwritten.
-        if let (None, Some(line), true) = (&head, damaged, number > 1) {
-            return Err(Unusable::Damaged { line });
-        }
         (journal.end, journal.head, journal.used) = (end, head_length, head_length);
         Ok((journal, head))
     }
