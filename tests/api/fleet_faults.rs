@@ -146,7 +146,8 @@ fn a_quota_file_that_is_none_ends_the_call() {
     let (sim, folder) = (quick(), Folder::new());
     let other = folder.0.join("other.txt");
     fs::write(&other, "not a quota file").unwrap();
-    let more = [("quota_file", other.to_str().unwrap())];
+    let limits = "link=50000/60;collect=50000/60;read=50000/60;list=50000/60";
+    let more = [("quota_file", other.to_str().unwrap()), ("quota_limits", limits)];
     let client = client(&sim, &[&OPTIONS[..], &more[..]].concat());
     let cancel = Cancel::new(5_000);
     let list = devices(&sim, 0, 2);
