@@ -149,9 +149,15 @@ pub fn read_packages(folder: &str) -> Result<Packages> {
 
 /// The folder, which must exist.
 fn existing(folder: &str) -> Result<PathBuf> {
+    /// Longer than any path that systems accept.
+    const LONGEST: usize = 32_768;
     let accepted = "the path of a folder that exists";
     if folder.is_empty() || folder.contains('\0') {
         return Err(Error::argument("folder", "is empty or has a NUL character", accepted));
+    }
+    // Windows cuts some paths that are longer than any.
+    if folder.len() > LONGEST {
+        return Err(file("the path of the folder is too long; choose a shorter one".to_owned()));
     }
     let path = std::path::absolute(folder)
         .map_err(|error| file_error("use", Path::new(folder), &error))?;
