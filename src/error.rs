@@ -298,6 +298,11 @@ impl Error {
         matches!(self.0.status, Status::Deadline | Status::Cancelled | Status::Closed)
     }
 
+    /// Whether the quota had no room, by the library's own count or by the service's. The same request may have it later.
+    pub(crate) fn is_about_quota(&self) -> bool {
+        matches!(self.0.status, Status::RateLimited | Status::Throttled)
+    }
+
     /// Whether the failure concerns only this caller: other callers of the same request do not share it.
     pub(crate) fn is_caller_specific(&self) -> bool {
         self.0.out_of_time || self.is_stop()

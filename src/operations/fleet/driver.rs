@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::downloads::Downloads;
 use super::engine::{Engine, Key, Now, Request, Step, read};
-use super::entry::State;
+use super::entry::{Entry, State};
 use super::report::Report;
 use super::storage::Storage;
 use crate::account::Account;
@@ -155,16 +155,15 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
     fn follow_all(&mut self) -> Result<()> {
         let keys: Vec<Key> = self.engine.followed().collect();
         for key in keys {
-            let action = self.action(key)?;
-            self.watcher.add_unseen(key, action.id());
+            let text = self.engine.text(key).map_err(|error| self.place.failed(error))?;
+            let entry = read(&text).map_err(|error| self.place.failed(error))?;
+            self.watcher.add_unseen(key, self.action(&entry)?.id());
         }
         Ok(())
     }
 
     /// The action of a device, as the journal has it.
-    fn action(&self, key: Key) -> Result<MachineAction> {
-        let text = self.engine.text(key).map_err(|error| self.place.failed(error))?;
-        let entry = read(&text).map_err(|error| self.place.failed(error))?;
+    fn action(&self, entry: &Entry<'_>) -> Result<MachineAction> {
         let json = entry.action.map(|action| action.get()).unwrap_or_default();
         MachineAction::from_json(json, &|text| self.account.mask(text)).map_err(|problem| {
             let error =
@@ -262,7 +261,7 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
         };
         let text = self.engine.text(key)?;
         let entry = read(&text)?;
-        let known = entry.action.and_then(|it| MachineAction::from_json(it.get(), &|_| {}).ok());
+        let known = entry.known_action();
         // A device that was asked for by its name has the id that its first action names.
         let device = match machine::is_device_id(&entry.machine_id) {
             true => Some(&*entry.machine_id),
@@ -288,6 +287,13 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
             }
             false => error,
         }
+    }
+
+    /// Reports the device if this step was its outcome. The error is that of the journal.
+    fn written(&mut self, key: Key, written: io::Result<()>) -> Result<()> {
+        written.map_err(|error| self.place.failed(error))?;
+        self.ended(key);
+        Ok(())
     }
 
     /// Reports a device that has its outcome.
@@ -333,9 +339,7 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
             Err(error) => {
                 let now = self.now();
                 let written = self.engine.refused(request, now, &self.failure(&error));
-                written.map_err(|error| self.place.failed(error))?;
-                self.ended(request.key);
-                Ok(())
+                self.written(request.key, written)
             }
         }
     }
@@ -349,24 +353,22 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
             return self.unsettled(request, Error::new(Status::Protocol, message));
         }
         let written = self.engine.collected(request, action, *adopted, *service_date);
-        written.map_err(|error| self.place.failed(error))?;
+        self.written(request.key, written)?;
         if matches!(self.engine.state(request.key), Some(State::Waiting | State::Running)) {
             self.watcher.add(request.key, action);
         }
-        self.ended(request.key);
         Ok(())
     }
 
     fn unsettled(&mut self, request: &Request, error: Error) -> Result<()> {
         // A call that was stopped leaves the request as the journal has it.
-        if self.call.check().is_ok() {
-            self.lost_at = Instant::now();
-            let now = self.now();
-            let written = self.engine.unsettled(request, now, &self.failure(&error));
-            written.map_err(|error| self.place.failed(error))?;
-            self.ended(request.key);
+        if self.call.check().is_err() {
+            return Ok(());
         }
-        Ok(())
+        self.lost_at = Instant::now();
+        let now = self.now();
+        let written = self.engine.unsettled(request, now, &self.failure(&error));
+        self.written(request.key, written)
     }
 
     fn download<'s>(&mut self, scope: &Scope<'s>, key: Key) -> Result<()>
@@ -379,7 +381,7 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
             Some(file) => Path::new(self.place.folder).join(&**file).to_string_lossy().into_owned(),
             None => self.place.folder.to_owned(),
         };
-        let action = self.action(key)?;
+        let action = self.action(&entry)?;
         self.downloads.start(scope, key, &entry.machine_id, action, path);
         Ok(())
     }
@@ -391,8 +393,7 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
                 Ok(package) => self.engine.downloaded(key, &json::text(&package)),
                 Err(error) => self.engine.not_downloaded(key, now, &self.failure(&error)),
             };
-            written.map_err(|error| self.place.failed(error))?;
-            self.ended(key);
+            self.written(key, written)?;
         }
         Ok(())
     }

@@ -123,6 +123,12 @@ pub(super) struct Device {
     pub is_downloading: bool,
 }
 
+impl Device {
+    pub(super) fn new(span: Span, state: State) -> Device {
+        Device { span, state, tries: 0, successes: 0, is_downloading: false }
+    }
+}
+
 /// A job: its devices, its journal, and its queues.
 pub(super) struct Engine<'o, S> {
     pub(super) journal: Journal<S>,
@@ -228,6 +234,12 @@ impl<'o, S: Storage> Engine<'o, S> {
         self.trouble = None;
     }
 
+    /// A device has got further.
+    fn succeeded(&mut self) {
+        self.went_well();
+        self.successes = self.successes.saturating_add(1);
+    }
+
     /// A request that is of no device has failed.
     pub(super) fn went_wrong(&mut self, now: Now, error: &Error) {
         if failure::concerns_all(error) {
@@ -243,8 +255,7 @@ impl<'o, S: Storage> Engine<'o, S> {
         adopted: bool,
         service_date: Option<SystemTime>,
     ) -> io::Result<()> {
-        self.went_well();
-        self.successes = self.successes.saturating_add(1);
+        self.succeeded();
         let text = self.text(request.key)?;
         let date = service_date.map(|at| humantime::format_rfc3339_seconds(at).to_string());
         let mut entry = read(&text)?;
@@ -301,7 +312,7 @@ impl<'o, S: Storage> Engine<'o, S> {
         if !request.is_open {
             entry.asked = None;
         }
-        match error.is_stop() || failure::is_about_quota(error) {
+        match error.is_stop() || error.is_about_quota() {
             true => {
                 self.put(&entry)?;
                 self.to_ask.push_front(request.key);
@@ -324,8 +335,7 @@ impl<'o, S: Storage> Engine<'o, S> {
 
     /// The package is downloaded and checked. `package`: its JSON.
     pub(super) fn downloaded(&mut self, key: Key, package: &str) -> io::Result<()> {
-        self.went_well();
-        self.successes = self.successes.saturating_add(1);
+        self.succeeded();
         let text = self.text(key)?;
         let mut entry = read(&text)?;
         (entry.state, entry.error, entry.package) = (State::Done, None, Some(raw(package)?));
@@ -336,7 +346,7 @@ impl<'o, S: Storage> Engine<'o, S> {
     pub(super) fn not_downloaded(&mut self, key: Key, now: Now, error: &Error) -> io::Result<()> {
         let text = self.text(key)?;
         let entry = read(&text)?;
-        if error.is_stop() || failure::is_about_quota(error) {
+        if error.is_stop() || error.is_about_quota() {
             self.change(key, State::Ready, false);
             self.enqueue(key);
             return Ok(());

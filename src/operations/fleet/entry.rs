@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::service::action::MachineAction;
+
 /// How far a device is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -82,6 +84,11 @@ impl<'a> Entry<'a> {
             error: None,
             problems: None,
         }
+    }
+
+    /// The action as it was last seen. Nothing in it is masked.
+    pub(super) fn known_action(&self) -> Option<MachineAction> {
+        MachineAction::from_json(self.action?.get(), &|_| {}).ok()
     }
 
     /// Whether a new call goes on with this device although it has failed.

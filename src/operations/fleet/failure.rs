@@ -37,11 +37,6 @@ pub(super) fn concerns_all(error: &Error) -> bool {
         )
 }
 
-/// Whether the quota had no room. That is no failure.
-pub(super) fn is_about_quota(error: &Error) -> bool {
-    matches!(error.status(), Status::RateLimited | Status::Throttled)
-}
-
 /// Failures in a row that concern all devices. Nothing is asked before `until`.
 #[derive(Debug)]
 pub(super) struct Trouble {

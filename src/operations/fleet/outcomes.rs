@@ -71,7 +71,7 @@ impl Recorded<'_> {
         };
         let asked: Option<FetchState> =
             entry.asked.and_then(|it| serde_json::from_str(it.get()).ok());
-        let action = entry.action.and_then(|it| MachineAction::from_json(it.get(), &|_| {}).ok());
+        let action = entry.known_action();
         let problems: Vec<String> =
             entry.problems.and_then(|it| json::read(it.get().as_bytes())).unwrap_or_default();
         let problems: Vec<&str> = problems.iter().map(String::as_str).collect();

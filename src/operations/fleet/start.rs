@@ -38,13 +38,7 @@ pub(super) fn read_journal<S: Storage>(
 ) -> Result<(Journal<S>, Option<Head>, Known), Unusable> {
     let mut known = Known::default();
     let (mut bytes, mut is_other) = (Vec::new(), false);
-    let blank = Device {
-        span: Span::default(),
-        state: State::Queued,
-        tries: 0,
-        successes: 0,
-        is_downloading: false,
-    };
+    let blank = Device::new(Span::default(), State::Queued);
     let (mut journal, head) = Journal::read(storage, &mut |entry, span| {
         let at = entry.n as usize;
         if at >= devices::MOST {
@@ -57,7 +51,7 @@ pub(super) fn read_journal<S: Storage>(
         }
         known.ids.entry(entry.machine_id.to_ascii_lowercase()).or_insert(entry.n);
         if let Some(device) = known.devices.get_mut(at) {
-            *device = Device { span, state: entry.state, ..blank };
+            *device = Device::new(span, entry.state);
         }
         if let Some(of_device) = bytes.get_mut(at) {
             *of_device = entry.bytes();
@@ -102,7 +96,7 @@ impl<S: Storage> Engine<'_, S> {
         if !was_for_a_time && !for_good_too {
             return Ok(());
         }
-        let action = entry.action.and_then(|it| MachineAction::from_json(it.get(), &|_| {}).ok());
+        let action = entry.known_action();
         entry.state = match action.as_ref().map(MachineAction::status) {
             Some(ActionStatus::Succeeded) => State::Ready,
             Some(status) if !status.is_final() && was_for_a_time => State::Waiting,
@@ -152,13 +146,7 @@ impl<S: Storage> Engine<'_, S> {
         let spans = self.journal.append_all(texts.into_iter())?;
         for (span, state) in spans.into_iter().zip(states) {
             *self.counts.of(state, false) += 1;
-            self.devices.push(Device {
-                span,
-                state,
-                tries: 0,
-                successes: 0,
-                is_downloading: false,
-            });
+            self.devices.push(Device::new(span, state));
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::followed::Followed;
 use super::member::{Member, Update};
-use super::round::{Round, is_about_quota};
+use super::round::Round;
 use crate::account::Account;
 use crate::call::Call;
 use crate::error::Result;
@@ -76,7 +76,7 @@ impl Service for Live<'_> {
     fn read_soon(&self, action_id: &str) -> Option<Update> {
         let part = Arc::new(self.call.part(READ_LIMIT));
         match self.read_with(&part, action_id) {
-            Update::Failed(error) if part.check().is_err() || is_about_quota(&error) => None,
+            Update::Failed(error) if part.check().is_err() || error.is_about_quota() => None,
             update => Some(update),
         }
     }

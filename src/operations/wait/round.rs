@@ -7,7 +7,6 @@ use super::poll::Target;
 use super::waiters::{State, Waiter};
 use crate::error::Error;
 use crate::service::action::ActionStatus;
-use crate::status::Status;
 
 /// The poll that a call makes for its group. Dropping it ends the poll.
 #[derive(Debug)]
@@ -81,15 +80,10 @@ impl<'a> Round<'a> {
     /// for its quota, as others may do.
     fn reaches(&self, member: &Member, error: &Error) -> bool {
         let is_impatient =
-            self.follows_many && (is_about_quota(error) || error.is_caller_specific());
+            self.follows_many && (error.is_about_quota() || error.is_caller_specific());
         let is_shared = member.client == self.client && !is_impatient;
         is_shared || member.number == self.poller.number
     }
-}
-
-/// Whether the quota had no room for a request, as it may have at the next poll.
-pub(super) fn is_about_quota(error: &Error) -> bool {
-    matches!(error.status(), Status::RateLimited | Status::Throttled)
 }
 
 impl Drop for Round<'_> {
