@@ -190,6 +190,15 @@ fn escaped(link: &str) -> String {
     utf8_percent_encode(link, FORBIDDEN).to_string()
 }
 
+/// The error for a collection that is polled and is not the one of this device. `problem` completes "the reply …".
+pub(crate) fn of_another(problem: &str) -> Error {
+    let message = format!(
+        "the reply to the request for the collection's state {problem}, so nothing is downloaded; check `api_url`, and \
+         any proxy or gateway"
+    );
+    Error::new(Status::Protocol, message).with_stage(Stage::Wait)
+}
+
 /// The error for a successful reply that is not as documented. `problem` completes "the reply …".
 pub(crate) fn not_understood(reply: &Reply, problem: &str) -> Error {
     Error::new(

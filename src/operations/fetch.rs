@@ -194,16 +194,7 @@ impl Job<'_> {
                 );
                 Error::new(Status::File, message).with_stage(Stage::Download)
             }
-            false => self.names_the_state_file(
-                Error::new(
-                    Status::Protocol,
-                    format!(
-                        "the reply to the request for the collection's state {problem}, so nothing is downloaded; \
-                         check `api_url`, and any proxy or gateway"
-                    ),
-                )
-                .with_stage(Stage::Wait),
-            ),
+            false => self.names_the_state_file(actions::of_another(problem)),
         };
         Err(error.action(action.id(), Some(action.json())))
     }

@@ -16,8 +16,8 @@ use crate::account::turn::{Turn, TurnStep};
 use crate::call::{Call, Cancel, Stop};
 use crate::error::{Error, Result, Stage};
 use crate::operations::collect::{self, Collected, Requests};
-use crate::operations::download;
 use crate::operations::wait::{Change, Step as WatchStep, Watcher};
+use crate::operations::{actions, download};
 use crate::os::thread::{self, Scope};
 use crate::progress::Reporter;
 use crate::quota::limiter::Permit;
@@ -268,12 +268,8 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
             false => known.as_ref().and_then(MachineAction::machine_id),
         };
         let Err(problem) = action.check_collection_of(device) else { return Ok(change) };
-        let message = format!(
-            "the reply to the request for the collection's state {problem}, so nothing is downloaded; check \
-             `api_url`, and any proxy or gateway"
-        );
         // The action that the device has is polled again by the next call.
-        let error = Error::new(Status::Protocol, message).retryable(true).with_stage(Stage::Wait);
+        let error = actions::of_another(problem).retryable(true);
         Ok(Change::Failed(error.action(action.id(), None)))
     }
 
