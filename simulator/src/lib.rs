@@ -32,6 +32,7 @@ mod log;
 mod machine_calls;
 mod machines;
 mod package;
+mod ports;
 mod query;
 mod quota;
 mod reply;
@@ -43,7 +44,6 @@ mod state;
 mod tls;
 
 use std::io;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -56,6 +56,7 @@ pub use config::{
 };
 pub use faults::Faults;
 pub use log::LoggedRequest;
+pub use ports::listen;
 
 use state::{Observer, State};
 
@@ -92,7 +93,7 @@ impl Simulator {
         config.path_prefix = if prefix.is_empty() { prefix } else { format!("/{prefix}") };
         let identity =
             if config.tls { Some(tls::identity().map_err(io::Error::other)?) } else { None };
-        let listener = TcpListener::bind(config.listen)?;
+        let listener = ports::listen(config.listen)?;
         listener.set_nonblocking(true)?;
         let scheme = if config.tls { "https" } else { "http" };
         let origin = format!("{scheme}://{}", listener.local_addr()?);

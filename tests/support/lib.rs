@@ -21,6 +21,7 @@ pub mod peers {
     pub mod azurite;
     pub mod file_host;
     pub mod keys;
+    pub mod listener;
     pub mod nginx;
     pub mod openssl;
     pub mod ports;

@@ -1,10 +1,12 @@
 //! A host of one file. The test writes every reply, including the framing.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 
 use rustix::net::sockopt::set_socket_linger;
+
+use super::listener::listener;
 
 /// Answers one request, whose head it is given, and its number from 0; the connection is closed afterwards.
 type Answer = dyn Fn(usize, &str, &mut TcpStream) + Send + Sync;
@@ -16,7 +18,7 @@ pub struct FileHost {
 
 impl FileHost {
     pub fn start(answer: impl Fn(usize, &str, &mut TcpStream) + Send + Sync + 'static) -> FileHost {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = listener();
         let port = listener.local_addr().unwrap().port();
         let heads = Arc::new(Mutex::new(Vec::new()));
         let (shared, answer): (_, Arc<Answer>) = (Arc::clone(&heads), Arc::new(answer));

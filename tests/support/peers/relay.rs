@@ -1,7 +1,7 @@
 //! A relay that cuts each connection at a different byte.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,6 +9,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt::set_socket_linger;
+
+use super::listener::listener;
 
 /// Cuts are spread evenly over so many bytes of a connection, both ways together: some five exchanges.
 const SPREAD: usize = 12_000;
@@ -60,7 +62,7 @@ pub struct Relay {
 
 impl Relay {
     pub fn start(to: u16, seed: u64) -> Relay {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = listener();
         let port = listener.local_addr().unwrap().port();
         let (counts, stop) = (Arc::new(Counts::default()), Arc::new(AtomicBool::new(false)));
         let (shared, stopped) = (Arc::clone(&counts), Arc::clone(&stop));

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
+
+use super::listener::listener;
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -96,7 +98,7 @@ pub struct Responder {
 
 impl Responder {
     pub fn start(answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Responder {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = listener();
         let port = listener.local_addr().unwrap().port();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (kept, answer) = (Arc::clone(&asked), Arc::new(answer));

@@ -1,13 +1,14 @@
 //! A service that answers from memory, and closes connections as a test defines.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
 
+use super::listener::listener;
 use crate::Client;
 
 pub const ID: &str = "5382f7ea-7557-4ab7-9782-d50480024a4e";
@@ -54,7 +55,7 @@ pub struct Server {
 impl Server {
     /// `then` is told the number of the request on its connection, from 0.
     pub fn start(then: impl Fn(usize) -> Then + Send + Sync + 'static) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = listener();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (ends, ended) = channel();

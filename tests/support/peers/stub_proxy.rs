@@ -1,8 +1,10 @@
 //! A proxy whose tunnels a test controls.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex};
+
+use super::listener::listener;
 
 pub struct StubProxy {
     pub port: u16,
@@ -13,7 +15,7 @@ impl StubProxy {
     /// Reads each request for a tunnel, keeps its head, and hands over the connection and the port that
     /// was asked for.
     pub fn start(then: impl Fn(TcpStream, u16) + Send + Sync + 'static) -> StubProxy {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = listener();
         let port = listener.local_addr().unwrap().port();
         let heads = Arc::new(Mutex::new(Vec::new()));
         let (shared, then) = (Arc::clone(&heads), Arc::new(then));
