@@ -45,7 +45,7 @@ mount -t tmpfs -o mode=755 tmpfs "$folder/dev"
 mkdir "$folder/dev/pts" "$folder/dev/shm"
 mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$folder/dev/pts"
 mount -t tmpfs tmpfs "$folder/dev/shm"
-for device in null zero full random urandom tty; do
+for device in null zero full random urandom tty fuse; do
     touch "$folder/dev/$device"
     mount --bind "/dev/$device" "$folder/dev/$device"
 done

@@ -149,6 +149,8 @@ def serve(device, files):
 
 def main():
     folder, mount, *command = sys.argv[1:]
+    if not os.path.exists("/dev/fuse"):
+        sys.exit("/dev/fuse is missing; as root: modprobe fuse")
     device = os.open("/dev/fuse", os.O_RDWR)
     options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
     libc = ctypes.CDLL(None, use_errno=True)
