@@ -2,8 +2,8 @@
 # Sets up and runs the tests, from any directory.
 #
 #     tests/run.sh           everything that a merge needs
-#     tests/run.sh core      the quick part: without valgrind, sanitizers, static linking, models, other systems,
-#                            .NET 8 and the demonstration
+#     tests/run.sh core      the quick part: without valgrind, sanitizers, static linking, other systems, .NET 8 and
+#                            the demonstration
 #     tests/run.sh release   everything that a release needs: two builds compared, the library as cargo alone builds
 #                            it, cargo-c, long forms, and systems with nothing installed
 #
@@ -171,14 +171,15 @@ msrv() {
 }
 
 # for_system TARGET LINKER COMMAND...: cargo for another system, with a standard library that it compiles for itself.
+# harness=test: with what runs tests.
 for_system() {
     local upper
     upper=$(tr a-z- A-Z_ <<<"$1")
     env RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 "CARGO_TARGET_${upper}_LINKER=$2" \
         /usr/bin/cargo "$3" -p mde --lib --locked --target "$1" --target-dir "$target/package/build" \
-        -Zbuild-std=std,panic_unwind,test "${@:4}"
+        "-Zbuild-std=std,panic_unwind${harness:+,$harness}" "${@:4}"
 }
-for_windows() { for_system x86_64-pc-windows-gnu x86_64-w64-mingw32-gcc "$@"; }
+for_windows() { harness=test for_system x86_64-pc-windows-gnu x86_64-w64-mingw32-gcc "$@"; }
 
 # Optimising the libraries of other systems takes four minutes, which only a release spends.
 library_for_windows() {
@@ -234,16 +235,14 @@ some() {
 }
 
 lints() {
-    # With other locks below the unit tests. The library as it is built has lints of its own in `msrv`.
-    local locks=()
-    [ "$mode" = core ] || locks=(--features mde/shuttle)
-    cargo clippy "${all[@]}" --all-targets "${locks[@]}" -- -D warnings
-    [ "$mode" != core ] || cargo clippy -p mde --all-targets -- -D warnings
+    cargo clippy "${all[@]}" --all-targets -- -D warnings
+    # The library as it is built, without the hooks of tests. Otherwise `msrv` does that.
+    [ "$mode" != core ] || cargo clippy -p mde -- -D warnings
 }
 
-# The quick part tries fewer patterns.
+# The quick part tries fewer patterns, and fewer orders of threads.
 unit_tests() {
-    [ "$mode" != core ] || export MDE_PROPERTY_CASES=${MDE_PROPERTY_CASES:-10000}
+    [ "$mode" != core ] || export MDE_PROPERTY_CASES=${MDE_PROPERTY_CASES:-10000} MDE_MODEL_RUNS=${MDE_MODEL_RUNS:-2000}
     cargo test "${all[@]}" --no-fail-fast --lib --bins --test allocations
     cargo test "${all[@]}" --no-fail-fast --doc
 }
@@ -334,7 +333,6 @@ tests_of_the_library() {
     check 'Lints' lints
     [ "$mode" != core ] || return 0
     check 'Rust 1.85' msrv
-    check 'Models of the waiting' some cargo test "${all[@]}" --lib --features mde/shuttle models::
 }
 
 tests_of_the_process() {
@@ -378,7 +376,7 @@ if [ "$mode" = release ]; then
     step 'Rust 1.85, compiled' msrv build
     step 'Patterns, ten times as many' some env MDE_PROPERTY_CASES=1000000 cargo test "${all[@]}" --lib properties::
     MDE_PROPERTY_CASES=100000 step 'Patterns on Windows, all of them' some windows_unit_tests properties::
-    step 'Models, ten times as often' some env MDE_MODEL_RUNS=200000 cargo test "${all[@]}" --lib --features mde/shuttle models::
+    step 'Models, ten times as often' some env MDE_MODEL_RUNS=200000 cargo test "${all[@]}" --lib models::
     step 'Programs that cargo builds' as_documented
     step 'A bare Debian' tests/bare.sh "$target/bare"
 fi

@@ -1,9 +1,7 @@
 //! Threads: the library's own, which look names up or download packages and take no signal that is meant for the host;
 //! and which one this is.
 
-#[cfg(not(feature = "shuttle"))]
-use std::cell::Cell;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
@@ -18,20 +16,18 @@ fn next_number() -> NonZeroU64 {
 
 /// A number that identifies this thread. The standard library's thread handles would leave memory with each thread of
 /// the host, which leak checkers report.
-#[cfg(not(feature = "shuttle"))]
 pub(crate) fn number() -> NonZeroU64 {
     thread_local!(static OWN: Cell<Option<NonZeroU64>> = const { Cell::new(None) });
+    // The threads of a model are none of the system's, so every number is another.
+    #[cfg(all(test, target_os = "linux"))]
+    if super::sync::is_model() {
+        return next_number();
+    }
     OWN.get().unwrap_or_else(|| {
         let own = next_number();
         OWN.set(Some(own));
         own
     })
-}
-
-/// The threads of a model are none of the system's, so every number is another.
-#[cfg(feature = "shuttle")]
-pub(crate) fn number() -> NonZeroU64 {
-    next_number()
 }
 
 /// Starts a thread that signals of the host pass by.

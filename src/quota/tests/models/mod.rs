@@ -2,7 +2,7 @@
 //! limiter, its queue, permits and signals are those of the library. Only locks and clock belong to the model. A thread
 //! that is never woken is found as a deadlock.
 //!
-//! `cargo test -p mde --lib --features shuttle models::` runs them. `MDE_MODEL_RUNS` is the number of schedules for
+//! `cargo test -p mde --lib models::` runs them. `MDE_MODEL_RUNS` is the number of schedules for
 //! each scenario.
 
 mod ranks;
@@ -21,6 +21,7 @@ use shuttle::{Config, Runner};
 use self::time::NoTime;
 use self::world::{QUOTA, World, rules, world};
 use crate::call::{Call, Cancel, Running, Signal, Stop};
+use crate::os::sync::in_model;
 use crate::quota::limiter::Limiter;
 use crate::quota::snapshot::Refusal;
 
@@ -35,20 +36,22 @@ fn runs() -> usize {
 /// Runs the scenario under a random scheduler, and under PCT, which switches threads rarely. PCT finds defects that
 /// need one thread to be far ahead of another.
 fn check(scenario: fn()) {
-    shuttle::check_random(scenario, runs());
-    shuttle::check_pct(scenario, runs(), 3);
+    in_model(|| {
+        shuttle::check_random(scenario, runs());
+        shuttle::check_pct(scenario, runs(), 3);
+    });
 }
 
 /// Runs the scenario under the random scheduler alone. PCT may starve the other threads, and then a thread that
 /// rechecks would run for ever.
 fn check_fairly(scenario: fn()) {
-    shuttle::check_random(scenario, runs());
+    in_model(|| shuttle::check_random(scenario, runs()));
 }
 
 /// Runs a scenario without random choices under every schedule. There must be fewer than `most`.
 fn check_all(most: usize, scenario: fn()) {
     let runner = Runner::new(DfsScheduler::new(Some(most), false), Config::default());
-    let orders = runner.run(scenario);
+    let orders = in_model(|| runner.run(scenario));
     assert!(orders > 1 && orders < most, "{orders} schedules");
 }
 
