@@ -5,7 +5,7 @@
 #     lane COMMAND...         runs steps beside those of other lanes; what a step prints is shown when it ends
 #     after NAME...           waits for steps of other lanes
 #     lanes_end               waits for all lanes, and ends everything if something has failed
-#     table                   seconds of each step, longest first
+#     table                   seconds of each step, and those of the processor in it, longest first
 
 steps=$(mktemp -d)
 started=$SECONDS
@@ -41,7 +41,7 @@ steps_end() {
 show() {
     local name=$1 code=$2 seconds=$3
     if [ "$code" -eq 0 ]; then : >"$steps/$name.done"; else echo "$name" >>"$steps/failed"; fi
-    printf '%d %s\n' "$seconds" "$name" >>"$steps/times"
+    printf '%d %d %s\n' "$seconds" "$(spent "$name")" "$name" >>"$steps/times"
     (
         flock 9
         printf '\n== %s\n' "$name"
@@ -50,6 +50,15 @@ show() {
     ) 9>"$steps/lock" || true
 }
 
+# Runs a command as a process of its own that leaves its times.
+timed() {
+    trap 'times >"$steps/$name.spent"' EXIT
+    "$@"
+}
+
+# spent NAME: seconds of the processor.
+spent() { awk -F '[ms ]+' 'NR == 2 { printf "%d", $1 * 60 + $2 + $3 * 60 + $4 }' "$steps/$1.spent"; }
+
 check() {
     local name=$1 since=$SECONDS code=0
     shift
@@ -57,15 +66,15 @@ check() {
         echo "$name" >"$steps/current"
         printf '\n== %s\n' "$name"
         # Not in a condition, where a function would go on after a command that failed.
-        "$@" &
+        timed "$@" &
         wait $! || code=$?
         printf -- '-- %s: %d s\n' "$name" $((SECONDS - since))
-        printf '%d %s\n' $((SECONDS - since)) "$name" >>"$steps/times"
+        printf '%d %d %s\n' $((SECONDS - since)) "$(spent "$name")" "$name" >>"$steps/times"
         [ $code -eq 0 ] || echo "$name" >>"$steps/failed"
         result=$code
         return
     fi
-    "$@" >"$steps/$name.log" 2>&1 </dev/null &
+    timed "$@" >"$steps/$name.log" 2>&1 </dev/null &
     wait $! || code=$?
     show "$name" $code $((SECONDS - since))
     result=$code
@@ -113,6 +122,8 @@ lanes_end() {
 }
 
 table() {
-    printf '\n  seconds  step (some ran side by side)\n'
-    sort -k1,1nr "$steps/times" | while read -r seconds name; do printf '%9d  %s\n' "$seconds" "$name"; done
+    printf '\n  seconds  of a processor  step (some ran side by side)\n'
+    sort -k1,1nr "$steps/times" | while read -r seconds spent name; do
+        printf '%9d  %14d  %s\n' "$seconds" "$spent" "$name"
+    done
 }
