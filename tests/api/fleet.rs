@@ -32,15 +32,21 @@ pub fn all_there(document: &Value, sim: &Simulator, count: usize) {
     let packages = document["packages"].as_array().unwrap();
     assert_eq!(packages.len(), count);
     for (n, package) in packages.iter().enumerate() {
-        assert_eq!(package["state"], "done", "{package}");
         assert_eq!(package["machine_id"], sim.machine_id(n).as_str());
-        let path = package["package"]["path"].as_str().unwrap();
-        assert_eq!(package["package"]["sha256"], sha256(&std::fs::read(path).unwrap()).as_str());
-        assert_eq!(package["action"]["machineId"], package["machine_id"]);
+        is_there(package);
     }
     assert_eq!(document["summary"]["done"], count);
     assert_eq!(collections_of(sim).values().copied().max(), Some(1), "one for each device");
     assert_eq!(collections_of(sim).len(), count);
+}
+
+/// Checks that a device has its own package, and that the file is what the document says.
+#[track_caller]
+pub fn is_there(package: &Value) {
+    assert_eq!(package["state"], "done", "{package}");
+    let path = package["package"]["path"].as_str().unwrap();
+    assert_eq!(package["package"]["sha256"], sha256(&std::fs::read(path).unwrap()).as_str());
+    assert_eq!(package["action"]["machineId"], package["machine_id"]);
 }
 
 /// How many collections each device has.
