@@ -56,6 +56,8 @@ mod selections;
 mod states;
 /// What other programs make of packages that are safe.
 mod unpackers;
+/// The program that verifies a record.
+mod verifier;
 /// Waits for an action to end.
 mod wait;
 /// Replies about another action or device.
