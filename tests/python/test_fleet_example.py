@@ -37,8 +37,8 @@ class Fleet(Case):
         before = self.collections(MACHINES[1])
         ran = self.run_it("DEVICE-0001", "device-0002.contoso.example", "device-00", MACHINES[0])
         self.assertEqual(ran.returncode, 0, ran.stderr)
-        self.assertIn("left out: 0 devices have the name device name\n", ran.stderr)
-        self.assertIn("left out: 0 devices have the name device-00\n", ran.stderr)
+        for line in ("device name: 0", "device-0001: 1", "device-00: 0", "%s: 1" % MACHINES[0]):
+            self.assertIn("\n%s devices\n" % line, "\n" + ran.stderr)
         self.assertIn("\n2 of 2 done, ", ran.stderr)
         self.assertEqual([row.split()[:2] for row in ran.stdout.splitlines()],
                          [["done", MACHINES[0]], ["done", MACHINES[1]]])
@@ -48,6 +48,17 @@ class Fleet(Case):
         again = self.run_it("device-0001", "device-0002")
         self.assertEqual((again.returncode, again.stdout), (0, ran.stdout), again.stderr)
         self.assertEqual(self.collections(MACHINES[1]), before + 1)
+
+    def test_unclear_name(self) -> None:
+        twins = [{"id": MACHINES[at], "computerDnsName": "twin.%s.example" % "ab"[at]} for at in (0, 1)]
+        control("script", {"match": {"query_contains": "twin"}, "times": 0,
+                           "reply": {"status": 200, "json": {"value": twins}}})
+        before = self.collections(MACHINES[0]) + self.collections(MACHINES[1])
+        ran = self.run_it("twin", "", " ", "device-0003")
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.assertIn("\ntwin: 2 devices\n", ran.stderr)
+        self.assertEqual([row.split()[:2] for row in ran.stdout.splitlines()], [["done", MACHINES[2]]])
+        self.assertEqual(self.collections(MACHINES[0]) + self.collections(MACHINES[1]), before)
 
     def test_failure(self) -> None:
         control("behaviour", {"machine_outcomes": {MACHINES[2]: "Failed"}})
@@ -72,7 +83,7 @@ class Fleet(Case):
         finally:
             control("behaviour", {"in_progress_s": 0.1})
         self.assertEqual((running.returncode, out), (1, ""))
-        self.assertIn("\nfleet.py: interrupted; run the same command to resume\n", err)
+        self.assertTrue(err.endswith("\ninterrupted; run the same command to resume\n"), err)
         self.assertNotIn("Traceback", err)
         ran = self.run_it("device-0001", "device-0002")
         self.assertEqual(ran.returncode, 0, ran.stderr)
