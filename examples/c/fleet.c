@@ -5,6 +5,10 @@
  * devices of a list by their names, shows the progress and the time left, and ends with a table. tool.c has
  * the code that it shares with fetch.c, which does the same for one device.
  *
+ * Begin at the end: fetch_all() makes the call. find_devices() prepares its devices, on_progress() gets its
+ * events, and print_table() reads its document. Functions that may end the program return its exit code, or -1
+ * to go on.
+ *
  *     cc -std=c99 fleet.c tool.c -lmde -pthread -o fleet
  */
 #define _POSIX_C_SOURCE 200809L
@@ -102,7 +106,10 @@ static int is_named(const char *whole, const char *name) {
     return *name == '\0' && (*whole == '\0' || *whole == '.');
 }
 
-/* The devices that the list names, as parts of a document that mde_fetch_packages() takes. */
+/*
+ * The devices of the list, as mde_fetch_packages() takes them: in one document like those of
+ * mde_find_machines(). These are the elements of its two arrays.
+ */
 struct devices {
     struct text machines;
     struct text checks;
@@ -110,70 +117,85 @@ struct devices {
     int left_out;
 };
 
-/* Adds the device that has this name in a document of mde_find_machines(). Returns how many have it. */
-static int add_device(struct devices *devices, const char *name, const char *json) {
-    char *found = NULL, *check = NULL;
+/* Copies an element of an array in `json` to the end of `elements`. */
+static void append_element(struct text *elements, const char *json, const char *array, int index) {
+    char pointer[32];
+    snprintf(pointer, sizeof pointer, "%s/%d", array, index);
+    char *element = json_text(json, pointer);
+    if (element != NULL) {
+        append(elements, elements->length > 0 ? "," : "");
+        append(elements, element);
+    }
+    mde_string_free(element);
+}
+
+/* Counts the devices with this name in a document of mde_find_machines(). `last` gets the index of the last one. */
+static int count_named(const char *json, const char *name, int *last) {
     int count = 0;
     for (int i = 0;; i++) {
         char pointer[32];
         snprintf(pointer, sizeof pointer, "/machines/%d", i);
         char *machine = json_text(json, pointer);
         if (machine == NULL) {
-            break;
+            return count;
         }
         char *id = json_text(machine, "/id"), *dns_name = json_text(machine, "/computerDnsName");
-        if ((is_named(id, name) || is_named(dns_name, name)) && ++count == 1) {
-            snprintf(pointer, sizeof pointer, "/checks/%d", i);
-            check = json_text(json, pointer);
-            found = id;
-            id = NULL;
+        if (is_named(id, name) || is_named(dns_name, name)) {
+            *last = i;
+            count++;
         }
         mde_string_free(dns_name);
         mde_string_free(id);
         mde_string_free(machine);
     }
-    /* With the checks, devices with a known problem are skipped and not waited for. An id needs no escapes. */
+}
+
+/* Adds the device that a line of the list names. If no device has this name, or several, it says so instead. */
+static void add_device(struct devices *devices, int line, const char *name, const char *json) {
+    int index = 0, count = count_named(json, name, &index);
     if (count == 1) {
-        append(&devices->machines, devices->found > 0 ? ",{\"id\":\"" : "{\"id\":\"");
-        append(&devices->machines, found);
-        append(&devices->machines, "\"}");
-        append(&devices->checks, devices->found > 0 ? "," : "");
-        append(&devices->checks, check);
+        append_element(&devices->machines, json, "/machines", index);
+        /* With the checks, devices with a known problem are skipped and not waited for. */
+        append_element(&devices->checks, json, "/checks", index);
         devices->found++;
+        return;
     }
-    mde_string_free(found);
-    mde_string_free(check);
-    return count;
+    const char *problem = "there is no such device";
+    int is_header = count == 0 && line == 1;
+    if (is_header) {
+        problem = "no device, so it is taken for the header";
+    } else if (count > 1) {
+        problem = "several devices have this name; write the id of one instead";
+    }
+    fprintf(stderr, "fleet: line %d of the list: %s: ", line, problem);
+    print_safely(stderr, name);
+    fputc('\n', stderr);
+    devices->left_out += is_header ? 0 : 1;
 }
 
 /* Finds the devices of the list. Returns an exit code, or -1 on success. */
 static int find_devices(const struct settings *s, const mde_client *client, const mde_cancel *cancel,
                         struct devices *devices) {
-    char line[256];
+    char cell[256];
     int code = -1;
     FILE *list = open_to_read(s->list);
     if (list == NULL) {
         fprintf(stderr, "fleet: cannot open the file of --list: %s\n", s->list);
         return EXIT_USAGE;
     }
-    for (int number = 1; code < 0 && read_name(list, line, sizeof line); number++) {
+    for (int line = 1; code < 0 && read_name(list, cell, sizeof cell); line++) {
         /* Spreadsheets write a byte order mark. */
-        const char *name = strncmp(line, "\xEF\xBB\xBF", 3) == 0 ? line + 3 : line;
+        const char *name = strncmp(cell, "\xEF\xBB\xBF", 3) == 0 ? cell + 3 : cell;
+        if (*name == '\0') {
+            continue;
+        }
         char *json = NULL;
-        int32_t status = *name != '\0' ? mde_find_machines(client, name, cancel, &json) : MDE_OK;
-        if (status != MDE_OK && status != MDE_ERR_INVALID_ARGUMENT) {
+        int32_t status = mde_find_machines(client, name, cancel, &json);
+        /* Text that can be no name, such as that of a header, is refused before anything is sent. */
+        if (status == MDE_OK || status == MDE_ERR_INVALID_ARGUMENT) {
+            add_device(devices, line, name, json);
+        } else {
             code = report(s, "finding the devices", status, json);
-        } else if (*name != '\0') {
-            int count = status == MDE_OK ? add_device(devices, name, json) : 0;
-            const char *problem = count > 1     ? "several devices have this name; write the id of one instead"
-                                  : number == 1 ? "no device, so it is taken for the header"
-                                                : "there is no such device";
-            if (count != 1) {
-                fprintf(stderr, "fleet: line %d of the list: %s: ", number, problem);
-                print_safely(stderr, name);
-                fputc('\n', stderr);
-                devices->left_out += count > 1 || number > 1;
-            }
         }
         mde_string_free(json);
     }
@@ -189,7 +211,7 @@ static int find_devices(const struct settings *s, const mde_client *client, cons
     return code;
 }
 
-/* The document of all devices, as mde_find_machines() would give it. Free it with free(). */
+/* The document of all devices. Free it with free(). */
 static char *devices_document(const struct devices *devices) {
     struct text whole = {NULL, 0, 0};
     append(&whole, "{\"machines\":[");
@@ -321,7 +343,12 @@ static void print_table(const char *json) {
 
 /* ---- the job ---------------------------------------------------------------------------------- */
 
-static int fetch_all(const struct settings *s, const mde_client *client, const char *devices, const mde_cancel *cancel) {
+/*
+ * Makes the call, and prints what became of each device. `devices` is NULL to resume the job in the folder.
+ * Returns an exit code.
+ */
+static int fetch_all(const struct settings *s, const mde_client *client, const char *devices,
+                     const mde_cancel *cancel) {
     /* Log lines would break up a line that is being redrawn. */
     struct display display = {.live = isatty(STDERR_FILENO) && s->log == NULL};
     char *json = NULL;
@@ -330,10 +357,11 @@ static int fetch_all(const struct settings *s, const mde_client *client, const c
     if (display.open) {
         fputc('\n', stderr);
     }
+    /* A failure has the devices as well, unless there is no job. What was fetched is not hidden. */
     char *summary = json != NULL ? json_text(json, "/summary") : NULL;
     int has_job = summary != NULL;
     mde_string_free(summary);
-    /* With --json, programs read stdout. A failure has the table as well: what was fetched is not hidden. */
+    /* With --json, programs read stdout. */
     if (s->json && json != NULL) {
         puts(json);
     } else if (has_job) {
@@ -352,6 +380,7 @@ static int fetch_all(const struct settings *s, const mde_client *client, const c
     return code;
 }
 
+/* Everything but the settings. Returns an exit code. */
 static int fleet(const struct settings *s, const mde_client *client) {
     struct devices found = {0};
     char *devices = NULL;
@@ -361,9 +390,12 @@ static int fleet(const struct settings *s, const mde_client *client) {
         mde_cancel_free(cancel);
         return EXIT_FAILED;
     }
-    int code = s->list != NULL ? find_devices(s, client, cancel, &found) : -1;
+    int code = -1;
+    if (s->list != NULL) {
+        code = find_devices(s, client, cancel, &found);
+        devices = code < 0 ? devices_document(&found) : NULL;
+    }
     if (code < 0) {
-        devices = s->list != NULL ? devices_document(&found) : NULL;
         code = fetch_all(s, client, devices, cancel);
     }
     if (found.left_out > 0) {
