@@ -9,6 +9,7 @@
 #     benches/run.sh limiter        cost and limits of the rate limiter, against the crate governor
 #     benches/run.sh download       a large package to disk, from nginx and Azurite, against curl
 #     benches/run.sh waits          a thousand waiting threads, against reading each action at an interval
+#     benches/run.sh fleet          a call over 500 devices, against the least time of the quota
 #     benches/run.sh all            everything
 #
 # MDE_LIB_DIR names a directory with the libmde.so to measure; without it, one is built. These variables change the numbers:
@@ -16,6 +17,7 @@
 #     ROUNDS    rounds of alternating runs (9; 7 of downloads, 5 of shared logs)
 #     TRIALS    stops per phase (200)
 #     WAITERS   waiting threads (1,000)
+#     DEVICES   devices of the call over many (500, which take four minutes)
 #     MIB       size of the package (1,024)
 # TARGET is the folder for the package. LIMITER_WITH is put before the program of the part limiter, for example
 # 'chrt -f 5' on a machine that has other work. MDE_LIMITER_BENCH and MDE_SIMULATOR name these programs if they are built
@@ -434,14 +436,35 @@ of = lambda name: by.get(name, 0) if isinstance(by.get(name, 0), int) else by[na
 print(of("read") + of("list"))'
 }
 
-waits_part() {
-    local waiters=${WAITERS:-1000} simulator=${MDE_SIMULATOR:-} program
+# Leaves the program of the simulator in `simulator`.
+simulator_program() {
+    simulator=${MDE_SIMULATOR:-}
     if [ -z "$simulator" ]; then
         command -v cargo >/dev/null || die 'cargo is missing; install Rust from https://rustup.rs'
         (cd "$here/.." && cargo build -q --release -p mde-simulator)
         simulator=$(cd "$here/.." && cargo metadata --format-version 1 --no-deps |
             sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/mde-simulator
     fi
+}
+
+# start_simulator FLAGS...: leaves its address in `simulator_url`.
+start_simulator() {
+    "$simulator" --quiet --listen 127.0.0.1:0 --port-file "$work/simulator.port" "$@" >"$work/simulator.log" 2>&1 &
+    simulator_pid=$!
+    for _ in $(seq 100); do [ -s "$work/simulator.port" ] && break; sleep 0.1; done
+    simulator_url=http://127.0.0.1:$(tr -d '[:space:]' <"$work/simulator.port")
+}
+
+stop_simulator() {
+    kill "$simulator_pid"
+    wait "$simulator_pid" || true
+    simulator_pid=
+    rm -f "$work/simulator.port"
+}
+
+waits_part() {
+    local waiters=${WAITERS:-1000} program
+    simulator_program
     gcc -std=c99 -O2 -Wall -Wextra -Werror -pthread -I "$here/../include" -o "$work/waits" "$here/waits/waits.c" \
         "-L$work" -lmde "-Wl,-rpath,$work"
     printf '\n%s threads, each on a collection of its own that takes a minute and a half; seconds between an end and its notice.\n\n' "$waiters"
@@ -450,25 +473,43 @@ waits_part() {
     for program in 'wait 15 mde_wait_action' 'poll 5 read every 5 s' 'poll 15 read every 15 s' 'poll 30 read every 30 s'; do
         set -- $program
         # A new simulator for each case, so that all devices are free.
-        "$simulator" --quiet --listen 127.0.0.1:0 --port-file "$work/simulator.port" \
-            --machines "$waiters" --quota-mode off --pending 3 --in-progress 6 >"$work/simulator.log" 2>&1 &
-        simulator_pid=$!
-        for _ in $(seq 100); do [ -s "$work/simulator.port" ] && break; sleep 0.1; done
-        simulator_url=http://127.0.0.1:$(tr -d '[:space:]' <"$work/simulator.port")
+        start_simulator --machines "$waiters" --quota-mode off --pending 3 --in-progress 6
         waits_case "$1" "$2" "${*:3}"
-        kill "$simulator_pid"
-        wait "$simulator_pid" || true
-        simulator_pid=
-        rm -f "$work/simulator.port"
+        stop_simulator
     done
 }
 
-usage='usage: benches/run.sh [calls|instructions|memory|cold|overshoot|limiter|download|waits|all]'
+fleet_part() {
+    local devices=${DEVICES:-500} speed=60 took
+    simulator_program
+    gcc -std=c99 -O2 -Wall -Wextra -Werror -I "$here/../include" -o "$work/fleet" "$here/fleet/fleet.c" \
+        "-L$work" -lmde "-Wl,-rpath,$work"
+    start_simulator --machines "$devices" --time-scale "$speed" --pending 5 --in-progress 60
+    mkdir "$work/packages"
+    took=$("$work/fleet" "$speed" "$simulator_url" "$work/packages")
+    printf '\nOne call over %s devices, all of it %s times as fast. The least time is that of the links, and one collection.\n\n' "$devices" "$speed"
+    echo '| devices | s | least s | ratio | refused | requests per package | polls | CPU ms |'
+    echo '|---|---|---|---|---|---|---|---|'
+    curl -sS "$simulator_url/_control/stats" | python3 -c '
+import json, sys
+devices, speed, wall, cpu = map(float, sys.argv[1:])
+stats = json.load(sys.stdin)
+of = lambda *names: sum(stats["by_endpoint"].get(name, {"requests": 0})["requests"] for name in names)
+# Two links a minute, the first two at once.
+least = ((devices - 1) // 2 * 60 + 65) / speed
+print("| %d | %.2f | %.2f | %.3f | %d | %.2f | %d | %d |" % (
+    devices, wall, least, wall / least, stats["refusals"], of("collect", "link", "download") / devices,
+    of("list", "read"), cpu))' \
+        "$devices" "$speed" $took
+    stop_simulator
+}
+
+usage='usage: benches/run.sh [calls|instructions|memory|cold|overshoot|limiter|download|waits|fleet|all]'
 part=${1:-all}
 [ $# -le 1 ] || die "$usage"
 case $part in
-    calls | instructions | memory | cold | overshoot | limiter | download | waits) parts=("$part") ;;
-    all) parts=(calls instructions memory cold overshoot limiter download waits) ;;
+    calls | instructions | memory | cold | overshoot | limiter | download | waits | fleet) parts=("$part") ;;
+    all) parts=(calls instructions memory cold overshoot limiter download waits fleet) ;;
     *) die "$usage" ;;
 esac
 

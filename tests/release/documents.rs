@@ -459,9 +459,14 @@ mod full {
         }
         let mut bash = Command::new("bash");
         bash.args(["-euc", &command]).current_dir(ROOT).env("MDE_LIB_DIR", release());
-        for (name, value) in
-            [("CALLS", "60"), ("ROUNDS", "1"), ("TRIALS", "2"), ("MIB", "8"), ("WAITERS", "8")]
-        {
+        for (name, value) in [
+            ("CALLS", "60"),
+            ("ROUNDS", "1"),
+            ("TRIALS", "2"),
+            ("MIB", "8"),
+            ("WAITERS", "8"),
+            ("DEVICES", "8"),
+        ] {
             bash.env(name, value);
         }
         let printed = run_with(&mut bash, Duration::from_secs(300), |_| {}).expect(0).stdout;
@@ -504,5 +509,6 @@ mod full {
         the_bench_of_the_limiter_runs: "limiter",
         the_bench_of_downloads_runs: "download",
         the_bench_of_waits_runs: "waits",
+        the_bench_of_many_devices_runs: "fleet",
     }
 }
