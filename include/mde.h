@@ -303,9 +303,8 @@ typedef int32_t (*mde_progress_fn)(void *user_data,
 /**
  * Gets an access token and passes it to mde_token_set().
  *
- * Called on the thread of the call that needs a token, by one thread at a time per client. In mde_fetch_packages() that
- * may be a thread of the library that downloads. It must not free or shut down the client. Nothing may leave it but a
- * return: an exception ends the process.
+ * Called on the thread that made the call that needs a token, by one thread at a time per client. It must not free or
+ * shut down the client. Nothing may leave it but a return: an exception ends the process.
  * @param user_data As given to mde_options_set_token_provider().
  * @param token_scope The scope of the token: the option scope, or the documented scope of the cloud; valid during the
  * call only.

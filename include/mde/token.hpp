@@ -29,7 +29,7 @@ struct token {
 
 /**
  * Gets an access token for a scope. If it returns nothing, the call fails with status::token. It is called on the thread
- * of the call, by one thread at a time per client. It must not destroy or shut down the client.
+ * that made the call, by one thread at a time per client. It must not destroy or shut down the client.
  */
 using token_fn = std::function<std::optional<token>(std::string_view scope)>;
 

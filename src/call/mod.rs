@@ -54,6 +54,8 @@ pub(crate) struct Call {
     signal: Arc<Signal>,
     rank: Rank,
     waits: bool,
+    /// The signal of the operation that this call works beside, on a thread of the library.
+    operation: Option<Arc<Signal>>,
     began: Instant,
     deadline: Option<Instant>,
     cancel: Option<Cancel>,
@@ -77,6 +79,7 @@ impl Call {
             signal: Arc::new(Signal::default()),
             rank: Rank::Single,
             waits: true,
+            operation: None,
             began,
             deadline: [by_option, by_handle].into_iter().flatten().min(),
             cancel: cancel.cloned(),
@@ -105,6 +108,7 @@ impl Call {
             signal: Arc::new(Signal::default()),
             rank: Rank::Sweep,
             waits: true,
+            operation: Some(Arc::clone(&self.signal)),
             began: Instant::now(),
             deadline: [self.deadline, cancel.0.deadline].into_iter().flatten().min(),
             cancel: Some(cancel.clone()),
@@ -131,6 +135,7 @@ impl Call {
             signal: Arc::clone(&self.signal),
             rank: self.rank,
             waits: self.waits,
+            operation: self.operation.clone(),
             began,
             deadline: [self.deadline, began.checked_add(limit)].into_iter().flatten().min(),
             // The handle and the client stop the operation by its signal, which the part shares.
@@ -163,6 +168,11 @@ impl Call {
     /// Whether the requests of a sweep wait for quota.
     pub(crate) fn waits(&self) -> bool {
         self.waits
+    }
+
+    /// The signal of the operation, if this call is on a thread of the library beside it.
+    pub(crate) fn operation(&self) -> Option<&Arc<Signal>> {
+        self.operation.as_ref()
     }
 
     /// When the operation began.
@@ -342,6 +352,11 @@ mod tests {
         let operation = begin(60_000).into_sweep(false);
         let beside = operation.beside(&cancel);
         assert_eq!((beside.rank(), beside.waits()), (Rank::Sweep, true));
+        let part = beside.part(Duration::from_secs(1));
+        for call in [&beside, &part] {
+            assert!(call.operation().is_some_and(|it| Arc::ptr_eq(it, operation.signal())));
+        }
+        assert!(operation.operation().is_none());
         assert_eq!(beside.deadline(), operation.deadline());
         assert!(!Arc::ptr_eq(beside.signal(), operation.signal()));
         cancel.trigger();

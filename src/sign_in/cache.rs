@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::identity::Identity;
+use super::orders::Orders;
 use super::{Source, Token};
 use crate::call::{Call, Signal};
 use crate::error::{Error, Result, Stage};
@@ -22,6 +23,8 @@ pub(crate) struct Cache {
     shared: Arc<Shared>,
     /// How often this client retries after a transient failure.
     retries: u32,
+    /// The tokens that threads of the library wait for.
+    orders: Orders,
 }
 
 /// The current token of one identity, and the state of its renewal. See [`super::identity`].
@@ -81,7 +84,7 @@ impl Cache {
             Some(identity) => of_identity(identity, make),
             None => Arc::new(make()),
         };
-        Cache { shared, retries }
+        Cache { shared, retries, orders: Orders::default() }
     }
 
     /// Identifies the cache in this process while it exists. Clients with the same identity have the same number.
@@ -98,6 +101,14 @@ impl Cache {
     pub(crate) fn get(&self, http: &Http, call: &Arc<Call>) -> Result<Token> {
         if let Source::Fixed(token) = &self.shared.source {
             return Ok(token.clone());
+        }
+        // The host's callback comes on the thread of the host's call alone. The other sources are requests of the library,
+        // which any thread makes, so no download waits there for its driver.
+        if let (Source::Provider(_), Some(operation)) = (&self.shared.source, call.operation()) {
+            return match self.current().filter(|token| token.is_valid(Instant::now())) {
+                Some(token) => Ok(token),
+                None => self.orders.wait(call, operation),
+            };
         }
         let mut awaited = None;
         loop {
@@ -133,6 +144,14 @@ impl Cache {
                 }
             }
         }
+    }
+
+    /// Gets the tokens that threads beside this call wait for. They wait until its next turn here.
+    pub(crate) fn serve(&self, http: &Http, call: &Arc<Call>) {
+        self.orders.serve(call.signal(), &mut || {
+            call.check().map_err(|stop| Error::from(stop).with_stage(Stage::Token))?;
+            self.get(http, call)
+        });
     }
 
     /// Fetches the token for all callers. `fallback`: the token that is valid meanwhile.

@@ -13,6 +13,7 @@ pub(crate) mod federated;
 mod grant;
 pub(crate) mod identity;
 pub(crate) mod managed;
+mod orders;
 pub(crate) mod provider;
 mod refusal;
 

@@ -17,8 +17,7 @@ pub struct ProvidedToken {
     pub expires_in: Option<Duration>,
 }
 
-/// Gets access tokens for a scope, on the thread of the call that needs one. In a job over many devices that may be a
-/// thread that downloads.
+/// Gets access tokens for a scope, on the thread that made the call that needs one.
 ///
 /// Only one thread at a time calls it per client. An `Err` is the reason, for the error message.
 pub trait TokenProvider: Send + Sync {

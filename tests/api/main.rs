@@ -26,6 +26,8 @@ mod fleet_faults;
 mod fleet_input;
 /// Such a job whose process is killed, or which others share the quota with.
 mod fleet_processes;
+/// The tokens of such a job from the host's callback.
+mod fleet_tokens;
 /// Names that are too long, and other things that have them.
 mod in_the_way;
 /// The check of a package.

@@ -12,7 +12,7 @@ import mde
 from mde._call import Call
 from mde._devices import as_they_end
 
-from support import MACHINES, OPTIONS, STALLED, Background, Case, control, eventually, requests
+from support import MACHINES, OPTIONS, STALLED, Background, Case, control, eventually, requests, with_token
 
 UNKNOWN = "0123456789012345678901234567890123456789"
 
@@ -66,6 +66,28 @@ class Fleet(Case):
             self.client.fetch_packages(["a/b"], "why", self.folder)
         with self.assertRaises(mde.UsageError):
             self.client.fetch_packages(["\ud800"], "why", self.folder)
+
+    def test_a_token_provider_runs_in_the_thread_of_the_call(self) -> None:
+        threads = []
+
+        def provider(scope: str) -> str:
+            threads.append(threading.current_thread())
+            return os.environ["MDE_TEST_TOKEN"]
+
+        with with_token(provider) as client:
+            self.check_all(client.fetch_packages(MACHINES, "case 4711", self.folder))
+            # A collection, a link for each, and at least one poll.
+            self.assertGreaterEqual(len(threads), 2 * len(MACHINES) + 1)
+            self.assertEqual(set(threads), {threading.current_thread()})
+
+            class Refused(Exception):
+                pass
+
+            def refuse(scope: str) -> str:
+                raise Refused
+
+        with with_token(refuse) as client, self.assertRaises(Refused):
+            client.fetch_packages(None, "case 4711", self.folder)
 
     def test_stopped_and_resumed(self) -> None:
         class Enough(Exception):

@@ -14,12 +14,15 @@ use mde::ffi::client::{mde_client, mde_client_free, mde_client_new, mde_client_s
 use mde::ffi::fleet::{mde_fetch_packages, mde_read_packages};
 use mde::ffi::library::mde_string_free;
 use mde::ffi::machines::mde_find_machines;
-use mde::ffi::options::{mde_options_free, mde_options_new, mde_options_set};
+use mde::ffi::options::{
+    mde_options, mde_options_free, mde_options_new, mde_options_set, mde_options_set_token_provider,
+};
 use mde::ffi::packages::{
     mde_collect_package, mde_download_package, mde_fetch_package, mde_get_package_uri,
     mde_inspect_package,
 };
 use mde::ffi::quota::mde_get_quota;
+use mde::ffi::token::{mde_token_set, mde_token_sink};
 use mde_simulator::{Config, Simulator};
 use serde_json::Value;
 
@@ -169,6 +172,28 @@ fn callback(progress: &mut Option<Progress<'_>>) -> (Option<ProgressFn>, *mut c_
     (wanted.then_some(pass_on as ProgressFn), (&raw mut *progress).cast())
 }
 
+/// Gives a token, and the seconds that it is valid for. `None`: the callback returns 7.
+pub type Provider = Box<dyn Fn() -> Option<(String, u64)> + Send + Sync>;
+
+unsafe extern "C-unwind" fn provide(
+    user_data: *mut c_void,
+    _scope: *const c_char,
+    sink: *mut mde_token_sink,
+) -> i32 {
+    // SAFETY: what `with_provider` gave to the options.
+    let provider = unsafe { &*user_data.cast::<Provider>() };
+    match provider() {
+        // SAFETY: the sink is that of this call.
+        Some((token, seconds)) => unsafe { mde_token_set(sink, c(&token).as_ptr(), seconds) },
+        None => 7,
+    }
+}
+
+unsafe extern "C-unwind" fn free_provider(user_data: *mut c_void) {
+    // SAFETY: made by `with_provider`, and freed once.
+    drop(unsafe { Box::from_raw(user_data.cast::<Provider>()) });
+}
+
 /// A client.
 pub struct Client(*mut mde_client);
 
@@ -180,7 +205,28 @@ unsafe impl Sync for Client {}
 impl Client {
     /// A client with these options, or why there is none.
     pub fn with(options: &[(&str, &str)]) -> Result<Client, Outcome> {
+        Client::made_from(mde_options_new(), options)
+    }
+
+    /// A client with these options whose tokens come from a callback.
+    #[track_caller]
+    pub fn with_provider(options: &[(&str, &str)], provider: Provider) -> Client {
         let raw = mde_options_new();
+        let user_data = Box::into_raw(Box::new(provider));
+        // SAFETY: all pointers are valid, and the provider is freed when no client uses it any more.
+        let status = unsafe {
+            mde_options_set_token_provider(
+                raw,
+                Some(provide),
+                user_data.cast(),
+                Some(free_provider),
+            )
+        };
+        assert_eq!(status, OK);
+        Client::made_from(raw, options).unwrap_or_else(|outcome| panic!("{}", outcome.text))
+    }
+
+    fn made_from(raw: *mut mde_options, options: &[(&str, &str)]) -> Result<Client, Outcome> {
         let mut outcome = None;
         for (name, value) in options {
             let mut json = null_mut();

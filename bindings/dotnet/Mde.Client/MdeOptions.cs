@@ -105,7 +105,7 @@ namespace Mde
         }
 
         /// <summary>
-        /// Lets the program get the access tokens. The thread of a call that needs a token calls the provider, one
+        /// Lets the program get the access tokens. The thread that made a call calls the provider when it needs a token, one
         /// thread at a time per client, with the scope and that call's cancellation token. An exception of the provider
         /// ends that call with <see cref="MdeCallbackException"/>. The provider is kept until these options and their
         /// clients are disposed.

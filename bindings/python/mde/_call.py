@@ -54,11 +54,6 @@ def current() -> "Call[Any]":
     return _here.native[-1]
 
 
-def is_in_call() -> bool:
-    """Whether the native part of a call runs in this thread. It does not in a thread of the library that downloads."""
-    return bool(_here.native)
-
-
 def waits_for(owner: object) -> bool:
     """Whether this thread is inside a callback of a call of this owner."""
     call = _here.made

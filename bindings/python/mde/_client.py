@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Callable, Generator, List, Mapping, NoReturn, Optional, Tuple, Type, Union
 
 from . import _documents as documents
-from ._call import Call, current, is_in_call, waits_for
+from ._call import Call, current, waits_for
 from ._cancel import Cancel
 from ._devices import Devices, as_they_end, devices_json
 from ._errors import error, error_with_message
@@ -66,14 +66,10 @@ _providers: "Kept[TokenProvider]" = Kept()
 
 
 def _on_token(number: Optional[int], scope: bytes, sink: Optional[int]) -> int:
-    call = current() if is_in_call() else None
+    call = current()
     try:
         provider = _providers[number]
-        if call is None:
-            # A download of a job over many devices, in a thread of the library.
-            succeeded, answer = True, provider(scope.decode("utf-8"))
-        else:
-            succeeded, answer = call.ask(lambda: provider(scope.decode("utf-8")))
+        succeeded, answer = call.ask(lambda: provider(scope.decode("utf-8")))
         if not succeeded:
             return 1
         # Here and not in the thread of the provider: the sink is valid only until this function returns.
@@ -88,8 +84,7 @@ def _on_token(number: Optional[int], scope: bytes, sink: Optional[int]) -> int:
             )
         return 0
     except BaseException as failure:
-        if call is not None:
-            call.fail(failure)
+        call.fail(failure)
         return 1
 
 

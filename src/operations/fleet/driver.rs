@@ -1,5 +1,5 @@
 //! Does what the engine says, on the thread of the caller: asks for collections, polls all of them with one list, starts
-//! downloads, and reports the progress.
+//! downloads, gets tokens for them, and reports the progress.
 
 use std::io;
 use std::path::Path;
@@ -106,9 +106,10 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
         'a: 's,
     {
         loop {
-            self.check()?;
             let wakes = self.call.signal().wakes();
             self.take_downloads()?;
+            self.account.tokens.serve(&self.account.http, self.call);
+            self.check()?;
             let poll_at = self.poll()?;
             let now = self.now();
             if let Some(error) = self.engine.lasting_trouble() {
