@@ -8,10 +8,11 @@ use crate::status::Status;
 /// How often a device is tried again after transient failures. The next call tries it again as well.
 pub(super) const MOST_TRIES: u8 = 4;
 
-/// Failures that concern all devices end the call after this time without a success.
+/// Failures that concern all devices, and that time may cure, end the call after this time without a success.
 const LASTS: Duration = Duration::from_secs(300);
 
-/// Failures that concern all devices and that no time cures end the call when there have been as many in a row.
+/// Failures that concern all devices end the call only if there have been as many in a row. If no time cures them, they do
+/// so at once.
 const MOST_IN_A_ROW: u32 = 3;
 
 /// The pause before a device is tried again.
@@ -50,8 +51,6 @@ pub(super) struct Trouble {
 impl Trouble {
     /// The trouble after one more failure.
     pub(super) fn after(earlier: Option<Trouble>, error: Error, now: Duration) -> Trouble {
-        // A poll that shows nothing new is not reported, so failures far apart are no series.
-        let earlier = earlier.filter(|earlier| now.saturating_sub(earlier.last) < LASTS);
         let (since, count) = earlier.map_or((now, 0), |earlier| (earlier.since, earlier.count));
         let pause = Duration::from_secs(1 << count.min(6));
         Trouble { since, last: now, count: count.saturating_add(1), until: now + pause, error }
@@ -59,10 +58,9 @@ impl Trouble {
 
     /// The error that ends the call, if the trouble lasts.
     pub(super) fn lasting(&self) -> Option<Error> {
-        let lasts = match self.error.is_retryable() && self.error.status() != Status::DiskFull {
-            true => self.last.saturating_sub(self.since) >= LASTS,
-            false => self.count >= MOST_IN_A_ROW,
-        };
+        let is_cured_by_time = self.error.is_retryable() && self.error.status() != Status::DiskFull;
+        let has_lasted = self.last.saturating_sub(self.since) >= LASTS;
+        let lasts = self.count >= MOST_IN_A_ROW && (has_lasted || !is_cured_by_time);
         lasts.then(|| self.error.clone())
     }
 }
@@ -95,10 +93,13 @@ mod tests {
         assert!(trouble(Status::Forbidden, [0, 1, 2]).lasting().is_some());
     }
 
+    /// Polls may be an hour apart.
     #[test]
-    fn failures_far_apart_are_no_series() {
-        assert!(trouble(Status::Connect, [0, 310]).lasting().is_none());
-        assert!(trouble(Status::Forbidden, [0, 310, 620]).lasting().is_none());
+    fn two_failures_are_no_series_however_far_apart() {
+        assert!(trouble(Status::Connect, [0, 3_600]).lasting().is_none());
+        assert!(trouble(Status::Connect, [0, 3_600, 7_200]).lasting().is_some());
+        assert!(trouble(Status::Forbidden, [0, 3_600]).lasting().is_none());
+        assert!(trouble(Status::Forbidden, [0, 3_600, 7_200]).lasting().is_some());
     }
 
     #[test]

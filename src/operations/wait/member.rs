@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::followed::Followed;
 use super::poll::Target;
 use super::verdict::Verdict;
-use super::watcher::Change;
+use super::watcher::{Change, Step};
 use crate::call::Signal;
 use crate::error::Error;
 use crate::service::action::{ActionStatus, MachineAction};
@@ -35,8 +35,8 @@ pub(super) enum Mailbox {
 #[derive(Debug, Default)]
 pub(super) struct Mail {
     pub changes: Vec<(u32, Change)>,
-    /// Why a poll failed.
-    pub failure: Option<Error>,
+    /// How polls went, if there were any. A failure is kept until it is taken.
+    polled: Option<Result<(), Error>>,
 }
 
 /// What the group knows of one waiting call.
@@ -131,11 +131,18 @@ impl Member {
             return self.receive(target, Update::Failed(error.clone()), now);
         };
         let was_empty = mail.is_empty();
-        mail.failure.get_or_insert_with(|| error.clone());
+        mail.fail(error.clone());
         if let Some(one) = self.one(target) {
             one.due = Some(now + interval);
         }
         was_empty
+    }
+
+    /// A poll has succeeded. A call that follows many actions is told even if none has changed, but not woken for that.
+    pub(super) fn poll_succeeded(&mut self) {
+        if let Mailbox::Many(mail) = &mut self.mailbox {
+            mail.polled.get_or_insert(Ok(()));
+        }
     }
 
     /// The action of a poll, unless the call has left it since the poll began.
@@ -154,8 +161,25 @@ fn find<'a>(followed: &'a mut [Followed], target: &Target) -> Option<&'a mut Fol
 }
 
 impl Mail {
+    /// Whether there is nothing to wake the call for.
     fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.failure.is_none()
+        self.changes.is_empty() && !matches!(self.polled, Some(Err(_)))
+    }
+
+    fn fail(&mut self, error: Error) {
+        if !matches!(self.polled, Some(Err(_))) {
+            self.polled = Some(Err(error));
+        }
+    }
+
+    /// What the call gets next: changes before a failure, also if it came first.
+    pub(super) fn take_step(&mut self) -> Option<Step> {
+        let has_changes = !self.changes.is_empty();
+        match self.polled.take_if(|polled| polled.is_ok() || !has_changes) {
+            Some(Err(error)) => Some(Step::PollFailed(error)),
+            None if !has_changes => None,
+            _ => Some(Step::Changes(std::mem::take(&mut self.changes))),
+        }
     }
 
     fn receive(&mut self, one: &mut Followed, update: Update, has_changed: bool, now: Instant) {
@@ -171,10 +195,7 @@ impl Mail {
                 None => return,
             },
             Update::Failed(error) if is_about_the_action(&error) => failed(one, error),
-            Update::Failed(error) => {
-                self.failure.get_or_insert(error);
-                return;
-            }
+            Update::Failed(error) => return self.fail(error),
         };
         if !matches!(change, Change::Waiting(_)) {
             one.due = None;

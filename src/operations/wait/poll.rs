@@ -133,7 +133,10 @@ pub(super) fn poll(service: &dyn Service, mut round: Round<'_>, mut targets: Vec
         match update {
             Update::Failed(_) if service.is_stopped() => {}
             Update::Failed(error) => round.fail(one, &error, now),
-            update => round.deliver(one, update, now),
+            update => {
+                round.succeeded();
+                round.deliver(one, update, now);
+            }
         }
         return;
     }
@@ -141,7 +144,10 @@ pub(super) fn poll(service: &dyn Service, mut round: Round<'_>, mut targets: Vec
     let listed = list(service, &mut round, &mut targets);
     targets.retain(|one| !one.is_listed);
     match listed {
-        Ok(()) => read_some(service, &mut round, targets),
+        Ok(()) => {
+            round.succeeded();
+            read_some(service, &mut round, targets);
+        }
         Err(_) if service.is_stopped() => {}
         Err(error) => {
             let now = service.now();

@@ -45,6 +45,12 @@ impl<'a> Round<'a> {
         self.pass(target, failure.as_ref(), |member| member.receive(target, update, now));
     }
 
+    /// Records that the poll has succeeded, whatever it has shown.
+    pub(super) fn succeeded(&self) {
+        let mut state = self.poller.waiters.state.lock();
+        state.members.iter_mut().for_each(Member::poll_succeeded);
+    }
+
     /// Delivers a failure of the poll, which may concern all actions.
     pub(super) fn fail(&mut self, target: &Target, error: &Error, now: Instant) {
         self.pass(target, Some(error), |member| member.fail(target, error, now));

@@ -185,10 +185,7 @@ impl Waiter {
     pub(super) fn take_step(&self) -> Option<Step> {
         let mut state = self.waiters.state.lock();
         let Mailbox::Many(mail) = &mut state.member(self.number)?.mailbox else { return None };
-        match mail.changes.is_empty() {
-            true => mail.failure.take().map(Step::PollFailed),
-            false => Some(Step::Changes(std::mem::take(&mut mail.changes))),
-        }
+        mail.take_step()
     }
 
     /// What a call that follows many actions has to poll now. The error is when it has to ask again. `None`: when it is

@@ -34,7 +34,7 @@ pub(crate) enum Change {
 /// What came of a step.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// What became of actions, by their keys.
+    /// What became of actions, by their keys. Of a poll that succeeded and shows nothing new, there are none.
     Changes(Vec<(u32, Change)>),
     /// A poll failed, which is reported once for all actions. They are polled again.
     PollFailed(Error),

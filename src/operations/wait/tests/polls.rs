@@ -79,7 +79,8 @@ fn an_unchanged_record_costs_no_more_than_its_state() {
         }
         service.now.set(now + INTERVAL);
         poll_all(&many, &service);
-        assert_eq!(many.take_step().is_some(), fails, "{status}");
+        let step = many.take_step();
+        assert_eq!(matches!(step, Some(Step::PollFailed(_))), fails, "{status}: {step:?}");
     }
 }
 
@@ -174,7 +175,9 @@ fn a_late_read_ends_the_reads_of_a_poll() {
         service.reads = Box::new(|number| (number != 1).then(|| Update::Failed(broken())));
         poll_all(&many, &service);
         order.extend(service.read.take());
-        assert!(matches!(many.take_step(), None | Some(Step::PollFailed(_))));
+        // The list has succeeded, but a read that fails counts more.
+        let failed = matches!(many.take_step(), Some(Step::PollFailed(_)));
+        assert_eq!((failed, many.take_step().is_some()), (round == 1, false));
     }
     assert_eq!(order, [1, 2, 3, 1]);
 }
@@ -213,7 +216,41 @@ fn a_stop_during_a_poll_is_no_failure_of_an_action() {
     let many = following(&waiters, 1..4, service.now.get());
     poll_all(&many, &service);
     assert_eq!(service.read.take().len(), 1);
-    assert!(many.take_step().is_none());
+    assert_eq!(keys(&many), [0; 0]);
+}
+
+/// So a call learns that its troubles are over.
+#[test]
+fn a_poll_without_news_is_reported_to_all_who_follow_many() {
+    let waiters = Arc::new(Waiters::default());
+    let mut now = Instant::now();
+    let (many, other) = (following(&waiters, [1, 2], now), following(&waiters, [3], now));
+    for round in 0..3 {
+        let records = [1, 2, 3].map(|number| record(number, "Pending"));
+        let mut service = Scripted::new(vec![page(&records, false)]);
+        service.now.set(now);
+        if round == 2 {
+            service.pages = vec![Err(broken())];
+        }
+        poll_all(&many, &service);
+        for waiter in [&many, &other] {
+            match waiter.take_step() {
+                Some(Step::Changes(changes)) => assert_eq!(changes.is_empty(), round == 1),
+                Some(Step::PollFailed(_)) => assert_eq!(round, 2),
+                step => panic!("{step:?}"),
+            }
+            assert!(waiter.take_step().is_none());
+        }
+        now += INTERVAL;
+    }
+    // So does a call that reads one action.
+    other.unfollow(3);
+    many.unfollow(2);
+    let mut service = Scripted::new(Vec::new());
+    service.now.set(now);
+    service.reads = Box::new(|number| Some(Update::Seen(action(number, "Pending"))));
+    poll_all(&many, &service);
+    assert!(matches!(many.take_step(), Some(Step::Changes(changes)) if changes.is_empty()));
 }
 
 /// The processor time for 10,000 actions that wait: printed, since it depends on the machine.
@@ -244,7 +281,7 @@ fn measure_a_poll_of_ten_thousand() {
         assert_eq!(many.poll_now(now + INTERVAL).unwrap_err(), Some(now + 2 * INTERVAL));
     }
     let asked = began.elapsed() / 1_000;
-    assert!(many.take_step().is_none());
+    assert!(matches!(many.take_step(), Some(Step::Changes(changes)) if changes.is_empty()));
     println!("added {added:?}, polled {polled:?}, asked {asked:?}");
     assert!(polled < Duration::from_secs(5));
 }
