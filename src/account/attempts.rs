@@ -140,6 +140,11 @@ impl Account {
         self.with_token(call, permit)
     }
 
+    /// A slot for a request that the caller sends with [`perform_with`](Account::perform_with).
+    pub(crate) fn slot(&self, call: &Arc<Call>, quota: Quota) -> Result<Permit<'_>> {
+        self.admit(call, quota).map(|(_, permit)| permit)
+    }
+
     /// Gets a token for a slot, or gives the slot back.
     fn with_token<'a>(&self, call: &Arc<Call>, permit: Permit<'a>) -> Result<(Token, Permit<'a>)> {
         match self.tokens.get(&self.http, call) {

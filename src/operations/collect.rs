@@ -7,8 +7,9 @@
 //!
 //! 1. After a lost request the newest collections of the device are polled for [`LAG`], in whatever state they are. One
 //!    is *ours* if it has our comment and was created since the call began. It is the result, `adopted`.
-//! 2. If none is ours, the request is sent again, right after the last poll: up to `max_retries` times, while time is
-//!    left. With `on_unknown=report`, and when no request is left, the outcome is reported as unknown.
+//! 2. If none is ours, the request is sent again: up to `max_retries` times, while time is left. Its slot is taken before. If
+//!    that took longer than [`LAG`], the list is polled once more. With `on_unknown=report`, and when no request is left,
+//!    the outcome is reported as unknown.
 //! 3. If the service refuses a request because a collection runs, that one is searched for in the same way. Ours is the
 //!    result. Another one is treated as `on_duplicate` says. If the list shows neither, and an earlier request was lost,
 //!    the next one is sent as after a loss.
@@ -29,6 +30,9 @@
 //! - If the first was delayed on its way, the two cross. The later one finds the other's collection running, and by (a)
 //!   it starts none, unless that collection has ended by then.
 //!
+//! A call over many devices keeps the same rule, see [`steps`]. It lets [`LAG`] pass without polls and reads the list once
+//! then, since it has other things to do meanwhile.
+//!
 //! # If the service breaks its word
 //!
 //! - The list lags longer than [`LAG`]. A second request is sent, and by (a) it joins the collection while that runs.
@@ -36,8 +40,9 @@
 //!
 //! # What remains
 //!
-//! Requests may cross, and the collection of one may end before the other arrives: at once, between the last poll and
-//! the second request, or because the late one is minutes late. No list can tell that, since it has not happened yet.
+//! Requests may cross, and the collection of one may end before the other arrives: within the moments between the last
+//! poll and the second request, or because the late one is minutes late. No list can tell that, since it has not happened
+//! yet.
 //!
 //! In these cases there is at most one collection per request sent, one after the other. The call returns the one that it knows.
 //! All have the call's comment in the list of actions, and the log has a warning for each request that was sent again.
@@ -49,6 +54,7 @@
 //! A fetch also knows the requests of its earlier calls from its state file, and they count as its own.
 
 mod device;
+mod steps;
 #[cfg(test)]
 mod tests;
 
@@ -56,6 +62,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::device::{Device, Live};
+pub(crate) use self::steps::{Sent, find, send};
 use crate::account::Account;
 use crate::call::Call;
 use crate::error::{Error, Result, Stage};
@@ -63,7 +70,6 @@ use crate::http::reply::{CLOCK_TOLERANCE, Reply};
 use crate::http::retry::{self, Next};
 use crate::log::{self, Level};
 use crate::options::{OnDuplicate, OnUnknown};
-use crate::quota::limiter::Permit;
 use crate::service::action::{self, COLLECTION as KIND, MachineAction};
 use crate::status::Status;
 
@@ -121,17 +127,6 @@ pub(crate) fn collect(
     Job::new(&Live::new(account, call, requests), requests, Choices::of(account)).run()
 }
 
-/// The same with a slot for the first request that the caller has taken.
-pub(crate) fn collect_with(
-    account: &Account,
-    call: &Arc<Call>,
-    requests: &Requests<'_>,
-    permit: Permit<'_>,
-) -> Result<Collected> {
-    let device = Live::new(account, call, requests).with(permit);
-    Job::new(&device, requests, Choices::of(account)).run()
-}
-
 /// The collection that one of the requests has started, if the list shows it.
 pub(crate) fn started(
     account: &Account,
@@ -140,17 +135,6 @@ pub(crate) fn started(
 ) -> Result<Option<Collected>> {
     let device = Live::new(account, call, requests);
     let found = Job::new(&device, requests, Choices::of(account)).search(Duration::ZERO, false)?;
-    Ok(found.map(Found::collected))
-}
-
-/// The same by one poll, for requests that were given up [`LAG`] ago or earlier.
-pub(crate) fn started_before(
-    account: &Account,
-    call: &Arc<Call>,
-    requests: &Requests<'_>,
-) -> Result<Option<Collected>> {
-    let device = Live::new(account, call, requests);
-    let found = Job::new(&device, requests, Choices::of(account)).poll(false)?;
     Ok(found.map(Found::collected))
 }
 
@@ -208,14 +192,21 @@ impl<'a> Job<'a> {
         loop {
             round += 1;
             let lost_before = call.unsettled();
-            let error = match self.send() {
-                Ok(collected) => return Ok(collected),
+            let ready = if self.is_open() { self.take_slot() } else { Ok(None) };
+            let error = match ready {
+                Ok(Some(found)) => {
+                    call.settle();
+                    return Ok(found.collected());
+                }
+                Ok(None) => match self.send() {
+                    Ok(collected) => return Ok(collected),
+                    Err(error) => error,
+                },
                 Err(error) => error,
             };
             sent += error.attempts_made().unwrap_or_default();
             let error = if sent > 0 { error.attempts(sent) } else { error };
-            let is_refused =
-                error.status() == Status::AlreadyRunning && error.action_id().is_none();
+            let is_refused = is_refused(&error);
             if !is_refused && call.unsettled() <= lost_before {
                 return self.nothing_done(error);
             }
@@ -231,6 +222,17 @@ impl<'a> Job<'a> {
         }
     }
 
+    /// Takes the slot for a request after one whose outcome is not known. If that took longer than the list may lag, a late
+    /// request may have been carried out meanwhile, and its collection ended. So the list is polled once more.
+    fn take_slot(&self) -> Result<Option<Found>> {
+        let began = self.passed(self.device.now());
+        self.device.take_slot()?;
+        match self.passed(self.device.now()).saturating_sub(began) > LAG {
+            true => self.poll(false),
+            false => Ok(None),
+        }
+    }
+
     /// Sends the request once, and reads the action in the reply.
     fn send(&self) -> Result<Collected> {
         let reply = self.device.request()?;
@@ -239,13 +241,7 @@ impl<'a> Job<'a> {
         self.device.call().settle();
         let adopted = self.is_of_earlier_request(&action, &reply);
         if adopted && !is_ours && self.choices.on_duplicate == OnDuplicate::Error {
-            let message = "a collection runs on the device already; wait for it, or set \
-                           `on_duplicate=adopt` to get it";
-            return Err(Error::new(Status::AlreadyRunning, message)
-                .with_stage(Stage::Reply)
-                .http(reply.status)
-                .attempts(reply.attempts)
-                .action(action.id(), Some(action.json())));
+            return Err(of_another(&action).http(reply.status).attempts(reply.attempts));
         }
         Ok(Collected { action, adopted, service_date: reply.date() })
     }
@@ -318,9 +314,7 @@ impl<'a> Job<'a> {
             (Some(stop), OnDuplicate::Adopt) if stop.is_stop() => stop,
             (_, OnDuplicate::Error) => refusal,
             (None, OnDuplicate::Adopt) => {
-                let message = "a collection runs on the device, but the list of actions does not \
-                               show it; it may have ended this moment, so try again";
-                refusal.reclassified(Status::AlreadyRunning, message.to_owned(), true)
+                refusal.reclassified(Status::AlreadyRunning, NOT_SHOWN.to_owned(), true)
             }
             (Some(error), OnDuplicate::Adopt) => {
                 let message = format!(
@@ -337,8 +331,7 @@ impl<'a> Job<'a> {
         if !self.device.call().is_unsettled() {
             return Err(error);
         }
-        // What the service says about the device held for the first request, too.
-        if error.status() == Status::UnsupportedDevice || error.is_unknown_to_service() {
+        if is_about_the_device(&error) {
             self.device.call().settle();
             return Err(error);
         }
@@ -437,6 +430,28 @@ impl<'a> Job<'a> {
             }
         }
     }
+}
+
+const NOT_SHOWN: &str = "a collection runs on the device, but the list of actions does not show it; it may have ended this \
+                         moment, so try again";
+
+/// The error for a collection of somebody else, where `on_duplicate=error` is set.
+fn of_another(action: &MachineAction) -> Error {
+    let message = "a collection runs on the device already; wait for it, or set `on_duplicate=adopt` \
+                   to get it";
+    Error::new(Status::AlreadyRunning, message)
+        .with_stage(Stage::Reply)
+        .action(action.id(), Some(action.json()))
+}
+
+/// Whether the service refused the request because a collection runs, and did not name it.
+fn is_refused(error: &Error) -> bool {
+    error.status() == Status::AlreadyRunning && error.action_id().is_none()
+}
+
+/// Whether the service says something about the device. That held for earlier requests, too, so they started nothing.
+pub(crate) fn is_about_the_device(error: &Error) -> bool {
+    error.status() == Status::UnsupportedDevice || error.is_unknown_to_service()
 }
 
 /// Logs that a request is sent again, since it may start a collection besides one that the list does not show yet.

@@ -24,6 +24,8 @@ mod fleet;
 mod fleet_faults;
 /// What such a job says of bad input.
 mod fleet_input;
+/// Such a job where the reply to a request for a collection is lost.
+mod fleet_lost;
 /// Such a job whose process is killed, or which others share the quota with.
 mod fleet_processes;
 /// The tokens of such a job from the host's callback.

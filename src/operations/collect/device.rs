@@ -16,6 +16,7 @@ use crate::quota::limiter::Permit;
 use crate::service::action::MachineAction;
 use crate::service::endpoint;
 use crate::service::machine::{self, Machine};
+use crate::service::quota::Quota;
 
 /// The most actions that one poll reads. Only one collection of a device runs at a time, so the newest ones suffice.
 const NEWEST: usize = 20;
@@ -24,6 +25,9 @@ const NEWEST: usize = 20;
 pub(super) trait Device {
     /// The call, which counts the requests without a known outcome.
     fn call(&self) -> &Call;
+
+    /// Takes the slot for the next request.
+    fn take_slot(&self) -> Result<()>;
 
     /// Sends the request for a collection. Returns its successful reply.
     fn request(&self) -> Result<Reply>;
@@ -50,7 +54,7 @@ pub(super) struct Live<'a> {
     call: &'a Arc<Call>,
     machine_id: &'a str,
     comment: &'a str,
-    /// The slot of the first request, if the caller has taken it.
+    /// The slot of the next request, if it is taken.
     permit: Cell<Option<Permit<'a>>>,
     /// The 40-digit id, once it is known.
     device_id: OnceCell<String>,
@@ -69,8 +73,8 @@ impl<'a> Live<'a> {
     }
 
     /// The same with a slot for the first request.
-    pub(super) fn with(self, permit: Permit<'a>) -> Live<'a> {
-        self.permit.set(Some(permit));
+    pub(super) fn with(self, permit: Option<Permit<'a>>) -> Live<'a> {
+        self.permit.set(permit);
         self
     }
 
@@ -92,6 +96,11 @@ impl<'a> Live<'a> {
 impl Device for Live<'_> {
     fn call(&self) -> &Call {
         self.call
+    }
+
+    fn take_slot(&self) -> Result<()> {
+        self.permit.set(Some(self.account.slot(self.call, Quota::Collect)?));
+        Ok(())
     }
 
     fn request(&self) -> Result<Reply> {
@@ -128,6 +137,15 @@ impl Device for Live<'_> {
 
     fn now(&self) -> (Instant, SystemTime) {
         (Instant::now(), SystemTime::now())
+    }
+}
+
+impl Drop for Live<'_> {
+    /// Gives a slot back that was not needed.
+    fn drop(&mut self) {
+        if let Some(permit) = self.permit.take() {
+            permit.not_sent();
+        }
     }
 }
 

@@ -35,6 +35,8 @@ struct Running {
     news: Option<Doing>,
     /// The bytes on disk.
     bytes: u64,
+    /// It has asked for its link, or needs none.
+    has_link: bool,
 }
 
 /// What the threads share with the driver.
@@ -79,6 +81,7 @@ impl<'a> Downloads<'a> {
             action_id: action.id().to_owned(),
             news: None,
             bytes: 0,
+            has_link: false,
         });
         let ending = Ending {
             key,
@@ -119,6 +122,11 @@ impl<'a> Downloads<'a> {
         self.shared.lock().running.iter().map(|running| running.bytes).sum()
     }
 
+    /// How many downloads have still to ask for their links.
+    pub(super) fn without_link(&self) -> usize {
+        self.shared.lock().running.iter().filter(|running| !running.has_link).count()
+    }
+
     /// Takes the news of the download whose news is the oldest.
     pub(super) fn take_news(&self) -> Option<News> {
         let mut shared = self.shared.lock();
@@ -147,6 +155,7 @@ impl Shared {
             Event::Verifying { bytes, total, .. } => Doing::Verifying { bytes, total },
             _ => return,
         };
+        running.has_link |= !matches!(doing, Doing::Queued { .. });
         running.news = Some(doing);
     }
 }

@@ -1,21 +1,22 @@
 //! Does what the engine says, on the thread of the caller: asks for collections, polls all of them with one list, starts
 //! downloads, gets tokens for them, and reports the progress.
 
+mod collections;
+
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use super::downloads::Downloads;
-use super::engine::{Engine, Key, Now, Request, Step, read};
+use super::engine::{Engine, Key, Now, Step, read};
 use super::entry::{Entry, State};
 use super::report::Report;
 use super::storage::Storage;
 use crate::account::Account;
-use crate::account::turn::{Turn, TurnStep};
+use crate::account::turn::Turn;
 use crate::call::{Call, Cancel, Stop};
 use crate::error::{Error, Result, Stage};
-use crate::operations::collect::{self, Collected, Requests};
 use crate::operations::wait::{Change, Step as WatchStep, Watcher};
 use crate::operations::{actions, download};
 use crate::os::thread::{self, Scope};
@@ -23,7 +24,6 @@ use crate::progress::Reporter;
 use crate::quota::limiter::Permit;
 use crate::service::action::MachineAction;
 use crate::service::machine;
-use crate::service::quota::Quota;
 use crate::status::Status;
 use crate::text::json;
 
@@ -59,7 +59,6 @@ pub(super) fn run<S: Storage>(
         downloads: Downloads::new(account, call, &stop),
         turn: None,
         permit: None,
-        lost_at: call.began(),
     };
     let ended = thread::scope(|scope| {
         // The scope waits for the downloads, also when this unwinds.
@@ -96,8 +95,6 @@ struct Driver<'a, 'o, 'r, 'c, S> {
     turn: Option<Turn<'a>>,
     /// The slot of the next collection.
     permit: Option<Permit<'a>>,
-    /// No request whose outcome is not known was sent after this.
-    lost_at: Instant,
 }
 
 impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
@@ -121,14 +118,21 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
                 let step = self.engine.next(now, self.permit.is_some());
                 match step.map_err(|error| self.place.failed(error))? {
                     Step::Download(key) => self.download(scope, key)?,
-                    Step::Collect(request) => {
-                        self.collect(&request)?;
+                    Step::Search { request, or_running } => {
+                        self.search(&request, or_running)?;
+                        self.release_slot();
+                        self.report.next(self.account, self.engine, &self.downloads)?;
+                        break;
+                    }
+                    Step::Collect { request, searches } => {
+                        self.collect(&request, searches)?;
                         self.release_slot();
                         self.report.next(self.account, self.engine, &self.downloads)?;
                         break;
                     }
                     Step::Over => return self.report.last(self.account, self.engine),
                     Step::Wait(until) => {
+                        self.release_slot();
                         let report_at =
                             self.report.next(self.account, self.engine, &self.downloads)?;
                         let until = until.and_then(|until| self.call.began().checked_add(until));
@@ -173,51 +177,6 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
         })
     }
 
-    /// Takes a slot for the next collection. Returns when to ask again.
-    fn take_slot(&mut self, now: Now) -> Result<Option<Instant>> {
-        if !self.engine.wants_slot(now) {
-            // Other calls must not wait behind one that wants nothing.
-            self.turn = None;
-            return Ok(None);
-        }
-        let turn = match &mut self.turn {
-            Some(turn) => turn,
-            none => match self.account.turn(self.call, Quota::Collect) {
-                Ok(turn) => none.insert(turn),
-                Err(error) => return self.without_slot(now, error),
-            },
-        };
-        match turn.poll() {
-            Ok(TurnStep::Ready(permit)) => {
-                (self.turn, self.permit) = (None, Some(permit));
-                Ok(None)
-            }
-            Ok(TurnStep::Wait(at)) => Ok(at),
-            Err(error) => self.without_slot(now, error),
-        }
-    }
-
-    /// A token or a slot could not be had. That concerns all devices.
-    fn without_slot(&mut self, now: Now, error: Error) -> Result<Option<Instant>> {
-        self.turn = None;
-        let error = self.failure(&error);
-        if !error.is_retryable() && !error.is_stop() {
-            return Err(error);
-        }
-        self.engine.went_wrong(now, &error);
-        match self.engine.wants_slot(now) {
-            // It says nothing about all devices, so another attempt comes soon.
-            true => Ok(Instant::now().checked_add(Duration::from_secs(1))),
-            false => Ok(None),
-        }
-    }
-
-    fn release_slot(&mut self) {
-        if let Some(permit) = self.permit.take() {
-            permit.not_sent();
-        }
-    }
-
     /// Polls all collections, if that is due. Returns when to ask again.
     fn poll(&mut self) -> Result<Option<Instant>> {
         loop {
@@ -227,7 +186,8 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
                 WatchStep::PollFailed(error) => {
                     // The poll of a call that was stopped fails again and again.
                     self.check()?;
-                    self.engine.went_wrong(now, &self.failure(&error));
+                    let error = self.failure(&error);
+                    self.engine.poll_failed(now, &error)?;
                     Ok(())
                 }
                 WatchStep::Changes(changes) => {
@@ -298,74 +258,6 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
         if self.engine.state(key).is_some_and(State::is_end) {
             self.report.ended(key);
         }
-    }
-
-    /// Asks for a collection. Searches first for that of an earlier request whose outcome is not known.
-    fn collect(&mut self, request: &Request) -> Result<()> {
-        let requests = Requests {
-            machine_id: &request.machine_id,
-            comments: request.asked.comments().map(String::as_str).collect(),
-            open_since: request.is_open.then(|| request.asked.began()),
-        };
-        if request.is_open {
-            let found = match self.lost_at.elapsed() < collect::LAG {
-                true => {
-                    // The search takes longer than a slot is held. If there is none after it, one poll is enough the next
-                    // time. So the device has its turn however many calls want the slots.
-                    self.release_slot();
-                    collect::started(self.account, self.call, &requests)
-                }
-                false => collect::started_before(self.account, self.call, &requests),
-            };
-            match found {
-                Ok(None) => {}
-                Ok(Some(found)) => return self.collected(request, &found),
-                Err(error) => return self.unsettled(request, error),
-            }
-        }
-        let collected = match self.permit.take() {
-            Some(permit) => collect::collect_with(self.account, self.call, &requests, permit),
-            None => collect::collect(self.account, self.call, &requests),
-        };
-        match collected {
-            Ok(collected) => self.collected(request, &collected),
-            Err(error) if self.call.is_unsettled() => {
-                self.call.settle();
-                self.unsettled(request, error)
-            }
-            Err(error) => {
-                let now = self.now();
-                let written = self.engine.refused(request, now, &self.failure(&error));
-                self.written(request.key, written)
-            }
-        }
-    }
-
-    fn collected(&mut self, request: &Request, collected: &Collected) -> Result<()> {
-        let Collected { action, adopted, service_date } = collected;
-        let device = Some(&*request.machine_id).filter(|id| machine::is_device_id(id));
-        if let Err(problem) = action.check_collection_of(device) {
-            let message =
-                format!("the list of actions {problem}; check `api_url`, and any proxy or gateway");
-            return self.unsettled(request, Error::new(Status::Protocol, message));
-        }
-        let written = self.engine.collected(request, action, *adopted, *service_date);
-        self.written(request.key, written)?;
-        if matches!(self.engine.state(request.key), Some(State::Waiting | State::Running)) {
-            self.watcher.add(request.key, action);
-        }
-        Ok(())
-    }
-
-    fn unsettled(&mut self, request: &Request, error: Error) -> Result<()> {
-        // A call that was stopped leaves the request as the journal has it.
-        if self.call.check().is_err() {
-            return Ok(());
-        }
-        self.lost_at = Instant::now();
-        let now = self.now();
-        let written = self.engine.unsettled(request, now, &self.failure(&error));
-        self.written(request.key, written)
     }
 
     fn download<'s>(&mut self, scope: &Scope<'s>, key: Key) -> Result<()>

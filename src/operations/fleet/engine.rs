@@ -1,5 +1,5 @@
-//! How far each device is, and what comes next. The engine sends nothing and waits for nothing. It takes in events,
-//! writes them to the journal, and says what to do. So tests play it in virtual time.
+//! How far each device is, and what comes next. The engine sends nothing and waits for nothing. It takes in what came of
+//! its steps ([`results`](super::results)), writes it to the journal, and says what to do. So tests play it in virtual time.
 //!
 //! # Why no device is asked twice
 //!
@@ -7,9 +7,12 @@
 //! before that, and a line with the action when the reply comes. So a crash leaves one of these:
 //!
 //! - no line with the request: it was not sent;
-//! - the request without an action: the outcome is unknown. Its collection is searched for before the next request, as
-//!   [`collect`](crate::operations::collect) proves;
+//! - the request without an action: the outcome is unknown, and the request is *open*;
 //! - the action: the device is polled, and not asked.
+//!
+//! What an open request has started is in the service's list [`LAG`] later, as [`collect`](crate::operations::collect) proves. So
+//! a search comes due then, which reads one list. Meanwhile all other devices go on. The next request is sent only if a search
+//! of at most [`LAG`] ago has found nothing. If its slot took longer, the list is read once more.
 //!
 //! A device that has its outcome is asked again only if it failed, and the failure is transient or the caller says so.
 
@@ -20,14 +23,12 @@ use std::time::{Duration, SystemTime};
 use serde_json::value::RawValue;
 
 use super::entry::{Entry, State};
-use super::failure::{self, MOST_TRIES, Trouble};
+use super::failure::Trouble;
 use super::journal::{Journal, Span};
 use super::start::Known;
 use super::storage::Storage;
-use crate::error::Error;
+use crate::operations::collect::LAG;
 use crate::operations::fetch_state::FetchState;
-use crate::operations::wait::bad_end;
-use crate::service::action::{ActionStatus, MachineAction};
 use crate::text::json;
 
 /// A device, by its position in the job.
@@ -43,8 +44,11 @@ pub(super) struct Now {
 /// What to do next.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// Ask for a collection with the slot in hand.
-    Collect(Request),
+    /// Find what the requests of a device have started, with one list. With `or_running` a collection of somebody else that
+    /// runs is found as well.
+    Search { request: Request, or_running: bool },
+    /// Ask for a collection with the slot in hand. With `searches` comes a search before.
+    Collect { request: Request, searches: bool },
     /// Download the package, beside the other steps.
     Download(Key),
     /// Nothing, until this time or an event.
@@ -53,13 +57,13 @@ pub(super) enum Step {
     Over,
 }
 
-/// The request for a collection. The journal has it already.
+/// The requests for a collection on one device. The journal has them already.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub key: Key,
     pub machine_id: String,
     pub asked: FetchState,
-    /// The outcome of earlier requests is not known, so their collection is searched for first.
+    /// The outcome of earlier requests is not known.
     pub is_open: bool,
 }
 
@@ -121,11 +125,17 @@ pub(super) struct Device {
     /// How many requests had succeeded when it failed first.
     pub successes: u32,
     pub is_downloading: bool,
+    /// The service has refused the last request because a collection runs.
+    pub meets_running: bool,
+    /// When the list has last shown that no request of the device has started a collection.
+    pub searched: Option<Duration>,
 }
 
 impl Device {
     pub(super) fn new(span: Span, state: State) -> Device {
-        Device { span, state, tries: 0, successes: 0, is_downloading: false }
+        let (tries, successes) = (0, 0);
+        let (is_downloading, meets_running, searched) = (false, false, None);
+        Device { span, state, tries, successes, is_downloading, meets_running, searched }
     }
 }
 
@@ -138,14 +148,16 @@ pub(super) struct Engine<'o, S> {
     pub(super) ids: HashMap<String, Key>,
     outcomes: &'o mut dyn Outcomes,
     /// To be asked, in the order given.
-    to_ask: VecDeque<Key>,
+    pub(super) to_ask: VecDeque<Key>,
     /// To be downloaded, oldest first: by the position of the line that says so.
     ready: BTreeSet<(u64, Key)>,
     /// To be tried again, by time.
-    later: BTreeSet<(Duration, Key)>,
-    trouble: Option<Trouble>,
+    pub(super) later: BTreeSet<(Duration, Key)>,
+    /// Whose collections are to be searched for, by time. A device is in one queue alone.
+    pub(super) searches: BTreeSet<(Duration, Key)>,
+    pub(super) trouble: Option<Trouble>,
     /// How many collections and downloads have succeeded in this call.
-    successes: u32,
+    pub(super) successes: u32,
     is_synced: bool,
     /// The comment of the devices that have none of their own.
     comment: String,
@@ -170,6 +182,7 @@ impl<'o, S: Storage> Engine<'o, S> {
             to_ask: VecDeque::new(),
             ready: BTreeSet::new(),
             later: BTreeSet::new(),
+            searches: BTreeSet::new(),
             trouble: None,
             successes: 0,
             is_synced: false,
@@ -189,11 +202,13 @@ impl<'o, S: Storage> Engine<'o, S> {
                     return Ok(Step::Download(key));
                 }
             }
+            if let Some(key) = self.next_search(now) {
+                self.searches.pop_first();
+                return self.search(key);
+            }
             if has_slot {
-                if let Some(key) = self.to_ask.pop_front() {
-                    let request = self.request(key, now)?;
-                    self.sync()?;
-                    return Ok(Step::Collect(request));
+                if let Some(step) = self.next_request(now)? {
+                    return Ok(step);
                 }
             }
         }
@@ -205,15 +220,15 @@ impl<'o, S: Storage> Engine<'o, S> {
             return Ok(Step::Over);
         }
         let until = self.trouble.as_ref().map(|trouble| trouble.until);
-        let until = until.filter(|until| *until > now.passed);
-        let later = self.later.first().map(|(at, _)| *at);
-        Ok(Step::Wait([until, later].into_iter().flatten().min()))
+        let due = [self.later.first(), self.searches.first()].into_iter().flatten();
+        let due = due.map(|(at, _)| *at).min();
+        Ok(Step::Wait(until.filter(|until| *until > now.passed).or(due)))
     }
 
-    /// Whether the next step needs a slot for a collection.
+    /// Whether the next step needs a slot for a collection. A slot is not held over a search that needs none.
     pub(super) fn wants_slot(&mut self, now: Now) -> bool {
         self.take_due(now);
-        !self.to_ask.is_empty() && !self.is_paused(now)
+        !self.to_ask.is_empty() && !self.is_paused(now) && self.next_search(now).is_none()
     }
 
     /// Puts the devices into their queues that are to be tried again now.
@@ -224,134 +239,60 @@ impl<'o, S: Storage> Engine<'o, S> {
         }
     }
 
-    /// The error that ends the call, because it concerns all devices and lasts.
-    pub(super) fn lasting_trouble(&self) -> Option<Error> {
-        self.trouble.as_ref().and_then(Trouble::lasting)
+    /// The device whose search is due.
+    fn next_search(&self, now: Now) -> Option<Key> {
+        self.searches.first().filter(|(at, _)| *at <= now.passed).map(|(_, key)| *key)
     }
 
-    /// A request has succeeded, so that nothing concerns all devices.
-    pub(super) fn went_well(&mut self) {
-        self.trouble = None;
-    }
-
-    /// A device has got further.
-    fn succeeded(&mut self) {
-        self.went_well();
-        self.successes = self.successes.saturating_add(1);
-    }
-
-    /// A request that is of no device has failed.
-    pub(super) fn went_wrong(&mut self, now: Now, error: &Error) {
-        if failure::concerns_all(error) {
-            self.trouble = Some(Trouble::after(self.trouble.take(), error.clone(), now.passed));
-        }
-    }
-
-    /// A collection runs on the device, or has run there.
-    pub(super) fn collected(
-        &mut self,
-        request: &Request,
-        action: &MachineAction,
-        adopted: bool,
-        service_date: Option<SystemTime>,
-    ) -> io::Result<()> {
-        self.succeeded();
-        let text = self.text(request.key)?;
-        let date = service_date.map(|at| humantime::format_rfc3339_seconds(at).to_string());
-        let mut entry = read(&text)?;
-        entry.adopted = Some(adopted);
-        entry.service_date = date.as_deref().map(Into::into);
-        self.follow(entry, action)
-    }
-
-    /// The action is in another state.
-    pub(super) fn seen(&mut self, key: Key, action: &MachineAction) -> io::Result<()> {
-        if !self.is_followed(key) {
-            return Ok(());
-        }
+    fn search(&mut self, key: Key) -> io::Result<Step> {
         let text = self.text(key)?;
-        self.follow(read(&text)?, action)
-    }
-
-    fn follow<'a>(&mut self, mut entry: Entry<'a>, action: &'a MachineAction) -> io::Result<()> {
-        entry.action = Some(raw(action.json())?);
-        entry.error = None;
-        entry.state = match action.status() {
-            ActionStatus::Succeeded => State::Ready,
-            ActionStatus::Pending => State::Waiting,
-            status => match bad_end(status) {
-                Some(error) => return self.fail(entry, &error),
-                None => State::Running,
-            },
+        let entry = read(&text)?;
+        let asked = entry.asked.ok_or(io::ErrorKind::InvalidData)?;
+        let request = Request {
+            key,
+            machine_id: entry.machine_id.clone().into_owned(),
+            asked: serde_json::from_str(asked.get())?,
+            is_open: entry.is_open(),
         };
-        self.put(&entry)?;
-        if let Some(device) = self.device(entry.n) {
-            device.tries = 0;
-        }
-        if entry.state == State::Ready {
-            self.enqueue(entry.n);
-        }
-        Ok(())
+        self.sync()?;
+        let or_running = self.device(key).is_some_and(|device| device.meets_running);
+        Ok(Step::Search { request, or_running })
     }
 
-    /// The action has ended without a package, or is not known to the service.
-    pub(super) fn lost(&mut self, key: Key, error: &Error) -> io::Result<()> {
-        if !self.is_followed(key) {
-            return Ok(());
-        }
-        let text = self.text(key)?;
-        let entry = read(&text)?;
-        let action = error.last_seen().map(raw).transpose()?.or(entry.action);
-        self.fail(Entry { action, ..entry }, error)
-    }
-
-    /// The request has started nothing.
-    pub(super) fn refused(&mut self, request: &Request, now: Now, error: &Error) -> io::Result<()> {
-        let text = self.text(request.key)?;
-        let mut entry = read(&text)?;
-        if !request.is_open {
-            entry.asked = None;
-        }
-        match error.is_stop() || error.is_about_quota() {
-            true => {
-                self.put(&entry)?;
-                self.to_ask.push_front(request.key);
-                Ok(())
+    fn next_request(&mut self, now: Now) -> io::Result<Option<Step>> {
+        while let Some(key) = self.to_ask.pop_front() {
+            if let Some(step) = self.ask(key, now)? {
+                return Ok(Some(step));
             }
-            false => self.again(entry, now, error, error.is_retryable()),
         }
+        Ok(None)
     }
 
-    /// It is not known whether the request has started a collection. It is searched for later.
-    pub(super) fn unsettled(
-        &mut self,
-        request: &Request,
-        now: Now,
-        error: &Error,
-    ) -> io::Result<()> {
-        let text = self.text(request.key)?;
-        self.again(read(&text)?, now, error, true)
-    }
-
-    /// The package is downloaded and checked. `package`: its JSON.
-    pub(super) fn downloaded(&mut self, key: Key, package: &str) -> io::Result<()> {
-        self.succeeded();
+    /// The request of a device, once it is in the journal. `None`: the device has to wait for a search.
+    fn ask(&mut self, key: Key, now: Now) -> io::Result<Option<Step>> {
         let text = self.text(key)?;
         let mut entry = read(&text)?;
-        (entry.state, entry.error, entry.package) = (State::Done, None, Some(raw(package)?));
-        self.put(&entry)
-    }
-
-    /// The download has ended otherwise.
-    pub(super) fn not_downloaded(&mut self, key: Key, now: Now, error: &Error) -> io::Result<()> {
-        let text = self.text(key)?;
-        let entry = read(&text)?;
-        if error.is_stop() || error.is_about_quota() {
-            self.change(key, State::Ready, false);
-            self.enqueue(key);
-            return Ok(());
+        let open = entry.asked.filter(|_| entry.is_open());
+        let open: Option<FetchState> =
+            open.map(|asked| serde_json::from_str(asked.get())).transpose()?;
+        let searched = self.device(key).and_then(|device| device.searched);
+        // The requests of earlier calls were given up when this call began, if not before.
+        if open.is_some() && searched.is_none() && now.passed < LAG {
+            self.searches.insert((LAG, key));
+            return Ok(None);
         }
-        self.again(entry, now, error, error.is_retryable())
+        let is_fresh = searched.is_some_and(|at| now.passed.saturating_sub(at) <= LAG);
+        let comment = entry.comment.as_deref().unwrap_or(&self.comment);
+        let machine_id = entry.machine_id.clone().into_owned();
+        let asked = FetchState::before_request(&machine_id, comment, open.as_ref(), now.wall);
+        let asked_text = json::text(&asked);
+        entry.asked = Some(raw(&asked_text)?);
+        entry.nothing_started = false;
+        self.put(&entry)?;
+        self.sync()?;
+        let is_open = open.is_some();
+        let request = Request { key, machine_id, asked, is_open };
+        Ok(Some(Step::Collect { request, searches: is_open && !is_fresh }))
     }
 
     /// The last line of a device, with the whole of its state.
@@ -365,82 +306,13 @@ impl<'o, S: Storage> Engine<'o, S> {
         (0..self.devices.len()).map(|at| at as Key).filter(|key| self.is_followed(*key))
     }
 
-    fn is_followed(&self, key: Key) -> bool {
+    pub(super) fn is_followed(&self, key: Key) -> bool {
         matches!(self.state(key), Some(State::Waiting | State::Running))
     }
 
     /// The state of a device.
     pub(super) fn state(&self, key: Key) -> Option<State> {
         self.devices.get(key as usize).map(|device| device.state)
-    }
-
-    fn request(&mut self, key: Key, now: Now) -> io::Result<Request> {
-        let text = self.text(key)?;
-        let mut entry = read(&text)?;
-        let open: Option<FetchState> =
-            entry.asked.map(|asked| serde_json::from_str(asked.get())).transpose()?;
-        let comment = entry.comment.as_deref().unwrap_or(&self.comment);
-        let machine_id = entry.machine_id.clone().into_owned();
-        let asked = FetchState::before_request(&machine_id, comment, open.as_ref(), now.wall);
-        let asked_text = json::text(&asked);
-        entry.asked = Some(raw(&asked_text)?);
-        self.put(&entry)?;
-        Ok(Request { key, machine_id, asked, is_open: open.is_some() })
-    }
-
-    /// Tries a device again later, or not.
-    fn again(
-        &mut self,
-        entry: Entry<'_>,
-        now: Now,
-        error: &Error,
-        is_retryable: bool,
-    ) -> io::Result<()> {
-        let key = entry.n;
-        let successes = self.successes;
-        let concerns_all = failure::concerns_all(error);
-        // While nothing succeeds, a failure that concerns all says nothing about this device.
-        let counts = !concerns_all || self.trouble.is_none();
-        let (tries, is_own) = self.device(key).map_or((0, false), |device| {
-            if device.tries == 0 {
-                device.successes = successes;
-            }
-            device.tries = device.tries.saturating_add(u8::from(counts));
-            (device.tries, device.successes < successes)
-        });
-        // If others have succeeded since this device failed first, the failure is its own.
-        let for_all = concerns_all && !is_own;
-        if for_all {
-            self.went_wrong(now, error);
-        }
-        let gives_up = tries > MOST_TRIES || !(is_retryable || for_all);
-        // What may concern all devices is no lasting outcome of one.
-        let error = error.clone().retryable(is_retryable || concerns_all);
-        if gives_up {
-            return self.fail(entry, &error);
-        }
-        let text = error.member();
-        let entry = Entry { error: Some(raw(&text)?), ..entry };
-        self.put(&entry)?;
-        match (for_all, entry.state) {
-            // Another device shows whether it concerns all.
-            (true, State::Queued) => self.to_ask.push_back(key),
-            (true, _) => self.enqueue(key),
-            (false, _) => {
-                self.later.insert((now.passed + failure::pause_of_device(tries), key));
-            }
-        }
-        Ok(())
-    }
-
-    fn fail(&mut self, entry: Entry<'_>, error: &Error) -> io::Result<()> {
-        let text = error.member();
-        self.put(&Entry {
-            state: State::Failed,
-            error: Some(raw(&text)?),
-            package: error.package().map(raw).transpose()?,
-            ..entry
-        })
     }
 
     /// Appends the state of a device. An outcome that lasts is recorded before.
@@ -474,14 +346,14 @@ impl<'o, S: Storage> Engine<'o, S> {
         }
     }
 
-    fn change(&mut self, key: Key, state: State, is_downloading: bool) {
+    pub(super) fn change(&mut self, key: Key, state: State, is_downloading: bool) {
         let Some(device) = self.devices.get_mut(key as usize) else { return };
         *self.counts.of(device.state, device.is_downloading) -= 1;
         (device.state, device.is_downloading) = (state, is_downloading);
         *self.counts.of(state, is_downloading) += 1;
     }
 
-    fn device(&mut self, key: Key) -> Option<&mut Device> {
+    pub(super) fn device(&mut self, key: Key) -> Option<&mut Device> {
         self.devices.get_mut(key as usize)
     }
 
@@ -522,6 +394,6 @@ pub(super) fn read(text: &str) -> io::Result<Entry<'_>> {
 }
 
 /// A JSON text as a member of a line.
-fn raw(text: &str) -> io::Result<&RawValue> {
+pub(super) fn raw(text: &str) -> io::Result<&RawValue> {
     Ok(serde_json::from_str(text)?)
 }

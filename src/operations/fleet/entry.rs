@@ -48,9 +48,12 @@ pub(super) struct Entry<'a> {
     /// The name that the caller wants for the package.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub file: Option<Cow<'a, str>>,
-    /// The requests for a collection, as in the state file of a fetch. In state `queued` their outcome is not known.
+    /// The requests for a collection, as in the state file of a fetch.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<&'a RawValue>,
+    /// The service has refused these requests.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nothing_started: bool,
     /// The service's date of the reply that showed the action.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub service_date: Option<Cow<'a, str>>,
@@ -77,6 +80,7 @@ impl<'a> Entry<'a> {
             comment: None,
             file: None,
             asked: None,
+            nothing_started: false,
             service_date: None,
             action: None,
             adopted: None,
@@ -84,6 +88,11 @@ impl<'a> Entry<'a> {
             error: None,
             problems: None,
         }
+    }
+
+    /// Whether the outcome of a request is not known.
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Queued && self.asked.is_some() && !self.nothing_started
     }
 
     /// The action as it was last seen. Nothing in it is masked.

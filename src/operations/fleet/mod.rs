@@ -1,7 +1,8 @@
 //! Packages of many devices in one call, at the speed of the quota. A later call with the same folder resumes.
 //!
 //! The way of a call: [`devices`] reads the arguments, [`journal`] what earlier calls have recorded in the folder, and
-//! [`start`] brings the two together. The [`engine`] then says what comes next, and the [`driver`] does it.
+//! [`start`] brings the two together. The [`engine`] then says what comes next, the [`driver`] does it, and [`results`] takes in
+//! what came of it.
 
 mod devices;
 mod document;
@@ -13,6 +14,7 @@ mod failure;
 mod journal;
 mod outcomes;
 mod report;
+mod results;
 mod start;
 mod storage;
 #[cfg(test)]
@@ -115,7 +117,7 @@ pub(crate) fn fetch(
     let ended = engine.start(devices).map_err(|error| place.failed(error));
     let ended = ended.and_then(|()| driver::run(account, call, &mut engine, &place, reporter));
     let ended = ended.and_then(|()| outcome(&engine));
-    let summary = Summary::new(engine.counts, report::least_time(account, engine.counts));
+    let summary = Summary::new(engine.counts, report::least_time(account, engine.counts, 0));
     let members = document::members(&engine.journal, &engine.devices, &summary);
     // The engine knows only that its step was not done.
     let ended = outcomes.failure.map_or(ended, Err);

@@ -61,7 +61,7 @@ impl<'a, 'r, 'c> Report<'a, 'r, 'c> {
         let says = (engine.counts, engine.counts.bytes.saturating_add(downloads.bytes()));
         let is_new = self.said != Some(says);
         let is_reported = if is_new && self.job_at.is_none_or(|at| now >= at) {
-            self.report_job(account, says)?;
+            self.report_job(account, says, downloads.without_link())?;
             true
         } else if let Some(key) = self.ended.pop_front() {
             // A line that cannot be read fails where it matters.
@@ -94,10 +94,15 @@ impl<'a, 'r, 'c> Report<'a, 'r, 'c> {
         account: &Account,
         engine: &Engine<'_, impl Storage>,
     ) -> Result<()> {
-        self.report_job(account, (engine.counts, engine.counts.bytes))
+        self.report_job(account, (engine.counts, engine.counts.bytes), 0)
     }
 
-    fn report_job(&mut self, account: &Account, says: (Counts, u64)) -> Result<()> {
+    fn report_job(
+        &mut self,
+        account: &Account,
+        says: (Counts, u64),
+        without_link: usize,
+    ) -> Result<()> {
         self.job_at = Instant::now().checked_add(JOB_GAP);
         self.said = Some(says);
         let (counts, bytes) = says;
@@ -110,18 +115,23 @@ impl<'a, 'r, 'c> Report<'a, 'r, 'c> {
             ready: counts.ready,
             downloading: counts.downloading,
             bytes,
-            eta: least_time(account, counts),
+            eta: least_time(account, counts, without_link),
         })
     }
 }
 
-/// The least time that the quota needs for the rest. `None` if there is no rest.
-pub(super) fn least_time(account: &Account, counts: Counts) -> Option<Duration> {
+/// The least time that the quota needs for the rest. `without_link`: the downloads that have still to ask for their links.
+/// `None` if there is no rest.
+pub(super) fn least_time(
+    account: &Account,
+    counts: Counts,
+    without_link: usize,
+) -> Option<Duration> {
     let Counts { queued, running, ready, .. } = counts;
     if counts.unfinished() == 0 {
         return None;
     }
     let collections = account.least_time(Quota::Collect, queued)?;
-    let links = account.least_time(Quota::Link, queued + running + ready)?;
+    let links = account.least_time(Quota::Link, queued + running + ready + without_link)?;
     Some(collections.max(links))
 }

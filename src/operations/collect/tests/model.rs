@@ -24,6 +24,9 @@ pub(super) struct Plan {
     /// How many in a hundred requests are delayed on their way, and for how many seconds.
     pub late: u8,
     pub late_s: RangeInclusive<u64>,
+    /// How many in a hundred wait for their slot, and for how long.
+    pub slow_slots: u8,
+    pub slot_ms: RangeInclusive<u64>,
     /// How many in a hundred are lost before and after they were carried out, by a lost reply or a gateway's 5xx.
     pub lost_before: u8,
     pub lost_after: u8,
@@ -61,6 +64,8 @@ pub(super) struct State {
     pub collections: Vec<Collection>,
     /// Requests that will arrive, and whether they are ours.
     on_the_way: Vec<(Duration, bool)>,
+    /// The slot of the next request is taken.
+    has_slot: bool,
     pub requests: u32,
     pub lists: u32,
     /// When the last list was read that did not fail, and how many requests were sent before.
@@ -131,6 +136,19 @@ impl State {
         self.advance(travel)
     }
 
+    /// The wait for a slot.
+    fn take_slot(&mut self) -> std::result::Result<(), Stop> {
+        let wait = match self.chance(self.plan.slow_slots) {
+            true => self.millis(self.plan.slot_ms.clone()),
+            false => Duration::ZERO,
+        };
+        if wait > super::super::LAG {
+            self.met.push("a slow slot");
+        }
+        self.has_slot = true;
+        self.advance(wait)
+    }
+
     /// Whether a request of ours is still on its way.
     pub fn is_on_the_way(&self) -> bool {
         self.on_the_way.iter().any(|(_, is_ours)| *is_ours)
@@ -149,6 +167,7 @@ impl Model {
             now: seconds(3_600),
             collections: Vec::new(),
             on_the_way: others,
+            has_slot: false,
             requests: 0,
             lists: 0,
             last_list: None,
@@ -254,11 +273,16 @@ impl Device for Model {
         &self.call
     }
 
+    fn take_slot(&self) -> Result<()> {
+        Ok(self.state.borrow_mut().take_slot()?)
+    }
+
     fn request(&self) -> Result<Reply> {
         let state = &mut *self.state.borrow_mut();
-        // The wait for a slot.
-        let slot = if state.chance(5) { state.millis(0..=30_000) } else { Duration::ZERO };
-        state.advance(slot)?;
+        if !state.has_slot {
+            state.take_slot()?;
+        }
+        state.has_slot = false;
         state.requests += 1;
         self.call.begin_change();
         state.travel()?;

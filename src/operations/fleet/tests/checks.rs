@@ -1,6 +1,7 @@
 //! What must hold in a run and at its end.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use super::plan::Outage;
 use super::service::{Endpoint, Package, action_at, device_at};
 use super::world::World;
 use crate::error::Error;
+use crate::operations::collect::LAG;
 use crate::service::action::MachineAction;
 
 /// The outcomes of devices, in the order recorded.
@@ -50,13 +52,31 @@ pub(super) struct Checks {
     allowed: Vec<usize>,
     /// The devices that became ready in this call, in their order.
     ready: Vec<Key>,
+    /// By device: when the last request for a collection was given up or answered, and when the last list was asked for that
+    /// shows no collection of it.
+    sent: HashMap<usize, Duration>,
+    listed: HashMap<usize, Duration>,
     pub adopted: u32,
     pub unsettled: u32,
+    pub searches: u32,
+    pub late_slots: u32,
+    pub refused_polls: u32,
 }
 
 impl Checks {
     pub(super) fn new(rows: Rows, devices: usize) -> Checks {
-        Checks { rows, allowed: vec![1; devices], ready: Vec::new(), adopted: 0, unsettled: 0 }
+        Checks {
+            rows,
+            allowed: vec![1; devices],
+            ready: Vec::new(),
+            sent: HashMap::new(),
+            listed: HashMap::new(),
+            adopted: 0,
+            unsettled: 0,
+            searches: 0,
+            late_slots: 0,
+            refused_polls: 0,
+        }
     }
 
     pub(super) fn call_begins(&mut self) {
@@ -77,6 +97,24 @@ impl Checks {
         assert!(!has_ended, "device {device} is asked again although it has its outcome");
     }
 
+    pub(super) fn given_up(&mut self, device: usize, now: Duration) {
+        self.sent.insert(device, now);
+        self.listed.remove(&device);
+    }
+
+    pub(super) fn listed(&mut self, device: usize, now: Duration) {
+        self.listed.insert(device, now);
+    }
+
+    /// The list has had the time to show what the last request has started, and was read a moment ago.
+    pub(super) fn may_be_sent_again(&self, device: usize, now: Duration) {
+        let listed = self.listed.get(&device).expect("no list was read");
+        let sent = self.sent.get(&device).copied().unwrap_or_default();
+        assert!(*listed >= sent + LAG, "{device}: sent at {sent:?}, listed at {listed:?}");
+        let soon = LAG + Duration::from_secs(1);
+        assert!(now <= *listed + soon, "{device}: listed at {listed:?}, it is {now:?}");
+    }
+
     pub(super) fn is_ready(&mut self, key: Key) {
         self.ready.retain(|other| *other != key);
         self.ready.push(key);
@@ -91,8 +129,8 @@ impl Checks {
 
     /// A call ends before its devices only in an outage, or soon after it.
     pub(super) fn is_in_an_outage(&self, world: &World, error: &Error) {
-        // The driver hears of a failed download after what it does has ended, which may take minutes.
-        let soon = Duration::from_secs(240);
+        // The driver hears of a failed download after what it does has ended, which may take a minute.
+        let soon = Duration::from_secs(90);
         let is_of = |outage: &Outage| outage.status == error.status();
         let is_near = |outage: &Outage| outage.from <= world.now && world.now <= outage.to + soon;
         let found = world.plan.outages.iter().any(|outage| is_of(outage) && is_near(outage));

@@ -16,11 +16,8 @@ use crate::quota::window::Admission;
 use crate::service::action::MachineAction;
 use crate::status::Status;
 
-/// How often a request is sent again after a lost one.
-const RETRIES: u32 = 2;
-
-/// The pauses of a search. Together they last as long as the list may lag.
-const PAUSES: [u64; 5] = [0, 1, 2, 3, 4];
+/// A step takes two requests at most, and waits for nothing else. The longest that a reply takes is half a minute.
+const LONGEST_STEP: Duration = Duration::from_secs(62);
 
 /// More steps than that without any time passing are a loop.
 const MOST_STEPS: u32 = 1_000;
@@ -68,9 +65,11 @@ impl Driver<'_, '_, '_> {
             }
             let slot_at = self.take_slot(now)?;
             let step = self.engine.next(now, self.has_slot);
+            let longest = self.world.now + LONGEST_STEP;
             match self.written(step)? {
                 Step::Download(key) => self.download(key)?,
-                Step::Collect(request) => self.collect(&request)?,
+                Step::Search { request, or_running } => self.search(&request, or_running)?,
+                Step::Collect { request, searches } => self.collect(&request, searches)?,
                 Step::Over => return Ok(()),
                 Step::Wait(until) => {
                     self.release_slot();
@@ -85,8 +84,10 @@ impl Driver<'_, '_, '_> {
                         panic!("it waits for nothing: {:?}", self.engine.counts)
                     });
                     self.world.advance_until_woken(stop.map_or(next, |stop| stop.min(next)))?;
+                    continue;
                 }
             }
+            assert!(self.world.now <= longest, "a step holds up the others");
         }
     }
 
@@ -147,11 +148,14 @@ impl Driver<'_, '_, '_> {
         loop {
             match self.watcher.step(self.world)? {
                 watcher::Step::Idle(at) => return Ok(at),
-                watcher::Step::Polled => {}
                 watcher::Step::Failed(error) => {
                     let now = self.now();
                     self.world.log(format_args!("poll: {}", error.status().name()));
-                    self.engine.went_wrong(now, &error);
+                    if let Err(error) = self.engine.poll_failed(now, &error) {
+                        assert_eq!(error.status(), Status::BadRequest);
+                        self.checks.refused_polls += 1;
+                        return Err(End::Failed);
+                    }
                 }
                 watcher::Step::Changes(changes) => {
                     self.engine.went_well();
@@ -188,102 +192,81 @@ impl Driver<'_, '_, '_> {
         }
     }
 
-    fn collect(&mut self, request: &Request) -> Result<(), End> {
+    fn search(&mut self, request: &Request, or_running: bool) -> Result<(), End> {
+        self.world.log(format_args!("search for {}", request.key));
+        self.checks.searches += 1;
+        if !self.found(request, or_running)? {
+            let now = self.now();
+            self.engine.not_found(request.key, now);
+        }
+        Ok(())
+    }
+
+    fn collect(&mut self, request: &Request, searches: bool) -> Result<(), End> {
         let device = device_at(&request.machine_id);
         let open = if request.is_open { ", open" } else { "" };
         self.world.log(format_args!("ask {device}{open}"));
         self.checks.is_asked(device);
-        if request.is_open {
-            self.release_slot();
-            match self.search(device, request, false)? {
-                Ok(None) => {}
-                Ok(Some(action)) => return self.collected(request, action, true),
-                Err(error) => return self.unsettled(request, &error),
+        if searches {
+            self.checks.late_slots += 1;
+            if self.found(request, false)? {
+                self.release_slot();
+                return Ok(());
             }
         }
+        if request.is_open {
+            self.checks.may_be_sent_again(device, self.world.now);
+        }
+        assert!(std::mem::take(&mut self.has_slot), "a request without a slot");
         let comment = request.asked.comments().next().unwrap().clone();
-        let (mut was_lost, mut round) = (false, 0);
-        loop {
-            round += 1;
-            if !std::mem::take(&mut self.has_slot) {
-                if let Err(stop) = self.world.take_slot(Endpoint::Collect)? {
-                    return match was_lost {
-                        true => self.unsettled(request, &stop),
-                        false => self.refused(request, &stop),
-                    };
-                }
+        let act = |world: &mut World| {
+            let now = world.now;
+            world.service.collect(device, &comment, now, &mut world.random)
+        };
+        let reply = self.world.exchange(Endpoint::Collect, Some((device, &comment)), act);
+        self.checks.given_up(device, self.world.now);
+        let reply = reply?;
+        self.world.log(format_args!("{}", reply.shown()));
+        let now = self.now();
+        match reply {
+            Reply::Whole(Answer::Action(action)) => {
+                let is_ours = self.world.service.actions[action].comment == comment;
+                self.collected(request, action, !is_ours)
             }
-            let act = |world: &mut World| {
-                let now = world.now;
-                world.service.collect(device, &comment, now, &mut world.random)
-            };
-            let reply = self.world.exchange(Endpoint::Collect, Some((device, &comment)), act)?;
-            self.world.log(format_args!("{}", reply.shown()));
-            let (error, is_running) = match reply {
-                Reply::Whole(Answer::Action(action)) => {
-                    let is_ours = self.world.service.actions[action].comment == comment;
-                    return self.collected(request, action, !is_ours);
-                }
-                Reply::Whole(Answer::AlreadyRunning) => {
-                    (Error::new(Status::AlreadyRunning, "one runs").retryable(true), true)
-                }
-                Reply::Whole(Answer::Refused(status)) => (Error::new(status, "refused"), false),
-                Reply::NotSent(error) => (error, false),
-                Reply::Lost(error) => {
-                    was_lost = true;
-                    match self.search(device, request, false)? {
-                        Ok(Some(action)) => return self.collected(request, action, true),
-                        Ok(None) if round <= RETRIES => continue,
-                        Ok(None) => return self.unsettled(request, &error),
-                        Err(error) => return self.unsettled(request, &error),
-                    }
-                }
-            };
-            if is_running {
-                match self.search(device, request, true)? {
-                    Ok(Some(action)) => return self.collected(request, action, true),
-                    Ok(None) if (was_lost || request.is_open) && round <= RETRIES => continue,
-                    _ => {}
-                }
-            } else if was_lost {
-                let settles =
-                    matches!(error.status(), Status::UnsupportedDevice | Status::NotFound);
-                if !settles {
-                    if let Ok(Some(action)) = self.poll_device(device, request, false)? {
-                        return self.collected(request, action, true);
-                    }
-                    return self.unsettled(request, &error);
-                }
-            } else {
-                return self.refused(request, &error);
+            Reply::Whole(Answer::AlreadyRunning) => {
+                let written = self.engine.meets_running(request, now);
+                self.written(written)
             }
-            return match was_lost && is_running {
-                true => self.unsettled(request, &error),
-                false => self.refused(request, &error),
-            };
+            Reply::Whole(Answer::Refused(status)) => {
+                self.refused(request, &Error::new(status, "refused"))
+            }
+            Reply::NotSent(error) => self.refused(request, &error),
+            Reply::Lost(error) => {
+                self.checks.unsettled += 1;
+                let written = self.engine.unsettled(request, now, &error);
+                self.written(written)
+            }
         }
     }
 
-    /// Searches the list for a collection of the request, or for any that runs.
-    fn search(
-        &mut self,
-        device: usize,
-        request: &Request,
-        or_running: bool,
-    ) -> Result<Result<Option<usize>, Error>, End> {
-        let mut found = Ok(None);
-        for pause in PAUSES {
-            if let Err(stop) = self.world.pause(Duration::from_secs(pause))? {
-                return Ok(Err(stop));
+    /// Takes in what one list shows. `false`: the request may be sent.
+    fn found(&mut self, request: &Request, or_running: bool) -> Result<bool, End> {
+        let device = device_at(&request.machine_id);
+        match self.poll_device(device, request, or_running)? {
+            Ok(Some(action)) => self.collected(request, action, true)?,
+            Ok(None) if request.is_open => return Ok(false),
+            Ok(None) => {
+                let error = Error::new(Status::AlreadyRunning, "not shown").retryable(true);
+                self.refused(request, &error)?;
             }
-            found = self.poll_device(device, request, or_running)?;
-            match &found {
-                Ok(None) => {}
-                Err(error) if error.is_retryable() => {}
-                _ => break,
+            Err(error) => {
+                self.world.log(format_args!("no search: {}", error.status().name()));
+                let now = self.now();
+                let written = self.engine.not_searched(request, now, &error);
+                self.written(written)?;
             }
         }
-        Ok(found)
+        Ok(true)
     }
 
     fn poll_device(
@@ -293,9 +276,17 @@ impl Driver<'_, '_, '_> {
         or_running: bool,
     ) -> Result<Result<Option<usize>, Error>, End> {
         const TOLERANCE: Duration = Duration::from_secs(5);
-        if let Err(stop) = self.world.take_slot(Endpoint::List)? {
-            return Ok(Err(stop));
+        // It does not wait for a slot.
+        let now = self.world.now;
+        let wait = match self.world.quota(Endpoint::List).admission(now) {
+            Admission::Now => None,
+            Admission::At(at) => Some(at.since(Time::default()).saturating_sub(now)),
+            Admission::AfterReply => Some(Duration::ZERO),
+        };
+        if wait.is_some() {
+            return Ok(Err(Error::new(Status::RateLimited, "no room").after(wait)));
         }
+        self.world.quota(Endpoint::List).begin();
         let comments: Vec<&String> = request.asked.comments().collect();
         let since = request.asked.began() - TOLERANCE;
         let reply = self.world.exchange(Endpoint::List, None, |world| {
@@ -305,9 +296,12 @@ impl Driver<'_, '_, '_> {
                 comments.contains(&&all[*at].comment) && wall(all[*at].created) >= since
             };
             let is_running = |at: &usize| or_running && all[*at].ends > world.now;
-            let ours = listed.iter().copied().find(is_ours);
+            let ours = listed.iter().copied().filter(|_| request.is_open).find(is_ours);
             ours.or_else(|| listed.iter().copied().find(is_running))
         })?;
+        if let Reply::Whole(None) = reply {
+            self.checks.listed(device, now);
+        }
         Ok(match reply {
             Reply::Whole(found) => Ok(found),
             Reply::Lost(error) | Reply::NotSent(error) => Err(error),
@@ -325,17 +319,6 @@ impl Driver<'_, '_, '_> {
         }
         self.checks.adopted += u32::from(adopted);
         self.note(key);
-        Ok(())
-    }
-
-    fn unsettled(&mut self, request: &Request, error: &Error) -> Result<(), End> {
-        self.checks.unsettled += 1;
-        self.world.log(format_args!("{}: not known: {}", request.key, error.status().name()));
-        if self.check_stop().is_ok() {
-            let now = self.now();
-            let written = self.engine.unsettled(request, now, error);
-            self.written(written)?;
-        }
         Ok(())
     }
 

@@ -36,6 +36,9 @@ pub(super) struct Tally {
     pub unskipped: u32,
     pub adopted: u32,
     pub unsettled: u32,
+    pub searches: u32,
+    pub late_slots: u32,
+    pub refused_polls: u32,
     pub done: usize,
     pub failed: usize,
     pub skipped: usize,
@@ -58,6 +61,9 @@ impl Tally {
         self.unskipped += other.unskipped;
         self.adopted += other.adopted;
         self.unsettled += other.unsettled;
+        self.searches += other.searches;
+        self.late_slots += other.late_slots;
+        self.refused_polls += other.refused_polls;
         self.done += other.done;
         self.failed += other.failed;
         self.skipped += other.skipped;
@@ -112,6 +118,9 @@ pub(super) fn play_plan(plan: Plan, mut random: fastrand::Rng) -> Run {
         compacted: disk.compacted,
         adopted: host.checks.adopted,
         unsettled: host.checks.unsettled,
+        searches: host.checks.searches,
+        late_slots: host.checks.late_slots,
+        refused_polls: host.checks.refused_polls,
         ..host.tally
     };
     Run { trace: std::mem::take(&mut host.world.trace), journal, tally }

@@ -199,7 +199,9 @@ fn a_hundred_thousand_lines_are_read_and_written_quickly() {
     assert_eq!(known.devices.len(), devices::MOST);
     let mut engine = Engine::new(journal, known, &mut record, "why", 4);
     engine.start(&wanted).unwrap();
-    assert!(matches!(engine.next(now, true).unwrap(), Step::Collect(request) if request.key == 0));
+    assert!(
+        matches!(engine.next(now, true).unwrap(), Step::Collect { request, .. } if request.key == 0)
+    );
     let all = began.elapsed();
     println!("written in {written:?}, read and started in {:?}", all - written);
     std::fs::remove_file(&path).unwrap();

@@ -46,6 +46,8 @@ pub(super) struct Plan {
     pub crashes: u32,
     pub stops: u32,
     pub failed_writes: u32,
+    /// How many polls are refused for good.
+    pub refused_polls: u32,
     /// How often the caller retries the devices that failed for good.
     pub retries: u32,
     /// The longest that the list lags.
@@ -118,6 +120,7 @@ impl Plan {
             crashes: 0,
             stops: 0,
             failed_writes: 0,
+            refused_polls: 0,
             retries: 0,
             lag: seconds(random, 0..10),
             calm_after: Duration::ZERO,
@@ -163,6 +166,7 @@ impl Plan {
             crashes: random.u32(..7),
             stops: random.u32(..3),
             failed_writes: random.u32(..2),
+            refused_polls: random.u32(..2),
             retries: random.u32(..3),
             lag: seconds(random, 0..10),
             calm_after,

@@ -38,8 +38,6 @@ pub(super) enum Change {
 #[derive(Debug)]
 pub(super) enum Step {
     Idle(Option<Duration>),
-    /// A poll without changes is none, so the driver does not hear of it.
-    Polled,
     Failed(Error),
     Changes(Vec<(Key, Change)>),
 }
@@ -67,6 +65,10 @@ impl Watcher {
         }
         let reply = world.exchange(Endpoint::List, None, |world| world.now)?;
         let now = world.now;
+        if world.plan.refused_polls > 0 && world.is_unlucky() {
+            world.plan.refused_polls -= 1;
+            return Ok(Step::Failed(Error::new(Status::BadRequest, "a gateway refuses it")));
+        }
         let at = match reply {
             Reply::Whole(at) => at,
             Reply::Lost(error) | Reply::NotSent(error) => {
@@ -98,6 +100,6 @@ impl Watcher {
         let is_final =
             |state: Option<&str>| !matches!(state, None | Some("Pending" | "InProgress"));
         self.followed.retain(|_, one| !is_final(one.state));
-        Ok(if changes.is_empty() { Step::Polled } else { Step::Changes(changes) })
+        Ok(Step::Changes(changes))
     }
 }

@@ -9,7 +9,6 @@ use super::downloads::Download;
 use super::plan::{Plan, seconds};
 use super::service::{Endpoint, Quota, Service};
 use crate::error::Error;
-use crate::quota::window::Admission;
 use crate::status::Status;
 
 /// How a call ends, if not with every device.
@@ -165,7 +164,8 @@ impl World {
         let late = self.late.remove(first);
         self.quota(late.endpoint).count(at);
         if let Some((device, comment)) = late.collect {
-            // A search lasts for the longest lag, and so it finds what a late request has started only without one.
+            // A search comes the longest lag after the sender gave up, and so it finds what a late request has started only
+            // without one.
             let lag = std::mem::take(&mut self.service.lag);
             let answer = self.service.collect(device, &comment, at, &mut self.random);
             self.service.lag = lag;
@@ -176,36 +176,6 @@ impl World {
     /// The earliest event of downloads.
     pub(super) fn next_event(&self) -> Option<Duration> {
         self.downloads.iter().filter_map(|download| download.at).min()
-    }
-
-    /// Lets time pass during a call, unless the caller stops it.
-    pub(super) fn pause(&mut self, pause: Duration) -> Result<Result<(), Error>, End> {
-        let until = self.now + pause;
-        match self.stop_at.filter(|at| *at <= until) {
-            Some(at) => {
-                self.advance(at.max(self.now))?;
-                Ok(Err(Error::new(Status::Cancelled, "the caller has stopped the call")))
-            }
-            None => self.advance(until).map(Ok),
-        }
-    }
-
-    /// Waits for a slot on the thread of the driver, and takes it.
-    pub(super) fn take_slot(&mut self, endpoint: Endpoint) -> Result<Result<(), Error>, End> {
-        loop {
-            let now = self.now;
-            let wait = match self.quota(endpoint).admission(now) {
-                Admission::Now => {
-                    self.quota(endpoint).begin();
-                    return Ok(Ok(()));
-                }
-                Admission::At(at) => at.since(crate::quota::clock::Time::default()) - now,
-                Admission::AfterReply => Duration::from_millis(50),
-            };
-            if let Err(stop) = self.pause(wait)? {
-                return Ok(Err(stop));
-            }
-        }
     }
 
     /// Sends a request on the thread of the driver, with a slot in hand.
