@@ -156,3 +156,77 @@ fn a_quota_file_that_is_none_ends_the_call() {
     let error = outcome.error("config");
     assert!(error["message"].as_str().unwrap().contains("`quota_file`"), "{error}");
 }
+
+#[test]
+fn a_poll_that_is_refused_for_good_ends_the_call() {
+    let refusal = json!({"error": {"code": "BadRequest", "message": "odd filter"}});
+    for (reply, name) in [
+        (json!({"status": 400, "json": refusal}), "bad_request"),
+        (json!({"status": 404, "body": "<html>no route</html>"}), "not_found"),
+        (json!({"status": 200, "body": "<html>portal</html>"}), "protocol"),
+    ] {
+        let (sim, folder) = (quick(), Folder::new());
+        sim.set(|b| b.in_progress_s = 1.0);
+        let client = client(&sim, &OPTIONS);
+        sim.script(json!({"match": {"method": "GET", "path_contains": "machineactions"}, "times": 0, "reply": reply}))
+            .unwrap();
+        let (cancel, began) = (Cancel::new(20_000), Instant::now());
+        let list = devices(&sim, 0, 3);
+        let outcome = client.fetch_packages(Some(&list), &folder.0, None, Some(&cancel));
+        assert!(states(&outcome.document).iter().all(|state| *state != "failed"), "{name}");
+        outcome.error(name);
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        sim.clear_script();
+        all_there(&client.fetch_packages(None, &folder.0, None, None).ok(), &sim, 3);
+    }
+}
+
+/// Of these polls no three fail in a row, and those in between show nothing new.
+#[test]
+fn a_good_poll_without_news_ends_a_series_of_failures() {
+    let (sim, folder) = (quick(), Folder::new());
+    sim.set(|b| b.pending_s = 4.0);
+    let client = client(&sim, &OPTIONS);
+    for skip in 1..4 {
+        let refusal = json!({"error": {"code": "Forbidden", "message": "no"}});
+        sim.script(json!({"match": {"method": "GET", "path_contains": "machineactions"}, "skip": skip, "times": 2,
+            "reply": {"status": 403, "json": refusal}}))
+            .unwrap();
+    }
+    all_there(
+        &client.fetch_packages(Some(&devices(&sim, 0, 3)), &folder.0, None, None).ok(),
+        &sim,
+        3,
+    );
+    let polls = |status: u16| {
+        sim.requests()
+            .iter()
+            .filter(|it| it.path.ends_with("/machineactions") && it.status == status)
+            .count()
+    };
+    assert_eq!(polls(403), 6);
+    assert!(polls(200) > 3);
+}
+
+/// The record says who asked, and what for.
+#[test]
+fn the_record_of_a_refused_request_has_its_comment_and_its_time() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    let list = json!(["f".repeat(40)]).to_string();
+    client.fetch_packages(Some(&list), &folder.0, None, None).error("incomplete");
+    let record = fs::read_to_string(folder.0.join("packages.jsonl")).unwrap();
+    let line: Value = serde_json::from_str(record.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (&line["state"], &line["comment"]),
+        (&json!("failed"), &json!("case 4711")),
+        "{line}"
+    );
+    assert!(line["asked"].is_string(), "{line}");
+    // It is asked afresh, and not searched for.
+    let again = json!({"devices": [], "retry": "failed"}).to_string();
+    client.fetch_packages(Some(&again), &folder.0, None, None).error("incomplete");
+    assert_eq!(collections_asked_for(&sim), 2);
+    assert_eq!(fs::read_to_string(folder.0.join("packages.jsonl")).unwrap().lines().count(), 2);
+    assert!(!sim.requests().iter().any(|it| it.path.ends_with("/machineactions")));
+}
