@@ -142,9 +142,6 @@ impl<S: Storage> Engine<'_, S> {
         now: Now,
         error: &Error,
     ) -> io::Result<()> {
-        if let Some(device) = self.device(request.key) {
-            device.searched = None;
-        }
         let text = self.text(request.key)?;
         self.again(read(&text)?, now, error, true, Some(LAG))
     }

@@ -1,7 +1,7 @@
 //! What must hold in a run and at its end.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -56,6 +56,8 @@ pub(super) struct Checks {
     /// shows no collection of it.
     sent: HashMap<usize, Duration>,
     listed: HashMap<usize, Duration>,
+    /// The devices of which a request may have started a collection, and nobody knows.
+    open: HashSet<usize>,
     pub adopted: u32,
     pub unsettled: u32,
     pub searches: u32,
@@ -71,6 +73,7 @@ impl Checks {
             ready: Vec::new(),
             sent: HashMap::new(),
             listed: HashMap::new(),
+            open: HashSet::new(),
             adopted: 0,
             unsettled: 0,
             searches: 0,
@@ -97,9 +100,22 @@ impl Checks {
         assert!(!has_ended, "device {device} is asked again although it has its outcome");
     }
 
-    pub(super) fn given_up(&mut self, device: usize, now: Duration) {
+    /// The engine knows what no reply has told.
+    pub(super) fn is_sent(&self, device: usize, is_open: bool) {
+        assert!(is_open || !self.open.contains(&device), "{device}: a lost request is forgotten");
+    }
+
+    pub(super) fn was_sent(&mut self, device: usize, is_lost: bool, now: Duration) {
         self.sent.insert(device, now);
         self.listed.remove(&device);
+        if is_lost {
+            self.open.insert(device);
+        }
+    }
+
+    /// The outcome of all requests for this device is known.
+    pub(super) fn settled(&mut self, device: usize) {
+        self.open.remove(&device);
     }
 
     pub(super) fn listed(&mut self, device: usize, now: Duration) {

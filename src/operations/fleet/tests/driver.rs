@@ -217,6 +217,7 @@ impl Driver<'_, '_, '_> {
         if request.is_open {
             self.checks.may_be_sent_again(device, self.world.now);
         }
+        self.checks.is_sent(device, request.is_open);
         assert!(std::mem::take(&mut self.has_slot), "a request without a slot");
         let comment = request.asked.comments().next().unwrap().clone();
         let act = |world: &mut World| {
@@ -224,7 +225,8 @@ impl Driver<'_, '_, '_> {
             world.service.collect(device, &comment, now, &mut world.random)
         };
         let reply = self.world.exchange(Endpoint::Collect, Some((device, &comment)), act);
-        self.checks.given_up(device, self.world.now);
+        let is_lost = matches!(reply, Err(_) | Ok(Reply::Lost(_)));
+        self.checks.was_sent(device, is_lost, self.world.now);
         let reply = reply?;
         self.world.log(format_args!("{}", reply.shown()));
         let now = self.now();
@@ -238,6 +240,9 @@ impl Driver<'_, '_, '_> {
                 self.written(written)
             }
             Reply::Whole(Answer::Refused(status)) => {
+                if status == Status::UnsupportedDevice {
+                    self.checks.settled(device);
+                }
                 self.refused(request, &Error::new(status, "refused"))
             }
             Reply::NotSent(error) => self.refused(request, &error),
@@ -310,6 +315,7 @@ impl Driver<'_, '_, '_> {
 
     fn collected(&mut self, request: &Request, action: usize, adopted: bool) -> Result<(), End> {
         let key = request.key;
+        self.checks.settled(device_at(&request.machine_id));
         let record = self.world.service.action(action, self.world.now);
         let date = Some(wall(self.world.now)).filter(|_| !adopted);
         let written = self.engine.collected(request, &record, adopted, date);
