@@ -3,9 +3,10 @@
 /// Bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
+    let digit = |half: u8| char::from(if half < 10 { b'0' + half } else { b'a' - 10 + half });
     for byte in bytes {
-        let digits = [byte >> 4, byte & 0xf];
-        text.extend(digits.into_iter().filter_map(|digit| char::from_digit(digit.into(), 16)));
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 0xf));
     }
     text
 }

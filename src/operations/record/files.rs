@@ -152,7 +152,7 @@ impl Files {
         let (mut has_sums, mut is_torn) = (false, false);
         let mut is_covered = whole.is_none();
         loop {
-            is_covered |= whole == Some(self.whole_line(&chain).as_bytes());
+            is_covered = is_covered || whole.is_some_and(|whole| self.covers(whole, &chain));
             self.call.check().map_err(|stop| Error::from(stop).with_stage(Stage::Download))?;
             line.clear();
             (&mut reader).take(LONGEST).read_until(b'\n', &mut line).map_err(failed())?;
@@ -222,6 +222,14 @@ impl Files {
 
     fn write_whole(&self) -> Result<()> {
         self.write(&self.whole, &self.whole_line(&self.chain))
+    }
+
+    /// Whether this content of `<record>.sha256` is that for these lines. Most lines of a long record need only the hash.
+    fn covers(&self, whole: &[u8], chain: &Chain) -> bool {
+        let hash = chain.sha256();
+        let begin = usize::from(whole.starts_with(b"\\"));
+        whole.get(begin..).is_some_and(|whole| whole.starts_with(hash.as_bytes()))
+            && whole == self.whole_line(chain).as_bytes()
     }
 
     /// The content of `<record>.sha256` for these lines.

@@ -265,6 +265,43 @@ fn an_edited_record_is_refused_and_stays_as_it_is() {
     assert_eq!(folder.file("packages.jsonl").lines().count(), 1);
 }
 
+/// A record of a finished job of 100,000 devices is checked before a call resumes it.
+#[test]
+fn a_hundred_thousand_lines_are_checked_quickly() {
+    const LINES: u32 = 100_000;
+    const LONGEST: Duration = Duration::from_secs(20);
+    let folder = Folder::new();
+    let (mut text, mut sums, mut previous) = (String::new(), String::new(), "0".repeat(64));
+    // As long as the service's.
+    let rest = "x".repeat(1_000);
+    for device in 0..LINES {
+        let sha256 = format!("{device:064x}");
+        let line = format!(
+            "{{\"previous\":\"{previous}\",\"state\":\"done\",\"machine_id\":\"{device:040x}\",\"action_id\":\"{ID}\",\
+             \"action\":{{\"n\":{device},\"x\":\"{rest}\"}},\"package\":{{\"file\":\"{device}.zip\",\"bytes\":7,\
+             \"sha256\":\"{sha256}\",\"missing\":[]}}}}\n"
+        );
+        previous = super::tests::sha256(line.as_bytes());
+        text.push_str(&line);
+        sums.push_str(&sums::line(&sha256, &format!("{device}.zip")));
+    }
+    fs::write(folder.0.join("packages.jsonl"), &text).unwrap();
+    fs::write(folder.0.join("SHA256SUMS"), &sums).unwrap();
+    let whole = sums::line(&sha256(text.as_bytes()), "packages.jsonl");
+    fs::write(folder.0.join("packages.jsonl.sha256"), whole).unwrap();
+    #[cfg(unix)]
+    for entry in fs::read_dir(&folder.0).unwrap() {
+        let rights = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(entry.unwrap().path(), rights).unwrap();
+    }
+    let began = std::time::Instant::now();
+    let files = folder.open().unwrap();
+    let took = began.elapsed();
+    println!("{LINES} lines, {} MB, are checked in {took:?}", text.len() / 1_000_000);
+    assert_eq!(files.previous(), previous);
+    assert!(took < LONGEST, "{took:?}");
+}
+
 #[test]
 fn an_append_that_fails_is_completed_by_the_next_one() {
     let folder = Folder::new();
