@@ -38,8 +38,8 @@ use crate::progress::OnProgress;
 /// @param client The client.
 /// @param devices_json The devices: an array of device ids, or of {"machine_id":"...","comment":"...","file":"pc1.zip"}
 /// with optional comment and file; or the document of mde_find_machines(), whose devices with the problems
-/// potential_duplicate, merged, unsupported or not_onboarded are skipped. The same device twice is one device. Up to
-/// 100,000 of them. Devices that the job has are left as they are; {"devices":[...],"retry":"failed"} asks those again
+/// potential_duplicate, merged, unsupported or not_onboarded are skipped, and which is refused if its more is true. Other
+/// members are refused. The same device twice is one device. Up to 100,000 of them. Devices that the job has are left as they are; {"devices":[...],"retry":"failed"} asks those again
 /// that have failed. NULL or [] resumes the job in the folder.
 /// @param comment The reason, for the audit trail of the tenant; 1 to 32,768 bytes.
 /// @param folder A folder that exists. The files are named as by mde_download_package(), or as devices_json says.

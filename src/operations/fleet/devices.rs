@@ -1,14 +1,14 @@
 //! The devices of a job, as callers give them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
 use crate::operations::arguments;
-use crate::text::json;
-use crate::text::windows_name;
+use crate::text::{json, redact, windows_name};
 
 /// The most devices of one job.
 pub(super) const MOST: usize = 100_000;
@@ -46,36 +46,65 @@ impl Devices {
     }
 
     /// Reads the devices from JSON: an array of ids or of `{"machine_id","comment"?,"file"?}`, the document of
-    /// `find_machines`, or `{"devices":[…],"retry":"failed"}`. An empty array resumes.
+    /// `find_machines` with all that it has found, or `{"devices":[…],"retry":"failed"}`. An empty array resumes.
     pub fn from_json(text: &str) -> Result<Devices> {
         let text = text.trim_ascii();
         if text.starts_with('[') {
             return list(text);
         }
-        let refused = || Error::argument("devices_json", "is not JSON of these forms", ACCEPTED);
+        let other = "is not JSON of these forms";
         if !text.starts_with('{') {
-            return Err(refused());
+            return Err(refused(other));
         }
-        let document: Document<'_> = serde_json::from_str(text).map_err(|_| refused())?;
-        match (document.devices, document.machines) {
-            (Some(devices), None) => {
-                let retry_failed = match document.retry {
-                    None => false,
-                    Some(retry) if retry == "failed" => true,
-                    Some(_) => {
-                        let problem = "has another `retry` than \"failed\"";
-                        return Err(Error::argument("devices_json", problem, ACCEPTED));
-                    }
-                };
-                Ok(Devices { retry_failed, ..list(devices.get())? })
+        let document: Document<'_> =
+            serde_json::from_str(text).map_err(|_| {
+                match unknown_member(text, &Document::MEMBERS) {
+                    Some(unknown) => refused(&format!("has {unknown}")),
+                    None => refused(other),
+                }
+            })?;
+        match document {
+            Document {
+                devices: Some(devices),
+                retry,
+                machines: None,
+                checks: None,
+                more: None,
+            } => {
+                if retry.as_ref().is_some_and(|retry| retry != "failed") {
+                    return Err(refused("has another `retry` than \"failed\""));
+                }
+                Ok(Devices { retry_failed: retry.is_some(), ..list(devices.get())? })
             }
-            (None, Some(machines)) => found(machines, document.checks.unwrap_or_default()),
-            _ => Err(refused()),
+            Document { devices: None, retry: None, machines: Some(machines), checks, more } => {
+                if more == Some(true) {
+                    return Err(Error::argument(
+                        "devices_json",
+                        "is a search that has found more devices than it names (`more` is true)",
+                        "the document of a narrower query, or an array of the ids of these devices alone",
+                    ));
+                }
+                found(machines, checks.unwrap_or_default())
+            }
+            _ => Err(refused(other)),
         }
     }
 }
 
+fn refused(problem: &str) -> Error {
+    Error::argument("devices_json", problem, ACCEPTED)
+}
+
+/// The first member of an object that is not one of these, in words.
+fn unknown_member(object: &str, members: &[&str]) -> Option<String> {
+    const LONGEST: usize = 64;
+    let all: BTreeMap<String, IgnoredAny> = serde_json::from_str(object).ok()?;
+    let unknown = all.into_keys().find(|name| !members.contains(&name.as_str()))?;
+    Some(format!("the unknown member `{}`", redact::visible(&unknown, LONGEST)))
+}
+
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Document<'a> {
     #[serde(borrow)]
     devices: Option<&'a RawValue>,
@@ -83,6 +112,11 @@ struct Document<'a> {
     #[serde(borrow)]
     machines: Option<Vec<Id<'a>>>,
     checks: Option<Vec<Check>>,
+    more: Option<bool>,
+}
+
+impl Document<'_> {
+    const MEMBERS: [&'static str; 5] = ["devices", "retry", "machines", "checks", "more"];
 }
 
 /// A device record, or the item of a list.
@@ -107,13 +141,16 @@ fn list(text: &str) -> Result<Devices> {
         comment: Option<String>,
         file: Option<String>,
     }
-    let refused = |problem: &str| Error::argument("devices_json", problem, ACCEPTED);
+    const MEMBERS: [&str; 3] = ["machine_id", "comment", "file"];
     let items: Vec<&RawValue> =
         serde_json::from_str(text).map_err(|_| refused("is not a JSON array"))?;
     let mut all = Collected::default();
     for (at, item) in items.iter().enumerate() {
         let item = item.get();
-        let unusable = || refused(&format!("has an item {at} that is no device"));
+        let unusable = || match unknown_member(item, &MEMBERS) {
+            Some(unknown) => refused(&format!("has an item {at} with {unknown}")),
+            None => refused(&format!("has an item {at} that is no device")),
+        };
         let device = match item.starts_with('"') {
             true => {
                 let id: String = serde_json::from_str(item).map_err(|_| unusable())?;
@@ -180,7 +217,7 @@ impl Collected {
             }
         }
         if self.list.len() >= MOST {
-            return Err(Error::argument("devices_json", "has too many devices", ACCEPTED));
+            return Err(refused("has too many devices"));
         }
         self.list.push(device);
         Ok(())
@@ -257,7 +294,32 @@ mod tests {
             ("7".to_owned(), "not JSON"),
             ("{}".to_owned(), "not JSON"),
             ("[1]".to_owned(), "item 0"),
-            (format!(r#"["{A}",{{"machine":"x"}}]"#), "item 1"),
+            (format!(r#"["{A}",{{"comment":"x"}}]"#), "an item 1 that is no device"),
+            (
+                format!(r#"["{A}",{{"machines_id":"{B}"}}]"#),
+                "item 1 with the unknown member `machines_id`",
+            ),
+            (
+                format!(r#"[{{"machine_id":"{A}","a\nb":1}}]"#),
+                "item 0 with the unknown member `a?b`",
+            ),
+            (
+                format!(r#"{{"device":["{A}"]}}"#),
+                "has the unknown member `device`; expected an array",
+            ),
+            (format!(r#"{{"devices":["{A}"],"checks":[]}}"#), "not JSON of these forms"),
+            (
+                format!(r#"{{"machines":[{{"id":"{A}"}}],"retry":"failed"}}"#),
+                "not JSON of these forms",
+            ),
+            (
+                format!(r#"{{"machines":[{{"id":"{A}"}}],"check":[]}}"#),
+                "the unknown member `check`",
+            ),
+            (
+                format!(r#"{{"machines":[{{"id":"{A}"}}],"checks":[],"more":true}}"#),
+                "(`more` is true); expected the document of a narrower query, or an array",
+            ),
             (format!(r#"["{A}","a/b"]"#), "item 1: argument `machine_id`"),
             (r#"[{"machine_id":"a","comment":" "}]"#.to_owned(), "item 0: argument `comment`"),
             (format!(r#"{{"devices":["{A}"],"retry":"all"}}"#), "`retry`"),
