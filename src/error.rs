@@ -212,9 +212,9 @@ impl Error {
         self
     }
 
-    /// Sets what is known of the devices of a job. `members`: `"packages":[…],"summary":{…}`.
-    pub(crate) fn with_packages(mut self, members: String) -> Error {
-        self.0.packages = Some(Package(members.into()));
+    /// Sets what is known of the devices of a job: `{"packages":[…],"summary":{…}}`.
+    pub(crate) fn with_packages(mut self, document: String) -> Error {
+        self.0.packages = Some(Package(document.into()));
         self
     }
 
@@ -345,30 +345,37 @@ impl Error {
     }
 
     /// How each device of a job over many stands, as JSON: `{"packages":[…],"summary":{…}}`.
-    pub fn packages(&self) -> Option<String> {
-        self.0.packages.as_ref().map(|members| format!("{{{}}}", members.0))
+    pub fn packages(&self) -> Option<&str> {
+        self.0.packages.as_ref().map(|packages| &*packages.0)
     }
 
     /// The failure document: `{"error":{…}}`, with `"package":{…}` if one was refused and kept, and with
     /// `"packages":[…],"summary":{…}` of a job over many devices.
     pub fn to_json(&self) -> String {
+        self.clone().into_json()
+    }
+
+    /// The same without a copy of the devices, which may have 100 MB and more.
+    pub(crate) fn into_json(mut self) -> String {
         #[derive(Serialize)]
         struct Document<'a> {
             error: Members<'a>,
             #[serde(skip_serializing_if = "Option::is_none")]
             package: Option<&'a RawValue>,
         }
+        let packages = self.0.packages.take();
         let action = self.0.action.as_deref().and_then(|action| serde_json::from_str(action).ok());
         let package = self.package().and_then(|package| serde_json::from_str(package).ok());
         // Even without a document the caller would get the status through the return value.
         let mut text = json::text(&Document { error: self.members(action), package });
-        if let Some(packages) = &self.0.packages {
-            text.pop();
-            text.push(',');
-            text.push_str(&packages.0);
-            text.push('}');
-        }
-        text
+        let Some(packages) = packages else { return text };
+        let mut whole = packages.0.into_string();
+        text.pop();
+        text.push(',');
+        whole.reserve_exact(text.len());
+        // In place of the opening brace.
+        whole.replace_range(..1, &text);
+        whole
     }
 
     /// The member `error` of documents, without the action.

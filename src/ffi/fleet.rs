@@ -79,7 +79,7 @@ pub unsafe extern "C" fn mde_fetch_packages(
         let folder = unsafe { ptr::text(folder, "folder") }?;
         let mut forward = forwarder(progress, user_data);
         let progress = forward.as_mut().map(|forward| forward as &mut OnProgress<'_>);
-        Ok(client.fetch_packages(&devices, comment, folder, progress, cancel)?.to_json())
+        Ok(client.fetch_packages(&devices, comment, folder, progress, cancel)?.into_json())
     };
     // SAFETY: the caller's promise, passed on.
     unsafe { operation(client, cancel, out_json, body) }
@@ -100,7 +100,7 @@ pub unsafe extern "C" fn mde_read_packages(
     let body = || {
         // SAFETY: the caller's promise (header, "Pointers").
         let folder = unsafe { ptr::text(folder, "folder") }?;
-        Ok(read_packages(folder)?.to_json())
+        Ok(read_packages(folder)?.into_json())
     };
     // SAFETY: the caller's promise about out_json, passed on.
     unsafe { guard::document(out_json, body) }

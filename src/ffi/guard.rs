@@ -44,7 +44,7 @@ unsafe fn outcome(
     unsafe { strings::clear(out_json) };
     let (status, json) = match run(body) {
         Some(Ok(json)) => (Status::Ok, json),
-        Some(Err(error)) => (error.status(), Some(error.to_json())),
+        Some(Err(error)) => (error.status(), Some(error.into_json())),
         None => (Status::Internal, Some(internal().to_json())),
     };
     if let Some(json) = json {

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicIsize, AtomicU32, Ordering};
 
 use mde::ffi::cancel::{mde_cancel, mde_cancel_free, mde_cancel_new, mde_cancel_trigger};
 use mde::ffi::client::mde_client_free;
-use mde::ffi::fleet::mde_fetch_packages;
+use mde::ffi::fleet::{mde_fetch_packages, mde_read_packages};
 use mde::ffi::library::mde_string_free;
 use mde_tests::peers::responder::{Answer, Responder};
 use mde_tests::{device_id, id};
 
-use super::{HELD, IS_SHOWN, SHOWN, TOKEN, client};
+use super::{HELD, IS_SHOWN, MOST, SHOWN, TOKEN, client};
 
 const DEVICES: u32 = 10_000;
 
@@ -45,6 +45,24 @@ fn action(number: u32) -> String {
     format!(
         r#"{{"id":"{id}","type":"CollectInvestigationPackage","title":null,"requestor":"Simulator test application","requestorComment":"case 4711","status":"Pending","machineId":"{device}","computerDnsName":"device-{number}.contoso.example","creationDateTimeUtc":"2026-01-24T22:17:02.36Z","lastUpdateDateTimeUtc":"2026-01-24T22:17:02.36Z","cancellationRequestor":null,"errorHResult":0,"scope":null,"externalId":null,"requestSource":"PublicApi","commands":[]}}"#
     )
+}
+
+/// Checks that the document is held once, though it may have 100 MB.
+fn document_is_held_once(folder: &CStr) {
+    let mut json = null_mut();
+    HELD.set(0);
+    MOST.set(0);
+    // SAFETY: all pointers are valid for the call.
+    assert_eq!(unsafe { mde_read_packages(folder.as_ptr(), &raw mut json) }, 0);
+    let most = usize::try_from(MOST.get()).unwrap();
+    // SAFETY: the library gave this string out.
+    let length = unsafe { CStr::from_ptr(json) }.to_bytes().len();
+    // SAFETY: as above, freed once.
+    unsafe { mde_string_free(json) };
+    let devices = 512 * DEVICES as usize;
+    println!("a document of {length} bytes costs {most} bytes");
+    // A line of the journal has some members more.
+    assert!(most < length * 3 / 2 + devices, "{most} bytes for a document of {length}");
 }
 
 /// The reply to a poll of all is longer than half of that.
@@ -115,6 +133,7 @@ fn a_waiting_device_costs_two_kibibytes() {
     // SAFETY: as above.
     unsafe { mde_client_free(client) };
     drop(server);
+    document_is_held_once(&path);
     std::fs::remove_dir_all(folder).unwrap();
     let each = usize::try_from(most.load(Ordering::Relaxed)).unwrap() / DEVICES as usize;
     println!("a device that waits costs {each} bytes");

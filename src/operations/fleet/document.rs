@@ -79,20 +79,25 @@ pub(super) fn device(text: &str) -> io::Result<String> {
     }))
 }
 
-/// The members of the document: `"packages":[…],"summary":{…}`.
-pub(super) fn members(
+/// The document: `{"packages":[…],"summary":{…}}`. It may have 100 MB and more, so it is written in one buffer.
+pub(super) fn whole(
     journal: &Journal<impl Storage>,
     devices: &[Device],
     summary: &Summary,
 ) -> io::Result<String> {
-    let mut members = String::from("\"packages\":[");
+    let summary = json::text(summary);
+    // A device takes less room than its line in the journal, which has more members.
+    let room = devices.iter().map(|one| one.span.length as usize).sum::<usize>();
+    let mut text = String::with_capacity(room + summary.len() + 32);
+    text.push_str("{\"packages\":[");
     for (at, one) in devices.iter().enumerate() {
         if at > 0 {
-            members.push(',');
+            text.push(',');
         }
-        members.push_str(&device(&journal.text(one.span)?)?);
+        text.push_str(&device(&journal.text(one.span)?)?);
     }
-    members.push_str("],\"summary\":");
-    members.push_str(&json::text(summary));
-    Ok(members)
+    text.push_str("],\"summary\":");
+    text.push_str(&summary);
+    text.push('}');
+    Ok(text)
 }

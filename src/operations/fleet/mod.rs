@@ -52,14 +52,13 @@ const LOCK: &str = "fleet.lock";
 pub struct Packages {
     /// How many devices are how far.
     pub summary: Summary,
-    /// `"packages":[…],"summary":{…}`
-    members: String,
+    document: String,
 }
 
 impl Packages {
     /// `{"packages":[{"machine_id":"…","state":"done",…},…],"summary":{…}}`
-    pub fn to_json(&self) -> String {
-        format!("{{{}}}", self.members)
+    pub fn into_json(self) -> String {
+        self.document
     }
 }
 
@@ -118,12 +117,12 @@ pub(crate) fn fetch(
     let ended = ended.and_then(|()| driver::run(account, call, &mut engine, &place, reporter));
     let ended = ended.and_then(|()| outcome(&engine));
     let summary = Summary::new(engine.counts, report::least_time(account, engine.counts, 0));
-    let members = document::members(&engine.journal, &engine.devices, &summary);
+    let document = document::whole(&engine.journal, &engine.devices, &summary);
     // The engine knows only that its step was not done.
     let ended = outcomes.failure.map_or(ended, Err);
-    match (ended, members) {
-        (Ok(()), Ok(members)) => Ok(Packages { summary, members }),
-        (Err(error), Ok(members)) => Err(error.with_packages(members)),
+    match (ended, document) {
+        (Ok(()), Ok(document)) => Ok(Packages { summary, document }),
+        (Err(error), Ok(document)) => Err(error.with_packages(document)),
         (Ok(()), Err(unread)) => Err(file_error("read", &journal_path, &unread)),
         (Err(error), Err(_)) => Err(error),
     }
@@ -144,9 +143,9 @@ pub fn read_packages(folder: &str) -> Result<Packages> {
     })?;
     let (journal, _, known) = read_journal(storage).map_err(|why| unusable_journal(&path, why))?;
     let summary = Summary::new(known.counts(), None);
-    let members = document::members(&journal, &known.devices, &summary);
-    let members = members.map_err(|error| file_error("read", &path, &error))?;
-    Ok(Packages { summary, members })
+    let document = document::whole(&journal, &known.devices, &summary);
+    let document = document.map_err(|error| file_error("read", &path, &error))?;
+    Ok(Packages { summary, document })
 }
 
 /// The folder, which must exist.

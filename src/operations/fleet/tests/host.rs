@@ -313,7 +313,7 @@ impl Host {
         if !matches!(ended, Err(End::Crash)) {
             if ended.is_ok() {
                 let summary = Summary::new(engine.counts, None);
-                document::members(&engine.journal, &engine.devices, &summary).unwrap();
+                document::whole(&engine.journal, &engine.devices, &summary).unwrap();
             }
             let (journal, _, known) = read_journal(SharedDisk::of(&world.disk.bytes())).unwrap();
             assert!(ended.is_err() || !journal.is_wasteful(), "the journal was not compacted");
