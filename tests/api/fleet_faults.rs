@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use mde_tests::packages::{Folder, collections_asked_for, links_asked_for, quick, sha256};
-use mde_tests::{Cancel, client, device_id};
+use mde_tests::{Cancel, client, device_id, read_packages};
 use serde_json::{Value, json};
 
 use super::fleet::{OPTIONS, all_there, devices, states};
@@ -114,6 +114,42 @@ fn a_record_that_cannot_be_written_ends_the_call_and_is_named() {
     assert!(
         message.contains("packages.jsonl.sha256`") && !message.contains("fleet.journal"),
         "{message}"
+    );
+}
+
+#[test]
+fn a_journal_that_cannot_be_compacted_does_not_end_the_job() {
+    const COUNT: usize = 12;
+    let (sim, folder) = (quick(), Folder::new());
+    let client = client(&sim, &OPTIONS);
+    let comment = "why ".repeat(8_000);
+    let list = |from: usize, count: usize| {
+        let device = |n: usize| json!({"machine_id": sim.machine_id(n), "comment": comment});
+        json!((from..from + count).map(device).collect::<Vec<_>>()).to_string()
+    };
+    let journal = folder.0.join("fleet.journal");
+    let in_the_way = folder.0.join("fleet.journal.new");
+    let mut block = |_: Value| {
+        let _ = fs::create_dir(&in_the_way);
+        true
+    };
+    let all = list(0, COUNT);
+    let document = client.fetch_packages(Some(&all), &folder.0, Some(&mut block), None).ok();
+    all_there(&document, &sim, COUNT);
+    assert!(in_the_way.is_dir());
+    let length = || fs::metadata(&journal).unwrap().len();
+    let grown = length();
+    assert!(grown > 2 << 20, "{grown}");
+    // The next call compacts it.
+    fs::remove_dir(&in_the_way).unwrap();
+    let again = client.fetch_packages(None, &folder.0, None, None).ok();
+    assert_eq!(again, document);
+    assert!(length() * 2 < grown, "{}", length());
+    assert_eq!(read_packages(&folder.0).ok(), document);
+    all_there(
+        &client.fetch_packages(Some(&list(0, COUNT + 1)), &folder.0, None, None).ok(),
+        &sim,
+        COUNT + 1,
     );
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use mde_simulator::{Config, Simulator};
 use mde_tests::packages::{Folder, collections_asked_for, quick};
 use mde_tests::{Cancel, Client, client, read_packages};
 use serde_json::{Value, json};
@@ -24,6 +25,11 @@ fn devices_that_are_none_are_named() {
     for (devices, part) in [
         ("pc1, pc2".to_owned(), "`devices_json`"),
         ("{\"machines\":7}".to_owned(), "`devices_json`"),
+        (json!({"device": [id]}).to_string(), "the unknown member `device`"),
+        (
+            json!([id, {"machines_id": id}]).to_string(),
+            "item 1 with the unknown member `machines_id`",
+        ),
         (json!([id, "no/device"]).to_string(), "item 1"),
         (json!([{"machine_id": id, "file": "../x.zip"}]).to_string(), "`file`"),
         (
@@ -46,7 +52,27 @@ fn devices_that_are_none_are_named() {
     // A search that has found none is a job without devices.
     let empty = Folder::new();
     let none = r#"{"machines":[],"checks":[],"more":false}"#;
-    assert_eq!(states(&client.fetch_packages(Some(none), &empty.0, None, None).ok()), [""; 0]);
+    for _ in 0..2 {
+        assert_eq!(states(&client.fetch_packages(Some(none), &empty.0, None, None).ok()), [""; 0]);
+    }
+    let message = refused(&client, None, &empty.0, "invalid_argument");
+    assert!(message.contains("no job to resume"), "{message}");
+}
+
+#[test]
+fn what_a_search_has_found_is_a_job_only_if_it_is_all() {
+    let folder = Folder::new();
+    let sim = Simulator::start(Config { machines: 1_001, ..Config::default() }).unwrap();
+    let client = client(&sim, &OPTIONS);
+    let all = client.find("device-").ok();
+    assert_eq!(all["more"], true);
+    let message = refused(&client, Some(&all.to_string()), &folder.0, "invalid_argument");
+    assert!(message.contains("(`more` is true)"), "{message}");
+    assert!(message.contains("a narrower query, or an array of the ids"), "{message}");
+    assert_eq!((collections_asked_for(&sim), folder.names().len()), (0, 0));
+    sim.set(|b| (b.pending_s, b.in_progress_s) = (0.1, 0.1));
+    let one = client.find(&sim.machine_id(0)).ok();
+    all_there(&client.fetch_packages(Some(&one.to_string()), &folder.0, None, None).ok(), &sim, 1);
 }
 
 #[test]
@@ -62,9 +88,33 @@ fn a_folder_that_is_no_use_is_said_before_anything_is_asked() {
     assert!(refused(&client, Some(&devices), &file, "file").contains("is not a folder"));
     read_packages(&folder.0).error("file");
     // Something else has the name of the journal.
-    fs::create_dir(folder.0.join("fleet.journal")).unwrap();
+    let journal = folder.0.join("fleet.journal");
+    fs::create_dir(&journal).unwrap();
     refused(&client, Some(&devices), &folder.0, "file");
+    fs::remove_dir(&journal).unwrap();
+    for content in ["a list of mine", "device-1\ndevice-2\n", "\n"] {
+        write_private(&journal, content);
+        let message = refused(&client, Some(&devices), &folder.0, "file");
+        assert!(message.contains("does not begin as a journal: it is another file"), "{message}");
+        assert!(message.contains("move it away"), "{message}");
+        assert_eq!(fs::read_to_string(&journal).unwrap(), content);
+        read_packages(&folder.0).error("file");
+    }
     assert_eq!(collections_asked_for(&sim), 0);
+    // An empty file is none of anybody.
+    write_private(&journal, "");
+    let message = read_packages(&folder.0).error("file")["message"].to_string();
+    assert!(message.contains("is empty: no call has fetched"), "{message}");
+    let message = refused(&client, None, &folder.0, "invalid_argument");
+    assert!(message.contains("no job to resume"), "{message}");
+    all_there(&client.fetch_packages(Some(&devices), &folder.0, None, None).ok(), &sim, 1);
+}
+
+/// Replaces the content of a file that nobody else may write.
+fn write_private(path: &Path, content: &str) {
+    fs::write(path, content).unwrap();
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
 }
 
 #[test]
@@ -90,7 +140,7 @@ fn two_calls_do_not_work_in_one_folder() {
 }
 
 /// A job of three devices, of which one is done and two wait.
-fn begun(sim: &mde_simulator::Simulator, client: &Client, folder: &Path) {
+fn begun(sim: &Simulator, client: &Client, folder: &Path) {
     let one = devices(sim, 0, 1);
     client.fetch_packages(Some(&one), folder, None, None).ok();
     sim.set(|b| b.in_progress_s = 60.0);
@@ -113,7 +163,7 @@ fn a_journal_that_was_changed_is_refused_and_nothing_is_lost() {
         lines.iter().enumerate().map(|(at, line)| if at == 2 { &*edited } else { line }).collect();
     for (content, part) in [
         (with(&edited), "is damaged in line 3"),
-        (whole.replacen("mde fleet 1", "mde fleet 2", 1), "is damaged in line 1"),
+        (whole.replacen("mde fleet 2", "mde fleet 3", 1), "does not begin as a journal"),
         (with(&lines[1..]), "is no journal of this version"),
     ] {
         fs::write(&path, content).unwrap();

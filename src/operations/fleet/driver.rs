@@ -70,7 +70,7 @@ pub(super) fn run<S: Storage>(
     driver.take_downloads().and(ended)
 }
 
-fn stopped(stop: Stop) -> Error {
+pub(super) fn stopped(stop: Stop) -> Error {
     Error::from(stop).with_stage(Stage::Wait)
 }
 
@@ -160,6 +160,7 @@ impl<'a, S: Storage> Driver<'a, '_, '_, '_, S> {
     fn follow_all(&mut self) -> Result<()> {
         let keys: Vec<Key> = self.engine.followed().collect();
         for key in keys {
+            self.check()?;
             let text = self.engine.text(key).map_err(|error| self.place.failed(error))?;
             let entry = read(&text).map_err(|error| self.place.failed(error))?;
             self.watcher.add_unseen(key, self.action(&entry)?.id());

@@ -214,7 +214,7 @@ impl<'o, S: Storage> Engine<'o, S> {
         }
         self.sync()?;
         if self.journal.is_wasteful() {
-            self.compact()?;
+            self.compact();
         }
         if self.counts.unfinished() == 0 {
             return Ok(Step::Over);
@@ -369,12 +369,12 @@ impl<'o, S: Storage> Engine<'o, S> {
         Ok(())
     }
 
-    fn compact(&mut self) -> io::Result<()> {
+    fn compact(&mut self) {
         let mut order: Vec<(Span, Key)> =
             self.devices.iter().zip(0..).map(|(device, key)| (device.span, key)).collect();
         order.sort_unstable_by_key(|(span, _)| span.at);
         let spans: Vec<Span> = order.iter().map(|(span, _)| *span).collect();
-        let moved = self.journal.compact(&spans)?;
+        let Some(moved) = self.journal.compact(&spans) else { return };
         for ((_, key), span) in order.into_iter().zip(moved) {
             if let Some(device) = self.device(key) {
                 device.span = span;
@@ -384,7 +384,6 @@ impl<'o, S: Storage> Engine<'o, S> {
         let ready: Vec<Key> =
             std::mem::take(&mut self.ready).into_iter().map(|(_, key)| key).collect();
         ready.into_iter().for_each(|key| self.enqueue(key));
-        Ok(())
     }
 }
 

@@ -3,20 +3,36 @@
 //! The first line says whose job it is. Every other line is the whole state of one device, and the last line of a device
 //! counts. So a journal is read in one pass, and compacted by keeping the last lines.
 //!
-//! A crash may leave a torn line at the end, which is dropped. A damaged line elsewhere is an error: it may have recorded
-//! a request, and without it a device could be asked twice.
+//! # What a crash leaves
+//!
+//! Lines are flushed together, and the system may write their pages in any order. So a loss of power may leave holes, with
+//! whole lines behind them. Each flush is followed by a mark. What stands before a mark was on disk when the mark was
+//! written. This tells two kinds of damage apart:
+//!
+//! - Damage behind the last mark is what a crash leaves. The journal ends before it. No step relied on these lines.
+//! - Damage before a mark is an error. It may have been a request, and without it a device could be asked twice.
+//!
+//! A journal begins, and is compacted, by renaming a whole file. So a file without a whole first line is none of ours,
+//! unless it is empty.
+
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
 use super::storage::Storage;
+use crate::call::Stop;
+use crate::log::{self, Level};
 use crate::text::json;
 
 /// What a journal of this version begins with.
-const FORMAT: &str = "mde fleet 1";
+const FORMAT: &str = "mde fleet 2";
+
+/// The text of a mark: all lines before it are on disk.
+const MARK: &str = "{\"flushed\":true}";
 
 /// The longest line. Four comments of 32 KiB and an action fit, even if every byte is escaped.
-const LONGEST: usize = 4 << 20;
+const LONGEST: usize = if cfg!(test) { 1 << 13 } else { 4 << 20 };
 
 /// A journal that has grown to twice its use is compacted, unless it is as small as this.
 const SMALL: u64 = if cfg!(test) { 1 << 12 } else { 1 << 20 };
@@ -47,10 +63,27 @@ impl Head {
 /// Why a journal is of no use. It completes "`fleet.journal` …".
 #[derive(Debug)]
 pub(super) enum Unusable {
-    Unreadable(std::io::Error),
+    Unreadable(io::Error),
+    /// It was not read to its end.
+    Stopped(Stop),
+    /// It does not begin as a journal does.
+    NoJournal,
     OtherVersion,
-    Damaged { line: usize },
+    Damaged {
+        line: usize,
+    },
 }
+
+/// What a line says.
+pub(super) enum Line<'a> {
+    /// The state of a device.
+    Device(Entry<'a>, Span),
+    /// All lines before it are on disk.
+    Mark,
+}
+
+/// Whether the reader may read on.
+pub(super) type Check<'a> = &'a dyn Fn() -> Result<(), Stop>;
 
 /// The journal. Lines are appended at `end`.
 pub(super) struct Journal<S> {
@@ -59,6 +92,10 @@ pub(super) struct Journal<S> {
     /// The bytes of the lines that count.
     used: u64,
     head: u64,
+    /// The last line is a mark.
+    is_flushed: bool,
+    /// The end when it could not be compacted.
+    uncompacted: u64,
 }
 
 /// The line of a text, with its checksum.
@@ -80,70 +117,92 @@ fn text(line: &[u8]) -> Option<&str> {
 
 impl<S: Storage> Journal<S> {
     /// Begins a journal in an empty storage.
-    pub(super) fn begin(storage: S, head: &Head) -> std::io::Result<Journal<S>> {
-        let mut journal = Journal { storage, end: 0, used: 0, head: 0 };
-        let span = journal.append(&json::text(head))?;
-        journal.head = u64::from(span.length);
-        // Before other lines: a crash leaves no line behind a torn first one.
-        journal.sync()?;
-        Ok(journal)
+    pub(super) fn begin(mut storage: S, head: &Head) -> io::Result<Journal<S>> {
+        let mut text = line(&json::text(head));
+        let head = text.len() as u64;
+        text.extend_from_slice(&line(MARK));
+        storage.replace(&[], &text)?;
+        let end = text.len() as u64;
+        Ok(Journal { storage, end, used: head, head, is_flushed: true, uncompacted: 0 })
     }
 
-    /// Reads a journal. `each` gets every line of a device, in order. `None`: the storage has no whole line, as a crash in
-    /// the beginning leaves it.
+    /// Reads a journal. `each` gets every line but the first, in order. The head is `None` if the storage is empty.
     pub(super) fn read(
         storage: S,
-        each: &mut dyn FnMut(Entry<'_>, Span),
+        check: Check<'_>,
+        each: &mut dyn FnMut(Line<'_>),
     ) -> Result<(Journal<S>, Option<Head>), Unusable> {
-        let mut journal = Journal { storage, end: 0, used: 0, head: 0 };
-        let (mut head, mut number, mut damaged) = (None, 0, None);
-        let (mut end, mut head_length) = (0, 0);
-        for_each_line(&journal.storage, &mut |span, line| {
+        let (mark, mut number, mut damaged) = (line(MARK), 0, None);
+        let mark = mark.strip_suffix(b"\n").unwrap_or_default();
+        let (mut head, mut head_length, mut end, mut is_flushed) = (None, 0, 0, false);
+        let length = for_each_line(&storage, check, &mut |span, line| {
             number += 1;
-            let Some(text) = text(line) else {
+            // The end of the line before may be damaged, too.
+            let is_mark = line.ends_with(mark);
+            if is_mark && line.len() > mark.len() {
                 damaged.get_or_insert(number);
-                return Ok(());
-            };
-            // A damaged line with a whole one behind it is none that a crash has torn.
-            if let Some(line) = damaged {
-                return Err(Unusable::Damaged { line });
             }
-            if number == 1 {
-                let first: Head = serde_json::from_str(text).map_err(|_| Unusable::OtherVersion)?;
-                if first.journal != FORMAT {
-                    return Err(Unusable::OtherVersion);
+            match damaged {
+                Some(line) if is_mark => return Err(Unusable::Damaged { line }),
+                Some(_) => return Ok(()),
+                None => {}
+            }
+            match text(line) {
+                None if head.is_none() => return Err(Unusable::NoJournal),
+                None => {
+                    damaged = Some(number);
+                    return Ok(());
                 }
-                head = Some(first);
-                head_length = u64::from(span.length);
-            } else {
-                each(serde_json::from_str(text).map_err(|_| Unusable::OtherVersion)?, span);
+                Some(text) if head.is_none() => {
+                    let first: Head =
+                        serde_json::from_str(text).map_err(|_| Unusable::OtherVersion)?;
+                    if first.journal != FORMAT {
+                        return Err(Unusable::OtherVersion);
+                    }
+                    (head, head_length) = (Some(first), u64::from(span.length));
+                }
+                Some(_) if is_mark => each(Line::Mark),
+                Some(text) => {
+                    let entry = serde_json::from_str(text).map_err(|_| Unusable::OtherVersion)?;
+                    each(Line::Device(entry, span));
+                }
             }
+            is_flushed = is_mark;
             end = span.at + u64::from(span.length);
             Ok(())
         })?;
-        (journal.end, journal.head, journal.used) = (end, head_length, head_length);
+        if head.is_none() && length > 0 {
+            return Err(Unusable::NoJournal);
+        }
+        let used = head_length;
+        let journal = Journal { storage, end, used, head: head_length, is_flushed, uncompacted: 0 };
         Ok((journal, head))
     }
 
     /// Appends a line. It is durable after [`sync`](Journal::sync).
-    pub(super) fn append(&mut self, text: &str) -> std::io::Result<Span> {
-        let line = line(text);
-        self.write(self.end, &line)?;
-        let span = Span { at: self.end, length: u32::try_from(line.len()).unwrap_or(u32::MAX) };
-        self.end += line.len() as u64;
-        self.used += line.len() as u64;
+    pub(super) fn append(&mut self, text: &str) -> io::Result<Span> {
+        let span = self.append_line(&line(text))?;
+        self.is_flushed = false;
+        self.used += u64::from(span.length);
         Ok(span)
     }
 
-    /// Appends many lines with few writes. Returns where they are.
+    fn append_line(&mut self, line: &[u8]) -> io::Result<Span> {
+        let written = self.storage.write(self.end, line);
+        self.or_cut(written)?;
+        let span = Span { at: self.end, length: u32::try_from(line.len()).unwrap_or(u32::MAX) };
+        self.end += line.len() as u64;
+        Ok(span)
+    }
+
+    /// Appends many lines with few writes, all or none of them. Returns where they are.
     pub(super) fn append_all(
         &mut self,
-        texts: impl Iterator<Item = String>,
-    ) -> std::io::Result<Vec<Span>> {
-        let (mut spans, mut block) = (Vec::new(), Vec::new());
-        let mut at = self.end;
-        for text in texts {
-            let line = line(&text);
+        mut texts: impl Iterator<Item = io::Result<String>>,
+    ) -> io::Result<Vec<Span>> {
+        let (mut spans, mut block, mut at) = (Vec::new(), Vec::new(), self.end);
+        let written = texts.try_for_each(|text| {
+            let line = line(&text?);
             let span = Span {
                 at: at + block.len() as u64,
                 length: u32::try_from(line.len()).unwrap_or(u32::MAX),
@@ -151,34 +210,48 @@ impl<S: Storage> Journal<S> {
             spans.push(span);
             block.extend_from_slice(&line);
             if block.len() >= BLOCK {
-                self.write(at, &block)?;
+                self.storage.write(at, &block)?;
                 at += block.len() as u64;
                 block.clear();
             }
-        }
-        self.write(at, &block)?;
+            Ok(())
+        });
+        let written = written.and_then(|()| self.storage.write(at, &block));
+        self.or_cut(written)?;
         at += block.len() as u64;
+        self.is_flushed = false;
         self.used += at - self.end;
         self.end = at;
         Ok(spans)
     }
 
-    /// Writes at this position. A write that failed leaves nothing behind the end.
-    fn write(&mut self, at: u64, bytes: &[u8]) -> std::io::Result<()> {
-        let written = self.storage.write(at, bytes);
+    /// A write that failed leaves nothing behind the end.
+    fn or_cut(&mut self, written: io::Result<()>) -> io::Result<()> {
         if written.is_err() {
             let _ = self.storage.cut(self.end);
         }
         written
     }
 
-    /// Drops the torn line that a crash has left.
-    pub(super) fn drop_torn_line(&mut self) -> std::io::Result<()> {
+    /// Lines from this position on do not count. They are the last ones.
+    pub(super) fn end_at(&mut self, at: u64) {
+        self.end = at;
+    }
+
+    /// Drops what is behind the last line that counts.
+    pub(super) fn drop_rest(&mut self) -> io::Result<()> {
         self.storage.cut(self.end)
     }
 
-    pub(super) fn sync(&mut self) -> std::io::Result<()> {
-        self.storage.sync()
+    /// Makes all lines durable, and marks that.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        if self.is_flushed {
+            return Ok(());
+        }
+        self.storage.sync()?;
+        self.append_line(&line(MARK))?;
+        self.is_flushed = true;
+        Ok(())
     }
 
     /// A line counts, which [`read`](Journal::read) has found.
@@ -192,27 +265,36 @@ impl<S: Storage> Journal<S> {
     }
 
     /// The text of a line.
-    pub(super) fn text(&self, span: Span) -> std::io::Result<String> {
+    pub(super) fn text(&self, span: Span) -> io::Result<String> {
         let mut line = vec![0; span.length as usize];
         let count = self.storage.read(span.at, &mut line)?;
         let whole = count == line.len();
         line.pop();
         let text = text(&line).filter(|_| whole).map(str::to_owned);
-        text.ok_or_else(|| std::io::Error::other("a line was changed while the job ran"))
+        text.ok_or_else(|| io::Error::other("a line was changed while the job ran"))
     }
 
-    /// Whether most of the journal is of no use any more.
+    /// Whether most of the journal is of no use any more. After a failure it has to grow by an eighth.
     pub(super) fn is_wasteful(&self) -> bool {
-        self.end > SMALL && self.end / 2 > self.used
+        let has_grown = self.end > self.uncompacted + self.uncompacted / 8;
+        self.end > SMALL && self.end / 2 > self.used && has_grown
     }
 
-    /// Writes the journal anew with these lines alone, which are in order. Returns where they are now.
-    pub(super) fn compact(&mut self, spans: &[Span]) -> std::io::Result<Vec<Span>> {
+    /// Writes the journal anew with these lines alone, which are in order. Returns where they are now. `None`: it could not
+    /// be written, and stays as it is.
+    pub(super) fn compact(&mut self, spans: &[Span]) -> Option<Vec<Span>> {
         let head = Span { at: 0, length: u32::try_from(self.head).unwrap_or(u32::MAX) };
         let mut parts = Vec::with_capacity(spans.len() + 1);
         parts.push(head);
         parts.extend_from_slice(spans);
-        self.storage.keep(&parts)?;
+        let mark = line(MARK);
+        if let Err(error) = self.storage.replace(&parts, &mark) {
+            log::line(Level::Warn, || {
+                format!("the journal of a job grows, since it could not be compacted: {error}")
+            });
+            self.uncompacted = self.end;
+            return None;
+        }
         let mut end = self.head;
         let moved = spans.iter().map(|span| {
             let moved = Span { at: end, length: span.length };
@@ -220,8 +302,9 @@ impl<S: Storage> Journal<S> {
             moved
         });
         let moved = moved.collect();
-        (self.end, self.used) = (end, end);
-        Ok(moved)
+        (self.used, self.end) = (end, end + mark.len() as u64);
+        (self.is_flushed, self.uncompacted) = (true, 0);
+        Some(moved)
     }
 }
 
@@ -231,32 +314,38 @@ const BLOCK: usize = if cfg!(test) { 1 << 11 } else { 1 << 18 };
 /// Gets the place and the text of a line, without its end.
 type EachLine<'a> = &'a mut dyn FnMut(Span, &[u8]) -> Result<(), Unusable>;
 
-/// Reads all lines. What is behind the last end of a line is none.
-fn for_each_line(storage: &impl Storage, each: EachLine<'_>) -> Result<(), Unusable> {
+/// Reads all lines. What is behind the last end of a line is none. Returns how many bytes there are.
+fn for_each_line(
+    storage: &impl Storage,
+    check: Check<'_>,
+    each: EachLine<'_>,
+) -> Result<u64, Unusable> {
     let (mut rest, mut at): (Vec<u8>, u64) = (Vec::new(), 0);
     loop {
+        check().map_err(Unusable::Stopped)?;
         let known = rest.len();
-        if known > LONGEST {
-            return Err(Unusable::OtherVersion);
-        }
         rest.resize(known + BLOCK, 0);
         let free = rest.get_mut(known..).unwrap_or_default();
         let count = storage.read(at + known as u64, free).map_err(Unusable::Unreadable)?;
         rest.truncate(known + count);
         let mut begin = 0;
         while let Some(line) = rest.get(begin..) {
-            let Some(length) = memchr::memchr(b'\n', line) else { break };
-            let span = Span {
-                at: at + begin as u64,
-                length: u32::try_from(length + 1).unwrap_or(u32::MAX),
+            let length = match memchr::memchr(b'\n', line) {
+                Some(length) => length + 1,
+                // A hole may be longer than any line.
+                None if line.len() > LONGEST => line.len(),
+                None => break,
             };
-            each(span, line.get(..length).unwrap_or_default())?;
-            begin += length + 1;
+            let span =
+                Span { at: at + begin as u64, length: u32::try_from(length).unwrap_or(u32::MAX) };
+            let line = line.get(..length).unwrap_or_default();
+            each(span, line.strip_suffix(b"\n").unwrap_or(line))?;
+            begin += length;
         }
         rest.drain(..begin);
         at += begin as u64;
         if count < BLOCK {
-            return Ok(());
+            return Ok(at + rest.len() as u64);
         }
     }
 }

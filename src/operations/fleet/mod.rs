@@ -86,10 +86,11 @@ pub(crate) fn fetch(
         _ => {
             let storage =
                 JournalFile::open(&journal_path).map_err(|e| unusable(&journal_path, e))?;
-            Some(read_journal(storage).map_err(|why| unusable_journal(&journal_path, why))?)
+            let read = read_journal(storage, &|| call.check());
+            Some(read.map_err(|why| unusable_journal(&journal_path, why))?)
         }
     };
-    if devices.is_resume && !matches!(&read, Some((_, Some(_), _))) {
+    if devices.is_resume && read.as_ref().is_none_or(|(_, _, known)| known.devices.is_empty()) {
         let problem = "names no devices, and the folder holds no job to resume";
         return Err(Error::argument("devices_json", problem, devices::ACCEPTED));
     }
@@ -97,10 +98,10 @@ pub(crate) fn fetch(
     let (journal, known) = match read {
         Some((mut journal, Some(of_journal), known)) => {
             check_owner(&journal_path, &of_journal, &head)?;
-            journal.drop_torn_line().map_err(|error| place.failed(error))?;
+            journal.drop_rest().map_err(|error| place.failed(error))?;
             (journal, known)
         }
-        // A crash in the beginning has left nothing.
+        // There is no file, or an empty one.
         _ => {
             download::can_rename(&journal_path, call)?;
             let storage =
@@ -109,11 +110,15 @@ pub(crate) fn fetch(
             (journal, Known::default())
         }
     };
-    check_new(devices, &known, &journal, &path)?;
+    check_new(devices, &known, &journal, &path, call)?;
     let mut outcomes = Recorded::open(account, call, &path)?;
     let most = account.downloads_at_once;
     let mut engine = Engine::new(journal, known, &mut outcomes, comment, most);
-    let ended = engine.start(devices).map_err(|error| place.failed(error));
+    let check = || -> io::Result<()> { call.check().map_err(|_| ErrorKind::Interrupted.into()) };
+    let ended = engine.start(devices, &check).map_err(|error| match call.check() {
+        Err(stop) if error.kind() == ErrorKind::Interrupted => driver::stopped(stop),
+        _ => place.failed(error),
+    });
     let ended = ended.and_then(|()| driver::run(account, call, &mut engine, &place, reporter));
     let ended = ended.and_then(|()| outcome(&engine));
     let summary = Summary::new(engine.counts, report::least_time(account, engine.counts, 0));
@@ -131,17 +136,21 @@ pub(crate) fn fetch(
 /// How the job in a folder stands, without the service.
 pub fn read_packages(folder: &str) -> Result<Packages> {
     let path = existing(folder)?.join(JOURNAL);
+    let none = |what: &str| {
+        let shown = download::shown(&path);
+        file(format!(
+            "`{shown}` {what}: no call has fetched packages of many devices to this folder"
+        ))
+    };
     let storage = JournalFile::open_for_reading(&path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => {
-            let message = format!(
-                "`{}` does not exist: no call has fetched packages of many devices to this folder",
-                download::shown(&path)
-            );
-            file(message)
-        }
+        ErrorKind::NotFound => none("does not exist"),
         _ => unusable(&path, error),
     })?;
-    let (journal, _, known) = read_journal(storage).map_err(|why| unusable_journal(&path, why))?;
+    let read = read_journal(storage, &|| Ok(()));
+    let (journal, head, known) = read.map_err(|why| unusable_journal(&path, why))?;
+    if head.is_none() {
+        return Err(none("is empty"));
+    }
     let summary = Summary::new(known.counts(), None);
     let document = document::whole(&journal, &known.devices, &summary);
     let document = document.map_err(|error| file_error("read", &path, &error))?;
@@ -202,6 +211,7 @@ fn check_new(
     known: &Known,
     journal: &Journal<JournalFile>,
     folder: &Path,
+    call: &Call,
 ) -> Result<()> {
     let is_new = |id: &str| !known.ids.contains_key(&id.to_ascii_lowercase());
     let new = || devices.list.iter().filter(|device| is_new(&device.id));
@@ -215,6 +225,7 @@ fn check_new(
     }
     let mut taken = HashSet::new();
     for device in &known.devices {
+        call.check().map_err(driver::stopped)?;
         let text = journal
             .text(device.span)
             .map_err(|error| file_error("read", &folder.join(JOURNAL), &error))?;
@@ -223,6 +234,7 @@ fn check_new(
         );
     }
     for name in files {
+        call.check().map_err(driver::stopped)?;
         if taken.contains(&name.to_lowercase()) {
             let problem = format!("names the file `{name}`, which another device of the job has");
             return Err(Error::argument("devices_json", &problem, "a name for each device"));
@@ -268,6 +280,11 @@ fn unusable(path: &Path, error: io::Error) -> Error {
 fn unusable_journal(path: &Path, why: Unusable) -> Error {
     let what = match why {
         Unusable::Unreadable(error) => return file_error("read", path, &error),
+        Unusable::Stopped(stop) => return driver::stopped(stop),
+        Unusable::NoJournal => {
+            "does not begin as a journal: it is another file, or its first line was changed"
+                .to_owned()
+        }
         Unusable::OtherVersion => "is no journal of this version of the library".to_owned(),
         Unusable::Damaged { line } => format!("is damaged in line {line}"),
     };

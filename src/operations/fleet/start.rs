@@ -7,7 +7,7 @@ use std::io;
 use super::devices::{self, Devices};
 use super::engine::{Counts, Device, Engine, Key, read};
 use super::entry::{Entry, State};
-use super::journal::{Head, Journal, Span, Unusable};
+use super::journal::{Check, Head, Journal, Line, Span, Unusable};
 use super::storage::Storage;
 use crate::service::action::{ActionStatus, MachineAction};
 use crate::text::json;
@@ -32,20 +32,31 @@ impl Known {
     }
 }
 
-/// Reads a journal. The head is `None` if there is no whole line in it.
+/// Reads a journal. The head is `None` if the storage is empty.
 pub(super) fn read_journal<S: Storage>(
     storage: S,
+    check: Check<'_>,
 ) -> Result<(Journal<S>, Option<Head>, Known), Unusable> {
     let mut known = Known::default();
     let (mut bytes, mut is_other) = (Vec::new(), false);
     let blank = Device::new(Span::default(), State::Queued);
-    let (mut journal, head) = Journal::read(storage, &mut |entry, span| {
+    // The devices and the end before those that were added after the last mark.
+    let mut before = None;
+    let (mut journal, head) = Journal::read(storage, check, &mut |line| {
+        let (entry, span) = match line {
+            Line::Device(entry, span) => (entry, span),
+            Line::Mark => {
+                before = None;
+                return;
+            }
+        };
         let at = entry.n as usize;
         if at >= devices::MOST {
             is_other = true;
             return;
         }
         if at >= known.devices.len() {
+            before.get_or_insert((known.devices.len(), span.at));
             known.devices.resize(at.saturating_add(1), blank);
             bytes.resize(at.saturating_add(1), 0);
         }
@@ -57,6 +68,13 @@ pub(super) fn read_journal<S: Storage>(
             *of_device = entry.bytes();
         }
     })?;
+    // A call adds all of its devices or none. The mark behind them is missing, so nothing was asked of them.
+    if let Some((count, end)) = before {
+        known.devices.truncate(count);
+        known.ids.retain(|_, key| (*key as usize) < count);
+        bytes.truncate(count);
+        journal.end_at(end);
+    }
     // Positions have no gaps: a device without a line was none of a journal of ours.
     if is_other || known.devices.iter().any(|device| device.span == Span::default()) {
         return Err(Unusable::OtherVersion);
@@ -68,9 +86,16 @@ pub(super) fn read_journal<S: Storage>(
 
 impl<S: Storage> Engine<'_, S> {
     /// Adds the devices that are new, takes those up again that failed for a time, and fills the queues.
-    pub(super) fn start(&mut self, wanted: &Devices) -> io::Result<()> {
+    ///
+    /// It ends with the error of `check`, which is asked for each device.
+    pub(super) fn start(
+        &mut self,
+        wanted: &Devices,
+        check: &dyn Fn() -> io::Result<()>,
+    ) -> io::Result<()> {
         let ids = std::mem::take(&mut self.ids);
         for at in 0..self.devices.len() {
+            check()?;
             let key = at as Key;
             if self.state(key) == Some(State::Failed) {
                 self.take_up(key, wanted.retry_failed)?;
@@ -78,12 +103,13 @@ impl<S: Storage> Engine<'_, S> {
         }
         let mut new: Vec<&devices::Device> = Vec::new();
         for device in &wanted.list {
+            check()?;
             match ids.get(&device.id.to_ascii_lowercase()) {
                 None => new.push(device),
                 Some(key) => self.unskip(*key, device)?,
             }
         }
-        self.add(&new)?;
+        self.add(&new, check)?;
         (0..self.devices.len()).for_each(|at| self.enqueue(at as Key));
         Ok(())
     }
@@ -124,30 +150,48 @@ impl<S: Storage> Engine<'_, S> {
         self.put(&entry)
     }
 
-    /// Adds devices. Those with a problem are skipped.
-    fn add(&mut self, new: &[&devices::Device]) -> io::Result<()> {
-        let first = self.devices.len();
-        let mut texts = Vec::with_capacity(new.len());
-        let mut states = Vec::with_capacity(new.len());
-        let mut skipped = Vec::new();
-        for (device, n) in new.iter().zip(first..) {
-            let mut entry = Entry::new(n as Key, &device.id);
-            entry.comment = device.comment.as_deref().map(Cow::Borrowed);
-            entry.file = device.file.as_deref().map(Cow::Borrowed);
-            entry.problems = device.problems.as_deref().map(serde_json::from_str).transpose()?;
-            if entry.problems.is_some() {
-                entry.state = State::Skipped;
-            }
-            texts.push(json::text(&entry));
-            states.push(entry.state);
-            skipped.extend(Some(entry).filter(|entry| entry.state == State::Skipped));
+    /// Adds devices, all or none of them. Those with a problem are skipped.
+    fn add(
+        &mut self,
+        new: &[&devices::Device],
+        check: &dyn Fn() -> io::Result<()>,
+    ) -> io::Result<()> {
+        if new.is_empty() {
+            return Ok(());
         }
-        self.record(&skipped)?;
-        let spans = self.journal.append_all(texts.into_iter())?;
-        for (span, state) in spans.into_iter().zip(states) {
+        let first = self.devices.len();
+        let numbered = || new.iter().zip(first..).map(|(device, n)| (*device, n as Key));
+        let skipped = numbered().filter(|(device, _)| device.problems.is_some());
+        let skipped: io::Result<Vec<Entry<'_>>> =
+            skipped.map(|(device, n)| entry(device, n)).collect();
+        self.record(&skipped?)?;
+        let texts = numbered().map(|(device, n)| {
+            check()?;
+            Ok(json::text(&entry(device, n)?))
+        });
+        let spans = self.journal.append_all(texts)?;
+        // The mark behind them makes them devices of the job.
+        self.journal.sync()?;
+        for (span, device) in spans.into_iter().zip(new) {
+            let state = first_state(device);
             *self.counts.of(state, false) += 1;
             self.devices.push(Device::new(span, state));
         }
         Ok(())
     }
+}
+
+fn first_state(device: &devices::Device) -> State {
+    if device.problems.is_some() { State::Skipped } else { State::Queued }
+}
+
+/// The first line of a device.
+fn entry(device: &devices::Device, n: Key) -> io::Result<Entry<'_>> {
+    Ok(Entry {
+        state: first_state(device),
+        comment: device.comment.as_deref().map(Cow::Borrowed),
+        file: device.file.as_deref().map(Cow::Borrowed),
+        problems: device.problems.as_deref().map(serde_json::from_str).transpose()?,
+        ..Entry::new(n, &device.id)
+    })
 }

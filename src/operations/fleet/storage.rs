@@ -24,8 +24,9 @@ pub(super) trait Storage {
     /// Reads from this position on. Returns less than asked only at the end.
     fn read(&self, at: u64, bytes: &mut [u8]) -> io::Result<usize>;
 
-    /// Keeps these parts alone, one behind the other. After a crash there is the old content or the new one.
-    fn keep(&mut self, parts: &[Span]) -> io::Result<()>;
+    /// Replaces the content by these parts of it, one behind the other, and a text behind them. After a failure the
+    /// content is the old one, and after a crash the old one or the new one. The new one is durable.
+    fn replace(&mut self, parts: &[Span], text: &[u8]) -> io::Result<()>;
 }
 
 /// A file that only its owner can read.
@@ -59,8 +60,8 @@ impl JournalFile {
         Ok(JournalFile { path: path.to_owned(), file, _no_signal: NoSignal::new() })
     }
 
-    /// Writes these parts to another file.
-    fn copy_to(&self, beside: &Path, parts: &[Span]) -> io::Result<File> {
+    /// Writes these parts and the text to another file.
+    fn copy_to(&self, beside: &Path, parts: &[Span], text: &[u8]) -> io::Result<File> {
         file::remove_if_there(beside)?;
         let file = file::open(beside, Access::Create(Mode::OwnerOnly), Links::Refused)?;
         let mut writer = BufWriter::with_capacity(1 << 16, file);
@@ -72,6 +73,7 @@ impl JournalFile {
             }
             take_signal(writer.write_all(&part))?;
         }
+        take_signal(writer.write_all(text))?;
         take_signal(writer.flush())?;
         let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
@@ -96,11 +98,14 @@ impl Storage for JournalFile {
         lock::read_at(&self.file, bytes, at)
     }
 
-    fn keep(&mut self, parts: &[Span]) -> io::Result<()> {
+    fn replace(&mut self, parts: &[Span], text: &[u8]) -> io::Result<()> {
         let beside = suffixed(&self.path, state_file::UNFINISHED);
-        let replaced = self.copy_to(&beside, parts).and_then(|file| {
-            fs::rename(&beside, &self.path)?;
-            Ok(file)
+        let replaced = self.copy_to(&beside, parts, text).and_then(|file| {
+            match fs::rename(&beside, &self.path) {
+                // A network file system may report a failure of what it has done.
+                Err(error) if !file::is_still_at(&file, &self.path, Links::Refused) => Err(error),
+                _ => Ok(file),
+            }
         });
         match replaced {
             Ok(file) => {

@@ -24,10 +24,17 @@ pub(super) struct Disk {
     pub is_gone: bool,
     /// A write has failed.
     pub has_failed: bool,
+    /// No new file can replace the old one.
+    pub refuses_files: bool,
     pub torn: u32,
     pub lost: u32,
+    pub holes: u32,
     pub compacted: u32,
+    pub uncompacted: u32,
 }
+
+/// What is lost together. The system's pages are larger, and so are real journals.
+const PAGE: usize = 64;
 
 /// The part of a step that is carried out although the process ends.
 #[derive(Clone, Copy)]
@@ -48,9 +55,12 @@ impl Disk {
             fail_in: None,
             is_gone: false,
             has_failed: false,
+            refuses_files: false,
             torn: 0,
             lost: 0,
+            holes: 0,
             compacted: 0,
+            uncompacted: 0,
         }
     }
 
@@ -85,29 +95,41 @@ impl Disk {
             return;
         }
         match self.random.u8(..4) {
-            0 => {
-                self.bytes.clone_from(&self.durable);
-                self.same = self.bytes.len();
-                self.lost += 1;
-            }
-            1 => {
-                // The system has written some of the bytes, and may have reserved the room for others.
-                let whole = self.random.usize(self.same..=self.bytes.len());
-                let rest = self.random.usize(0..=self.bytes.len() - whole);
-                self.bytes.truncate(whole);
-                let kind = self.random.u8(..3);
-                let random = &mut self.random;
-                self.bytes.extend((0..rest).map(|_| match kind {
-                    0 => 0,
-                    1 => random.u8(..),
-                    _ => b'\n',
-                }));
-                self.durable.clone_from(&self.bytes);
-                self.same = self.bytes.len();
-                self.lost += 1;
-            }
+            0 => self.bytes.clone_from(&self.durable),
+            1 => self.lose_pages(),
             // The power stays, and so do all bytes.
-            _ => {}
+            _ => return,
+        }
+        self.lost += 1;
+        self.durable.clone_from(&self.bytes);
+        self.same = self.bytes.len();
+    }
+
+    /// The system has written some pages, in any order. It may have changed the length first.
+    fn lose_pages(&mut self) {
+        let written = std::mem::take(&mut self.bytes);
+        let lengths =
+            [self.durable.len(), written.len(), self.random.usize(self.same..=written.len())];
+        let length = *self.random.choice(&lengths).unwrap();
+        let rarely = self.random.bool();
+        self.bytes.extend_from_slice(&written[..self.same]);
+        while self.bytes.len() < length {
+            let at = self.bytes.len();
+            let end = length.min((at / PAGE + 1) * PAGE);
+            let is_lost = self.random.u8(..if rarely { 16 } else { 2 }) == 0;
+            let source = if is_lost { &self.durable } else { &written };
+            let kept = source.get(at..end.min(source.len())).unwrap_or_default();
+            self.bytes.extend_from_slice(kept);
+            self.holes += u32::from(is_lost && end < written.len());
+            // What the room held before that the system has reserved.
+            let kind = self.random.u8(..3);
+            let missing = end - self.bytes.len();
+            let random = &mut self.random;
+            self.bytes.extend((0..missing).map(|_| match kind {
+                0 => 0,
+                1 => random.u8(..),
+                _ => b'\n',
+            }));
         }
     }
 
@@ -214,18 +236,23 @@ impl Storage for SharedDisk {
         Ok(count)
     }
 
-    fn keep(&mut self, parts: &[Span]) -> io::Result<()> {
+    fn replace(&mut self, parts: &[Span], text: &[u8]) -> io::Result<()> {
         let disk = &mut *self.0.borrow_mut();
         let part = disk.step()?;
+        let is_compaction = !parts.is_empty();
+        if disk.refuses_files && is_compaction && part.is_none() {
+            disk.uncompacted += 1;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         if !matches!(part, Some(Part::None)) {
             let parts = parts.iter().map(|span| {
                 let at = usize::try_from(span.at).unwrap();
                 &disk.bytes[at..at + span.length as usize]
             });
-            disk.bytes = parts.collect::<Vec<_>>().concat();
+            disk.bytes = parts.chain([text]).collect::<Vec<_>>().concat();
             disk.durable.clone_from(&disk.bytes);
             disk.same = disk.bytes.len();
-            disk.compacted += 1;
+            disk.compacted += u32::from(is_compaction);
         }
         part.map_or(Ok(()), |_| Err(gone()))
     }

@@ -5,6 +5,7 @@
 //! `MDE_FLEET_SEEDS` is the number of seeds. `MDE_FLEET_SEED` prints what happens with one of them.
 
 mod checks;
+mod compaction;
 mod disk;
 mod downloads;
 mod driver;
@@ -12,6 +13,7 @@ mod host;
 mod journal;
 mod plan;
 mod service;
+mod start;
 mod watcher;
 mod world;
 

@@ -102,11 +102,16 @@ impl World {
 
     /// What becomes of the call if the journal fails.
     pub(super) fn written<T>(&self, result: std::io::Result<T>) -> Result<T, End> {
-        result.map_err(|error| {
-            let disk = self.disk.0.borrow();
-            assert!(disk.is_gone || disk.has_failed, "{error}");
-            if disk.is_gone { End::Crash } else { End::File }
-        })
+        let disk = self.disk.0.borrow();
+        match result {
+            // The end of the process may look as a compaction that failed, which is no error.
+            _ if disk.is_gone => Err(End::Crash),
+            Err(error) => {
+                assert!(disk.has_failed, "{error}");
+                Err(End::File)
+            }
+            Ok(value) => Ok(value),
+        }
     }
 
     /// Whether something unlikely happens now.
