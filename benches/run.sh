@@ -10,6 +10,7 @@
 #     benches/run.sh download       a large package to disk, from nginx and Azurite, against curl
 #     benches/run.sh waits          a thousand waiting threads, against reading each action at an interval
 #     benches/run.sh fleet          a call over 500 devices, against the least time of the quota
+#     benches/run.sh start          a job over 100,000 devices: until its first request, and its document
 #     benches/run.sh all            everything
 #
 # MDE_LIB_DIR names a directory with the libmde.so to measure; without it, one is built. These variables change the numbers:
@@ -17,9 +18,9 @@
 #     ROUNDS    rounds of alternating runs (9; 7 of downloads, 5 of shared logs)
 #     TRIALS    stops per phase (200)
 #     WAITERS   waiting threads (1,000)
-#     DEVICES   devices of the call over many (500, which take four minutes)
+#     DEVICES   devices of a job (500 in fleet, which take four minutes; 100,000 in start)
 #     MIB       size of the package (1,024)
-# TARGET is the folder for the package. LIMITER_WITH is put before the program of the part limiter, for example
+# TARGET is the folder for the package and the job. LIMITER_WITH is put before the program of the part limiter, for example
 # 'chrt -f 5' on a machine that has other work. MDE_LIMITER_BENCH and MDE_SIMULATOR name these programs if they are built
 # already.
 set -euo pipefail
@@ -504,12 +505,32 @@ print("| %d | %.2f | %.2f | %.3f | %d | %.2f | %d | %d |" % (
     stop_simulator
 }
 
-usage='usage: benches/run.sh [calls|instructions|memory|cold|overshoot|limiter|download|waits|fleet|all]'
+start_part() {
+    local devices=${DEVICES:-100000} round
+    gcc -std=c99 -O2 -Wall -Wextra -Werror -I "$here/../include" -o "$work/start" "$here/start/start.c" \
+        "-L$work" -lmde "-Wl,-rpath,$work"
+    printf '\nA job over %s devices; medians of %s rounds.\n\n' "$devices" "$rounds"
+    for round in $(seq "$rounds"); do
+        # On a disk, since the journal is flushed.
+        mkdir -p "${TARGET:-$work}/job"
+        "$work/start" "$devices" "${TARGET:-$work}/job" "$http" "$work/token"
+        rm -rf "${TARGET:-$work}/job"
+    done | python3 -c '
+import statistics, sys
+rows = zip(*([float(word) for word in line.split()] for line in sys.stdin))
+new, end, again, end_again, size, peak = (statistics.median(row) for row in rows)
+print("| job | ms until the first request | ms from a stop to the end, with the document | document MiB | peak MiB |")
+print("|---|---|---|---|---|")
+print(f"| new | {new:.0f} | {end:.0f} | {size / 2**20:.1f} | {peak:.1f} |")
+print(f"| resumed | {again:.0f} | {end_again:.0f} | {size / 2**20:.1f} | {peak:.1f} |")'
+}
+
+usage='usage: benches/run.sh [calls|instructions|memory|cold|overshoot|limiter|download|waits|fleet|start|all]'
 part=${1:-all}
 [ $# -le 1 ] || die "$usage"
 case $part in
-    calls | instructions | memory | cold | overshoot | limiter | download | waits | fleet) parts=("$part") ;;
-    all) parts=(calls instructions memory cold overshoot limiter download waits fleet) ;;
+    calls | instructions | memory | cold | overshoot | limiter | download | waits | fleet | start) parts=("$part") ;;
+    all) parts=(calls instructions memory cold overshoot limiter download waits fleet start) ;;
     *) die "$usage" ;;
 esac
 

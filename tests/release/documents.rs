@@ -510,5 +510,6 @@ mod full {
         the_bench_of_downloads_runs: "download",
         the_bench_of_waits_runs: "waits",
         the_bench_of_many_devices_runs: "fleet",
+        the_bench_of_starts_runs: "start",
     }
 }
