@@ -11,6 +11,7 @@ mod driver;
 mod engine;
 mod entry;
 mod failure;
+mod files;
 mod journal;
 mod outcomes;
 mod report;
@@ -20,7 +21,6 @@ mod storage;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ use self::storage::JournalFile;
 use crate::account::Account;
 use crate::call::Call;
 use crate::error::{Error, Result, Stage};
-use crate::operations::download::{self, Destination, PathLock, file_error};
+use crate::operations::download::{self, PathLock, file_error};
 use crate::progress::Reporter;
 use crate::status::Status;
 
@@ -220,30 +220,7 @@ fn check_new(
         return Err(Error::argument("devices_json", problem, devices::ACCEPTED));
     }
     let files: Vec<&str> = new().filter_map(|device| device.file.as_deref()).collect();
-    if files.is_empty() {
-        return Ok(());
-    }
-    let mut taken = HashSet::new();
-    for device in &known.devices {
-        call.check().map_err(driver::stopped)?;
-        let text = journal
-            .text(device.span)
-            .map_err(|error| file_error("read", &folder.join(JOURNAL), &error))?;
-        taken.extend(
-            engine::read(&text).ok().and_then(|it| it.file.map(|file| file.to_lowercase())),
-        );
-    }
-    for name in files {
-        call.check().map_err(driver::stopped)?;
-        if taken.contains(&name.to_lowercase()) {
-            let problem = format!("names the file `{name}`, which another device of the job has");
-            return Err(Error::argument("devices_json", &problem, "a name for each device"));
-        }
-        // Now, since the device would have collected in vain.
-        let path = folder.join(name);
-        Destination::resolve(path.to_str().unwrap_or(name))?.is_free()?;
-    }
-    Ok(())
+    files::check(&files, known, journal, folder, call)
 }
 
 /// The outcome of a job whose devices all have theirs.

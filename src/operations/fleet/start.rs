@@ -68,7 +68,7 @@ pub(super) fn read_journal<S: Storage>(
             *of_device = entry.bytes();
         }
     })?;
-    // A call adds all of its devices or none. The mark behind them is missing, so nothing was asked of them.
+    // A call adds all of its devices or none. The mark behind these is missing, so nothing was asked of them.
     if let Some((count, end)) = before {
         known.devices.truncate(count);
         known.ids.retain(|_, key| (*key as usize) < count);
@@ -170,7 +170,7 @@ impl<S: Storage> Engine<'_, S> {
             Ok(json::text(&entry(device, n)?))
         });
         let spans = self.journal.append_all(texts)?;
-        // The mark behind them makes them devices of the job.
+        // The mark behind them makes them devices of the job. The flush of the first request makes it durable.
         self.journal.sync()?;
         for (span, device) in spans.into_iter().zip(new) {
             let state = first_state(device);
