@@ -1,7 +1,7 @@
 //! What one poll asks of the service, and what becomes of its answers.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{INTERVAL, Scripted, action, broken, join, join_with_many, record};
 use crate::error::{Error, Result};
@@ -251,37 +251,4 @@ fn a_poll_without_news_is_reported_to_all_who_follow_many() {
     service.reads = Box::new(|number| Some(Update::Seen(action(number, "Pending"))));
     poll_all(&many, &service);
     assert!(matches!(many.take_step(), Some(Step::Changes(changes)) if changes.is_empty()));
-}
-
-/// The processor time for 10,000 actions that wait: printed, since it depends on the machine.
-#[test]
-#[ignore = "a measurement"]
-fn measure_a_poll_of_ten_thousand() {
-    let waiters = Arc::new(Waiters::default());
-    let now = Instant::now();
-    let filler = "x".repeat(800);
-    let records = (0..PAGE as u128).map(|number| {
-        let record = record(number, "Pending");
-        format!(r#"{},"filler":"{filler}"}}"#, record.strip_suffix('}').unwrap())
-    });
-    let records: Vec<_> = records.collect();
-    let service = Scripted::new(vec![page(&records, true)]);
-    service.now.set(now + INTERVAL);
-    let many = join_with_many(&waiters, 1);
-    let began = Instant::now();
-    for key in 0..PAGE as u32 {
-        many.follow(key, key.into(), Some(&action(key.into(), "Pending")), now);
-    }
-    let added = began.elapsed();
-    let began = Instant::now();
-    poll_all(&many, &service);
-    let polled = began.elapsed();
-    let began = Instant::now();
-    for _ in 0..1_000 {
-        assert_eq!(many.poll_now(now + INTERVAL).unwrap_err(), Some(now + 2 * INTERVAL));
-    }
-    let asked = began.elapsed() / 1_000;
-    assert!(matches!(many.take_step(), Some(Step::Changes(changes)) if changes.is_empty()));
-    println!("added {added:?}, polled {polled:?}, asked {asked:?}");
-    assert!(polled < Duration::from_secs(5));
 }
