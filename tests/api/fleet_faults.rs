@@ -211,7 +211,7 @@ fn a_poll_that_is_refused_for_good_ends_the_call() {
         let outcome = client.fetch_packages(Some(&list), &folder.0, None, Some(&cancel));
         assert!(states(&outcome.document).iter().all(|state| *state != "failed"), "{name}");
         outcome.error(name);
-        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
         sim.clear_script();
         all_there(&client.fetch_packages(None, &folder.0, None, None).ok(), &sim, 3);
     }

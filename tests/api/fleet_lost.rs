@@ -62,11 +62,11 @@ fn a_lost_reply_holds_up_no_other_device() {
         assert_eq!(document["packages"][0]["adopted"], is_carried_out);
         let asked = collections_asked_for(&sim);
         assert_eq!((asked, searches(&sim)), (if is_carried_out { 5 } else { 6 }, 1));
-        assert!(ended.began.elapsed() < LAG + Duration::from_secs(5));
+        assert!(ended.began.elapsed() < 2 * LAG);
         let lost = sim.machine_id(0);
         let others = ended.times.iter().filter(|(id, _)| *id != lost);
         assert_eq!(others.clone().count(), 4);
-        assert!(others.into_iter().all(|(_, time)| *time < LAG / 2), "{:?}", ended.times);
+        assert!(others.into_iter().all(|(_, time)| *time < LAG), "{:?}", ended.times);
     }
 }
 
@@ -99,6 +99,6 @@ fn a_collection_that_runs_is_taken_without_holding_up_the_others() {
         }
         assert_eq!((collections_of(&sim)[&sim.machine_id(0)], searches(&sim)), (1, 1));
         let others = ended.times.iter().filter(|(id, _)| *id != sim.machine_id(0));
-        assert!(others.into_iter().all(|(_, time)| *time < LAG / 2), "{:?}", ended.times);
+        assert!(others.into_iter().all(|(_, time)| *time < LAG), "{:?}", ended.times);
     }
 }
