@@ -54,6 +54,7 @@
 //! A fetch also knows the requests of its earlier calls from its state file, and they count as its own.
 
 mod device;
+mod errors;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -62,10 +63,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::device::{Device, Live};
+use self::errors::of_another;
 pub(crate) use self::steps::{Sent, find, send};
 use crate::account::Account;
 use crate::call::Call;
-use crate::error::{Error, Result, Stage};
+use crate::error::{Error, Result};
 use crate::http::reply::{CLOCK_TOLERANCE, Reply};
 use crate::http::retry::{self, Next};
 use crate::log::{self, Level};
@@ -304,28 +306,6 @@ impl<'a> Job<'a> {
         Err(error.action(found.action.id(), Some(found.action.json())))
     }
 
-    /// The error if a collection runs, and it was not found.
-    fn not_found(&self, refusal: Error, reason: Option<Error>) -> Error {
-        match (reason, self.choices.on_duplicate) {
-            // A stop of the call is more important than the refusal.
-            (Some(stop), _) if stop.is_stop() && self.device.call().is_unsettled() => {
-                self.unknown(refusal, Some(&stop))
-            }
-            (Some(stop), OnDuplicate::Adopt) if stop.is_stop() => stop,
-            (_, OnDuplicate::Error) => refusal,
-            (None, OnDuplicate::Adopt) => {
-                refusal.reclassified(Status::AlreadyRunning, NOT_SHOWN.to_owned(), true)
-            }
-            (Some(error), OnDuplicate::Adopt) => {
-                let message = format!(
-                    "a collection runs on the device, but it could not be found: {}",
-                    error.message()
-                );
-                refusal.reclassified(Status::AlreadyRunning, message, error.is_retryable())
-            }
-        }
-    }
-
     /// The result if this request did nothing. The outcome of an earlier one may still be unknown.
     fn nothing_done(&self, error: Error) -> Result<Collected> {
         if !self.device.call().is_unsettled() {
@@ -394,54 +374,6 @@ impl<'a> Job<'a> {
         let longest = self.passed(self.device.now()).saturating_add(CLEARLY_EARLIER);
         other_comment || age.is_some_and(|age| age > longest)
     }
-
-    /// The error if it is not known whether a collection was started. A stop keeps its status.
-    fn unknown(&self, error: Error, reason: Option<&Error>) -> Error {
-        let advice = format!(
-            "it is not known whether a collection was started on {}; look for it among the \
-             device's actions before trying again",
-            self.requests.machine_id
-        );
-        if error.is_stop() {
-            let message = format!("{}; {advice}", error.message());
-            let status = error.status();
-            return error.reclassified(status, message, false);
-        }
-        match reason {
-            None => {
-                let message =
-                    format!("{}; the list does not show one yet; {advice}", error.message());
-                error.reclassified(Status::OutcomeUnknown, message, false)
-            }
-            Some(stop) if stop.is_stop() => {
-                let message = format!(
-                    "{} while the collection of a lost reply was searched for; {advice}",
-                    stop.message()
-                );
-                error.reclassified(stop.status(), message, false)
-            }
-            Some(reason) => {
-                let message = format!(
-                    "{}; the search for it failed too ({}); {advice}",
-                    error.message(),
-                    reason.message()
-                );
-                error.reclassified(Status::OutcomeUnknown, message, false)
-            }
-        }
-    }
-}
-
-const NOT_SHOWN: &str = "a collection runs on the device, but the list of actions does not show it; it may have ended this \
-                         moment, so try again";
-
-/// The error for a collection of somebody else, where `on_duplicate=error` is set.
-fn of_another(action: &MachineAction) -> Error {
-    let message = "a collection runs on the device already; wait for it, or set `on_duplicate=adopt` \
-                   to get it";
-    Error::new(Status::AlreadyRunning, message)
-        .with_stage(Stage::Reply)
-        .action(action.id(), Some(action.json()))
 }
 
 /// Whether the service refused the request because a collection runs, and did not name it.

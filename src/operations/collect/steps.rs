@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use super::device::Live;
-use super::{Choices, Collected, Job, NOT_SHOWN, Requests, is_refused, of_another};
+use super::errors::{NOT_SHOWN, of_another};
+use super::{Choices, Collected, Job, Requests, is_refused};
 use crate::account::Account;
 use crate::call::Call;
 use crate::error::{Error, Result};
