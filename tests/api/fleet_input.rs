@@ -66,7 +66,9 @@ fn what_a_search_has_found_is_a_job_only_if_it_is_all() {
     let client = client(&sim, &OPTIONS);
     let all = client.find("device-").ok();
     assert_eq!(all["more"], true);
-    let message = refused(&client, Some(&all.to_string()), &folder.0, "invalid_argument");
+    let cancel = Cancel::new(5_000);
+    let outcome = client.fetch_packages(Some(&all.to_string()), &folder.0, None, Some(&cancel));
+    let message = outcome.error("invalid_argument")["message"].to_string();
     assert!(message.contains("(`more` is true)"), "{message}");
     assert!(message.contains("a narrower query, or an array of the ids"), "{message}");
     assert_eq!((collections_asked_for(&sim), folder.names().len()), (0, 0));
