@@ -1,7 +1,8 @@
 //! What the waiting of calls is made of. Within a model of the waiting, it is made of locks that try out in which order
 //! threads may come to run.
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod modelled;
 
 #[cfg(all(test, target_os = "linux"))]
