@@ -35,9 +35,10 @@ class Fleet(Case):
 
     def test_success(self) -> None:
         before = self.collections(MACHINES[1])
-        ran = self.run_it("DEVICE-0001", "device-0002.contoso.example", "device-00", MACHINES[0])
+        ran = self.run_it("DEVICE-0001", "device-0002.contoso.example", MACHINES[0])
         self.assertEqual(ran.returncode, 0, ran.stderr)
-        for line in ("device name: 0", "device-0001: 1", "device-00: 0", "%s: 1" % MACHINES[0]):
+        self.assertNotIn("left out", ran.stderr)
+        for line in ("device name: 0", "device-0001: 1", "%s: 1" % MACHINES[0]):
             self.assertIn("\n%s devices\n" % line, "\n" + ran.stderr)
         self.assertIn("\n2 of 2 done, ", ran.stderr)
         self.assertEqual([row.split()[:2] for row in ran.stdout.splitlines()],
@@ -54,9 +55,11 @@ class Fleet(Case):
         control("script", {"match": {"query_contains": "twin"}, "times": 0,
                            "reply": {"status": 200, "json": {"value": twins}}})
         before = self.collections(MACHINES[0]) + self.collections(MACHINES[1])
-        ran = self.run_it("twin", "", " ", "device-0003")
-        self.assertEqual(ran.returncode, 0, ran.stderr)
+        ran = self.run_it("twin", "", " ", "device-0003", "device-00")
+        self.assertEqual(ran.returncode, 1, ran.stderr)
         self.assertIn("\ntwin: 2 devices\n", ran.stderr)
+        self.assertIn("\ndevice-00: 0 devices\n", ran.stderr)
+        self.assertTrue(ran.stderr.endswith("no device, or several: twin, device-00\n"), ran.stderr)
         self.assertEqual([row.split()[:2] for row in ran.stdout.splitlines()], [["done", MACHINES[2]]])
         self.assertEqual(self.collections(MACHINES[0]) + self.collections(MACHINES[1]), before)
 
@@ -71,6 +74,13 @@ class Fleet(Case):
         failed, done = ran.stdout.splitlines()
         self.assertIn("action_failed", failed)
         self.assertEqual(done.split()[:2], ["done", MACHINES[3]])
+
+    def test_bad_command(self) -> None:
+        for arguments, said in (([], "DEVICES.csv FOLDER"), (["none.csv", "packages", "why"], "none.csv")):
+            ran = subprocess.run([sys.executable, PROGRAM] + arguments, timeout=60, **self.how)
+            self.assertEqual((ran.returncode, ran.stdout), (1, ""), ran.stderr)
+            self.assertIn(said, ran.stderr)
+            self.assertNotIn("Traceback", ran.stderr)
 
     def test_ctrl_c(self) -> None:
         before = self.collections(MACHINES[1])
