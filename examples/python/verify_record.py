@@ -9,9 +9,12 @@ import sys
 
 def sha256_of(path: str) -> str:
     whole = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            whole.update(block)
+    try:
+        with open(path, "rb") as file:
+            for block in iter(lambda: file.read(1 << 20), b""):
+                whole.update(block)
+    except OSError as error:
+        sys.exit("verify_record.py: cannot read %s: %s" % (path, error.strerror))
     return whole.hexdigest()
 
 
@@ -20,9 +23,13 @@ def listed(sha256: str, name: str) -> str:
     return "%s%s  %s\n" % ("\\" * (escaped != name), sha256, escaped)
 
 
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
 folder, record = os.path.split(os.path.abspath(sys.argv[1]))
+if not os.path.isfile(sys.argv[1]):
+    sys.exit("verify_record.py: there is no record %s" % sys.argv[1])
 os.chdir(folder)
-before, packages = "0" * 64, {}
+before, packages, number = "0" * 64, {}, 0
 for number, line in enumerate(open(record, "rb"), 1):
     entry = json.loads(line)
     if entry["previous"] != before:
@@ -38,3 +45,4 @@ files.update((file, hashlib.sha256(text.encode()).hexdigest()) for file, text in
 for file, sha256 in files.items():
     if sha256_of(file) != sha256:
         sys.exit("verify_record.py: %s was changed" % file)
+print("%d lines, %d packages: all is as it was written" % (number, len(packages)))

@@ -47,13 +47,14 @@ pub fn is_verified(folder: &Folder) {
 
 /// Runs the program once for each line of standard input, in the same interpreter, and prints how it ended.
 const RUNNER: &str = r#"
-import runpy, sys
+import contextlib, io, runpy, sys
 program, record = sys.argv[1:]
 for _ in sys.stdin:
     sys.argv = [program, record]
     end = None
     try:
-        runpy.run_path(program, run_name="__main__")
+        with contextlib.redirect_stdout(io.StringIO()):
+            runpy.run_path(program, run_name="__main__")
     except SystemExit as exit:
         end = exit.code
     except Exception as error:
