@@ -307,6 +307,7 @@ int settings_client(const struct settings *s, mde_client **client) {
         int32_t status = mde_client_new(options, client, &json);
         if (status != MDE_OK) {
             report(s, "checking the options", status, json);
+            fprintf(stderr, "%s: %s --help lists the arguments and variables that set them\n", s->program, s->program);
             code = EXIT_USAGE;
         }
     }
