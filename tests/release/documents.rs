@@ -8,7 +8,9 @@ use std::process::Command;
 
 use mde_simulator::{Config, DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT, Simulator};
 use mde_tests::documents::{Block, blocks};
-use mde_tests::programs::{ROOT, STRICT, Scratch, release, run, run_with, static_library, tool};
+use mde_tests::programs::{
+    ROOT, STRICT, Scratch, release, run, run_with, simulator_program, static_library, tool,
+};
 use serde_json::Value;
 
 /// A page, the language of its blocks, and the file that tests them; the file has to name the page.
@@ -23,6 +25,7 @@ const TESTED: &[(&str, &str, &str)] = &[
     ("docs/dotnet.md", "csharp", "tests/bindings/dotnet/scenarios.rs"),
     ("docs/dotnet.md", "powershell", "tests/bindings/dotnet/scenarios.rs"),
     ("docs/fleet.md", "sh", "tests/support/programs/fleets.rs"),
+    ("docs/fleet.md", "console", "tests/release/documents.rs"),
     ("docs/json.md", "json", "src/testing/reference.rs"),
     ("docs/install.md", "sh", "tests/release/archive.rs"),
     ("docs/install.md", "cmake", "tests/release/archive.rs"),
@@ -42,7 +45,7 @@ const TESTED: &[(&str, &str, &str)] = &[
 ];
 
 /// What programs print, and other things that nobody runs.
-const TO_READ: [&str; 2] = ["text", "console"];
+const TO_READ: [&str; 1] = ["text"];
 
 fn root() -> &'static Path {
     Path::new(ROOT)
@@ -377,7 +380,7 @@ mod full {
     /// A folder that looks like the checkout after `cargo`, which is known from elsewhere: it does nothing here.
     fn checkout() -> Scratch {
         let folder = Scratch::new("checkout");
-        for name in ["include", "examples"] {
+        for name in ["bindings", "include", "examples"] {
             symlink(root().join(name), folder.0.join(name)).unwrap();
         }
         let target = folder.0.join("target/release");
@@ -407,6 +410,36 @@ mod full {
             run(Command::new("bash").args(["-euc", &script]).current_dir(&folder.0)).expect(0);
             let fetches = block.text.contains("--out case-4711.zip");
             assert_eq!(folder.0.join("case-4711.zip").is_file(), fetches);
+        }
+    }
+
+    /// All commands of `docs/fleet.md` for the simulator, which are written as a terminal shows them.
+    #[test]
+    fn the_commands_to_try_a_job_over_many_devices_run() {
+        let folder = checkout();
+        fs::create_dir_all(folder.0.join("target/debug")).unwrap();
+        symlink(simulator_program(), folder.0.join("target/debug/mde-simulator")).unwrap();
+        let port = mde_tests::peers::ports::unused_port();
+        let mut script = String::from("cargo() { :; }\n");
+        for line in of("docs/fleet.md", "console").iter().flat_map(|block| block.text.lines()) {
+            let line = line.strip_prefix("$ ").unwrap_or(line);
+            script += &line.replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"));
+            script.push('\n');
+            if line.contains("mde-simulator --listen") {
+                script += "simulator=$!\ntrap 'kill $simulator' EXIT\n";
+                script += "until grep -q 'listening on' simulator.log; do sleep 0.1; done\n";
+            }
+        }
+        let mut bash = Command::new("bash");
+        let printed = run(bash.args(["-euc", &script]).current_dir(&folder.0)).expect(0).stdout;
+        assert!(printed.contains("12 devices: 12 done, "), "{printed}");
+        assert!(printed.contains("'done': 12"), "{printed}");
+        assert!(printed.contains("packages.jsonl: OK"), "{printed}");
+        for job in ["case-4711", "case-4712"] {
+            let files = fs::read_dir(folder.0.join(job)).unwrap();
+            let is_package = |path: &Path| path.extension().is_some_and(|it| it == "zip");
+            let packages = files.filter(|file| is_package(&file.as_ref().unwrap().path())).count();
+            assert_eq!(packages, 12, "{job}: {printed}");
         }
     }
 

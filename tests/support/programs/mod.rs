@@ -204,6 +204,14 @@ pub fn release() -> &'static Path {
     &FOLDER
 }
 
+/// The simulator's program: that of `MDE_SIMULATOR`, or one that cargo builds.
+pub fn simulator_program() -> PathBuf {
+    crate::path_in("MDE_SIMULATOR").unwrap_or_else(|| {
+        cargo(target(), &["build", "-p", "mde-simulator"]);
+        target().join("debug/mde-simulator")
+    })
+}
+
 /// The static library, and what a program that links it must link besides: of an archive if `MDE_LIB_DIR` is in one,
 /// which says so, and otherwise as the compiler says.
 pub fn static_library() -> &'static (PathBuf, Vec<String>) {
