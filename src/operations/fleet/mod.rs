@@ -71,7 +71,7 @@ pub(crate) fn fetch(
     folder: &str,
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Packages> {
-    let path = existing(folder)?;
+    let path = existing(folder, "make it first")?;
     let (journal_path, lock_path) = (path.join(JOURNAL), path.join(LOCK));
     let Some(_lock) = PathLock::take(&lock_path)? else {
         let message = format!(
@@ -135,7 +135,7 @@ pub(crate) fn fetch(
 
 /// How the job in a folder stands, without the service.
 pub fn read_packages(folder: &str) -> Result<Packages> {
-    let path = existing(folder)?.join(JOURNAL);
+    let path = existing(folder, "check its path")?.join(JOURNAL);
     let none = |what: &str| {
         let shown = download::shown(&path);
         file(format!(
@@ -157,8 +157,8 @@ pub fn read_packages(folder: &str) -> Result<Packages> {
     Ok(Packages { summary, document })
 }
 
-/// The folder, which must exist.
-fn existing(folder: &str) -> Result<PathBuf> {
+/// The folder, which must exist. `advice`: what to do otherwise.
+fn existing(folder: &str, advice: &str) -> Result<PathBuf> {
     /// Longer than any path that systems accept.
     const LONGEST: usize = 32_768;
     let accepted = "the path of a folder that exists";
@@ -174,10 +174,9 @@ fn existing(folder: &str) -> Result<PathBuf> {
     match fs::metadata(&path) {
         Ok(metadata) if metadata.is_dir() => Ok(path),
         Ok(_) => Err(file(format!("`{}` is not a folder", download::shown(&path)))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Err(file(format!(
-            "the folder `{}` does not exist; make it first",
-            download::shown(&path)
-        ))),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(file(format!("the folder `{}` does not exist; {advice}", download::shown(&path))))
+        }
         Err(error) => Err(file_error("use the folder", &path, &error)),
     }
 }
