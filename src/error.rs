@@ -352,30 +352,27 @@ impl Error {
     /// The failure document: `{"error":{…}}`, with `"package":{…}` if one was refused and kept, and with
     /// `"packages":[…],"summary":{…}` of a job over many devices.
     pub fn to_json(&self) -> String {
-        self.clone().into_json()
+        with_members(self.packages().map(str::to_owned), self.document())
     }
 
     /// The same without a copy of the devices, which may have 100 MB and more.
     pub(crate) fn into_json(mut self) -> String {
+        let packages = self.0.packages.take();
+        with_members(packages.map(|packages| packages.0.into_string()), self.document())
+    }
+
+    /// The failure document without the devices.
+    fn document(&self) -> String {
         #[derive(Serialize)]
         struct Document<'a> {
             error: Members<'a>,
             #[serde(skip_serializing_if = "Option::is_none")]
             package: Option<&'a RawValue>,
         }
-        let packages = self.0.packages.take();
         let action = self.0.action.as_deref().and_then(|action| serde_json::from_str(action).ok());
         let package = self.package().and_then(|package| serde_json::from_str(package).ok());
         // Even without a document the caller would get the status through the return value.
-        let mut text = json::text(&Document { error: self.members(action), package });
-        let Some(packages) = packages else { return text };
-        let mut whole = packages.0.into_string();
-        text.pop();
-        text.push(',');
-        whole.reserve_exact(text.len());
-        // In place of the opening brace.
-        whole.replace_range(..1, &text);
-        whole
+        json::text(&Document { error: self.members(action), package })
     }
 
     /// The member `error` of documents, without the action.
@@ -432,6 +429,17 @@ pub(crate) struct Members<'a> {
     action_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     action: Option<&'a RawValue>,
+}
+
+/// Puts the members of the text `document` at the front of those of `packages`, without a copy of them.
+fn with_members(packages: Option<String>, mut document: String) -> String {
+    let Some(mut whole) = packages else { return document };
+    document.pop();
+    document.push(',');
+    whole.reserve_exact(document.len());
+    // In place of the opening brace.
+    whole.replace_range(..1, &document);
+    whole
 }
 
 impl fmt::Display for Error {
