@@ -32,7 +32,8 @@ pub(super) trait Storage {
 /// A file that only its owner can read.
 pub(super) struct JournalFile {
     path: PathBuf,
-    file: File,
+    /// `None`: it could not be opened again.
+    file: Option<File>,
     /// Writing beyond the limit of the process is an error and not its end.
     _no_signal: NoSignal,
 }
@@ -41,7 +42,7 @@ impl JournalFile {
     /// Opens the file, or makes it. The caller holds the lock of the folder.
     pub(super) fn open(path: &Path) -> io::Result<JournalFile> {
         let journal = JournalFile::of(path, Access::Write(Mode::OwnerOnly))?;
-        if journal.file.metadata()?.len() == 0 {
+        if journal.file()?.metadata()?.len() == 0 {
             // The name of a new file has to survive a crash as well.
             sync_folder_of(path);
         }
@@ -57,7 +58,18 @@ impl JournalFile {
         let file = file::open(path, access, Links::Refused)?;
         file::is_regular(&file)?;
         file::is_trusted(&file, path)?;
-        Ok(JournalFile { path: path.to_owned(), file, _no_signal: NoSignal::new() })
+        Ok(JournalFile { path: path.to_owned(), file: Some(file), _no_signal: NoSignal::new() })
+    }
+
+    fn file(&self) -> io::Result<&File> {
+        self.file.as_ref().ok_or_else(|| io::Error::other("it could not be opened again"))
+    }
+
+    /// Lets another file take the name. Some versions of Windows replace no file that is open.
+    fn let_replace(&mut self) {
+        if cfg!(windows) {
+            self.file = None;
+        }
     }
 
     /// Writes these parts and the text to another file.
@@ -83,24 +95,26 @@ impl JournalFile {
 
 impl Storage for JournalFile {
     fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        lock::write_at(&self.file, bytes, at)
+        lock::write_at(self.file()?, bytes, at)
     }
 
     fn cut(&mut self, at: u64) -> io::Result<()> {
-        self.file.set_len(at)
+        self.file()?.set_len(at)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file()?.sync_data()
     }
 
     fn read(&self, at: u64, bytes: &mut [u8]) -> io::Result<usize> {
-        lock::read_at(&self.file, bytes, at)
+        lock::read_at(self.file()?, bytes, at)
     }
 
     fn replace(&mut self, parts: &[Span], text: &[u8]) -> io::Result<()> {
         let beside = suffixed(&self.path, state_file::UNFINISHED);
-        let replaced = self.copy_to(&beside, parts, text).and_then(|file| {
+        let new = self.copy_to(&beside, parts, text);
+        let replaced = new.and_then(|file| {
+            self.let_replace();
             match fs::rename(&beside, &self.path) {
                 // A network file system may report a failure of what it has done.
                 Err(error) if !file::is_still_at(&file, &self.path, Links::Refused) => Err(error),
@@ -109,12 +123,16 @@ impl Storage for JournalFile {
         });
         match replaced {
             Ok(file) => {
-                self.file = file;
+                self.file = Some(file);
                 sync_folder_of(&self.path);
                 Ok(())
             }
             Err(error) => {
                 let _ = fs::remove_file(&beside);
+                if self.file.is_none() {
+                    // Without it nothing is read or written any more, and the call ends.
+                    self.file = JournalFile::of(&self.path, Access::Write(Mode::OwnerOnly))?.file;
+                }
                 Err(error)
             }
         }
