@@ -65,13 +65,6 @@ impl JournalFile {
         self.file.as_ref().ok_or_else(|| io::Error::other("it could not be opened again"))
     }
 
-    /// Lets another file take the name. Some versions of Windows replace no file that is open.
-    fn let_replace(&mut self) {
-        if cfg!(windows) {
-            self.file = None;
-        }
-    }
-
     /// Writes these parts and the text to another file.
     fn copy_to(&self, beside: &Path, parts: &[Span], text: &[u8]) -> io::Result<File> {
         file::remove_if_there(beside)?;
@@ -114,8 +107,9 @@ impl Storage for JournalFile {
         let beside = suffixed(&self.path, state_file::UNFINISHED);
         let new = self.copy_to(&beside, parts, text);
         let replaced = new.and_then(|file| {
-            self.let_replace();
-            match fs::rename(&beside, &self.path) {
+            // Closed first: Windows does not replace open files, and it may be behind a shared folder, too.
+            self.file = None;
+            match file::replace(&beside, &self.path) {
                 // A network file system may report a failure of what it has done.
                 Err(error) if !file::is_still_at(&file, &self.path, Links::Refused) => Err(error),
                 _ => Ok(file),

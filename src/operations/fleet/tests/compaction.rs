@@ -100,3 +100,19 @@ fn a_journal_that_cannot_be_compacted_goes_on_as_it_is() {
     let (_, _, known) = read_journal(folder.open(), &|| Ok(())).unwrap();
     assert_eq!(known.devices[0].state, State::Failed);
 }
+
+/// It was closed to be replaced. Lines in a file without a name would be lost.
+#[test]
+#[cfg(unix)]
+fn a_journal_that_cannot_be_opened_again_takes_no_line() {
+    let folder = Folder::new();
+    let mut journal = Journal::begin(folder.open(), &head()).unwrap();
+    let last = journal.append(&text(0, State::Queued)).unwrap();
+    let path = folder.0.join("fleet.journal");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(journal.compact(&[last]).is_none());
+    let error = journal.append(&text(0, State::Failed)).unwrap_err();
+    assert!(error.to_string().contains("could not be opened again"), "{error}");
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
+}
