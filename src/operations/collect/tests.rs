@@ -279,29 +279,41 @@ fn a_search_lasts_as_long_as_the_list_may_lag() {
     assert_eq!(PAUSES.iter().sum::<Duration>(), LAG);
 }
 
+/// Nothing goes wrong, and nothing takes time.
+fn untroubled() -> Plan {
+    Plan {
+        late: 0,
+        late_s: 0..=0,
+        slow_slots: 0,
+        slot_ms: 0..=0,
+        lost_before: 0,
+        lost_after: 0,
+        nothing_done: 0,
+        life_ms: 0..=0,
+        lag_ms: 0..=0,
+        failing_lists: 0,
+        others: Vec::new(),
+        stop: None,
+    }
+}
+
+/// A call that may send its request twice, and what came of it.
+fn sent_again(plan: Plan) -> (Model, Result<Collected>) {
+    let model = Model::new(seed(), plan);
+    let requests = Requests { machine_id: DEVICE, comments: vec![OURS], open_since: None };
+    let (on_duplicate, on_unknown) = (OnDuplicate::Adopt, OnUnknown::Resend);
+    let choices = Choices { on_duplicate, on_unknown, max_retries: 1 };
+    let outcome = Job::new(&model, &requests, choices).run();
+    (model, outcome)
+}
+
 /// The first request is carried out and its collection fails at once. Nothing but the list tells.
 #[test]
 fn a_collection_that_ended_before_the_request_is_repeated_is_found() {
     for (lag_ms, most, adopted) in [(9_900, 1, true), (600_000, 2, false)] {
-        let plan = Plan {
-            late: 0,
-            late_s: 0..=0,
-            slow_slots: 0,
-            slot_ms: 0..=0,
-            lost_before: 0,
-            lost_after: 100,
-            nothing_done: 0,
-            life_ms: 50..=50,
-            lag_ms: lag_ms..=lag_ms,
-            failing_lists: 0,
-            others: Vec::new(),
-            stop: None,
-        };
-        let model = Model::new(seed(), plan);
-        let requests = Requests { machine_id: DEVICE, comments: vec![OURS], open_since: None };
-        let (on_duplicate, on_unknown) = (OnDuplicate::Adopt, OnUnknown::Resend);
-        let choices = Choices { on_duplicate, on_unknown, max_retries: 1 };
-        let outcome = Job::new(&model, &requests, choices).run();
+        let plan =
+            Plan { lost_after: 100, life_ms: 50..=50, lag_ms: lag_ms..=lag_ms, ..untroubled() };
+        let (model, outcome) = sent_again(plan);
         assert_eq!(outcome.is_ok(), adopted, "{outcome:?}");
         assert_eq!(model.state().collections.len(), most);
         assert_eq!(model.call().is_unsettled(), !adopted);
@@ -316,20 +328,12 @@ fn after_a_slow_slot_the_list_is_polled_once_more() {
         late_s: 15..=15,
         slow_slots: 100,
         slot_ms: 60_000..=60_000,
-        lost_before: 0,
-        lost_after: 0,
-        nothing_done: 0,
         life_ms: 20_000..=20_000,
         lag_ms: 0..=10_000,
-        failing_lists: 0,
-        others: Vec::new(),
-        stop: None,
+        ..untroubled()
     };
-    let model = Model::new(seed(), plan);
-    let requests = Requests { machine_id: DEVICE, comments: vec![OURS], open_since: None };
-    let (on_duplicate, on_unknown) = (OnDuplicate::Adopt, OnUnknown::Resend);
-    let choices = Choices { on_duplicate, on_unknown, max_retries: 1 };
-    assert!(Job::new(&model, &requests, choices).run().unwrap().adopted);
+    let (model, outcome) = sent_again(plan);
+    assert!(outcome.unwrap().adopted);
     let model = model.next_call(Duration::from_secs(600));
     assert_eq!((model.state().requests, model.state().collections.len()), (1, 1));
 }
