@@ -94,6 +94,7 @@ class Case(unittest.TestCase):
         self.addCleanup(setattr, sys, "unraisablehook", hook)
         self.client = mde.Client(OPTIONS)
         self.addCleanup(self.client.close)
+        self.until_nothing_runs()
 
     def tearDown(self) -> None:
         self.assertEqual([str(one.exc_value) for one in self.unraisable], [])
@@ -104,6 +105,15 @@ class Case(unittest.TestCase):
     def stalled(self, client: Any = None, **how: Any) -> Any:
         """A call that the service never answers."""
         return (client or self.client).collect_package(STALLED, "why", **how)
+
+    def until_nothing_runs(self) -> None:
+        """Waits for the collections of earlier calls: one that ends between a refusal and the list is a failure."""
+
+        def over() -> bool:
+            states = [action["status"] for action in self.client.list_actions()["actions"]]
+            return not {"Pending", "InProgress"}.intersection(states)
+
+        eventually(over)
 
     def until_stalled(self, before: int, more: int = 1) -> None:
         """Waits until such calls have arrived."""

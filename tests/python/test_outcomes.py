@@ -176,6 +176,7 @@ class Callbacks(Case):
         """What the call raises in the main thread, and in another one."""
         with self.assertRaises(kind) as caught:
             call()
+        self.until_nothing_runs()
         other = Background(call).end().error
         self.assertIsInstance(other, kind)
         return [caught.exception, other]
@@ -203,8 +204,7 @@ class Callbacks(Case):
         def bad(_event: Any) -> None:
             raise Over("enough")
 
-        # A device of its own: the collection of another test may end between the reply and the list.
-        call = lambda: self.client.fetch_package(MACHINES[2], "why", self.file(), progress=bad)
+        call = lambda: self.client.fetch_package(MACHINES[0], "why", self.file(), progress=bad)
         for failure in self.in_both(call, Over):
             self.assertEqual(outcomes(failure)[0]["error"]["name"], "cancelled")
 
