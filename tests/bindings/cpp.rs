@@ -8,6 +8,7 @@ mod building;
 mod example;
 
 use building::{Build, CLANG, GCC, passes};
+use example::Example;
 use mde_tests::programs::targets::under_wine;
 use mde_tests::programs::{ROOT, Scratch, run, tool};
 
@@ -226,17 +227,17 @@ fn the_quick_start_works() {
 
 #[test]
 fn the_example_fetches() {
-    example::succeeds(&Build::new(GCC, "c++17"));
+    Example::new(Build::new(GCC, "c++17")).succeeds();
 }
 
 #[test]
 fn the_example_fails_helpfully() {
-    example::fails_helpfully(&Build::new(GCC, "c++17"));
+    Example::new(Build::new(GCC, "c++17")).fails_helpfully();
 }
 
 #[test]
 fn the_example_can_be_interrupted() {
-    example::can_be_interrupted(&Build::new(CLANG, "c++20"));
+    Example::new(Build::new(CLANG, "c++20")).can_be_interrupted();
 }
 
 mod full {
@@ -244,23 +245,21 @@ mod full {
 
     #[test]
     fn with_sanitizers() {
-        let flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
-        let build = Build::new(GCC, "c++20").with(&flags);
+        let build = Build::new(GCC, "c++20").sanitized("address,undefined");
         passes(&build, "lifecycle.cpp", &["with stop_token"]);
         passes(&build, "fleet.cpp", &[]);
         passes(&build, "structs.cpp", &[]);
         passes(&build, "without_exceptions.cpp", &[]);
-        let build = Build::new(GCC, "c++17").with(&flags);
-        example::succeeds(&build);
-        example::fails_helpfully(&build);
-        example::can_be_interrupted(&build);
+        let example = Example::new(Build::new(GCC, "c++17").sanitized("address,undefined"));
+        example.succeeds();
+        example.fails_helpfully();
+        example.can_be_interrupted();
     }
 
     /// The other compiler's, which look at more, such as functions called through pointers of another type.
     #[test]
     fn with_sanitizers_of_clang() {
-        let flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
-        let build = Build::new(CLANG, "c++20").with(&flags);
+        let build = Build::new(CLANG, "c++20").sanitized("address,undefined");
         passes(&build, "lifecycle.cpp", &["with stop_token"]);
         passes(&build, "structs.cpp", &[]);
     }
@@ -269,7 +268,7 @@ mod full {
     /// cannot see it.
     #[test]
     fn with_thread_sanitizer() {
-        let build = Build::new(CLANG, "c++20").with(&["-fsanitize=thread"]);
+        let build = Build::new(CLANG, "c++20").sanitized("thread");
         passes(&build, "lifecycle.cpp", &["with stop_token"]);
     }
 

@@ -12,21 +12,32 @@ use mde_tests::programs::installing::installed;
 use mde_tests::programs::scenarios::has;
 use mde_tests::programs::{Finished, Scratch, Service, run, run_with, tool};
 
-/// The built example, a simulator, and where its packages go.
-struct Fetch {
-    built: Command,
+/// The built example.
+pub struct Example {
+    program: Command,
+    _build: Build,
+}
+
+impl Example {
+    #[track_caller]
+    pub fn new(build: Build) -> Example {
+        let source = build.prefix.0.join("share/mde/examples/cpp/fetch.cpp");
+        Example { program: build.link("fetch", &[source]), _build: build }
+    }
+}
+
+/// It with a simulator, and where its packages go.
+struct Fetch<'a> {
+    built: &'a Command,
     service: Service,
     folder: Scratch,
 }
 
-impl Fetch {
-    #[track_caller]
-    fn new(build: &Build) -> Fetch {
-        let source = build.prefix.0.join("share/mde/examples/cpp/fetch.cpp");
-        let built = build.link("fetch", &[source]);
+impl Fetch<'_> {
+    fn new(example: &Example) -> Fetch<'_> {
         let service = Service::start(Config::default());
         service.sim.set(|b| (b.pending_s, b.in_progress_s) = (0.1, 0.1));
-        Fetch { built, service, folder: Scratch::new("fetched") }
+        Fetch { built: &example.program, service, folder: Scratch::new("fetched") }
     }
 
     fn file(&self) -> PathBuf {
@@ -66,93 +77,96 @@ impl Fetch {
     }
 }
 
-#[track_caller]
-pub fn succeeds(build: &Build) {
-    let fetch = Fetch::new(build);
-    let Finished { stdout, stderr, .. } = run(fetch.command(0).args(["--log", "info"])).expect(0);
-    has(&stdout, &format!("package      {}\n", fetch.file().display()));
-    let sum = run(tool("sha256sum", "coreutils").arg(fetch.file())).expect(0).stdout;
-    has(&stdout, &format!("sha256       {}\n", sum.split(' ').next().unwrap()));
-    has(&stdout, "computer     device-0001.contoso.example\ndevice       windows\n");
-    has(&stdout, "adopted      false\nentries      ");
-    has(&stdout, "\n          80 Autoruns/HKLM_Run.txt\n");
-    has(&stderr, "collecting   action ");
-    has(&stderr, ", started now\n");
-    has(&stderr, "waiting      Succeeded after ");
-    has(&stderr, "checking     ");
-    assert!(!format!("{stdout}{stderr}").contains(DEFAULT_SECRET));
+impl Example {
+    #[track_caller]
+    pub fn succeeds(&self) {
+        let fetch = Fetch::new(self);
+        let Finished { stdout, stderr, .. } =
+            run(fetch.command(0).args(["--log", "info"])).expect(0);
+        has(&stdout, &format!("package      {}\n", fetch.file().display()));
+        let sum = run(tool("sha256sum", "coreutils").arg(fetch.file())).expect(0).stdout;
+        has(&stdout, &format!("sha256       {}\n", sum.split(' ').next().unwrap()));
+        has(&stdout, "computer     device-0001.contoso.example\ndevice       windows\n");
+        has(&stdout, "adopted      false\nentries      ");
+        has(&stdout, "\n          80 Autoruns/HKLM_Run.txt\n");
+        has(&stderr, "collecting   action ");
+        has(&stderr, ", started now\n");
+        has(&stderr, "waiting      Succeeded after ");
+        has(&stderr, "checking     ");
+        assert!(!format!("{stdout}{stderr}").contains(DEFAULT_SECRET));
 
-    // The same call gives the same answer, here as the library's document.
-    let again = run(fetch.command(0).arg("--json")).expect(0);
-    let document: Value = serde_json::from_str(&again.stdout).unwrap();
-    assert_eq!(document["package"]["existing"], true);
-}
-
-#[track_caller]
-pub fn fails_helpfully(build: &Build) {
-    let fetch = Fetch::new(build);
-    let sim = &fetch.service.sim;
-    sim.set(|b| b.machine_outcomes = [(sim.machine_id(0), Outcome::Failed)].into());
-    let finished = run(&mut fetch.command(0)).expect(1);
-    has(&finished.stderr, "fetch: action_failed (64): the device ");
-    assert_eq!(finished.stdout, "");
-    sim.set(|b| b.in_progress_s = 60.0);
-    let finished =
-        run(fetch.command(1).args(["--json", "--option", "wait_timeout_ms=1500"])).expect(3);
-    has(&finished.stderr, "fetch: deadline (82): ");
-    has(&finished.stderr, "fetch: run the same command to resume\n");
-    let document: Value = serde_json::from_str(&finished.stdout).unwrap();
-    assert_eq!(document["error"]["name"], "deadline");
-
-    let wrong: [(&[&str], &str); 8] = [
-        (&[], "--machine and --comment are needed (see fetch --help)"),
-        (&["--machine"], "a value must follow --machine"),
-        (&["--nonsense", "x"], "unknown argument: --nonsense"),
-        (&["--option", "cloud"], "--option wants NAME=VALUE, not cloud"),
-        (&["--option", "client_secret=x"], "do not belong on a command line"),
-        (&["--machine", "m", "--comment", "c", "--log", "loud"], "debug, not loud"),
-        (
-            &["--machine", "m", "--comment", "c", "--option", "cloud=mars"],
-            "config (4): option `cloud`",
-        ),
-        (
-            &["--machine", "m", "--comment", "c", "--option", "nonsense=1"],
-            "option `nonsense` is unknown",
-        ),
-    ];
-    for (arguments, part) in wrong {
-        let finished = run(fetch.program().args(arguments)).expect(2);
-        has(&finished.stderr, part);
-        assert_eq!(finished.stdout, "");
+        // The same call gives the same answer, here as the library's document.
+        let again = run(fetch.command(0).arg("--json")).expect(0);
+        let document: Value = serde_json::from_str(&again.stdout).unwrap();
+        assert_eq!(document["package"]["existing"], true);
     }
-    has(
-        &run(fetch.program().arg("--help")).expect(0).stdout,
-        "Exit codes: 0 the package is there;",
-    );
-}
 
-/// The same command resumes after Ctrl-C in the wait.
-#[track_caller]
-pub fn can_be_interrupted(build: &Build) {
-    let fetch = Fetch::new(build);
-    let sim = &fetch.service.sim;
-    sim.set(|b| b.in_progress_s = 600.0);
-    let waits = || sim.requests().iter().any(|it| it.path.contains("/api/machineactions/"));
-    let finished = run_with(&mut fetch.command(0), Duration::from_secs(120), |pid| {
-        let patience = Instant::now() + Duration::from_secs(60);
-        while !waits() && Instant::now() < patience {
-            std::thread::sleep(Duration::from_millis(10));
+    #[track_caller]
+    pub fn fails_helpfully(&self) {
+        let fetch = Fetch::new(self);
+        let sim = &fetch.service.sim;
+        sim.set(|b| b.machine_outcomes = [(sim.machine_id(0), Outcome::Failed)].into());
+        let finished = run(&mut fetch.command(0)).expect(1);
+        has(&finished.stderr, "fetch: action_failed (64): the device ");
+        assert_eq!(finished.stdout, "");
+        sim.set(|b| b.in_progress_s = 60.0);
+        let finished =
+            run(fetch.command(1).args(["--json", "--option", "wait_timeout_ms=1500"])).expect(3);
+        has(&finished.stderr, "fetch: deadline (82): ");
+        has(&finished.stderr, "fetch: run the same command to resume\n");
+        let document: Value = serde_json::from_str(&finished.stdout).unwrap();
+        assert_eq!(document["error"]["name"], "deadline");
+
+        let wrong: [(&[&str], &str); 8] = [
+            (&[], "--machine and --comment are needed (see fetch --help)"),
+            (&["--machine"], "a value must follow --machine"),
+            (&["--nonsense", "x"], "unknown argument: --nonsense"),
+            (&["--option", "cloud"], "--option wants NAME=VALUE, not cloud"),
+            (&["--option", "client_secret=x"], "do not belong on a command line"),
+            (&["--machine", "m", "--comment", "c", "--log", "loud"], "debug, not loud"),
+            (
+                &["--machine", "m", "--comment", "c", "--option", "cloud=mars"],
+                "config (4): option `cloud`",
+            ),
+            (
+                &["--machine", "m", "--comment", "c", "--option", "nonsense=1"],
+                "option `nonsense` is unknown",
+            ),
+        ];
+        for (arguments, part) in wrong {
+            let finished = run(fetch.program().args(arguments)).expect(2);
+            has(&finished.stderr, part);
+            assert_eq!(finished.stdout, "");
         }
-        run(Command::new("sh").args(["-c", &format!("kill -INT {pid}")])).expect(0);
-    });
-    let finished = finished.expect(1);
-    has(&finished.stderr, "fetch: cancelled (83): ");
-    has(&finished.stderr, "fetch: run the same command to resume\n");
-    assert!(!fetch.file().exists());
-    sim.set(|b| b.in_progress_s = 0.1);
-    let finished = run(&mut fetch.command(0)).expect(0);
-    has(&finished.stderr, ", which existed already\n");
-    has(&finished.stdout, "adopted      true\n");
+        has(
+            &run(fetch.program().arg("--help")).expect(0).stdout,
+            "Exit codes: 0 the package is there;",
+        );
+    }
+
+    /// The same command resumes after Ctrl-C in the wait.
+    #[track_caller]
+    pub fn can_be_interrupted(&self) {
+        let fetch = Fetch::new(self);
+        let sim = &fetch.service.sim;
+        sim.set(|b| b.in_progress_s = 600.0);
+        let waits = || sim.requests().iter().any(|it| it.path.contains("/api/machineactions/"));
+        let finished = run_with(&mut fetch.command(0), Duration::from_secs(120), |pid| {
+            let patience = Instant::now() + Duration::from_secs(60);
+            while !waits() && Instant::now() < patience {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            run(Command::new("sh").args(["-c", &format!("kill -INT {pid}")])).expect(0);
+        });
+        let finished = finished.expect(1);
+        has(&finished.stderr, "fetch: cancelled (83): ");
+        has(&finished.stderr, "fetch: run the same command to resume\n");
+        assert!(!fetch.file().exists());
+        sim.set(|b| b.in_progress_s = 0.1);
+        let finished = run(&mut fetch.command(0)).expect(0);
+        has(&finished.stderr, ", which existed already\n");
+        has(&finished.stdout, "adopted      true\n");
+    }
 }
 
 /// Builds a program by a command of the documentation, and runs it, well and badly.
