@@ -1,7 +1,7 @@
-//! The cryptography of TLS: only what this service and the proxies before it use, to keep the library small.
+//! The cryptography of TLS: what this service, and the proxies and gateways before it, use.
 //!
-//! ring also offers ChaCha20, Ed25519 and X25519, which are left out. The tables of X25519 alone are 25 KB, and TLS 1.3
-//! makes P-256 mandatory. Client certificates are left out too: no server of this service asks for one.
+//! AES-GCM over P-256 comes first. ChaCha20 and X25519 are for proxies that offer nothing else. They are not ring's,
+//! which are fast and large. Ed25519 is left out: no public authority issues certificates with it.
 
 use std::sync::Arc;
 
@@ -10,21 +10,28 @@ use rustls::crypto::{
     CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom, WebPkiSupportedAlgorithms,
 };
 use rustls::sign::SigningKey;
-use rustls::{Error, SignatureScheme};
+use rustls::{Error, SignatureScheme, SupportedCipherSuite};
 use rustls_pki_types::PrivateKeyDer;
 use webpki::ring as algorithm;
+
+use super::chacha20;
+use super::x25519::X25519;
 
 pub(crate) fn provider() -> CryptoProvider {
     CryptoProvider {
         cipher_suites: vec![
             cipher_suite::TLS13_AES_256_GCM_SHA384,
             cipher_suite::TLS13_AES_128_GCM_SHA256,
+            SupportedCipherSuite::Tls13(&chacha20::TLS13_CHACHA20_POLY1305_SHA256),
             cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
             cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
             cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
             cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+            SupportedCipherSuite::Tls12(&chacha20::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256),
+            SupportedCipherSuite::Tls12(&chacha20::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256),
         ],
-        kx_groups: vec![kx_group::SECP256R1, kx_group::SECP384R1],
+        // The handshake begins with a key for the first one.
+        kx_groups: vec![kx_group::SECP256R1, kx_group::SECP384R1, &X25519],
         signature_verification_algorithms: SIGNATURES,
         secure_random: &Ring,
         key_provider: &Ring,
@@ -80,6 +87,7 @@ impl SecureRandom for Ring {
 
 impl KeyProvider for Ring {
     fn load_private_key(&self, _: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, Error> {
-        Err(Error::General("there are no client certificates".to_owned()))
+        // The keys of client certificates come ready to sign.
+        Err(Error::General("no key is read here".to_owned()))
     }
 }

@@ -2,6 +2,7 @@
 
 mod attempt;
 pub(crate) mod body;
+mod chacha20;
 pub(crate) mod client;
 pub(crate) mod connect;
 mod crypto;
@@ -17,3 +18,4 @@ pub(crate) mod socket;
 pub(crate) mod tls;
 pub(crate) mod transport;
 mod tunnel;
+mod x25519;
