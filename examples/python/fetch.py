@@ -73,7 +73,7 @@ def pair(text: str) -> Tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError("expected NAME=VALUE, not %r" % text)
-    if name in ("client_secret", "access_token", "client_key", "certificate_password"):
+    if name in ("client_secret", "access_token", "client_key", "tls_key", "certificate_password"):
         raise argparse.ArgumentTypeError("secrets do not belong on a command line: %s" % name)
     return name, value
 

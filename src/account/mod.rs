@@ -1,6 +1,7 @@
 //! One identity at one service: connections, tokens and quota, made from a client's options.
 
 mod attempts;
+mod client_certificate;
 pub(crate) mod sign_in;
 pub(crate) mod turn;
 
@@ -92,11 +93,15 @@ impl Account {
                 identity.part(root);
             });
         }
+        let hosts = [Some(api.authority()), source.host()];
+        let hosts = hosts.into_iter().flatten().map(str::to_owned).collect();
+        let certificate = client_certificate::load(options, hosts, identity.as_mut())?;
         let http = Http::new(Settings {
             secure: api.as_str().starts_with("https")
                 || source.is_secure()
                 || options.quota_redis_is_secure(),
             extra_roots,
+            certificate,
             proxy: options.proxy.clone(),
             no_proxy: options.no_proxy.clone(),
             connect_timeout: options.connect_timeout,

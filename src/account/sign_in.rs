@@ -6,7 +6,9 @@ use crate::error::{Error, Result};
 use crate::options::{Auth, Options, Settings};
 use crate::os::environment::{self, variable};
 use crate::service::cloud::Cloud;
-use crate::sign_in::certificate::{self, Certificate};
+use crate::sign_in::certificate::Certificate;
+use crate::sign_in::certificate::files::{Files, Role};
+use crate::sign_in::certificate::renewed::Renewed;
 use crate::sign_in::entra::{Authority, Proof};
 use crate::sign_in::federated::TokenFile;
 use crate::sign_in::identity::Identity;
@@ -123,14 +125,11 @@ pub(crate) fn sign_in(options: &Settings, cloud: &Cloud) -> Result<SignIn> {
         }
         Auth::Certificate => {
             let certificate = needs(options.client_certificate.as_ref(), "client_certificate")?;
-            let settings = certificate::Settings {
-                certificate,
-                key: options.client_key.as_ref().map(|key| key.as_str()),
-                password: options.certificate_password.as_ref().map(|password| password.as_str()),
-                algorithm: options.certificate_algorithm,
-                chain: options.certificate_chain,
-            };
-            Proof::Certificate(Box::new(Certificate::load(&settings)?))
+            let (key, password) = (&options.client_key, &options.certificate_password);
+            let files = Files::new(Role::SignIn, certificate, key.as_ref(), password.as_ref());
+            let (algorithm, chain) = (options.certificate_algorithm, options.certificate_chain);
+            let make = move |pair| Certificate::new(pair, algorithm, chain);
+            Proof::Certificate(Box::new(Renewed::new(files, Box::new(make))?))
         }
         Auth::Federated => {
             let path = needs(options.federated_token_file.clone(), "federated_token_file")?;

@@ -12,6 +12,7 @@ use ureq::http;
 use ureq::http::header::{HeaderName, HeaderValue};
 
 use super::body::Incoming;
+use super::client_certificate::ClientCertificate;
 use super::connect::Dialer;
 use super::failure::Failure;
 use super::proxy::{Choice, Proxies};
@@ -33,6 +34,7 @@ pub(crate) struct Settings {
     /// Whether some endpoint is known to use TLS. Then the certificate store is loaded now, else on first use.
     pub secure: bool,
     pub extra_roots: Vec<CertificateDer<'static>>,
+    pub certificate: Option<ClientCertificate>,
     pub proxy: Choice,
     pub no_proxy: Option<String>,
     pub connect_timeout: Duration,
@@ -82,8 +84,9 @@ impl Http {
             .max_idle_connections_per_host(8)
             .max_idle_age(Duration::from_secs(30))
             .build();
+        let trust = Trust::new(settings.extra_roots, settings.certificate, settings.secure)?;
         let dialer = Dialer {
-            tls: Arc::new(Trust::new(settings.extra_roots, settings.secure)?),
+            tls: Arc::new(trust),
             proxies: Arc::new(Proxies::new(&settings.proxy, settings.no_proxy.as_deref())?),
             lookups: Arc::default(),
             user_agent: settings.user_agent.as_str().into(),
@@ -164,10 +167,14 @@ impl Http {
         let exchange = Exchange::enter(call, self.connect_timeout, self.idle_timeout, head);
         // A clone shares the connections; the lock is not held while the request is under way.
         let agent = self.agent.read().clone();
-        exchange_once(&agent, request).map_err(|failure| {
+        let about = || exchange.about_certificate();
+        let mut reply = exchange_once(&agent, request).map_err(|failure| {
             let uri = request.url.parse::<http::Uri>().unwrap_or_default();
-            failure.sent(exchange.was_sent()).with_host(uri.host().unwrap_or_default())
-        })
+            let failure = failure.sent(exchange.was_sent());
+            failure.with_host(uri.host().unwrap_or_default()).about_certificate(about())
+        })?;
+        reply.about_certificate = about().filter(|_| reply.is_about_a_certificate());
+        Ok(reply)
     }
 
     /// Starts a download from any host, without a token. Returns after the head; the caller reads the body.
@@ -205,7 +212,8 @@ impl Http {
             let has_ended =
                 exchange.used_keep_alive_connection() && failure.is_transient() && !was_silent;
             if !(has_ended && is_first) {
-                return Err(failure.sent(exchange.was_sent()).with_host(host));
+                let failure = failure.sent(exchange.was_sent()).with_host(host);
+                return Err(failure.about_certificate(exchange.about_certificate()));
             }
             is_first = false;
             log::line(Level::Debug, || {

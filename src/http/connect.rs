@@ -54,7 +54,7 @@ impl Dialer {
             false => None,
             true => Some(
                 self.tls
-                    .config()
+                    .config_for(host, port)
                     .map_err(|error| Failure::new(error.status(), error.message().to_owned()))?,
             ),
         };

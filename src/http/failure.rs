@@ -15,6 +15,8 @@ pub(crate) struct Failure {
     message: String,
     /// Whether any part of the request may have reached the service.
     sent: bool,
+    /// Whether the peer certainly reads no request on this connection.
+    is_unread: bool,
     /// Whether the same request may succeed if it is sent again.
     transient: bool,
     /// The HTTP status of a proxy's refusal.
@@ -34,6 +36,7 @@ impl Failure {
             kind: Kind::Status(status),
             message: message.into(),
             sent: false,
+            is_unread: false,
             transient,
             http_status: None,
         }
@@ -41,7 +44,7 @@ impl Failure {
 
     /// Records whether the service may have received the request.
     pub(crate) fn sent(mut self, sent: bool) -> Failure {
-        self.sent = sent;
+        self.sent = sent && !self.is_unread;
         self
     }
 
@@ -86,6 +89,16 @@ impl Failure {
         let of_host = matches!(self.kind, Kind::Status(Broken | Protocol | Tls));
         if of_host && !self.message.contains(host) {
             self.message = format!("`{host}`: {}", self.message);
+        }
+        self
+    }
+
+    /// Adds what there is to report about the client certificate to the failure of a connection.
+    pub(crate) fn about_certificate(mut self, about: Option<String>) -> Failure {
+        let may_be_why =
+            matches!(self.kind, Kind::Status(Status::Tls | Status::Connect | Status::Broken));
+        if let Some(about) = about.filter(|_| may_be_why) {
+            self.message = format!("{}; {about}", self.message);
         }
         self
     }
@@ -146,10 +159,13 @@ impl Failure {
             Err(inner) => match inner.downcast::<ureq::Error>() {
                 Ok(error) => Failure::unwrap(*error),
                 Err(inner) => match inner.downcast::<rustls::Error>() {
-                    // For example, the server may ask for a client certificate after the handshake.
+                    // With TLS 1.3 the server refuses a client certificate after the handshake.
                     Ok(error) => {
                         let why = super::tls::explain(&error);
-                        Failure::new(Status::Tls, format!("TLS failed: {why}"))
+                        Failure {
+                            is_unread: super::tls::is_about_our_certificate(&error),
+                            ..Failure::new(Status::Tls, format!("TLS failed: {why}"))
+                        }
                     }
                     Err(_) => lost(),
                 },

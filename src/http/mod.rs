@@ -4,6 +4,7 @@ mod attempt;
 pub(crate) mod body;
 mod chacha20;
 pub(crate) mod client;
+pub(crate) mod client_certificate;
 pub(crate) mod connect;
 mod crypto;
 pub(crate) mod failure;

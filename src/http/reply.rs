@@ -27,6 +27,8 @@ pub(crate) struct Reply {
     pub date: Option<String>,
     /// `WWW-Authenticate` of a 401.
     pub challenge: Option<String>,
+    /// What to report about the client certificate, if the refusal speaks of one.
+    pub about_certificate: Option<String>,
     pub body: Vec<u8>,
     /// How many requests were sent, and their purpose: "list machine actions".
     pub attempts: u32,
@@ -36,6 +38,14 @@ pub(crate) struct Reply {
 impl Reply {
     pub(crate) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+
+    /// Whether a gateway may have refused the request because of the client certificate. Some ask for one in the
+    /// handshake and refuse in HTTP: nginx ("No required SSL certificate was sent") and IIS.
+    pub(super) fn is_about_a_certificate(&self) -> bool {
+        const WORD: &[u8] = b"certificate";
+        let says = |window: &[u8]| window.eq_ignore_ascii_case(WORD);
+        (400..500).contains(&self.status) && self.body.windows(WORD.len()).any(says)
     }
 
     /// Masks known secrets in a refusal. It comes before anything is read: part of a secret would not be recognised.

@@ -63,6 +63,8 @@ pub(crate) struct Exchange {
     connected: Cell<bool>,
     head: RefCell<Option<Head>>,
     location: Location,
+    /// What to report about the client certificate if the server refuses the connection or the request.
+    about_certificate: RefCell<Option<String>>,
     sent: Cell<bool>,
     /// The exchange in whose callback this one was begun.
     outer: RefCell<Option<Rc<Exchange>>>,
@@ -86,6 +88,7 @@ impl Exchange {
             connected: Cell::new(false),
             head: RefCell::new(Some(head)),
             location: Location::default(),
+            about_certificate: RefCell::default(),
             sent: Cell::new(false),
             outer: RefCell::new(CURRENT.with(|current| current.take())),
         });
@@ -119,6 +122,13 @@ impl Exchange {
                 exchange.location.take_from(bytes);
             }
         });
+    }
+
+    /// A server asks for a client certificate while a connection to it is opened.
+    pub(crate) fn certificate_asked(about: String) {
+        if let Ok(exchange) = Exchange::current() {
+            exchange.about_certificate.replace(Some(about));
+        }
     }
 
     /// Whether the current request, which is not sent yet, expects a large reply.
@@ -178,6 +188,11 @@ impl Exchange {
 }
 
 impl Current {
+    /// What to report about the client certificate. `None`: no server has asked for one.
+    pub(crate) fn about_certificate(&self) -> Option<String> {
+        self.0.about_certificate.borrow().clone()
+    }
+
     /// The target of a redirect, if the HTTP library did not get it.
     pub(crate) fn location(&self) -> Option<Zeroizing<String>> {
         self.0.location.get()

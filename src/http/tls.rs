@@ -14,6 +14,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 
 use super::attempt::is_pending;
+use super::client_certificate::{ClientCertificate, NoCertificate};
 use super::failure::Failure;
 use super::socket::{BULK, Exchange, Socket};
 use crate::error::{Error, Result};
@@ -79,21 +80,33 @@ impl Write for ReadAhead {
 #[derive(Debug)]
 pub(crate) struct Trust {
     extra_roots: Vec<CertificateDer<'static>>,
+    certificate: Option<ClientCertificate>,
     config: OnceCell<Arc<ClientConfig>>,
 }
 
 impl Trust {
     /// `now`: load the certificate store at once, so that a missing store fails the creation of the client.
-    pub(crate) fn new(extra_roots: Vec<CertificateDer<'static>>, now: bool) -> Result<Trust> {
-        let trust = Trust { extra_roots, config: OnceCell::new() };
+    pub(crate) fn new(
+        extra_roots: Vec<CertificateDer<'static>>,
+        certificate: Option<ClientCertificate>,
+        now: bool,
+    ) -> Result<Trust> {
+        let trust = Trust { extra_roots, certificate, config: OnceCell::new() };
         if now {
             trust.config()?;
         }
         Ok(trust)
     }
 
-    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>> {
+    pub(super) fn config(&self) -> Result<Arc<ClientConfig>> {
         self.config.get_or_try_init(|| config(&self.extra_roots)).cloned()
+    }
+
+    /// The configuration for a host, with the client certificate if the host gets it.
+    pub(super) fn config_for(&self, host: &str, port: u16) -> Result<Arc<ClientConfig>> {
+        let config = self.config()?;
+        let own = self.certificate.as_ref();
+        Ok(own.and_then(|own| own.config_for(host, port, &config)).unwrap_or(config))
     }
 }
 
@@ -115,7 +128,7 @@ fn config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>> 
         .map_err(unusable)?
         .dangerous() // rustls' name for a custom verifier; this one is the system's.
         .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
+        .with_client_cert_resolver(Arc::new(NoCertificate));
     Ok(Arc::new(config))
 }
 
@@ -263,6 +276,25 @@ pub(super) fn write_all(stream: &mut TlsStream, mut data: &[u8]) -> io::Result<(
     Ok(())
 }
 
+/// Whether the server refused the client's certificate, or the lack of one. It then reads no request, not even one that
+/// was sent already.
+pub(super) fn is_about_our_certificate(error: &rustls::Error) -> bool {
+    use rustls::AlertDescription as Alert;
+    matches!(
+        error,
+        rustls::Error::AlertReceived(
+            Alert::CertificateRequired
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::AccessDenied
+        )
+    )
+}
+
 /// The check that failed, in a sentence. Other errors get the TLS library's text, which has no secrets.
 pub(super) fn explain(error: &rustls::Error) -> String {
     use rustls::AlertDescription::{CertificateRequired, HandshakeFailure, ProtocolVersion};
@@ -291,11 +323,11 @@ pub(super) fn explain(error: &rustls::Error) -> String {
             ServerDoesNotSupportTls12Or13 | ServerTlsVersionIsDisabledByOurConfig,
         ) => "the server needs TLS 1.2 or newer".to_owned(),
         AlertReceived(CertificateRequired) => {
-            "the server asks for a client certificate, and this library has none to show".to_owned()
+            "the server accepts no connection without a client certificate (CertificateRequired)".to_owned()
         }
         AlertReceived(HandshakeFailure) => {
-            "the server refused the handshake (HandshakeFailure); it may ask for a client certificate, or for \
-             other ciphers"
+            "the server refused the handshake (HandshakeFailure): it has no cipher or curve in common, or wants a client \
+             certificate"
                 .to_owned()
         }
         InvalidCertificate(InvalidPurpose | InvalidPurposeContext { .. }) => {

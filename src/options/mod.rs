@@ -57,6 +57,8 @@ pub(crate) struct Settings {
     pub(crate) login_url: Option<BaseUrl>,
     pub(crate) scope: Option<String>,
     pub(crate) ca_file: Option<String>,
+    pub(crate) tls_certificate: Option<Zeroizing<String>>,
+    pub(crate) tls_key: Option<Zeroizing<String>>,
     pub(crate) proxy: Choice,
     pub(crate) no_proxy: Option<String>,
     pub(crate) connect_timeout: Duration,

@@ -49,21 +49,23 @@ pub(crate) const TABLE: &[Spec] = &[
         CERTIFICATE,
         Nothing,
         "A certificate of the application, with its key or with `client_key`, to sign in with instead of a secret: RSA, \
-         2048 to 4096 bits. Read when the client is made.",
+         2048 to 4096 bits. Files are read again for every token request, since they may be renewed.",
         |o, v| path_or_text(v).map(|v| o.client_certificate = Some(v)),
     ),
     text(
         "client_key",
         "the path of a PEM or DER file (PKCS#8 or PKCS#1), or the text of one in PEM or Base64",
         Rule("in the file of `client_certificate`"),
-        "The certificate's private key. Wiped from memory with the options; the signing code keeps its own copy.",
+        "The certificate's private key. Wiped from memory with the options and the client; the signing code keeps its \
+         own copy.",
         |o, v| path_or_text(v).map(|v| o.client_key = Some(v)),
     ),
     text(
         "certificate_password",
         "the password of the PKCS#12 file or of the encrypted key; it may be empty",
         Nothing,
-        "The password of the certificate's key. Wiped from memory with the options.",
+        "The password of the certificate's key, and of that of `tls_certificate`. Wiped from memory with the options \
+         and the client.",
         |o, v| password(v).map(|v| o.certificate_password = Some(v)),
     ),
     text(
@@ -173,6 +175,22 @@ pub(crate) const TABLE: &[Spec] = &[
         "Certificates to trust besides the operating system's, for proxies that inspect TLS and for tests. On Linux \
          the system's store is found as OpenSSL does, SSL_CERT_FILE and SSL_CERT_DIR included.",
         |o, v| not_empty(v).map(|v| o.ca_file = Some(v)),
+    ),
+    text(
+        "tls_certificate",
+        CERTIFICATE,
+        Nothing,
+        "A client certificate for gateways and proxies that ask for one in TLS, with its key or with `tls_key`: RSA, \
+         or EC on P-256 or P-384. Only the hosts of `api_url` and `login_url` get it. Files are read again for every \
+         connection to them, since they may be renewed.",
+        |o, v| path_or_text(v).map(|v| o.tls_certificate = Some(v)),
+    ),
+    text(
+        "tls_key",
+        "the path of a PEM or DER file (PKCS#8, PKCS#1 or SEC 1), or the text of one in PEM or Base64",
+        Rule("in the file of `tls_certificate`"),
+        "The private key of `tls_certificate`. `certificate_password` opens it if it is encrypted.",
+        |o, v| path_or_text(v).map(|v| o.tls_key = Some(v)),
     ),
     text(
         "proxy",

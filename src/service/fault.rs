@@ -152,6 +152,7 @@ pub(crate) fn error(reply: &Reply) -> Error {
     };
     Error::new(status, message)
         .with_note(clock.as_deref().unwrap_or_default())
+        .with_note(reply.about_certificate.as_deref().unwrap_or_default())
         .with_stage(Stage::Reply)
         .http(reply.status)
         .service(Some(fault.code), Some(fault.target))

@@ -10,6 +10,7 @@ use ureq::http::header::CONTENT_TYPE;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::certificate::Certificate;
+use super::certificate::renewed::Renewed;
 use super::federated::TokenFile;
 use super::identity::Identity;
 use super::{Token, attempts, grant, refusal};
@@ -34,6 +35,8 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 pub(crate) struct Authority {
     url: String,
     login: String,
+    /// Its host and port.
+    host: String,
     tenant: String,
     client_id: String,
     scope: String,
@@ -43,8 +46,8 @@ pub(crate) struct Authority {
 /// The proof of an application's identity.
 pub(crate) enum Proof {
     Secret(Zeroizing<String>),
-    /// Our own assertion, signed anew for every request.
-    Certificate(Box<Certificate>),
+    /// Our own assertion, signed anew for every request with the certificate as its files are then.
+    Certificate(Box<Renewed<Certificate>>),
     /// Another issuer's assertion, read again for every request: the file rotates.
     Federated(TokenFile),
 }
@@ -88,11 +91,17 @@ impl Authority {
         Authority {
             url: format!("{}/{}/oauth2/v2.0/token", login.as_str(), escape(tenant)),
             login: login.as_str().to_owned(),
+            host: login.authority().to_owned(),
             tenant: tenant.to_owned(),
             client_id: client_id.to_owned(),
             scope: scope.to_owned(),
             proof,
         }
+    }
+
+    /// Host and port of the sign-in service.
+    pub(super) fn host(&self) -> &str {
+        &self.host
     }
 
     pub(super) fn is_secure(&self) -> bool {
@@ -115,6 +124,7 @@ impl Authority {
             Proof::Secret(secret) => identity.part("secret").secret(secret.as_bytes()),
             Proof::Certificate(certificate) => {
                 certificate.identify(identity.part("certificate"));
+                certificate.made().identify(identity);
                 identity
             }
             Proof::Federated(file) => identity.part("federated").part(file.path()),
@@ -158,6 +168,7 @@ impl Authority {
         let (name, proof) = match &self.proof {
             Proof::Secret(secret) => ("client_secret", secret.clone()),
             Proof::Certificate(certificate) => {
+                let certificate = certificate.current();
                 ("client_assertion", certificate.assertion(&self.url, &self.client_id)?)
             }
             Proof::Federated(file) => ("client_assertion", file.read()?),
@@ -181,10 +192,9 @@ impl Authority {
         reply.mask(&|text| redact::mask(text, &[proof]));
         let error = refusal::error(reply, "the sign-in service", CHECK);
         Err(match &self.proof {
-            Proof::Certificate(certificate) => match certificate.validity_warning() {
-                Some(warning) => error.with_note(&warning),
-                None => error,
-            },
+            Proof::Certificate(certificate) => error
+                .with_note(&certificate.made().validity_warning().unwrap_or_default())
+                .with_note(&certificate.problem().unwrap_or_default()),
             Proof::Secret(_) | Proof::Federated(_) => error,
         })
     }

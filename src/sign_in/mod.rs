@@ -67,6 +67,14 @@ impl Source {
         matches!(self, Source::Authority(authority) if authority.is_secure())
     }
 
+    /// Host and port of the sign-in service, if requests go to one.
+    pub(crate) fn host(&self) -> Option<&str> {
+        match self {
+            Source::Authority(authority) => Some(authority.host()),
+            Source::Managed(_) | Source::Fixed(_) | Source::Provider(_) => None,
+        }
+    }
+
     /// The secret that is kept in memory, if any.
     pub(crate) fn secret(&self) -> Option<&str> {
         match self {

@@ -167,6 +167,7 @@ pub(super) fn error(reply: &Reply, who: &str, otherwise: &str) -> Error {
     Error::new(status, message)
         .with_note(advice)
         .with_note(clock.as_deref().unwrap_or_default())
+        .with_note(reply.about_certificate.as_deref().unwrap_or_default())
         .http(reply.status)
         .service(Some(refused.error), Some(refused.trace))
         .correlation(Some(refused.correlation))

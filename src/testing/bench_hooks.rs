@@ -101,7 +101,7 @@ impl Limiter {
 
         let limiter = Limiter::new(limits)?;
         let key = Key::new("bench", "tenant", "application");
-        let tls = Trust::new(Vec::new(), false).map_err(|error| error.to_string())?;
+        let tls = Trust::new(Vec::new(), None, false).map_err(|error| error.to_string())?;
         let dialer = Dialer {
             tls: Arc::new(tls),
             proxies: Arc::default(),

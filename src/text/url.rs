@@ -125,6 +125,15 @@ pub(crate) fn authority_of(uri: &Uri) -> Option<String> {
     })
 }
 
+/// The same of a host that is reached over TLS.
+pub(crate) fn authority(host: &str, port: u16) -> String {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    match port {
+        443 => host,
+        port => format!("{host}:{port}"),
+    }
+}
+
 /// Whether a host is this machine by its name or address. Where a name leads to is checked when it is looked up.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');

@@ -18,7 +18,7 @@ const COLLECT: Quota = Quota::Collect;
 
 fn ledger_at(url: &str, fallback: Fallback) -> RedisLedger {
     let dialer = Dialer {
-        tls: Arc::new(Trust::new(Vec::new(), false).unwrap()),
+        tls: Arc::new(Trust::new(Vec::new(), None, false).unwrap()),
         proxies: Arc::default(),
         lookups: Arc::default(),
         user_agent: "test".into(),

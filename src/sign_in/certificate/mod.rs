@@ -1,56 +1,54 @@
-//! Signing in with a certificate: its key signs an assertion, which replaces the secret.
+//! Certificates with their keys: one to sign in with, whose key signs an assertion in place of a secret, and one for TLS.
 //!
-//! One file per format: [`pem`], [`pkcs12`], [`key`] and their encryption ([`pbe`]), [`x509`] for the certificate,
-//! [`formats`] for what else people have, and [`assertion`] for the signed text.
+//! One file per format: [`pem`], [`pkcs12`], [`key`], [`ec`] and their encryption ([`pbe`]), [`x509`] for the certificate, and
+//! [`formats`] for what else people have. [`assertion`] makes the signed text, [`tls`] signs handshakes. [`files`] reads
+//! what the options name, and [`renewed`] reads it again.
 
 mod assertion;
 mod der;
+mod ec;
+pub(crate) mod files;
 mod formats;
 mod key;
 mod oid;
 mod pbe;
 mod pem;
 mod pkcs12;
+pub(crate) mod renewed;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tls;
 mod x509;
 
-use std::path::Path;
 use std::time::SystemTime;
 
-use ring::rsa::KeyPair;
 use zeroize::Zeroizing;
 
 pub(crate) use self::assertion::Algorithm;
 use self::assertion::Signer;
+use self::files::{Contents, Files, Role};
 use self::formats::Other;
-use self::key::Encoded;
+use self::key::{Encoded, Key};
 use self::pbe::Work;
-use self::x509::{Moment, X509};
+use self::x509::{Validity, X509};
 use super::identity::Identity;
 use crate::error::{Error, Result};
-use crate::os::small_file;
 use crate::status::Status;
 
-/// A certificate with its key, ready to sign.
+/// A certificate with its key, ready to sign in with.
 pub(crate) struct Certificate {
     signer: Signer,
     /// The certificate. It identifies the key too, since only one key fits it.
     der: Vec<u8>,
-    not_before: Moment,
-    not_after: Moment,
+    validity: Validity,
 }
 
-/// The options that concern a certificate.
-pub(crate) struct Settings<'a> {
-    /// Option `client_certificate`: the path of a file.
-    pub certificate: &'a str,
-    /// Option `client_key`: the path of a file.
-    pub key: Option<&'a str>,
-    pub password: Option<&'a str>,
-    pub algorithm: Algorithm,
-    /// Whether the assertion carries the whole chain.
-    pub chain: bool,
+/// A key, the certificate that belongs to it, and those of its issuers.
+pub(crate) struct Pair {
+    key: Key,
+    /// In DER. Our own certificate is the first, and each is followed by its issuer.
+    chain: Vec<Vec<u8>>,
+    validity: Validity,
 }
 
 /// Why certificate or key cannot be used.
@@ -61,7 +59,7 @@ enum Trouble {
     WrongPassword,
     /// Encrypted or signed in a way that is not supported.
     Unsupported(&'static str),
-    /// A key that the sign-in service does not accept.
+    /// A key that is not accepted.
     WrongKind(&'static str),
     /// Certificate and key where only a key is expected.
     NotKeyAlone,
@@ -79,25 +77,20 @@ struct Material {
     other: Option<Other>,
 }
 
-const CERTIFICATE: &str = "client_certificate";
-const KEY: &str = "client_key";
-
-/// Chains are short.
-const MAX_FILE: u64 = 1 << 20;
-
-impl Certificate {
-    /// Reads option `client_certificate` and, if it is set, `client_key`.
-    pub(crate) fn load(settings: &Settings<'_>) -> Result<Certificate> {
-        let Settings { certificate, key, password, algorithm, chain: with_chain } = *settings;
+impl Pair {
+    /// Opens what these files hold.
+    fn open(files: &Files, contents: &Contents) -> Result<Pair> {
+        let Files { role, password, .. } = files;
+        let (certificate_option, separate_key) = (role.certificate(), role.key());
+        let password = password.as_ref().map(|password| password.as_str());
         let mut work = Work::new();
-        let bytes = content(CERTIFICATE, certificate)?;
-        let mut material = Material::read(&bytes, password, &mut work)
-            .map_err(|trouble| trouble.into_error(CERTIFICATE))?;
-        let (mut key_option, mut beside_key) = (CERTIFICATE, material.other);
-        if let Some(key) = key {
-            key_option = KEY;
-            let bytes = content(KEY, key)?;
-            let read = Material::read_key(&bytes).map_err(|trouble| trouble.into_error(KEY))?;
+        let mut material = Material::read(&contents.certificate, password, &mut work)
+            .map_err(|trouble| trouble.into_error(*role, certificate_option))?;
+        let (mut key_option, mut beside_key) = (certificate_option, material.other);
+        if let Some(bytes) = &contents.key {
+            key_option = separate_key;
+            let read = Material::read_key(bytes)
+                .map_err(|trouble| trouble.into_error(*role, separate_key))?;
             (material.keys, beside_key) = (read.keys, read.other);
         }
         let Material { certificates, keys, other } = material;
@@ -105,17 +98,22 @@ impl Certificate {
             Error::new(Status::Config, format!("option `{option}` {problem}"))
         };
         let lacks = |option: &str, other: Option<Other>, problem: &str| match other {
-            Some(other) => Trouble::Other(other).into_error(option),
+            Some(other) => Trouble::Other(other).into_error(*role, option),
             None => refused(option, problem),
         };
         let key = match keys.as_slice() {
-            [key] => {
-                key.open(password, &mut work).map_err(|trouble| trouble.into_error(key_option))?
+            [key] => key
+                .open(password, &mut work)
+                .and_then(|key| role.accepts(key))
+                .map_err(|trouble| trouble.into_error(*role, key_option))?,
+            [] if contents.key.is_some() => {
+                return Err(lacks(separate_key, beside_key, "has no private key"));
             }
-            [] if key_option == KEY => return Err(lacks(KEY, beside_key, "has no private key")),
             [] => {
-                let problem = "has no private key; expected it in the same file or in `client_key`";
-                return Err(lacks(CERTIFICATE, beside_key, problem));
+                let problem = format!(
+                    "has no private key; expected it in the same file or in `{separate_key}`"
+                );
+                return Err(lacks(certificate_option, beside_key, &problem));
             }
             _ => return Err(refused(key_option, "has several private keys; expected one")),
         };
@@ -123,22 +121,37 @@ impl Certificate {
             .iter()
             .map(|der| X509::read(der))
             .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(|trouble| trouble.into_error(CERTIFICATE))?;
+            .map_err(|trouble| trouble.into_error(*role, certificate_option))?;
         if chain.is_empty() {
-            return Err(lacks(CERTIFICATE, other, "has no certificate"));
+            return Err(lacks(certificate_option, other, "has no certificate"));
         }
         // Several certificates fit the key if it was kept at renewals: the newest is in use.
-        let own = chain.iter().filter(|one| one.public_key == key_of(&key));
-        let Some(own) = own.max_by_key(|one| one.not_after.at) else {
+        let own = chain.iter().filter(|one| key.fits(one.public_key));
+        let Some(own) = own.max_by_key(|one| one.validity.not_after.at) else {
             let problem = format!("has no certificate that belongs to the key of `{key_option}`");
-            return Err(refused(CERTIFICATE, &problem));
+            return Err(refused(certificate_option, &problem));
         };
-        let chain = with_chain.then(|| ordered(own, &chain));
+        Ok(Pair {
+            key,
+            chain: ordered(own, &chain).into_iter().map(<[u8]>::to_vec).collect(),
+            validity: own.validity.clone(),
+        })
+    }
+}
+
+impl Certificate {
+    /// `with_chain`: the assertion carries the certificates of the issuers, too.
+    pub(crate) fn new(pair: Pair, algorithm: Algorithm, with_chain: bool) -> Result<Certificate> {
+        let Pair { key: Key::Rsa(key), chain, validity } = pair else {
+            return Err(Error::new(Status::Internal, "an EC key was read to sign in with"));
+        };
+        let all: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
+        let own = all.first().copied().unwrap_or_default();
+        let sent = if with_chain { all.as_slice() } else { &[] };
         Ok(Certificate {
-            signer: Signer::new(key, algorithm, own.der, chain.as_deref().unwrap_or_default()),
-            der: own.der.to_vec(),
-            not_before: own.not_before.clone(),
-            not_after: own.not_after.clone(),
+            signer: Signer::new(*key, algorithm, own, sent),
+            der: own.to_vec(),
+            validity,
         })
     }
 
@@ -153,6 +166,12 @@ impl Certificate {
 
     /// A warning if the certificate has expired or is not valid yet.
     pub(super) fn validity_warning(&self) -> Option<String> {
+        self.validity.warning()
+    }
+}
+
+impl Validity {
+    fn warning(&self) -> Option<String> {
         let now = SystemTime::now();
         if now > self.not_after.at {
             Some(format!("the certificate expired at {}: make a new one", self.not_after.text))
@@ -171,11 +190,6 @@ impl std::fmt::Debug for Certificate {
     }
 }
 
-/// The public key in the form in which certificates hold it.
-fn key_of(key: &KeyPair) -> &[u8] {
-    key.public().as_ref()
-}
-
 /// The chain from our own certificate, each followed by its issuer, as far as the file has them. The root is left out:
 /// the peer has its own.
 fn ordered<'a>(own: &X509<'a>, all: &[X509<'a>]) -> Vec<&'a [u8]> {
@@ -189,21 +203,6 @@ fn ordered<'a>(own: &X509<'a>, all: &[X509<'a>]) -> Vec<&'a [u8]> {
         last = issuer;
     }
     chain
-}
-
-/// The content that an option names: a file, or the text in the option itself.
-fn content(option: &str, value: &str) -> Result<Zeroizing<Vec<u8>>> {
-    if pem::is_pem(value.as_bytes()) {
-        return Ok(Zeroizing::new(value.as_bytes().to_vec()));
-    }
-    if let Some(content) = formats::from_base64(value.as_bytes()) {
-        return Ok(content);
-    }
-    let content = small_file::read(Path::new(value), MAX_FILE).map_err(|problem| {
-        let accepted = "the path of a PEM or PKCS#12 file, or the text of one in PEM or Base64";
-        Error::new(Status::Config, format!("option `{option}` {problem}; expected {accepted}"))
-    })?;
-    Ok(formats::plain(content))
 }
 
 impl Material {
@@ -276,7 +275,7 @@ const CONVERT: &str = "convert a key with: openssl pkcs8 -topk8 -in FILE -out NE
 
 impl Trouble {
     /// The error of the option that named the file.
-    fn into_error(self, option: &str) -> Error {
+    fn into_error(self, role: Role, option: &str) -> Error {
         let message = match self {
             Trouble::Damaged => format!(
                 "option `{option}` has damaged content, or content in another format; expected PEM or PKCS#12 (in DER)"
@@ -290,12 +289,12 @@ impl Trouble {
             Trouble::Unsupported(what) => {
                 format!("option `{option}` has content that is protected by {what}; {CONVERT}")
             }
-            Trouble::WrongKind(kind) => format!(
-                "option `{option}` names {kind}; expected an RSA key of 2048, 3072 or 4096 bits, since the sign-in \
-                 service takes no other kind"
-            ),
+            Trouble::WrongKind(kind) => {
+                format!("option `{option}` names {kind}; expected {}", role.accepted_keys())
+            }
             Trouble::NotKeyAlone => format!(
-                "option `{option}` names a PKCS#12 file, which belongs in `{CERTIFICATE}`: it has certificate and key"
+                "option `{option}` names a PKCS#12 file, which belongs in `{}`: it has certificate and key",
+                role.certificate()
             ),
             Trouble::TooMuchWork(count) => format!(
                 "option `{option}` has content whose password takes {count} iterations, which would keep this \

@@ -11,6 +11,8 @@ macro_rules! nist {
 
 pub(super) const RSA: &[u8] = rsadsi!(1, 1, 1);
 pub(super) const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+pub(super) const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+pub(super) const P384: &[u8] = &[0x2b, 0x81, 4, 0, 34];
 
 pub(super) const PBKDF2: &[u8] = rsadsi!(1, 5, 12);
 pub(super) const PBES2: &[u8] = rsadsi!(1, 5, 13);

@@ -1,4 +1,4 @@
-//! The few fields of a certificate that signing in needs.
+//! The few fields of a certificate that its owner needs.
 //!
 //! Source: RFC 5280, section 4.1.
 
@@ -10,14 +10,13 @@ use der::{Tag, Tagged};
 use super::Trouble;
 use super::der::Fields;
 
-/// A certificate that is read but not verified: the sign-in service does that.
+/// A certificate that is read but not verified: the sign-in service or the gateway does that.
 pub(super) struct X509<'a> {
     pub der: &'a [u8],
     pub issuer: &'a [u8],
     pub subject: &'a [u8],
-    pub not_before: Moment,
-    pub not_after: Moment,
-    /// For RSA, an encoded RSAPublicKey.
+    pub validity: Validity,
+    /// For RSA an encoded RSAPublicKey, for EC a point.
     pub public_key: &'a [u8],
 }
 
@@ -36,8 +35,10 @@ impl<'a> X509<'a> {
             der,
             issuer,
             subject,
-            not_before: moment(validity.any()?)?,
-            not_after: moment(validity.any()?)?,
+            validity: Validity {
+                not_before: moment(validity.any()?)?,
+                not_after: moment(validity.any()?)?,
+            },
             public_key: key.bits()?,
         })
     }
@@ -45,6 +46,13 @@ impl<'a> X509<'a> {
     pub(super) fn is_self_signed(&self) -> bool {
         self.issuer == self.subject
     }
+}
+
+/// From and until when a certificate is valid.
+#[derive(Clone)]
+pub(crate) struct Validity {
+    pub not_before: Moment,
+    pub not_after: Moment,
 }
 
 /// A time, and its text for messages.

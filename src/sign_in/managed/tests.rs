@@ -93,6 +93,7 @@ impl Agent {
         let http = Http::new(Settings {
             secure: false,
             extra_roots: Vec::new(),
+            certificate: None,
             proxy: Choice::None,
             no_proxy: None,
             connect_timeout: Duration::from_secs(5),

@@ -1,0 +1,145 @@
+//! The files that the options of a certificate name.
+
+use std::path::{self, Path};
+
+use zeroize::Zeroizing;
+
+use super::key::Key;
+use super::{Trouble, formats, pem};
+use crate::error::{Error, Result};
+use crate::os::small_file;
+use crate::sign_in::identity::Identity;
+use crate::status::Status;
+
+/// Chains are short.
+const MAX_FILE: u64 = 1 << 20;
+
+/// What a certificate is for. Each has its options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    SignIn,
+    Tls,
+}
+
+impl Role {
+    /// The option that names the certificate.
+    pub(super) fn certificate(self) -> &'static str {
+        match self {
+            Role::SignIn => "client_certificate",
+            Role::Tls => "tls_certificate",
+        }
+    }
+
+    /// The option that names a key in a place of its own.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Role::SignIn => "client_key",
+            Role::Tls => "tls_key",
+        }
+    }
+
+    /// The kinds of keys, for messages.
+    pub(super) fn accepted_keys(self) -> &'static str {
+        match self {
+            Role::SignIn => {
+                "an RSA key of 2048, 3072 or 4096 bits, since the sign-in service takes no other kind"
+            }
+            Role::Tls => "an RSA key of 2048, 3072 or 4096 bits, or an EC key on P-256 or P-384",
+        }
+    }
+
+    pub(super) fn accepts(self, key: Key) -> std::result::Result<Key, Trouble> {
+        match (self, key) {
+            (Role::SignIn, Key::Ec(_)) => Err(Trouble::WrongKind("an EC key")),
+            (_, key) => Ok(key),
+        }
+    }
+}
+
+/// The values of the options of a certificate.
+pub(crate) struct Files {
+    pub(super) role: Role,
+    certificate: Zeroizing<String>,
+    key: Option<Zeroizing<String>>,
+    pub(super) password: Option<Zeroizing<String>>,
+}
+
+/// What these options name, as it was read.
+pub(crate) struct Contents {
+    pub(super) certificate: Zeroizing<Vec<u8>>,
+    pub(super) key: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl Files {
+    pub(crate) fn new(
+        role: Role,
+        certificate: &str,
+        key: Option<&Zeroizing<String>>,
+        password: Option<&Zeroizing<String>>,
+    ) -> Files {
+        let key = key.map(|key| with_whole_path(key));
+        Files { role, certificate: with_whole_path(certificate), key, password: password.cloned() }
+    }
+
+    pub(super) fn read(&self) -> Result<Contents> {
+        let key = self.key.as_ref().map(|key| content(self.role.key(), key));
+        Ok(Contents {
+            certificate: content(self.role.certificate(), &self.certificate)?,
+            key: key.transpose()?,
+        })
+    }
+
+    /// Whether what is read may be another the next time.
+    pub(super) fn may_change(&self) -> bool {
+        [Some(&self.certificate), self.key.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|value| text(value).is_none())
+    }
+
+    pub(super) fn identify(&self, identity: &mut Identity) {
+        let empty = Zeroizing::default();
+        for value in [Some(&self.certificate), self.key.as_ref(), self.password.as_ref()] {
+            identity.secret(value.unwrap_or(&empty).as_bytes());
+        }
+    }
+}
+
+impl Contents {
+    /// A digest that is equal for equal contents. `None`: the system gave no random key for it.
+    pub(super) fn digest(&self) -> Option<Vec<u8>> {
+        let mut identity = Identity::new();
+        identity.secret(&*self.certificate);
+        if let Some(key) = &self.key {
+            identity.secret(&**key);
+        }
+        identity.digest()
+    }
+}
+
+/// A path becomes absolute, because the host may change its folder later.
+fn with_whole_path(value: &str) -> Zeroizing<String> {
+    let whole = || Some(path::absolute(value).ok()?.to_str()?.to_owned());
+    let whole = if text(value).is_some() { None } else { whole() };
+    Zeroizing::new(whole.unwrap_or_else(|| value.to_owned()))
+}
+
+/// The content in the option itself. `None`: the option names a file.
+fn text(value: &str) -> Option<Zeroizing<Vec<u8>>> {
+    match pem::is_pem(value.as_bytes()) {
+        true => Some(Zeroizing::new(value.as_bytes().to_vec())),
+        false => formats::from_base64(value.as_bytes()),
+    }
+}
+
+/// The content that an option names: a file, or the text in the option itself.
+fn content(option: &str, value: &str) -> Result<Zeroizing<Vec<u8>>> {
+    if let Some(content) = text(value) {
+        return Ok(content);
+    }
+    let content = small_file::read(Path::new(value), MAX_FILE).map_err(|problem| {
+        let accepted = "the path of a PEM or PKCS#12 file, or the text of one in PEM or Base64";
+        Error::new(Status::Config, format!("option `{option}` {problem}; expected {accepted}"))
+    })?;
+    Ok(formats::plain(content))
+}
