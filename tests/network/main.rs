@@ -2,6 +2,8 @@
 
 /// Names with several addresses, most of them dead.
 mod addresses;
+/// Gateways that ask for a client certificate.
+mod client_certificates;
 /// TLS with a private CA, host names, keep-alive connections.
 mod connections;
 /// Connections that are cut at every byte.

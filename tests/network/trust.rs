@@ -202,22 +202,59 @@ fn old_versions_and_weak_ciphers_are_refused() {
     }
 }
 
+/// Proxies that inspect TLS exist that offer one curve and one cipher.
 #[test]
-fn an_optional_client_certificate_is_not_needed() {
+fn servers_with_a_single_curve_or_cipher_are_accepted() {
     let pki = Pki::new();
-    pki.issue("server", &Wish::default());
+    pki.issue("ec", &Wish::default());
+    pki.issue("rsa", &Wish { key: "rsa:2048", ..Wish::default() });
     let root = pki.path("root");
-    for version in ["-tls1_2", "-tls1_3"] {
-        accepts(&good(&pki, "server", &["-verify", "1", version]), &[("ca_file", &root)]);
+    let cases: [(&str, &[&str]); 13] = [
+        ("ec", &["-tls1_3", "-groups", "X25519"]),
+        ("ec", &["-tls1_3", "-groups", "P-256"]),
+        ("ec", &["-tls1_3", "-groups", "P-384"]),
+        ("ec", &["-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"]),
+        ("ec", &["-tls1_3", "-ciphersuites", "TLS_AES_256_GCM_SHA384"]),
+        ("ec", &["-tls1_3", "-ciphersuites", "TLS_AES_128_GCM_SHA256"]),
+        ("rsa", &["-tls1_2", "-groups", "X25519"]),
+        ("rsa", &["-tls1_2", "-groups", "P-384"]),
+        ("rsa", &["-tls1_2", "-cipher", "ECDHE-RSA-CHACHA20-POLY1305"]),
+        ("rsa", &["-tls1_2", "-cipher", "ECDHE-RSA-AES256-GCM-SHA384"]),
+        // A server key on P-256 needs that curve besides.
+        ("ec", &["-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305"]),
+        ("ec", &["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"]),
+        ("rsa", &["-tls1_3", "-groups", "X25519", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"]),
+    ];
+    for (name, how) in cases {
+        let server = good(&pki, name, how);
+        accepts(&server, &[("ca_file", &root)]);
+        accepts(&server, &[("ca_file", &root)]);
     }
-    // With TLS 1.2 the handshake tells that it is required.
-    let server = pki.listener("server", &["-Verify", "1", "-tls1_2"]);
-    refuses(&server, &[("ca_file", &root)], "may ask for a client certificate");
-    // With TLS 1.3 only the reply does.
-    let server = pki.listener("server", &["-Verify", "1", "-tls1_3"]);
-    let more = [("ca_file", root.as_str()), ("max_retries", "0")];
-    let error = client(&server.url(), &more).action(ID).error_in(&["tls", "broken"]);
-    assert!(error["message"].as_str().unwrap().contains("127.0.0.1"), "{error}");
+    for how in [["-tls1_3", "-groups", "X448"], ["-tls1_3", "-groups", "P-521"]] {
+        refuses(&pki.listener("ec", &how), &[("ca_file", &root)], "HandshakeFailure");
+    }
+}
+
+/// Many records, and the last one is not full.
+#[test]
+fn a_large_reply_arrives_whole_with_every_cipher() {
+    let pki = Pki::new();
+    pki.issue("server", &Wish { key: "rsa:2048", ..Wish::default() });
+    let root = pki.path("root");
+    let path = format!("api/machineactions/{ID}");
+    let body = format!(r#"{{"id":"{ID}","status":"Pending"}}{}"#, " ".repeat(777_777));
+    let reply = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let kinds: [&[&str]; 3] = [
+        &["-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"],
+        &["-tls1_2", "-cipher", "ECDHE-RSA-CHACHA20-POLY1305"],
+        &["-tls1_3", "-ciphersuites", "TLS_AES_256_GCM_SHA384"],
+    ];
+    for how in kinds {
+        accepts(&pki.web_server("server", &[(&path, &reply)], how), &[("ca_file", &root)]);
+    }
 }
 
 /// A reply without a length ends with its connection, which anybody in between may end.

@@ -4,6 +4,8 @@ mod certificate;
 mod managed;
 /// Signing in to an independent OpenID provider.
 mod oidc;
+/// Certificates whose files are renewed.
+mod renewal;
 /// Token requests and their replies.
 mod requests;
 /// Tokens that many calls and clients share.

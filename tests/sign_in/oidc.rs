@@ -113,6 +113,26 @@ fn certificate() {
     );
 }
 
+/// The provider knows the second certificate alone.
+#[test]
+fn a_renewed_certificate_is_accepted_without_a_new_client() {
+    let (keys, others) = (Keys::new(), Keys::new());
+    let clients =
+        json!([{"id": "renewed", "certificate": keys.path("cert.pem"), "algorithm": "PS256"}]);
+    let provider = Provider::start(&clients);
+    for name in ["cert.pem", "key.pem"] {
+        others.join(&format!("used-{name}"), &[name]);
+    }
+    let (certificate, key) = (others.path("used-cert.pem"), others.path("used-key.pem"));
+    let client =
+        provider.client("renewed", &[("client_certificate", &certificate), ("client_key", &key)]);
+    assert_eq!(client.list("").error("token")["service_code"], "invalid_client");
+    for name in ["cert.pem", "key.pem"] {
+        others.write(&format!("used-{name}"), keys.bytes(name));
+    }
+    is_known_as(&client, "renewed");
+}
+
 #[test]
 fn an_assertion_from_a_rotating_file_is_accepted() {
     let keys = Keys::new();

@@ -117,6 +117,11 @@ fn nothing_is_left_of_a_secret() {
 /// Signs in with this certificate, key and password: nothing is left of the password, of the key, and of its text.
 #[track_caller]
 fn nothing_is_left_of(certificate: &str, key: Option<&str>) {
+    nothing_is_left_of_options(["client_certificate", "client_key"], certificate, key);
+}
+
+#[track_caller]
+fn nothing_is_left_of_options(names: [&str; 2], certificate: &str, key: Option<&str>) {
     let _turn = turn();
     let keys = Keys::new();
     let password = Mark::new(b"a-password-to-be-wiped-42");
@@ -132,8 +137,11 @@ fn nothing_is_left_of(certificate: &str, key: Option<&str>) {
     let line = Mark::new(&pem.lines().nth(5).unwrap().as_bytes()[..32]);
     pem.zeroize();
     {
-        let mut options = vec![("client_certificate", keys.path(certificate))];
-        options.extend(key.map(|key| ("client_key", keys.path(key))));
+        let mut options = vec![(names[0], keys.path(certificate))];
+        options.extend(key.map(|key| (names[1], keys.path(key))));
+        if names[0] == "tls_certificate" {
+            options.push(("client_secret", "something to sign in with".to_owned()));
+        }
         let password = password.text();
         let mut options: Vec<_> =
             options.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -156,6 +164,14 @@ fn nothing_is_left_of_an_encrypted_key() {
 #[test]
 fn nothing_is_left_of_a_key() {
     nothing_is_left_of("cert.pem", Some("key.pem"));
+}
+
+#[test]
+fn nothing_is_left_of_a_key_for_gateways() {
+    let names = ["tls_certificate", "tls_key"];
+    nothing_is_left_of_options(names, "own.p12", None);
+    nothing_is_left_of_options(names, "cert.pem", Some("encrypted.pem"));
+    nothing_is_left_of_options(names, "cert.pem", Some("key.pem"));
 }
 
 /// Options in JSON that are refused, with secrets beside what is wrong. `~` is the secret.

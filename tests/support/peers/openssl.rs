@@ -49,13 +49,17 @@ pub struct Wish<'a> {
     /// From and until when it is valid.
     pub valid: Option<(&'a str, &'a str)>,
     pub is_ca: bool,
+    /// In OpenSSL's words, such as `rsa:2048`.
+    pub key: &'a str,
 }
 
 impl Default for Wish<'_> {
     fn default() -> Self {
-        Wish { issuer: "root", names: "IP:127.0.0.1", valid: None, is_ca: false }
+        Wish { issuer: "root", names: "IP:127.0.0.1", valid: None, is_ca: false, key: P256 }
     }
 }
+
+pub const P256: &str = "ec -pkeyopt ec_paramgen_curve:P-256";
 
 impl Pki {
     /// With an authority called `root`.
@@ -87,7 +91,9 @@ impl Pki {
             ["key", "csr", "ext", "pem"].map(|kind| format!("{name}.{kind}"));
         let mut lines = match wish.is_ca {
             true => "basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign\n".to_owned(),
-            false => "basicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n".to_owned(),
+            false => {
+                "basicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth,clientAuth\n".to_owned()
+            }
         };
         if !wish.names.is_empty() {
             lines.push_str(&format!("subjectAltName={}\n", wish.names));
@@ -95,8 +101,8 @@ impl Pki {
         fs::write(self.folder.join(&extensions), lines).unwrap();
         run(openssl()
             .current_dir(&self.folder)
-            .args(["req", "-new", "-config", "config", "-nodes"])
-            .args(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"])
+            .args(["req", "-new", "-config", "config", "-nodes", "-newkey"])
+            .args(wish.key.split(' '))
             .args(["-keyout", &key, "-out", &request, "-subj", &format!("/CN={name}")]));
         let issuer = wish.issuer;
         let mut sign = openssl();
@@ -118,7 +124,31 @@ impl Pki {
 
     /// The file of a certificate.
     pub fn path(&self, name: &str) -> String {
-        self.folder.join(format!("{name}.pem")).to_str().unwrap().to_owned()
+        self.file(&format!("{name}.pem"))
+    }
+
+    /// A file, such as the key of a certificate.
+    pub fn file(&self, name: &str) -> String {
+        self.folder.join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Runs `openssl` in the folder, with words separated by blanks.
+    #[track_caller]
+    pub fn openssl(&self, words: &str) {
+        run(openssl().current_dir(&self.folder).args(words.split(' ')));
+    }
+
+    /// Makes a file of others, one after the other.
+    pub fn join(&self, name: &str, parts: &[&str]) {
+        let all: Vec<u8> =
+            parts.iter().flat_map(|part| fs::read(self.file(part)).unwrap()).collect();
+        fs::write(self.file(name), all).unwrap();
+    }
+
+    /// Puts a file in the place of another one.
+    pub fn replace(&self, name: &str, by: &str) {
+        fs::copy(self.file(by), self.file("new")).unwrap();
+        fs::rename(self.file("new"), self.file(name)).unwrap();
     }
 
     /// A server with this certificate that shows what it receives, and answers nothing.
