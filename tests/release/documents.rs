@@ -22,6 +22,7 @@ const TESTED: &[(&str, &str, &str)] = &[
     ("docs/cpp.md", "cpp", "tests/bindings/cpp.rs"),
     ("docs/cpp.md", "sh", "tests/bindings/cpp.rs"),
     ("docs/contract.md", "json", "tests/release/documents.rs"),
+    ("docs/deployment.md", "json", "tests/release/documents.rs"),
     ("docs/dotnet.md", "csharp", "tests/bindings/dotnet/scenarios.rs"),
     ("docs/dotnet.md", "powershell", "tests/bindings/dotnet/scenarios.rs"),
     ("docs/fleet.md", "sh", "tests/support/programs/fleets.rs"),
@@ -304,8 +305,8 @@ fn documents_have_the_members_of_the_pages() {
 }
 
 #[test]
-fn options_of_the_sign_in_page_are_accepted() {
-    for block in of("docs/sign-in.md", "json") {
+fn options_of_the_pages_are_accepted() {
+    for block in [of("docs/sign-in.md", "json"), of("docs/deployment.md", "json")].concat() {
         let text = json(&block).to_string();
         let text = text.replace("9d4b7c1e-…", DEFAULT_TENANT).replace("3a8f5d02-…", DEFAULT_CLIENT);
         mde::Options::new().set_json(&text).unwrap_or_else(|e| panic!("{text}: {e}"));
