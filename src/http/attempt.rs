@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::proxy::Proxy;
 use super::socket::Socket;
 use super::tls;
+use super::trace::{Phase, Recorder};
 use super::transport::Stream;
 use super::tunnel::{self, Tunnel};
 use crate::os::io_error::reason;
@@ -30,9 +31,16 @@ pub(super) struct Goal<'a> {
     pub tls: Option<&'a Arc<ClientConfig>>,
     /// A request that every live peer answers. It is sent where there is no TLS, and its reply is left unread.
     pub probe: &'static [u8],
+    pub recorder: Option<&'a Recorder>,
 }
 
 impl Goal<'_> {
+    fn reached(&self, address: SocketAddr, phase: Phase) {
+        if let Some(recorder) = self.recorder {
+            recorder.reached(address, phase);
+        }
+    }
+
     /// Makes a failure to reach the proxy one of the proxy.
     pub(super) fn unreachable(&self, failure: Failure) -> Failure {
         let Some(proxy) = self.proxy else { return failure };
@@ -136,7 +144,10 @@ impl Attempt {
         if let Stage::Connecting = self.stage {
             match self.socket.stream().take_error() {
                 Ok(None) if !ready => return Ok(false),
-                Ok(None) => self.stage = Stage::after_connecting(goal)?,
+                Ok(None) => {
+                    goal.reached(self.address, Phase::Connected);
+                    self.stage = Stage::after_connecting(goal)?;
+                }
                 Ok(Some(error)) | Err(error) => return Err(self.refused(goal, &error)),
             }
         }
@@ -144,12 +155,17 @@ impl Attempt {
             if !tunnel.advance(goal, proxy, &mut self.socket)? {
                 return Ok(false);
             }
+            goal.reached(self.address, Phase::Tunnelled);
             self.stage = Stage::at_the_host(goal)?;
         }
         let is_usable = match &mut self.stage {
             Stage::Handshake(connection) => {
                 let advanced = tls::advance(connection, goal.host, &mut self.socket);
-                advanced.map_err(|failure| goal.through(failure))?
+                let is_complete = advanced.map_err(|failure| goal.through(failure))?;
+                if is_complete {
+                    goal.reached(self.address, Phase::Secured(connection.protocol_version()));
+                }
+                is_complete
             }
             Stage::Probe { sent } => {
                 probe(&mut self.socket, sent, goal).map_err(|error| unanswered(goal, error))?
@@ -159,6 +175,7 @@ impl Attempt {
         };
         if is_usable {
             self.socket.settle().map_err(|error| self.refused(goal, &error))?;
+            goal.reached(self.address, Phase::Usable);
         }
         Ok(is_usable)
     }

@@ -20,6 +20,7 @@ use super::reply::{MAX_REFUSAL_READ, Reply};
 use super::resolve::OnConnect;
 use super::socket::{Exchange, Head};
 use super::tls::Trust;
+use super::trace::Recorder;
 use crate::call::Call;
 use crate::error::Result;
 use crate::http::method::Method;
@@ -90,6 +91,7 @@ impl Http {
             proxies: Arc::new(Proxies::new(&settings.proxy, settings.no_proxy.as_deref())?),
             lookups: Arc::default(),
             user_agent: settings.user_agent.as_str().into(),
+            recorder: None,
         };
         Ok(Http {
             agent: RwLock::new(Agent::with_parts(config.clone(), dialer.clone(), OnConnect)),
@@ -124,14 +126,27 @@ impl Http {
 
     /// A client without a proxy, with connections of its own. Opening one takes at most `connect_timeout`.
     pub(crate) fn direct(&self, connect_timeout: Duration) -> Http {
-        let dialer = self.dialer_without_proxy();
+        Http {
+            connect_timeout: connect_timeout.min(self.connect_timeout),
+            ..self.with(self.dialer_without_proxy())
+        }
+    }
+
+    /// The same client with connections of its own, and what records how they are opened.
+    pub(crate) fn recorded(&self) -> (Http, Arc<Recorder>) {
+        let recorder = Arc::new(Recorder::default());
+        let dialer = Dialer { recorder: Some(Arc::clone(&recorder)), ..self.dialer.clone() };
+        (self.with(dialer), recorder)
+    }
+
+    fn with(&self, dialer: Dialer) -> Http {
         Http {
             agent: RwLock::new(Agent::with_parts(self.config.clone(), dialer.clone(), OnConnect)),
             config: self.config.clone(),
             dialer,
             lines: Arc::clone(&self.lines),
             plain_lines: Arc::clone(&self.plain_lines),
-            connect_timeout: connect_timeout.min(self.connect_timeout),
+            connect_timeout: self.connect_timeout,
             idle_timeout: self.idle_timeout,
         }
     }
@@ -168,7 +183,8 @@ impl Http {
         // A clone shares the connections; the lock is not held while the request is under way.
         let agent = self.agent.read().clone();
         let about = || exchange.about_certificate();
-        let mut reply = exchange_once(&agent, request).map_err(|failure| {
+        let recorder = self.dialer.recorder.as_deref();
+        let mut reply = exchange_once(&agent, request, recorder).map_err(|failure| {
             let uri = request.url.parse::<http::Uri>().unwrap_or_default();
             let failure = failure.sent(exchange.was_sent());
             failure.with_host(uri.host().unwrap_or_default()).about_certificate(about())
@@ -249,7 +265,11 @@ fn in_milliseconds(response: &http::Response<ureq::Body>) -> Option<String> {
     Some(milliseconds.div_ceil(1_000).to_string())
 }
 
-fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<Reply, Failure> {
+fn exchange_once(
+    agent: &Agent,
+    request: &Outgoing<'_>,
+    recorder: Option<&Recorder>,
+) -> std::result::Result<Reply, Failure> {
     let mut builder = http::Request::builder().method(request.method.as_str()).uri(request.url);
     for (name, value) in request.headers {
         builder = builder.header(name, HeaderValue::from_static(value));
@@ -280,6 +300,9 @@ fn exchange_once(agent: &Agent, request: &Outgoing<'_>) -> std::result::Result<R
         },
         ..Reply::default()
     };
+    if let Some(recorder) = recorder {
+        recorder.answered(&reply);
+    }
     let is_cut = !response.status().is_success();
     let limit = if is_cut { request.max_reply.min(MAX_REFUSAL_READ) } else { request.max_reply };
     let body = response.into_body();

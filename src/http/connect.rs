@@ -11,6 +11,7 @@ use super::race;
 use super::resolve::Lookups;
 use super::socket::Exchange;
 use super::tls::Trust;
+use super::trace::Recorder;
 use super::transport::{Connection, Stream};
 
 /// Opens the connections of one client.
@@ -21,6 +22,8 @@ pub(crate) struct Dialer {
     pub lookups: Arc<Lookups>,
     /// For proxies, which may let only known programs through.
     pub user_agent: Arc<str>,
+    /// Records how connections are opened, for a check of the access.
+    pub recorder: Option<Arc<Recorder>>,
 }
 
 impl Connector<()> for Dialer {
@@ -50,22 +53,30 @@ impl Dialer {
         probe: &'static [u8],
     ) -> Result<Stream, Failure> {
         let limit = Exchange::connecting()?;
+        let recorder = self.recorder.as_ref();
+        if let Some(recorder) = recorder {
+            recorder.begin(host, port, self.proxies.way(host, port));
+        }
         let tls = match secure {
             false => None,
             true => Some(
                 self.tls
-                    .config_for(host, port)
+                    .config_for(host, port, recorder)
                     .map_err(|error| Failure::new(error.status(), error.message().to_owned()))?,
             ),
         };
         let proxy = self.proxies.for_host(host, port);
         let (tls, user_agent) = (tls.as_ref(), &*self.user_agent);
-        let goal = Goal { host, port, proxy, user_agent, tls, probe };
+        let recorder = self.recorder.as_deref();
+        let goal = Goal { host, port, proxy, user_agent, tls, probe, recorder };
         let (name, port) = proxy.map_or((host, port), Proxy::address);
         let addresses = self
             .lookups
             .addresses(name, port, limit)
             .map_err(|failure| goal.unreachable(failure))?;
+        if let Some(recorder) = recorder {
+            recorder.looked_up();
+        }
         let winner = race::run(&addresses, limit, &goal)?;
         if addresses.len() > 1 {
             self.lookups.remember(name, winner.address());

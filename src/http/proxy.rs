@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use ureq::http::Uri;
 use zeroize::Zeroizing;
 
+use super::way::{Because, Way};
 use crate::error::{Error, Result};
 use crate::os::environment::variable;
 use crate::status::Status;
@@ -129,25 +130,32 @@ fn has_whole_escapes(text: &str) -> bool {
 #[derive(Debug, Default)]
 pub(crate) struct Proxies {
     proxy: Option<Proxy>,
+    /// The option or variable that set the proxy, or that there is none. Empty: none of them.
+    set_by: &'static str,
     except: Vec<Exception>,
+    /// The option or variable with the exceptions.
+    excepted_by: &'static str,
 }
 
 impl Proxies {
     /// Settles the choice; reads the environment only for `env`.
     pub(crate) fn new(choice: &Choice, no_proxy: Option<&str>) -> Result<Proxies> {
         match choice {
-            Choice::None => Ok(Proxies::default()),
+            Choice::None => Ok(Proxies { set_by: OPTION, ..Proxies::default() }),
             Choice::Url(proxy) => Ok(Proxies {
                 proxy: Some(proxy.clone()),
+                set_by: OPTION,
                 except: exceptions(no_proxy.unwrap_or_default()),
+                excepted_by: EXCEPTIONS,
             }),
-            Choice::Environment => Ok(Proxies {
-                proxy: from_environment()?,
-                except: match no_proxy {
-                    Some(list) => exceptions(list),
+            Choice::Environment => {
+                let (proxy, set_by) = from_environment()?.unzip();
+                let (except, excepted_by) = match no_proxy {
+                    Some(list) => (exceptions(list), EXCEPTIONS),
                     None => exceptions_from_environment()?,
-                },
-            }),
+                };
+                Ok(Proxies { proxy, set_by: set_by.unwrap_or_default(), except, excepted_by })
+            }
         }
     }
 
@@ -171,11 +179,33 @@ impl Proxies {
     /// The proxy to use for a host, if any.
     pub(crate) fn for_host(&self, host: &str, port: u16) -> Option<&Proxy> {
         let proxy = self.proxy.as_ref()?;
-        let direct =
-            is_loopback(host) || self.except.iter().any(|exception| exception.covers(host, port));
+        let direct = is_loopback(host) || self.excepts(host, port);
         (!direct).then_some(proxy)
     }
+
+    fn excepts(&self, host: &str, port: u16) -> bool {
+        self.except.iter().any(|exception| exception.covers(host, port))
+    }
+
+    /// The same, with the reason.
+    pub(crate) fn way(&self, host: &str, port: u16) -> Way {
+        let address = self.for_host(host, port).map(Proxy::authority);
+        let (because, set_by) = match self.set_by {
+            _ if self.proxy.is_some() && is_loopback(host) => (Because::Loopback, ""),
+            _ if self.proxy.is_some() && self.excepts(host, port) => {
+                (Because::NoProxy, self.excepted_by)
+            }
+            "" => (Because::None, ""),
+            OPTION => (Because::Option, OPTION),
+            variable => (Because::Variable, variable),
+        };
+        Way { address, because, set_by }
+    }
 }
+
+/// The two options.
+const OPTION: &str = "proxy";
+const EXCEPTIONS: &str = "no_proxy";
 
 /// The first of these variables that is set and not empty.
 fn first_of(names: &[&'static str]) -> Result<Option<(&'static str, String)>> {
@@ -189,7 +219,7 @@ fn first_of(names: &[&'static str]) -> Result<Option<(&'static str, String)>> {
     Ok(None)
 }
 
-fn from_environment() -> Result<Option<Proxy>> {
+fn from_environment() -> Result<Option<(Proxy, &'static str)>> {
     let Some((name, value)) = first_of(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])?
     else {
         return Ok(None);
@@ -199,19 +229,19 @@ fn from_environment() -> Result<Option<Proxy>> {
         true => value,
         false => format!("http://{value}"),
     };
-    Proxy::parse(&url).map(Some).map_err(|problem| {
+    Proxy::parse(&url).map(|proxy| Some((proxy, name))).map_err(|problem| {
         unusable(name, problem, "http://[user:password@]host[:port]; set `proxy=none` to ignore it")
     })
 }
 
-fn exceptions_from_environment() -> Result<Vec<Exception>> {
+fn exceptions_from_environment() -> Result<(Vec<Exception>, &'static str)> {
     let Some((name, list)) = first_of(&["NO_PROXY", "no_proxy"])? else {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), ""));
     };
     check_exceptions(&list).map_err(|problem| {
         unusable(name, &problem, "names, addresses and ranges; set `no_proxy` to ignore it")
     })?;
-    Ok(exceptions(&list))
+    Ok((exceptions(&list), name))
 }
 
 fn unusable(name: &str, problem: &str, expected: &str) -> Error {
@@ -350,6 +380,7 @@ mod tests {
             except: exceptions(
                 "example.com, .corp.example *.x.test,10.0.0.0/8 , ::1,only.example:8443",
             ),
+            ..Proxies::default()
         };
         let direct = |host: &str, port| proxies.for_host(host, port).is_none();
         for host in [

@@ -93,12 +93,15 @@ impl Race<'_> {
             match attempt.advance(self.goal, ready) {
                 Ok(true) => return Ok(Some(self.running.swap_remove(at))),
                 Ok(false) => {}
-                Err(failure) if failure.is_transient() => {
-                    self.running.swap_remove(at);
+                Err(failure) => {
+                    let address = self.running.swap_remove(at).address();
+                    self.record(address, &failure);
+                    if !failure.is_transient() {
+                        return Err(failure.into());
+                    }
                     self.failure = Some(failure);
                     self.next_at = now;
                 }
-                Err(failure) => return Err(failure.into()),
             }
         }
         Ok(None)
@@ -108,6 +111,9 @@ impl Race<'_> {
     fn start(&mut self, now: Instant) -> Result<(), Failure> {
         while self.running.is_empty() || now >= self.next_at {
             let Some(address) = self.waiting.next() else { break };
+            if let Some(recorder) = self.goal.recorder {
+                recorder.trying(*address);
+            }
             match Attempt::begin(*address, self.goal) {
                 Ok(attempt) => {
                     self.running.push(attempt);
@@ -115,6 +121,7 @@ impl Race<'_> {
                 }
                 // Often a family that this host has no route for. What became of others tells more.
                 Err(failure) => {
+                    self.record(*address, &failure);
                     self.failure.get_or_insert(failure);
                 }
             }
@@ -122,6 +129,12 @@ impl Race<'_> {
         match self.running.is_empty() {
             true => Err(self.too_late()),
             false => Ok(()),
+        }
+    }
+
+    fn record(&self, address: SocketAddr, failure: &Failure) {
+        if let Some(recorder) = self.goal.recorder {
+            recorder.failed(address, failure);
         }
     }
 

@@ -79,17 +79,19 @@ impl Reply {
         httpdate::parse_http_date(self.date.as_deref()?).ok()
     }
 
+    /// How many seconds this host's clock is ahead of the peer's; negative if it is behind.
+    pub(crate) fn clock_ahead(&self) -> Option<i64> {
+        let (theirs, ours) = (self.date()?, SystemTime::now());
+        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        Some(match ours.duration_since(theirs) {
+            Ok(ahead) => seconds(ahead),
+            Err(behind) => -seconds(behind.duration()),
+        })
+    }
+
     /// A warning if this host's clock differs from the peer's by more than the tolerance.
     pub(crate) fn clock_warning(&self) -> Option<String> {
-        let (theirs, ours) = (self.date()?, SystemTime::now());
-        let (off, way) = match ours.duration_since(theirs) {
-            Ok(ahead) => (ahead, "ahead of"),
-            Err(behind) => (behind.duration(), "behind"),
-        };
-        (off > CLOCK_TOLERANCE).then(|| {
-            let minutes = off.as_secs() / 60;
-            format!("this host's clock is {minutes} minutes {way} the service's: set it right")
-        })
+        clock_warning(self.clock_ahead()?)
     }
 
     /// Type and length of the body, for messages about bodies that were not understood.
@@ -100,6 +102,16 @@ impl Reply {
         };
         format!("{kind}, {} bytes", self.body.len())
     }
+}
+
+/// A warning if this host's clock is so many seconds ahead of the service's, or behind, that they matter.
+pub(crate) fn clock_warning(ahead: i64) -> Option<String> {
+    let way = if ahead > 0 { "ahead of" } else { "behind" };
+    let off = Duration::from_secs(ahead.unsigned_abs());
+    (off > CLOCK_TOLERANCE).then(|| {
+        let minutes = off.as_secs() / 60;
+        format!("this host's clock is {minutes} minutes {way} the service's: set it right")
+    })
 }
 
 #[cfg(test)]

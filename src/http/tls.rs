@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use once_cell::sync::OnceCell;
-use rustls::client::ClientConfig;
 use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{ClientConfig, Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::{CertificateError, ClientConnection, StreamOwned};
 use rustls_pki_types::pem::PemObject;
@@ -16,7 +16,9 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use super::attempt::is_pending;
 use super::client_certificate::{ClientCertificate, NoCertificate};
 use super::failure::Failure;
+use super::presented::Recording;
 use super::socket::{BULK, Exchange, Socket};
+use super::trace::Recorder;
 use crate::error::{Error, Result};
 #[cfg(not(any(windows, target_vendor = "apple", target_os = "android")))]
 use crate::os::environment;
@@ -81,7 +83,7 @@ impl Write for ReadAhead {
 pub(crate) struct Trust {
     extra_roots: Vec<CertificateDer<'static>>,
     certificate: Option<ClientCertificate>,
-    config: OnceCell<Arc<ClientConfig>>,
+    made: OnceCell<(Arc<ClientConfig>, Arc<dyn ServerCertVerifier>)>,
 }
 
 impl Trust {
@@ -91,27 +93,42 @@ impl Trust {
         certificate: Option<ClientCertificate>,
         now: bool,
     ) -> Result<Trust> {
-        let trust = Trust { extra_roots, certificate, config: OnceCell::new() };
+        let trust = Trust { extra_roots, certificate, made: OnceCell::new() };
         if now {
-            trust.config()?;
+            trust.made()?;
         }
         Ok(trust)
     }
 
-    pub(super) fn config(&self) -> Result<Arc<ClientConfig>> {
-        self.config.get_or_try_init(|| config(&self.extra_roots)).cloned()
+    fn made(&self) -> Result<&(Arc<ClientConfig>, Arc<dyn ServerCertVerifier>)> {
+        self.made.get_or_try_init(|| config(&self.extra_roots))
     }
 
-    /// The configuration for a host, with the client certificate if the host gets it.
-    pub(super) fn config_for(&self, host: &str, port: u16) -> Result<Arc<ClientConfig>> {
-        let config = self.config()?;
+    /// The configuration for a host, with the client certificate if the host gets it. With a recorder every handshake is a
+    /// whole one, which presents the server's certificate.
+    pub(super) fn config_for(
+        &self,
+        host: &str,
+        port: u16,
+        recorder: Option<&Arc<Recorder>>,
+    ) -> Result<Arc<ClientConfig>> {
+        let (config, verifier) = self.made()?;
         let own = self.certificate.as_ref();
-        Ok(own.and_then(|own| own.config_for(host, port, &config)).unwrap_or(config))
+        let own = own.and_then(|own| own.config_for(host, port, config));
+        let config = own.unwrap_or_else(|| Arc::clone(config));
+        let Some(recorder) = recorder else { return Ok(config) };
+        let (verifier, recorder) = (Arc::clone(verifier), Arc::clone(recorder));
+        let mut config = ClientConfig::clone(&config);
+        config.resumption = Resumption::disabled();
+        config.dangerous().set_certificate_verifier(Arc::new(Recording { verifier, recorder }));
+        Ok(Arc::new(config))
     }
 }
 
 /// TLS 1.2 and 1.3, ring, the system's verifier. Verification cannot be switched off.
-fn config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>> {
+fn config(
+    extra_roots: &[CertificateDer<'static>],
+) -> Result<(Arc<ClientConfig>, Arc<dyn ServerCertVerifier>)> {
     let unusable = |error: rustls::Error| {
         let why = match error {
             rustls::Error::General(why) => why,
@@ -127,9 +144,9 @@ fn config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>> 
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(unusable)?
         .dangerous() // rustls' name for a custom verifier; this one is the system's.
-        .with_custom_certificate_verifier(verifier)
+        .with_custom_certificate_verifier(Arc::clone(&verifier))
         .with_client_cert_resolver(Arc::new(NoCertificate));
-    Ok(Arc::new(config))
+    Ok((Arc::new(config), verifier))
 }
 
 /// The system's own verifier.

@@ -107,6 +107,7 @@ impl Limiter {
             proxies: Arc::default(),
             lookups: Arc::default(),
             user_agent: "bench".into(),
+            recorder: None,
         };
         let ledger = redis::ledger(&Target::parse(url)?, Fallback::default(), &dialer, &key);
         let _ = limiter.rules.ledger.set(ledger);

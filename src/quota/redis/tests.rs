@@ -22,6 +22,7 @@ fn ledger_at(url: &str, fallback: Fallback) -> RedisLedger {
         proxies: Arc::default(),
         lookups: Arc::default(),
         user_agent: "test".into(),
+        recorder: None,
     };
     let key = Key::new("127.0.0.1:8080", "Tenant", "app/1");
     RedisLedger::new(Target::parse(url).unwrap(), fallback, dialer, &key)
