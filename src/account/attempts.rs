@@ -7,7 +7,7 @@ use ureq::http::header::CONTENT_TYPE;
 use crate::account::Account;
 use crate::call::{Call, Rank, Stop};
 use crate::error::{Error, Result, Stage};
-use crate::http::client::Outgoing;
+use crate::http::client::{Http, Outgoing};
 use crate::http::failure::Failure;
 use crate::http::reply::Reply;
 use crate::http::retry::{self, Next};
@@ -23,6 +23,14 @@ use crate::sign_in::{Token, claims};
 use crate::status::Status;
 use crate::text::redact;
 
+/// How the attempts of a request are made.
+struct Manner<'a> {
+    http: &'a Http,
+    retries: u32,
+    /// Whether a token that is refused is renewed.
+    renews: bool,
+}
+
 /// Why there is no next attempt.
 enum End {
     /// The error of the last attempt is the error of the request.
@@ -34,7 +42,21 @@ enum End {
 impl Account {
     /// Carries out one request. Returns its successful reply, or the error of the last attempt.
     pub(crate) fn perform(&self, call: &Arc<Call>, request: &Request) -> Result<Reply> {
-        self.attempt(call, request, None)
+        self.attempt(call, request, None, &self.usual())
+    }
+
+    /// Carries out one request over these connections, in one attempt.
+    pub(crate) fn perform_once(
+        &self,
+        http: &Http,
+        call: &Arc<Call>,
+        request: &Request,
+    ) -> Result<Reply> {
+        self.attempt(call, request, None, &Manner { http, retries: 0, renews: false })
+    }
+
+    fn usual(&self) -> Manner<'_> {
+        Manner { http: &self.http, retries: self.max_retries, renews: true }
     }
 
     /// The same with a slot that the caller has taken in a [`Turn`](super::turn::Turn). Further attempts take their own.
@@ -44,7 +66,7 @@ impl Account {
         request: &Request,
         permit: Permit<'_>,
     ) -> Result<Reply> {
-        self.attempt(call, request, Some(permit))
+        self.attempt(call, request, Some(permit), &self.usual())
     }
 
     fn attempt(
@@ -52,9 +74,10 @@ impl Account {
         call: &Arc<Call>,
         request: &Request,
         mut permit: Option<Permit<'_>>,
+        manner: &Manner<'_>,
     ) -> Result<Reply> {
         let url = [self.api.as_str(), &request.target].concat();
-        let mut renewed = false;
+        let mut renewed = !manner.renews;
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -64,7 +87,7 @@ impl Account {
             };
             let part = self.request_of(call);
             part.set_keeper(permit.keeper());
-            let sent = self.send(call, &part, request, &url, &token);
+            let sent = send(manner.http, call, &part, request, &url, &token);
             part.set_keeper(None);
             let (error, next) = match sent {
                 Ok(mut reply) => {
@@ -96,7 +119,7 @@ impl Account {
                         continue;
                     }
                     let next =
-                        retry::after_error(&error, request.repeatable(), attempt, self.max_retries);
+                        retry::after_error(&error, request.repeatable(), attempt, manner.retries);
                     (error, next)
                 }
                 Err(failure) => {
@@ -109,7 +132,7 @@ impl Account {
                         &failure,
                         request.repeatable(),
                         attempt,
-                        self.max_retries,
+                        manner.retries,
                     );
                     let lost = failure.may_have_been_received() && !request.repeatable();
                     let error = Error::from(failure);
@@ -154,42 +177,6 @@ impl Account {
                 Err(error)
             }
         }
-    }
-
-    /// Sends a request once. A request that changes something leaves the call unsettled until its outcome is known.
-    fn send(
-        &self,
-        call: &Call,
-        part: &Arc<Call>,
-        request: &Request,
-        url: &str,
-        token: &Token,
-    ) -> std::result::Result<Reply, Failure> {
-        let changes = !request.repeatable();
-        if changes {
-            call.begin_change();
-        }
-        #[cfg(feature = "test-hooks")]
-        crate::testing::panic_hook::panic_if_asked(request);
-        let json = [(CONTENT_TYPE, "application/json")];
-        let outgoing = Outgoing {
-            method: request.method,
-            url,
-            headers: if request.body.is_some() { &json } else { &[] },
-            secret: Some(token.header()),
-            body: request.body.as_deref().unwrap_or_default(),
-            max_reply: request.max_reply,
-        };
-        let outcome = self.http.send(part, &outgoing);
-        let nothing_done = match &outcome {
-            // A 408 is that of a gateway which gave up on the service.
-            Ok(reply) => (300..500).contains(&reply.status) && reply.status != 408,
-            Err(failure) => !failure.may_have_been_received(),
-        };
-        if changes && nothing_done {
-            call.nothing_changed();
-        }
-        outcome
     }
 
     fn log_reply(&self, request: &Request, attempt: u32, reply: &Reply) {
@@ -333,15 +320,57 @@ impl Account {
     }
 }
 
+/// Sends a request once. A request that changes something leaves the call unsettled until its outcome is known.
+fn send(
+    http: &Http,
+    call: &Call,
+    part: &Arc<Call>,
+    request: &Request,
+    url: &str,
+    token: &Token,
+) -> std::result::Result<Reply, Failure> {
+    let changes = !request.repeatable();
+    if changes {
+        call.begin_change();
+    }
+    #[cfg(feature = "test-hooks")]
+    crate::testing::panic_hook::panic_if_asked(request);
+    let json = [(CONTENT_TYPE, "application/json")];
+    let outgoing = Outgoing {
+        method: request.method,
+        url,
+        headers: if request.body.is_some() { &json } else { &[] },
+        secret: Some(token.header()),
+        body: request.body.as_deref().unwrap_or_default(),
+        max_reply: request.max_reply,
+    };
+    let outcome = http.send(part, &outgoing);
+    let nothing_done = match &outcome {
+        // A 408 is that of a gateway which gave up on the service.
+        Ok(reply) => (300..500).contains(&reply.status) && reply.status != 408,
+        Err(failure) => !failure.may_have_been_received(),
+    };
+    if changes && nothing_done {
+        call.nothing_changed();
+    }
+    outcome
+}
+
 /// The error of a reply. If permissions are missing, it names those that the token has.
 fn explain(request: &Request, token: &Token, reply: &Reply) -> Error {
     let error = fault::error(reply);
     if error.status() != Status::Forbidden {
         return error;
     }
-    match claims::read(token.text()).roles {
-        Some(held) => error.with_note(&fault::permissions_note(request.quota.permissions(), &held)),
-        None => error,
+    let claims = claims::read(token.text());
+    match (claims.roles, claims.scopes) {
+        (Some(held), _) => {
+            error.with_note(&fault::permissions_note(request.quota.permissions(), &held))
+        }
+        (None, Some(held)) => error
+            .with_note("the token is a user's")
+            .with_note(&fault::permissions_note(request.quota.scopes(), &held)),
+        (None, None) => error,
     }
 }
 

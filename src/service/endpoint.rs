@@ -145,6 +145,11 @@ pub(crate) fn machines_page(filter: &str, top: usize, skip: usize) -> Request {
     get(target, Quota::Machines, ONE_PAGE, "find devices")
 }
 
+/// `GET /api/machines`, one device of any kind. It shows whether the service answers.
+pub(crate) fn any_machine() -> Request {
+    get("/api/machines?$top=1".to_owned(), Quota::Machines, ONE_RECORD, "read one device")
+}
+
 /// `GET /api/machines/findbyip(ip='…',timestamp=…)`. The caller has checked both values.
 pub(crate) fn machines_by_ip(ip: &str, timestamp: &str) -> Request {
     let target =

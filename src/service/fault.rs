@@ -107,7 +107,7 @@ pub(crate) fn may_be_cured_by_a_token(reply: &Reply) -> bool {
 pub(crate) fn permissions_note(needed: &[&str], held: &[String]) -> String {
     let needs = needed.join(" or ");
     let has = match held {
-        [] => "has no application permission at all".to_owned(),
+        [] => "has no permission at all".to_owned(),
         held => format!("has {}", redact::clean(&held.join(", "), 400)),
     };
     match needed.iter().any(|name| held.iter().any(|held| held == name)) {
@@ -330,7 +330,7 @@ mod tests {
             note(&["B.Read"]),
             "this call needs A.Read or A.Write, and the token has B.Read"
         );
-        assert!(note(&[]).contains("no application permission at all"));
+        assert!(note(&[]).contains("no permission at all"));
         assert!(note(&["A.Write"]).contains("`scope`"));
     }
 

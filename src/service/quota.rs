@@ -15,7 +15,8 @@ pub(crate) enum Quota {
     Cancel,
     /// The link to a package: `mde_get_package_uri`, `mde_download_package`, `mde_fetch_package`.
     Link,
-    /// Finding devices: `mde_find_machines`, and `mde_collect_package`, `mde_fetch_package` where they look for one.
+    /// Finding devices: `mde_find_machines`, and `mde_collect_package`, `mde_fetch_package` where they look for one;
+    /// and the one device that `mde_check_access` reads.
     Machines,
 }
 
@@ -36,13 +37,23 @@ impl Quota {
         }
     }
 
-    /// The application permissions. Any one of them suffices, by the page of each API.
+    /// The application permissions. Any one of them suffices, by the page of each API. The first is the least.
     pub(crate) const fn permissions(self) -> &'static [&'static str] {
         match self {
-            Quota::Collect | Quota::Cancel => &["Machine.CollectForensics"],
+            Quota::Collect => &["Machine.CollectForensics"],
+            Quota::Cancel => CANCEL,
             Quota::Read | Quota::List | Quota::Link | Quota::Machines => {
                 &["Machine.Read.All", "Machine.ReadWrite.All"]
             }
+        }
+    }
+
+    /// The delegated permissions, which a user's token has as scopes. Any one of them suffices.
+    pub(crate) const fn scopes(self) -> &'static [&'static str] {
+        match self {
+            Quota::Collect | Quota::Link => &["Machine.CollectForensics"],
+            Quota::Cancel => CANCEL,
+            Quota::Read | Quota::List | Quota::Machines => &["Machine.Read", "Machine.ReadWrite"],
         }
     }
 
@@ -67,6 +78,17 @@ impl Quota {
         }
     }
 }
+
+/// Of a user and of an application alike. Source: "Cancel machine action API".
+const CANCEL: &[&str] = &[
+    "Machine.CollectForensics",
+    "Machine.Isolate",
+    "Machine.RestrictExecution",
+    "Machine.Scan",
+    "Machine.Offboard",
+    "Machine.StopAndQuarantine",
+    "Machine.LiveResponse",
+];
 
 /// One `T` for each quota.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -87,6 +87,11 @@ impl Cache {
         Cache { shared, retries, orders: Orders::default() }
     }
 
+    /// A page of the sign-in host that anybody may read, if the source has such a host.
+    pub(crate) fn public_page(&self) -> Option<String> {
+        self.shared.source.public_page()
+    }
+
     /// Identifies the cache in this process while it exists. Clients with the same identity have the same number.
     pub(crate) fn number(&self) -> usize {
         Arc::as_ptr(&self.shared).addr()
@@ -118,7 +123,7 @@ impl Cache {
                 Turn::Wait(fetches) => {
                     awaited = Some(fetches);
                     let waited = call.wait(None);
-                    self.shared.state.lock().waiting.retain(|s| !Arc::ptr_eq(s, call.signal()));
+                    self.stop_waiting(call);
                     waited.map_err(|stop| Error::from(stop).with_stage(Stage::Token))?;
                 }
                 Turn::Pause(until) => {
@@ -154,6 +159,39 @@ impl Cache {
         });
     }
 
+    /// A new token, over these connections and without retries. All clients use it from now on. If it fails, they keep the
+    /// one they have.
+    pub(crate) fn renew(&self, http: &Http, call: &Arc<Call>) -> Result<Token> {
+        if let Source::Fixed(token) = &self.shared.source {
+            return Ok(token.clone());
+        }
+        let me = thread::number();
+        let fallback = loop {
+            let mut state = self.shared.state.lock();
+            let now = Instant::now();
+            if let Some((at, error)) = state.not_before.as_ref().filter(|(at, _)| now < *at) {
+                return Err(error.clone().after(Some(*at - now)));
+            }
+            if state.fetching.is_none() {
+                state.fetching = Some(me);
+                break state.token.clone().filter(|token| token.is_valid(now));
+            }
+            if state.fetching == Some(me) {
+                return Err(waits_for_itself());
+            }
+            state.waiting.push(Arc::clone(call.signal()));
+            drop(state);
+            let waited = call.wait(None);
+            self.stop_waiting(call);
+            waited.map_err(|stop| Error::from(stop).with_stage(Stage::Token))?;
+        };
+        self.fetch(http, call, fallback.as_ref(), 0)
+    }
+
+    fn stop_waiting(&self, call: &Call) {
+        self.shared.state.lock().waiting.retain(|signal| !Arc::ptr_eq(signal, call.signal()));
+    }
+
     /// Fetches the token for all callers. `fallback`: the token that is valid meanwhile.
     fn fetch(
         &self,
@@ -182,12 +220,7 @@ impl Cache {
                 Turn::Use(token)
             }
             _ if state.fetching == Some(me) => {
-                return Err(Error::new(
-                    Status::Token,
-                    "the token callback used the client that is waiting for its token; give it \
-                     another client",
-                )
-                .with_stage(Stage::Token));
+                return Err(waits_for_itself());
             }
             fallback if state.fetching.is_none() => {
                 if let Some((at, error)) = state.not_before.as_ref().filter(|(at, _)| now < *at) {
@@ -249,6 +282,15 @@ impl Cache {
             _ => self.shared.state.lock().token.clone(),
         }
     }
+}
+
+/// The error of a call in the callback that another call of this thread waits for.
+fn waits_for_itself() -> Error {
+    Error::new(
+        Status::Token,
+        "the token callback used the client that is waiting for its token; give it another client",
+    )
+    .with_stage(Stage::Token)
 }
 
 /// The longest and the shortest pause before an early renewal that failed is tried again.

@@ -19,6 +19,10 @@ pub(crate) struct Claims {
     pub object: Option<String>,
     /// The application permissions. `None`: the token is not readable, or is a user's token, which has `scp` instead.
     pub roles: Option<Vec<String>>,
+    /// The delegated permissions of a user's token. `None`: it is an application's, or not readable.
+    pub scopes: Option<Vec<String>>,
+    /// The sign-in name of a user's token.
+    pub user: Option<String>,
     /// Seconds since 1970.
     pub expires_at: Option<u64>,
 }
@@ -58,11 +62,15 @@ pub(crate) fn read(token: &str) -> Claims {
     let is_of_user = payload.contains_key("scp") && !payload.contains_key("roles");
     let roles = payload.get("roles").and_then(Value::as_array);
     let roles = roles.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+    let scopes = payload.get("scp").and_then(Value::as_str).unwrap_or_default();
+    let scopes = scopes.split_ascii_whitespace().map(str::to_owned);
     Claims {
         tenant: text("tid"),
         application: text("appid").or_else(|| text("azp")),
         object: text("oid"),
         roles: (!is_of_user).then(|| roles.collect()),
+        scopes: is_of_user.then(|| scopes.collect()),
+        user: ["upn", "preferred_username", "unique_name"].into_iter().find_map(text),
         expires_at: payload.get("exp").and_then(Value::as_u64),
     }
 }
@@ -94,10 +102,13 @@ mod tests {
         let odd = read(&token(r#"{"roles":"x","exp":"soon"}"#));
         assert_eq!((odd.roles, odd.expires_at), (Some(Vec::new()), None));
         // A user's token.
-        let delegated = read(&token(r#"{"scp":"Machine.Read Machine.CollectForensics"}"#));
-        assert_eq!(delegated.roles, None);
+        let delegated =
+            read(&token(r#"{"scp":"Machine.Read Machine.CollectForensics","upn":"a@b.test"}"#));
+        assert_eq!((delegated.roles, delegated.user.as_deref()), (None, Some("a@b.test")));
+        let scopes = ["Machine.Read", "Machine.CollectForensics"].map(str::to_owned).to_vec();
+        assert_eq!(delegated.scopes, Some(scopes));
         let both = read(&token(r#"{"scp":"Machine.Read","roles":["Alert.Read.All"]}"#));
-        assert_eq!(both.roles, Some(vec!["Alert.Read.All".to_owned()]));
+        assert_eq!((both.roles, both.scopes), (Some(vec!["Alert.Read.All".to_owned()]), None));
     }
 
     #[test]

@@ -104,6 +104,11 @@ impl Authority {
         &self.host
     }
 
+    /// The tenant's public metadata.
+    pub(super) fn public_page(&self) -> String {
+        format!("{}/{}/v2.0/.well-known/openid-configuration", self.login, escape(&self.tenant))
+    }
+
     pub(super) fn is_secure(&self) -> bool {
         self.url.starts_with("https")
     }

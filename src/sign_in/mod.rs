@@ -57,6 +57,14 @@ impl Source {
         }
     }
 
+    /// A page of the sign-in host that anybody may read, if the source has such a host.
+    fn public_page(&self) -> Option<String> {
+        match self {
+            Source::Authority(authority) => Some(authority.public_page()),
+            Source::Fixed(_) | Source::Provider(_) | Source::Managed(_) => None,
+        }
+    }
+
     /// Whether the source can provide another token.
     fn renews(&self) -> bool {
         !matches!(self, Source::Fixed(_))
@@ -153,6 +161,11 @@ impl Token {
     /// The token itself.
     pub(crate) fn text(&self) -> &str {
         self.header.value(HEADER, SCHEME)
+    }
+
+    /// Its remaining lifetime, if it is known.
+    pub(crate) fn expires_in(&self) -> Option<Duration> {
+        Some(self.times?.expires_at.saturating_duration_since(Instant::now()))
     }
 
     /// Whether its lifetime is known and over.
