@@ -45,12 +45,13 @@ fn link_arguments() -> Result<(), Box<dyn Error>> {
 }
 
 /// The sections of the header in order: a file of `src/ffi`, and its title.
-const SECTIONS: [(&str, &str); 12] = [
+const SECTIONS: [(&str, &str); 13] = [
     ("packages", "Packages"),
     ("fleet", "Packages of many devices"),
     ("actions", "Machine actions"),
     ("machines", "Devices"),
     ("quota", "Quota"),
+    ("access", "Access"),
     ("client", "Clients"),
     ("options", "Options"),
     ("cancel", "Cancel handles"),

@@ -8,6 +8,7 @@ use crate::call::{self, Call, Cancel, Running};
 use crate::error::{Error, Result};
 use crate::log::{self, Level};
 use crate::operations::cancel_action::{self, Ended};
+use crate::operations::check_access::{self, Access};
 use crate::operations::collect::{self, Collected, Requests};
 use crate::operations::download::{self, Package};
 use crate::operations::fetch::{self, Fetched};
@@ -42,6 +43,14 @@ impl Client {
             wait_timeout: options.settings().wait_timeout,
             running: Arc::default(),
         })
+    }
+
+    /// Checks whom the client signs in as, what that identity may do, and how the hosts are reached. Changes nothing.
+    ///
+    /// Succeeds whatever it finds: [`Access::is_ok`] tells whether a step has failed, and each step says why.
+    /// Source: "List machines API".
+    pub fn check_access(&self, cancel: Option<&Cancel>) -> Result<Access> {
+        self.run("check_access", cancel, |call| check_access::check(&self.account, call))
     }
 
     /// Asks the service to collect an investigation package from a device.

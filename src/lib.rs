@@ -36,6 +36,7 @@ pub use call::Cancel;
 pub use client::Client;
 pub use error::{Error, Result, Stage};
 pub use operations::cancel_action::Ended;
+pub use operations::check_access::{Access, CheckStep};
 pub use operations::collect::Collected;
 pub use operations::download::Package;
 pub use operations::fetch::Fetched;

@@ -19,6 +19,7 @@ mod ptr;
 mod strings;
 mod user_data;
 
+pub mod access;
 pub mod actions;
 pub mod cancel;
 pub mod client;

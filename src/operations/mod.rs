@@ -3,6 +3,7 @@
 pub(crate) mod actions;
 pub(crate) mod arguments;
 pub(crate) mod cancel_action;
+pub(crate) mod check_access;
 pub(crate) mod collect;
 pub(crate) mod download;
 pub(crate) mod fetch;

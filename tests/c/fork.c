@@ -51,6 +51,8 @@ static int in_the_child(mde_client *parents, mde_client *with_provider) {
     expect_error("mde_list_actions in the child", status, json, MDE_ERR_FORKED, "fork");
     status = mde_get_quota(parents, &json);
     expect_error("mde_get_quota in the child", status, json, MDE_ERR_FORKED, "fork");
+    status = mde_check_access(parents, NULL, &json);
+    expect_error("mde_check_access in the child", status, json, MDE_ERR_FORKED, "fork");
     CHECK(mde_client_shutdown(parents, 1000) == MDE_ERR_FORKED, "mde_client_shutdown in the child");
 
     mde_client *own = client_from(service_options());

@@ -264,6 +264,11 @@ static int32_t get_quota(int null_at, char **json) {
     return mde_get_quota(UNLESS(0, client), json);
 }
 
+/* What it finds is in the document. */
+static int32_t check_access(int null_at, char **json) {
+    return mde_check_access(UNLESS(0, client), UNLESS(1, cancel), json);
+}
+
 /* A folder is no package, so the call gets as far as the file system. */
 static int32_t inspect_package(int null_at, char **json) {
     return mde_inspect_package(UNLESS(0, "/"), UNLESS(1, ignore_event), UNLESS(2, &garbage),
@@ -363,6 +368,7 @@ static const struct row {
       {"cancel", MDE_ERR_FILE}}},
     {"mde_read_packages", read_packages, DOCUMENT, MDE_ERR_FILE, {{"folder", MDE_ERR_NULL}}},
     {"mde_get_quota", get_quota, DOCUMENT, MDE_OK, {{"client", MDE_ERR_NULL}}},
+    {"mde_check_access", check_access, DOCUMENT, MDE_OK, {{"client", MDE_ERR_NULL}, {"cancel", MDE_OK}}},
     {"mde_inspect_package", inspect_package, DOCUMENT, MDE_ERR_FILE,
      {{"path", MDE_ERR_NULL},
       {"progress", MDE_ERR_FILE},

@@ -8,6 +8,7 @@ use std::ptr::{null, null_mut};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use mde::ffi::access::mde_check_access;
 use mde::ffi::actions::{mde_cancel_action, mde_get_action, mde_list_actions, mde_wait_action};
 use mde::ffi::cancel::{mde_cancel, mde_cancel_free, mde_cancel_new, mde_cancel_trigger};
 use mde::ffi::client::{mde_client, mde_client_free, mde_client_new, mde_client_shutdown};
@@ -444,6 +445,18 @@ impl Client {
         let mut json = null_mut();
         // SAFETY: all pointers are valid for the call.
         let status = unsafe { mde_get_quota(self.0, &raw mut json) };
+        take(status, json)
+    }
+
+    pub fn check_access(&self) -> Outcome {
+        self.check_access_until(None)
+    }
+
+    pub fn check_access_until(&self, cancel: Option<&Cancel>) -> Outcome {
+        let cancel = cancel.map_or(null(), |cancel| cancel.0.cast_const());
+        let mut json = null_mut();
+        // SAFETY: all pointers are valid for the call.
+        let status = unsafe { mde_check_access(self.0, cancel, &raw mut json) };
         take(status, json)
     }
 

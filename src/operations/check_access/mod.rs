@@ -1,0 +1,183 @@
+//! Checks the access step by step: the sign-in, what it permits, the two hosts, the service, the clock.
+//!
+//! A step that fails does not end the check, so one run shows everything that is to be repaired. Nothing is retried: a
+//! failure is what the caller wants to see. Each host is reached over a connection of its own, and what that took is
+//! recorded.
+
+mod access;
+mod functions;
+mod host;
+mod identity;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::account::Account;
+use crate::call::Call;
+use crate::error::{Error, Result};
+use crate::http::client::{Http, Outgoing};
+use crate::http::method::Method;
+use crate::http::reply::{Reply, clock_warning};
+use crate::http::trace::{Recorder, Trace};
+use crate::operations::actions::not_understood;
+use crate::service::endpoint;
+use crate::service::machine::machines;
+use crate::sign_in::{Token, claims};
+use crate::status::Status;
+
+use access::Outcome;
+pub use access::{Access, CheckStep};
+use host::Host;
+use identity::Identity;
+
+/// The most bytes of a reply that shows no more than that its host answers.
+const MAX_PUBLIC: usize = 256 * 1024;
+
+/// Checks the access. An error: the call was stopped.
+pub(crate) fn check(account: &Account, call: &Arc<Call>) -> Result<Access> {
+    let (token, sign_in) = signed_in(account, call)?;
+    let mask = |text: &mut String| {
+        let token = token.as_ref().map_or("", Token::text);
+        account.mask_with(text, &[token]);
+    };
+    let identity = token.as_ref().map(|token| Identity::of(claims::read(token.text()), token));
+    let held = identity.as_ref().and_then(Identity::held);
+    let functions = held.map(functions::allowed);
+    let permissions = match (&functions, held) {
+        (Some(functions), Some(held)) => functions::outcome(functions, held),
+        _ => Outcome::Skipped,
+    };
+    let api = service(account, call, token.is_some())?;
+    let clock = clock([&sign_in.trace, &api.trace]);
+    let steps = [
+        ("sign_in_host", sign_in.host),
+        ("sign_in", sign_in.answer),
+        ("permissions", permissions),
+        ("api_host", api.host),
+        ("api", api.answer),
+        ("clock", clock),
+    ];
+    let host = |trace: Option<Trace>| trace.map(|trace| Host::new(&trace, &mask));
+    Ok(Access {
+        steps: steps.map(|(name, outcome)| CheckStep::new(name, outcome.masked(&mask))).into(),
+        identity,
+        functions,
+        sign_in_host: host(sign_in.trace),
+        api_host: host(api.trace),
+    })
+}
+
+/// What came of the request to a host.
+struct Visit {
+    /// `None`: this client does not use the host.
+    trace: Option<Trace>,
+    /// Whether the host answers.
+    host: Outcome,
+    /// Whether its answer is the one that was wanted.
+    answer: Outcome,
+}
+
+/// Gets a new token.
+fn signed_in(account: &Account, call: &Arc<Call>) -> Result<(Option<Token>, Visit)> {
+    let (http, recorder) = account.http.recorded();
+    // Half of the time: a sign-in service that hangs must not hide the other host.
+    let part = share(call, 0.5);
+    let (token, answer) = match account.tokens.renew(&http, &part) {
+        Ok(token) => (Some(token), Outcome::Ok),
+        Err(error) => (None, Outcome::Failed(error)),
+    };
+    let public_page = account.tokens.public_page();
+    let visit = visit(call, &http, &recorder, answer, public_page.as_deref())?;
+    Ok((token, visit))
+}
+
+/// Reads one device, if there is a token. Without one the host alone is reached.
+fn service(account: &Account, call: &Arc<Call>, has_token: bool) -> Result<Visit> {
+    let (http, recorder) = account.http.recorded();
+    let part = share(call, 0.9);
+    let request = endpoint::any_machine();
+    let answer = match has_token {
+        true => {
+            match account.perform_once(&http, &part, &request).and_then(|reply| is_list(&reply)) {
+                // The service has no device.
+                Err(error) if !error.is_unknown_to_service() => Outcome::Failed(error),
+                _ => Outcome::Ok,
+            }
+        }
+        false => Outcome::Skipped,
+    };
+    let url = [account.api.as_str(), &request.target].concat();
+    visit(call, &http, &recorder, answer, Some(&url))
+}
+
+fn is_list(reply: &Reply) -> Result<()> {
+    let read = machines(&reply.body, &mut |_| true);
+    read.map(|_| ()).map_err(|problem| not_understood(reply, problem))
+}
+
+/// Judges a request. If it has opened no connection, the host is reached by a request without a secret. An error: the
+/// call was stopped.
+fn visit(
+    call: &Arc<Call>,
+    http: &Http,
+    recorder: &Recorder,
+    mut answer: Outcome,
+    url: Option<&str>,
+) -> Result<Visit> {
+    call.check().map_err(Error::from)?;
+    let mut trace = recorder.take();
+    let mut unreached = None;
+    if let (None, Some(url)) = (&trace, url) {
+        let (method, max_reply) = (Method::Get, MAX_PUBLIC);
+        let request = Outgoing { method, url, headers: &[], secret: None, body: "", max_reply };
+        unreached = http.send(&share(call, 0.5), &request).err().map(Error::from);
+        call.check().map_err(Error::from)?;
+        trace = recorder.take();
+    }
+    let host = match &trace {
+        None => Outcome::Skipped,
+        Some(trace) if trace.answer.is_some() => Outcome::Ok,
+        Some(trace) => match unreached.or_else(|| answer.take_error()) {
+            Some(error) => Outcome::Failed(explained(error, trace)),
+            None => Outcome::Skipped,
+        },
+    };
+    Ok(Visit { trace, host, answer })
+}
+
+/// The failure to reach a host, with what its trace adds.
+fn explained(error: Error, trace: &Trace) -> Error {
+    match (error.status(), &trace.issuer) {
+        (Status::Tls, Some(issuer)) => error.with_note(&format!(
+            "the certificate was issued by `{issuer}`: if that is a proxy that inspects TLS, trust its CA"
+        )),
+        (Status::Deadline, _) => error.with_note(
+            "this step has only a part of the call's time; check firewall and proxy, or raise `timeout_ms`",
+        ),
+        _ => error,
+    }
+}
+
+/// A part of the call, with this share of the time that is left.
+fn share(call: &Arc<Call>, share: f64) -> Arc<Call> {
+    let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+    match call.deadline().map(left) {
+        Some(left) => Arc::new(call.part(left.mul_f64(share).max(Duration::from_millis(1)))),
+        None => Arc::clone(call),
+    }
+}
+
+/// Compares this host's clock with those of the two hosts.
+fn clock(hosts: [&Option<Trace>; 2]) -> Outcome {
+    let ahead = hosts.into_iter().flatten().filter_map(|trace| trace.answer?.clock_ahead);
+    match ahead.max_by_key(|ahead| ahead.unsigned_abs()) {
+        None => Outcome::Skipped,
+        Some(ahead) => match clock_warning(ahead) {
+            None => Outcome::Ok,
+            Some(note) => Outcome::Failed(Error::new(
+                Status::Token,
+                format!("{note}; assertions and certificates are valid only at their time"),
+            )),
+        },
+    }
+}
