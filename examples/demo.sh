@@ -71,8 +71,8 @@ fi
 ln -s "$library" "$work/libmde.so"
 ln -s libmde.so "$work/libmde.so.0"
 
-say 'Compiling examples/c/collect.c, examples/c/fetch.c and examples/c/fleet.c'
-for program in collect fetch fleet; do
+say 'Compiling check.c, collect.c, fetch.c and fleet.c of examples/c'
+for program in check collect fetch fleet; do
     "$cc" -std=c99 -O2 -Wall -Wextra -I include "examples/c/$program.c" examples/c/tool.c -L "$work" -lmde -pthread \
         -Wl,-rpath,"$work" -o "$work/$program"
 done
@@ -80,6 +80,9 @@ done
 if [ -n "$real" ]; then
     # fetch does everything in one call, so the script resumes when it is run again after an interruption.
     export MDE_COMMENT=${MDE_COMMENT:-"examples/demo.sh of mde"}
+    say 'check: whether this application can do that'
+    # What has failed may not matter here. If it does, fetch says so.
+    "$work/check" || true
     say "Fetching an investigation package of $MDE_MACHINE_ID through Defender for Endpoint"
     cd "$here"
     "$work/fetch" --out "${MDE_OUT:-.}"
@@ -117,6 +120,9 @@ export MDE_CLIENT_SECRET='sim8Q~not+a/real=secret&100%'
 # The first of its machines, device-0001.contoso.example; the same at every start.
 export MDE_MACHINE_ID=b9ecb316f7bbc6a1b745800a82ea6c0d4f8f8d17
 export MDE_COMMENT=${MDE_COMMENT:-suspicious sign-ins, case 4711}
+
+say 'check: for whom the token is, what it permits, how the hosts are reached'
+"$work/check" "${address[@]}"
 
 say "collect: asking for an investigation package of $MDE_MACHINE_ID"
 "$work/collect" "${address[@]}" --log debug

@@ -14,7 +14,7 @@ static const char USAGE[] =
     "\n"
     "Asks Microsoft Defender for Endpoint to collect an investigation package from a device and prints\n"
     "the machine action that does it.\n"
-    "\n" USAGE_OF_MACHINE USAGE_OF_SETTINGS
+    "\n" USAGE_OF_MACHINE USAGE_OF_COMMENT USAGE_OF_SETTINGS
     "\n"
     "Ctrl-C cancels the call. A request that may have arrived is reported as such, not repeated.\n"
     "\n"

@@ -25,7 +25,7 @@ static const char USAGE[] =
     "and checks it, and prints where it is and what is in it. A collection that runs already is used.\n"
     "\n"
     "  --out PATH             the file to make, or a folder to make it in, under a name of its own;\n"
-    "                         the current folder if not given; or MDE_OUT\n" USAGE_OF_MACHINE USAGE_OF_SETTINGS
+    "                         the current folder if not given; or MDE_OUT\n" USAGE_OF_MACHINE USAGE_OF_COMMENT USAGE_OF_SETTINGS
     "\n"
     "Ctrl-C cancels the call. Run the same command to resume, now or tomorrow: it starts no second\n"
     "collection, and downloads only what is missing.\n"

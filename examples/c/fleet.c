@@ -31,7 +31,7 @@ static const char USAGE[] =
     "  --list FILE            a CSV file with a device name or id in the first column, with or without a header;\n"
     "                         without it, the job in the folder is resumed with the devices that it has\n"
     "  --out FOLDER           a folder that exists, for the packages and the job's journal; the current folder\n"
-    "                         if not given; or MDE_OUT\n" USAGE_OF_SETTINGS
+    "                         if not given; or MDE_OUT\n" USAGE_OF_COMMENT USAGE_OF_SETTINGS
     "\n"
     "Ctrl-C cancels the call. Run the same command to resume, now or tomorrow: it asks no device twice, and\n"
     "downloads only what is missing. Devices that are offline are waited for; --option wait_timeout_ms=7200000\n"

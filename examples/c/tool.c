@@ -113,9 +113,9 @@ static const char **setting(struct settings *s, const char *name, size_t length)
         const char **value;
     } known[] = {
         {"--tenant", &s->tenant},   {"--client", &s->client},   {"--secret-file", &s->secret_file},
-        {"--cloud", &s->cloud},     {"--comment", &s->comment}, {"--log", &s->log},
-        {"--option", s->options + s->option_count},
-        {s->many ? "--list" : "--machine", s->many ? &s->list : &s->machine},
+        {"--cloud", &s->cloud},     {"--log", &s->log},         {"--option", s->options + s->option_count},
+        {"--comment", s->bare ? NULL : &s->comment},
+        {s->many ? "--list" : "--machine", s->bare ? NULL : s->many ? &s->list : &s->machine},
         {"--out", s->out != NULL ? &s->out : NULL},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
@@ -160,10 +160,10 @@ static int parse(struct settings *s, int argc, char **argv) {
         }
         s->option_count += is_option ? 1 : 0;
     }
-    if (s->machine == NULL && !s->many) {
+    if (s->machine == NULL && !s->many && !s->bare) {
         return usage_error(s, "no device: give --machine or set MDE_MACHINE_ID", "");
     }
-    if (s->comment == NULL) {
+    if (s->comment == NULL && !s->bare) {
         return usage_error(s, "no reason: give --comment or set MDE_COMMENT", "");
     }
     return -1;

@@ -25,6 +25,8 @@ struct settings {
     const char *out;
     /* Not 0 in a program for many devices, which has --list in place of --machine. */
     int many;
+    /* Not 0 in a program that needs neither a device nor a reason. */
+    int bare;
 
     const char *tenant;
     const char *client;
@@ -42,13 +44,15 @@ struct settings {
 #define USAGE_OF_MACHINE                                                                                    \
     "  --machine ID           the device id or computer name; or MDE_MACHINE_ID\n"
 
+#define USAGE_OF_COMMENT                                                                                    \
+    "  --comment TEXT         why, for the audit trail of the tenant; or MDE_COMMENT\n"
+
 /* The part of --help that is the same for all programs. */
 #define USAGE_OF_SETTINGS                                                                                   \
     "  --tenant ID            the Entra tenant; or MDE_TENANT_ID in the environment\n"                      \
     "  --client ID            the application (client) id; or MDE_CLIENT_ID\n"                              \
     "  --secret-file FILE     read the application's secret from this file instead of MDE_CLIENT_SECRET\n"  \
     "  --cloud NAME           the cloud of the tenant, for example eu or gcc_high; or MDE_CLOUD\n"          \
-    "  --comment TEXT         why, for the audit trail of the tenant; or MDE_COMMENT\n"                     \
     "  --option NAME=VALUE    any other option of the library (docs/options.md), for example\n"             \
     "                         timeout_ms=60000, ca_file=ca.pem or proxy=none; may be repeated\n"            \
     "  --json                 print the library's JSON document instead, on failure as well\n"              \

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use mde_tests::programs::{How, ROOT, compile, release, run, start, tool};
-use mde_tests::programs::{fetching, fleets, scenarios, waits};
+use mde_tests::programs::{checks, fetching, fleets, scenarios, waits};
 
 #[test]
 fn null_arguments() {
@@ -108,6 +108,21 @@ fn the_example_explains_its_usage() {
 #[test]
 fn the_example_can_be_interrupted() {
     scenarios::example_can_be_interrupted(How::Plain);
+}
+
+#[test]
+fn the_example_checks() {
+    checks::succeeds(How::Plain);
+}
+
+#[test]
+fn the_example_names_the_cause() {
+    checks::names_the_cause(How::Plain);
+}
+
+#[test]
+fn the_example_is_red_on_a_terminal() {
+    checks::is_coloured_on_a_terminal(How::Plain);
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod full {
     /// Forked children are left out: valgrind would judge the parent's memory twice.
     mod valgrind {
         use mde_tests::programs::How::{Valgrind, ValgrindForTls};
-        use mde_tests::programs::{fetching, fleets, scenarios};
+        use mde_tests::programs::{checks, fetching, fleets, scenarios};
 
         #[test]
         fn null_arguments() {
@@ -42,6 +42,12 @@ mod full {
         }
 
         #[test]
+        fn the_example_that_checks() {
+            checks::succeeds(Valgrind);
+            checks::names_the_cause(ValgrindForTls);
+        }
+
+        #[test]
         fn the_example_that_fetches() {
             fetching::succeeds(Valgrind);
             fetching::fails_helpfully(Valgrind);
@@ -59,7 +65,7 @@ mod full {
 
     mod sanitizers {
         use mde_tests::programs::How::Sanitized;
-        use mde_tests::programs::{fetching, fleets, scenarios};
+        use mde_tests::programs::{checks, fetching, fleets, scenarios};
 
         #[test]
         fn null_arguments() {
@@ -93,6 +99,12 @@ mod full {
             scenarios::example_fails_helpfully(Sanitized);
             scenarios::example_explains_its_usage(Sanitized);
             scenarios::example_can_be_interrupted(Sanitized);
+        }
+
+        #[test]
+        fn the_example_that_checks() {
+            checks::succeeds(Sanitized);
+            checks::names_the_cause(Sanitized);
         }
 
         #[test]

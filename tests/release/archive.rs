@@ -16,7 +16,7 @@ mod full {
     use mde_tests::programs::{
         ROOT, Scratch, release, run, run_with, target, tool, without_cargos_own,
     };
-    use mde_tests::programs::{fetching, fleets, scenarios};
+    use mde_tests::programs::{checks, fetching, fleets, scenarios};
 
     use mde_tests::VERSION;
 
@@ -333,6 +333,7 @@ mod full {
         scenarios::example_collects(how);
         scenarios::example_fails_helpfully(how);
         scenarios::example_can_be_interrupted(how);
+        checks::succeeds(how);
         fetching::succeeds(how);
         fetching::fails_helpfully(how);
         fetching::resumes_after_ctrl_c(how);

@@ -3,6 +3,8 @@
 /// A client, as C programs use one, with results taken apart.
 mod client;
 
+/// What a check of the access has found.
+pub mod access;
 /// Processes that tests start, kill and trace.
 pub mod child;
 /// The blocks of code in the pages that people read.

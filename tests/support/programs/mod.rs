@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use mde_simulator::{Config, Simulator};
 use serde_json::json;
 
+/// The check of the access, by the example in C.
+pub mod checks;
 /// From a device to a file, by the example in C.
 pub mod fetching;
 /// From a list of devices to a folder, by the example in C.
@@ -152,6 +154,12 @@ pub fn run_with(command: &mut Command, limit: Duration, meanwhile: impl FnOnce(u
 /// Runs a command on a terminal. Returns what it showed.
 #[track_caller]
 pub fn on_a_terminal(command: &Command) -> String {
+    on_a_terminal_until(command, 0)
+}
+
+/// The same with a command that ends with this code.
+#[track_caller]
+pub fn on_a_terminal_until(command: &Command, code: i32) -> String {
     // `script` makes the terminal, which has stdout and stderr in one.
     let quoted = |text: &std::ffi::OsStr| format!("'{}'", text.to_str().unwrap());
     let words: Vec<_> =
@@ -161,7 +169,7 @@ pub fn on_a_terminal(command: &Command) -> String {
         script.env(name, value);
     }
     script.args(["--quiet", "--return", "--command", &words.join(" "), "/dev/null"]);
-    run(&mut script).expect(0).stdout
+    run(&mut script).expect(code).stdout
 }
 
 /// Runs cargo on the library, in the target directory of this test.

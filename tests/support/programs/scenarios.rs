@@ -132,13 +132,19 @@ impl Example {
 
     /// Everything but the device, with the secret in the environment.
     pub fn command(&self) -> Command {
+        let mut command = self.bare_command();
+        command.args(["--comment", "case 4711"]);
+        command
+    }
+
+    /// The same without the reason.
+    pub fn bare_command(&self) -> Command {
         let mut command = start(&self.program, self.how);
         let url = self.service.sim.api_url();
         command
             .args(["--tenant", DEFAULT_TENANT, "--client", DEFAULT_CLIENT])
             .arg(format!("--option=api_url={url}"))
             .args(["--option", &format!("login_url={url}")])
-            .args(["--comment", "case 4711"])
             .env("MDE_CLIENT_SECRET", DEFAULT_SECRET);
         let settings = ["TENANT_ID", "CLIENT_ID", "MACHINE_ID", "COMMENT", "CLOUD", "OUT"];
         for name in settings {
