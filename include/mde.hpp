@@ -52,6 +52,7 @@
 #include "mde/machine.hpp"
 #include "mde/quota.hpp"
 #include "mde/error.hpp"
+#include "mde/access.hpp"
 #include "mde/result.hpp"
 #include "mde/progress.hpp"
 #include "mde/token.hpp"

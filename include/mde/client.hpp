@@ -7,6 +7,7 @@
 #ifndef MDE_CLIENT_HPP
 #define MDE_CLIENT_HPP
 
+#include "access.hpp"
 #include "cancellation.hpp"
 #include "fleet.hpp"
 #include "machine.hpp"
@@ -145,6 +146,14 @@ public:
 
     /** Reports how much of each quota is used. Sends nothing. */
     result<mde::quota_status> get_quota() const { return detail::read_from<mde::quota_status>(detail::call(mde_get_quota, handle())); }
+
+    /**
+     * Checks whom the client signs in as, what that identity may do, and how the hosts are reached. Succeeds whatever it
+     * finds: see checked_access::ok. Changes nothing.
+     */
+    result<checked_access> check_access(const cancellation &cancel = cancellation::never()) const {
+        return detail::read_from<checked_access>(detail::call(mde_check_access, handle(), cancel.handle()), "access");
+    }
 
     /** The handle for the functions of mde.h; NULL if the client was moved from. */
     const mde_client *handle() const noexcept { return handle_.get(); }

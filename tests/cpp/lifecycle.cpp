@@ -189,6 +189,8 @@ void the_steps() {
     CHECK(found.machines[0].json.get("/computerDnsName") == found.machines[0].name && found.machines[0].name);
     const auto late = client.cancel_action(action, "too late").value();
     CHECK(!late.cancelled && late.action.id == action && late.json.get<bool>("/cancelled") == false);
+    const auto access = client.check_access().value();
+    CHECK(access.ok && access.steps.size() == 6 && access.identity->kind == "application" && access.api_host);
     const auto quota = client.get_quota().value();
     CHECK(quota.known && quota.quotas.size() > 1 && quota.log.kind == "process");
     for (const mde::quota_window &one : quota.quotas) {

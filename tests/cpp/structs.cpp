@@ -145,6 +145,28 @@ void refused() {
     CHECK(!mde::error(mde::status::file, "no document").package());
 }
 
+void access() {
+    const auto whole = mde::document(R"({"access":{"ok":false,
+        "steps":[{"step":"sign_in","result":"ok"},{"step":"clock","result":"failed",
+        "error":{"status":20,"name":"token","message":"late","retryable":false}}],
+        "identity":{"kind":"application","tenant":"t","application":"a","object":"o","permissions":["p"],"expires_at":"2026-01-24T23:17:02Z"},
+        "functions":[{"function":"mde_get_action","allowed":false,"lacks":["q"]}],
+        "api_host":{"host":"h","port":443,"proxy":{"address":"p:1","because":"option","set_by":"proxy"},"addresses":[{"address":"192.0.2.1:1","used":true}],
+        "tls":"TLS 1.3","issuer":"CN=i","http_status":200,"ms":{"lookup":4,"tls":31},"clock_ahead_s":-3600}}})");
+    const auto access = whole.get<mde::document>("/access")->as<mde::checked_access>();
+    CHECK(!access.ok && access.steps.size() == 2 && access.steps[0].result == "ok" && !access.steps[0].error());
+    CHECK(access.steps[1].step == "clock" && access.steps[1].error()->status() == mde::status::token);
+    CHECK(access.steps[1].error()->message() == "late");
+    CHECK(access.identity->kind == "application" && access.identity->tenant == "t" && access.identity->object == "o");
+    CHECK(access.identity->permissions == std::vector<std::string>{"p"} && !access.identity->user);
+    CHECK(!access.functions[0].allowed && access.functions[0].lacks == std::vector<std::string>{"q"});
+    CHECK(!access.sign_in_host && access.api_host->port == 443 && access.api_host->issuer == "CN=i");
+    CHECK(access.api_host->proxy.address == "p:1" && access.api_host->proxy.set_by == "proxy");
+    CHECK(access.api_host->addresses[0].used && access.api_host->tls == "TLS 1.3" && access.api_host->http_status == 200U);
+    CHECK(access.api_host->times.lookup == 4ms && access.api_host->times.tls == 31ms && !access.api_host->times.tunnel);
+    CHECK(access.api_host->clock_ahead == -3600s);
+}
+
 void quotas() {
     const auto quota = mde::document(R"({"quotas":[{"endpoint":"link","limit":2,"window_s":60,"used":1,"in_flight":0,
         "queued":3,"available_in_ms":41000,"closed_ms":5},{"endpoint":"read","limit":9,"window_s":0.25},
@@ -237,6 +259,7 @@ void read_as_all(const std::string &text) {
     read_as<mde::found>(text);
     read_as<mde::listed>(text);
     read_as<mde::quota_status>(text);
+    read_as<mde::checked_access>(text);
     read_as<mde::package>(text);
     (void)mde::document(std::string_view(text)).elements();
 }
@@ -268,6 +291,7 @@ int main() {
     events();
     refused();
     quotas();
+    access();
     what_is_not_there();
     strings();
     deep_and_long();

@@ -20,6 +20,7 @@ namespace Mde.Tests
             checks["machines_are_found"] = Machines;
             checks["failures_tell_what_they_know"] = Failures;
             checks["quotas_are_told"] = Quotas;
+            checks["access_is_checked"] = Access;
             checks["sixteen_threads_share_a_client"] = Threads;
         }
 
@@ -147,6 +148,18 @@ namespace Mde.Tests
                 client.FindMachines(Check.Machine(0));
                 var e = Check.Fails(MdeStatus.RateLimited, () => client.FindMachines(Check.Machine(0)));
                 Check.True(e.IsRetryable && e.RetryAfter > TimeSpan.FromMinutes(50), e.Error.Json);
+            }
+        }
+
+        private static void Access()
+        {
+            using (var client = Check.Client())
+            {
+                var access = client.CheckAccess();
+                Check.True(access.IsOk && access.Steps.Count == 6 && access.ApiHost?.HttpStatus == 200, access.Json);
+                Check.Equal("application", access.Identity?.Kind);
+                Check.True(access.Functions.All(it => it.IsAllowed) && access.ToString() == "all is well", access.Json);
+                Check.True(client.CheckAccessAsync().Result.IsOk, "on a thread of its own");
             }
         }
 

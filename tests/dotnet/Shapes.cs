@@ -39,6 +39,20 @@ namespace Mde.Tests
             Check.Equal(TimeSpan.FromMilliseconds(500), quota.Quotas[0].Window);
             Check.Equal((TimeSpan?)TimeSpan.FromMilliseconds(1500), quota.Quotas[0].ClosedFor);
             Check.Equal(null, quota.Quotas[0].Used);
+            var access = new AccessResult(
+                "{\"access\":{\"ok\":false,\"steps\":[{\"step\":\"sign_in\",\"result\":\"ok\"},{\"step\":\"clock\",\"result\":\"failed\","
+                + "\"error\":{\"status\":20,\"name\":\"token\",\"message\":\"late\",\"retryable\":false}}],\"identity\":{\"kind\":\"application\","
+                + "\"tenant\":\"t\",\"application\":\"a\",\"object\":\"o\",\"permissions\":[\"p\"],\"expires_at\":\"2026-01-24T23:17:02Z\"},"
+                + "\"functions\":[{\"function\":\"mde_get_action\",\"allowed\":false,\"lacks\":[\"q\"]}],\"api_host\":{\"host\":\"h\",\"port\":443,"
+                + "\"proxy\":{\"address\":\"p:1\",\"because\":\"option\",\"set_by\":\"proxy\"},\"addresses\":[{\"address\":\"192.0.2.1:1\",\"used\":true}],"
+                + "\"tls\":\"TLS 1.3\",\"issuer\":\"CN=i\",\"http_status\":200,\"ms\":{\"lookup\":4,\"tls\":31},\"clock_ahead_s\":-3600}}}");
+            Check.Equal("clock: failed: late", access.ToString());
+            Check.True(!access.IsOk && access.Steps[0].Error == null && access.Steps[1].Error?.Status == MdeStatus.Token, access.Json);
+            Check.True(access.Identity?.ApplicationId == "a" && access.Identity.Permissions.Single() == "p" && access.Identity.ExpiresOn?.Year == 2026, access.Json);
+            Check.Equal("mde_get_action: lacks q", access.Functions.Single().ToString());
+            var host = access.ApiHost!;
+            Check.True(access.SignInHost == null && host.Port == 443 && host.Proxy == "p:1" && host.ProxySetBy == "proxy" && host.Addresses.Single().IsUsed, access.Json);
+            Check.True(host.Lookup == TimeSpan.FromMilliseconds(4) && host.Handshake != null && host.Tunnel == null && host.ClockAhead == TimeSpan.FromHours(-1), access.Json);
             var uri = new PackageUriResult("{\"uri\":\"https://h.example/c/p.zip?sig=a%2Bb%3D\"}").Uri;
             Check.Equal("https://h.example/c/p.zip?sig=a%2Bb%3D", uri.OriginalString);
             var package = new FetchResult("{\"package\":{\"path\":\"p\",\"bytes\":5000000000,\"sha256\":\"s\",\"missing\":[\"x\"],\"files\":"

@@ -169,6 +169,14 @@ class Results(Case):
         self.assertEqual({one["endpoint"] for one in quotas["quotas"]},
                          {"collect", "read", "list", "cancel", "link", "machines"})
 
+    def test_the_access(self) -> None:
+        access = self.client.check_access(timeout=30)["access"]
+        self.assertTrue(access["ok"], access)
+        self.assertEqual([step["result"] for step in access["steps"]], ["ok"] * 6)
+        self.assertEqual(access["identity"]["kind"], "application")
+        self.assertTrue(all(one["allowed"] for one in access["functions"]))
+        self.assertEqual(access["api_host"]["http_status"], 200)
+
     def test_cancelling_an_action(self) -> None:
         control("behaviour", {"pending_s": 600})
         try:

@@ -376,6 +376,33 @@ namespace Mde
                 json => new QuotaResult(json), null, CancellationToken.None).Run();
         }
 
+        /// <summary>
+        /// Checks whom the client signs in as, what that identity may do, and how the hosts are reached. Changes nothing.
+        /// </summary>
+        /// <param name="cancellationToken">Ends the call.</param>
+        /// <returns>What it found, also if a step has failed: see <see cref="AccessResult.IsOk"/>.</returns>
+        public virtual AccessResult CheckAccess(CancellationToken cancellationToken = default)
+        {
+            return Checking(cancellationToken).Run();
+        }
+
+        /// <summary><see cref="CheckAccess"/> on a separate thread, which it blocks until it is done.</summary>
+        /// <param name="cancellationToken">Ends the call.</param>
+        /// <returns>What it found, also if a step has failed.</returns>
+        public virtual Task<AccessResult> CheckAccessAsync(CancellationToken cancellationToken = default)
+        {
+            return Checking(cancellationToken).RunAsync();
+        }
+
+        private Call<AccessResult> Checking(CancellationToken cancellationToken)
+        {
+            var client = Handle;
+            return new Call<AccessResult>(
+                client, (CancelHandle cancel, NativeMethods.ProgressFunction? report, out StringHandle json) =>
+                    NativeMethods.mde_check_access(client, cancel, out json),
+                json => new AccessResult(json), null, cancellationToken);
+        }
+
         /// <summary>Refuses new calls, ends running ones with <see cref="MdeStatus.Closed"/> and waits for them.</summary>
         /// <param name="timeout">How long to wait at most.</param>
         /// <returns>Whether all have ended.</returns>

@@ -19,6 +19,15 @@ from ._cancel import Cancel
 from ._client import Client, Option, Progress, TokenProvider, finish, progress_arguments
 from ._devices import Device, Devices
 from ._documents import (
+    Access,
+    AccessAddress,
+    AccessDocument,
+    AccessFunction,
+    AccessHost,
+    AccessIdentity,
+    AccessProxy,
+    AccessStep,
+    AccessTimes,
     ActionDocument,
     Collected,
     DevicePackage,
@@ -148,6 +157,15 @@ def read_packages(folder: Path) -> FetchedPackages:
 
 
 __all__ = [
+    "Access",
+    "AccessAddress",
+    "AccessDocument",
+    "AccessFunction",
+    "AccessHost",
+    "AccessIdentity",
+    "AccessProxy",
+    "AccessStep",
+    "AccessTimes",
     "ActionDocument",
     "ActionEndedError",
     "AlreadyRunningError",

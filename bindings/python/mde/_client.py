@@ -440,6 +440,16 @@ class Client(Forkable):
         )
         return link
 
+    def check_access(
+        self, *, timeout: Optional[Seconds] = None, cancel: Optional[Cancel] = None
+    ) -> documents.AccessDocument:
+        """Checks whom the client signs in as, what that identity may do, and how the hosts are reached.
+
+        It returns whatever it finds: ``["access"]["ok"]`` is False if a step has failed. It changes nothing.
+        """
+        checked: documents.AccessDocument = self._perform("mde_check_access", [], timeout, cancel)
+        return checked
+
     def get_quota(self) -> documents.QuotaStatus:
         """Reports how much of each quota is used, and when the next call could be sent. Sends nothing."""
 

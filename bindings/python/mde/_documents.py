@@ -178,6 +178,112 @@ class QuotaStatus(_QuotaStatus, total=False):
     known: bool
 
 
+class _AccessStep(TypedDict):
+    step: str
+    result: str
+
+
+class AccessStep(_AccessStep, total=False):
+    """A step of a check. ``error`` is there if its ``result`` is "failed"."""
+
+    error: "ErrorMembers"
+
+
+class _AccessIdentity(TypedDict):
+    kind: str
+    permissions: List[str]
+
+
+class AccessIdentity(_AccessIdentity, total=False):
+    """For whom a token is, as it says itself. ``kind`` is "application", "user" or "unknown"."""
+
+    tenant: str
+    application: str
+    object: str
+    user: str
+    expires_at: str
+
+
+class _AccessFunction(TypedDict):
+    function: str
+    allowed: bool
+
+
+class AccessFunction(_AccessFunction, total=False):
+    """A function, and the permissions that it lacks."""
+
+    lacks: List[str]
+
+
+class _AccessProxy(TypedDict):
+    because: str
+
+
+class AccessProxy(_AccessProxy, total=False):
+    """The proxy on the way to a host, and what decided about it."""
+
+    address: str
+    set_by: str
+
+
+class _AccessAddress(TypedDict):
+    address: str
+    used: bool
+
+
+class AccessAddress(_AccessAddress, total=False):
+    """An address that was tried."""
+
+    problem: str
+
+
+class AccessTimes(TypedDict, total=False):
+    """How many milliseconds each phase took that came to its end."""
+
+    lookup: int
+    connect: int
+    tunnel: int
+    tls: int
+    first_byte: int
+
+
+class _AccessHost(TypedDict):
+    host: str
+    port: int
+    proxy: AccessProxy
+    addresses: List[AccessAddress]
+    ms: AccessTimes
+
+
+class AccessHost(_AccessHost, total=False):
+    """A host, and how far the way to it was open."""
+
+    tls: str
+    issuer: str
+    http_status: int
+    clock_ahead_s: int
+
+
+class _Access(TypedDict):
+    ok: bool
+    steps: List[AccessStep]
+
+
+class Access(_Access, total=False):
+    """What a client may do, and how its hosts are reached."""
+
+    identity: AccessIdentity
+    functions: List[AccessFunction]
+    sign_in_host: AccessHost
+    api_host: AccessHost
+
+
+class AccessDocument(TypedDict):
+    """From ``check_access``."""
+
+    access: Access
+
+
 class _Stage(TypedDict):
     stage: str
 

@@ -56,6 +56,7 @@ SIGNATURES: Dict[str, Tuple[Any, List[Any]]] = {
     "mde_get_action": (c_int32, [c_void_p, c_char_p] + _TAIL),
     "mde_list_actions": (c_int32, [c_void_p, c_char_p] + _TAIL),
     "mde_get_quota": (c_int32, [c_void_p, _OUT]),
+    "mde_check_access": (c_int32, [c_void_p] + _TAIL),
     "mde_wait_action": (c_int32, [c_void_p, c_char_p] + _PROGRESS + _TAIL),
     "mde_cancel_action": (c_int32, [c_void_p, c_char_p, c_char_p] + _TAIL),
     "mde_find_machines": (c_int32, [c_void_p, c_char_p] + _TAIL),

@@ -68,6 +68,12 @@ inline void read(const json_value &from, std::optional<std::chrono::milliseconds
     to = count && *count >= 0 ? std::optional<std::chrono::milliseconds>(*count) : std::nullopt;
 }
 
+/** Reads a number of seconds that may be negative. */
+inline void read(const json_value &from, std::optional<std::chrono::seconds> &to) noexcept {
+    const auto count = integer_in<std::chrono::seconds::rep>(from.text);
+    to = count ? std::optional<std::chrono::seconds>(*count) : std::nullopt;
+}
+
 /** Reads a struct, whose `take` names the members. A value that is no object has no members. */
 template <class T, class = decltype(take(std::declval<const json_member &>(), std::declval<T &>()))>
 void read(const json_value &from, T &to) {

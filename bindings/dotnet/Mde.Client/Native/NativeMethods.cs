@@ -106,6 +106,9 @@ namespace Mde.Native
         internal static extern int mde_get_quota(ClientHandle client, out StringHandle json);
 
         [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
+        internal static extern int mde_check_access(ClientHandle client, CancelHandle cancel, out StringHandle json);
+
+        [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
         internal static extern int mde_wait_action(
             ClientHandle client, byte[] actionId, ProgressFunction? progress, IntPtr userData, CancelHandle cancel,
             out StringHandle json);
