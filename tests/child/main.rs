@@ -38,6 +38,7 @@ fn main() {
             };
             println!("{} {}", outcome.status, outcome.text);
         }
+        Task::Check { options } => println!("{}", client(&options).check_access().text),
         Task::ReadForEver { options, action, threads } => {
             let client = client(&options);
             in_threads(threads, || {

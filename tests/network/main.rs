@@ -1,5 +1,7 @@
 //! The network between a program and the service.
 
+/// The check of the way to the hosts.
+mod access;
 /// Names with several addresses, most of them dead.
 mod addresses;
 /// Gateways that ask for a client certificate.

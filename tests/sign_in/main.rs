@@ -1,5 +1,7 @@
 //! All ways to sign in.
 
+/// The check of the access.
+mod access;
 mod certificate;
 mod managed;
 /// Signing in to an independent OpenID provider.

@@ -25,6 +25,8 @@ pub enum Task {
     DownloadToSmallDisk { at: PathBuf },
     /// Reads an action and prints status and document.
     Read { options: Options, action: String },
+    /// Checks the access and prints the document.
+    Check { options: Options },
     /// Reads an action over and over, with some threads, until it is killed.
     ReadForEver { options: Options, action: String, threads: usize },
     /// Reads an action over and over, with some threads, until then.
