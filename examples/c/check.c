@@ -9,6 +9,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
+#include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,23 +25,25 @@ static const char USAGE[] =
     "Exit codes: 0 all is well; 1 a step has failed, or it was cancelled; 2 the command line is wrong;\n"
     "3 a step has failed, but may succeed when tried again later.\n";
 
-enum { MAX_POINTER = 96 };
+enum { MAX_POINTER = 96, MAX_STEPS = 100 };
 
 /* Whether lines may have colours. */
 static int has_colours;
 
 /* ---- values of the document ------------------------------------------------------------------- */
 
-/* The value at `place` and `member` below it. Free it with mde_string_free(). NULL if there is none. */
-static char *member(const char *json, const char *place, const char *name) {
+/* The value at a JSON pointer, which is written as for printf(). Free it with mde_string_free(). NULL if there is none. */
+static char *value_at(const char *json, const char *format, ...) {
     char pointer[MAX_POINTER];
-    snprintf(pointer, sizeof pointer, "%s/%s", place, name);
+    va_list parts;
+    va_start(parts, format);
+    vsnprintf(pointer, sizeof pointer, format, parts);
+    va_end(parts);
     return json_text(json, pointer);
 }
 
-/* Prints text around that value. Prints nothing if there is none. */
-static void print_member(const char *before, const char *json, const char *place, const char *name, const char *after) {
-    char *value = member(json, place, name);
+/* Prints a value, which it frees, with text around it. Prints nothing if there is none. */
+static void print_between(const char *before, char *value, const char *after) {
     if (value != NULL) {
         fputs(before, stdout);
         print_safely(stdout, value);
@@ -49,19 +52,11 @@ static void print_member(const char *before, const char *json, const char *place
     mde_string_free(value);
 }
 
-/* Prints the texts of an array with commas between them. */
-static void print_list(const char *json, const char *place, const char *name) {
-    char pointer[MAX_POINTER];
-    for (int i = 0;; i++) {
-        snprintf(pointer, sizeof pointer, "%s/%s/%d", place, name, i);
-        char *value = json_text(json, pointer);
-        if (value == NULL) {
-            return;
-        }
-        fputs(i > 0 ? ", " : "", stdout);
-        print_safely(stdout, value);
-        mde_string_free(value);
-    }
+/* Whether a value, which it frees, is this text. */
+static int is(char *value, const char *text) {
+    int same = value != NULL && strcmp(value, text) == 0;
+    mde_string_free(value);
+    return same;
 }
 
 /* ---- the table -------------------------------------------------------------------------------- */
@@ -71,110 +66,84 @@ static void print_list(const char *json, const char *place, const char *name) {
 
 /* Why a host is reached through a proxy or without one. */
 static void print_proxy(const char *json, const char *host) {
-    char place[MAX_POINTER];
-    snprintf(place, sizeof place, "%s/proxy", host);
-    char *because = member(json, place, "because");
-    char *address = member(json, place, "address");
+    char *address = value_at(json, "/access/%s/proxy/address", host);
     fputs(address != NULL ? ", proxy " : ", no proxy", stdout);
-    print_safely(stdout, address != NULL ? address : "");
-    if (because != NULL && strcmp(because, "loopback") == 0) {
+    print_between("", address, "");
+    print_between(" (", value_at(json, "/access/%s/proxy/set_by", host), ")");
+    if (is(value_at(json, "/access/%s/proxy/because", host), "loopback")) {
         fputs(" (this machine)", stdout);
-    } else {
-        print_member(" (", json, place, "set_by", ")");
     }
-    mde_string_free(address);
-    mde_string_free(because);
 }
 
 static void print_host(const char *json, const char *host) {
-    char place[MAX_POINTER];
-    char *name = member(json, host, "host");
+    char *name = value_at(json, "/access/%s/host", host);
     if (name == NULL) {
         return;
     }
-    fputs(INDENT, stdout);
-    print_safely(stdout, name);
-    print_member(":", json, host, "port", "");
+    print_between(INDENT, name, ":");
+    print_between("", value_at(json, "/access/%s/port", host), "");
     print_proxy(json, host);
-    print_member(", ", json, host, "tls", "");
+    print_between(", ", value_at(json, "/access/%s/tls", host), "");
     putchar('\n');
-    print_member(INDENT "certificate of ", json, host, "issuer", "\n");
-    for (int i = 0;; i++) {
-        snprintf(place, sizeof place, "%s/addresses/%d", host, i);
-        char *address = member(json, place, "address");
-        if (address == NULL) {
-            break;
-        }
-        fputs(INDENT, stdout);
-        print_safely(stdout, address);
-        snprintf(place, sizeof place, "%s/addresses/%d/used", host, i);
-        puts(json_is_true(json, place) ? ": used" : ": not used");
-        mde_string_free(address);
+    print_between(INDENT "certificate of ", value_at(json, "/access/%s/issuer", host), "\n");
+    char *address;
+    for (int i = 0; (address = value_at(json, "/access/%s/addresses/%d/address", host, i)) != NULL; i++) {
+        int is_used = is(value_at(json, "/access/%s/addresses/%d/used", host, i), "true");
+        print_between(INDENT, address, is_used ? ": used\n" : ": not used\n");
     }
-    static const char *const phases[] = {"lookup", "connect", "tunnel", "tls", "first_byte"};
-    snprintf(place, sizeof place, "%s/ms", host);
     fputs(INDENT "milliseconds:", stdout);
-    for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++) {
-        char before[24];
-        snprintf(before, sizeof before, " %s ", phases[i]);
-        print_member(before, json, place, phases[i], "");
-    }
+    print_between(" lookup ", value_at(json, "/access/%s/ms/lookup", host), "");
+    print_between(" connect ", value_at(json, "/access/%s/ms/connect", host), "");
+    print_between(" tunnel ", value_at(json, "/access/%s/ms/tunnel", host), "");
+    print_between(" TLS ", value_at(json, "/access/%s/ms/tls", host), "");
+    print_between(" first byte ", value_at(json, "/access/%s/ms/first_byte", host), "");
     putchar('\n');
-    mde_string_free(name);
 }
 
 static void print_identity(const char *json) {
-    static const char place[] = "/access/identity";
-    char *kind = member(json, place, "kind");
+    char *kind = json_text(json, "/access/identity/kind");
     if (kind == NULL) {
         return;
     }
-    fputs(INDENT, stdout);
-    print_safely(stdout, kind);
-    print_member(" ", json, place, "user", "");
-    print_member(strcmp(kind, "user") == 0 ? " of application " : " ", json, place, "application", "");
-    print_member(", tenant ", json, place, "tenant", "");
-    print_member(", object ", json, place, "object", "");
-    print_member(", until ", json, place, "expires_at", "");
-    fputs("\n" INDENT "permissions: ", stdout);
-    print_list(json, place, "permissions");
+    print_between(INDENT, kind, "");
+    print_between(" ", json_text(json, "/access/identity/user"), ", application");
+    print_between(" ", json_text(json, "/access/identity/application"), "");
+    print_between(", tenant ", json_text(json, "/access/identity/tenant"), "");
+    print_between(", object ", json_text(json, "/access/identity/object"), "");
+    print_between(", until ", json_text(json, "/access/identity/expires_at"), "");
+    fputs("\n" INDENT "permissions:", stdout);
+    char *permission;
+    for (int i = 0; (permission = value_at(json, "/access/identity/permissions/%d", i)) != NULL; i++) {
+        print_between(i > 0 ? ", " : " ", permission, "");
+    }
     putchar('\n');
-    mde_string_free(kind);
 }
 
 static void print_clocks(const char *json) {
-    print_member(INDENT "seconds ahead of the sign-in host: ", json, "/access/sign_in_host", "clock_ahead_s", "\n");
-    print_member(INDENT "seconds ahead of the service: ", json, "/access/api_host", "clock_ahead_s", "\n");
+    print_between(INDENT "seconds ahead of the sign-in host: ", json_text(json, "/access/sign_in_host/clock_ahead_s"), "\n");
+    print_between(INDENT "seconds ahead of the service: ", json_text(json, "/access/api_host/clock_ahead_s"), "\n");
 }
 
 /* What the check has found besides the result of a step. */
 static void print_details(const char *step, const char *json) {
     if (strcmp(step, "sign_in") == 0) {
         print_identity(json);
-    } else if (strcmp(step, "sign_in_host") == 0) {
-        print_host(json, "/access/sign_in_host");
-    } else if (strcmp(step, "api_host") == 0) {
-        print_host(json, "/access/api_host");
     } else if (strcmp(step, "clock") == 0) {
         print_clocks(json);
+    } else {
+        /* Two of the steps have the names of hosts. */
+        print_host(json, step);
     }
 }
 
 static void print_steps(const char *json) {
-    for (int i = 0;; i++) {
-        char place[MAX_POINTER];
-        snprintf(place, sizeof place, "/access/steps/%d", i);
-        char *step = member(json, place, "step");
-        char *result = member(json, place, "result");
-        if (step == NULL || result == NULL) {
-            mde_string_free(result);
-            mde_string_free(step);
-            return;
-        }
-        int has_failed = strcmp(result, "failed") == 0;
+    char *step;
+    for (int i = 0; (step = value_at(json, "/access/steps/%d/step", i)) != NULL; i++) {
+        char *result = value_at(json, "/access/steps/%d/result", i);
+        int has_failed = result != NULL && strcmp(result, "failed") == 0;
         fputs(has_failed && has_colours ? "\033[31m" : "", stdout);
-        printf("%-13.13s %-8.8s ", step, has_failed ? "FAILED" : result);
-        print_member("", json, place, "error/message", "");
+        printf("%-13.13s %-8.8s ", step, has_failed || result == NULL ? "FAILED" : result);
+        print_between("", value_at(json, "/access/steps/%d/error/message", i), "");
         fputs(has_failed && has_colours ? "\033[0m\n" : "\n", stdout);
         print_details(step, json);
         mde_string_free(result);
@@ -183,26 +152,16 @@ static void print_steps(const char *json) {
 }
 
 static void print_functions(const char *json) {
-    for (int i = 0;; i++) {
-        char place[MAX_POINTER];
-        snprintf(place, sizeof place, "/access/functions/%d", i);
-        char *function = member(json, place, "function");
-        char *allowed = member(json, place, "allowed");
-        if (function == NULL || allowed == NULL) {
-            mde_string_free(allowed);
-            mde_string_free(function);
-            return;
-        }
-        fputs(i == 0 ? "\nwhat the permissions allow\n" : "", stdout);
-        printf("%-22s ", function);
-        if (strcmp(allowed, "true") == 0) {
-            fputs("yes", stdout);
-        } else {
-            fputs("no: lacks ", stdout);
-            print_list(json, place, "lacks");
+    char *function;
+    for (int i = 0; (function = value_at(json, "/access/functions/%d/function", i)) != NULL; i++) {
+        printf("%s%-22.40s ", i == 0 ? "\nwhat the permissions allow\n" : "", function);
+        int is_allowed = is(value_at(json, "/access/functions/%d/allowed", i), "true");
+        fputs(is_allowed ? "yes" : "no: lacks", stdout);
+        char *lack;
+        for (int n = 0; (lack = value_at(json, "/access/functions/%d/lacks/%d", i, n)) != NULL; n++) {
+            print_between(n > 0 ? ", " : " ", lack, "");
         }
         putchar('\n');
-        mde_string_free(allowed);
         mde_string_free(function);
     }
 }
@@ -211,24 +170,14 @@ static void print_functions(const char *json) {
 
 /* The exit code for the first step that has failed. */
 static int code_of(const char *json) {
+    char *retryable = NULL;
     if (json_is_true(json, "/access/ok")) {
         return EXIT_DONE;
     }
-    for (int i = 0;; i++) {
-        char place[MAX_POINTER];
-        snprintf(place, sizeof place, "/access/steps/%d", i);
-        char *result = member(json, place, "result");
-        int has_failed = result != NULL && strcmp(result, "failed") == 0;
-        int is_last = result == NULL;
-        mde_string_free(result);
-        if (has_failed) {
-            snprintf(place, sizeof place, "/access/steps/%d/error/retryable", i);
-            return json_is_true(json, place) ? EXIT_LATER : EXIT_FAILED;
-        }
-        if (is_last) {
-            return EXIT_FAILED;
-        }
+    for (int i = 0; retryable == NULL && i < MAX_STEPS; i++) {
+        retryable = value_at(json, "/access/steps/%d/error/retryable", i);
     }
+    return is(retryable, "true") ? EXIT_LATER : EXIT_FAILED;
 }
 
 static int check(const struct settings *s, const mde_client *client) {

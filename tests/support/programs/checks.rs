@@ -90,6 +90,9 @@ pub fn names_the_cause(how: How) {
     is_red(&mut command(&delegated, &[]), 1, "permissions ", &parts);
 
     let mut dead = command(&usual, &["api_url=https://no-such-host.invalid", "max_retries=0"]);
+    // Programs get the same code.
+    let document = run(command(&usual, &["api_url=https://no-such-host.invalid"]).arg("--json"));
+    has(&document.expect(3).stdout, "\"ok\":false");
     is_red(
         &mut dead,
         3,
