@@ -68,9 +68,11 @@ fn shown_by_no_call(rule: Value) {
         every("/api/");
         watch.see(client.collect(&sim.machine_id(0), "x"));
         watch.see(client.list("requestor eq 'x'"));
+        watch.see(client.check_access());
     }
     every("/token");
     watch.see(secret.collect(&sim.machine_id(0), "x"));
+    watch.see(secret.check_access());
     watch.shows_no_secret(4);
 }
 
