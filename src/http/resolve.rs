@@ -3,22 +3,20 @@
 //! The system's resolver cannot be interrupted. So a lookup runs on a thread of its own, which is abandoned if the call
 //! stops first. Literal addresses and keep-alive connections need no lookup.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
+use super::aside::Aside;
 use super::failure::Failure;
 use super::race;
-use super::socket::wait_for;
 use crate::os::io_error::reason;
-use crate::os::thread;
 use crate::status::Status;
 use crate::text::url::is_loopback;
 
@@ -46,15 +44,9 @@ const MOST_REMEMBERED: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Lookups {
     /// Each name has at most one thread, whose result all calls share.
-    running: Mutex<Vec<(String, Arc<Lookup>)>>,
+    running: Arc<Aside<Answer>>,
     /// The address of a name that was usable last, and until when to try it first. The newest is last.
     usable: Mutex<Vec<(String, SocketAddr, Instant)>>,
-}
-
-#[derive(Debug, Default)]
-struct Lookup {
-    answer: Mutex<Option<Answer>>,
-    answered: Condvar,
 }
 
 #[derive(Clone, Debug)]
@@ -67,7 +59,7 @@ enum Answer {
 impl Lookups {
     /// The addresses of a host, in the order in which to try them.
     pub(crate) fn addresses(
-        self: &Arc<Lookups>,
+        &self,
         host: &str,
         port: u16,
         limit: Instant,
@@ -80,20 +72,18 @@ impl Lookups {
             Failure::new(Status::Resolve, format!("the name `{host}` could not be resolved: {why}"))
         };
         let failed = |why: &str| unresolved(&format!("{why}; check the name and DNS"));
-        let lookup = self.join(bare).map_err(|error| {
+        let name = bare.to_owned();
+        let look_up = move || match (name.as_str(), 0).to_socket_addrs() {
+            Ok(found) => Answer::Addresses(found.map(|address| address.ip()).collect()),
+            Err(error) => Answer::Failed(reason(&error)),
+        };
+        let (lookup, _) = self.running.join("mde-resolve", bare, look_up).map_err(|error| {
             let why = reason(&error);
             unresolved(&format!(
                 "the system starts no thread for the lookup ({why}); check how many the process may have"
             ))
         })?;
-        let answered = wait_for(limit, |slice| {
-            let mut answer = lookup.answer.lock();
-            if answer.is_none() {
-                lookup.answered.wait_for(&mut answer, slice);
-            }
-            Ok(answer.clone())
-        })?;
-        match answered {
+        match lookup.wait(limit)? {
             None => Err(failed("no answer within `connect_timeout_ms`")),
             Some(Answer::Failed(why)) => Err(failed(&why)),
             Some(Answer::Addresses(addresses)) if addresses.is_empty() => {
@@ -132,27 +122,6 @@ impl Lookups {
         if let Some(before) = at.and_then(|at| addresses.get_mut(..=at)) {
             before.rotate_right(1);
         }
-    }
-
-    /// The running lookup of this name, or a new one.
-    fn join(self: &Arc<Lookups>, name: &str) -> io::Result<Arc<Lookup>> {
-        let mut running = self.running.lock();
-        if let Some((_, lookup)) = running.iter().find(|(known, _)| known == name) {
-            return Ok(Arc::clone(lookup));
-        }
-        let lookup = Arc::new(Lookup::default());
-        let (lookups, own, name) = (Arc::clone(self), Arc::clone(&lookup), name.to_owned());
-        let key = name.clone();
-        thread::spawn("mde-resolve", move || {
-            *own.answer.lock() = Some(match (name.as_str(), 0).to_socket_addrs() {
-                Ok(found) => Answer::Addresses(found.map(|address| address.ip()).collect()),
-                Err(error) => Answer::Failed(reason(&error)),
-            });
-            lookups.running.lock().retain(|(known, _)| *known != name);
-            own.answered.notify_all();
-        })?;
-        running.push((key, Arc::clone(&lookup)));
-        Ok(lookup)
     }
 }
 
