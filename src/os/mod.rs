@@ -11,16 +11,24 @@ pub(crate) mod environment;
 pub(crate) mod file;
 pub(crate) mod file_limit;
 pub(crate) mod fork;
+#[cfg(unix)]
+mod gssapi;
 pub(crate) mod io_error;
 pub(crate) mod lock;
+pub(crate) mod login;
 pub(crate) mod patience;
 pub(crate) mod per_process;
 pub(crate) mod rename;
 pub(crate) mod small_file;
+#[cfg(windows)]
+mod sspi;
 pub(crate) mod state_file;
 pub(crate) mod sync;
+pub(crate) mod system_proxy;
 pub(crate) mod thread;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
 pub(crate) mod windows;
+#[cfg(windows)]
+mod winhttp;
