@@ -104,6 +104,7 @@ impl Account {
             certificate,
             proxy: options.proxy.clone(),
             no_proxy: options.no_proxy.clone(),
+            proxy_auth: options.proxy_auth,
             connect_timeout: options.connect_timeout,
             idle_timeout: options.idle_timeout,
             user_agent,

@@ -10,11 +10,12 @@ use rustls::client::ClientConfig;
 
 use super::failure::Failure;
 use super::proxy::Proxy;
+use super::proxy::challenge::Challenge;
 use super::socket::Socket;
 use super::tls;
 use super::trace::{Phase, Recorder};
 use super::transport::Stream;
-use super::tunnel::{self, Tunnel};
+use super::tunnel::{self, Answer, Tunnel};
 use crate::os::io_error::reason;
 use crate::status::Status;
 
@@ -26,6 +27,8 @@ pub(super) struct Goal<'a> {
     pub host: &'a str,
     pub port: u16,
     pub proxy: Option<&'a Proxy>,
+    /// The value of `Proxy-Authorization`.
+    pub login: Option<&'a str>,
     /// For the proxy, which may let only known programs through.
     pub user_agent: &'a str,
     pub tls: Option<&'a Arc<ClientConfig>>,
@@ -49,6 +52,14 @@ impl Goal<'_> {
         };
         let failure = failure.relabel(Status::Resolve, Status::Proxy, why);
         failure.relabel(Status::Connect, Status::Proxy, why)
+    }
+
+    /// The proxy opened no tunnel.
+    pub(super) fn refused(&self, what: &str) -> Failure {
+        let Goal { host, port, .. } = self;
+        let proxy = self.proxy.map(Proxy::authority).unwrap_or_default();
+        let message = format!("the proxy {proxy} did not open a tunnel to {host}:{port}: {what}");
+        Failure::new(Status::Proxy, message)
     }
 
     /// No address accepted a connection in time.
@@ -81,6 +92,8 @@ pub(super) struct Attempt {
 enum Stage {
     Connecting,
     Tunnel(Tunnel),
+    /// The proxy asks for a login. The attempt goes on with [`Attempt::with_login`].
+    LogIn(Challenge),
     Handshake(Box<ClientConnection>),
     Probe {
         sent: bool,
@@ -92,7 +105,7 @@ enum Stage {
 impl Stage {
     fn after_connecting(goal: &Goal<'_>) -> Result<Stage, Failure> {
         match goal.proxy {
-            Some(proxy) => Ok(Stage::Tunnel(Tunnel::to(goal, proxy))),
+            Some(_) => Ok(Stage::Tunnel(Tunnel::to(goal))),
             None => Stage::at_the_host(goal),
         }
     }
@@ -133,13 +146,13 @@ impl Attempt {
             Stage::Connecting => true,
             Stage::Tunnel(tunnel) => tunnel.wants_write(),
             Stage::Handshake(connection) => connection.wants_write(),
-            Stage::Probe { .. } | Stage::Connected => false,
+            Stage::Probe { .. } | Stage::Connected | Stage::LogIn(_) => false,
         };
         if writes { PollFlags::OUT } else { PollFlags::IN }
     }
 
-    /// Goes as far as it can without waiting. Returns whether the connection is usable. `ready`: polling the socket
-    /// says that it can go on.
+    /// Goes as far as it can without waiting. Returns whether the connection is usable or the proxy asks for a login.
+    /// `ready`: polling the socket says that it can go on.
     pub(super) fn advance(&mut self, goal: &Goal<'_>, ready: bool) -> Result<bool, Failure> {
         if let Stage::Connecting = self.stage {
             match self.socket.stream().take_error() {
@@ -152,11 +165,17 @@ impl Attempt {
             }
         }
         if let (Stage::Tunnel(tunnel), Some(proxy)) = (&mut self.stage, goal.proxy) {
-            if !tunnel.advance(goal, proxy, &mut self.socket)? {
-                return Ok(false);
+            match tunnel.advance(goal, proxy, &mut self.socket)? {
+                Answer::Pending => return Ok(false),
+                Answer::Open => {
+                    goal.reached(self.address, Phase::Tunnelled);
+                    self.stage = Stage::at_the_host(goal)?;
+                }
+                Answer::LogIn(challenge) => {
+                    self.stage = Stage::LogIn(challenge);
+                    return Ok(true);
+                }
             }
-            goal.reached(self.address, Phase::Tunnelled);
-            self.stage = Stage::at_the_host(goal)?;
         }
         let is_usable = match &mut self.stage {
             Stage::Handshake(connection) => {
@@ -171,7 +190,7 @@ impl Attempt {
                 probe(&mut self.socket, sent, goal).map_err(|error| unanswered(goal, error))?
             }
             Stage::Connected => true,
-            Stage::Connecting | Stage::Tunnel(_) => false,
+            Stage::Connecting | Stage::Tunnel(_) | Stage::LogIn(_) => false,
         };
         if is_usable {
             self.socket.settle().map_err(|error| self.refused(goal, &error))?;
@@ -194,7 +213,24 @@ impl Attempt {
             Stage::Tunnel(_) => goal.proxy.map(|proxy| tunnel::failure(proxy, late())),
             Stage::Handshake(_) => Some(goal.through(tls::incomplete(goal.host, late()))),
             Stage::Probe { .. } => Some(unanswered(goal, late())),
-            Stage::Connecting | Stage::Connected => None,
+            Stage::Connecting | Stage::Connected | Stage::LogIn(_) => None,
+        }
+    }
+
+    /// What the proxy offers, if it asks for a login.
+    pub(super) fn challenge(&self) -> Option<&Challenge> {
+        match &self.stage {
+            Stage::LogIn(challenge) => Some(challenge),
+            _ => None,
+        }
+    }
+
+    /// Asks the proxy once more, with the login of the goal, on a new connection if it closes this one.
+    pub(super) fn with_login(self, goal: &Goal<'_>) -> Result<Attempt, Failure> {
+        let is_open = self.challenge().is_some_and(|challenge| challenge.is_open);
+        match is_open && self.socket.is_idle_and_open() {
+            true => Ok(Attempt { stage: Stage::Tunnel(Tunnel::to(goal)), ..self }),
+            false => Attempt::begin(self.address, goal),
         }
     }
 

@@ -15,6 +15,7 @@ use super::body::Incoming;
 use super::client_certificate::ClientCertificate;
 use super::connect::Dialer;
 use super::failure::Failure;
+use super::proxy::login::{Allowed, Logins};
 use super::proxy::{Choice, Proxies};
 use super::reply::{MAX_REFUSAL_READ, Reply};
 use super::resolve::OnConnect;
@@ -38,6 +39,7 @@ pub(crate) struct Settings {
     pub certificate: Option<ClientCertificate>,
     pub proxy: Choice,
     pub no_proxy: Option<String>,
+    pub proxy_auth: Allowed,
     pub connect_timeout: Duration,
     pub idle_timeout: Duration,
     pub user_agent: String,
@@ -89,6 +91,7 @@ impl Http {
         let dialer = Dialer {
             tls: Arc::new(trust),
             proxies: Arc::new(Proxies::new(&settings.proxy, settings.no_proxy.as_deref())?),
+            logins: Arc::new(Logins::new(settings.proxy_auth)),
             lookups: Arc::default(),
             user_agent: settings.user_agent.as_str().into(),
             recorder: None,

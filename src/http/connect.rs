@@ -1,11 +1,13 @@
-//! Opening a connection: the proxy, if any, the addresses, and the race among them.
+//! Opening a connection: the proxies, if any, the addresses, the race among them, and the login at the proxy.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use ureq::unversioned::transport::{ConnectionDetails, Connector};
 
 use super::attempt::Goal;
 use super::failure::Failure;
+use super::proxy::login::Logins;
 use super::proxy::{Proxies, Proxy};
 use super::race;
 use super::resolve::Lookups;
@@ -13,12 +15,14 @@ use super::socket::Exchange;
 use super::tls::Trust;
 use super::trace::Recorder;
 use super::transport::{Connection, Stream};
+use crate::status::Status;
 
 /// Opens the connections of one client.
 #[derive(Clone, Debug)]
 pub(crate) struct Dialer {
     pub tls: Arc<Trust>,
     pub proxies: Arc<Proxies>,
+    pub logins: Arc<Logins>,
     pub lookups: Arc<Lookups>,
     /// For proxies, which may let only known programs through.
     pub user_agent: Arc<str>,
@@ -54,9 +58,6 @@ impl Dialer {
     ) -> Result<Stream, Failure> {
         let limit = Exchange::connecting()?;
         let recorder = self.recorder.as_ref();
-        if let Some(recorder) = recorder {
-            recorder.begin(host, port, self.proxies.way(host, port));
-        }
         let tls = match secure {
             false => None,
             true => Some(
@@ -65,21 +66,69 @@ impl Dialer {
                     .map_err(|error| Failure::new(error.status(), error.message().to_owned()))?,
             ),
         };
-        let proxy = self.proxies.for_host(host, port);
+        let routes = self.proxies.routes(host, port, limit)?;
         let (tls, user_agent) = (tls.as_ref(), &*self.user_agent);
-        let recorder = self.recorder.as_deref();
-        let goal = Goal { host, port, proxy, user_agent, tls, probe, recorder };
-        let (name, port) = proxy.map_or((host, port), Proxy::address);
+        let mut ways = routes.list.into_iter();
+        let mut failed = Vec::new();
+        loop {
+            let Some(proxy) = ways.next() else {
+                return Err(Failure::new(Status::Internal, "there is no way to the host"));
+            };
+            // Each way gets its chance, even where the time is short.
+            let now = Instant::now();
+            let left = limit.saturating_duration_since(now) / (ways.len() as u32 + 1);
+            let until = if ways.len() == 0 { limit } else { now + left };
+            let through = proxy.as_deref();
+            if let Some(recorder) = recorder {
+                recorder.begin(host, port, self.proxies.way(host, port, through));
+            }
+            let recorder = recorder.map(Arc::as_ref);
+            let goal = Goal { host, port, proxy: through, login: None, user_agent, tls, probe, recorder };
+            let failure = match self.reach(&goal, proxy.as_ref(), until) {
+                Ok(stream) => return Ok(stream),
+                Err(failure) => failure,
+            };
+            if failure.is_transient() && ways.len() > 0 {
+                failed.push(
+                    proxy.as_ref().map_or("the host itself".to_owned(), |one| one.authority()),
+                );
+                proxy.iter().for_each(|proxy| self.proxies.put_last(proxy));
+                continue;
+            }
+            if failure.is_transient() {
+                self.proxies.forget(host, port);
+            }
+            let tried = format!("tried before and not usable: {}", failed.join(", "));
+            let tried = Some(tried.as_str()).filter(|_| !failed.is_empty());
+            return Err(failure.with_note(routes.note.as_deref()).with_note(tried));
+        }
+    }
+
+    /// Opens a connection by one of the ways.
+    fn reach(
+        &self,
+        goal: &Goal<'_>,
+        proxy: Option<&Arc<Proxy>>,
+        limit: Instant,
+    ) -> Result<Stream, Failure> {
+        let (name, port) = goal.proxy.map_or((goal.host, goal.port), Proxy::address);
         let addresses = self
             .lookups
             .addresses(name, port, limit)
             .map_err(|failure| goal.unreachable(failure))?;
-        if let Some(recorder) = recorder {
+        if let Some(recorder) = goal.recorder {
             recorder.looked_up();
         }
-        let winner = race::run(&addresses, limit, &goal)?;
+        let (mut login, header) = proxy.and_then(|proxy| self.logins.at_once(proxy)).unzip();
+        let first = Goal { login: header.as_ref().map(|header| header.as_str()), ..*goal };
+        let mut winner = race::run(&addresses, limit, &first)?;
         if addresses.len() > 1 {
             self.lookups.remember(name, winner.address());
+        }
+        while let (Some(challenge), Some(proxy)) = (winner.challenge(), proxy) {
+            let header = self.logins.answer(&mut login, challenge, goal, proxy, limit)?;
+            let next = Goal { login: Some(header.as_str()), ..*goal };
+            winner = race::resume(winner.with_login(&next)?, limit, &next)?;
         }
         Ok(winner.into_stream())
     }

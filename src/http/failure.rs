@@ -111,6 +111,15 @@ impl Failure {
         self
     }
 
+    /// Adds what else may explain that no connection was opened.
+    pub(crate) fn with_note(mut self, note: Option<&str>) -> Failure {
+        use Status::{Connect, Proxy, Resolve};
+        if let (Kind::Status(Connect | Proxy | Resolve), Some(note)) = (self.kind, note) {
+            self.message.push_str(&format!(" ({note})"));
+        }
+        self
+    }
+
     /// Wraps the failure for the HTTP library. Only `Other` passes through all of its layers: none takes it for an end
     /// of data or a reason to read again.
     pub(crate) fn wrap(self) -> ureq::Error {

@@ -3,9 +3,9 @@
 //! Attempts run side by side, and one wait polls them all. The next one begins 250 ms after the last one, or at once
 //! when one fails. The first address whose connection is *usable* wins, and the other sockets are closed. Usable means
 //! more than connected: the proxy has opened the tunnel, the TLS handshake is complete, and a server without TLS has
-//! answered the probe, if there is one. So an address that accepts and then says nothing costs as little as one that
-//! leads nowhere. A definite refusal, such as a wrong certificate or a proxy that asks for a login, ends the race:
-//! other addresses are the same host. The time limit is one for all attempts together.
+//! answered the probe, if there is one. A proxy that asks for a login has won, too. So an address that accepts and then says nothing costs as little as one that
+//! leads nowhere. A definite refusal, such as a wrong certificate, ends the race: other addresses are
+//! the same host. The time limit is one for all attempts together.
 
 use std::io;
 use std::net::SocketAddr;
@@ -60,7 +60,7 @@ pub(super) fn run(
     let now = Instant::now();
     // Each address gets its chance, even where the time is short.
     let each = limit.saturating_duration_since(now) / (addresses.len() as u32 + 1);
-    let mut race = Race {
+    let race = Race {
         goal,
         waiting: addresses.iter(),
         running: Vec::new(),
@@ -68,13 +68,34 @@ pub(super) fn run(
         next_at: now,
         failure: None,
     };
-    match wait_for(limit, |slice| race.round(slice))? {
-        Some(winner) => Ok(winner),
-        None => Err(race.too_late()),
-    }
+    race.finish(limit)
+}
+
+/// Goes on with one attempt, which waited for a login.
+pub(super) fn resume(
+    attempt: Attempt,
+    limit: Instant,
+    goal: &Goal<'_>,
+) -> Result<Attempt, Failure> {
+    let race = Race {
+        goal,
+        waiting: [].iter(),
+        running: vec![attempt],
+        delay: DELAY,
+        next_at: Instant::now(),
+        failure: None,
+    };
+    race.finish(limit)
 }
 
 impl Race<'_> {
+    fn finish(mut self, limit: Instant) -> Result<Attempt, Failure> {
+        match wait_for(limit, |slice| self.round(slice))? {
+            Some(winner) => Ok(winner),
+            None => Err(self.too_late()),
+        }
+    }
+
     /// Starts what is due, waits for at most `slice`, and lets each attempt go as far as it can.
     fn round(&mut self, slice: Duration) -> io::Result<Option<Attempt>> {
         let now = Instant::now();

@@ -199,9 +199,12 @@ fn a_definite_refusal_ends_the_race() {
     let proxy = Proxy::parse("http://proxy.test").unwrap();
     let goal = Goal { proxy: Some(&proxy), ..goal() };
     let other = Silent::new();
+    let strict = answering(Duration::ZERO, b"HTTP/1.1 403 No\r\n\r\n");
+    let error = winner(unhurried(), &[strict, other.address()], &goal).unwrap_err();
+    assert_eq!((error.status(), error.http_status()), (Status::Proxy, Some(403)));
+    // One that asks for a login is asked again, and not at another address.
     let login = answering(Duration::ZERO, b"HTTP/1.1 407 Who are you\r\n\r\n");
-    let error = winner(unhurried(), &[login, other.address()], &goal).unwrap_err();
-    assert_eq!((error.status(), error.http_status()), (Status::Proxy, Some(407)));
+    assert_eq!(winner(unhurried(), &[login, other.address()], &goal).unwrap(), login);
     assert_eq!(other.closed(), 0);
     // A proxy that is overloaded is another matter.
     let busy = answering(Duration::ZERO, b"HTTP/1.1 503 Busy\r\n\r\n");

@@ -1,4 +1,6 @@
 //! Opening a tunnel through an HTTP proxy (CONNECT) without waiting, and explaining its refusals.
+//!
+//! A proxy that asks for a login is no refusal yet: [`super::proxy::login`] has the answer.
 
 use std::io::{self, Read, Write};
 
@@ -7,6 +9,7 @@ use zeroize::Zeroizing;
 use super::attempt::{Goal, is_pending};
 use super::failure::Failure;
 use super::proxy::Proxy;
+use super::proxy::challenge::Challenge;
 use super::socket::Socket;
 use crate::status::Status;
 use crate::text::redact;
@@ -24,21 +27,33 @@ pub(super) struct Tunnel {
     head: Vec<u8>,
     /// How many interim replies may still come.
     interim: usize,
+    /// The proxy asks for a login, and the rest of its reply is being read.
+    challenge: Option<Challenge>,
+}
+
+/// What the proxy has answered.
+pub(super) enum Answer {
+    /// Part of the answer has yet to arrive.
+    Pending,
+    Open,
+    LogIn(Challenge),
 }
 
 impl Tunnel {
-    pub(super) fn to(goal: &Goal<'_>, proxy: &Proxy) -> Tunnel {
+    pub(super) fn to(goal: &Goal<'_>) -> Tunnel {
         let Goal { host, port, user_agent, .. } = goal;
         let mut request = Zeroizing::new(format!(
             "CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: {user_agent}\r\n"
         ));
-        if let Some(login) = proxy.authorization() {
-            request.push_str("Proxy-Authorization: ");
-            request.push_str(&login);
+        if let Some(login) = goal.login {
+            // Allocated once: a string that grows leaves copies behind.
+            let with_login =
+                [request.as_str(), "Proxy-Authorization: ", login, "\r\n\r\n"].concat();
+            request = Zeroizing::new(with_login);
+        } else {
             request.push_str("\r\n");
         }
-        request.push_str("\r\n");
-        Tunnel { request, sent: 0, head: Vec::new(), interim: MAX_INTERIM }
+        Tunnel { request, sent: 0, head: Vec::new(), interim: MAX_INTERIM, challenge: None }
     }
 
     /// Whether part of the request is not sent yet.
@@ -46,22 +61,36 @@ impl Tunnel {
         self.sent < self.request.len()
     }
 
-    /// Goes as far as the socket allows. Returns whether the tunnel is open.
+    /// Goes as far as the socket allows.
     pub(super) fn advance(
         &mut self,
         goal: &Goal<'_>,
         proxy: &Proxy,
         socket: &mut Socket,
-    ) -> Result<bool, Failure> {
-        match self.exchange(socket) {
-            Ok(mut head) => {
-                // Before it is shortened: part of a secret would not be recognised.
-                proxy.mask(&mut head);
-                is_open(&head, goal, proxy).map(|()| true)
+    ) -> Result<Answer, Failure> {
+        if self.challenge.is_none() {
+            let mut head = match self.exchange(socket) {
+                Ok(head) => head,
+                Err(error) if is_pending(&error) => return Ok(Answer::Pending),
+                Err(error) => return Err(failure(proxy, error)),
+            };
+            // Before it is shortened: part of a secret would not be recognised.
+            proxy.mask(&mut head);
+            if code(&head) != Some(407) {
+                return is_open(&head, goal).map(|()| Answer::Open);
             }
-            Err(error) if is_pending(&error) => Ok(false),
-            Err(error) => Err(failure(proxy, error)),
+            self.challenge = Some(Challenge::read(&head));
         }
+        let Some(mut challenge) = self.challenge.take() else { return Ok(Answer::Pending) };
+        match challenge.read_body(socket) {
+            Err(error) if is_pending(&error) => {
+                self.challenge = Some(challenge);
+                return Ok(Answer::Pending);
+            }
+            Err(_) => challenge.is_open = false,
+            Ok(()) => {}
+        }
+        Ok(Answer::LogIn(challenge))
     }
 
     /// Sends the request, and reads the head of the reply that is not an interim one (1xx).
@@ -84,17 +113,9 @@ impl Tunnel {
 }
 
 /// Checks the proxy's reply.
-fn is_open(head: &str, goal: &Goal<'_>, proxy: &Proxy) -> Result<(), Failure> {
-    let refused = |what: &str| {
-        let (authority, Goal { host, port, .. }) = (proxy.authority(), goal);
-        Failure::new(
-            Status::Proxy,
-            format!("the proxy {authority} did not open a tunnel to {host}:{port}: {what}"),
-        )
-    };
+fn is_open(head: &str, goal: &Goal<'_>) -> Result<(), Failure> {
     match code(head) {
         Some(200..=299) => Ok(()),
-        Some(407) => Err(refused(&login_asked_for(head, proxy)).http(407)),
         Some(code) => {
             let line = head.lines().next().unwrap_or_default();
             let answer = redact::clean(line, 128);
@@ -102,9 +123,9 @@ fn is_open(head: &str, goal: &Goal<'_>, proxy: &Proxy) -> Result<(), Failure> {
                 401 | 403 => "; check the login in `proxy`, and what the proxy allows",
                 _ => "",
             };
-            Err(refused(&format!("{answer}{advice}")).http(code).transient(code >= 500))
+            Err(goal.refused(&format!("{answer}{advice}")).http(code).transient(code >= 500))
         }
-        None => Err(refused("its answer is not HTTP")),
+        None => Err(goal.refused("its answer is not HTTP")),
     }
 }
 
@@ -112,34 +133,6 @@ fn is_open(head: &str, goal: &Goal<'_>, proxy: &Proxy) -> Result<(), Failure> {
 fn code(head: &str) -> Option<u16> {
     let line = head.lines().next()?;
     line.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.trim().parse().ok()
-}
-
-/// What a 407 means: which kinds of login the proxy offers, and what can be done about it.
-fn login_asked_for(head: &str, proxy: &Proxy) -> String {
-    let mut offered: Vec<String> = Vec::new();
-    for line in head.lines().skip(1) {
-        let Some((name, value)) = line.split_once(':') else { continue };
-        if name.trim().eq_ignore_ascii_case("proxy-authenticate") {
-            let kind = value.trim().split([' ', ',']).next().unwrap_or_default();
-            let is_word = kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-            if is_word && !kind.is_empty() && kind.len() <= 20 {
-                offered.push(kind.to_owned());
-            }
-        }
-    }
-    let basic = offered.iter().any(|kind| kind.eq_ignore_ascii_case("basic"));
-    match (offered.is_empty(), basic, proxy.has_login()) {
-        (false, false, _) => format!(
-            "it asks for a login (407) of the kind {}, and this library knows only Basic; allow these hosts without a \
-             login, or let a local proxy sign in",
-            offered.join(" or ")
-        ),
-        (_, _, false) => "it asks for a login (407); put user and password into `proxy`".to_owned(),
-        (_, _, true) => {
-            "it refuses the login (407); check the login in `proxy`, and what the proxy allows"
-                .to_owned()
-        }
-    }
 }
 
 const HTTP: &[u8] = b"HTTP/";

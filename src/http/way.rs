@@ -23,6 +23,8 @@ pub(super) enum Because {
     None,
     Option,
     Variable,
+    /// Windows' setting.
+    System,
     /// The host is among the exceptions.
     NoProxy,
     /// A host of this machine.
@@ -31,14 +33,17 @@ pub(super) enum Because {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use crate::http::proxy::{Choice, Proxies, Proxy};
     use crate::text::json;
 
     #[test]
     fn the_way_to_a_host_has_its_reason() {
         let way = |choice: &Choice, host: &str| {
-            let way = Proxies::new(choice, Some("in.test")).unwrap().way(host, 443);
-            json::text(&way)
+            let proxies = Proxies::new(choice, Some("in.test")).unwrap();
+            let routes = proxies.routes(host, 443, Instant::now()).unwrap();
+            json::text(&proxies.way(host, 443, routes.list[0].as_deref()))
         };
         let proxy = Choice::Url(Proxy::parse("http://u:canary@p:1").unwrap());
         for (choice, host, expected) in [
@@ -49,7 +54,7 @@ mod tests {
         ] {
             assert_eq!(way(choice, host), expected, "{host}");
         }
-        let unset = Proxies::default().way("a.test", 443);
+        let unset = Proxies::default().way("a.test", 443, None);
         assert_eq!(json::text(&unset), r#"{"because":"none"}"#);
     }
 }

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::http::proxy::Choice;
+use crate::http::proxy::login::Allowed;
 use crate::quota::limits::Limits;
 use crate::quota::redis::{Fallback, Target};
 use crate::service::cloud::Cloud;
@@ -61,6 +62,7 @@ pub(crate) struct Settings {
     pub(crate) tls_key: Option<Zeroizing<String>>,
     pub(crate) proxy: Choice,
     pub(crate) no_proxy: Option<String>,
+    pub(crate) proxy_auth: Allowed,
     pub(crate) connect_timeout: Duration,
     pub(crate) idle_timeout: Duration,
     /// `None`: no limit.

@@ -6,7 +6,8 @@ use super::checks::{
 };
 use super::spec::{Preset, Spec, number, text};
 use super::{Auth, OnDuplicate, OnFullQuota, OnUnknown};
-use crate::http::proxy::{self, Choice, Proxy};
+use crate::http::proxy::login::{self, Allowed};
+use crate::http::proxy::{self, Choice, Proxy, exceptions};
 use crate::quota::limits::{self, Limits};
 use crate::quota::redis::{self, Fallback, Target};
 use crate::service::cloud;
@@ -195,11 +196,15 @@ pub(crate) const TABLE: &[Spec] = &[
     text(
         "proxy",
         proxy::ACCEPTED,
-        Value("env"),
+        Value("system"),
         "The HTTP proxy. `env` reads HTTPS_PROXY, https_proxy, ALL_PROXY and all_proxy, in this order, when the client \
-         is made. Loopback addresses and names are never reached through a proxy. The default port is \
-         3128.",
+         is made. `system` is the same, but if none of them is set on Windows, it asks Windows for each host. Loopback \
+         addresses and names are never reached through a proxy. The default port is 3128.",
         |o, v| match v {
+            "system" => {
+                o.proxy = Choice::System;
+                Ok(())
+            }
             "env" => {
                 o.proxy = Choice::Environment;
                 Ok(())
@@ -217,11 +222,23 @@ pub(crate) const TABLE: &[Spec] = &[
     text(
         "no_proxy",
         "names, addresses and CIDR ranges, separated by commas; * for all",
-        Rule("with proxy=env: NO_PROXY or no_proxy"),
+        Rule("unless proxy is a URL: NO_PROXY or no_proxy"),
         "Hosts to reach without the proxy. A name covers the names below it.",
         |o, v| {
-            proxy::check_exceptions(v)?;
+            exceptions::check(v)?;
             o.no_proxy = Some(v.to_owned());
+            Ok(())
+        },
+    ),
+    text(
+        "proxy_auth",
+        login::ACCEPTED,
+        Value("negotiate,ntlm,basic"),
+        "The kinds of login at a proxy that may be used. The strongest of them that the proxy offers is used: Negotiate \
+         (Kerberos), NTLM (on Windows only), or Basic. The login is that of the user in `proxy`, or else that of the \
+         account of this process, which has no Basic. `basic` alone is sent without being asked for.",
+        |o, v| {
+            o.proxy_auth = Allowed::parse(v)?;
             Ok(())
         },
     ),

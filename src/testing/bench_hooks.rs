@@ -105,6 +105,7 @@ impl Limiter {
         let dialer = Dialer {
             tls: Arc::new(tls),
             proxies: Arc::default(),
+            logins: Arc::default(),
             lookups: Arc::default(),
             user_agent: "bench".into(),
             recorder: None,

@@ -20,6 +20,7 @@ fn ledger_at(url: &str, fallback: Fallback) -> RedisLedger {
     let dialer = Dialer {
         tls: Arc::new(Trust::new(Vec::new(), None, false).unwrap()),
         proxies: Arc::default(),
+        logins: Arc::default(),
         lookups: Arc::default(),
         user_agent: "test".into(),
         recorder: None,

@@ -96,6 +96,7 @@ impl Agent {
             certificate: None,
             proxy: Choice::None,
             no_proxy: None,
+            proxy_auth: Default::default(),
             connect_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(5),
             user_agent: "test".to_owned(),

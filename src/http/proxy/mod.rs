@@ -1,28 +1,37 @@
-//! The proxy for a host, if any: options `proxy` and `no_proxy`.
+//! The proxies for a host, if any: options `proxy` and `no_proxy`.
 
-use std::net::IpAddr;
+pub(super) mod challenge;
+pub(crate) mod exceptions;
+pub(crate) mod login;
+mod system;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use ipnet::IpNet;
+use std::sync::Arc;
+use std::time::Instant;
+
 use ureq::http::Uri;
 use zeroize::Zeroizing;
 
+use self::exceptions::{Exception, exceptions};
+use self::system::System;
+use super::failure::Failure;
 use super::way::{Because, Way};
 use crate::error::{Error, Result};
 use crate::os::environment::variable;
+use crate::os::system_proxy::FIND;
 use crate::status::Status;
 use crate::text::redact;
 use crate::text::url::{decoded, is_loopback, without_login};
 
 /// What option `proxy` accepts, for messages.
-pub(crate) const ACCEPTED: &str =
-    "env, none, or http://[user:password@]host[:port] with user and password percent-encoded";
+pub(crate) const ACCEPTED: &str = "system, env, none, or http://[user:password@]host[:port] with user and password \
+     percent-encoded";
 
 /// Option `proxy`.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Choice {
+    /// The environment, and what the system has where that names no proxy.
     #[default]
+    System,
     Environment,
     None,
     Url(Proxy),
@@ -45,6 +54,11 @@ impl std::fmt::Debug for Proxy {
 impl Proxy {
     /// Parses `http://[user:password@]host[:port]`. The error completes "option `proxy` …".
     pub(crate) fn parse(text: &str) -> std::result::Result<Proxy, &'static str> {
+        Proxy::with_port(text, 3128)
+    }
+
+    /// The same with this port where the text has none.
+    fn with_port(text: &str, usual: u16) -> std::result::Result<Proxy, &'static str> {
         // The parser drops a fragment silently.
         if text.contains('#') {
             return Err("has a fragment; a # in a password is written %23");
@@ -82,11 +96,16 @@ impl Proxy {
                 })
             }
         };
-        Ok(Proxy { host: host.to_owned(), port: port.unwrap_or(3128), login })
+        Ok(Proxy { host: host.to_owned(), port: port.unwrap_or(usual), login })
     }
 
     pub(crate) fn address(&self) -> (&str, u16) {
         (&self.host, self.port)
+    }
+
+    /// The host, an address without brackets.
+    fn bare_host(&self) -> &str {
+        self.host.trim_start_matches('[').trim_end_matches(']')
     }
 
     /// Host and port, for messages: never the login.
@@ -105,10 +124,14 @@ impl Proxy {
         }
     }
 
-    /// The value of `Proxy-Authorization`.
-    pub(crate) fn authorization(&self) -> Option<Zeroizing<String>> {
-        let login = self.login.as_ref()?;
-        Some(Zeroizing::new(format!("Basic {}", STANDARD.encode(login.as_bytes()))))
+    /// User and password, as `user:password`.
+    fn login(&self) -> Option<&str> {
+        self.login.as_ref().map(|login| login.as_str())
+    }
+
+    /// User and password.
+    fn user(&self) -> Option<(&str, &str)> {
+        self.login()?.split_once(':')
     }
 }
 
@@ -125,45 +148,71 @@ fn has_whole_escapes(text: &str) -> bool {
     text.split('%').skip(1).all(is_escape)
 }
 
-/// The proxy of a client, and the hosts that are reached without it. Hosts of this machine always are: plain HTTP is
+/// The proxies of a client, and the hosts that are reached without one. Hosts of this machine always are: plain HTTP is
 /// accepted there, and a proxy would see its tokens.
 #[derive(Debug, Default)]
 pub(crate) struct Proxies {
-    proxy: Option<Proxy>,
-    /// The option or variable that set the proxy, or that there is none. Empty: none of them.
+    source: Source,
+    /// The option or variable that set the proxy, or that there is none, or [`SYSTEM`]. Empty: none of them.
     set_by: &'static str,
     except: Vec<Exception>,
     /// The option or variable with the exceptions.
     excepted_by: &'static str,
 }
 
+#[derive(Debug, Default)]
+enum Source {
+    #[default]
+    None,
+    One(Arc<Proxy>),
+    System(System),
+}
+
+/// The ways to a host, in the order in which to try them.
+pub(super) struct Routes {
+    /// `None` is the host itself. There is at least one.
+    pub list: Vec<Option<Arc<Proxy>>>,
+    /// Why part of the system's setting could not be used.
+    pub note: Option<String>,
+}
+
+impl Routes {
+    fn only(route: Option<&Arc<Proxy>>) -> Routes {
+        Routes { list: vec![route.cloned()], note: None }
+    }
+}
+
 impl Proxies {
-    /// Settles the choice; reads the environment only for `env`.
+    /// Settles the choice; reads the environment only for `system` and `env`.
     pub(crate) fn new(choice: &Choice, no_proxy: Option<&str>) -> Result<Proxies> {
-        match choice {
-            Choice::None => Ok(Proxies { set_by: OPTION, ..Proxies::default() }),
-            Choice::Url(proxy) => Ok(Proxies {
-                proxy: Some(proxy.clone()),
-                set_by: OPTION,
-                except: exceptions(no_proxy.unwrap_or_default()),
-                excepted_by: EXCEPTIONS,
-            }),
-            Choice::Environment => {
-                let (proxy, set_by) = from_environment()?.unzip();
-                let (except, excepted_by) = match no_proxy {
-                    Some(list) => (exceptions(list), EXCEPTIONS),
-                    None => exceptions_from_environment()?,
-                };
-                Ok(Proxies { proxy, set_by: set_by.unwrap_or_default(), except, excepted_by })
-            }
-        }
+        let (source, set_by) = match choice {
+            Choice::None => return Ok(Proxies { set_by: OPTION, ..Proxies::default() }),
+            Choice::Url(proxy) => (Source::One(Arc::new(proxy.clone())), OPTION),
+            Choice::Environment | Choice::System => match (from_environment()?, FIND) {
+                (Some((proxy, variable)), _) => (Source::One(Arc::new(proxy)), variable),
+                (None, Some(find)) if matches!(choice, Choice::System) => {
+                    (Source::System(System::new(find)), SYSTEM)
+                }
+                (None, _) => (Source::None, ""),
+            },
+        };
+        let (except, excepted_by) = match (no_proxy, choice) {
+            (Some(list), _) => (exceptions(list), EXCEPTIONS),
+            (None, Choice::Url(_)) => (Vec::new(), ""),
+            (None, _) => exceptions_from_environment()?,
+        };
+        Ok(Proxies { source, set_by, except, excepted_by })
     }
 
     /// The proxy and the exceptions from it, to compare routes. The login is not included.
     pub(crate) fn route(&self) -> Option<[String; 2]> {
-        let proxy = self.proxy.as_ref()?;
+        let proxy = match &self.source {
+            Source::None => return None,
+            Source::One(proxy) => proxy.authority(),
+            Source::System(_) => "system".to_owned(),
+        };
         let except: Vec<String> = self.except.iter().map(Exception::text).collect();
-        Some([proxy.authority(), except.join(",")])
+        Some([proxy, except.join(",")])
     }
 
     /// The secrets that the proxy was sent.
@@ -173,32 +222,61 @@ impl Proxies {
 
     /// User and password of the proxy, if it needs them.
     pub(crate) fn login(&self) -> Option<&str> {
-        self.proxy.as_ref()?.login.as_ref().map(|login| login.as_str())
+        match &self.source {
+            Source::One(proxy) => proxy.login(),
+            Source::None | Source::System(_) => None,
+        }
     }
 
-    /// The proxy to use for a host, if any.
-    pub(crate) fn for_host(&self, host: &str, port: u16) -> Option<&Proxy> {
-        let proxy = self.proxy.as_ref()?;
-        let direct = is_loopback(host) || self.excepts(host, port);
-        (!direct).then_some(proxy)
+    /// The ways to a host. Asking the system may take until the limit.
+    pub(super) fn routes(
+        &self,
+        host: &str,
+        port: u16,
+        limit: Instant,
+    ) -> std::result::Result<Routes, Failure> {
+        if is_loopback(host) || self.excepts(host, port) {
+            return Ok(Routes::only(None));
+        }
+        match &self.source {
+            Source::None => Ok(Routes::only(None)),
+            Source::One(proxy) => Ok(Routes::only(Some(proxy))),
+            Source::System(system) => system.routes(host, port, limit),
+        }
+    }
+
+    /// Records that a proxy did not work. It is tried last for some minutes.
+    pub(super) fn put_last(&self, proxy: &Proxy) {
+        if let Source::System(system) = &self.source {
+            system.put_last(proxy);
+        }
+    }
+
+    /// Asks the system anew at the next connection to a host: none of its ways worked.
+    pub(super) fn forget(&self, host: &str, port: u16) {
+        if let Source::System(system) = &self.source {
+            system.forget(host, port);
+        }
     }
 
     fn excepts(&self, host: &str, port: u16) -> bool {
         self.except.iter().any(|exception| exception.covers(host, port))
     }
 
-    /// The same, with the reason.
-    pub(crate) fn way(&self, host: &str, port: u16) -> Way {
-        let address = self.for_host(host, port).map(Proxy::authority);
+    /// The way to a host, through this proxy if there is one, with the reason.
+    pub(super) fn way(&self, host: &str, port: u16, proxy: Option<&Proxy>) -> Way {
+        let could_be_another = !matches!(self.source, Source::None);
         let (because, set_by) = match self.set_by {
-            _ if self.proxy.is_some() && is_loopback(host) => (Because::Loopback, ""),
-            _ if self.proxy.is_some() && self.excepts(host, port) => {
+            _ if could_be_another && is_loopback(host) => (Because::Loopback, ""),
+            _ if could_be_another && self.excepts(host, port) => {
                 (Because::NoProxy, self.excepted_by)
             }
             "" => (Because::None, ""),
+            SYSTEM => (Because::System, ""),
             OPTION => (Because::Option, OPTION),
             variable => (Because::Variable, variable),
         };
+        let address = proxy.map(Proxy::authority);
         Way { address, because, set_by }
     }
 }
@@ -206,6 +284,9 @@ impl Proxies {
 /// The two options.
 const OPTION: &str = "proxy";
 const EXCEPTIONS: &str = "no_proxy";
+
+/// What sets the proxy with `proxy=system`, if no variable does.
+const SYSTEM: &str = "system";
 
 /// The first of these variables that is set and not empty.
 fn first_of(names: &[&'static str]) -> Result<Option<(&'static str, String)>> {
@@ -238,7 +319,7 @@ fn exceptions_from_environment() -> Result<(Vec<Exception>, &'static str)> {
     let Some((name, list)) = first_of(&["NO_PROXY", "no_proxy"])? else {
         return Ok((Vec::new(), ""));
     };
-    check_exceptions(&list).map_err(|problem| {
+    exceptions::check(&list).map_err(|problem| {
         unusable(name, &problem, "names, addresses and ranges; set `no_proxy` to ignore it")
     })?;
     Ok((exceptions(&list), name))
@@ -246,82 +327,9 @@ fn exceptions_from_environment() -> Result<(Vec<Exception>, &'static str)> {
 
 fn unusable(name: &str, problem: &str, expected: &str) -> Error {
     let text = format!(
-        "option `proxy` is `env`, and the environment variable {name} {problem}; expected {expected}"
+        "option `proxy` reads the environment, and the environment variable {name} {problem}; expected {expected}"
     );
     Error::new(Status::Config, text)
-}
-
-/// One entry of a no-proxy list.
-#[derive(Debug)]
-enum Exception {
-    Everything,
-    Network(IpNet),
-    /// The host and all hosts below it, on one port or on all.
-    Domain(String, Option<u16>),
-}
-
-impl Exception {
-    fn text(&self) -> String {
-        match self {
-            Exception::Everything => "*".to_owned(),
-            Exception::Network(network) => network.to_string(),
-            Exception::Domain(host, None) => host.clone(),
-            Exception::Domain(host, Some(port)) => format!("{host}:{port}"),
-        }
-    }
-}
-
-/// Refuses a list with an invalid range, which would silently match nothing.
-pub(crate) fn check_exceptions(list: &str) -> std::result::Result<(), String> {
-    let broken = exceptions(list).into_iter().any(|exception| {
-        matches!(exception, Exception::Domain(name, _) if name.contains('/') || name.is_empty())
-    });
-    if broken { Err("has an entry that is no name, address or range".to_owned()) } else { Ok(()) }
-}
-
-/// Entries are separated by commas or spaces; `*` means every host; a name covers the hosts below it,
-/// with or without a leading dot or `*.`; addresses may be ranges in CIDR form.
-fn exceptions(list: &str) -> Vec<Exception> {
-    list.split([',', ' ', '\t', ';'])
-        .map(str::trim)
-        .filter(|entry| !entry.is_empty())
-        .map(|entry| {
-            if entry == "*" {
-                return Exception::Everything;
-            }
-            let bare = entry.trim_start_matches('[').trim_end_matches(']');
-            if let Ok(network) = bare.parse::<IpNet>() {
-                return Exception::Network(network);
-            }
-            if let Ok(address) = bare.parse::<IpAddr>() {
-                return Exception::Network(IpNet::from(address));
-            }
-            let (name, port) = match entry.rsplit_once(':') {
-                Some((name, port)) if port.parse::<u16>().is_ok() => (name, port.parse().ok()),
-                _ => (entry, None),
-            };
-            let name = name.trim_start_matches("*.").trim_start_matches('.').trim_end_matches('.');
-            Exception::Domain(name.to_ascii_lowercase(), port)
-        })
-        .collect()
-}
-
-impl Exception {
-    fn covers(&self, host: &str, port: u16) -> bool {
-        match self {
-            Exception::Everything => true,
-            Exception::Network(network) => {
-                let bare = host.trim_start_matches('[').trim_end_matches(']');
-                bare.parse::<IpAddr>().is_ok_and(|address| network.contains(&address))
-            }
-            Exception::Domain(name, only_port) => {
-                let host = host.trim_end_matches('.').to_ascii_lowercase();
-                let below = host.strip_suffix(name.as_str());
-                only_port.is_none_or(|only| only == port)
-                    && below.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -332,8 +340,7 @@ mod tests {
     fn logins_are_percent_decoded() {
         let proxy = Proxy::parse("http://us%40er:p%3Ass@proxy.example:8080").unwrap();
         assert_eq!(proxy.address(), ("proxy.example", 8080));
-        let basic = proxy.authorization().unwrap();
-        assert_eq!(basic.as_str(), format!("Basic {}", STANDARD.encode("us@er:p:ss")));
+        assert_eq!(proxy.user(), Some(("us@er", "p:ss")));
         assert!(!format!("{proxy:?}").contains("us@er"));
     }
 
@@ -341,7 +348,7 @@ mod tests {
     fn the_default_port_is_3128() {
         assert_eq!(Proxy::parse("HTTP://proxy:1").unwrap().authority(), "proxy:1");
         assert_eq!(Proxy::parse("http://[::1]").unwrap().authority(), "[::1]:3128");
-        assert!(Proxy::parse("http://p").unwrap().authorization().is_none());
+        assert!(!Proxy::parse("http://p").unwrap().has_login());
     }
 
     #[test]
@@ -376,13 +383,18 @@ mod tests {
     #[test]
     fn no_proxy_matches_names_addresses_and_ranges() {
         let proxies = Proxies {
-            proxy: Some(Proxy::parse("http://p:1").unwrap()),
+            source: Source::One(Arc::new(Proxy::parse("http://p:1").unwrap())),
             except: exceptions(
                 "example.com, .corp.example *.x.test,10.0.0.0/8 , ::1,only.example:8443",
             ),
             ..Proxies::default()
         };
-        let direct = |host: &str, port| proxies.for_host(host, port).is_none();
+        let is_direct = |proxies: &Proxies, host: &str, port| {
+            let routes = proxies.routes(host, port, Instant::now()).unwrap();
+            assert_eq!(routes.list.len(), 1);
+            routes.list[0].is_none()
+        };
+        let direct = |host: &str, port| is_direct(&proxies, host, port);
         for host in [
             "example.com",
             "sub.EXAMPLE.com",
@@ -401,6 +413,6 @@ mod tests {
         }
         assert!(direct("only.example", 8443));
         let all = Proxies { except: exceptions("*"), ..proxies };
-        assert!(all.for_host("anything", 1).is_none());
+        assert!(is_direct(&all, "anything", 1));
     }
 }
