@@ -46,6 +46,11 @@ look_for_tools() {
         printf 'int main(void) { return 0; }\n' | clang -fsanitize=thread -xc - -o /dev/null 2>/dev/null ||
             missing+=(libclang-rt-dev)
         [ -x /usr/sbin/squid ] || missing+=(squid)
+        # Logins at proxies by Kerberos, and by NTLM under Wine.
+        for pair in /usr/sbin/krb5kdc:krb5-kdc /usr/sbin/kadmin.local:krb5-admin-server /usr/bin/kinit:krb5-user \
+            /usr/bin/faketime:faketime /usr/bin/ntlm_auth:winbind /usr/lib/x86_64-linux-gnu/libgssapi_krb5.so.2:libgssapi-krb5-2; do
+            [ -e "${pair%%:*}" ] || missing+=("${pair##*:}")
+        done
         # valgrind needs the symbols of the dynamic loader.
         [ -d /usr/lib/debug ] || missing+=(libc6-dbg)
         # Other targets: compilers, and what runs their programs.

@@ -101,6 +101,18 @@ mod full {
             scenarios::windows_host();
         }
 
+        /// Wine runs the script, but takes only the first proxy of several.
+        #[test]
+        fn the_proxy_is_that_of_the_users_script() {
+            scenarios::windows_proxy_script();
+        }
+
+        /// What Wine gives of it: NTLM for a user with a password, and no Kerberos.
+        #[test]
+        fn a_login_at_a_proxy_is_that_of_windows() {
+            scenarios::windows_proxy_login();
+        }
+
         /// Exports what is documented, and needs nothing that Windows does not have.
         #[test]
         fn what_it_exports_and_needs() {
@@ -130,7 +142,9 @@ mod full {
                 "kernel32.dll",
                 "msvcrt.dll",
                 "ntdll.dll",
+                "secur32.dll",
                 "userenv.dll",
+                "winhttp.dll",
                 "ws2_32.dll",
             ];
             let foreign: Vec<_> =

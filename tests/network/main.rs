@@ -10,6 +10,8 @@ mod client_certificates;
 mod connections;
 /// Connections that are cut at every byte.
 mod cuts;
+/// Logins at proxies by Kerberos.
+mod kerberos;
 /// Programs with more rights than the user who starts them.
 mod privileges;
 /// Proxies, real ones and others, and the environment that names them.

@@ -15,13 +15,13 @@ const ID: &str = "5382f7ea-7557-4ab7-9782-d50480024a4e";
 const OPEN: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
 
 /// Simulators that serve HTTPS, and one file with all their authorities.
-struct Services {
-    sims: Vec<Simulator>,
-    ca_file: PathBuf,
+pub struct Services {
+    pub sims: Vec<Simulator>,
+    pub ca_file: PathBuf,
 }
 
 impl Services {
-    fn start(count: usize) -> Services {
+    pub fn start(count: usize) -> Services {
         let secure = || Simulator::start(Config { tls: true, ..Config::default() }).unwrap();
         let sims: Vec<_> = (0..count).map(|_| secure()).collect();
         let all: String = sims.iter().map(|sim| sim.ca_pem().unwrap()).collect();
@@ -31,7 +31,7 @@ impl Services {
         Services { sims, ca_file }
     }
 
-    fn client(&self, proxy: &str, more: &[(&str, &str)]) -> Client {
+    pub fn client(&self, proxy: &str, more: &[(&str, &str)]) -> Client {
         let url = self.url(0);
         let usual = [
             ("ca_file", self.ca_file.to_str().unwrap()),
@@ -43,11 +43,11 @@ impl Services {
     }
 
     /// By a name that only a proxy knows: loopback addresses are reached without one.
-    fn url(&self, n: usize) -> String {
+    pub fn url(&self, n: usize) -> String {
         format!("https://{}", self.authority(n))
     }
 
-    fn machine(&self) -> String {
+    pub fn machine(&self) -> String {
         self.sims[0].machine_id(0)
     }
 
@@ -138,19 +138,19 @@ fn a_refused_tunnel_reports_the_proxys_status() {
         ("HTTP/1.1 301 see http://u:canary@h/?canary\r\n\r\n", "301"),
         (
             "HTTP/1.1 407 \x1b[2J\r\n\r\n",
-            "it asks for a login (407); put user and password into `proxy`",
+            "it asks for a login (407) and offers no kind of login: put user and password into `proxy`",
         ),
         (
-            "HTTP/1.1 407 No\r\nproxy-authenticate: Negotiate\r\nProxy-Authenticate: NTLM x\r\n\r\n",
-            "of the kind Negotiate or NTLM, and this library knows only Basic",
+            "HTTP/1.1 407 No\r\nproxy-authenticate: NTLM\r\n\r\n",
+            "and offers NTLM: NTLM is supported on Windows only",
         ),
         (
             "HTTP/1.1 407 No\nProxy-Authenticate: Digest realm=\"canary\"\n\n",
-            "of the kind Digest, and this library knows only Basic",
+            "and offers Digest: this library knows Negotiate, Basic, and NTLM on Windows",
         ),
         (
             "HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: basic realm=x\r\n\r\n",
-            "it asks for a login (407); put user and password into `proxy`",
+            "and offers NTLM, basic: put user and password into `proxy`",
         ),
         ("HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 403 Forbidden\r\n\r\n", "HTTP/1.1 403 Forbidden"),
     ] {
@@ -355,7 +355,9 @@ fn the_environment_names_the_proxy_in_every_usual_form() {
         format!(" HTTP://127.0.0.1:{port} "),
         format!("http://us%40er:canary@127.0.0.1:{port}"),
     ] {
-        is_the_proxys(in_environment(&[("HTTPS_PROXY", &value)], SERVICE, &[]), port, "502");
+        // The proxy asks for nothing.
+        let basic = [("proxy_auth", "basic")];
+        is_the_proxys(in_environment(&[("HTTPS_PROXY", &value)], SERVICE, &basic), port, "502");
     }
     let heads = proxy.heads();
     assert!(heads[..3].iter().all(|head| !head.contains("Proxy-Authorization")), "{heads:?}");
@@ -500,8 +502,8 @@ mod full {
         );
         for (login, words) in [
             ("", "it asks for a login (407)"),
-            ("us.er:canary@", "it refuses the login (407)"),
-            ("canary:pa_ss.1@", "it refuses the login (407)"),
+            ("us.er:canary@", "it refuses the login (407) by Basic"),
+            ("canary:pa_ss.1@", "it refuses the login (407) by Basic"),
         ] {
             refused_by(&services, &proxy.url_with(login), proxy.port, words);
         }

@@ -22,6 +22,7 @@ pub mod programs;
 pub mod peers {
     pub mod azurite;
     pub mod file_host;
+    pub mod kerberos;
     pub mod keys;
     pub mod listener;
     pub mod nginx;

@@ -16,7 +16,7 @@ pub struct Proxy {
 impl Proxy {
     /// With these lines of configuration besides what it needs to run at all.
     pub fn tinyproxy(lines: &str) -> Proxy {
-        Proxy::start("tinyproxy", "tinyproxy-bin", &["-d", "-c"], |port, folder| {
+        Proxy::start("tinyproxy", "tinyproxy-bin", &["-d", "-c"], &[], |port, folder| {
             let log = folder.join("log");
             format!(
                 "Port {port}\nListen 127.0.0.1\nTimeout 600\nMaxClients 50\nLogFile \"{}\"\n{lines}\n",
@@ -28,7 +28,12 @@ impl Proxy {
     /// The same; `{folder}` in a line is a folder that squid may read, with a file `logins` in it:
     /// user `us.er`, password `pa_ss.1`; and a file `hosts`, by which `service0.simulator.test` is this machine.
     pub fn squid(lines: &str) -> Proxy {
-        Proxy::start("squid", "squid openssl", &["-N", "-f"], |port, folder| {
+        Proxy::squid_in(lines, &[])
+    }
+
+    /// The same in this environment.
+    pub fn squid_in(lines: &str, variables: &[(&str, String)]) -> Proxy {
+        Proxy::start("squid", "squid openssl", &["-N", "-f"], variables, |port, folder| {
             let hash = Command::new("openssl")
                 .args(["passwd", "-apr1", "pa_ss.1"])
                 .output()
@@ -49,6 +54,7 @@ impl Proxy {
         name: &str,
         packages: &str,
         arguments: &[&str],
+        variables: &[(&str, String)],
         config: impl Fn(u16, &PathBuf) -> String,
     ) -> Proxy {
         let port = super::ports::unused_port();
@@ -61,6 +67,7 @@ impl Proxy {
         let paths = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
         let process = Command::new(name)
             .env("PATH", paths)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .args(arguments)
             .arg(&path)
             .stdout(Stdio::null())

@@ -3,9 +3,15 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use mde_simulator::{Config, DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT, QuotaMode};
 use serde_json::json;
 
+use crate::packages::{lead_to, patient};
+use crate::peers::proxies::Proxy;
+use crate::peers::responder::{Answer, Responder};
+use crate::peers::stub_proxy::StubProxy;
 use crate::programs::{
     Finished, How, Program, Scratch, Service, compile, run, run_with, start, targets,
 };
@@ -101,6 +107,142 @@ pub fn last_moments(how: How) {
 pub fn windows_host() {
     passes(against_the_simulator("tests/c/windows_host.c", How::Wine));
     passes(run(&mut start(&compile(&["tests/c/unload.c"], How::Wine), How::Wine)));
+}
+
+/// `tests/c/windows_proxy.c`, and a service that only a proxy knows.
+struct Behind {
+    service: Service,
+    program: Program,
+    port: u16,
+}
+
+impl Behind {
+    #[track_caller]
+    fn start() -> Behind {
+        let config = Config { tls: true, quota_mode: QuotaMode::Off, ..Config::default() };
+        let service = Service::start(config);
+        service.sim.set(|b| (b.pending_s, b.in_progress_s) = (0.1, 0.1));
+        let port = service.sim.api_url().rsplit_once(':').unwrap().1.parse().unwrap();
+        let sources = ["tests/c/windows_proxy.c", SUPPORT, "tests/c/service.c"];
+        let program = compile(&sources, How::Wine);
+        let pem = service.sim.ca_pem().unwrap();
+        let base64: String = pem.lines().filter(|line| !line.starts_with("---")).collect();
+        std::fs::write(program.folder.0.join("ca.der"), STANDARD.decode(base64).unwrap()).unwrap();
+        Behind { service, program, port }
+    }
+
+    fn authority(&self) -> String {
+        format!("service0.simulator.test:{}", self.port)
+    }
+
+    /// Links lead to the name that only the proxy knows, so that packages come through it as well.
+    fn renew_link(&self) {
+        let sim = &self.service.sim;
+        let ca = self.program.write("ca.pem", sim.ca_pem().unwrap());
+        let action = sim.add_action(json!({"status": "Succeeded"})).unwrap();
+        let direct = patient(sim, &[("ca_file", ca.to_str().unwrap())]);
+        sim.clear_script();
+        let document = direct.package_uri(action["id"].as_str().unwrap()).ok();
+        let name = format!("https://{}", self.authority());
+        lead_to(sim, &document["uri"].as_str().unwrap().replace(&sim.api_url(), &name));
+    }
+
+    /// Fetches a package with one more variable.
+    #[track_caller]
+    fn fetches(&self, variable: (&str, &str), expected: Option<&str>) {
+        self.renew_link();
+        let path = |name| targets::native(&self.program.folder.0.join(name), How::Wine);
+        let mut command = start(&self.program, How::Wine);
+        self.service.describe(&mut command);
+        command.env("MDE_TEST_URL", format!("https://{}", self.authority()));
+        command.env("MDE_TEST_CA", path("ca.der")).env("MDE_TEST_FILE", path("package.zip"));
+        for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "http_proxy"] {
+            command.env_remove(name);
+        }
+        command.env(variable.0, variable.1);
+        passes(run(command.envs(expected.map(|words| ("MDE_TEST_EXPECT", words)))));
+        assert_eq!(self.program.folder.0.join("package.zip").is_file(), expected.is_none());
+    }
+}
+
+/// A fetch through the proxy that a script names, and the message where the script is missing or broken.
+#[track_caller]
+pub fn windows_proxy_script() {
+    let behind = Behind::start();
+    let proxy = StubProxy::to(behind.port);
+    let way = format!("PROXY 127.0.0.1:{}", proxy.port);
+    let scripts = Responder::start(move |asked| {
+        let headers = vec![("Content-Type", "application/x-ns-proxy-autoconfig".to_owned())];
+        let (status, body) = match asked.path() {
+            "/by-host.pac" => (
+                200,
+                format!(
+                    "function FindProxyForURL(url, host) {{\n  if (host == 'service0.simulator.test') return \
+                     '{way}';\n  return 'DIRECT';\n}}\n"
+                ),
+            ),
+            "/broken.pac" => (200, "function FindProxyForURL(url, host) { return ".to_owned()),
+            _ => (404, String::new()),
+        };
+        Answer { status, headers, body }
+    });
+    let script = |name: &str| format!("{}/{name}", scripts.url());
+    // Without the script the host is looked up here, where nobody knows it.
+    for name in ["missing.pac", "broken.pac"] {
+        behind.fetches(("MDE_TEST_PAC", &script(name)), Some("was not used: "));
+    }
+    assert_eq!(proxy.targets(), [] as [&str; 0]);
+    behind.fetches(("MDE_TEST_PAC", &script("by-host.pac")), None);
+    let targets = proxy.targets();
+    assert!(
+        !targets.is_empty() && targets.iter().all(|it| *it == behind.authority()),
+        "{targets:?}"
+    );
+}
+
+/// A helper of squid: it sends a challenge, and takes any answer of this user. squid's own sends one that Samba refuses.
+const NTLM_HELPER: &str = r#"#!/usr/bin/python3
+import base64, struct, sys
+def pair(kind, text):
+    return struct.pack('<HH', kind, len(text) * 2) + text.encode('utf-16-le')
+name = 'DOMAIN'.encode('utf-16-le')
+info = b''.join(pair(kind, text) for kind, text in
+                ((2, 'DOMAIN'), (1, 'SQUID'), (4, 'domain.test'), (3, 'squid.domain.test')))
+info += struct.pack('<HH', 0, 0)
+head = b'NTLMSSP\0' + struct.pack('<IHHII', 2, len(name), len(name), 56, 0xa2898205) + b'12345678' + bytes(8)
+head += struct.pack('<HHI', len(info), len(info), 56 + len(name)) + bytes((10, 0, 0, 0, 0, 0, 0, 15))
+for line in sys.stdin:
+    kind, _, message = line.strip().partition(' ')
+    message = base64.b64decode(message or '')
+    if kind == 'YR' and message[:12] == b'NTLMSSP\0\1\0\0\0':
+        print('TT', base64.b64encode(head + name + info).decode(), flush=True)
+    elif kind == 'KK' and message[:12] == b'NTLMSSP\0\3\0\0\0' and 'agent'.encode('utf-16-le') in message:
+        print('AF agent', flush=True)
+    else:
+        print('NA unexpected', flush=True)
+"#;
+
+/// A fetch through squid after three messages of NTLM, which Wine leaves to Samba.
+#[track_caller]
+pub fn windows_proxy_login() {
+    let samba = std::path::Path::new("/usr/bin/ntlm_auth");
+    assert!(samba.exists(), "ntlm_auth is missing; run: apt-get install winbind");
+    let behind = Behind::start();
+    // Where squid, which becomes somebody else, may read it.
+    let helper = std::env::temp_dir().join(format!("mde-ntlm-{}.py", std::process::id()));
+    std::fs::write(&helper, NTLM_HELPER).unwrap();
+    let proxy = Proxy::squid(&format!(
+        "hosts_file {{folder}}/hosts\nauth_param ntlm program /usr/bin/python3 {}\n\
+         auth_param ntlm children 2\nacl known proxy_auth REQUIRED\nhttp_access allow known\n\
+         http_access deny all",
+        helper.display()
+    ));
+    behind.fetches(
+        ("MDE_TEST_PROXY", &proxy.url()),
+        Some("it asks for a login (407) and offers NTLM"),
+    );
+    behind.fetches(("MDE_TEST_PROXY", &proxy.url_with("DOMAIN%5Cagent:pa_ss.1@")), None);
+    std::fs::remove_file(helper).unwrap();
 }
 
 /// Panics inside calls.
