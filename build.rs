@@ -56,6 +56,7 @@ const SECTIONS: [(&str, &str); 13] = [
     ("options", "Options"),
     ("cancel", "Cancel handles"),
     ("token", "Token callback"),
+    ("signer", "Signing callback"),
     ("log", "Log callback"),
     ("progress", "Progress callback"),
     ("library", "The library itself"),

@@ -138,7 +138,7 @@ extern "C" {
 /** The client was made in another process (before a fork). Make a new one in this process. */
 #define MDE_ERR_FORKED 6
 
-/** The sign-in service refused, or the token provider failed. Check the credentials. */
+/** The sign-in service refused, or the token provider or signer failed. Check the credentials. */
 #define MDE_ERR_TOKEN 20
 
 /** The service answered 401 and a fresh token did not cure it. */
@@ -246,6 +246,11 @@ typedef struct mde_client mde_client;
 typedef struct mde_options mde_options;
 
 /**
+ * Receives the signature of a signing callback. Valid during that call of the callback only.
+ */
+typedef struct mde_signature_sink mde_signature_sink;
+
+/**
  * Receives the token of a token callback. Valid during that call of the callback only.
  */
 typedef struct mde_token_sink mde_token_sink;
@@ -324,6 +329,29 @@ typedef int32_t (*mde_token_fn)(void *user_data,
  * @param user_data As given together with this function.
  */
 typedef void (*mde_free_fn)(void *user_data);
+
+/**
+ * Signs data with the key of the option client_certificate, and passes the signature to mde_signature_set().
+ *
+ * Called on the thread that made the call that signs in, by one thread at a time per client, once for each token request.
+ * It must not free or shut down the client. Nothing may leave it but a return: an exception ends the process. The library
+ * cannot interrupt it: mde_signature_time_left_ms() says when to give up.
+ *
+ * The library checks the signature with the certificate before it sends it. A signature of another key, length or
+ * padding fails the call with MDE_ERR_TOKEN, and the message says what differs.
+ * @param user_data As given to mde_options_set_signer().
+ * @param algorithm "PS256" or "RS256", after the option certificate_algorithm. Both hash the data with SHA-256. PS256 pads
+ * with RSA-PSS, MGF1 of SHA-256 and a salt of 32 bytes, RS256 as PKCS#1 v1.5 does; valid during the call only.
+ * @param data The text to hash and sign, which holds no secret; valid during the call only.
+ * @param size The length of data in bytes.
+ * @param sink For mde_signature_set(); valid during the call only.
+ * @return 0 on success. Any other value fails the call with MDE_ERR_TOKEN, whose message has the value.
+ */
+typedef int32_t (*mde_sign_fn)(void *user_data,
+                               const char *algorithm,
+                               const uint8_t *data,
+                               uint64_t size,
+                               mde_signature_sink *sink);
 
 /**
  * Receives one line of log text.
@@ -954,6 +982,26 @@ mde_status mde_options_set_token_provider(mde_options *options,
                                           void *user_data,
                                           mde_free_fn free_user_data);
 
+/**
+ * Sets the callback that signs with the key of the certificate that signs in. It replaces an earlier one.
+ *
+ * The option client_certificate then has the certificate alone, and its issuers after it. The key may be in a TPM, an HSM,
+ * a store or a vault. A file is read again for every token request: once it has the certificate of another key, the
+ * callback signs with that key.
+ * @param options The options to change.
+ * @param callback The callback.
+ * @param user_data Passed to every call of the callback; may be NULL.
+ * @param free_user_data Called once, with user_data, when neither these options nor a client made from them uses the
+ * callback any more; may be NULL.
+ * @retval MDE_OK The signer is set.
+ * @retval MDE_ERR_NULL options or callback is NULL. Nothing changed, and user_data remains the caller's.
+ */
+MDE_API
+mde_status mde_options_set_signer(mde_options *options,
+                                  mde_sign_fn callback,
+                                  void *user_data,
+                                  mde_free_fn free_user_data);
+
 /** @} */
 
 /** @name Cancel handles
@@ -1004,6 +1052,34 @@ MDE_API
 mde_status mde_token_set(mde_token_sink *sink,
                          const char *token,
                          uint64_t expires_in_seconds);
+
+/** @} */
+
+/** @name Signing callback
+ * @{ */
+
+/**
+ * Sets the signature from inside a signing callback.
+ * @param sink The sink that the callback received.
+ * @param signature The bare signature, as long as the modulus of the key, without any encoding; it is copied.
+ * @param size Its length in bytes.
+ * @retval MDE_OK The signature is set. It is checked when the callback has returned.
+ * @retval MDE_ERR_NULL sink or signature is NULL.
+ * @retval MDE_ERR_INVALID_ARGUMENT The signature is empty or longer than 1024 bytes.
+ */
+MDE_API
+mde_status mde_signature_set(mde_signature_sink *sink,
+                             const uint8_t *signature,
+                             uint64_t size);
+
+/**
+ * The time that a signing callback has left, in milliseconds. It may be called more than once.
+ * @param sink The sink that the callback received.
+ * @return The time until the deadline of the call; 0 once that has passed or the call was stopped; UINT64_MAX if the call
+ * has no deadline. 0 for NULL.
+ */
+MDE_API
+uint64_t mde_signature_time_left_ms(const mde_signature_sink *sink);
 
 /** @} */
 

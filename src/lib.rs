@@ -50,7 +50,7 @@ pub use progress::{Event, OnProgress};
 pub use quota::report::{QuotaLog, QuotaStatus, QuotaWindow};
 pub use service::action::{ActionStatus, MachineAction};
 pub use service::machine::Machine;
-pub use sign_in::{ProvidedToken, TokenProvider};
+pub use sign_in::{ProvidedToken, Signer, SigningRequest, TokenProvider};
 pub use status::Status;
 #[cfg(feature = "test-hooks")]
 #[doc(hidden)]

@@ -60,7 +60,7 @@ statuses! {
     Closed = 5, "closed", "The client was shut down.";
     Forked = 6, "forked", "The client was made in another process (before a fork). Make a new one in this process.";
 
-    Token = 20, "token", "The sign-in service refused, or the token provider failed. Check the credentials.";
+    Token = 20, "token", "The sign-in service refused, or the token provider or signer failed. Check the credentials.";
     Unauthorized = 21, "unauthorized", "The service answered 401 and a fresh token did not cure it.";
     Forbidden = 22, "forbidden", "The service answered 403: the application lacks a permission, or the token is for another audience.";
 

@@ -5,6 +5,7 @@ use crate::http::client_certificate::ClientCertificate;
 use crate::options::Settings;
 use crate::sign_in::certificate::files::{Files, Role};
 use crate::sign_in::certificate::renewed::Renewed;
+use crate::sign_in::certificate::store;
 use crate::sign_in::certificate::tls::TlsCertificate;
 use crate::sign_in::identity::Identity;
 use crate::status::Status;
@@ -25,6 +26,13 @@ pub(super) fn load(
             )),
         };
     };
+    if store::name(certificate).is_some() {
+        return Err(Error::new(
+            Status::Config,
+            "option `tls_certificate` names Windows' certificate store, which is for `client_certificate` alone; expected \
+             the path of a PEM or PKCS#12 file, or the text of one",
+        ));
+    }
     let files = Files::new(Role::Tls, certificate, key, password);
     let renewed = Renewed::new(files, Box::new(TlsCertificate::new))?;
     if let Some(identity) = identity {

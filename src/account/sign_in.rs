@@ -6,9 +6,9 @@ use crate::error::{Error, Result};
 use crate::options::{Auth, Options, Settings};
 use crate::os::environment::{self, variable};
 use crate::service::cloud::Cloud;
-use crate::sign_in::certificate::Certificate;
 use crate::sign_in::certificate::files::{Files, Role};
 use crate::sign_in::certificate::renewed::Renewed;
+use crate::sign_in::certificate::{Certificate, store};
 use crate::sign_in::entra::{Authority, Proof};
 use crate::sign_in::federated::TokenFile;
 use crate::sign_in::identity::Identity;
@@ -30,8 +30,11 @@ pub(crate) struct SignIn {
 impl SignIn {
     /// The identity that clients must have in common to share tokens, without the way to the authority.
     ///
-    /// `None` for a callback or a token of the host, which serves only its own client.
+    /// `None` for a callback, a signer or a token of the host, which serves only its own client.
     pub(crate) fn identity(&self) -> Option<Identity> {
+        if self.source.asks_host() {
+            return None;
+        }
         let mut identity = Identity::new();
         match &self.source {
             Source::Authority(authority) => authority.identify(identity.part("authority")),
@@ -124,12 +127,11 @@ pub(crate) fn sign_in(options: &Settings, cloud: &Cloud) -> Result<SignIn> {
             Proof::Secret(needs(options.client_secret.as_ref(), "client_secret")?.clone())
         }
         Auth::Certificate => {
-            let certificate = needs(options.client_certificate.as_ref(), "client_certificate")?;
-            let (key, password) = (&options.client_key, &options.certificate_password);
-            let files = Files::new(Role::SignIn, certificate, key.as_ref(), password.as_ref());
-            let (algorithm, chain) = (options.certificate_algorithm, options.certificate_chain);
-            let make = move |pair| Certificate::new(pair, algorithm, chain);
-            Proof::Certificate(Box::new(Renewed::new(files, Box::new(make))?))
+            let certificate = Box::new(certificate(options)?);
+            match options.signer {
+                None => Proof::Certificate(certificate),
+                Some(_) => Proof::Signer(certificate),
+            }
         }
         Auth::Federated => {
             let path = needs(options.federated_token_file.clone(), "federated_token_file")?;
@@ -159,6 +161,39 @@ pub(crate) fn sign_in(options: &Settings, cloud: &Cloud) -> Result<SignIn> {
     let client = needs(client_id.as_deref(), "client_id")?;
     let source = Source::Authority(Authority::new(&login, tenant, client, scope, proof));
     Ok(SignIn { source, tenant_id, client_id })
+}
+
+/// The certificate to sign in with: of a file, or of Windows' store.
+fn certificate(options: &Settings) -> Result<Renewed<Certificate>> {
+    let value = needs(options.client_certificate.as_ref(), "client_certificate")?;
+    let (key, password) = (options.client_key.as_ref(), options.certificate_password.as_ref());
+    let (algorithm, with_chain) = (options.certificate_algorithm, options.certificate_chain);
+    let make = move |pair| Certificate::new(pair, algorithm, with_chain);
+    let files = match (store::name(value), &options.signer, key) {
+        (Some(_), Some(_), _) => {
+            return Err(config(
+                "option `client_certificate` names Windows' certificate store, and a signer is set; set only one of \
+                 them",
+            ));
+        }
+        (Some(_), None, Some(_)) => {
+            return Err(config(
+                "option `client_key` is set, and `client_certificate` names Windows' certificate store, which has the \
+                 key; remove this option",
+            ));
+        }
+        (None, Some(_), Some(_)) => {
+            return Err(config(
+                "option `client_key` and a signer are both set; set only one of them",
+            ));
+        }
+        (Some(name), None, None) => {
+            return Ok(Renewed::fixed(make(store::find(name, with_chain)?)?));
+        }
+        (None, Some(signer), None) => Files::for_signer(value, password, signer),
+        (None, None, key) => Files::new(Role::SignIn, value, key, password),
+    };
+    Renewed::new(files, Box::new(make))
 }
 
 /// The option, or the environment variable that the webhook of Azure workload identity has set.

@@ -31,6 +31,7 @@ pub mod options;
 pub mod packages;
 pub mod progress;
 pub mod quota;
+pub mod signer;
 pub mod token;
 
 /// Changes when something is removed, renumbered or re-typed; also the number in the SONAME.

@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
 use super::library::{mde_free_fn, mde_status};
+use super::signer::{self, mde_sign_fn};
 use super::token::{Callback, mde_token_fn};
 use super::user_data::UserData;
 use super::{guard, ptr};
@@ -110,6 +111,38 @@ pub unsafe extern "C" fn mde_options_set_token_provider(
         let user_data = UserData::new(user_data, free_user_data);
         let before = options.0.set_token_provider(Arc::new(Callback::new(callback, user_data)));
         // Dropped after the last use of `options`: the free function of the earlier provider may use them.
+        drop(before);
+        Ok(())
+    })
+}
+
+/// Sets the callback that signs with the key of the certificate that signs in. It replaces an earlier one.
+///
+/// The option client_certificate then has the certificate alone, and its issuers after it. The key may be in a TPM, an HSM,
+/// a store or a vault. A file is read again for every token request: once it has the certificate of another key, the
+/// callback signs with that key.
+/// @param options The options to change.
+/// @param callback The callback.
+/// @param user_data Passed to every call of the callback; may be NULL.
+/// @param free_user_data Called once, with user_data, when neither these options nor a client made from them uses the
+/// callback any more; may be NULL.
+/// @retval MDE_OK The signer is set.
+/// @retval MDE_ERR_NULL options or callback is NULL. Nothing changed, and user_data remains the caller's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mde_options_set_signer(
+    options: *mut mde_options,
+    callback: mde_sign_fn,
+    user_data: *mut c_void,
+    free_user_data: mde_free_fn,
+) -> mde_status {
+    guard::status(|| {
+        // SAFETY: the caller's promise (header, "Pointers"); options belong to one thread at a time.
+        let options = unsafe { ptr::handle_mut(options, "options") }?;
+        let callback =
+            callback.ok_or_else(|| Error::new(Status::Null, "argument `callback` is NULL"))?;
+        let user_data = UserData::new(user_data, free_user_data);
+        let before = options.0.set_signer(Arc::new(signer::Callback::new(callback, user_data)));
+        // As for the token provider.
         drop(before);
         Ok(())
     })

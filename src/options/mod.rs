@@ -20,9 +20,9 @@ use crate::quota::limits::Limits;
 use crate::quota::redis::{Fallback, Target};
 use crate::service::cloud::Cloud;
 use crate::service::hosts::Hosts;
-use crate::sign_in::TokenProvider;
 use crate::sign_in::certificate::Algorithm;
 use crate::sign_in::managed::Which;
+use crate::sign_in::{Signer, TokenProvider};
 use crate::status::Status;
 use crate::text::url::BaseUrl;
 
@@ -48,6 +48,7 @@ pub(crate) struct Settings {
     pub(crate) certificate_password: Option<Zeroizing<String>>,
     pub(crate) certificate_algorithm: Algorithm,
     pub(crate) certificate_chain: bool,
+    pub(crate) signer: Option<Arc<dyn Signer>>,
     pub(crate) federated_token_file: Option<String>,
     pub(crate) managed_identity: Option<Which>,
     pub(crate) access_token: Option<Zeroizing<String>>,
@@ -194,6 +195,12 @@ impl Options {
         provider: Arc<dyn TokenProvider>,
     ) -> Option<Arc<dyn TokenProvider>> {
         self.0.token_provider.replace(provider)
+    }
+
+    /// Lets the host sign with the key of option `client_certificate`, which then has no key; see [`Signer`]. Returns the
+    /// signer that was set before.
+    pub fn set_signer(&mut self, signer: Arc<dyn Signer>) -> Option<Arc<dyn Signer>> {
+        self.0.signer.replace(signer)
     }
 }
 

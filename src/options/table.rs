@@ -22,6 +22,9 @@ const URL: &str = url::ACCEPTED;
 
 const CERTIFICATE: &str = "the path of a PEM or PKCS#12 file, or the text of one in PEM or Base64";
 
+const CERTIFICATE_OR_STORE: &str = "the path of a PEM or PKCS#12 file, the text of one in PEM or Base64, or on Windows \
+    store:CurrentUser/My/THUMBPRINT or store:LocalMachine/My/THUMBPRINT";
+
 pub(crate) const TABLE: &[Spec] = &[
     text(
         "tenant_id",
@@ -47,10 +50,11 @@ pub(crate) const TABLE: &[Spec] = &[
     ),
     text(
         "client_certificate",
-        CERTIFICATE,
+        CERTIFICATE_OR_STORE,
         Nothing,
         "A certificate of the application, with its key or with `client_key`, to sign in with instead of a secret: RSA, \
-         2048 to 4096 bits. Files are read again for every token request, since they may be renewed.",
+         2048 to 4096 bits. Without a key where a signer is set or Windows' store has the key. Files are read again for \
+         every token request, since they may be renewed.",
         |o, v| path_or_text(v).map(|v| o.client_certificate = Some(v)),
     ),
     text(

@@ -5,6 +5,8 @@
 pub(crate) mod boot_clock;
 pub(crate) mod callback;
 pub(crate) mod cancellation;
+#[cfg(windows)]
+pub(crate) mod certificate_store;
 #[cfg(unix)]
 pub(crate) mod descriptor;
 pub(crate) mod environment;

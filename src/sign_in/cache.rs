@@ -109,7 +109,7 @@ impl Cache {
         }
         // The host's callback comes on the thread of the host's call alone. The other sources are requests of the library,
         // which any thread makes, so no download waits there for its driver.
-        if let (Source::Provider(_), Some(operation)) = (&self.shared.source, call.operation()) {
+        if let Some(operation) = call.operation().filter(|_| self.shared.source.asks_host()) {
             return match self.current().filter(|token| token.is_valid(Instant::now())) {
                 Some(token) => Ok(token),
                 None => self.orders.wait(call, operation),
@@ -286,11 +286,9 @@ impl Cache {
 
 /// The error of a call in the callback that another call of this thread waits for.
 fn waits_for_itself() -> Error {
-    Error::new(
-        Status::Token,
-        "the token callback used the client that is waiting for its token; give it another client",
-    )
-    .with_stage(Stage::Token)
+    let message = "the callback that provides the token, or signs for it, used the client that is waiting for it; give it \
+                   another client";
+    Error::new(Status::Token, message).with_stage(Stage::Token)
 }
 
 /// The longest and the shortest pause before an early renewal that failed is tried again.

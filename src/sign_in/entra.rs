@@ -48,6 +48,8 @@ pub(crate) enum Proof {
     Secret(Zeroizing<String>),
     /// Our own assertion, signed anew for every request with the certificate as its files are then.
     Certificate(Box<Renewed<Certificate>>),
+    /// The same, signed by the host.
+    Signer(Box<Renewed<Certificate>>),
     /// Another issuer's assertion, read again for every request: the file rotates.
     Federated(TokenFile),
 }
@@ -109,6 +111,10 @@ impl Authority {
         format!("{}/{}/v2.0/.well-known/openid-configuration", self.login, escape(&self.tenant))
     }
 
+    pub(super) fn asks_host(&self) -> bool {
+        matches!(self.proof, Proof::Signer(_))
+    }
+
     pub(super) fn is_secure(&self) -> bool {
         self.url.starts_with("https")
     }
@@ -116,7 +122,7 @@ impl Authority {
     pub(super) fn secret(&self) -> Option<&str> {
         match &self.proof {
             Proof::Secret(secret) => Some(secret),
-            Proof::Certificate(_) | Proof::Federated(_) => None,
+            Proof::Certificate(_) | Proof::Signer(_) | Proof::Federated(_) => None,
         }
     }
 
@@ -127,7 +133,7 @@ impl Authority {
         identity.part(&self.login).part(tenant).part(client_id).part(&self.scope);
         match &self.proof {
             Proof::Secret(secret) => identity.part("secret").secret(secret.as_bytes()),
-            Proof::Certificate(certificate) => {
+            Proof::Certificate(certificate) | Proof::Signer(certificate) => {
                 certificate.identify(identity.part("certificate"));
                 certificate.made().identify(identity);
                 identity
@@ -139,7 +145,7 @@ impl Authority {
     pub(super) fn fetch(&self, http: &Http, call: &Arc<Call>, retries: u32) -> Result<Token> {
         attempts::retried(call, |attempt| {
             let is_final = |error| (error, retry::Next::GiveUp);
-            let (form, proof) = self.form().map_err(is_final)?;
+            let (form, proof) = self.form(call).map_err(is_final)?;
             let request = Outgoing {
                 method: Method::Post,
                 url: &self.url,
@@ -165,16 +171,16 @@ impl Authority {
     }
 
     /// The body of a request, and the secret in it.
-    fn form(&self) -> Result<(Form, Zeroizing<String>)> {
+    fn form(&self, call: &Arc<Call>) -> Result<(Form, Zeroizing<String>)> {
         let mut form = Form::new();
         form.add("client_id", &self.client_id);
         form.add("scope", &self.scope);
         form.add("grant_type", "client_credentials");
         let (name, proof) = match &self.proof {
             Proof::Secret(secret) => ("client_secret", secret.clone()),
-            Proof::Certificate(certificate) => {
+            Proof::Certificate(certificate) | Proof::Signer(certificate) => {
                 let certificate = certificate.current();
-                ("client_assertion", certificate.assertion(&self.url, &self.client_id)?)
+                ("client_assertion", certificate.assertion(&self.url, &self.client_id, call)?)
             }
             Proof::Federated(file) => ("client_assertion", file.read()?),
         };
@@ -197,7 +203,7 @@ impl Authority {
         reply.mask(&|text| redact::mask(text, &[proof]));
         let error = refusal::error(reply, "the sign-in service", CHECK);
         Err(match &self.proof {
-            Proof::Certificate(certificate) => error
+            Proof::Certificate(certificate) | Proof::Signer(certificate) => error
                 .with_note(&certificate.made().validity_warning().unwrap_or_default())
                 .with_note(&certificate.problem().unwrap_or_default()),
             Proof::Secret(_) | Proof::Federated(_) => error,
@@ -214,7 +220,8 @@ mod tests {
         let login = BaseUrl::parse("https://login.example").unwrap();
         let secret = Proof::Secret(Zeroizing::new("p&s=w d%é".to_owned()));
         let authority = Authority::new(&login, "t", "c", "s/.default", secret);
-        let (form, _) = authority.form().unwrap();
+        let call = Arc::new(Call::begin(&Arc::default(), None, None));
+        let (form, _) = authority.form(&call).unwrap();
         assert_eq!(
             form.0.as_str(),
             "client_id=c&scope=s%2F.default&grant_type=client_credentials&client_secret=p%26s%3Dw%20d%25%C3%A9"

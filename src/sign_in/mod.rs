@@ -16,6 +16,7 @@ pub(crate) mod managed;
 mod orders;
 pub(crate) mod provider;
 mod refusal;
+pub(crate) mod signer;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,6 +29,7 @@ use crate::status::Status;
 use crate::text::secret_line::SecretLine;
 
 pub use provider::{ProvidedToken, TokenProvider};
+pub use signer::{Signer, SigningRequest};
 
 /// The source of tokens.
 #[derive(Debug)]
@@ -62,6 +64,15 @@ impl Source {
         match self {
             Source::Authority(authority) => Some(authority.public_page()),
             Source::Fixed(_) | Source::Provider(_) | Source::Managed(_) => None,
+        }
+    }
+
+    /// Whether a callback of the host is asked.
+    pub(crate) fn asks_host(&self) -> bool {
+        match self {
+            Source::Provider(_) => true,
+            Source::Authority(authority) => authority.asks_host(),
+            Source::Fixed(_) | Source::Managed(_) => false,
         }
     }
 

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use mde_simulator::{DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT, Simulator};
 use mde_tests::packages::{Folder, links_asked_for, quick};
+use mde_tests::peers::keys::Keys;
+use mde_tests::peers::responder::{Answer, Responder};
 use mde_tests::{Cancel, Client};
 use serde_json::{Value, json};
 
@@ -110,6 +112,38 @@ fn the_callback_comes_on_the_thread_of_the_call_alone() {
             _ => assert_eq!(calls.all_here(), 1),
         }
     }
+}
+
+/// So does the callback that signs: tokens live too short to be used twice.
+#[test]
+fn the_signer_comes_on_the_thread_of_the_call_alone() {
+    let (sim, folder, calls) = (quick(), Folder::new(), Arc::new(Calls::default()));
+    let (keys, token) = (Keys::new(), issue(&sim));
+    let login = Responder::start(move |_| {
+        Answer::json(200, &json!({"access_token": token, "expires_in": 0}))
+    });
+    let (api_url, login_url, certificate) = (sim.api_url(), login.url(), keys.path("cert.pem"));
+    let usual = [
+        ("api_url", api_url.as_str()),
+        ("login_url", login_url.as_str()),
+        ("tenant_id", DEFAULT_TENANT),
+        ("client_id", DEFAULT_CLIENT),
+        ("client_certificate", certificate.as_str()),
+        ("max_retries", "0"),
+        ("timeout_ms", "30000"),
+    ];
+    let counted = Arc::clone(&calls);
+    let made =
+        Client::with_signer(&[&usual[..], &OPTIONS].concat(), move |algorithm, data, sink| {
+            counted.count();
+            sink.set(&keys.sign("key.pem", algorithm, data))
+        });
+    let client = made.unwrap_or_else(|outcome| panic!("{}", outcome.text));
+    let devices = devices(&sim, 0, 6);
+    let document = client.fetch_packages(Some(&devices), &folder.0, None, None).ok();
+    all_there(&document, &sim, 6);
+    let asked = sim.requests().iter().filter(|one| one.path.starts_with("/api/")).count();
+    assert!(calls.all_here() >= asked, "{asked} requests");
 }
 
 #[test]

@@ -106,7 +106,8 @@ fn the_preprocessor_leaves_declarations_alone() {
     for declaration in code.split(';').map(str::trim).filter(|one| !one.is_empty()) {
         let begins = |with: &str| declaration.starts_with(with);
         let is_type = begins("typedef ");
-        let results = ["mde_status mde_", "void mde_", "uint32_t mde_", "const char *mde_"];
+        let results =
+            ["mde_status mde_", "void mde_", "uint32_t mde_", "uint64_t mde_", "const char *mde_"];
         let handles = ["mde_options *mde_", "mde_cancel *mde_"];
         let is_function = results.into_iter().chain(handles).any(begins);
         assert!(is_type || (is_function && declaration.ends_with(')')), "{declaration}");

@@ -86,7 +86,7 @@ mod full {
 
     mod windows {
         use mde_tests::programs::How::Wine;
-        use mde_tests::programs::{ROOT, run, targets, tool};
+        use mde_tests::programs::{ROOT, compile, compile_also, run, start, targets, tool};
         use std::collections::BTreeSet;
 
         programs!(Wine);
@@ -111,6 +111,46 @@ mod full {
         #[test]
         fn a_login_at_a_proxy_is_that_of_windows() {
             scenarios::windows_proxy_login();
+        }
+
+        /// As far as Wine goes: it has CNG, but keeps no keys.
+        #[test]
+        fn the_example_for_cng() {
+            let program = compile_also(&["examples/c/cng.c"], Wine, &[], &["-lncrypt", "-lbcrypt"]);
+            let mut command = start(&program, Wine);
+            command.env("CNG_PROVIDER", "Microsoft Software Key Storage Provider");
+            let finished = run(command.env("CNG_KEY", "agent")).expect(1);
+            scenarios::has(&finished.stderr, "NCryptOpenKey failed with 0x");
+        }
+
+        #[test]
+        fn a_certificate_that_the_store_lacks_is_told() {
+            let sources = ["examples/c/collect.c", "examples/c/tool.c"];
+            let program = compile(&sources, Wine);
+            for (name, part) in [
+                ("CurrentUser/My/", "names a certificate that this store does not have"),
+                ("LocalMachine/My/", "names a certificate that this store does not have"),
+                ("LocalMachine/None/", "names a certificate that this store does not have"),
+                (
+                    "Users/My/",
+                    "names no certificate of Windows' store; expected store:CurrentUser/My/",
+                ),
+            ] {
+                let mut command = start(&program, Wine);
+                command.args([
+                    "--tenant",
+                    "t",
+                    "--client",
+                    "c",
+                    "--machine",
+                    "m",
+                    "--comment",
+                    "c",
+                ]);
+                let option = format!("client_certificate=store:{name}{}", "ab".repeat(20));
+                let finished = run(command.args(["--option", &option])).expect(2);
+                scenarios::has(&finished.stderr, part);
+            }
         }
 
         /// Exports what is documented, and needs nothing that Windows does not have.
@@ -141,6 +181,7 @@ mod full {
                 "crypt32.dll",
                 "kernel32.dll",
                 "msvcrt.dll",
+                "ncrypt.dll",
                 "ntdll.dll",
                 "secur32.dll",
                 "userenv.dll",

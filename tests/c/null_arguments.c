@@ -116,6 +116,57 @@ static int32_t token_set(int null_at, char **json) {
     return probe.status;
 }
 
+static int32_t probe_signature(void *user_data, const char *algorithm, const uint8_t *data, uint64_t size,
+                               mde_signature_sink *sink) {
+    static const uint8_t signature[256] = {1};
+    struct token_probe *probe = user_data;
+    int null_at = probe->null_at;
+    CHECK(algorithm != NULL && data != NULL && size > 0 && sink != NULL, "the callback got NULL");
+    if (null_at == 2) {
+        CHECK(mde_signature_time_left_ms(NULL) == 0, "time without a sink");
+        CHECK(mde_signature_time_left_ms(sink) > 0, "no time");
+        probe->status = MDE_OK;
+    } else {
+        probe->status = mde_signature_set(UNLESS(0, sink), UNLESS(1, signature), sizeof signature);
+    }
+    return 1;
+}
+
+static int32_t sign(int null_at) {
+    struct token_probe probe = {null_at, MDE_ERR_INTERNAL};
+    mde_options *own = mde_options_new();
+    mde_client *asking = NULL;
+    set(own, "tenant_id", "contoso.example");
+    set(own, "client_id", "3a8f5d02-6b7c-4e19-9f48-c2d1708be563");
+    set(own, "client_certificate", required("MDE_TEST_CERTIFICATE"));
+    mde_options_set_signer(own, probe_signature, &probe, NULL);
+    mde_client_new(own, &asking, NULL);
+    mde_get_action(asking, ACTION, NULL, NULL);
+    mde_client_free(asking);
+    mde_options_free(own);
+    return probe.status;
+}
+
+static int32_t signature_set(int null_at, char **json) {
+    (void)json;
+    return sign(null_at);
+}
+
+static int32_t signature_time_left_ms(int null_at, char **json) {
+    (void)null_at;
+    (void)json;
+    return sign(2);
+}
+
+static int32_t options_set_signer(int null_at, char **json) {
+    mde_options *own = mde_options_new();
+    (void)json;
+    int32_t status = mde_options_set_signer(UNLESS(0, own), UNLESS(1, probe_signature), UNLESS(2, &garbage),
+                                            UNLESS(3, free_nothing));
+    mde_options_free(own);
+    return status;
+}
+
 static int32_t options_new(int null_at, char **json) {
     mde_options *made = mde_options_new();
     (void)null_at;
@@ -301,6 +352,13 @@ static const struct row {
      {{"json", MDE_ERR_NULL}, {"json_pointer", MDE_ERR_NULL}, {"out_value", MDE_ERR_NULL}}},
     {"mde_log_set", log_set, SILENT, MDE_OK, {{"callback", MDE_OK}, {"user_data", MDE_OK}, {"free_user_data", MDE_OK}}},
     {"mde_token_set", token_set, SILENT, MDE_OK, {{"sink", MDE_ERR_NULL}, {"token", MDE_ERR_NULL}}},
+    {"mde_signature_set", signature_set, SILENT, MDE_OK, {{"sink", MDE_ERR_NULL}, {"signature", MDE_ERR_NULL}}},
+    {"mde_signature_time_left_ms", signature_time_left_ms, SILENT, MDE_OK, {{"sink", MDE_OK}}},
+    {"mde_options_set_signer", options_set_signer, SILENT, MDE_OK,
+     {{"options", MDE_ERR_NULL},
+      {"callback", MDE_ERR_NULL},
+      {"user_data", MDE_OK},
+      {"free_user_data", MDE_OK}}},
     {"mde_options_new", options_new, SILENT, MDE_OK, {{NULL, 0}}},
     {"mde_options_free", options_free, SILENT, MDE_OK, {{"options", MDE_OK}}},
     {"mde_options_set", options_set, FAILURE, MDE_OK,

@@ -86,6 +86,16 @@ static int32_t end_in_provider(void *user_data, const char *token_scope, mde_tok
     pthread_exit(&exit_value);
 }
 
+static int32_t end_in_signer(void *user_data, const char *algorithm, const uint8_t *data, uint64_t size,
+                             mde_signature_sink *sink) {
+    (void)user_data;
+    (void)algorithm;
+    (void)data;
+    (void)size;
+    (void)sink;
+    pthread_exit(&exit_value);
+}
+
 static void end_in_log(void *user_data, int32_t level, const char *message) {
     (void)user_data;
     (void)level;
@@ -182,6 +192,18 @@ int main(void) {
     CHECK(status == MDE_ERR_DEADLINE, "a call that waits for that token: %s", json);
     mde_string_free(json);
     mde_cancel_free(soon);
+    mde_options_free(options);
+
+    options = mde_options_new();
+    set(options, "api_url", required("MDE_TEST_URL"));
+    set(options, "login_url", required("MDE_TEST_URL"));
+    set(options, "tenant_id", required("MDE_TEST_TENANT"));
+    set(options, "client_id", required("MDE_TEST_CLIENT"));
+    set(options, "client_certificate", required("MDE_TEST_CERTIFICATE"));
+    CHECK(mde_options_set_signer(options, end_in_signer, NULL, NULL) == MDE_OK, "refused");
+    CHECK(mde_client_new(options, &caller.client, NULL) == MDE_OK, "no client");
+    thread_ends("in the signing callback", list, &caller);
+    all_else_works("after the end in the signing callback", other);
     mde_options_free(options);
 
     caller.options = with_provider(end_in_free);

@@ -320,7 +320,7 @@ fn unusable_certificates_are_refused_when_the_client_is_made() {
         ("agent.pem", Some("absent"), None, "`tls_key` is not readable: No such file"),
         (".", None, None, "`tls_certificate` is not a file"),
         ("garbage", None, None, "`tls_certificate` has damaged content"),
-        ("agent.pem", None, None, "expected it in the same file or in `tls_key`"),
+        ("agent.pem", None, None, "expected it in the same file or in `tls_key`, since signers"),
         ("agent.key", None, None, "`tls_certificate` has no certificate"),
         ("agent.pem", Some("agent.pem"), None, "`tls_key` has no private key"),
         ("agent.pem", Some("other.key"), None, "that belongs to the key of `tls_key`"),
@@ -343,7 +343,12 @@ fn unusable_certificates_are_refused_when_the_client_is_made() {
         assert!(message.contains(expected), "no `{expected}` in: {message}");
     }
     let key = pki.file("agent.key");
-    let refused = try_client("https://127.0.0.1:1", &[("tls_key", &key)]).err().unwrap();
-    let message = refused.error("config")["message"].as_str().unwrap().to_owned();
-    assert!(message.contains("`tls_key` is set without `tls_certificate`"), "{message}");
+    for (option, expected) in [
+        (("tls_key", key.as_str()), "`tls_key` is set without `tls_certificate`"),
+        (("tls_certificate", "store:CurrentUser/My/00"), "is for `client_certificate` alone"),
+    ] {
+        let refused = try_client("https://127.0.0.1:1", &[option]).err().unwrap();
+        let message = refused.error("config")["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(expected), "{message}");
+    }
 }

@@ -505,13 +505,6 @@ fn what_a_file_is_instead_is_said_and_how_to_convert_it() {
 #[test]
 fn a_refusal_reports_that_the_certificate_has_expired() {
     let keys = Keys::new();
-    keys.write("index", "");
-    keys.write(
-        "config",
-        "[ca]\ndefault_ca=own\n[own]\ndatabase=index\nnew_certs_dir=.\nrand_serial=yes\ndefault_md=sha256\n\
-         policy=any\nunique_subject=no\n[any]\ncommonName=supplied\n",
-    );
-    keys.openssl("req -new -key key.pem -out old.csr -subj /CN=old");
     let server = Responder::start(|_| {
         Answer::refusal(
             401,
@@ -524,10 +517,7 @@ fn a_refusal_reports_that_the_certificate_has_expired() {
         ("20200101000000Z", "20210101000000Z", "the certificate expired at 2021-01-01T00:00:00Z"),
         ("20990101000000Z", "20991231000000Z", "valid only from 2099-01-01T00:00:00Z on"),
     ] {
-        keys.openssl(&format!(
-            "ca -batch -notext -selfsign -config config -keyfile key.pem -in old.csr -out cert.pem -startdate {from} \
-             -enddate {until}"
-        ));
+        keys.certify(from, until);
         let options =
             [("client_certificate", keys.path("cert.pem")), ("client_key", keys.path("key.pem"))];
         let options = options.each_ref().map(|(name, value)| (*name, value.as_str()));

@@ -12,4 +12,6 @@ mod renewal;
 mod requests;
 /// Tokens that many calls and clients share.
 mod shared;
+/// Signing in with a key that only a callback of the host can use.
+mod signer;
 mod workload;

@@ -1,57 +1,20 @@
 //! Signing in to an independent authority: `oidc-provider`, a certified OpenID provider, written without this library
 //! or Entra in mind.
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Stdio};
-
 use mde_tests::Client;
 use mde_tests::peers::keys::Keys;
+use mde_tests::peers::oidc::{Provider, TENANT};
 use serde_json::{Value, json};
 
-const TENANT: &str = "11111111-2222-3333-4444-555555555555";
-const SCOPE: &str = "https://api.securitycenter.microsoft.com/.default";
-
-/// `tests/oidc/server.mjs`.
-struct Provider {
-    process: Child,
-    url: String,
-}
-
-impl Provider {
-    fn start(clients: &Value) -> Provider {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("oidc");
-        let config = json!({"tenant": TENANT, "scope": SCOPE, "clients": clients});
-        let mut process = mde_tests::node("oidc")
-            .arg(folder.join("server.mjs"))
-            .arg(config.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let port: u16 = line.trim().parse().expect("the provider did not start; see above");
-        Provider { process, url: format!("http://127.0.0.1:{port}") }
-    }
-
-    fn client(&self, id: &str, more: &[(&str, &str)]) -> Client {
-        let usual = [
-            ("tenant_id", TENANT),
-            ("client_id", id),
-            ("api_url", self.url.as_str()),
-            ("login_url", self.url.as_str()),
-            ("max_retries", "0"),
-        ];
-        Client::with(&[&usual, more].concat()).unwrap_or_else(|outcome| panic!("{}", outcome.text))
-    }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+fn client_of(provider: &Provider, id: &str, more: &[(&str, &str)]) -> Client {
+    let usual = [
+        ("tenant_id", TENANT),
+        ("client_id", id),
+        ("api_url", provider.url.as_str()),
+        ("login_url", provider.url.as_str()),
+        ("max_retries", "0"),
+    ];
+    Client::with(&[&usual, more].concat()).unwrap_or_else(|outcome| panic!("{}", outcome.text))
 }
 
 /// The provider's API answers with the application that it knows the token to be of.
@@ -64,14 +27,14 @@ fn is_known_as(client: &Client, id: &str) {
 fn client_secret() {
     let secret = "p&s=w+d %~.-_/\"'<>";
     let provider = Provider::start(&json!([{"id": "by-secret", "secret": secret}]));
-    is_known_as(&provider.client("by-secret", &[("client_secret", secret)]), "by-secret");
+    is_known_as(&client_of(&provider, "by-secret", &[("client_secret", secret)]), "by-secret");
     let error =
-        provider.client("by-secret", &[("client_secret", "another")]).list("").error("token");
+        client_of(&provider, "by-secret", &[("client_secret", "another")]).list("").error("token");
     assert_eq!(
         (&error["service_code"], &error["http_status"]),
         (&json!("invalid_client"), &json!(401))
     );
-    let unknown = provider.client("nobody", &[("client_secret", secret)]);
+    let unknown = client_of(&provider, "nobody", &[("client_secret", secret)]);
     assert_eq!(unknown.list("").error("token")["service_code"], "invalid_client");
 }
 
@@ -89,7 +52,8 @@ fn certificate() {
     let provider = Provider::start(&json!(clients));
     let with = |id: &str, keys: &Keys, algorithm: &str| {
         let file = keys.path("own.p12");
-        provider.client(
+        client_of(
+            &provider,
             id,
             &[
                 ("client_certificate", &file),
@@ -124,8 +88,8 @@ fn a_renewed_certificate_is_accepted_without_a_new_client() {
         others.join(&format!("used-{name}"), &[name]);
     }
     let (certificate, key) = (others.path("used-cert.pem"), others.path("used-key.pem"));
-    let client =
-        provider.client("renewed", &[("client_certificate", &certificate), ("client_key", &key)]);
+    let options = [("client_certificate", certificate.as_str()), ("client_key", &key)];
+    let client = client_of(&provider, "renewed", &options);
     assert_eq!(client.list("").error("token")["service_code"], "invalid_client");
     for name in ["cert.pem", "key.pem"] {
         others.write(&format!("used-{name}"), keys.bytes(name));
@@ -155,7 +119,7 @@ fn an_assertion_from_a_rotating_file_is_accepted() {
         keys.write("token", format!("{signed}.{signature}\n"));
     };
     let file = keys.path("token");
-    let client = || provider.client("app", &[("federated_token_file", &file)]);
+    let client = || client_of(&provider, "app", &[("federated_token_file", &file)]);
     issue("first");
     is_known_as(&client(), "app");
     assert_eq!(client().list("").error("token")["service_code"], "invalid_client", "it was used");

@@ -1,11 +1,12 @@
 //! Certificates whose files are renewed while a client uses them.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Instant;
 
 use mde_tests::peers::keys::Keys;
 use mde_tests::peers::responder::{Answer, Responder};
-use mde_tests::{Client, Outcome};
+use mde_tests::{Client, Outcome, Sink};
 use serde_json::json;
 
 /// Tokens live too short to be used twice, so every call signs in.
@@ -16,16 +17,19 @@ fn authority() -> Responder {
     })
 }
 
-fn try_client(server: &Responder, more: &[(&str, &str)]) -> Result<Client, Outcome> {
-    let url = server.url();
+fn options<'a>(url: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let usual = [
         ("tenant_id", "11111111-2222-3333-4444-555555555555"),
         ("client_id", "66666666-7777-8888-9999-000000000000"),
-        ("api_url", url.as_str()),
-        ("login_url", url.as_str()),
+        ("api_url", url),
+        ("login_url", url),
         ("max_retries", "0"),
     ];
-    Client::with(&[&usual, more].concat())
+    [&usual, more].concat()
+}
+
+fn try_client(server: &Responder, more: &[(&str, &str)]) -> Result<Client, Outcome> {
+    Client::with(&options(&server.url(), more))
 }
 
 fn client(server: &Responder, more: &[(&str, &str)]) -> Client {
@@ -176,6 +180,34 @@ fn a_pkcs12_file_is_renewed_with_its_password() {
     assert_eq!(signs_with(&client, &server, &keys), "old");
     replace(&keys, "used.p12", "new.p12");
     assert_eq!(signs_with(&client, &server, &keys), "new");
+}
+
+/// The host's signer signs with the key in `used.key`.
+#[test]
+fn the_certificate_of_a_signer_is_renewed() {
+    let (keys, server) = (Arc::new(pairs()), authority());
+    let renew = |certificate: &str, key: &str| {
+        replace(&keys, "used.pem", certificate);
+        replace(&keys, "used.key", key);
+    };
+    renew("old.pem", "old.key");
+    let (url, used, own) = (server.url(), keys.path("used.pem"), Arc::clone(&keys));
+    let options = options(&url, &[("client_certificate", &used)]);
+    let sign = move |algorithm: &str, data: &[u8], sink: &Sink| {
+        sink.set(&own.sign("used.key", algorithm, data))
+    };
+    let client =
+        Client::with_signer(&options, sign).unwrap_or_else(|outcome| panic!("{}", outcome.text));
+    assert_eq!(signs_with(&client, &server, &keys), "old");
+    // Only certificates may be there.
+    renew("new-both.pem", "old.key");
+    assert_eq!(signs_with(&client, &server, &keys), "old");
+    renew("new.pem", "new.key");
+    assert_eq!(signs_with(&client, &server, &keys), "new");
+    renew("old.pem", "new.key");
+    let error = client.list("").error("token");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("does not fit `client_certificate`"), "{message}");
 }
 
 /// A file with a costly password is opened once, whether that succeeds or not.

@@ -16,13 +16,15 @@ use mde::ffi::fleet::{mde_fetch_packages, mde_read_packages};
 use mde::ffi::library::mde_string_free;
 use mde::ffi::machines::mde_find_machines;
 use mde::ffi::options::{
-    mde_options, mde_options_free, mde_options_new, mde_options_set, mde_options_set_token_provider,
+    mde_options, mde_options_free, mde_options_new, mde_options_set, mde_options_set_signer,
+    mde_options_set_token_provider,
 };
 use mde::ffi::packages::{
     mde_collect_package, mde_download_package, mde_fetch_package, mde_get_package_uri,
     mde_inspect_package,
 };
 use mde::ffi::quota::mde_get_quota;
+use mde::ffi::signer::{mde_signature_set, mde_signature_sink, mde_signature_time_left_ms};
 use mde::ffi::token::{mde_token_set, mde_token_sink};
 use mde_simulator::{Config, Simulator};
 use serde_json::Value;
@@ -153,6 +155,44 @@ impl Drop for Cancel {
     }
 }
 
+type Sign = dyn Fn(&str, &[u8], &Sink) -> i32;
+
+/// Where a signing callback puts its signature.
+pub struct Sink(*mut mde_signature_sink);
+
+impl Sink {
+    pub fn set(&self, signature: &[u8]) -> i32 {
+        // SAFETY: the sink is used within its callback, and the bytes are valid for the call.
+        unsafe { mde_signature_set(self.0, signature.as_ptr(), signature.len() as u64) }
+    }
+
+    pub fn time_left_ms(&self) -> u64 {
+        // SAFETY: as above.
+        unsafe { mde_signature_time_left_ms(self.0) }
+    }
+}
+
+unsafe extern "C-unwind" fn pass_to_signer(
+    user_data: *mut c_void,
+    algorithm: *const c_char,
+    data: *const u8,
+    size: u64,
+    sink: *mut mde_signature_sink,
+) -> i32 {
+    // SAFETY: what `with_signer` gave out, which lives until it is freed.
+    let sign = unsafe { &*user_data.cast::<Box<Sign>>() };
+    // SAFETY: the library promises a string for the length of this call.
+    let algorithm = unsafe { CStr::from_ptr(algorithm) }.to_str().unwrap();
+    // SAFETY: the library promises this many bytes for the length of this call.
+    let data = unsafe { std::slice::from_raw_parts(data, size as usize) };
+    sign(algorithm, data, &Sink(sink))
+}
+
+unsafe extern "C-unwind" fn free_signer(user_data: *mut c_void) {
+    // SAFETY: made by `with_signer`, and freed once.
+    drop(unsafe { Box::from_raw(user_data.cast::<Box<Sign>>()) });
+}
+
 /// Takes the events of a long operation; `false` asks it to stop.
 pub type Progress<'a> = &'a mut dyn FnMut(Value) -> bool;
 
@@ -207,6 +247,21 @@ impl Client {
     /// A client with these options, or why there is none.
     pub fn with(options: &[(&str, &str)]) -> Result<Client, Outcome> {
         Client::made_from(mde_options_new(), options)
+    }
+
+    /// The same, with a signing callback. It is dropped as the library frees user data.
+    pub fn with_signer(
+        options: &[(&str, &str)],
+        sign: impl Fn(&str, &[u8], &Sink) -> i32 + 'static,
+    ) -> Result<Client, Outcome> {
+        let raw = mde_options_new();
+        let user_data: *mut Box<Sign> = Box::into_raw(Box::new(Box::new(sign)));
+        // SAFETY: all pointers are valid, and the signer is freed when no client uses it any more.
+        let status = unsafe {
+            mde_options_set_signer(raw, Some(pass_to_signer), user_data.cast(), Some(free_signer))
+        };
+        assert_eq!(status, OK);
+        Client::made_from(raw, options)
     }
 
     /// A client with these options whose tokens come from a callback.

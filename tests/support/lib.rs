@@ -26,6 +26,7 @@ pub mod peers {
     pub mod keys;
     pub mod listener;
     pub mod nginx;
+    pub mod oidc;
     pub mod openssl;
     pub mod ports;
     pub mod proxies;

@@ -27,7 +27,7 @@ namespace Mde
         /// <summary>The client was made in another process (before a fork). Make a new one in this process.</summary>
         Forked = 6,
 
-        /// <summary>The sign-in service refused, or the token provider failed. Check the credentials.</summary>
+        /// <summary>The sign-in service refused, or the token provider or signer failed. Check the credentials.</summary>
         Token = 20,
 
         /// <summary>The service answered 401 and a fresh token did not cure it.</summary>

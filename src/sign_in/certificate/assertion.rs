@@ -2,17 +2,20 @@
 //!
 //! Source: "Microsoft identity platform application authentication certificate credentials".
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
-use ring::rsa::KeyPair;
+use ring::rsa;
 use ring::signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::external::ExternalKey;
+use crate::call::Call;
 use crate::error::{Error, Result};
 use crate::status::Status;
 use crate::text::json;
@@ -25,6 +28,16 @@ pub(crate) enum Algorithm {
     Ps256,
     /// PKCS#1 v1.5, for older authorities. The header names the certificate by its SHA-1.
     Rs256,
+}
+
+impl Algorithm {
+    /// As a JWT names it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Algorithm::Ps256 => "PS256",
+            Algorithm::Rs256 => "RS256",
+        }
+    }
 }
 
 /// In seconds. The documentation recommends five to ten minutes.
@@ -58,29 +71,36 @@ fn encode(part: &impl Serialize) -> String {
     URL_SAFE_NO_PAD.encode(json::text(part))
 }
 
+/// A key that signs assertions.
+pub(super) enum Key {
+    Own(Box<rsa::KeyPair>),
+    External(ExternalKey),
+}
+
 /// A key, and the header of its assertions.
-pub(super) struct Signer {
-    key: KeyPair,
+pub(super) struct Assertions {
+    key: Key,
     algorithm: Algorithm,
     header: String,
 }
 
-impl Signer {
+impl Assertions {
     /// `certificate` belongs to the key, in DER. `chain` begins with it; empty if the authority knows the certificate.
     pub(super) fn new(
-        key: KeyPair,
+        key: Key,
         algorithm: Algorithm,
         certificate: &[u8],
         chain: &[&[u8]],
-    ) -> Signer {
+    ) -> Assertions {
         let thumbprint = |hash| URL_SAFE_NO_PAD.encode(digest(hash, certificate));
-        let (alg, x5t_s256, x5t) = match algorithm {
-            Algorithm::Ps256 => ("PS256", Some(thumbprint(&SHA256)), None),
-            Algorithm::Rs256 => ("RS256", None, Some(thumbprint(&SHA1_FOR_LEGACY_USE_ONLY))),
+        let (x5t_s256, x5t) = match algorithm {
+            Algorithm::Ps256 => (Some(thumbprint(&SHA256)), None),
+            Algorithm::Rs256 => (None, Some(thumbprint(&SHA1_FOR_LEGACY_USE_ONLY))),
         };
+        let alg = algorithm.name();
         let x5c = chain.iter().map(|der| STANDARD.encode(der)).collect();
         let header = encode(&Header { alg, typ: "JWT", x5t_s256, x5t, x5c });
-        Signer { key, algorithm, header }
+        Assertions { key, algorithm, header }
     }
 
     /// The encoded header, equal for all assertions.
@@ -88,11 +108,12 @@ impl Signer {
         &self.header
     }
 
-    pub(super) fn sign(&self, audience: &str, client_id: &str) -> Result<Zeroizing<String>> {
-        let unable = |_| {
-            let message = "the assertion could not be signed: the system gave no randomness";
-            Error::new(Status::Internal, message)
-        };
+    pub(super) fn sign(
+        &self,
+        audience: &str,
+        client_id: &str,
+        call: &Arc<Call>,
+    ) -> Result<Zeroizing<String>> {
         let random = SystemRandom::new();
         let mut unique = [0; 16];
         random.fill(&mut unique).map_err(unable)?;
@@ -106,20 +127,34 @@ impl Signer {
             iat: now,
             exp: now + LIFE,
         });
-        let mut signature = vec![0; self.key.public().modulus_len()];
         // Allocated once: a string that grows leaves copies behind.
-        let length = self.header.len() + claims.len() + 2 + 2 * signature.len();
+        let length = self.header.len() + claims.len() + 2 + 2 * LONGEST_SIGNATURE;
         let mut jwt = Zeroizing::new(String::with_capacity(length));
         jwt.extend([&self.header, ".", &claims]);
-        let padding: &dyn ring::signature::RsaEncoding = match self.algorithm {
-            Algorithm::Ps256 => &RSA_PSS_SHA256,
-            Algorithm::Rs256 => &RSA_PKCS1_SHA256,
+        let signature = match &self.key {
+            Key::External(key) => key.sign(self.algorithm, jwt.as_bytes(), call)?,
+            Key::Own(key) => {
+                let padding: &dyn ring::signature::RsaEncoding = match self.algorithm {
+                    Algorithm::Ps256 => &RSA_PSS_SHA256,
+                    Algorithm::Rs256 => &RSA_PKCS1_SHA256,
+                };
+                let mut signature = Zeroizing::new(vec![0; key.public().modulus_len()]);
+                key.sign(padding, &random, jwt.as_bytes(), &mut signature).map_err(unable)?;
+                signature
+            }
         };
-        self.key.sign(padding, &random, jwt.as_bytes(), &mut signature).map_err(unable)?;
         jwt.push('.');
-        URL_SAFE_NO_PAD.encode_string(&signature, &mut jwt);
+        URL_SAFE_NO_PAD.encode_string(&*signature, &mut jwt);
         Ok(jwt)
     }
+}
+
+/// Of a key of 4096 bits.
+const LONGEST_SIGNATURE: usize = 512;
+
+fn unable(_: ring::error::Unspecified) -> Error {
+    let message = "the assertion could not be signed: the system gave no randomness";
+    Error::new(Status::Internal, message)
 }
 
 /// A random GUID, version 4.

@@ -1,6 +1,7 @@
 //! The files that the options of a certificate name.
 
 use std::path::{self, Path};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -9,6 +10,7 @@ use super::{Trouble, formats, pem};
 use crate::error::{Error, Result};
 use crate::os::small_file;
 use crate::sign_in::identity::Identity;
+use crate::sign_in::signer::Signer;
 use crate::status::Status;
 
 /// Chains are short.
@@ -38,6 +40,16 @@ impl Role {
         }
     }
 
+    /// Where the key may be, for messages.
+    pub(super) fn places_of_key(self) -> &'static str {
+        match self {
+            Role::SignIn => "in the same file, in `client_key`, or a signer",
+            Role::Tls => {
+                "in the same file or in `tls_key`, since signers are for `client_certificate` alone"
+            }
+        }
+    }
+
     /// The kinds of keys, for messages.
     pub(super) fn accepted_keys(self) -> &'static str {
         match self {
@@ -62,6 +74,8 @@ pub(crate) struct Files {
     certificate: Zeroizing<String>,
     key: Option<Zeroizing<String>>,
     pub(super) password: Option<Zeroizing<String>>,
+    /// The host's callback, if it has the key.
+    pub(super) signer: Option<Arc<dyn Signer>>,
 }
 
 /// What these options name, as it was read.
@@ -78,7 +92,18 @@ impl Files {
         password: Option<&Zeroizing<String>>,
     ) -> Files {
         let key = key.map(|key| with_whole_path(key));
-        Files { role, certificate: with_whole_path(certificate), key, password: password.cloned() }
+        let (certificate, password) = (with_whole_path(certificate), password.cloned());
+        Files { role, certificate, key, password, signer: None }
+    }
+
+    /// A certificate to sign in with. `signer` has its key.
+    pub(crate) fn for_signer(
+        certificate: &str,
+        password: Option<&Zeroizing<String>>,
+        signer: &Arc<dyn Signer>,
+    ) -> Files {
+        let files = Files::new(Role::SignIn, certificate, None, password);
+        Files { signer: Some(Arc::clone(signer)), ..files }
     }
 
     pub(super) fn read(&self) -> Result<Contents> {

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::der::Fields;
 use super::ec::EcKey;
+use super::external::ExternalKey;
 use super::pbe::{self, Work};
 use super::{Trouble, oid};
 
@@ -21,11 +22,13 @@ pub(super) enum Encoded {
     Other(&'static str),
 }
 
-/// A private key that was opened.
+/// A private key that is ready for use.
 pub(super) enum Key {
     /// ring's own copy of it cannot be wiped.
     Rsa(Box<KeyPair>),
     Ec(EcKey),
+    /// Only to sign in with.
+    External(ExternalKey),
 }
 
 impl Key {
@@ -34,6 +37,7 @@ impl Key {
         match self {
             Key::Rsa(key) => key.public().as_ref() == public_key,
             Key::Ec(key) => key.pair_with(public_key).is_some(),
+            Key::External(key) => key.public_key == public_key,
         }
     }
 }

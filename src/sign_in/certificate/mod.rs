@@ -2,11 +2,13 @@
 //!
 //! One file per format: [`pem`], [`pkcs12`], [`key`], [`ec`] and their encryption ([`pbe`]), [`x509`] for the certificate, and
 //! [`formats`] for what else people have. [`assertion`] makes the signed text, [`tls`] signs handshakes. [`files`] reads
-//! what the options name, and [`renewed`] reads it again.
+//! what the options name, and [`renewed`] reads it again. [`external`] is for keys that stay where they are, [`store`] for
+//! those in Windows' certificate store.
 
 mod assertion;
 mod der;
 mod ec;
+mod external;
 pub(crate) mod files;
 mod formats;
 mod key;
@@ -15,29 +17,32 @@ mod pbe;
 mod pem;
 mod pkcs12;
 pub(crate) mod renewed;
+pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tls;
 mod x509;
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
 pub(crate) use self::assertion::Algorithm;
-use self::assertion::Signer;
+use self::assertion::Assertions;
 use self::files::{Contents, Files, Role};
 use self::formats::Other;
 use self::key::{Encoded, Key};
 use self::pbe::Work;
 use self::x509::{Validity, X509};
 use super::identity::Identity;
+use crate::call::Call;
 use crate::error::{Error, Result};
 use crate::status::Status;
 
 /// A certificate with its key, ready to sign in with.
 pub(crate) struct Certificate {
-    signer: Signer,
+    assertions: Assertions,
     /// The certificate. It identifies the key too, since only one key fits it.
     der: Vec<u8>,
     validity: Validity,
@@ -86,6 +91,9 @@ impl Pair {
         let mut work = Work::new();
         let mut material = Material::read(&contents.certificate, password, &mut work)
             .map_err(|trouble| trouble.into_error(*role, certificate_option))?;
+        if let Some(signer) = &files.signer {
+            return Pair::of_signer(&material, signer);
+        }
         let (mut key_option, mut beside_key) = (certificate_option, material.other);
         if let Some(bytes) = &contents.key {
             key_option = separate_key;
@@ -93,75 +101,73 @@ impl Pair {
                 .map_err(|trouble| trouble.into_error(*role, separate_key))?;
             (material.keys, beside_key) = (read.keys, read.other);
         }
-        let Material { certificates, keys, other } = material;
-        let refused = |option: &str, problem: &str| {
-            Error::new(Status::Config, format!("option `{option}` {problem}"))
-        };
-        let lacks = |option: &str, other: Option<Other>, problem: &str| match other {
-            Some(other) => Trouble::Other(other).into_error(*role, option),
-            None => refused(option, problem),
-        };
-        let key = match keys.as_slice() {
+        let key = match material.keys.as_slice() {
             [key] => key
                 .open(password, &mut work)
                 .and_then(|key| role.accepts(key))
                 .map_err(|trouble| trouble.into_error(*role, key_option))?,
             [] if contents.key.is_some() => {
-                return Err(lacks(separate_key, beside_key, "has no private key"));
+                return Err(lacks(*role, separate_key, beside_key, "has no private key"));
             }
             [] => {
-                let problem = format!(
-                    "has no private key; expected it in the same file or in `{separate_key}`"
-                );
-                return Err(lacks(certificate_option, beside_key, &problem));
+                let problem = format!("has no private key; expected it {}", role.places_of_key());
+                return Err(lacks(*role, certificate_option, beside_key, &problem));
             }
             _ => return Err(refused(key_option, "has several private keys; expected one")),
         };
-        let chain = certificates
-            .iter()
-            .map(|der| X509::read(der))
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(|trouble| trouble.into_error(*role, certificate_option))?;
-        if chain.is_empty() {
-            return Err(lacks(certificate_option, other, "has no certificate"));
+        let all = material.certificates(*role)?;
+        if all.is_empty() {
+            return Err(lacks(*role, certificate_option, material.other, "has no certificate"));
         }
         // Several certificates fit the key if it was kept at renewals: the newest is in use.
-        let own = chain.iter().filter(|one| key.fits(one.public_key));
+        let own = all.iter().filter(|one| key.fits(one.public_key));
         let Some(own) = own.max_by_key(|one| one.validity.not_after.at) else {
             let problem = format!("has no certificate that belongs to the key of `{key_option}`");
             return Err(refused(certificate_option, &problem));
         };
-        Ok(Pair {
-            key,
-            chain: ordered(own, &chain).into_iter().map(<[u8]>::to_vec).collect(),
-            validity: own.validity.clone(),
-        })
+        Ok(Pair::new(key, own, &all))
+    }
+
+    /// `all`: among them the issuers of our own certificate.
+    fn new(key: Key, own: &X509<'_>, all: &[X509<'_>]) -> Pair {
+        let chain = ordered(own, all).into_iter().map(<[u8]>::to_vec).collect();
+        Pair { key, chain, validity: own.validity.clone() }
     }
 }
 
 impl Certificate {
     /// `with_chain`: the assertion carries the certificates of the issuers, too.
     pub(crate) fn new(pair: Pair, algorithm: Algorithm, with_chain: bool) -> Result<Certificate> {
-        let Pair { key: Key::Rsa(key), chain, validity } = pair else {
-            return Err(Error::new(Status::Internal, "an EC key was read to sign in with"));
+        let Pair { key, chain, validity } = pair;
+        let key = match key {
+            Key::Rsa(key) => assertion::Key::Own(key),
+            Key::External(key) => assertion::Key::External(key),
+            Key::Ec(_) => {
+                return Err(Error::new(Status::Internal, "an EC key was read to sign in with"));
+            }
         };
         let all: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
         let own = all.first().copied().unwrap_or_default();
         let sent = if with_chain { all.as_slice() } else { &[] };
         Ok(Certificate {
-            signer: Signer::new(*key, algorithm, own, sent),
+            assertions: Assertions::new(key, algorithm, own, sent),
             der: own.to_vec(),
             validity,
         })
     }
 
     /// An assertion for the token endpoint at `url`, valid for ten minutes from now.
-    pub(super) fn assertion(&self, url: &str, client_id: &str) -> Result<Zeroizing<String>> {
-        self.signer.sign(url, client_id)
+    pub(super) fn assertion(
+        &self,
+        url: &str,
+        client_id: &str,
+        call: &Arc<Call>,
+    ) -> Result<Zeroizing<String>> {
+        self.assertions.sign(url, client_id, call)
     }
 
     pub(super) fn identify(&self, identity: &mut Identity) {
-        identity.part(&self.der).part(self.signer.header());
+        identity.part(&self.der).part(self.assertions.header());
     }
 
     /// A warning if the certificate has expired or is not valid yet.
@@ -187,6 +193,18 @@ impl Validity {
 impl std::fmt::Debug for Certificate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Certificate")
+    }
+}
+
+fn refused(option: &str, problem: &str) -> Error {
+    Error::new(Status::Config, format!("option `{option}` {problem}"))
+}
+
+/// `other` was found in the place of what an option lacks.
+fn lacks(role: Role, option: &str, other: Option<Other>, problem: &str) -> Error {
+    match other {
+        Some(other) => Trouble::Other(other).into_error(role, option),
+        None => refused(option, problem),
     }
 }
 
@@ -240,6 +258,12 @@ impl Material {
             material.keys.push(Encoded::from_der(Zeroizing::new(bytes.to_vec()))?);
         }
         Ok(material)
+    }
+
+    fn certificates(&self, role: Role) -> Result<Vec<X509<'_>>> {
+        let all: std::result::Result<_, _> =
+            self.certificates.iter().map(|der| X509::read(der)).collect();
+        all.map_err(|trouble| trouble.into_error(role, role.certificate()))
     }
 
     fn take_sections(&mut self, bytes: &[u8]) -> std::result::Result<(), Trouble> {

@@ -19,9 +19,8 @@ use crate::sign_in::identity::Identity;
 type Make<T> = Box<dyn Fn(Pair) -> Result<T> + Send + Sync>;
 
 pub(crate) struct Renewed<T> {
-    /// `None`: they cannot change, because the options hold the content itself.
-    files: Option<Files>,
-    make: Make<T>,
+    /// `None`: nothing is read again, because the options hold the content itself, or the certificate is in no file.
+    files: Option<(Files, Make<T>)>,
     state: Mutex<State<T>>,
 }
 
@@ -39,7 +38,14 @@ impl<T> Renewed<T> {
         let contents = files.read()?;
         let made = Arc::new(make(Pair::open(&files, &contents)?)?);
         let state = Mutex::new(State { made, seen: contents.digest(), problem: None });
-        Ok(Renewed { files: Some(files).filter(Files::may_change), make, state })
+        let files = files.may_change().then_some((files, make));
+        Ok(Renewed { files, state })
+    }
+
+    /// What is in no file, and stays as it is.
+    pub(crate) fn fixed(made: T) -> Renewed<T> {
+        let state = State { made: Arc::new(made), seen: None, problem: None };
+        Renewed { files: None, state: Mutex::new(state) }
     }
 
     /// What was made of the files as they are now or, if they are not usable, as they were.
@@ -57,7 +63,7 @@ impl<T> Renewed<T> {
 
     /// Returns a line for the log if something has changed.
     fn read_again(&self) -> Option<(Level, String)> {
-        let files = self.files.as_ref()?;
+        let (files, make) = self.files.as_ref()?;
         let option = files.role.certificate();
         let mut state = self.state.lock();
         let opened = match files.read() {
@@ -76,7 +82,7 @@ impl<T> Renewed<T> {
         };
         let made = opened.and_then(|pair| {
             let until = pair.validity.not_after.text.clone();
-            Ok(((self.make)(pair)?, until))
+            Ok((make(pair)?, until))
         });
         match made {
             Ok((made, until)) => {
@@ -106,7 +112,7 @@ impl<T> Renewed<T> {
 
     /// Adds the options to an identity: clients with others may have another certificate later.
     pub(crate) fn identify(&self, identity: &mut Identity) {
-        if let Some(files) = &self.files {
+        if let Some((files, _)) = &self.files {
             files.identify(identity);
         }
     }

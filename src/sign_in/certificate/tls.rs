@@ -39,6 +39,7 @@ impl TlsCertificate {
                 let pair = own.and_then(|own| key.pair_with(own.public_key));
                 pair.map(|pair| Signing::Ec(Arc::new(pair), key.curve.scheme))
             }
+            Key::External(_) => None,
         };
         let key = key.ok_or_else(|| {
             Error::new(Status::Internal, "the key of `tls_certificate` could not be made")

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use der::asn1::AnyRef;
 use der::{Tag, Tagged};
 
-use super::Trouble;
 use super::der::Fields;
+use super::{Trouble, oid};
 
 /// A certificate that is read but not verified: the sign-in service or the gateway does that.
 pub(super) struct X509<'a> {
@@ -16,6 +16,8 @@ pub(super) struct X509<'a> {
     pub issuer: &'a [u8],
     pub subject: &'a [u8],
     pub validity: Validity,
+    /// The kind of the key.
+    algorithm: &'a [u8],
     /// For RSA an encoded RSAPublicKey, for EC a point.
     pub public_key: &'a [u8],
 }
@@ -30,7 +32,7 @@ impl<'a> X509<'a> {
         let mut validity = signed.sequence()?;
         let subject = signed.whole()?;
         let mut key = signed.sequence()?;
-        key.any()?; // algorithm
+        let algorithm = key.sequence()?.oid()?;
         Ok(X509 {
             der,
             issuer,
@@ -39,8 +41,25 @@ impl<'a> X509<'a> {
                 not_before: moment(validity.any()?)?,
                 not_after: moment(validity.any()?)?,
             },
+            algorithm,
             public_key: key.bits()?,
         })
+    }
+
+    /// The length of a signature in bytes, if the sign-in service accepts the key.
+    pub(super) fn rsa_length(&self) -> Result<usize, Trouble> {
+        match self.algorithm {
+            oid::RSA => {}
+            oid::EC => return Err(Trouble::WrongKind("a certificate with an EC key")),
+            _ => return Err(Trouble::WrongKind("a certificate with a key of another kind")),
+        }
+        match Fields::of_sequence(self.public_key)?.unsigned()?.len() {
+            ..256 => {
+                Err(Trouble::WrongKind("a certificate with an RSA key of less than 2048 bits"))
+            }
+            length @ ..=512 => Ok(length),
+            _ => Err(Trouble::WrongKind("a certificate with an RSA key of more than 4096 bits")),
+        }
     }
 
     pub(super) fn is_self_signed(&self) -> bool {

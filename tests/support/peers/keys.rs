@@ -76,6 +76,35 @@ impl Keys {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
+    /// Makes `cert.pem` anew, with these dates.
+    #[track_caller]
+    pub fn certify(&self, from: &str, until: &str) {
+        self.write("index", "");
+        self.write(
+            "config",
+            "[ca]\ndefault_ca=own\n[own]\ndatabase=index\nnew_certs_dir=.\nrand_serial=yes\ndefault_md=sha256\n\
+             policy=any\nunique_subject=no\n[any]\ncommonName=supplied\n",
+        );
+        self.openssl("req -new -key key.pem -out old.csr -subj /CN=old");
+        self.openssl(&format!(
+            "ca -batch -notext -selfsign -config config -keyfile key.pem -in old.csr -out cert.pem -startdate {from} \
+             -enddate {until}"
+        ));
+    }
+
+    /// Has OpenSSL sign data, as PS256 or RS256 or with options of its own.
+    #[track_caller]
+    pub fn sign(&self, key: &str, algorithm: &str, data: &[u8]) -> Vec<u8> {
+        self.write("to-sign", data);
+        let padding = match algorithm {
+            "PS256" => PSS,
+            "RS256" => PKCS1,
+            options => options,
+        };
+        self.openssl(&format!("dgst -sha256 -sign {key}{padding} -out made to-sign"));
+        self.bytes("made")
+    }
+
     /// Has OpenSSL verify a JWT with the key of `cert.pem`; its header and claims.
     #[track_caller]
     pub fn verify(&self, jwt: &str) -> (Value, Value) {
@@ -89,8 +118,8 @@ impl Keys {
         let public = self.openssl("x509 -in cert.pem -noout -pubkey");
         self.write("public.pem", public);
         let padding = match header["alg"].as_str().unwrap() {
-            "PS256" => " -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest",
-            "RS256" => " -sigopt rsa_padding_mode:pkcs1",
+            "PS256" => PSS,
+            "RS256" => PKCS1,
             other => panic!("{other}"),
         };
         let said = self.openssl(&format!(
@@ -100,6 +129,9 @@ impl Keys {
         (header, claims)
     }
 }
+
+const PSS: &str = " -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest";
+const PKCS1: &str = " -sigopt rsa_padding_mode:pkcs1";
 
 impl Drop for Keys {
     fn drop(&mut self) {

@@ -286,6 +286,17 @@ pub fn compile(sources: &[&str], how: How) -> Program {
 /// The same, with files (name and content) that the sources include.
 #[track_caller]
 pub fn compile_with(sources: &[&str], how: How, included: &[(&str, &str)]) -> Program {
+    compile_also(sources, how, included, &[])
+}
+
+/// The same, with further words for the compiler.
+#[track_caller]
+pub fn compile_also(
+    sources: &[&str],
+    how: How,
+    included: &[(&str, &str)],
+    words: &[&str],
+) -> Program {
     let stem = Path::new(sources[0]).file_stem().unwrap();
     let ending = if how == How::Wine { ".exe" } else { "" };
     let name = format!("{}{ending}", stem.to_str().unwrap());
@@ -324,7 +335,7 @@ pub fn compile_with(sources: &[&str], how: How, included: &[(&str, &str)]) -> Pr
         cc.arg("-L").arg(folder).args(["-lmde", "-pthread"]);
         cc.arg(format!("-Wl,-rpath,{}", folder.display()));
     }
-    run(cc.arg("-o").arg(program.path())).expect(0);
+    run(cc.args(words).arg("-o").arg(program.path())).expect(0);
     program
 }
 
@@ -361,6 +372,11 @@ pub struct Service {
     token: String,
 }
 
+/// The certificate of a key that nobody has, in one line.
+pub fn certificate() -> String {
+    include_str!("certificate.pem").replace('\n', "\\n")
+}
+
 /// The machine whose collections are never answered.
 const STALLED: usize = 50;
 
@@ -394,6 +410,7 @@ impl Service {
             .env("MDE_TEST_MACHINES", machines.join(" "))
             .env("MDE_TEST_STALLED_MACHINE", self.stalled_machine())
             .env("MDE_TEST_TOKEN", &self.token)
+            .env("MDE_TEST_CERTIFICATE", certificate())
     }
 
     /// The same for examples, which read options from `MDE_OPTION_<NAME>`; actions are polled ten times a second.

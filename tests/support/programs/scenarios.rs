@@ -27,7 +27,7 @@ fn passes(finished: Finished) {
 #[track_caller]
 pub fn null_arguments(how: How) {
     let program = compile(&["tests/c/null_arguments.c", SUPPORT], how);
-    passes(run(&mut start(&program, how)));
+    passes(run(start(&program, how).env("MDE_TEST_CERTIFICATE", super::certificate())));
 }
 
 /// Every string argument with text it cannot take.
