@@ -56,6 +56,7 @@
 #include "mde/result.hpp"
 #include "mde/progress.hpp"
 #include "mde/token.hpp"
+#include "mde/signer.hpp"
 #include "mde/log.hpp"
 #include "mde/cancellation.hpp"
 #include "mde/options.hpp"

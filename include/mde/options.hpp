@@ -7,6 +7,7 @@
 #ifndef MDE_OPTIONS_HPP
 #define MDE_OPTIONS_HPP
 
+#include "signer.hpp"
 #include "token.hpp"
 #include "detail/call.hpp"
 #include "detail/time.hpp"
@@ -59,20 +60,15 @@ public:
      * options nor a client made from them use it.
      */
     result<void> set_token_provider(token_fn provider) {
-        if (!detail::abi_fits()) {
-            return detail::other_abi();
-        }
-        if (!provider) {
-            return error(status::null, "provider is empty");
-        }
-        auto kept = std::make_unique<token_fn>(std::move(provider));
-        const mde_status code = mde_options_set_token_provider(handle_.get(), detail::on_token, kept.get(),
-                                                               detail::free_callback<token_fn>);
-        if (code == MDE_OK) {
-            // The library owns it now.
-            (void)kept.release();
-        }
-        return detail::done(code, "options were moved from");
+        return give(mde_options_set_token_provider, detail::on_token, std::move(provider), "provider is empty");
+    }
+
+    /**
+     * Lets the host sign with the key of the option client_certificate, which then has certificates alone. Replaces a
+     * function set before. A function is destroyed when neither these options nor a client made from them use it.
+     */
+    result<void> set_signer(sign_fn signer) {
+        return give(mde_options_set_signer, detail::on_sign, std::move(signer), "signer is empty");
     }
 
     /** The handle for the functions of mde.h. */
@@ -80,6 +76,24 @@ public:
 
 private:
     using text = detail::text;
+
+    /** Gives a function to the library, which keeps it. */
+    template <class Set, class On, class Callback>
+    result<void> give(Set *set, On *on, Callback callback, const char *if_empty) {
+        if (!detail::abi_fits()) {
+            return detail::other_abi();
+        }
+        if (!callback) {
+            return error(status::null, if_empty);
+        }
+        auto kept = std::make_unique<Callback>(std::move(callback));
+        const mde_status code = set(handle_.get(), on, kept.get(), detail::free_callback<Callback>);
+        if (code == MDE_OK) {
+            // The library owns it now.
+            (void)kept.release();
+        }
+        return detail::done(code, "options were moved from");
+    }
 
     std::unique_ptr<mde_options, detail::free_options> handle_;
 };
