@@ -25,6 +25,10 @@ namespace Mde.Tests
             checks["a_provider_that_gives_up_fails_no_other_call"] = GivesUpAlone;
             checks["an_asynchronous_token_provider_is_a_callback"] = AsyncProviderNested;
             checks["a_callback_may_use_the_library"] = Nested;
+            checks["what_a_signer_throws_comes_out"] = SignerThrows;
+            checks["a_signer_is_asked_and_its_signature_checked"] = SignerAsked;
+            checks["an_asynchronous_signer_may_fail"] = AsyncSignerFails;
+            checks["a_signer_is_told_of_the_deadline"] = SignerDeadline;
             checks["log_lines_arrive"] = Log;
             checks["a_refused_log_receiver_changes_nothing"] = LogRefused;
             checks["a_log_receiver_must_not_set_another"] = LogWithinLog;
@@ -98,6 +102,109 @@ namespace Mde.Tests
                 var e = Check.Throws<MdeCanceledException>(() => client.ListActions("", stop.Token));
                 Check.Equal(stop.Token, e.CancellationToken);
                 Check.True(e.InnerException is OperationCanceledException && e.Error.Name != null, e.Error.Json);
+            }
+        }
+
+        /// <summary>For a certificate whose key nobody has, so that no signature fits it.</summary>
+        private static MdeOptions SignerOptions()
+        {
+            return new MdeOptions
+            {
+                ["api_url"] = Check.Setting("URL"),
+                ["login_url"] = Check.Setting("URL"),
+                ["tenant_id"] = Check.Setting("TENANT"),
+                ["client_id"] = Check.Setting("CLIENT"),
+                ["client_certificate"] = Check.Setting("CERTIFICATE"),
+            };
+        }
+
+        private static MdeClient SignerClient(Func<string, byte[], CancellationToken, byte[]> signer)
+        {
+            using (var options = SignerOptions())
+            {
+                return new MdeClient(options.SetSigner(signer));
+            }
+        }
+
+        private static void SignerThrows()
+        {
+            using (var client = SignerClient((algorithm, data, cancellation) => { Throw(); return data; }))
+            {
+                var e = Check.Throws<MdeCallbackException>(() => client.ListActions(""));
+                Check.True(e.InnerException is Own && e.Status == MdeStatus.Token, e.ToString());
+            }
+            using (var client = SignerClient((algorithm, data, cancellation) => null!))
+            {
+                var e = Check.Throws<MdeCallbackException>(() => client.ListActions(""));
+                Check.Has(e.InnerException?.Message, "returned null");
+            }
+            using (var client = SignerClient((algorithm, data, cancellation) => new byte[2000]))
+            {
+                var e = Check.Fails(MdeStatus.Token, () => client.ListActions(""));
+                Check.Has(e.Message, "mde_signature_set");
+            }
+            // One that gives up because the call was cancelled.
+            using (var stop = new CancellationTokenSource())
+            using (var client = SignerClient((algorithm, data, cancellation) =>
+            {
+                stop.Cancel();
+                cancellation.ThrowIfCancellationRequested();
+                return data;
+            }))
+            {
+                Check.Throws<MdeCanceledException>(() => client.ListActions("", stop.Token));
+            }
+        }
+
+        private static void SignerAsked()
+        {
+            string? askedFor = null;
+            var size = 0;
+            using (var client = SignerClient((algorithm, data, cancellation) =>
+            {
+                askedFor = algorithm;
+                size = data.Length;
+                return new byte[256];
+            }))
+            {
+                var e = Check.Fails(MdeStatus.Token, () => client.ListActions(""));
+                Check.Has(e.Message, "does not fit `client_certificate`");
+                Check.Equal("PS256", askedFor);
+                Check.True(size > 100, "some data");
+            }
+        }
+
+        private static void AsyncSignerFails()
+        {
+            using (var options = SignerOptions())
+            {
+                options.SetSigner(async (algorithm, data, cancellation) =>
+                {
+                    await Task.Delay(20, cancellation);
+                    throw new Own();
+                });
+                using (var client = new MdeClient(options))
+                {
+                    var e = Check.Throws<MdeCallbackException>(() => client.ListActions(""));
+                    Check.True(e.InnerException is Own, e.ToString());
+                }
+            }
+        }
+
+        private static void SignerDeadline()
+        {
+            using (var options = SignerOptions().Set("timeout_ms", 200))
+            {
+                options.SetSigner(async (algorithm, data, cancellation) =>
+                {
+                    await Task.Delay(TimeSpan.FromMinutes(5), cancellation);
+                    return data;
+                });
+                using (var client = new MdeClient(options))
+                {
+                    var e = Check.Fails(MdeStatus.Deadline, () => client.ListActions(""));
+                    Check.True(e.InnerException is OperationCanceledException, e.ToString());
+                }
             }
         }
 

@@ -13,6 +13,7 @@ namespace Mde.Tests
         internal static void AddTo(IDictionary<string, Action> checks)
         {
             checks["packages_of_many_devices_are_fetched"] = Fetched;
+            checks["a_token_provider_serves_the_downloads"] = Provided;
             checks["a_job_that_was_stopped_is_resumed"] = Resumed;
             checks["a_job_tells_what_is_missing"] = Incomplete;
             checks["a_receiver_that_throws_stops_the_job"] = Thrown;
@@ -70,6 +71,15 @@ namespace Mde.Tests
                 Check.True(last!.Ready == 0 && last.Downloading == 0 && last.Bytes == job.Summary.Bytes, last.Json);
                 Check.Equal(job.Json, MdeLibrary.ReadPackages(folder).Json);
                 Check.Equal(job.Json, client.FetchPackagesAsync(null, "case 4711", folder).Result.Json);
+            }
+        }
+
+        /// <summary>Downloads need tokens, too: this provider is asked for every request.</summary>
+        private static void Provided()
+        {
+            using (var client = Check.Client((scope, cancellation) => new MdeAccessToken(Check.Setting("TOKEN"))))
+            {
+                HasAll(client.FetchPackages(Devices(4), "case 4711", NewFolder("provided")), 4);
             }
         }
 

@@ -1,5 +1,7 @@
 using System;
 using System.Globalization;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using System.Threading;
 using System.Threading.Tasks;
 using Mde.Native;
@@ -138,6 +140,70 @@ namespace Mde
             var started = provider ?? throw new ArgumentNullException(nameof(provider));
             return SetTokenProvider((scope, cancellation) =>
                 Frame.RunProvider(() => started(scope, cancellation)));
+        }
+
+        /// <summary>
+        /// Lets the program sign in with a certificate, wherever its RSA key is: in a file, a store of Windows, a TPM or a
+        /// smart card. The certificate may be disposed afterwards. The key is kept until these options and their clients are
+        /// disposed.
+        /// </summary>
+        /// <param name="certificate">The certificate, with its private key.</param>
+        /// <returns>These options.</returns>
+        /// <exception cref="ArgumentException">The certificate has no private key, or none of RSA.</exception>
+        public MdeOptions SetCertificate(X509Certificate2 certificate)
+        {
+            var given = certificate ?? throw new ArgumentNullException(nameof(certificate));
+            var key = given.GetRSAPrivateKey() ?? throw new ArgumentException(
+                given.HasPrivateKey ? "The certificate's key is not RSA, which the sign-in service needs." : "The certificate has no private key.",
+                nameof(certificate));
+            Set("client_certificate", "-----BEGIN CERTIFICATE-----\n" + Convert.ToBase64String(given.RawData) + "\n-----END CERTIFICATE-----\n");
+            return SetSigner((algorithm, data, cancellation) =>
+            {
+                // Clients of these options may sign at once, and the key is for one thread at a time.
+                lock (key)
+                {
+                    return key.SignData(
+                        data, HashAlgorithmName.SHA256, algorithm == "PS256" ? RSASignaturePadding.Pss : RSASignaturePadding.Pkcs1);
+                }
+            });
+        }
+
+        /// <summary>
+        /// Lets the program sign with the key of the option <c>client_certificate</c>, which then has certificates alone. The
+        /// thread of a call that signs in calls the signer, one thread at a time per client, with the algorithm
+        /// (<c>PS256</c> or <c>RS256</c>), the data to hash with SHA-256 and sign, and a cancellation token. That token is
+        /// cancelled with the call's own and at the call's deadline. The library checks the signature. An exception of the
+        /// signer ends that call with <see cref="MdeCallbackException"/>. The signer is kept until these options and their
+        /// clients are disposed.
+        /// </summary>
+        /// <param name="signer">Makes a signature.</param>
+        /// <returns>These options.</returns>
+        public MdeOptions SetSigner(Func<string, byte[], CancellationToken, byte[]> signer)
+        {
+            var signatures = new SignatureSource(signer ?? throw new ArgumentNullException(nameof(signer)));
+            lock (gate)
+            {
+                var status = UserData.Give(signatures, (userData, free) =>
+                    NativeMethods.mde_options_set_signer(Handle, Frame.OnSign, userData, free));
+                if (status != (int)MdeStatus.Ok)
+                {
+                    throw Failure.Of(status, null);
+                }
+            }
+            return this;
+        }
+
+        /// <summary>
+        /// Lets the program sign, like the other overload, with a signer that is asynchronous, such as one that asks a vault.
+        /// It runs on the thread pool, so that it never waits for the thread of the call, which waits for it.
+        /// </summary>
+        /// <param name="signer">Makes a signature.</param>
+        /// <returns>These options.</returns>
+        public MdeOptions SetSigner(Func<string, byte[], CancellationToken, Task<byte[]>> signer)
+        {
+            var started = signer ?? throw new ArgumentNullException(nameof(signer));
+            return SetSigner((algorithm, data, cancellation) =>
+                Frame.RunProvider(() => started(algorithm, data, cancellation)));
         }
 
         /// <summary>Frees the options and wipes the secrets in them.</summary>

@@ -54,6 +54,40 @@ namespace Azure.Core
     }
 }
 
+namespace Azure.Security.KeyVault.Keys.Cryptography
+{
+    public readonly struct SignatureAlgorithm
+    {
+        private readonly string name;
+
+        public SignatureAlgorithm(string value)
+        {
+            name = value;
+        }
+
+        public static implicit operator SignatureAlgorithm(string value)
+        {
+            return new SignatureAlgorithm(value);
+        }
+
+        public override string ToString()
+        {
+            return name;
+        }
+    }
+
+    public abstract class SignResult
+    {
+        public byte[] Signature => new byte[0];
+    }
+
+    public abstract class CryptographyClient
+    {
+        public abstract Task<SignResult> SignDataAsync(
+            SignatureAlgorithm algorithm, byte[] data, CancellationToken cancellationToken = default);
+    }
+}
+
 namespace Microsoft.Extensions.Logging
 {
     public enum LogLevel

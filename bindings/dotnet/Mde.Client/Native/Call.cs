@@ -23,7 +23,7 @@ namespace Mde.Native
         {
             if (Frame.IsProviderOf(client))
             {
-                throw new InvalidOperationException("A token provider must not use the client that waits for its token.");
+                throw new InvalidOperationException("A token provider or signer must not use the client that waits for it.");
             }
             this.client = client;
             this.function = function;

@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.InteropServices;
 using System.Threading;
 using System.Threading.Tasks;
 
@@ -38,7 +39,7 @@ namespace Mde.Native
         internal Exception? TokenError { get; private set; }
 
         /// <summary>
-        /// Whether this thread is in a callback: a receiver of events or log lines, or a token provider. The native call
+        /// Whether this thread is in a callback: a receiver of events or log lines, a token provider or a signer. The native call
         /// that made it cannot end before the callback does, so a callback must not wait for that call.
         /// </summary>
         internal static bool InCallback => callbacks > 0 || Provider.Value?.Client != null;
@@ -75,7 +76,7 @@ namespace Mde.Native
                     () =>
                     {
                         Provider.Value = run;
-                        return provider() ?? throw new InvalidOperationException("The token provider returned null.");
+                        return provider() ?? throw new InvalidOperationException("The token provider or signer returned null.");
                     },
                     CancellationToken.None).GetAwaiter().GetResult();
             }
@@ -109,6 +110,7 @@ namespace Mde.Native
         // Never collected, since native code may call them as long as the program runs.
         internal static readonly NativeMethods.ProgressFunction OnProgress = Progress;
         internal static readonly NativeMethods.TokenFunction OnToken = Token;
+        internal static readonly NativeMethods.SignFunction OnSign = Sign;
 
         private static int Progress(IntPtr userData, IntPtr eventJson)
         {
@@ -137,6 +139,21 @@ namespace Mde.Native
 
         private static int Token(IntPtr userData, IntPtr scope, IntPtr sink)
         {
+            return Answer(cancellation => UserData.Target<TokenSource>(userData).Answer(Utf8.Read(scope), cancellation, sink));
+        }
+
+        private static int Sign(IntPtr userData, IntPtr algorithm, IntPtr data, ulong size, IntPtr sink)
+        {
+            return Answer(cancellation =>
+            {
+                var bytes = new byte[size];
+                Marshal.Copy(data, bytes, 0, bytes.Length);
+                return UserData.Target<SignatureSource>(userData).Answer(Utf8.Read(algorithm), bytes, cancellation, sink);
+            });
+        }
+
+        private static int Answer(Func<CancellationToken, int> answer)
+        {
             var frame = current;
             if (frame == null)
             {
@@ -146,7 +163,7 @@ namespace Mde.Native
             try
             {
                 frame.TokenError = null;
-                return UserData.Target<TokenSource>(userData).Answer(Utf8.Read(scope), frame.cancellation, sink);
+                return answer(frame.cancellation);
             }
             catch (Exception error)
             {

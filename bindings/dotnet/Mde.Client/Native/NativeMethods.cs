@@ -30,6 +30,9 @@ namespace Mde.Native
         internal delegate int TokenFunction(IntPtr userData, IntPtr tokenScope, IntPtr sink);
 
         [UnmanagedFunctionPointer(C)]
+        internal delegate int SignFunction(IntPtr userData, IntPtr algorithm, IntPtr data, ulong size, IntPtr sink);
+
+        [UnmanagedFunctionPointer(C)]
         internal delegate void FreeFunction(IntPtr userData);
 
         [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
@@ -55,6 +58,12 @@ namespace Mde.Native
         internal static extern int mde_token_set(IntPtr sink, byte[] token, ulong expiresInSeconds);
 
         [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
+        internal static extern int mde_signature_set(IntPtr sink, byte[] signature, ulong size);
+
+        [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
+        internal static extern ulong mde_signature_time_left_ms(IntPtr sink);
+
+        [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
         internal static extern OptionsHandle mde_options_new();
 
         [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
@@ -70,6 +79,10 @@ namespace Mde.Native
         [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
         internal static extern int mde_options_set_token_provider(
             OptionsHandle options, TokenFunction callback, IntPtr userData, FreeFunction freeUserData);
+
+        [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
+        internal static extern int mde_options_set_signer(
+            OptionsHandle options, SignFunction callback, IntPtr userData, FreeFunction freeUserData);
 
         [DllImport(Library, CallingConvention = C, ExactSpelling = true)]
         internal static extern int mde_client_new(
