@@ -25,7 +25,7 @@ import mde._library
 import mde._log
 import mde._text
 
-from support import CHECKOUT, MACHINES, NO_ACTION, OPTIONS, Case, control, requests, with_token
+from support import CHECKOUT, MACHINES, NO_ACTION, OPTIONS, Background, Case, control, requests, with_token
 
 
 def checkout(path: str) -> str:
@@ -388,6 +388,55 @@ class Tokens(Case):
             client.find_machines(MACHINES[0])
             client.find_machines(MACHINES[1])
         self.assertEqual(len(asked), 2)
+
+
+class Signers(Case):
+    """The key of the certificate is nobody's, so no signature fits it."""
+
+    def client_with(self, signer: Any) -> mde.Client:
+        own = {name: value for name, value in OPTIONS.items() if name != "client_secret"}
+        return mde.Client(own, client_certificate=os.environ["MDE_TEST_CERTIFICATE"], signer=signer)
+
+    def test_what_it_is_asked(self) -> None:
+        asked: List[mde.SigningRequest] = []
+
+        def sign(request: mde.SigningRequest) -> bytes:
+            asked.append(request)
+            return bytes(256)
+
+        with self.client_with(sign) as client:
+            with self.assertRaisesRegex(mde.SignInError, "does not fit `client_certificate`"):
+                client.find_machines(MACHINES[0], timeout=5)
+            (request,) = asked
+            self.assertEqual((request.algorithm, request.data.count(b".")), ("PS256", 1))
+            assert request.time_left is not None
+            self.assertTrue(0 < request.time_left <= 5)
+
+    def test_what_it_raises_comes_out(self) -> None:
+        def fail(request: mde.SigningRequest) -> bytes:
+            raise LookupError("no key today")
+
+        with self.client_with(fail) as client:
+            with self.assertRaisesRegex(LookupError, "no key today"):
+                client.find_machines(MACHINES[0])
+            raised = Background(lambda: client.find_machines(MACHINES[0])).end().error
+            self.assertIsInstance(raised, LookupError)
+        with self.client_with(lambda request: "text") as client:
+            with self.assertRaisesRegex(TypeError, "the signature must be bytes, not str"):
+                client.find_machines(MACHINES[0])
+        with self.client_with(lambda request: b"") as client:
+            with self.assertRaisesRegex(mde.SignInError, "mde_signature_set: argument `size`"):
+                client.find_machines(MACHINES[0])
+
+    def test_it_is_kept_as_long_as_its_client(self) -> None:
+        before = len(mde._client._signers)
+        with self.client_with(lambda request: b"") as client:
+            self.assertEqual(len(mde._client._signers), before + 1)
+            self.assertRaises(mde.SignInError, lambda: client.find_machines(MACHINES[0]))
+        self.assertEqual(len(mde._client._signers), before)
+        with self.assertRaises(mde.ConfigError):
+            mde.Client(auth="certificate", signer=lambda request: b"")
+        self.assertEqual(len(mde._client._signers), before)
 
 
 class Log(Case):

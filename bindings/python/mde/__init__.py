@@ -16,7 +16,7 @@ from typing import Any, Optional
 from . import _ending, _log
 from ._call import Call
 from ._cancel import Cancel
-from ._client import Client, Option, Progress, TokenProvider, finish, progress_arguments
+from ._client import Client, Option, Progress, Signer, SigningRequest, TokenProvider, finish, progress_arguments
 from ._devices import Device, Devices
 from ._documents import (
     Access,
@@ -223,6 +223,8 @@ __all__ = [
     "Seconds",
     "ServiceError",
     "SignInError",
+    "Signer",
+    "SigningRequest",
     "Status",
     "TokenProvider",
     "UnsafeEntry",

@@ -8,7 +8,7 @@ import threading
 import warnings
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Callable, Generator, List, Mapping, NoReturn, Optional, Tuple, Type, Union
+from typing import Any, Callable, Generator, List, Mapping, NamedTuple, NoReturn, Optional, Tuple, Type, Union
 
 from . import _documents as documents
 from ._call import Call, current, waits_for
@@ -17,7 +17,7 @@ from ._devices import Devices, as_they_end, devices_json
 from ._errors import error, error_with_message
 from ._fork import Forkable
 from ._kept import Kept
-from ._library import PROGRESS_FN, TOKEN_FN, library, take_string
+from ._library import PROGRESS_FN, SIGN_FN, TOKEN_FN, library, take_string
 from ._log import handling
 from ._status import Status
 from ._text import Path, Seconds, as_text, encode, encode_path, milliseconds
@@ -27,6 +27,24 @@ Progress = Callable[[documents.ProgressEvent], object]
 
 TokenProvider = Callable[[str], Union[str, Tuple[str, Seconds]]]
 """Gets an access token for a scope: the token, or the token and how long it is valid from now on."""
+
+
+
+class SigningRequest(NamedTuple):
+    """What a signer is asked to sign."""
+
+    algorithm: str
+    """``PS256`` (RSA-PSS with a salt of 32 bytes) or ``RS256`` (PKCS#1 v1.5), both with SHA-256."""
+
+    data: bytes
+    """The text to hash and sign."""
+
+    time_left: Optional[float]
+    """The seconds that the call has left, or None without a deadline."""
+
+
+Signer = Callable[[SigningRequest], bytes]
+"""Makes the bare signature of a request with the key of ``client_certificate``, wherever that key is."""
 
 Option = Union[str, int, float, bool, timedelta, "os.PathLike[str]"]
 """What an option may be set to."""
@@ -92,6 +110,43 @@ def _on_token(number: Optional[int], scope: bytes, sink: Optional[int]) -> int:
 _ON_TOKEN = TOKEN_FN(_on_token)
 
 
+_signers: "Kept[Signer]" = Kept()
+
+
+def _on_sign(number: Optional[int], algorithm: bytes, data: int, size: int, sink: Optional[int]) -> int:
+    call = current() if is_in_call() else None
+    try:
+        signer = _signers[number]
+        left = library().mde_signature_time_left_ms(sink)
+        request = SigningRequest(
+            algorithm.decode("ascii"), ctypes.string_at(data, size), left / 1000 if left < 2**63 else None
+        )
+        # As for a token.
+        succeeded, answer = (True, signer(request)) if call is None else call.ask(lambda: signer(request))
+        if not succeeded:
+            return 1
+        if not isinstance(answer, (bytes, bytearray)):
+            raise TypeError("the signature must be bytes, not %s" % type(answer).__name__)
+        # The library reports what is wrong with it.
+        return int(library().mde_signature_set(sink, bytes(answer), len(answer)))
+    except BaseException as failure:
+        if call is not None:
+            call.fail(failure)
+        return 1
+
+
+_ON_SIGN = SIGN_FN(_on_sign)
+
+
+def _give(kept: Kept[Any], callback: Any, options: int, set_native: Callable[..., int], native: Any) -> None:
+    """Gives a callback to the library, which keeps it."""
+    number = kept.keep(callback)
+    status = set_native(options, native, number, kept.free)
+    if status != Status.OK:
+        kept.forget(number)
+        raise error(status)
+
+
 def _option(name: str, value: Option) -> Tuple[str, str]:
     """Converts an option to the library's name and text."""
     if name in DURATIONS:
@@ -124,6 +179,7 @@ class Client(Forkable):
         options: Optional[Mapping[str, Option]] = None,
         *,
         token_provider: Optional[TokenProvider] = None,
+        signer: Optional[Signer] = None,
         **settings: Option,
     ) -> None:
         self._start()
@@ -142,10 +198,12 @@ class Client(Forkable):
                 encoded = encode("the name of an option", name), encode(name, text)
                 finish(library().mde_options_set(native, *encoded, ctypes.byref(out)), out)
 
-        self._make(fill, token_provider)
+        self._make(fill, token_provider, signer)
 
     @classmethod
-    def from_json(cls, text: str, *, token_provider: Optional[TokenProvider] = None) -> "Client":
+    def from_json(
+        cls, text: str, *, token_provider: Optional[TokenProvider] = None, signer: Optional[Signer] = None
+    ) -> "Client":
         """Makes a client from options in JSON, for example from a configuration file: ``{"tenant_id": "…", …}``."""
         made = cls.__new__(cls)
         made._start()
@@ -155,7 +213,7 @@ class Client(Forkable):
             out = ctypes.c_void_p()
             finish(library().mde_options_set_json(native, encoded, ctypes.byref(out)), out)
 
-        made._make(fill, token_provider)
+        made._make(fill, token_provider, signer)
         return made
 
     def _start(self) -> None:
@@ -166,16 +224,16 @@ class Client(Forkable):
         self._changed = threading.Condition(threading.RLock())
         super().__init__()
 
-    def _make(self, fill: Callable[[int], None], provider: Optional[TokenProvider]) -> None:
+    def _make(
+        self, fill: Callable[[int], None], provider: Optional[TokenProvider], signer: Optional[Signer]
+    ) -> None:
         options = library().mde_options_new()
         try:
             fill(options)
             if provider is not None:
-                number = _providers.keep(provider)
-                status = library().mde_options_set_token_provider(options, _ON_TOKEN, number, _providers.free)
-                if status != Status.OK:
-                    _providers.forget(number)
-                    raise error(status)
+                _give(_providers, provider, options, library().mde_options_set_token_provider, _ON_TOKEN)
+            if signer is not None:
+                _give(_signers, signer, options, library().mde_options_set_signer, _ON_SIGN)
             client, out = ctypes.c_void_p(), ctypes.c_void_p()
             finish(library().mde_client_new(options, ctypes.byref(client), ctypes.byref(out)), out)
             self._pointer = client.value

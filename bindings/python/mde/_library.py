@@ -24,6 +24,7 @@ else:
 
 LOG_FN = CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
 TOKEN_FN = CFUNCTYPE(c_int32, c_void_p, c_char_p, c_void_p)
+SIGN_FN = CFUNCTYPE(c_int32, c_void_p, c_char_p, c_void_p, c_uint64, c_void_p)
 PROGRESS_FN = CFUNCTYPE(c_int32, c_void_p, c_char_p)
 FREE_FN = CFUNCTYPE(None, c_void_p)
 
@@ -41,11 +42,14 @@ SIGNATURES: Dict[str, Tuple[Any, List[Any]]] = {
     "mde_json_get": (c_int32, [c_char_p, c_char_p, _OUT]),
     "mde_log_set": (c_int32, [LOG_FN, c_void_p, FREE_FN, c_int32]),
     "mde_token_set": (c_int32, [c_void_p, c_char_p, c_uint64]),
+    "mde_signature_set": (c_int32, [c_void_p, c_char_p, c_uint64]),
+    "mde_signature_time_left_ms": (c_uint64, [c_void_p]),
     "mde_options_new": (c_void_p, []),
     "mde_options_free": (None, [c_void_p]),
     "mde_options_set": (c_int32, [c_void_p, c_char_p, c_char_p, _OUT]),
     "mde_options_set_json": (c_int32, [c_void_p, c_char_p, _OUT]),
     "mde_options_set_token_provider": (c_int32, [c_void_p, TOKEN_FN, c_void_p, FREE_FN]),
+    "mde_options_set_signer": (c_int32, [c_void_p, SIGN_FN, c_void_p, FREE_FN]),
     "mde_client_new": (c_int32, [c_void_p, _OUT, _OUT]),
     "mde_client_shutdown": (c_int32, [c_void_p, c_uint64]),
     "mde_client_free": (None, [c_void_p]),
