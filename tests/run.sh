@@ -29,11 +29,15 @@ look_for_tools() {
         nm:binutils cmake:cmake curl:curl doxygen:doxygen git:git ip:iproute2 java:default-jre-headless \
         kill:procps mono:mono-runtime xbuild:mono-xbuild nginx:nginx-light openssl:openssl \
         pip3:python3-pip pkg-config:pkg-config python3:python3 \
-        redis-server:redis-server script:bsdutils strace:strace tinyproxy:tinyproxy-bin \
+        redis-server:redis-server script:bsdutils softhsm2-util:softhsm2 strace:strace swtpm:swtpm \
+        tinyproxy:tinyproxy-bin tpm2_sign:tpm2-tools \
         unshare:util-linux unzip:unzip zip:zip; do
         PATH=$PATH:/usr/sbin type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
     [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
+    # What programs that use tokens are compiled with, and the keys of a package for Python.
+    [ -e /usr/include/p11-kit-1/p11-kit/pkcs11.h ] || missing+=(libp11-kit-dev)
+    /usr/bin/python3 -c 'import cryptography' 2>/dev/null || missing+=(python3-cryptography)
     # The class library of Mono.
     [ -e /usr/lib/mono/4.5/System.Core.dll ] || missing+=(libmono-system-core4.0-cil)
     if [ "$mode" != core ]; then

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-mod building;
+pub mod building;
 mod package;
 pub mod scenarios;
 

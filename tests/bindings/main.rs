@@ -10,6 +10,8 @@ mod cpp;
 mod dotnet;
 /// What compilers and generators make of `mde.h`.
 mod header;
+/// Keys that stay in tokens, in a TPM and in the libraries of other languages.
+mod keys;
 /// Programs in other languages.
 mod languages;
 mod python;

@@ -119,7 +119,8 @@ mod full {
         command
             .args(["-m", "mypy", "--strict", "--python-version", "3.8", "mde"])
             .arg(python.example())
-            .arg(python.example().with_file_name("fleet.py"));
+            .arg(python.example().with_file_name("fleet.py"))
+            .arg(python.example().with_file_name("signer.py"));
         command.current_dir(python.package()).env("PYTHONPATH", &mypy);
         command.arg("--cache-dir").arg(python.installed.0.join("mypy-cache"));
         assert!(

@@ -1,0 +1,223 @@
+//! Keys that stay where they are. An independent authority accepts what they sign.
+
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use mde_tests::peers::keys::Keys;
+use mde_tests::peers::oidc::{Provider, TENANT};
+use mde_tests::peers::ports::unused_port;
+use mde_tests::programs::scenarios::has;
+use mde_tests::programs::{Finished, How, ROOT, compile_also, release, run, tool};
+use serde_json::json;
+
+use crate::dotnet::building::{Built, On};
+
+const ALGORITHMS: [&str; 2] = ["PS256", "RS256"];
+
+/// The settings of a program that signs in to the provider.
+fn settings<'a>(provider: &Provider, algorithm: &str, command: &'a mut Command) -> &'a mut Command {
+    let options = json!({"api_url": provider.url, "login_url": provider.url, "max_retries": 0,
+        "certificate_algorithm": algorithm});
+    command
+        .env("MDE_TENANT_ID", TENANT)
+        .env("MDE_CLIENT_ID", algorithm)
+        .env("MDE_OPTIONS", options.to_string())
+}
+
+/// The provider's API answers with the application that it knows the token to be of.
+#[track_caller]
+fn is_known_as(algorithm: &str, finished: Finished) {
+    let printed = finished.expect(0).stdout.replace(": ", ":");
+    has(&printed, &format!("\"requestor\":\"{algorithm}\""));
+}
+
+/// SoftHSM2 with the key of `key.pem`, under the label `agent-key` in the token `agent`.
+fn soft_hsm(keys: &Keys) {
+    let folder = keys.path("tokens");
+    std::fs::create_dir(&folder).unwrap();
+    let text =
+        format!("directories.tokendir = {folder}\nobjectstore.backend = file\nlog.level = ERROR\n");
+    keys.write("softhsm2.conf", text);
+    for words in [
+        "--init-token --free --label agent --so-pin 12345678 --pin 1234".to_owned(),
+        format!(
+            "--import {} --token agent --label agent-key --id 01 --pin 1234",
+            keys.path("key.pem")
+        ),
+    ] {
+        let mut util = tool("softhsm2-util", "softhsm2");
+        run(util.args(words.split(' ')).env("SOFTHSM2_CONF", keys.path("softhsm2.conf"))).expect(0);
+    }
+}
+
+#[test]
+fn a_pkcs11_token_signs() {
+    let keys = Keys::new();
+    soft_hsm(&keys);
+    let program = compile_also(
+        &["examples/c/pkcs11.c"],
+        How::Plain,
+        &[],
+        &["-I/usr/include/p11-kit-1", "-ldl"],
+    );
+    let provider = Provider::with_certificate(&keys.path("cert.pem"));
+    let with = |algorithm: &str, certificate: &str, pin: &str| {
+        let mut command = mde_tests::programs::start(&program, How::Plain);
+        settings(&provider, algorithm, &mut command)
+            .env("MDE_CERTIFICATE", keys.path(certificate))
+            .env("SOFTHSM2_CONF", keys.path("softhsm2.conf"))
+            .env("PKCS11_MODULE", "/usr/lib/softhsm/libsofthsm2.so")
+            .env("PKCS11_TOKEN", "agent")
+            .env("PKCS11_KEY", "agent-key")
+            .env("PKCS11_PIN", pin);
+        run(&mut command)
+    };
+    for algorithm in ALGORITHMS {
+        is_known_as(algorithm, with(algorithm, "cert.pem", "1234"));
+    }
+    has(&with("PS256", "cert.pem", "4321").expect(1).stderr, "C_Login failed with 0xa0");
+    keys.openssl(
+        "req -x509 -newkey rsa:2048 -nodes -keyout other.key -out other.pem -days 30 -subj /CN=x",
+    );
+    let said = with("PS256", "other.pem", "1234").expect(1).stderr;
+    has(&said, "the signature of the signer does not fit `client_certificate`");
+}
+
+/// `examples/python/signer.py`, by the system's Python.
+fn python_signer(provider: &Provider, algorithm: &str, words: &[&str]) -> Command {
+    let mut python = tool("/usr/bin/python3", "python3");
+    python
+        .arg(Path::new(ROOT).join("examples/python/signer.py"))
+        .args(words)
+        .env("PYTHONPATH", Path::new(ROOT).join("bindings/python"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("MDE_LIBRARY", release().join("libmde.so"));
+    settings(provider, algorithm, &mut python);
+    python
+}
+
+#[test]
+fn a_key_of_pythons_cryptography_signs() {
+    let keys = Keys::new();
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| keys.path(name));
+    let provider = Provider::with_certificate(&certificate);
+    for algorithm in ALGORITHMS {
+        let words = ["--key", &key, "--certificate", &certificate];
+        is_known_as(algorithm, run(&mut python_signer(&provider, algorithm, &words)));
+    }
+}
+
+/// A TPM in software.
+struct Tpm {
+    process: Child,
+    port: u16,
+}
+
+impl Tpm {
+    fn start(keys: &Keys) -> Tpm {
+        let (folder, port) = (keys.path("tpm"), unused_port());
+        std::fs::create_dir(&folder).unwrap();
+        drop(tool("swtpm", "swtpm"));
+        let mut swtpm = Command::new("swtpm");
+        swtpm.args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear", "--tpmstate"]);
+        swtpm.arg(format!("dir={folder}"));
+        // Its tools expect the second port beside the first.
+        for (name, port) in [("--server", port), ("--ctrl", port + 1)] {
+            swtpm.arg(name).arg(format!("type=tcp,port={port},bindaddr=127.0.0.1"));
+        }
+        let tpm = Tpm { process: swtpm.spawn().unwrap(), port };
+        for _ in 0..200 {
+            if std::net::TcpStream::connect(("127.0.0.1", port + 1)).is_ok() {
+                return tpm;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("swtpm does not start");
+    }
+
+    fn tcti(&self) -> String {
+        format!("swtpm:host=127.0.0.1,port={}", self.port)
+    }
+
+    #[track_caller]
+    fn tool(&self, keys: &Keys, words: &str) {
+        let mut words = words.split(' ');
+        let mut command = tool(words.next().unwrap(), "tpm2-tools");
+        command.args(words).current_dir(keys.path("")).env("TPM2TOOLS_TCTI", self.tcti());
+        run(&mut command).expect(0);
+    }
+}
+
+impl Drop for Tpm {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn a_tpm_signs() {
+    const HANDLE: &str = "0x81000001";
+    let keys = Keys::new();
+    let tpm = Tpm::start(&keys);
+    for words in [
+        "tpm2_createprimary -Q -C o -c primary.ctx",
+        "tpm2_flushcontext -t",
+        "tpm2_create -Q -C primary.ctx -G rsa2048 -a fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign -u public -r private",
+        "tpm2_flushcontext -t",
+        "tpm2_load -Q -C primary.ctx -u public -r private -c key.ctx",
+        "tpm2_evictcontrol -Q -C o -c key.ctx 0x81000001",
+        "tpm2_flushcontext -t",
+        "tpm2_readpublic -Q -c 0x81000001 -f pem -o public.pem",
+    ] {
+        tpm.tool(&keys, words);
+    }
+    // The key was made in the TPM, so an authority certifies it.
+    keys.openssl("req -new -key key.pem -out csr -subj /CN=agent");
+    keys.openssl(
+        "x509 -req -in csr -force_pubkey public.pem -CA cert.pem -CAkey key.pem -CAcreateserial -days 30 -out own.pem",
+    );
+    let own = keys.path("own.pem");
+    let provider = Provider::with_certificate(&own);
+    for algorithm in ALGORITHMS {
+        let words = ["--tpm", HANDLE, "--certificate", &own];
+        let mut command = python_signer(&provider, algorithm, &words);
+        is_known_as(algorithm, run(command.env("TPM2TOOLS_TCTI", tpm.tcti())));
+    }
+    // A key that the TPM does not have.
+    let words = ["--tpm", "0x81000002", "--certificate", &own];
+    let mut command = python_signer(&provider, "PS256", &words);
+    let failed = run(command.env("TPM2TOOLS_TCTI", tpm.tcti()));
+    has(&failed.expect(1).stderr, "CalledProcessError");
+}
+
+#[track_caller]
+fn dotnet_signs(on: On, algorithms: &[&str]) {
+    let keys = Keys::new();
+    // As old runtimes read it, too.
+    keys.openssl(
+        "pkcs12 -export -in cert.pem -inkey key.pem -out own.pfx -passout pass:abcdef -certpbe PBE-SHA1-3DES \
+         -keypbe PBE-SHA1-3DES -macalg sha1",
+    );
+    let built = Built::binding(on);
+    let source = Path::new(ROOT).join("tests/dotnet/certificate/Certificate.cs");
+    built.compile("Certificate.exe", &[source]);
+    let provider = Provider::with_certificate(&keys.path("cert.pem"));
+    for algorithm in algorithms {
+        let mut command = built.start("Certificate.exe");
+        command.args([&keys.path("own.pfx"), "abcdef"]);
+        is_known_as(algorithm, run(settings(&provider, algorithm, &mut command)));
+    }
+}
+
+/// The keys of Mono and of the older .NET Framework know no PSS.
+#[test]
+fn a_key_of_mono_signs() {
+    dotnet_signs(On::Mono, &["RS256"]);
+}
+
+#[test]
+fn a_key_of_dotnet_signs() {
+    dotnet_signs(On::Net8, &ALGORITHMS);
+}
