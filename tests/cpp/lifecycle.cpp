@@ -398,6 +398,37 @@ void tokens() {
     CHECK(late.list_actions());
 }
 
+// The certificate's key is nobody's, so no signature fits it.
+void signers() {
+    const auto held = std::make_shared<int>(4711);
+    {
+        mde::options options = unsigned_options();
+        options.set("client_certificate", required("MDE_TEST_CERTIFICATE")).value();
+        std::atomic<int> state{0};
+        CHECK(options.set_signer([&state, held](const mde::signing_request &request)
+                                     -> std::optional<std::vector<std::uint8_t>> {
+            CHECK(request.algorithm == "PS256" && request.data != nullptr && request.size > 100);
+            CHECK(request.time_left() > std::chrono::milliseconds(0) && request.time_left() <= 5s);
+            switch (state) {
+            case 0: throw surprise("no key today");
+            case 1: return std::nullopt;
+            case 2: return std::vector<std::uint8_t>();
+            default: return std::vector<std::uint8_t>(256, 1);
+            }
+        }));
+        CHECK(options.set_signer(nullptr).error().status() == mde::status::null);
+        mde::client client(options);
+        CHECK(std::string(thrown_by<surprise>([&] { client.list_actions("", 5s).value(); }).what()) == "no key today");
+        for (state = 1; state < 4; ++state) {
+            const auto refused = client.list_actions("", 5s);
+            CHECK(refused.error().status() == mde::status::token && refused.error().cause() == nullptr);
+        }
+        CHECK(client.list_actions("", 5s).error().message().find("does not fit `client_certificate`") != std::string::npos);
+        CHECK(held.use_count() == 2);
+    }
+    CHECK(held.use_count() == 1);
+}
+
 // A function that the library keeps is destroyed once, and as soon as it can.
 void callbacks_are_freed() {
     const auto held = std::make_shared<int>(4711);
@@ -569,6 +600,7 @@ int main() {
 #endif
     run("exceptions in progress", exceptions_in_progress);
     run("tokens", tokens);
+    run("signers", signers);
     run("callbacks are freed", callbacks_are_freed);
     run("logging", logging);
     run("threads", threads);
