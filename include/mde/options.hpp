@@ -79,7 +79,7 @@ private:
 
     /** Gives a function to the library, which keeps it. */
     template <class Set, class On, class Callback>
-    result<void> give(Set *set, On *on, Callback callback, const char *if_empty) {
+    result<void> give(Set *setter, On *on, Callback callback, const char *if_empty) {
         if (!detail::abi_fits()) {
             return detail::other_abi();
         }
@@ -87,7 +87,7 @@ private:
             return error(status::null, if_empty);
         }
         auto kept = std::make_unique<Callback>(std::move(callback));
-        const mde_status code = set(handle_.get(), on, kept.get(), detail::free_callback<Callback>);
+        const mde_status code = setter(handle_.get(), on, kept.get(), detail::free_callback<Callback>);
         if (code == MDE_OK) {
             // The library owns it now.
             (void)kept.release();

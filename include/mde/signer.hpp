@@ -10,7 +10,6 @@
 #include "detail/frame.hpp"
 
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -26,14 +25,14 @@ class signing_request {
 public:
     signing_request(std::string_view asked_for, const std::uint8_t *bytes, std::uint64_t count,
                     const mde_signature_sink *sink) noexcept
-        : algorithm(asked_for), data(bytes), size(static_cast<std::size_t>(count)), sink_(sink) {}
+        : algorithm(asked_for), data(bytes), size(count), sink_(sink) {}
 
     /** PS256 (RSA-PSS with a salt of 32 bytes) or RS256 (PKCS#1 v1.5), both with SHA-256. */
     const std::string_view algorithm;
 
     /** The text to hash and sign. */
     const std::uint8_t *const data;
-    const std::size_t size;
+    const std::uint64_t size;
 
     /** The time that the call has left: zero once it is stopped. Nothing without a deadline. */
     std::optional<std::chrono::milliseconds> time_left() const noexcept {
