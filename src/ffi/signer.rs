@@ -100,8 +100,10 @@ pub unsafe extern "C" fn mde_signature_time_left_ms(sink: *const mde_signature_s
     guard::value(0, || {
         // SAFETY: the caller's promise (header, "Pointers"); the sink is used by this callback alone.
         let Some(sink) = (unsafe { ptr::optional(sink) }) else { return 0 };
-        time_left(&sink.call)
-            .map_or(u64::MAX, |left| left.as_millis().try_into().unwrap_or(u64::MAX))
+        // Rounded up: a callback that gives up at 0 must not do so before the deadline.
+        time_left(&sink.call).map_or(u64::MAX, |left| {
+            left.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(u64::MAX)
+        })
     })
 }
 
