@@ -45,7 +45,7 @@ fn link_arguments() -> Result<(), Box<dyn Error>> {
 }
 
 /// The sections of the header in order: a file of `src/ffi`, and its title.
-const SECTIONS: [(&str, &str); 13] = [
+const SECTIONS: [(&str, &str); 14] = [
     ("packages", "Packages"),
     ("fleet", "Packages of many devices"),
     ("actions", "Machine actions"),

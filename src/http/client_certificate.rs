@@ -109,7 +109,8 @@ mod tests {
         let two = Two([Arc::new(NoCertificate), Arc::new(NoCertificate)], Mutex::new(0));
         let hosts = vec!["gateway.example".to_owned(), "127.0.0.1:8443".to_owned()];
         let certificate = ClientCertificate::new(Box::new(two), hosts);
-        let plain = Trust::new(Vec::new(), None, false).unwrap().config_for("a", 443, None).unwrap();
+        let plain =
+            Trust::new(Vec::new(), None, false).unwrap().config_for("a", 443, None).unwrap();
         let of = |host, port| certificate.config_for(host, port, &plain);
         for (host, port) in
             [("other.example", 443), ("gateway.example", 8443), ("x.gateway.example", 443)]

@@ -83,7 +83,8 @@ impl Dialer {
                 recorder.begin(host, port, self.proxies.way(host, port, through));
             }
             let recorder = recorder.map(Arc::as_ref);
-            let goal = Goal { host, port, proxy: through, login: None, user_agent, tls, probe, recorder };
+            let goal =
+                Goal { host, port, proxy: through, login: None, user_agent, tls, probe, recorder };
             let failure = match self.reach(&goal, proxy.as_ref(), until) {
                 Ok(stream) => return Ok(stream),
                 Err(failure) => failure,

@@ -83,11 +83,12 @@ fn login_of(peer: &mut TcpStream) -> Option<String> {
 fn dialer(proxy: &str, allowed: &str, begin: Begin) -> Dialer {
     let choice = Choice::Url(Proxy::parse(&format!("http://{proxy}")).unwrap());
     Dialer {
-        tls: Arc::new(Trust::new(Vec::new(), false).unwrap()),
+        tls: Arc::new(Trust::new(Vec::new(), None, false).unwrap()),
         proxies: Arc::new(Proxies::new(&choice, None).unwrap()),
         logins: Arc::new(Logins::with(Allowed::parse(allowed).unwrap(), begin)),
         lookups: Arc::default(),
         user_agent: "test".into(),
+        recorder: None,
     }
 }
 

@@ -136,11 +136,12 @@ fn a_script_that_never_ends_holds_no_call() {
 fn tunnel(find: Find, again: bool) -> (Duration, Result<(), Error>) {
     let source = Source::System(System::new(find));
     let dialer = Dialer {
-        tls: Arc::new(Trust::new(Vec::new(), false).unwrap()),
-        proxies: Arc::new(Proxies { source, except: Vec::new() }),
+        tls: Arc::new(Trust::new(Vec::new(), None, false).unwrap()),
+        proxies: Arc::new(Proxies { source, ..Proxies::default() }),
         logins: Arc::default(),
         lookups: Arc::default(),
         user_agent: "test".into(),
+        recorder: None,
     };
     let open = || dialer.open("api.test", 443, false, b"").map(drop).map_err(Error::from);
     if again {
