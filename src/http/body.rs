@@ -72,6 +72,6 @@ impl Incoming {
     }
 
     fn failed(&self, error: io::Error) -> Failure {
-        Failure::from_io(error).sent(self.exchange.was_sent())
+        Failure::from_io(error).unread(false).sent(self.exchange.was_sent())
     }
 }

@@ -189,7 +189,7 @@ impl Http {
         let recorder = self.dialer.recorder.as_deref();
         let mut reply = exchange_once(&agent, request, recorder).map_err(|failure| {
             let uri = request.url.parse::<http::Uri>().unwrap_or_default();
-            let failure = failure.sent(exchange.was_sent());
+            let failure = failure.unread(about().is_some()).sent(exchange.was_sent());
             failure.with_host(uri.host().unwrap_or_default()).about_certificate(about())
         })?;
         reply.about_certificate = about().filter(|_| reply.is_about_a_certificate());
@@ -231,8 +231,9 @@ impl Http {
             let has_ended =
                 exchange.used_keep_alive_connection() && failure.is_transient() && !was_silent;
             if !(has_ended && is_first) {
-                let failure = failure.sent(exchange.was_sent()).with_host(host);
-                return Err(failure.about_certificate(exchange.about_certificate()));
+                let about = exchange.about_certificate();
+                let failure = failure.unread(about.is_some()).sent(exchange.was_sent());
+                return Err(failure.with_host(host).about_certificate(about));
             }
             is_first = false;
             log::line(Level::Debug, || {
@@ -313,7 +314,9 @@ fn exchange_once(
     // One byte more, so that the buffer does not grow to find the end.
     reply.body.reserve_exact(usize::try_from(expected).unwrap_or_default() + 1);
     let mut body = body.into_reader().take(limit as u64 + 1);
-    body.read_to_end(&mut reply.body).map_err(Failure::from_io)?;
+    // The head of the reply shows that the request was read.
+    let read = body.read_to_end(&mut reply.body);
+    read.map_err(|error| Failure::from_io(error).unread(false))?;
     byte_order_mark::remove(&mut reply.body);
     if reply.body.len() > limit && !is_cut {
         return Err(Failure::new(

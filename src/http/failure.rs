@@ -42,6 +42,14 @@ impl Failure {
         }
     }
 
+    /// Takes it back that the request is certainly unread, unless `may_be`: it went over a connection that was opened for
+    /// it, whose server asked for a certificate. There the refusal of a certificate ends the handshake, and before its end
+    /// a server reads nothing. Over a kept connection the refusal may come after the request was passed on.
+    pub(crate) fn unread(mut self, may_be: bool) -> Failure {
+        self.is_unread &= may_be;
+        self
+    }
+
     /// Records whether the service may have received the request.
     pub(crate) fn sent(mut self, sent: bool) -> Failure {
         self.sent = sent && !self.is_unread;
@@ -220,3 +228,20 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_certificate_tells_of_the_request_only_on_the_connection_that_asked_for_it() {
+        use rustls::AlertDescription::{AccessDenied, InternalError};
+        let received = |alert, has_asked: bool| {
+            let error = io::Error::other(rustls::Error::AlertReceived(alert));
+            Failure::from_io(error).unread(has_asked).sent(true).may_have_been_received()
+        };
+        assert!(!received(AccessDenied, true));
+        assert!(received(AccessDenied, false));
+        assert!(received(InternalError, true));
+    }
+}

@@ -131,6 +131,13 @@ impl Exchange {
         }
     }
 
+    /// The connection failed for another reason than the client certificate.
+    pub(super) fn certificate_is_no_reason() {
+        if let Ok(exchange) = Exchange::current() {
+            exchange.about_certificate.replace(None);
+        }
+    }
+
     /// Whether the current request, which is not sent yet, expects a large reply.
     pub(crate) fn is_bulk() -> bool {
         CURRENT.with(|current| {

@@ -257,7 +257,13 @@ pub(super) fn advance(
             Err(error) => {
                 return Err(
                     match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
-                        Some(error) => refused(host, &explain(error)),
+                        Some(error) => {
+                            // A client certificate is chosen before the server's is judged.
+                            if let rustls::Error::InvalidCertificate(_) = error {
+                                Exchange::certificate_is_no_reason();
+                            }
+                            refused(host, &explain(error))
+                        }
                         None => incomplete(host, error),
                     },
                 );
@@ -293,8 +299,8 @@ pub(super) fn write_all(stream: &mut TlsStream, mut data: &[u8]) -> io::Result<(
     Ok(())
 }
 
-/// Whether the server refused the client's certificate, or the lack of one. It then reads no request, not even one that
-/// was sent already.
+/// Whether the server refused the client's certificate, or the lack of one. If it asked for one in the handshake, it then
+/// reads no request, not even one that was sent already.
 pub(super) fn is_about_our_certificate(error: &rustls::Error) -> bool {
     use rustls::AlertDescription as Alert;
     matches!(

@@ -3,6 +3,7 @@
 use std::fs;
 
 use mde_tests::packages::{Folder, lead_to, patient, service};
+use mde_tests::peers::denying::denying;
 use mde_tests::peers::nginx::Nginx;
 use mde_tests::peers::openssl::{P256, Pki, Server, Wish};
 use mde_tests::peers::ports::unused_port;
@@ -37,15 +38,20 @@ fn client(url: &str, more: &[(&str, &str)]) -> Client {
     try_client(url, more).unwrap_or_else(|outcome| panic!("{}", outcome.text))
 }
 
-/// A server that answers for one action, and only those whose certificate is of `root`.
-fn demanding(pki: &Pki, more: &[&str]) -> Server {
+/// A reply with one action.
+fn action() -> String {
     let body = format!(
         r#"{{"id":"{ID}","status":"Pending","type":"CollectInvestigationPackage","machineId":"{MACHINE}"}}"#
     );
     let length = body.len();
-    let reply = format!(
+    format!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    );
+    )
+}
+
+/// A server that answers for one action, and only those whose certificate is of `root`.
+fn demanding(pki: &Pki, more: &[&str]) -> Server {
+    let reply = action();
     let demand = ["-Verify", "3", "-verify_return_error", "-CAfile", "root.pem"];
     pki.web_server(
         "server",
@@ -161,6 +167,34 @@ fn refusal(server: &Server, more: &[(&str, &str)], words: &[&str]) {
             error["name"] == "tls" && error["stage"] == "send" && is_last
         });
         assert!(refused, "no answer says that nothing was read");
+    }
+}
+
+/// The request may have been passed on before the alert.
+#[test]
+fn a_refusal_on_a_connection_that_was_in_use_leaves_the_outcome_open() {
+    let pki = pki();
+    let root = pki.path("root");
+    let (port, server) = denying(&pki, "server", action());
+    let url = format!("https://127.0.0.1:{port}");
+    let client = client(&url, &[("ca_file", &root), ("timeout_ms", "3000")]);
+    client.action(ID).ok();
+    let outcome = client.collect(MACHINE, "x");
+    let [_, second] = server.join().unwrap();
+    assert!(second.starts_with("POST "), "{second}");
+    assert_eq!(outcome.document["error"]["outcome"], "unknown", "{}", outcome.text);
+}
+
+/// The certificate of the server is judged after that of the client was chosen.
+#[test]
+fn a_server_that_is_not_trusted_is_not_blamed_on_the_client() {
+    let pki = pki();
+    for version in VERSIONS {
+        let server = demanding(&pki, &[version]);
+        let error = client(&server.url(), &[]).action(ID).error("tls");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("issuer is not trusted here"), "{message}");
+        assert!(!message.contains("client certificate"), "{message}");
     }
 }
 

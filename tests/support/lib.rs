@@ -21,6 +21,7 @@ pub mod programs;
 /// Servers that the library talks to: real ones, and some that misbehave.
 pub mod peers {
     pub mod azurite;
+    pub mod denying;
     pub mod file_host;
     pub mod kerberos;
     pub mod keys;
