@@ -6,7 +6,7 @@ use std::sync::Arc;
 use der::asn1::AnyRef;
 use der::{Decode, Reader, SliceReader};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::trace::Recorder;
@@ -27,10 +27,13 @@ impl ServerCertVerifier for Recording {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let verdict = self.verifier.verify_server_cert(certificate, intermediates, name, ocsp, now);
         if let Some(issuer) = issuer(certificate) {
-            self.recorder.presented(&issuer);
+            let is_unknown =
+                matches!(verdict, Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)));
+            self.recorder.presented(&issuer, is_unknown);
         }
-        self.verifier.verify_server_cert(certificate, intermediates, name, ocsp, now)
+        verdict
     }
 
     fn verify_tls12_signature(

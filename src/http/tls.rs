@@ -368,7 +368,7 @@ pub(super) fn explain(error: &rustls::Error) -> String {
         }
         AlertReceived(alert) => format!("the server refused the handshake ({alert:?})"),
         InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            "the certificate has expired".to_owned()
+            "the certificate has expired, or this machine's clock is ahead".to_owned()
         }
         InvalidCertificate(
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },

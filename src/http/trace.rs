@@ -26,6 +26,8 @@ pub(crate) struct Trace {
     pub tls: Option<&'static str>,
     /// The issuer of the certificate that the server presented, trusted or not.
     pub issuer: Option<String>,
+    /// Whether that issuer is why the certificate was refused.
+    pub is_issuer_unknown: bool,
     pub answer: Option<Answer>,
     began: Instant,
     looked_up: Option<Instant>,
@@ -92,6 +94,7 @@ impl Recorder {
             tried: Vec::new(),
             tls: None,
             issuer: None,
+            is_issuer_unknown: false,
             answer: None,
             began: Instant::now(),
             looked_up: None,
@@ -151,9 +154,9 @@ impl Recorder {
         self.note_of(address, |tried, _| tried.problem = Some(problem));
     }
 
-    pub(super) fn presented(&self, issuer: &str) {
+    pub(super) fn presented(&self, issuer: &str, is_unknown: bool) {
         let issuer = redact::visible(issuer, MAX_TEXT);
-        self.note(|trace, _| trace.issuer = Some(issuer));
+        self.note(|trace, _| (trace.issuer, trace.is_issuer_unknown) = (Some(issuer), is_unknown));
     }
 
     pub(super) fn answered(&self, reply: &Reply) {

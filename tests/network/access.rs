@@ -157,6 +157,23 @@ fn an_unknown_authority_is_named() {
     }
 }
 
+/// The advice for an unknown authority is not given for other faults of a certificate.
+#[test]
+fn a_certificate_that_has_expired_is_not_blamed_on_its_authority() {
+    let pki = Pki::new();
+    let valid = Some(("20200101000000Z", "20210101000000Z"));
+    pki.issue("service", &Wish { names: "DNS:service0.simulator.test", valid, ..Wish::default() });
+    let server = pki.listener("service", &[]);
+    let service = Service::start();
+    let proxy = StubProxy::to(server.port);
+    let root = pki.path("root");
+    let checked = service.check(&[("proxy", &proxy.url()), ("ca_file", &root)]);
+    let words = "the certificate has expired, or this machine's clock is ahead";
+    let error = checked.fails_first("sign_in_host", "tls", words);
+    assert!(!error["message"].as_str().unwrap().contains("was issued by"), "{error}");
+    assert_eq!(checked.0["sign_in_host"]["issuer"], "CN=root");
+}
+
 #[test]
 fn a_dead_name_hides_nothing() {
     let sim = simulator();

@@ -148,7 +148,7 @@ fn visit(
 /// The failure to reach a host, with what its trace adds.
 fn explained(error: Error, trace: &Trace) -> Error {
     match (error.status(), &trace.issuer) {
-        (Status::Tls, Some(issuer)) => error.with_note(&format!(
+        (Status::Tls, Some(issuer)) if trace.is_issuer_unknown => error.with_note(&format!(
             "the certificate was issued by `{issuer}`: if that is a proxy that inspects TLS, trust its CA"
         )),
         (Status::Deadline, _) => error.with_note(
