@@ -27,8 +27,8 @@ use crate::text::redact;
 struct Manner<'a> {
     http: &'a Http,
     retries: u32,
-    /// Whether a token that is refused is renewed.
-    renews: bool,
+    /// The only token to use. `None`: the current one, which is renewed once it is refused.
+    token: Option<&'a Token>,
 }
 
 /// Why there is no next attempt.
@@ -45,18 +45,19 @@ impl Account {
         self.attempt(call, request, None, &self.usual())
     }
 
-    /// Carries out one request over these connections, in one attempt.
+    /// Carries out one request over these connections and with this token, in one attempt.
     pub(crate) fn perform_once(
         &self,
         http: &Http,
         call: &Arc<Call>,
         request: &Request,
+        token: &Token,
     ) -> Result<Reply> {
-        self.attempt(call, request, None, &Manner { http, retries: 0, renews: false })
+        self.attempt(call, request, None, &Manner { http, retries: 0, token: Some(token) })
     }
 
     fn usual(&self) -> Manner<'_> {
-        Manner { http: &self.http, retries: self.max_retries, renews: true }
+        Manner { http: &self.http, retries: self.max_retries, token: None }
     }
 
     /// The same with a slot that the caller has taken in a [`Turn`](super::turn::Turn). Further attempts take their own.
@@ -77,13 +78,17 @@ impl Account {
         manner: &Manner<'_>,
     ) -> Result<Reply> {
         let url = [self.api.as_str(), &request.target].concat();
-        let mut renewed = !manner.renews;
+        let mut renewed = manner.token.is_some();
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let (token, permit) = match permit.take() {
-                Some(permit) => self.with_token(call, permit)?,
-                None => self.admit(call, request.quota)?,
+            let (token, permit) = match (permit.take(), manner.token) {
+                (Some(permit), _) => self.with_token(call, permit)?,
+                (None, None) => self.admit(call, request.quota)?,
+                (None, Some(token)) => {
+                    let permit = self.acquire(self.limiter_of(token), call, request.quota)?;
+                    (token.clone(), permit)
+                }
             };
             let part = self.request_of(call);
             part.set_keeper(permit.keeper());

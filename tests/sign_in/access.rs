@@ -261,6 +261,18 @@ fn tokens_of_the_host_are_used_as_they_are() {
     assert!(access.steps().iter().any(|it| (it.name(), it.result()) == ("api_host", "ok")));
 }
 
+/// The device is read with the token that the document describes.
+#[test]
+fn a_token_without_a_lifetime_is_got_once() {
+    let sim = simulator();
+    let mut rules = clock_is_behind(0);
+    rules[0]["reply"]["json"]["expires_in"] = json!(0);
+    sim.script(rules).unwrap();
+    check(&sim, &[]).is_fine();
+    let token = format!("/{DEFAULT_TENANT}/oauth2/v2.0/token");
+    assert_eq!(paths(&sim), [token.as_str(), "/api/machines?$top=1"]);
+}
+
 #[test]
 fn a_check_that_fails_takes_no_token_away() {
     let sim = simulator();

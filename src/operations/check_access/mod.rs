@@ -47,7 +47,7 @@ pub(crate) fn check(account: &Account, call: &Arc<Call>) -> Result<Access> {
         (Some(functions), Some(held)) => functions::outcome(functions, held),
         _ => Outcome::Skipped,
     };
-    let api = service(account, call, token.is_some())?;
+    let api = service(account, call, token.as_ref())?;
     let clock = clock([&sign_in.trace, &api.trace]);
     let steps = [
         ("sign_in_host", sign_in.host),
@@ -92,19 +92,20 @@ fn signed_in(account: &Account, call: &Arc<Call>) -> Result<(Option<Token>, Visi
 }
 
 /// Reads one device, if there is a token. Without one the host alone is reached.
-fn service(account: &Account, call: &Arc<Call>, has_token: bool) -> Result<Visit> {
+fn service(account: &Account, call: &Arc<Call>, token: Option<&Token>) -> Result<Visit> {
     let (http, recorder) = account.http.recorded();
     let part = share(call, 0.9);
     let request = endpoint::any_machine();
-    let answer = match has_token {
-        true => {
-            match account.perform_once(&http, &part, &request).and_then(|reply| is_list(&reply)) {
+    let answer = match token {
+        Some(token) => {
+            let reply = account.perform_once(&http, &part, &request, token);
+            match reply.and_then(|reply| is_list(&reply)) {
                 // The service has no device.
                 Err(error) if !error.is_unknown_to_service() => Outcome::Failed(error),
                 _ => Outcome::Ok,
             }
         }
-        false => Outcome::Skipped,
+        None => Outcome::Skipped,
     };
     let url = [account.api.as_str(), &request.target].concat();
     visit(call, &http, &recorder, answer, Some(&url))
