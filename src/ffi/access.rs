@@ -13,12 +13,14 @@ use crate::client::Client;
 /// the API host, and reads one device. The first thing to call where a program is set up.
 ///
 /// Succeeds whatever it finds, so look at ok. A step that fails does not end the check. Nothing is retried, and nothing
-/// is changed in the tenant. A new token takes the place of the one in use.
+/// is changed in the tenant. A new token takes the place of the one in use. Each step has a part of timeout_ms. Once that
+/// time is over, the steps that are left fail with "deadline".
 ///
 /// The document: {"access":{"ok":false,"steps":[{"step":"sign_in_host","result":"ok"},{"step":"sign_in","result":
 /// "failed","error":{...}},...],"identity":{...},"functions":[{"function":"mde_get_action","allowed":true},...],
 /// "sign_in_host":{...},"api_host":{...}}}
-/// - ok: true if no step has failed.
+/// - ok: true if no step has failed. "permissions" fails if any function is not allowed: see functions for those that you
+///   call.
 /// - steps: always "sign_in_host", "sign_in", "permissions", "api_host", "api" and "clock".
 /// - steps[].result: "ok", "failed" or "skipped" (not needed, or what it needs has failed).
 /// - steps[].error: as in a failure document; its message says what happened and what to do.

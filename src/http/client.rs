@@ -154,6 +154,13 @@ impl Http {
         }
     }
 
+    /// Asks this function for proxies, in the place of the system.
+    #[cfg(test)]
+    pub(crate) fn find_proxies_by(&mut self, find: crate::os::system_proxy::Find) {
+        let proxies = Arc::new(Proxies::of_system(find));
+        *self = self.with(Dialer { proxies, ..self.dialer.clone() });
+    }
+
     /// How long connecting may take.
     pub(crate) fn connect_timeout(&self) -> Duration {
         self.connect_timeout

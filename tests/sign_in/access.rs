@@ -21,6 +21,14 @@ fn paths(sim: &Simulator) -> Vec<String> {
         .collect()
 }
 
+/// How many calls of an endpoint were counted.
+fn used(client: &Client, endpoint: &str) -> u64 {
+    let quotas = client.quota().ok();
+    let all = quotas["quotas"].as_array().unwrap();
+    let row = all.iter().find(|it| it["endpoint"] == endpoint).unwrap();
+    row.get("used").and_then(Value::as_u64).unwrap_or(0)
+}
+
 fn with_roles(roles: &[&str]) -> Simulator {
     let roles = roles.iter().map(|role| (*role).to_owned()).collect();
     let applications = vec![Application { roles, ..Application::default() }];
@@ -38,12 +46,7 @@ fn where_all_is_well_it_says_who_and_what_and_how() {
     // A new token, and one device. Nothing else.
     let token = format!("/{DEFAULT_TENANT}/oauth2/v2.0/token");
     assert_eq!(paths(&sim), [token.as_str(), "/api/machines?$top=1"]);
-    let quotas = client.quota().ok();
-    let used = |endpoint: &str| {
-        let all = quotas["quotas"].as_array().unwrap();
-        all.iter().find(|it| it["endpoint"] == endpoint).unwrap()["used"].clone()
-    };
-    assert_eq!((used("machines"), used("list"), used("read")), (json!(1), json!(1), json!(0)));
+    assert_eq!(["machines", "list", "read"].map(|endpoint| used(&client, endpoint)), [1, 1, 0]);
     let Checked(access) = &checked;
     let identity = &access["identity"];
     assert_eq!(identity["kind"], "application");
@@ -94,10 +97,7 @@ fn a_refused_sign_in_hides_neither_host() {
         // Reached without a token, which the service says.
         assert_eq!(checked.0["api_host"]["http_status"], 401);
         assert_eq!(sim.requests().len(), 2, "{:?}", paths(&sim));
-        assert_eq!(
-            client.quota().ok()["quotas"][0].get("used").and_then(Value::as_u64).unwrap_or(0),
-            0
-        );
+        assert_eq!(used(&client, "machines"), 0);
         assert!(checked.0.get("identity").is_none() && checked.0.get("functions").is_none());
     }
 }
@@ -319,6 +319,37 @@ fn a_host_that_hangs_leaves_time_for_the_other() {
     checked.fails_first("sign_in_host", "deadline", "raise `timeout_ms`");
     assert_eq!(checked.step("sign_in")["result"], "skipped");
     assert_eq!(checked.step("api_host")["result"], "ok");
+}
+
+/// The callback cannot be interrupted. What its time has left is shown all the same.
+#[test]
+fn a_callback_that_takes_all_the_time_hides_nothing() {
+    struct Slow(bool);
+    impl mde::TokenProvider for Slow {
+        fn token(&self, _: &str) -> Result<mde::ProvidedToken, String> {
+            std::thread::sleep(Duration::from_millis(400));
+            let token = "canary-token".to_owned().into();
+            let provided = mde::ProvidedToken { token, expires_in: None };
+            self.0.then_some(provided).ok_or("the vault is slow".to_owned())
+        }
+    }
+    let sim = simulator();
+    for (gives, expected) in [(true, ["api_host", "api"]), (false, ["sign_in", "api_host"])] {
+        let mut options = mde::Options::new();
+        for (name, value) in [("api_url", &*sim.api_url()), DIRECT, ("timeout_ms", "200")] {
+            options.set(name, value).unwrap();
+        }
+        options.set_token_provider(std::sync::Arc::new(Slow(gives)));
+        let access = mde::Client::new(&options).unwrap().check_access(None).unwrap();
+        let failed: Vec<_> =
+            access.steps().iter().filter_map(|it| Some((it.name(), it.error()?))).collect();
+        let names: Vec<_> = failed.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, expected);
+        for (_, error) in failed {
+            assert_eq!(error.status(), mde::Status::Deadline, "{error}");
+            assert!(error.message().contains("raise `timeout_ms`"), "{error}");
+        }
+    }
 }
 
 #[test]

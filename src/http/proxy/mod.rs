@@ -204,6 +204,13 @@ impl Proxies {
         Ok(Proxies { source, set_by, except, excepted_by })
     }
 
+    /// Those that this function names, as if it were the system's.
+    #[cfg(test)]
+    pub(crate) fn of_system(find: crate::os::system_proxy::Find) -> Proxies {
+        let source = Source::System(System::new(find));
+        Proxies { source, set_by: SYSTEM, ..Proxies::default() }
+    }
+
     /// The proxy and the exceptions from it, to compare routes. The login is not included.
     pub(crate) fn route(&self) -> Option<[String; 2]> {
         let proxy = match &self.source {

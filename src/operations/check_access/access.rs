@@ -46,9 +46,9 @@ impl Outcome {
         }
     }
 
-    pub(super) fn masked(self, mask: &dyn Fn(&mut String)) -> Outcome {
+    pub(super) fn map_error(self, map: impl FnOnce(Error) -> Error) -> Outcome {
         match self {
-            Outcome::Failed(error) => Outcome::Failed(error.mask(mask)),
+            Outcome::Failed(error) => Outcome::Failed(map(error)),
             other => other,
         }
     }

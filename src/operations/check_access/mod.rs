@@ -1,8 +1,8 @@
 //! Checks the access step by step: the sign-in, what it permits, the two hosts, the service, the clock.
 //!
-//! A step that fails does not end the check, so one run shows everything that is to be repaired. Nothing is retried: a
-//! failure is what the caller wants to see. Each host is reached over a connection of its own, and what that took is
-//! recorded.
+//! A step that fails does not end the check, so one run shows everything that is to be repaired. Nor does the end of its
+//! time: the steps that are left fail then. Nothing is retried: a failure is what the caller wants to see. Each host is
+//! reached over a connection of its own, and what that took is recorded.
 
 mod access;
 mod functions;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::account::Account;
-use crate::call::Call;
+use crate::call::{Call, Stop};
 use crate::error::{Error, Result};
 use crate::http::client::{Http, Outgoing};
 use crate::http::method::Method;
@@ -33,7 +33,10 @@ use identity::Identity;
 /// The most bytes of a reply that shows no more than that its host answers.
 const MAX_PUBLIC: usize = 256 * 1024;
 
-/// Checks the access. An error: the call was stopped.
+/// The longest that a step may take in a call without a time limit.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Checks the access. An error: the caller ended the call.
 pub(crate) fn check(account: &Account, call: &Arc<Call>) -> Result<Access> {
     let (token, sign_in) = signed_in(account, call)?;
     let mask = |text: &mut String| {
@@ -58,8 +61,9 @@ pub(crate) fn check(account: &Account, call: &Arc<Call>) -> Result<Access> {
         ("clock", clock),
     ];
     let host = |trace: Option<Trace>| trace.map(|trace| Host::new(&trace, &mask));
+    let masked = |outcome: Outcome| outcome.map_error(|error| error.mask(mask));
     Ok(Access {
-        steps: steps.map(|(name, outcome)| CheckStep::new(name, outcome.masked(&mask))).into(),
+        steps: steps.map(|(name, outcome)| CheckStep::new(name, masked(outcome))).into(),
         identity,
         functions,
         sign_in_host: host(sign_in.trace),
@@ -117,26 +121,28 @@ fn is_list(reply: &Reply) -> Result<()> {
 }
 
 /// Judges a request. If it has opened no connection, the host is reached by a request without a secret. An error: the
-/// call was stopped.
+/// caller ended the call.
 fn visit(
     call: &Arc<Call>,
     http: &Http,
     recorder: &Recorder,
-    mut answer: Outcome,
+    answer: Outcome,
     url: Option<&str>,
 ) -> Result<Visit> {
-    call.check().map_err(Error::from)?;
+    check_not_ended(call)?;
+    let mut answer = answer.map_error(|error| with_time(call, error));
     let mut trace = recorder.take();
     let mut unreached = None;
     if let (None, Some(url)) = (&trace, url) {
         let (method, max_reply) = (Method::Get, MAX_PUBLIC);
         let request = Outgoing { method, url, headers: &[], secret: None, body: "", max_reply };
-        unreached = http.send(&share(call, 0.5), &request).err().map(Error::from);
-        call.check().map_err(Error::from)?;
+        let failure = http.send(&share(call, 0.5), &request).err();
+        unreached = failure.map(|failure| with_time(call, failure.into()));
+        check_not_ended(call)?;
         trace = recorder.take();
     }
     let host = match &trace {
-        None => Outcome::Skipped,
+        None => unreached.map_or(Outcome::Skipped, Outcome::Failed),
         Some(trace) if trace.answer.is_some() => Outcome::Ok,
         Some(trace) => match unreached.or_else(|| answer.take_error()) {
             Some(error) => Outcome::Failed(explained(error, trace)),
@@ -146,15 +152,33 @@ fn visit(
     Ok(Visit { trace, host, answer })
 }
 
+/// Whether the caller has ended the call: by its handle, or by shutting the client down.
+fn check_not_ended(call: &Call) -> Result<()> {
+    match call.check() {
+        Err(Stop::Deadline) if !call.ended_by_handle() => Ok(()),
+        other => other.map_err(Error::from),
+    }
+}
+
+/// The failure of a step, with the time that it had.
+fn with_time(call: &Call, error: Error) -> Error {
+    match (error.status(), call.deadline()) {
+        (Status::Deadline, Some(_)) => error.with_note(
+            "this step has only a part of the call's time; check firewall and proxy, or raise `timeout_ms`",
+        ),
+        (Status::Deadline, None) => {
+            error.with_note("a step has one minute; check firewall and proxy")
+        }
+        _ => error,
+    }
+}
+
 /// The failure to reach a host, with what its trace adds.
 fn explained(error: Error, trace: &Trace) -> Error {
     match (error.status(), &trace.issuer) {
         (Status::Tls, Some(issuer)) if trace.is_issuer_unknown => error.with_note(&format!(
             "the certificate was issued by `{issuer}`: if that is a proxy that inspects TLS, trust its CA"
         )),
-        (Status::Deadline, _) => error.with_note(
-            "this step has only a part of the call's time; check firewall and proxy, or raise `timeout_ms`",
-        ),
         _ => error,
     }
 }
@@ -164,7 +188,7 @@ fn share(call: &Arc<Call>, share: f64) -> Arc<Call> {
     let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
     match call.deadline().map(left) {
         Some(left) => Arc::new(call.part(left.mul_f64(share).max(Duration::from_millis(1)))),
-        None => Arc::clone(call),
+        None => Arc::new(call.part(LONGEST)),
     }
 }
 
@@ -182,3 +206,6 @@ fn clock(hosts: [&Option<Trace>; 2]) -> Outcome {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;
