@@ -20,6 +20,7 @@ static const char USAGE[] =
     "\n"
     "Signs in, says for whom the token is and what it permits, reaches the sign-in host and the service, and\n"
     "compares the clocks. It changes nothing, and reads one device. The first line that is red says what to do.\n"
+    "The step permissions fails if any function is not allowed: see the table below it for those that you call.\n"
     "\n" USAGE_OF_SETTINGS
     "\n"
     "Exit codes: 0 all is well; 1 a step has failed, or it was cancelled; 2 the command line is wrong;\n"
@@ -72,6 +73,9 @@ static void print_proxy(const char *json, const char *host) {
     print_between(" (", value_at(json, "/access/%s/proxy/set_by", host), ")");
     if (is(value_at(json, "/access/%s/proxy/because", host), "loopback")) {
         fputs(" (this machine)", stdout);
+    }
+    if (is(value_at(json, "/access/%s/proxy/because", host), "system")) {
+        fputs(" (Windows' setting)", stdout);
     }
 }
 

@@ -72,7 +72,7 @@ struct access_function {
 struct access_proxy {
     /** Host and port of the proxy; nothing without one. */
     std::optional<std::string> address{};
-    /** "none", "option", "variable", "no_proxy" or "loopback". */
+    /** "none", "option", "variable", "system", "no_proxy" or "loopback". */
     std::string because{};
     /** The option or variable that says so. */
     std::optional<std::string> set_by{};

@@ -159,7 +159,7 @@ namespace Mde
         /// <summary>Host and port of the proxy; null without one.</summary>
         public string? Proxy { get; }
 
-        /// <summary>Why: "none", "option", "variable", "no_proxy" or "loopback".</summary>
+        /// <summary>Why: "none", "option", "variable", "system", "no_proxy" or "loopback".</summary>
         public string ProxyBecause { get; }
 
         /// <summary>The option or variable that says so.</summary>

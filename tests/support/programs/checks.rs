@@ -110,7 +110,8 @@ pub fn names_the_cause(how: How) {
         StubProxy::answering("HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=\"x\"\r\n\r\n");
     let proxy = format!("proxy={}", wants_login.url());
     let mut through = command(&usual, &["api_url=https://api.corp.test", &proxy]);
-    is_red(&mut through, 1, "api_host ", &["(407); put user and password into `proxy`"]);
+    let parts = ["it asks for a login (407) and offers Basic: put user and password into `proxy`"];
+    is_red(&mut through, 1, "api_host ", &parts);
     let late = example(how, Some(clock_is_behind(3_600)));
     let parts = ["clock is 60 minutes ahead of the service's: set it right"];
     is_red(&mut command(&late, &[]), 1, "clock ", &parts);
