@@ -51,7 +51,7 @@ impl System {
 
     /// The ways to a host, as the system names them. Proxies that did not work come last.
     pub(super) fn routes(&self, host: &str, port: u16, limit: Instant) -> Result<Routes, Failure> {
-        let found = self.ask(&key(host, port), limit)?;
+        let found = self.ask(host, port, limit)?;
         let is_excepted = || {
             let except = found.except.as_deref().map(exceptions_of_windows).unwrap_or_default();
             except.iter().any(|exception| exception.covers(host, port))
@@ -77,10 +77,10 @@ impl System {
         Ok(routes)
     }
 
-    fn ask(&self, key: &str, limit: Instant) -> Result<Found, Failure> {
-        let now = Instant::now();
+    fn ask(&self, host: &str, port: u16, limit: Instant) -> Result<Found, Failure> {
+        let (key, now) = (key(host, port), Instant::now());
         let known = |answers: &[(String, Instant, Found)]| {
-            let answer = answers.iter().find(|(known, until, _)| known == key && now < *until);
+            let answer = answers.iter().find(|(known, until, _)| *known == key && now < *until);
             answer.map(|(_, _, found)| found.clone())
         };
         if let Some(found) = known(&self.answers.lock()) {
@@ -90,8 +90,8 @@ impl System {
             let message = format!("the system's proxy for {key} is not known: {why}");
             Failure::new(Status::Proxy, message)
         };
-        let (find, url) = (self.find, format!("https://{key}/"));
-        let asked = self.asking.join("mde-proxy", key, move || find(&url));
+        let (find, url) = (self.find, url(host, port));
+        let asked = self.asking.join("mde-proxy", &key, move || find(&url));
         let (asked, _) = asked.map_err(|error| {
             let why = reason(&error);
             failed(&format!("the system starts no thread to ask ({why})")).transient(true)
@@ -105,8 +105,8 @@ impl System {
             None => REMEMBERED,
             Some(_) => REMEMBERED_BRIEFLY,
         };
-        let new = (key.to_owned(), Instant::now() + until, found.clone());
-        remember(&mut self.answers.lock(), key, |(known, _, _)| known, new);
+        let new = (key.clone(), Instant::now() + until, found.clone());
+        remember(&mut self.answers.lock(), &key, |(known, _, _)| known, new);
         Ok(found)
     }
 
@@ -124,6 +124,14 @@ impl System {
 
 fn key(host: &str, port: u16) -> String {
     format!("{host}:{port}")
+}
+
+/// The address that a script is asked about. Browsers leave out the usual port, and scripts compare with theirs.
+fn url(host: &str, port: u16) -> String {
+    match port {
+        443 => format!("https://{host}/"),
+        _ => format!("https://{host}:{port}/"),
+    }
 }
 
 /// The proxies of a list for HTTPS, as Windows and its scripts write them: `proxy:80;other:81`, `https=proxy:80;http=…`,

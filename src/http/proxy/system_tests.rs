@@ -86,7 +86,7 @@ fn what_the_system_names_is_used_but_for_its_exceptions() {
 fn it_is_asked_once_for_a_host_until_no_way_works() {
     static ASKED: AtomicUsize = AtomicUsize::new(0);
     let system = System::new(|url| {
-        assert_eq!(url, "https://api.test:443/");
+        assert_eq!(url, "https://api.test/");
         list(&format!("p{}:1", ASKED.fetch_add(1, Ordering::Relaxed)))
     });
     for _ in 0..3 {
@@ -99,6 +99,18 @@ fn it_is_asked_once_for_a_host_until_no_way_works() {
     // The answer gets old.
     system.answers.lock()[0].1 = Instant::now();
     assert_eq!(ways(&system, LONG).unwrap().0, "p2:1");
+}
+
+/// Scripts compare with addresses such as `https://*.test/*`.
+#[test]
+fn a_script_is_asked_about_the_address_that_a_browser_has() {
+    for (host, port, expected) in [
+        ("api.test", 443, "https://api.test/"),
+        ("api.test", 8443, "https://api.test:8443/"),
+        ("[2001:db8::1]", 443, "https://[2001:db8::1]/"),
+    ] {
+        assert_eq!(url(host, port), expected);
+    }
 }
 
 #[test]

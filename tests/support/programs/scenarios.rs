@@ -170,15 +170,15 @@ impl Behind {
 pub fn windows_proxy_script() {
     let behind = Behind::start();
     let proxy = StubProxy::to(behind.port);
-    let way = format!("PROXY 127.0.0.1:{}", proxy.port);
+    let (way, authority) = (format!("PROXY 127.0.0.1:{}", proxy.port), behind.authority());
     let scripts = Responder::start(move |asked| {
         let headers = vec![("Content-Type", "application/x-ns-proxy-autoconfig".to_owned())];
         let (status, body) = match asked.path() {
             "/by-host.pac" => (
                 200,
                 format!(
-                    "function FindProxyForURL(url, host) {{\n  if (host == 'service0.simulator.test') return \
-                     '{way}';\n  return 'DIRECT';\n}}\n"
+                    "function FindProxyForURL(url, host) {{\n  if (host == 'service0.simulator.test' && \
+                     url.indexOf('https://{authority}/') == 0)\n    return '{way}';\n  return 'DIRECT';\n}}\n"
                 ),
             ),
             "/broken.pac" => (200, "function FindProxyForURL(url, host) { return ".to_owned()),
