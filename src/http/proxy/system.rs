@@ -26,11 +26,15 @@ const TRIED_LAST: Duration = Duration::from_secs(600);
 /// The most hosts and proxies that are remembered. A client talks to fewer.
 const MOST_REMEMBERED: usize = 16;
 
+/// The key of a host, until when the answer holds, and the answer.
+type Known = (String, Instant, Found);
+
 #[derive(Debug)]
 pub(super) struct System {
     find: Find,
     asking: Arc<Aside<Found>>,
-    answers: Mutex<Vec<(String, Instant, Found)>>,
+    /// The thread of a question adds to them: whoever asked may have stopped waiting.
+    answers: Arc<Mutex<Vec<Known>>>,
     /// Proxies that did not work, and until when they are tried last.
     last: Mutex<Vec<(String, Instant)>>,
 }
@@ -46,7 +50,7 @@ fn remember<T>(known: &mut Vec<T>, key: &str, key_of: fn(&T) -> &str, new: T) {
 
 impl System {
     pub(super) fn new(find: Find) -> System {
-        System { find, asking: Arc::default(), answers: Mutex::default(), last: Mutex::default() }
+        System { find, asking: Arc::default(), answers: Arc::default(), last: Mutex::default() }
     }
 
     /// The ways to a host, as the system names them. Proxies that did not work come last.
@@ -79,7 +83,7 @@ impl System {
 
     fn ask(&self, host: &str, port: u16, limit: Instant) -> Result<Found, Failure> {
         let (key, now) = (key(host, port), Instant::now());
-        let known = |answers: &[(String, Instant, Found)]| {
+        let known = |answers: &[Known]| {
             let answer = answers.iter().find(|(known, until, _)| *known == key && now < *until);
             answer.map(|(_, _, found)| found.clone())
         };
@@ -90,24 +94,25 @@ impl System {
             let message = format!("the system's proxy for {key} is not known: {why}");
             Failure::new(Status::Proxy, message)
         };
-        let (find, url) = (self.find, url(host, port));
-        let asked = self.asking.join("mde-proxy", &key, move || find(&url));
+        let (find, url, name) = (self.find, url(host, port), key.clone());
+        let answers = Arc::clone(&self.answers);
+        let ask = move || {
+            let found = find(&url);
+            let holds = found.problem.as_ref().map_or(REMEMBERED, |_| REMEMBERED_BRIEFLY);
+            let new = (name.clone(), Instant::now() + holds, found.clone());
+            remember(&mut answers.lock(), &name, |(known, _, _)| known, new);
+            found
+        };
+        let asked = self.asking.join("mde-proxy", &key, ask);
         let (asked, _) = asked.map_err(|error| {
             let why = reason(&error);
             failed(&format!("the system starts no thread to ask ({why})")).transient(true)
         })?;
-        let found = asked.wait(limit)?.ok_or_else(|| {
+        asked.wait(limit)?.ok_or_else(|| {
             let why = "it gave no answer within `connect_timeout_ms`; its proxy script (PAC) may be slow or never end: \
                        correct the script, or set `proxy`";
             failed(why).transient(true)
-        })?;
-        let until = match found.problem {
-            None => REMEMBERED,
-            Some(_) => REMEMBERED_BRIEFLY,
-        };
-        let new = (key.clone(), Instant::now() + until, found.clone());
-        remember(&mut self.answers.lock(), &key, |(known, _, _)| known, new);
-        Ok(found)
+        })
     }
 
     pub(super) fn put_last(&self, proxy: &Proxy) {

@@ -144,6 +144,26 @@ fn a_script_that_never_ends_holds_no_call() {
     assert_eq!(ASKED.load(Ordering::Relaxed), 1);
 }
 
+/// Else no call would ever get it, where each waits for less than the script takes.
+#[test]
+fn an_answer_that_comes_too_late_for_a_call_is_there_for_the_next() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let system = System::new(|_| {
+        ASKED.fetch_add(1, Ordering::Relaxed);
+        sleep(Duration::from_millis(400));
+        list("a:1")
+    });
+    let wait = Duration::from_millis(100);
+    ways(&system, wait).unwrap_err();
+    let is_there = (0..500).any(|_| {
+        sleep(Duration::from_millis(20));
+        !system.answers.lock().is_empty()
+    });
+    assert!(is_there, "the answer was thrown away");
+    assert_eq!(ways(&system, wait).unwrap().0, "a:1");
+    assert_eq!(ASKED.load(Ordering::Relaxed), 1);
+}
+
 /// Opens a tunnel by the system's proxies. Returns how long it took.
 fn tunnel(find: Find, again: bool) -> (Duration, Result<(), Error>) {
     let source = Source::System(System::new(find));
