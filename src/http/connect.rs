@@ -89,14 +89,19 @@ impl Dialer {
                 Ok(stream) => return Ok(stream),
                 Err(failure) => failure,
             };
-            if failure.is_transient() && ways.len() > 0 {
+            // Another proxy would ask for the same login.
+            let may_be_the_way = failure.is_transient() && !failure.is_about_login();
+            if may_be_the_way && ways.len() > 0 {
                 failed.push(
                     proxy.as_ref().map_or("the host itself".to_owned(), |one| one.authority()),
                 );
-                proxy.iter().for_each(|proxy| self.proxies.put_last(proxy));
+                // One that answers may serve other hosts well.
+                if let Some(proxy) = through.filter(|_| failure.is_of_silent_proxy()) {
+                    self.proxies.put_last(proxy);
+                }
                 continue;
             }
-            if failure.is_transient() {
+            if may_be_the_way {
                 self.proxies.forget(host, port);
             }
             let tried = format!("tried before and not usable: {}", failed.join(", "));

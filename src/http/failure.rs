@@ -91,6 +91,16 @@ impl Failure {
         self
     }
 
+    /// Whether a proxy gave no answer at all.
+    pub(crate) fn is_of_silent_proxy(&self) -> bool {
+        self.kind == Kind::Status(Status::Proxy) && self.http_status.is_none()
+    }
+
+    /// Whether a proxy has no login of ours that it takes.
+    pub(crate) fn is_about_login(&self) -> bool {
+        self.http_status == Some(407)
+    }
+
     /// Adds the host to the message, unless the message names it or the failure is another host's.
     pub(crate) fn with_host(mut self, host: &str) -> Failure {
         use Status::{Broken, Protocol, Tls};

@@ -164,17 +164,22 @@ fn an_answer_that_comes_too_late_for_a_call_is_there_for_the_next() {
     assert_eq!(ASKED.load(Ordering::Relaxed), 1);
 }
 
-/// Opens a tunnel by the system's proxies. Returns how long it took.
-fn tunnel(find: Find, again: bool) -> (Duration, Result<(), Error>) {
+/// Opens connections by the system's proxies.
+fn dialer(find: Find) -> Dialer {
     let source = Source::System(System::new(find));
-    let dialer = Dialer {
+    Dialer {
         tls: Arc::new(Trust::new(Vec::new(), None, false).unwrap()),
         proxies: Arc::new(Proxies { source, ..Proxies::default() }),
         logins: Arc::default(),
         lookups: Arc::default(),
         user_agent: "test".into(),
         recorder: None,
-    };
+    }
+}
+
+/// Opens a tunnel. Returns how long it took.
+fn tunnel(find: Find, again: bool) -> (Duration, Result<(), Error>) {
+    let dialer = dialer(find);
     let open = || dialer.open("api.test", 443, false, b"").map(drop).map_err(Error::from);
     if again {
         in_a_call(Duration::from_secs(4), open).unwrap();
@@ -184,6 +189,36 @@ fn tunnel(find: Find, again: bool) -> (Duration, Result<(), Error>) {
     (began.elapsed(), outcome)
 }
 
+/// A proxy that answers every request with this. Returns its address.
+fn answering(reply: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let name = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        // Closing one with unread bytes would reset it.
+        let mut kept = Vec::new();
+        for mut peer in listener.incoming().map_while(Result::ok) {
+            peer.write_all(reply).unwrap();
+            kept.push(peer);
+        }
+    });
+    name
+}
+
+/// It may reach other hosts, and no other proxy is loaded by what one host lacks.
+#[test]
+fn a_proxy_that_answers_stays_the_first() {
+    static LIST: OnceLock<String> = OnceLock::new();
+    let (busy, open) =
+        (answering(b"HTTP/1.1 503 Busy\r\n\r\n"), answering(b"HTTP/1.1 200 OK\r\n\r\n"));
+    LIST.set(format!("{busy};{open}")).unwrap();
+    let dialer = dialer(|_| list(LIST.get().unwrap()));
+    let order = in_a_call(LONG, || {
+        dialer.open("api.test", 443, false, b"").map(drop)?;
+        dialer.proxies.routes("api.test", 443, Exchange::connecting()?)
+    });
+    assert_eq!(names(&order.map_err(Error::from).unwrap().list), format!("{busy} {open}"));
+}
+
 #[test]
 fn dead_proxies_of_a_list_are_passed_by_and_named_if_all_are() {
     static LIST: OnceLock<[String; 2]> = OnceLock::new();
@@ -191,21 +226,9 @@ fn dead_proxies_of_a_list_are_passed_by_and_named_if_all_are() {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         format!("127.0.0.1:{port}")
     };
-    let listening = || {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let name = listener.local_addr().unwrap().to_string();
-        (listener, name)
-    };
-    let ((_silent, silent), (live, name)) = (listening(), listening());
-    thread::spawn(move || {
-        // Closing one with unread bytes would reset it.
-        let mut kept = Vec::new();
-        for mut peer in live.incoming().map_while(Result::ok) {
-            peer.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-            kept.push(peer);
-        }
-    });
-    let dead = [refusing(), silent];
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let name = answering(b"HTTP/1.1 200 OK\r\n\r\n");
+    let dead = [refusing(), silent.local_addr().unwrap().to_string()];
     LIST.get_or_init(|| {
         let [first, second] = &dead;
         [format!("{first};{second};{name};{first};DIRECT"), format!("{first};{second}")]
