@@ -206,9 +206,9 @@ impl Api {
     }
 }
 
-/// The library's words, of which each chooses an advice. Translated words choose none.
+/// The library's words, of which each chooses an advice: see [`super::english`].
 fn kind_of(text: &str) -> Kind {
-    const KINDS: [(&str, Kind); 17] = [
+    const KINDS: [(&str, Kind); 18] = [
         // This host was never set up for Kerberos.
         ("does not specify default realm", Kind::Missing),
         ("No Kerberos credentials", Kind::NoTicket),
@@ -225,6 +225,7 @@ fn kind_of(text: &str) -> Kind {
         ("Server not found", Kind::UnknownService),
         ("not found in Kerberos database", Kind::Refused),
         ("Preauthentication failed", Kind::Refused),
+        ("have been revoked", Kind::Refused),
         ("Password", Kind::Refused),
         ("Decrypt integrity check failed", Kind::Refused),
     ];
@@ -251,6 +252,7 @@ mod tests {
             ("Server HTTP/p@MDE.TEST not found in Kerberos database", Kind::UnknownService),
             ("Client 'a@MDE.TEST' not found in Kerberos database", Kind::Refused),
             ("Preauthentication failed", Kind::Refused),
+            ("Client's credentials have been revoked", Kind::Refused),
             ("Uhr geht falsch", Kind::Other),
         ] {
             assert_eq!(kind_of(text), kind, "{text}");

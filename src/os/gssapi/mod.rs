@@ -3,12 +3,14 @@
 //!
 //! Its calls may wait for a KDC and cannot be interrupted.
 
+mod english;
 mod library;
 
 use std::ptr;
 
 use zeroize::Zeroizing;
 
+use self::english::English;
 use self::library::{
     Api, Buffer, CONTINUE_NEEDED, HOST_BASED_SERVICE, Handle, INITIATE, KERBEROS, Oid, OidSet,
     SPNEGO, USER_NAME, is_error,
@@ -41,6 +43,7 @@ impl Negotiation {
         };
         match package {
             Package::Negotiate => {
+                let _english = English::begin();
                 let api = Api::get().ok_or_else(missing)?;
                 Negotiation::by(api, SPNEGO, host, user)
                     // It does not tell why its mechanisms failed.
@@ -157,6 +160,7 @@ impl Conversation for Negotiation {
         user: User<'_>,
         received: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, Problem> {
+        let _english = English::begin();
         let is_first = self.context.is_null();
         self.advance(received).map_err(|problem| match is_first {
             true => explained(self.api, host, user).unwrap_or(problem),
