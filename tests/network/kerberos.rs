@@ -140,6 +140,8 @@ mod full {
             &login(USER, "canary"),
             &["as the user of `proxy` failed", "check user and password"],
         );
+        // A few of them may lock the account.
+        assert_eq!(realm.wrong_passwords(), 1);
         fails(
             &login("canary", PASSWORD),
             &["as the user of `proxy` failed", "check user and password"],

@@ -44,10 +44,7 @@ impl Negotiation {
         match package {
             Package::Negotiate => {
                 let _english = English::begin();
-                let api = Api::get().ok_or_else(missing)?;
-                Negotiation::by(api, SPNEGO, host, user)
-                    // It does not tell why its mechanisms failed.
-                    .map_err(|problem| explained(api, host, user).unwrap_or(problem))
+                Negotiation::by(Api::get().ok_or_else(missing)?, SPNEGO, host, user)
             }
             Package::Ntlm => Err(missing()),
         }
@@ -161,9 +158,11 @@ impl Conversation for Negotiation {
         received: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, Problem> {
         let _english = English::begin();
-        let is_first = self.context.is_null();
-        self.advance(received).map_err(|problem| match is_first {
-            true => explained(self.api, host, user).unwrap_or(problem),
+        // Without a ticket Negotiate does not tell why its mechanisms failed. With a user it does, and a KDC that counts
+        // wrong passwords is not asked twice.
+        let is_unexplained = self.context.is_null() && user.is_none();
+        self.advance(received).map_err(|problem| match is_unexplained {
+            true => explained(self.api, host).unwrap_or(problem),
             false => problem,
         })
     }
@@ -182,7 +181,7 @@ impl Drop for Negotiation {
 }
 
 /// Why Kerberos alone fails. `None`: it does not.
-fn explained(api: &'static Api, host: &str, user: User<'_>) -> Option<Problem> {
-    let login = Negotiation::by(api, KERBEROS, host, user);
+fn explained(api: &'static Api, host: &str) -> Option<Problem> {
+    let login = Negotiation::by(api, KERBEROS, host, None);
     login.and_then(|mut login| login.advance(&[])).err()
 }

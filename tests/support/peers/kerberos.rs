@@ -55,7 +55,7 @@ impl Realm {
             "[libdefaults]\n default_realm = MDE.TEST\n dns_lookup_realm = false\n dns_lookup_kdc = false\n \
              dns_canonicalize_hostname = false\n rdns = false\n udp_preference_limit = 1\n\
              [realms]\n MDE.TEST = {{\n  kdc = 127.0.0.1:{port}\n }}\n\
-             [domain_realm]\n localhost = MDE.TEST\n"
+             [domain_realm]\n localhost = MDE.TEST\n[logging]\n kdc = FILE:{folder}/kdc.log\n"
         );
         fs::write(self.path("krb5.conf"), client).unwrap();
         let server = format!(
@@ -89,6 +89,12 @@ impl Realm {
     /// Gives a principal a key that nobody has.
     pub fn change_key(&self, principal: &str) {
         self.administer(&format!("cpw -randkey {principal}"));
+    }
+
+    /// How many wrong passwords the KDC has counted.
+    pub fn wrong_passwords(&self) -> usize {
+        let log = fs::read_to_string(self.path("kdc.log")).unwrap();
+        log.lines().filter(|line| line.contains("verify failure")).count()
     }
 
     /// Stops answering.
