@@ -119,7 +119,12 @@ fn is_open(head: &str, goal: &Goal<'_>) -> Result<(), Failure> {
         Some(code) => {
             let line = head.lines().next().unwrap_or_default();
             let answer = redact::clean(line, 128);
+            let was_kept = goal.login.is_none() && goal.proxy.is_some_and(Proxy::has_login);
             let advice = match code {
+                401 | 403 if was_kept => {
+                    "; check what the proxy allows; it did not ask for the login in `proxy`: set `proxy_auth=basic` to \
+                     send it at once"
+                }
                 401 | 403 => "; check the login in `proxy`, and what the proxy allows",
                 _ => "",
             };

@@ -7,6 +7,8 @@ pub(crate) struct Found {
     pub proxies: Option<String>,
     /// Hosts to reach directly, in the system's form.
     pub except: Option<String>,
+    /// Whether the network named the proxies (WPAD), which anybody there may pretend to.
+    pub is_detected: bool,
     /// Why part of the setting could not be used.
     pub problem: Option<String>,
 }

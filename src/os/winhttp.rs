@@ -64,7 +64,7 @@ fn found(info: WINHTTP_PROXY_INFO) -> Found {
     let (proxies, except) = (Text(info.lpszProxy), Text(info.lpszProxyBypass));
     match info.dwAccessType {
         WINHTTP_ACCESS_TYPE_NAMED_PROXY => {
-            Found { proxies: proxies.read(), except: except.read(), problem: None }
+            Found { proxies: proxies.read(), except: except.read(), ..Found::default() }
         }
         _ => Found::default(),
     }
@@ -88,7 +88,7 @@ fn user(url: &str) -> Found {
     }
     let script = Text(config.lpszAutoConfigUrl);
     let (proxies, except) = (Text(config.lpszProxy), Text(config.lpszProxyBypass));
-    let list = Found { proxies: proxies.read(), except: except.read(), problem: None };
+    let list = Found { proxies: proxies.read(), except: except.read(), ..Found::default() };
     let address = script.read();
     let detect = config.fAutoDetect != 0;
     if address.is_none() && !detect {
@@ -101,6 +101,7 @@ fn user(url: &str) -> Found {
     }
 }
 
+/// Asks the script of the network, if it may be looked for, and then the one that is set.
 fn by_script(url: &str, script: &Text, detect: bool) -> Result<Found, u32> {
     let last_error = || io::Error::last_os_error().raw_os_error().unwrap_or_default() as u32;
     // SAFETY: null pointers stand for names that are not wanted.
@@ -111,7 +112,7 @@ fn by_script(url: &str, script: &Text, detect: bool) -> Result<Found, u32> {
         return Err(last_error());
     }
     let wide: Vec<u16> = url.encode_utf16().chain([0]).collect();
-    let ask = |log_in: bool| {
+    let ask = |detect: bool, log_in: bool| {
         let mut options = WINHTTP_AUTOPROXY_OPTIONS {
             fAutoLogonIfChallenged: log_in.into(),
             ..WINHTTP_AUTOPROXY_OPTIONS::default()
@@ -120,8 +121,7 @@ fn by_script(url: &str, script: &Text, detect: bool) -> Result<Found, u32> {
             options.dwFlags |= WINHTTP_AUTOPROXY_AUTO_DETECT;
             options.dwAutoDetectFlags =
                 WINHTTP_AUTO_DETECT_TYPE_DHCP | WINHTTP_AUTO_DETECT_TYPE_DNS_A;
-        }
-        if !script.0.is_null() {
+        } else {
             options.dwFlags |= WINHTTP_AUTOPROXY_CONFIG_URL;
             options.lpszAutoConfigUrl = script.0;
         }
@@ -130,13 +130,20 @@ fn by_script(url: &str, script: &Text, detect: bool) -> Result<Found, u32> {
         let done = unsafe {
             WinHttpGetProxyForUrl(session, wide.as_ptr(), &raw mut options, &raw mut info)
         };
-        if done == 0 { Err(last_error()) } else { Ok(found(info)) }
+        if done == 0 { Err(last_error()) } else { Ok(Found { is_detected: detect, ..found(info) }) }
     };
-    // Without a login the system may answer from its cache.
-    let answer = match ask(false) {
-        Err(ERROR_WINHTTP_LOGIN_FAILURE) => ask(true),
-        other => other,
-    };
+    let mut answer = Err(ERROR_WINHTTP_AUTODETECTION_FAILED);
+    if detect {
+        // Nobody on this host has named its server, so it gets no login.
+        answer = ask(true, false);
+    }
+    if answer.is_err() && !script.0.is_null() {
+        // Without a login the system may answer from its cache.
+        answer = match ask(false, false) {
+            Err(ERROR_WINHTTP_LOGIN_FAILURE) => ask(false, true),
+            other => other,
+        };
+    }
     // SAFETY: opened above, and closed once.
     unsafe { WinHttpCloseHandle(session) };
     answer

@@ -3,15 +3,17 @@
 //! Making a message may take as long as a key distribution centre (KDC) is silent, and cannot be interrupted. So it is
 //! made on a thread of its own, one at a time for each client.
 
+mod advice;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
+use self::advice::whose;
 use super::Proxy;
 use super::challenge::Challenge;
 use crate::http::aside::Aside;
@@ -20,13 +22,21 @@ use crate::http::failure::Failure;
 use crate::log::{self, Level};
 use crate::os::io_error::reason;
 use crate::os::login::{self, Begin, Conversation, Kind, Package, Problem};
-use crate::text::redact;
 
 /// What option `proxy_auth` accepts, for messages.
 pub(crate) const ACCEPTED: &str = "one or more of negotiate, ntlm and basic, separated by commas";
 
 /// The most messages of a login. Those that are known need three.
 const MOST_MESSAGES: u32 = 8;
+
+/// How long Basic is sent at once to a proxy that offered nothing better.
+const BASIC_HOLDS: Duration = Duration::from_secs(600);
+
+/// What a message begins with that is one of NTLM, also inside of others.
+const NTLM: &[u8] = b"NTLMSSP\0";
+
+/// How long a refused user is not tried again: wrong passwords are counted, and lock the account.
+const REFUSED_HOLDS: Duration = Duration::from_secs(60);
 
 /// Option `proxy_auth`: the kinds of login that may be used.
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,6 +96,8 @@ impl Scheme {
 /// A login that is under way.
 pub(in crate::http) struct Login {
     scheme: Scheme,
+    /// It was sent without being asked for.
+    is_at_once: bool,
     /// How many messages were sent.
     messages: u32,
     conversation: Option<Shared>,
@@ -105,9 +117,13 @@ pub(crate) struct Logins {
     allowed: Allowed,
     begin: Begin,
     asking: Arc<Aside<Made>>,
-    /// The proxy offered nothing better, so that the next request need not ask.
-    basic_is_the_best: AtomicBool,
+    /// Until when the next request need not ask, since the proxy offered nothing better than Basic.
+    basic_until: Mutex<Option<Instant>>,
+    refused: Arc<Refused>,
 }
+
+/// Why the system refused the user in `proxy`, and until when that holds.
+type Refused = Mutex<Option<(Instant, Problem)>>;
 
 impl std::fmt::Debug for Logins {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -127,16 +143,18 @@ impl Logins {
     }
 
     fn with(allowed: Allowed, begin: Begin) -> Logins {
-        let basic_is_the_best = AtomicBool::new(false);
-        Logins { allowed, begin, asking: Arc::default(), basic_is_the_best }
+        let (asking, basic_until) = (Arc::default(), Mutex::default());
+        Logins { allowed, begin, asking, basic_until, refused: Arc::default() }
     }
 
     /// The login to begin with. Usually there is none, since the proxy has to say first what it offers.
     pub(in crate::http) fn at_once(&self, proxy: &Proxy) -> Option<(Login, Header)> {
         let Allowed { negotiate, ntlm, basic } = self.allowed;
-        let is_settled = !(negotiate || ntlm) || self.basic_is_the_best.load(Ordering::Relaxed);
+        let is_known = || self.basic_until.lock().is_some_and(|until| Instant::now() < until);
+        let is_settled = !(negotiate || ntlm) || is_known();
         let header = basic_header(proxy).filter(|_| basic && is_settled)?;
-        Some((Login { scheme: Scheme::Basic, messages: 1, conversation: None }, header))
+        let scheme = Scheme::Basic;
+        Some((Login { scheme, is_at_once: true, messages: 1, conversation: None }, header))
     }
 
     /// The answer to a proxy that asks for a login, or goes on with one.
@@ -154,8 +172,16 @@ impl Logins {
         };
         let failure = |scheme: Scheme, problem: &Problem| {
             // The KDC may be back soon.
-            unanswered(&failed(scheme, proxy, problem)).transient(problem.kind == Kind::NoKdc)
+            let what = self.failed(scheme, challenge, proxy, problem);
+            unanswered(&what).transient(problem.kind == Kind::NoKdc)
         };
+        // By now the proxy may offer something better than Basic.
+        let best = self.usable(challenge, proxy).next();
+        let has_better = best.is_some_and(|best| best != Scheme::Basic);
+        let outdated = login.take_if(|login| login.is_at_once && has_better);
+        if outdated.is_some() {
+            *self.basic_until.lock() = None;
+        }
         if let Some(login) = login {
             let received = next(login, challenge, proxy);
             let received = received.map_err(|what| goal.refused(&what).http(407))?;
@@ -164,7 +190,11 @@ impl Logins {
         }
         let mut missing = None;
         for scheme in self.usable(challenge, proxy) {
-            let mut new = Login { scheme, messages: 0, conversation: None };
+            if scheme == Scheme::Basic && outdated.is_some() {
+                // It was the best after all.
+                return Err(goal.refused(&advice::refused(scheme, challenge, proxy)).http(407));
+            }
+            let mut new = Login { scheme, is_at_once: false, messages: 0, conversation: None };
             match self.message(&mut new, &[], goal, proxy, limit)? {
                 Ok(header) => {
                     *login = Some(new);
@@ -172,22 +202,23 @@ impl Logins {
                 }
                 // The next one may do, though it is weaker.
                 Err(problem) if problem.kind == Kind::Missing => {
-                    missing.get_or_insert(failed(scheme, proxy, &problem));
+                    missing.get_or_insert(self.failed(scheme, challenge, proxy, &problem));
                 }
                 Err(problem) => return Err(failure(scheme, &problem)),
             }
         }
-        Err(unanswered(&missing.unwrap_or_else(|| self.advice(challenge, proxy).to_owned())))
+        Err(unanswered(&missing.unwrap_or_else(|| self.none_usable(challenge, proxy).to_owned())))
     }
 
     /// The kinds that the proxy offers and that may be used here, the strongest first.
     fn usable(&self, challenge: &Challenge, proxy: &Proxy) -> impl Iterator<Item = Scheme> {
         let Allowed { negotiate, ntlm, basic } = self.allowed;
+        let is_named = proxy.has_login() || proxy.may_have_account();
         let is_usable = SCHEMES.map(|scheme| {
             let is_offered = challenge.offer(scheme.name()).is_some();
             match scheme {
-                Scheme::Negotiate => is_offered && negotiate,
-                Scheme::Ntlm => is_offered && ntlm && scheme.package().is_some(),
+                Scheme::Negotiate => is_offered && negotiate && is_named,
+                Scheme::Ntlm => is_offered && ntlm && scheme.package().is_some() && is_named,
                 // Some proxies forget to offer anything.
                 Scheme::Basic => {
                     (is_offered || challenge.offers.is_empty()) && basic && proxy.has_login()
@@ -212,26 +243,39 @@ impl Logins {
             format!("proxy {}: login by {name} {whose}", proxy.authority())
         });
         let Some(package) = login.scheme.package() else {
-            self.basic_is_the_best.store(true, Ordering::Relaxed);
+            *self.basic_until.lock() = Some(Instant::now() + BASIC_HOLDS);
             return Ok(Ok(basic_header(proxy).unwrap_or_default()));
         };
         let made = self.aside(package, login.conversation.clone(), received, proxy, limit)?;
+        let (made, is_own) = made;
         let Some(made) = made else {
+            let late = match is_own {
+                true => {
+                    format!("the login by {} {} was not ready", login.scheme.name(), whose(proxy))
+                }
+                false => "other logins of this client were still being made".to_owned(),
+            };
             let what = format!(
-                "it asks for a login (407), and the login by {} {} was not ready within `connect_timeout_ms`; the key \
-                 distribution centre (KDC) may be away: check that this host reaches it",
-                login.scheme.name(),
-                whose(proxy)
+                "it asks for a login (407), and {late} within `connect_timeout_ms`; the key distribution centre (KDC) \
+                 may be away: check that this host reaches it"
             );
             return Err(goal.refused(&what).http(407).transient(true));
         };
-        Ok(made.map(|(conversation, message)| {
+        Ok(made.and_then(|(conversation, message)| {
+            let is_ntlm = message.windows(NTLM.len()).any(|part| part == NTLM);
+            if is_ntlm && !self.allowed.ntlm {
+                let text = format!(
+                    "the system has no ticket for HTTP/{} and makes an NTLM login, which `proxy_auth` does not allow",
+                    proxy.bare_host()
+                );
+                return Err(Problem::new(Kind::UnknownService, text));
+            }
             login.conversation = Some(conversation);
-            header(login.scheme, &message)
+            Ok(header(login.scheme, &message))
         }))
     }
 
-    /// Runs the system's part on a thread. `None`: the limit has passed.
+    /// Runs the system's part on a thread. `None`: the limit has passed. Also whether the thread was this login's own.
     fn aside(
         &self,
         package: Package,
@@ -239,23 +283,23 @@ impl Logins {
         received: &[u8],
         proxy: &Arc<Proxy>,
         limit: Instant,
-    ) -> Result<Option<Made>, Failure> {
+    ) -> Result<(Option<Made>, bool), Failure> {
         loop {
             let (known, received, proxy) = (known.clone(), received.to_vec(), Arc::clone(proxy));
-            let begin = self.begin;
-            let make = move || make(begin, package, known, &received, &proxy);
+            let (begin, refused) = (self.begin, Arc::clone(&self.refused));
+            let make = move || make(begin, package, known, &received, &proxy, &refused);
             let begun = self.asking.join("mde-login", "", make);
             let (work, is_own) = match begun {
                 Ok(begun) => begun,
                 Err(error) => {
                     let text = format!("the system starts no thread for it ({})", reason(&error));
-                    return Ok(Some(Err(Problem::new(Kind::Other, text))));
+                    return Ok((Some(Err(Problem::new(Kind::Other, text))), true));
                 }
             };
             // That of another call may have been abandoned. Threads would pile up if each call had its own.
             let made = work.wait(limit)?;
             if is_own || made.is_none() {
-                return Ok(made);
+                return Ok((made, is_own));
             }
         }
     }
@@ -266,17 +310,7 @@ fn next(login: &Login, challenge: &Challenge, proxy: &Proxy) -> Result<Vec<u8>, 
     let name = login.scheme.name();
     let message = challenge.offer(name).and_then(|offer| offer.message.as_deref());
     let Some(message) = message.filter(|_| login.conversation.is_some()) else {
-        let advice = match login.scheme {
-            Scheme::Basic => "check the login in `proxy`, and what the proxy allows",
-            _ => {
-                "check that the proxy knows and allows this account, the name of its own service principal, and both \
-                 clocks"
-            }
-        };
-        let (whose, names) = (whose(proxy), challenge.names());
-        return Err(format!(
-            "it refuses the login (407) by {name} {whose} and offers {names}; {advice}"
-        ));
+        return Err(advice::refused(login.scheme, challenge, proxy));
     };
     if !challenge.is_open {
         return Err(format!(
@@ -296,14 +330,26 @@ fn make(
     known: Option<Shared>,
     received: &[u8],
     proxy: &Proxy,
+    refused: &Refused,
 ) -> Made {
+    let last = refused.lock().clone().filter(|(until, _)| Instant::now() < *until);
+    if let (None, Some((_, problem))) = (&known, last) {
+        return Err(problem);
+    }
     let (host, user) = (proxy.bare_host(), proxy.user());
-    let conversation = match known {
-        Some(known) => known,
-        None => Arc::new(Mutex::new(begin(package, host, user)?)),
+    let step = || {
+        let conversation = match known {
+            Some(known) => known,
+            None => Arc::new(Mutex::new(begin(package, host, user)?)),
+        };
+        let message = conversation.lock().step(host, user, received)?;
+        Ok((conversation, message))
     };
-    let message = conversation.lock().step(host, user, received)?;
-    Ok((conversation, message))
+    step().inspect_err(|problem: &Problem| {
+        if problem.kind == Kind::Refused && user.is_some() {
+            *refused.lock() = Some((Instant::now() + REFUSED_HOLDS, problem.clone()));
+        }
+    })
 }
 
 fn header(scheme: Scheme, message: &[u8]) -> Header {
@@ -313,69 +359,6 @@ fn header(scheme: Scheme, message: &[u8]) -> Header {
 
 fn basic_header(proxy: &Proxy) -> Option<Header> {
     proxy.login().map(|login| header(Scheme::Basic, login.as_bytes()))
-}
-
-fn whose(proxy: &Proxy) -> &'static str {
-    match proxy.has_login() {
-        true => "as the user of `proxy`",
-        false => "as the account of this process",
-    }
-}
-
-/// Why a login was not made, and what to change.
-fn failed(scheme: Scheme, proxy: &Proxy, problem: &Problem) -> String {
-    let mut text = problem.text.clone();
-    proxy.mask(&mut text);
-    redact::mask(&mut text, &[proxy.user().map_or("", |(user, _)| user)]);
-    let advice = match problem.kind {
-        Kind::Missing if cfg!(windows) => "let the proxy offer a kind that this Windows has",
-        Kind::Missing => {
-            "install and set up MIT Kerberos (Debian: libgssapi-krb5-2, /etc/krb5.conf), or let the proxy offer Basic"
-        }
-        Kind::NoTicket if cfg!(windows) => {
-            "run as an account of the domain, or put user and password into `proxy`"
-        }
-        Kind::NoTicket => {
-            "get a ticket (kinit), give the process a keytab (KRB5_CLIENT_KTNAME), or put user and password into `proxy`"
-        }
-        Kind::Expired => {
-            "renew the ticket (kinit), or give the process a keytab (KRB5_CLIENT_KTNAME)"
-        }
-        Kind::NoKdc => {
-            "check that this host finds and reaches a key distribution centre (KDC) of the realm"
-        }
-        Kind::Clock => "set the clock of this host right",
-        Kind::UnknownService => {
-            "name the proxy in `proxy` as its service principal (HTTP/name) does, or register that"
-        }
-        Kind::Refused if proxy.has_login() => "check user and password in `proxy`",
-        Kind::Refused => "check the account of this process",
-        Kind::Other => "check how this host is set up for it, and what the proxy expects",
-    };
-    let (name, whose, text) = (scheme.name(), whose(proxy), redact::clean(&text, 200));
-    format!("the login by {name} {whose} failed: {text}; {advice}")
-}
-
-impl Logins {
-    /// What to do where nothing that is offered may be used.
-    fn advice(&self, challenge: &Challenge, proxy: &Proxy) -> &'static str {
-        let offers = |scheme: Scheme| challenge.offer(scheme.name()).is_some();
-        let Allowed { negotiate, ntlm, basic } = self.allowed;
-        let is_excluded = (offers(Scheme::Negotiate) && !negotiate)
-            || (offers(Scheme::Ntlm) && !ntlm && Scheme::Ntlm.package().is_some())
-            || (offers(Scheme::Basic) && !basic && proxy.has_login());
-        if is_excluded {
-            "`proxy_auth` allows none of it; allow one there"
-        } else if (offers(Scheme::Basic) || challenge.offers.is_empty()) && basic {
-            "put user and password into `proxy`"
-        } else if offers(Scheme::Ntlm) {
-            "NTLM is supported on Windows only; let the proxy offer Negotiate or Basic, allow these hosts without a \
-             login, or let a local proxy sign in"
-        } else {
-            "this library knows Negotiate, Basic, and NTLM on Windows; allow these hosts without a login, or let a local \
-             proxy sign in"
-        }
-    }
 }
 
 #[cfg(test)]

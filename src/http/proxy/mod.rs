@@ -43,6 +43,8 @@ pub(crate) struct Proxy {
     host: String,
     port: u16,
     login: Option<Zeroizing<String>>,
+    /// The network named it, and nobody on this host.
+    is_detected: bool,
 }
 
 impl std::fmt::Debug for Proxy {
@@ -96,7 +98,7 @@ impl Proxy {
                 })
             }
         };
-        Ok(Proxy { host: host.to_owned(), port: port.unwrap_or(usual), login })
+        Ok(Proxy { host: host.to_owned(), port: port.unwrap_or(usual), login, is_detected: false })
     }
 
     pub(crate) fn address(&self) -> (&str, u16) {
@@ -115,6 +117,12 @@ impl Proxy {
 
     pub(crate) fn has_login(&self) -> bool {
         self.login.is_some()
+    }
+
+    /// Whether it may be sent a login of the account of this process. Anybody in the network could get one otherwise, and
+    /// pass it on.
+    pub(crate) fn may_have_account(&self) -> bool {
+        !self.is_detected
     }
 
     /// Masks login and password in what the proxy answered.

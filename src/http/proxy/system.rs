@@ -62,7 +62,7 @@ impl System {
         };
         let mut routes = Routes { list: Vec::new(), note: found.problem.clone() };
         if let Some(list) = found.proxies.as_deref().filter(|_| !is_excepted()) {
-            routes.list = proxies_for_https(list);
+            routes.list = proxies_for_https(list, found.is_detected);
             if routes.list.is_empty() && !has_other_protocols_only(list) {
                 let shown = redact::clean(list, 128);
                 routes.note = Some(format!("the system names no HTTP proxy but `{shown}`"));
@@ -141,7 +141,7 @@ fn url(host: &str, port: u16) -> String {
 
 /// The proxies of a list for HTTPS, as Windows and its scripts write them: `proxy:80;other:81`, `https=proxy:80;http=…`,
 /// or `PROXY proxy:80; DIRECT`. `None` is the host itself. Proxies of other kinds are left out.
-fn proxies_for_https(list: &str) -> Vec<Option<Arc<Proxy>>> {
+fn proxies_for_https(list: &str, is_detected: bool) -> Vec<Option<Arc<Proxy>>> {
     let mut found = Vec::new();
     for part in list.split(';') {
         let mut words = part.split_whitespace();
@@ -171,7 +171,7 @@ fn proxies_for_https(list: &str) -> Vec<Option<Arc<Proxy>>> {
             };
             // Windows and scripts mean this port where they name none.
             if let Ok(proxy) = Proxy::with_port(&url, 80) {
-                found.push(Some(Arc::new(proxy)));
+                found.push(Some(Arc::new(Proxy { is_detected, ..proxy })));
             }
         }
     }

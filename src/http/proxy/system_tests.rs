@@ -62,7 +62,7 @@ fn lists_are_read_in_each_form() {
         ("socks5://s:1080", ""),
         ("a:99999;b:2", "b:2"),
     ] {
-        assert_eq!(names(&proxies_for_https(list)), expected, "{list}");
+        assert_eq!(names(&proxies_for_https(list, false)), expected, "{list}");
     }
 }
 
