@@ -230,7 +230,12 @@ impl Attempt {
         let is_open = self.challenge().is_some_and(|challenge| challenge.is_open);
         match is_open && self.socket.is_idle_and_open() {
             true => Ok(Attempt { stage: Stage::Tunnel(Tunnel::to(goal)), ..self }),
-            false => Attempt::begin(self.address, goal),
+            false => {
+                if let Some(recorder) = goal.recorder {
+                    recorder.trying(self.address);
+                }
+                Attempt::begin(self.address, goal)
+            }
         }
     }
 

@@ -132,9 +132,18 @@ impl Dialer {
             self.lookups.remember(name, winner.address());
         }
         while let (Some(challenge), Some(proxy)) = (winner.challenge(), proxy) {
-            let header = self.logins.answer(&mut login, challenge, goal, proxy, limit)?;
+            let address = winner.address();
+            let noted = |failure| {
+                if let Some(recorder) = goal.recorder {
+                    recorder.failed(address, &failure);
+                }
+                failure
+            };
+            let header = self.logins.answer(&mut login, challenge, goal, proxy, limit);
+            let header = header.map_err(noted)?;
             let next = Goal { login: Some(header.as_str()), ..*goal };
-            winner = race::resume(winner.with_login(&next)?, limit, &next)?;
+            let again = winner.with_login(&next).map_err(noted)?;
+            winner = race::resume(again, limit, &next)?;
         }
         Ok(winner.into_stream())
     }

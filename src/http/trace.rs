@@ -87,11 +87,16 @@ impl std::fmt::Debug for Recorder {
 
 impl Recorder {
     pub(super) fn begin(&self, host: &str, port: u16, way: Way) {
-        *self.0.lock() = Some(Trace {
+        let mut trace = self.0.lock();
+        // The ways that did not work.
+        let before = trace
+            .take()
+            .filter(|old| old.answer.is_none() && (old.host.as_str(), old.port) == (host, port));
+        *trace = Some(Trace {
             host: host.to_owned(),
             port,
             way,
-            tried: Vec::new(),
+            tried: before.map(|old| old.tried).unwrap_or_default(),
             tls: None,
             issuer: None,
             is_issuer_unknown: false,
@@ -120,8 +125,10 @@ impl Recorder {
         self.note(|trace, now| trace.looked_up = Some(now));
     }
 
+    /// An attempt begins. It takes the place of one that goes on with it, after the proxy has asked for a login.
     pub(super) fn trying(&self, address: SocketAddr) {
         self.note(|trace, now| {
+            trace.tried.retain(|old| old.address != address || old.problem.is_some());
             trace.tried.push(Tried {
                 address,
                 problem: None,
@@ -240,6 +247,30 @@ mod tests {
             trace.answer.map(|answer| (answer.status, answer.clock_ahead)),
             Some((401, None))
         );
+    }
+
+    #[test]
+    fn ways_that_did_not_work_are_kept_until_an_answer() {
+        let recorder = Recorder::default();
+        let shown = || {
+            let trace = recorder.0.lock().clone().unwrap();
+            let addresses = trace.tried.iter().map(|tried| tried.address.ip().to_string());
+            addresses.collect::<Vec<_>>().join(" ")
+        };
+        for last in [1, 2] {
+            recorder.begin("a.test", 443, Way::default());
+            recorder.trying(at(last));
+            recorder.failed(at(last), &Failure::new(Status::Proxy, "nope"));
+        }
+        recorder.begin("a.test", 443, Way::default());
+        recorder.trying(at(3));
+        assert_eq!(shown(), "192.0.2.1 192.0.2.2 192.0.2.3");
+        recorder.begin("a.test", 8443, Way::default());
+        assert_eq!(shown(), "");
+        recorder.trying(at(4));
+        recorder.answered(&Reply::default());
+        recorder.begin("a.test", 8443, Way::default());
+        assert_eq!(shown(), "");
     }
 
     #[test]

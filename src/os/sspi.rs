@@ -199,7 +199,23 @@ impl Drop for Negotiation {
 mod tests {
     use super::*;
 
-    /// Wine has neither Kerberos for it nor, without Samba, NTLM.
+    use std::path::Path;
+
+    /// Wine takes it from Samba.
+    #[test]
+    fn a_login_of_a_user_by_ntlm_begins_with_its_first_message() {
+        let is_wine = Path::new("Z:\\usr\\bin").exists();
+        let is_there = !is_wine || Path::new("Z:\\usr\\bin\\ntlm_auth").exists();
+        let user = Some(("DOMAIN\\user", "password"));
+        let login = Negotiation::begin(Package::Ntlm, "proxy.test", user);
+        let first = login.and_then(|mut login| login.step("proxy.test", user, b""));
+        match is_there {
+            true => assert!(first.unwrap().starts_with(b"NTLMSSP\0\x01")),
+            false => assert_eq!(first.unwrap_err().kind, Kind::Missing),
+        }
+    }
+
+    /// Wine has no Kerberos for it.
     #[test]
     fn a_login_begins_or_its_problem_has_words() {
         for package in [Package::Negotiate, Package::Ntlm] {

@@ -16,6 +16,7 @@ use crate::http::proxy::system::System;
 use crate::http::proxy::{Choice, Proxies, Source};
 use crate::http::socket::{Exchange, Head};
 use crate::http::tls::Trust;
+use crate::http::trace::Recorder;
 use crate::os::login::User;
 use crate::os::system_proxy::{Find, Found};
 use crate::status::Status;
@@ -402,6 +403,29 @@ fn a_login_that_cannot_be_made_is_not_tried_at_the_next_proxy() {
     assert_eq!(error.http_status(), Some(407), "{}", error.message());
     assert!(error.message().contains("Cannot contact any KDC"), "{}", error.message());
     assert_eq!(told.try_iter().count(), 0);
+}
+
+/// The check of the access shows them.
+#[test]
+fn the_connection_with_the_login_is_recorded() {
+    let slow: Begin = |package, host, user| {
+        thread::sleep(Duration::from_millis(400));
+        telling(package, host, user)
+    };
+    for (replies, begin, is_open) in
+        [(&[EVERYTHING, OPEN][..], slow, true), (&[EVERYTHING], without_kdc, false)]
+    {
+        let (address, _told) = proxy(replies);
+        let recorder = Arc::new(Recorder::default());
+        let dialer = Dialer { recorder: Some(recorder.clone()), ..dialer(&address, ALL, begin) };
+        assert_eq!(open(&dialer, LONG).is_ok(), is_open);
+        let trace = recorder.take().unwrap();
+        let [tried] = &trace.tried[..] else { panic!("{trace:?}") };
+        assert_eq!((tried.is_usable(), tried.problem.is_none()), (is_open, is_open), "{tried:?}");
+        // The login before it took longer.
+        let connect = trace.phases().connect.unwrap();
+        assert!(connect < Duration::from_millis(300), "{connect:?}");
+    }
 }
 
 #[test]

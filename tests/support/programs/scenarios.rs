@@ -200,7 +200,8 @@ pub fn windows_proxy_script() {
     );
 }
 
-/// A helper of squid: it sends a challenge, and takes any answer of this user. squid's own sends one that Samba refuses.
+/// A helper of squid: it sends a challenge, and takes any answer of `agent` in `DOMAIN`. squid's own sends one that Samba
+/// refuses.
 const NTLM_HELPER: &str = r#"#!/usr/bin/python3
 import base64, struct, sys
 def pair(kind, text):
@@ -211,12 +212,15 @@ info = b''.join(pair(kind, text) for kind, text in
 info += struct.pack('<HH', 0, 0)
 head = b'NTLMSSP\0' + struct.pack('<IHHII', 2, len(name), len(name), 56, 0xa2898205) + b'12345678' + bytes(8)
 head += struct.pack('<HHI', len(info), len(info), 56 + len(name)) + bytes((10, 0, 0, 0, 0, 0, 0, 15))
+def field(message, place):
+    length, _, start = struct.unpack_from('<HHI', message, place)
+    return message[start:start + length].decode('utf-16-le')
 for line in sys.stdin:
     kind, _, message = line.strip().partition(' ')
     message = base64.b64decode(message or '')
     if kind == 'YR' and message[:12] == b'NTLMSSP\0\1\0\0\0':
         print('TT', base64.b64encode(head + name + info).decode(), flush=True)
-    elif kind == 'KK' and message[:12] == b'NTLMSSP\0\3\0\0\0' and 'agent'.encode('utf-16-le') in message:
+    elif kind == 'KK' and message[:12] == b'NTLMSSP\0\3\0\0\0' and (field(message, 28), field(message, 36)) == ('DOMAIN', 'agent'):
         print('AF agent', flush=True)
     else:
         print('NA unexpected', flush=True)
