@@ -239,8 +239,9 @@ pub(crate) const TABLE: &[Spec] = &[
         login::ACCEPTED,
         Value("negotiate,ntlm,basic"),
         "The kinds of login at a proxy that may be used. The strongest of them that the proxy offers is used: Negotiate \
-         (Kerberos), NTLM (on Windows only), or Basic. The login is that of the user in `proxy`, or else that of the \
-         account of this process, which has no Basic. `basic` alone is sent without being asked for.",
+         (Kerberos), NTLM (on Windows only), or Basic. Without ntlm, Negotiate makes no login by NTLM either. The \
+         login is that of the user in `proxy`, or else that of the account of this process, which has no Basic. \
+         `basic` alone is sent without being asked for.",
         |o, v| {
             o.proxy_auth = Allowed::parse(v)?;
             Ok(())
