@@ -1,6 +1,7 @@
 //! The C programs, each runnable in every way that [`How`] names.
 
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -114,11 +115,15 @@ struct Behind {
     service: Service,
     program: Program,
     port: u16,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Behind {
     #[track_caller]
     fn start() -> Behind {
+        // The program changes settings of Windows, and takes them back.
+        static ALONE: Mutex<()> = Mutex::new(());
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let config = Config { tls: true, quota_mode: QuotaMode::Off, ..Config::default() };
         let service = Service::start(config);
         service.sim.set(|b| (b.pending_s, b.in_progress_s) = (0.1, 0.1));
@@ -128,7 +133,7 @@ impl Behind {
         let pem = service.sim.ca_pem().unwrap();
         let base64: String = pem.lines().filter(|line| !line.starts_with("---")).collect();
         std::fs::write(program.folder.0.join("ca.der"), STANDARD.decode(base64).unwrap()).unwrap();
-        Behind { service, program, port }
+        Behind { service, program, port, _alone: alone }
     }
 
     fn authority(&self) -> String {
