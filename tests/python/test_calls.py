@@ -5,7 +5,9 @@ import contextlib
 import copy
 import ctypes
 import gc
+import http.server
 import io
+import json
 import logging
 import os
 import pathlib
@@ -13,6 +15,8 @@ import pickle
 import re
 import subprocess
 import sys
+import threading
+import time
 import unittest
 import weakref
 from datetime import timedelta
@@ -390,6 +394,21 @@ class Tokens(Case):
         self.assertEqual(len(asked), 2)
 
 
+class Authority(http.server.BaseHTTPRequestHandler):
+    """Grants a token that lives for six seconds, whoever asks."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        token = {"token_type": "Bearer", "access_token": os.environ["MDE_TEST_TOKEN"], "expires_in": 6}
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(token).encode())
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
 class Signers(Case):
     """The key of the certificate is nobody's, so no signature fits it."""
 
@@ -427,6 +446,42 @@ class Signers(Case):
         with self.client_with(lambda request: b"") as client:
             with self.assertRaisesRegex(mde.SignInError, "mde_signature_set: argument `size`"):
                 client.find_machines(MACHINES[0])
+
+    def test_one_that_obeys_its_time_does_not_stop_the_call(self) -> None:
+        def openssl(words: str, given: bytes = b"") -> bytes:
+            command = ["openssl"] + words.split()
+            return subprocess.run(command, cwd=self.folder, input=given, capture_output=True, check=True).stdout
+
+        openssl("req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 30 -subj /CN=agent")
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Authority)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        own = {name: value for name, value in OPTIONS.items() if name != "client_secret"}
+        own["login_url"] = "http://127.0.0.1:%d" % server.server_address[1]
+        late: List[float] = []
+
+        def sign(request: mde.SigningRequest) -> bytes:
+            assert request.time_left is not None
+            if not late:
+                return openssl("dgst -sha256 -sign key.pem", request.data)
+            late.append(request.time_left)
+            time.sleep(request.time_left + 0.01)
+            raise TimeoutError("the vault does not answer")
+
+        options = dict(own, certificate_algorithm="RS256", client_certificate=self.file("cert.pem"))
+        with mde.Client(options, signer=sign) as client:
+            client.find_machines(MACHINES[0], timeout=30)
+            # Half the life of the token is over. It is renewed early, which may take a quarter of the call.
+            time.sleep(3.1)
+            late.append(0)
+            client.find_machines(MACHINES[0], timeout=2)
+            self.assertEqual(len(late), 2)
+            self.assertTrue(0 < late[1] <= 0.5, late)
+        with mde.Client(options, signer=sign) as client:
+            # It has no token at all.
+            with self.assertRaises(mde.DeadlineError):
+                client.find_machines(MACHINES[0], timeout=0.2)
 
     def test_it_is_kept_as_long_as_its_client(self) -> None:
         before = len(mde._client._signers)

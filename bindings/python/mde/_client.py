@@ -5,6 +5,7 @@ import ctypes
 import json
 import os
 import threading
+import time
 import warnings
 from datetime import timedelta
 from types import TracebackType
@@ -44,7 +45,9 @@ class SigningRequest(NamedTuple):
 
 
 Signer = Callable[[SigningRequest], bytes]
-"""Makes the bare signature of a request with the key of ``client_certificate``, wherever that key is."""
+"""Makes the bare signature of a request with the key of ``client_certificate``, wherever that key is.
+
+It may raise when ``time_left`` is over. Any other exception stops the call."""
 
 Option = Union[str, int, float, bool, timedelta, "os.PathLike[str]"]
 """What an option may be set to."""
@@ -113,25 +116,39 @@ _ON_TOKEN = TOKEN_FN(_on_token)
 _signers: "Kept[Signer]" = Kept()
 
 
+# In the place of a signature: the signer gave up when its time was over.
+_GAVE_UP = object()
+
+
 def _on_sign(number: Optional[int], algorithm: bytes, data: int, size: int, sink: Optional[int]) -> int:
-    call = current() if is_in_call() else None
+    call = current()
     try:
         signer = _signers[number]
-        left = library().mde_signature_time_left_ms(sink)
+        left = library().mde_signature_time_left_ms(sink) / 1000
+        until = time.monotonic() + left
         request = SigningRequest(
-            algorithm.decode("ascii"), ctypes.string_at(data, size), left / 1000 if left < 2**63 else None
+            algorithm.decode("ascii"), ctypes.string_at(data, size), left if left < 2**53 else None
         )
-        # As for a token.
-        succeeded, answer = (True, signer(request)) if call is None else call.ask(lambda: signer(request))
-        if not succeeded:
+
+        def sign() -> object:
+            try:
+                return signer(request)
+            except Exception:
+                if time.monotonic() < until:
+                    raise
+                # The call ends with its own error, or goes on with a token that is still valid.
+                return _GAVE_UP
+
+        succeeded, answer = call.ask(sign)
+        if not succeeded or answer is _GAVE_UP:
             return 1
+        # Here, as for a token.
         if not isinstance(answer, (bytes, bytearray)):
             raise TypeError("the signature must be bytes, not %s" % type(answer).__name__)
         # The library reports what is wrong with it.
         return int(library().mde_signature_set(sink, bytes(answer), len(answer)))
     except BaseException as failure:
-        if call is not None:
-            call.fail(failure)
+        call.fail(failure)
         return 1
 
 
