@@ -47,11 +47,15 @@ impl SignIn {
 
 /// The ways to sign in whose option is set, with the name of that option.
 fn given(options: &Settings) -> Vec<(Auth, &'static str)> {
+    let (certificate, is_set) = match options.client_certificate {
+        Some(_) => ("client_certificate", true),
+        None => ("signer", options.signer.is_some()),
+    };
     [
         (Auth::AccessToken, "access_token", options.access_token.is_some()),
         (Auth::TokenProvider, "token_provider", options.token_provider.is_some()),
         (Auth::ClientSecret, "client_secret", options.client_secret.is_some()),
-        (Auth::Certificate, "client_certificate", options.client_certificate.is_some()),
+        (Auth::Certificate, certificate, is_set),
         (Auth::Federated, "federated_token_file", options.federated_token_file.is_some()),
         (Auth::ManagedIdentity, "managed_identity", options.managed_identity.is_some()),
     ]

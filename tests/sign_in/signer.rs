@@ -140,7 +140,7 @@ fn a_wrong_signature_is_told_before_it_is_sent() {
                 let longest = " -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:max";
                 keys.sign("key.pem", longest, data)
             },
-            "a salt of 32 bytes",
+            "a salt of 32 bytes; where the key cannot (some TPMs), set `certificate_algorithm=RS256`",
         ),
         (
             "PS256",
@@ -271,8 +271,12 @@ fn what_cannot_sign_in_is_refused_when_the_client_is_made() {
     let [certificate, key] = ["cert.pem", "key.pem"].map(|name| keys.path(name));
     let said = refused(&[("client_certificate", &certificate), ("client_key", &key)]);
     assert!(said.contains("`client_key` and a signer are both set"), "{said}");
-    let said = refused(&[("auth", "certificate")]);
-    assert!(said.contains("`client_certificate` is not set"), "{said}");
+    for alone in [&[("auth", "certificate")][..], &[]] {
+        let said = refused(alone);
+        assert!(said.contains("`client_certificate` is not set"), "{said}");
+    }
+    let said = refused(&[("client_secret", "s")]);
+    assert!(said.contains("several ways to sign in are set (client_secret, signer)"), "{said}");
     let said = refused(&[("client_certificate", "store:CurrentUser/My/00")]);
     assert!(said.contains("a signer is set"), "{said}");
 }
@@ -318,6 +322,35 @@ fn a_callback_knows_how_long_its_call_may_take() {
     let told = told.lock().unwrap();
     assert_eq!(told[0], u64::MAX);
     assert!((1..=300).contains(&told[1]), "{told:?}");
+}
+
+/// Half the life of its token is over, so the call renews it early, which may take a quarter of its time.
+#[test]
+fn a_callback_that_obeys_its_time_leaves_a_valid_token_in_use() {
+    let keys = Arc::new(Keys::new());
+    let server = Responder::start(|asked| match asked.is_token_request() {
+        true => Answer::json(200, &json!({"access_token": "x", "expires_in": 6})),
+        false => Answer::json(200, &json!({"value": []})),
+    });
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let (kept, own) = (Arc::clone(&told), Arc::clone(&keys));
+    let timeout = [("timeout_ms", "4000")];
+    let client = client_of(&server, &keys, &timeout, move |algorithm, data, sink| {
+        let mut told = kept.lock().unwrap();
+        told.push(sink.time_left_ms());
+        if told.len() == 1 {
+            return sink.set(&own.sign("key.pem", algorithm, data));
+        }
+        while sink.time_left_ms() > 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        1
+    });
+    client.list("").ok();
+    std::thread::sleep(Duration::from_millis(3_100));
+    client.list("").ok();
+    let told = told.lock().unwrap();
+    assert!(told.len() == 2 && told[1] <= 1_000, "{told:?}");
 }
 
 #[test]
