@@ -21,6 +21,7 @@ use crate::http::method::Method;
 use crate::http::reply::Reply;
 use crate::http::retry;
 use crate::log::{self, Level};
+use crate::status::Status;
 use crate::text::escape::{COMPONENT, escape};
 use crate::text::redact;
 use crate::text::url::BaseUrl;
@@ -179,8 +180,13 @@ impl Authority {
         let (name, proof) = match &self.proof {
             Proof::Secret(secret) => ("client_secret", secret.clone()),
             Proof::Certificate(certificate) | Proof::Signer(certificate) => {
-                let certificate = certificate.current();
-                ("client_assertion", certificate.assertion(&self.url, &self.client_id, call)?)
+                let signed = certificate.current().assertion(&self.url, &self.client_id, call);
+                // A signer may already use the key of a certificate that is still to come.
+                let signed = signed.map_err(|error| match error.status() {
+                    Status::Token => error.with_note(&certificate.problem().unwrap_or_default()),
+                    _ => error,
+                });
+                ("client_assertion", signed?)
             }
             Proof::Federated(file) => ("client_assertion", file.read()?),
         };

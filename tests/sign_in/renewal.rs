@@ -182,32 +182,41 @@ fn a_pkcs12_file_is_renewed_with_its_password() {
     assert_eq!(signs_with(&client, &server, &keys), "new");
 }
 
-/// The host's signer signs with the key in `used.key`.
+/// The host has the keys of both certificates, and signs with that of the one which the data names.
 #[test]
 fn the_certificate_of_a_signer_is_renewed() {
     let (keys, server) = (Arc::new(pairs()), authority());
-    let renew = |certificate: &str, key: &str| {
-        replace(&keys, "used.pem", certificate);
-        replace(&keys, "used.key", key);
-    };
-    renew("old.pem", "old.key");
-    let (url, used, own) = (server.url(), keys.path("used.pem"), Arc::clone(&keys));
+    replace(&keys, "used", "old.pem");
+    let (url, used, own) = (server.url(), keys.path("used"), Arc::clone(&keys));
     let options = options(&url, &[("client_certificate", &used)]);
+    let old = keys.thumbprint("old.pem", "sha256");
     let sign = move |algorithm: &str, data: &[u8], sink: &Sink| {
-        sink.set(&own.sign("used.key", algorithm, data))
+        let named = header(std::str::from_utf8(data).unwrap());
+        let has_old = fs::exists(own.path("old.key")).unwrap();
+        let key = if has_old && named["x5t#S256"] == old { "old.key" } else { "new.key" };
+        sink.set(&own.sign(key, algorithm, data))
     };
     let client =
         Client::with_signer(&options, sign).unwrap_or_else(|outcome| panic!("{}", outcome.text));
     assert_eq!(signs_with(&client, &server, &keys), "old");
     // Only certificates may be there.
-    renew("new-both.pem", "old.key");
+    replace(&keys, "used", "new-both.pem");
     assert_eq!(signs_with(&client, &server, &keys), "old");
-    renew("new.pem", "new.key");
+    replace(&keys, "used", "new.pem");
     assert_eq!(signs_with(&client, &server, &keys), "new");
-    renew("old.pem", "new.key");
-    let error = client.list("").error("token");
-    let message = error["message"].as_str().unwrap();
-    assert!(message.contains("does not fit `client_certificate`"), "{message}");
+    // The key of the certificate is gone.
+    replace(&keys, "used", "old.pem");
+    fs::remove_file(keys.path("old.key")).unwrap();
+    let message = || client.list("").error("token")["message"].as_str().unwrap().to_owned();
+    let said = message();
+    assert!(said.contains("does not fit `client_certificate`"), "{said}");
+    assert!(!said.contains("not usable"), "{said}");
+    // And the one that fits the other key cannot take its place.
+    replace(&keys, "used", "new-both.pem");
+    let said = message();
+    let part =
+        "and are not usable: option `client_certificate` has a private key, and a signer is set";
+    assert!(said.contains("does not fit") && said.contains(part), "{said}");
 }
 
 /// A file with a costly password is opened once, whether that succeeds or not.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::Pair;
-use super::files::Files;
+use super::files::{Contents, Files};
 use crate::error::Result;
 use crate::log::{self, Level};
 use crate::sign_in::identity::Identity;
@@ -35,9 +35,8 @@ struct State<T> {
 impl<T> Renewed<T> {
     /// Reads the files for the first time. They must be usable.
     pub(crate) fn new(files: Files, make: Make<T>) -> Result<Renewed<T>> {
-        let contents = files.read()?;
-        let made = Arc::new(make(Pair::open(&files, &contents)?)?);
-        let state = Mutex::new(State { made, seen: contents.digest(), problem: None });
+        let (pair, seen) = open(&files, &|| files.read())?;
+        let state = Mutex::new(State { made: Arc::new(make(pair)?), seen, problem: None });
         let files = files.may_change().then_some((files, make));
         Ok(Renewed { files, state })
     }
@@ -114,6 +113,60 @@ impl<T> Renewed<T> {
     pub(crate) fn identify(&self, identity: &mut Identity) {
         if let Some((files, _)) = &self.files {
             files.identify(identity);
+        }
+    }
+}
+
+/// Opens what the files hold, and returns the digest of that.
+fn open(files: &Files, read: &dyn Fn() -> Result<Contents>) -> Result<(Pair, Option<Vec<u8>>)> {
+    let contents = read()?;
+    let seen = contents.digest();
+    match Pair::open(files, &contents) {
+        Ok(pair) => Ok((pair, seen)),
+        Err(error) => {
+            // Certificate and key may have been replaced between the two reads.
+            let again = read()?;
+            let other = again.digest();
+            if other == seen { Err(error) } else { Ok((Pair::open(files, &again)?, other)) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::sign_in::signer::{Signer, SigningRequest};
+
+    struct Nobody;
+
+    impl Signer for Nobody {
+        fn sign(&self, _: &SigningRequest<'_>) -> std::result::Result<Vec<u8>, String> {
+            Err(String::new())
+        }
+    }
+
+    #[test]
+    fn the_first_read_may_meet_a_renewal() {
+        let whole = &include_bytes!("../../../tests/support/programs/certificate.pem")[..];
+        let (half, more) = (&whole[..300], &whole[..600]);
+        let signer: Arc<dyn Signer> = Arc::new(Nobody);
+        let files = Files::for_signer("/certificate.pem", None, &signer);
+        let contents = |bytes: &[u8]| Contents { certificate: bytes.to_vec().into(), key: None };
+        for (found, reads, opens) in [
+            ([whole, half, half], 1, true),
+            ([half, whole, whole], 2, true),
+            // Nothing has changed meanwhile, or more has.
+            ([half, half, whole], 2, false),
+            ([half, more, whole], 2, false),
+        ] {
+            let count = Cell::new(0);
+            let opened = open(&files, &|| Ok(contents(found[count.replace(count.get() + 1)])));
+            assert_eq!((count.get(), opened.is_ok()), (reads, opens));
+            if let Ok((_, seen)) = opened {
+                assert_eq!(seen, contents(whole).digest());
+            }
         }
     }
 }
