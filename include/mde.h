@@ -988,8 +988,10 @@ mde_status mde_options_set_token_provider(mde_options *options,
  * Sets the callback that signs with the key of the certificate that signs in. It replaces an earlier one.
  *
  * The option client_certificate then has the certificate alone, and its issuers after it. The key may be in a TPM, an HSM,
- * a store or a vault. A file is read again for every token request: once it has the certificate of another key, the
- * callback signs with that key.
+ * a store or a vault. A file is read again for every token request, so it may have another certificate later. The data to
+ * sign says which one is in use. It begins with the header of a JWT in base64url, up to the first dot. The member x5t#S256
+ * (PS256) or x5t (RS256) of the header is the certificate's SHA-256 or SHA-1, in base64url too. A callback chooses its
+ * key by that. Keep both keys until the new certificate is in use.
  * @param options The options to change.
  * @param callback The callback.
  * @param user_data Passed to every call of the callback; may be NULL.

@@ -9,7 +9,8 @@ use crate::call::Call;
 pub struct SigningRequest<'a> {
     /// `PS256` (RSA-PSS with a salt of 32 bytes) or `RS256` (PKCS#1 v1.5), both with SHA-256.
     pub algorithm: &'static str,
-    /// The text to hash and sign. It holds no secret.
+    /// The text to hash and sign. It holds no secret. It begins with the header of a JWT in base64url, up to the first
+    /// dot, whose `x5t#S256` or `x5t` names the certificate that is in use.
     pub data: &'a [u8],
     pub(crate) call: Arc<Call>,
 }

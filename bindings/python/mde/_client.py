@@ -38,7 +38,7 @@ class SigningRequest(NamedTuple):
     """``PS256`` (RSA-PSS with a salt of 32 bytes) or ``RS256`` (PKCS#1 v1.5), both with SHA-256."""
 
     data: bytes
-    """The text to hash and sign."""
+    """The text to hash and sign. Its header names the certificate that is in use (docs/sign-in.md)."""
 
     time_left: Optional[float]
     """The seconds that the call has left, or None without a deadline."""
