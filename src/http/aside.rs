@@ -7,18 +7,22 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 
 use super::failure::Failure;
+#[cfg(any(windows, test))]
+use super::socket::SLICE;
 use super::socket::wait_for;
+#[cfg(any(windows, test))]
+use crate::call::Call;
 use crate::os::thread;
 
 /// What runs at the moment: at most one thread for each key.
 #[derive(Debug)]
-pub(super) struct Aside<T> {
+pub(crate) struct Aside<T> {
     running: Mutex<Vec<(String, Arc<Work<T>>)>>,
 }
 
 /// One piece of work, and its result for all who wait.
 #[derive(Debug)]
-pub(super) struct Work<T> {
+pub(crate) struct Work<T> {
     result: Mutex<Option<T>>,
     ended: Condvar,
 }
@@ -31,7 +35,7 @@ impl<T> Default for Aside<T> {
 
 impl<T: Clone + Send + 'static> Aside<T> {
     /// The running work of this key, or a new one. Returns whether it is new.
-    pub(super) fn join(
+    pub(crate) fn join(
         self: &Arc<Aside<T>>,
         thread: &str,
         key: &str,
@@ -56,7 +60,7 @@ impl<T: Clone + Send + 'static> Aside<T> {
 
 impl<T: Clone> Work<T> {
     /// Waits for the result. `None`: the limit has passed.
-    pub(super) fn wait(&self, limit: Instant) -> Result<Option<T>, Failure> {
+    pub(crate) fn wait(&self, limit: Instant) -> Result<Option<T>, Failure> {
         wait_for(limit, |slice| {
             let mut result = self.result.lock();
             if result.is_none() {
@@ -64,5 +68,53 @@ impl<T: Clone> Work<T> {
             }
             Ok(result.clone())
         })
+    }
+    /// The same for a call that has no exchange. `None`: the call was stopped, or its deadline has passed.
+    #[cfg(any(windows, test))]
+    pub(crate) fn wait_in(&self, call: &Call) -> Option<T> {
+        while call.check().is_ok() {
+            let mut result = self.result.lock();
+            if result.is_none() {
+                self.ended.wait_for(&mut result, SLICE);
+            }
+            if result.is_some() {
+                return result.clone();
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::call::Cancel;
+
+    fn call(timeout_ms: u64, cancel: Option<&Cancel>) -> Call {
+        Call::begin(&Arc::default(), Some(Duration::from_millis(timeout_ms)), cancel)
+    }
+
+    #[test]
+    fn a_call_that_ends_first_abandons_the_work() {
+        let aside = Arc::new(Aside::default());
+        let (go_on, waits) = mpsc::channel();
+        let (work, is_own) = aside.join("mde-test", "key", move || waits.recv().unwrap()).unwrap();
+        let (begun, cancel) = (Instant::now(), Cancel::new(None));
+        let stopped = call(60_000, Some(&cancel));
+        std::thread::scope(|scope| {
+            let stopped = scope.spawn(|| work.wait_in(&stopped));
+            assert_eq!(work.wait_in(&call(50, None)), None);
+            cancel.trigger();
+            assert_eq!(stopped.join().unwrap(), None);
+        });
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+        // It runs on, and the next one with its key joins it.
+        let (same, is_new) = aside.join("mde-test", "key", || 2).unwrap();
+        go_on.send(1).unwrap();
+        assert_eq!(same.wait_in(&call(60_000, None)), Some(1));
+        assert_eq!((is_own, is_new), (true, false));
     }
 }

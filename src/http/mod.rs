@@ -1,6 +1,6 @@
 //! One HTTP request and its reply: connections, TLS, proxies, failures, retries.
 
-mod aside;
+pub(crate) mod aside;
 mod attempt;
 pub(crate) mod body;
 mod chacha20;

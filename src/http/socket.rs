@@ -27,7 +27,7 @@ use crate::status::Status;
 use crate::text::secret_line::SecretLine;
 
 /// The longest delay of a stop while a call connects or sends, and on Windows while it reads.
-const SLICE: Duration = Duration::from_millis(20);
+pub(super) const SLICE: Duration = Duration::from_millis(20);
 
 /// The receive timeout of sockets on Unix. Stopping the call interrupts a read sooner.
 const READ_SLICE: Duration = Duration::from_secs(if cfg!(test) { 3_600 } else { 1 });

@@ -8,8 +8,8 @@ use windows_sys::Win32::Security::Cryptography::{
     BCRYPT_SHA256_ALGORITHM, CERT_CHAIN_CACHE_ONLY_URL_RETRIEVAL, CERT_CHAIN_PARA, CERT_CONTEXT,
     CERT_FIND_SHA1_HASH, CERT_NCRYPT_KEY_SPEC, CERT_STORE_PROV_SYSTEM_W, CERT_STORE_READONLY_FLAG,
     CERT_SYSTEM_STORE_CURRENT_USER, CERT_SYSTEM_STORE_LOCAL_MACHINE,
-    CRYPT_ACQUIRE_ONLY_NCRYPT_KEY_FLAG, CRYPT_ACQUIRE_SILENT_FLAG, CRYPT_INTEGER_BLOB,
-    CertCloseStore, CertFindCertificateInStore, CertFreeCertificateChain,
+    CRYPT_ACQUIRE_COMPARE_KEY_FLAG, CRYPT_ACQUIRE_ONLY_NCRYPT_KEY_FLAG, CRYPT_ACQUIRE_SILENT_FLAG,
+    CRYPT_INTEGER_BLOB, CertCloseStore, CertFindCertificateInStore, CertFreeCertificateChain,
     CertFreeCertificateContext, CertGetCertificateChain, CertOpenStore,
     CryptAcquireCertificatePrivateKey, HCERTSTORE, NCRYPT_KEY_HANDLE, NCRYPT_SILENT_FLAG,
     NCryptFreeObject, NCryptSignHash, X509_ASN_ENCODING,
@@ -189,7 +189,10 @@ unsafe fn slice<'a, T>(first: *const T, count: u32) -> &'a [T] {
 
 impl Key {
     fn of(context: Context) -> Result<Key, u32> {
-        let flags = CRYPT_ACQUIRE_ONLY_NCRYPT_KEY_FLAG | CRYPT_ACQUIRE_SILENT_FLAG;
+        // A store may link a certificate to the key of another one.
+        let flags = CRYPT_ACQUIRE_ONLY_NCRYPT_KEY_FLAG
+            | CRYPT_ACQUIRE_SILENT_FLAG
+            | CRYPT_ACQUIRE_COMPARE_KEY_FLAG;
         let (mut handle, mut kind, mut is_ours) = (0, 0, 0);
         // SAFETY: the certificate is valid, and the pointers are valid for the call.
         let acquired = unsafe {
@@ -253,7 +256,7 @@ fn last_error() -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use ring::digest::{SHA256, digest};
     use ring::signature::{
         RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents as Components,
@@ -267,7 +270,7 @@ mod tests {
     use super::*;
 
     /// A key that is nowhere stored, and its modulus and exponent.
-    fn temporary() -> (Key, Vec<u8>, Vec<u8>) {
+    pub(crate) fn temporary() -> (Key, Vec<u8>, Vec<u8>) {
         let (mut provider, mut handle) = (0, 0);
         let ok = |code: i32| assert_eq!(code, 0, "{code:x}");
         // SAFETY: the pointer is valid for the call, and the name a constant.

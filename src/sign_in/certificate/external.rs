@@ -19,11 +19,23 @@ use crate::sign_in::signer::{Signer, SigningRequest};
 use crate::status::Status;
 use crate::text::redact;
 
+/// Who has a key, for messages.
+pub(super) struct Holder {
+    pub name: &'static str,
+    /// What to do about a signature that does not fit the certificate.
+    pub check: &'static str,
+}
+
+const SIGNER: Holder = Holder {
+    name: "the signer",
+    check: "check that it is the bare signature, is made with the key of that certificate (the first one of its file), \
+            and hashes the data once with SHA-256",
+};
+
 /// The key of a certificate, which something else signs with.
 pub(super) struct ExternalKey {
     signer: Arc<dyn Signer>,
-    /// Who signs, for messages.
-    who: &'static str,
+    holder: &'static Holder,
     /// An encoded RSAPublicKey.
     pub public_key: Vec<u8>,
     /// The length of a signature.
@@ -33,11 +45,11 @@ pub(super) struct ExternalKey {
 impl ExternalKey {
     pub(super) fn new(
         signer: Arc<dyn Signer>,
-        who: &'static str,
+        holder: &'static Holder,
         certificate: &X509<'_>,
     ) -> std::result::Result<ExternalKey, Trouble> {
         let length = certificate.rsa_length()?;
-        Ok(ExternalKey { signer, who, public_key: certificate.public_key.to_vec(), length })
+        Ok(ExternalKey { signer, holder, public_key: certificate.public_key.to_vec(), length })
     }
 
     /// The signature of `data`, which the certificate verifies.
@@ -51,7 +63,7 @@ impl ExternalKey {
         let signature = self.signer.sign(&request).map(Zeroizing::new);
         // A signer that gave up because its call was stopped has not failed: another call asks it again.
         call.check().map_err(|stop| Error::from(stop).with_stage(Stage::Token))?;
-        let who = self.who;
+        let who = self.holder.name;
         let failed = |message: String| Error::new(Status::Token, message).with_stage(Stage::Token);
         let signature = signature.map_err(|why| {
             failed(format!("{who} gave no signature: {}", redact::clean(&why, 512)))
@@ -71,16 +83,18 @@ impl ExternalKey {
             Algorithm::Ps256 => (&RSA_PSS_2048_8192_SHA256, &RSA_PKCS1_2048_8192_SHA256),
             Algorithm::Rs256 => (&RSA_PKCS1_2048_8192_SHA256, &RSA_PSS_2048_8192_SHA256),
         };
-        let (name, salt) = match algorithm {
-            Algorithm::Ps256 => {
-                ("PS256", ", and pads it with MGF1 of SHA-256 and a salt of 32 bytes")
-            }
-            Algorithm::Rs256 => ("RS256", ", and pads it as PKCS#1 v1.5 does"),
+        let (name, padding) = match algorithm {
+            Algorithm::Ps256 => (
+                "PS256",
+                "PS256 pads with MGF1 of SHA-256 and a salt of 32 bytes; where the key cannot (some TPMs), set \
+                 `certificate_algorithm=RS256`",
+            ),
+            Algorithm::Rs256 => ("RS256", "RS256 pads as PKCS#1 v1.5 does"),
         };
+        let check = self.holder.check;
         if signature.len() != self.length {
             return Some(format!(
-                "has {} bytes, and the key of `client_certificate` makes {}; check that it is the bare signature, \
-                 and made with the key of that certificate",
+                "has {} bytes, and the key of `client_certificate` makes {}; {check}",
                 signature.len(),
                 self.length
             ));
@@ -93,10 +107,7 @@ impl ExternalKey {
                 "has another padding than that of {name}; sign with the algorithm that is asked for, or set \
                  `certificate_algorithm` to the other one"
             ),
-            false => format!(
-                "does not fit `client_certificate`; check that it is made with the key of that certificate (the first \
-                 one of its file), hashes the data once with SHA-256{salt}"
-            ),
+            false => format!("does not fit `client_certificate`; {check}; {padding}"),
         })
     }
 }
@@ -114,17 +125,17 @@ impl Pair {
         let Some(own) = all.first() else {
             return Err(lacks(role, role.certificate(), material.other, "has no certificate"));
         };
-        Pair::external(Arc::clone(signer), "the signer", own, &all)
+        Pair::external(Arc::clone(signer), &SIGNER, own, &all)
     }
 
     /// A certificate whose key `signer` has.
     pub(super) fn external(
         signer: Arc<dyn Signer>,
-        who: &'static str,
+        holder: &'static Holder,
         own: &X509<'_>,
         all: &[X509<'_>],
     ) -> Result<Pair> {
-        let key = ExternalKey::new(signer, who, own).map_err(|trouble| {
+        let key = ExternalKey::new(signer, holder, own).map_err(|trouble| {
             let role = Role::SignIn;
             trouble.into_error(role, role.certificate())
         })?;
