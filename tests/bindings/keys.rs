@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mde_tests::peers::keys::Keys;
 use mde_tests::peers::oidc::{Provider, TENANT};
-use mde_tests::peers::ports::unused_port;
+use mde_tests::peers::ports::unused_ports;
 use mde_tests::programs::scenarios::has;
 use mde_tests::programs::{Finished, How, ROOT, compile_also, release, run, tool};
 use serde_json::json;
@@ -116,18 +116,20 @@ struct Tpm {
 
 impl Tpm {
     fn start(keys: &Keys) -> Tpm {
-        let (folder, port) = (keys.path("tpm"), unused_port());
+        // Its tools expect the second port beside the first.
+        let (folder, port) = (keys.path("tpm"), unused_ports(2));
         std::fs::create_dir(&folder).unwrap();
         drop(tool("swtpm", "swtpm"));
         let mut swtpm = Command::new("swtpm");
         swtpm.args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear", "--tpmstate"]);
         swtpm.arg(format!("dir={folder}"));
-        // Its tools expect the second port beside the first.
         for (name, port) in [("--server", port), ("--ctrl", port + 1)] {
             swtpm.arg(name).arg(format!("type=tcp,port={port},bindaddr=127.0.0.1"));
         }
-        let tpm = Tpm { process: swtpm.spawn().unwrap(), port };
+        let mut tpm = Tpm { process: swtpm.spawn().unwrap(), port };
         for _ in 0..200 {
+            // Otherwise what listens there may be another process.
+            assert_eq!(tpm.process.try_wait().unwrap(), None, "swtpm has ended");
             if std::net::TcpStream::connect(("127.0.0.1", port + 1)).is_ok() {
                 return tpm;
             }
