@@ -113,14 +113,45 @@ mod full {
             scenarios::windows_proxy_login();
         }
 
-        /// As far as Wine goes: it has CNG, but keeps no keys.
+        /// Wine has CNG, but stores no keys.
         #[test]
-        fn the_example_for_cng() {
+        fn the_example_for_cng_finds_no_key() {
             let program = compile_also(&["examples/c/cng.c"], Wine, &[], &["-lncrypt", "-lbcrypt"]);
             let mut command = start(&program, Wine);
             command.env("CNG_PROVIDER", "Microsoft Software Key Storage Provider");
             let finished = run(command.env("CNG_KEY", "agent")).expect(1);
             scenarios::has(&finished.stderr, "NCryptOpenKey failed with 0x");
+        }
+
+        /// Wine takes no notice of the length of the salt.
+        #[test]
+        fn the_example_for_cng_signs() {
+            use ring::signature::{
+                RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256,
+                RsaPublicKeyComponents as Components,
+            };
+
+            let words = ["-lncrypt", "-lbcrypt"];
+            let program = compile_also(&["tests/c/cng_signs.c"], Wine, &[], &words);
+            let printed = run(&mut start(&program, Wine)).expect(0).stdout;
+            let lines: Vec<_> = printed.lines().collect();
+            assert_eq!(lines.len(), 2, "{printed}");
+            for (line, algorithm, parameters) in [
+                (lines[0], "PS256 ", &RSA_PSS_2048_8192_SHA256),
+                (lines[1], "RS256 ", &RSA_PKCS1_2048_8192_SHA256),
+            ] {
+                let words = line.strip_prefix(algorithm).unwrap().split(' ');
+                let [blob, signature] = words.map(bytes).collect::<Vec<_>>().try_into().unwrap();
+                // BCRYPT_RSAKEY_BLOB: six numbers, of which the third is the length of the exponent, then that and the
+                // modulus.
+                let (e, n) = blob[24..].split_at(usize::from(blob[8]));
+                Components { n, e }.verify(parameters, b"data", &signature).unwrap();
+            }
+        }
+
+        fn bytes(digits: &str) -> Vec<u8> {
+            let pairs = (0..digits.len()).step_by(2);
+            pairs.map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
         }
 
         #[test]
