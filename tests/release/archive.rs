@@ -21,7 +21,7 @@ mod full {
     use mde_tests::VERSION;
 
     /// Bytes of the library as it is shipped. Growing beyond it is for a reason only.
-    const SIZE: u64 = 2_550_000;
+    const SIZE: u64 = 2_650_000;
 
     fn library(prefix: &Scratch) -> PathBuf {
         prefix.0.join(format!("lib/libmde.so.{VERSION}"))
