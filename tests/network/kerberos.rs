@@ -57,7 +57,7 @@ mod full {
         variables.push(("KRB5RCACHETYPE", "none".to_owned()));
         let lines = format!(
             "hosts_file {{folder}}/hosts\n\
-             auth_param negotiate program /usr/lib/squid/negotiate_kerberos_auth -k {keytab} -s GSS_C_NO_NAME\n\
+             auth_param negotiate program /usr/lib/squid/negotiate_kerberos_auth -k {keytab} -s HTTP/localhost\n\
              auth_param negotiate children 2\n{more}\nacl known proxy_auth REQUIRED\n\
              http_access allow known\nhttp_access deny all"
         );
