@@ -223,7 +223,7 @@ fn escape_at_end(text: &[u8]) -> Option<(usize, Unescaped)> {
         }
         [.., b'\\', escaped @ (b'"' | b'\\' | b'/' | b'\'')] => Some((2, Unescaped::Byte(escaped))),
         [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'] => Some((2, Unescaped::Char(None))),
-        [.., b'\\', b'u', a, b, c, d] => {
+        [.., b'\\', b'u', a, b, c, d] if [a, b, c, d].into_iter().all(is_hex) => {
             // Half of a pair has no character of its own.
             Some((6, Unescaped::Char(char::from_u32(number(&[a, b, c, d], 16)?))))
         }
@@ -393,6 +393,17 @@ mod tests {
         );
         mask(&mut text, &[token, "p@ssword"]);
         assert_eq!(text, "***; *** *** *** ******");
+    }
+
+    #[test]
+    fn what_only_begins_like_an_escape_hides_no_other_one() {
+        for secret in ["\\u<A a 0", "\\u\"bc d e", "%&ab c de"] {
+            for encoded in encodings(secret) {
+                let mut text = format!("before {encoded} after");
+                mask(&mut text, &[secret]);
+                assert!(text.contains(MASK), "{encoded}");
+            }
+        }
     }
 
     proptest::proptest! {
