@@ -5,7 +5,7 @@
  * A certificate in Windows' store needs no code: client_certificate=store:CurrentUser/My/<thumbprint>. This is for keys
  * whose certificate is a file.
  *
- *     x86_64-w64-mingw32-gcc -std=c99 cng.c -lmde -lncrypt -lbcrypt -o cng.exe
+ *     x86_64-w64-mingw32-gcc -std=c99 cng.c signing.c -lmde -lncrypt -lbcrypt -o cng.exe
  *
  * Settings come from the environment:
  *
@@ -26,18 +26,11 @@
 #include <bcrypt.h>
 #include <ncrypt.h>
 
-#include "mde.h"
+#include "signing.h"
 
 enum { MAX_NAME = 256, MAX_SIGNATURE = 512, SHA256_LENGTH = 32 };
 
-static const char *setting(const char *name) {
-    const char *value = getenv(name);
-    if (value == NULL || value[0] == '\0') {
-        fprintf(stderr, "cng: %s is not set\n", name);
-        exit(2);
-    }
-    return value;
-}
+const char program[] = "cng";
 
 /* Returns 1 if the function succeeded. Otherwise it prints the code, which Windows documents as NTE_ or STATUS_. */
 static int succeeded(const char *function, LONG code) {
@@ -99,54 +92,12 @@ static int open_key(NCRYPT_KEY_HANDLE *key) {
     return is_open;
 }
 
-/* ---- the client ------------------------------------------------------------------------------- */
-
-/* Returns the exit code. */
-static int report(int32_t status, char *json) {
-    fprintf(stderr, "cng: %s\n", json != NULL ? json : mde_status_name(status));
-    mde_string_free(json);
-    return 1;
-}
-
-static int list_actions(NCRYPT_KEY_HANDLE *key) {
-    const char *more = getenv("MDE_OPTIONS");
-    const char *const pairs[][2] = {
-        {"tenant_id", setting("MDE_TENANT_ID")},
-        {"client_id", setting("MDE_CLIENT_ID")},
-        {"client_certificate", setting("MDE_CERTIFICATE")},
-    };
-    mde_options *options = mde_options_new();
-    mde_client *client = NULL;
-    char *json = NULL;
-    int32_t status = mde_options_set_json(options, more != NULL ? more : "{}", &json);
-    for (size_t at = 0; status == MDE_OK && at < sizeof pairs / sizeof pairs[0]; at++) {
-        status = mde_options_set(options, pairs[at][0], pairs[at][1], &json);
-    }
-    if (status == MDE_OK) {
-        status = mde_options_set_signer(options, sign, key, NULL);
-    }
-    if (status == MDE_OK) {
-        status = mde_client_new(options, &client, &json);
-    }
-    mde_options_free(options);
-    if (status == MDE_OK) {
-        status = mde_list_actions(client, "", NULL, &json);
-    }
-    mde_client_free(client);
-    if (status != MDE_OK) {
-        return report(status, json);
-    }
-    puts(json);
-    mde_string_free(json);
-    return 0;
-}
-
 int main(void) {
     NCRYPT_KEY_HANDLE key = 0;
     if (!open_key(&key)) {
         return 1;
     }
-    int code = list_actions(&key);
+    int code = list_actions(sign, &key);
     NCryptFreeObject(key);
     return code;
 }

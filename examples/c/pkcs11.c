@@ -2,7 +2,7 @@
  * pkcs11: signs in with a key that a PKCS#11 token has, such as an HSM, a smart card or a TPM, and prints the machine
  * actions of the tenant. The key never leaves the token.
  *
- *     cc -std=c99 $(pkg-config --cflags p11-kit-1) pkcs11.c -lmde -ldl -o pkcs11
+ *     cc -std=c99 $(pkg-config --cflags p11-kit-1) pkcs11.c signing.c -lmde -ldl -o pkcs11
  *
  * Settings come from the environment:
  *
@@ -22,7 +22,7 @@
 
 #include <p11-kit/pkcs11.h>
 
-#include "mde.h"
+#include "signing.h"
 
 #ifdef _WIN32
 #include <windows.h>
@@ -39,14 +39,7 @@ struct token {
     CK_OBJECT_HANDLE key;
 };
 
-static const char *setting(const char *name) {
-    const char *value = getenv(name);
-    if (value == NULL || value[0] == '\0') {
-        fprintf(stderr, "pkcs11: %s is not set\n", name);
-        exit(2);
-    }
-    return value;
-}
+const char program[] = "pkcs11";
 
 /* Returns 1 if the function succeeded. Otherwise it prints the code, which the PKCS#11 standard explains. */
 static int succeeded(const char *function, CK_RV code) {
@@ -155,54 +148,12 @@ static int open_token(struct token *token) {
            find_key(token, setting("PKCS11_KEY"));
 }
 
-/* ---- the client ------------------------------------------------------------------------------- */
-
-/* Returns the exit code. */
-static int report(int32_t status, char *json) {
-    fprintf(stderr, "pkcs11: %s\n", json != NULL ? json : mde_status_name(status));
-    mde_string_free(json);
-    return 1;
-}
-
-static int list_actions(struct token *token) {
-    const char *more = getenv("MDE_OPTIONS");
-    const char *const pairs[][2] = {
-        {"tenant_id", setting("MDE_TENANT_ID")},
-        {"client_id", setting("MDE_CLIENT_ID")},
-        {"client_certificate", setting("MDE_CERTIFICATE")},
-    };
-    mde_options *options = mde_options_new();
-    mde_client *client = NULL;
-    char *json = NULL;
-    int32_t status = mde_options_set_json(options, more != NULL ? more : "{}", &json);
-    for (size_t at = 0; status == MDE_OK && at < sizeof pairs / sizeof pairs[0]; at++) {
-        status = mde_options_set(options, pairs[at][0], pairs[at][1], &json);
-    }
-    if (status == MDE_OK) {
-        status = mde_options_set_signer(options, sign, token, NULL);
-    }
-    if (status == MDE_OK) {
-        status = mde_client_new(options, &client, &json);
-    }
-    mde_options_free(options);
-    if (status == MDE_OK) {
-        status = mde_list_actions(client, "", NULL, &json);
-    }
-    mde_client_free(client);
-    if (status != MDE_OK) {
-        return report(status, json);
-    }
-    puts(json);
-    mde_string_free(json);
-    return 0;
-}
-
 int main(void) {
     struct token token = {NULL, 0, 0};
     if (!open_token(&token)) {
         return 1;
     }
-    int code = list_actions(&token);
+    int code = list_actions(sign, &token);
     /* Closes the session, too. */
     token.pkcs11->C_Finalize(NULL);
     return code;

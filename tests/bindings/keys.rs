@@ -56,7 +56,7 @@ fn a_pkcs11_token_signs() {
     let keys = Keys::new();
     soft_hsm(&keys);
     let program = compile_also(
-        &["examples/c/pkcs11.c"],
+        &["examples/c/pkcs11.c", "examples/c/signing.c"],
         How::Plain,
         &[],
         &["-I/usr/include/p11-kit-1", "-ldl"],

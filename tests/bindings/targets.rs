@@ -113,10 +113,14 @@ mod full {
             scenarios::windows_proxy_login();
         }
 
+        /// What programs with a key of their own share, and the libraries of CNG.
+        const SIGNING: &str = "examples/c/signing.c";
+        const CNG: [&str; 2] = ["-lncrypt", "-lbcrypt"];
+
         /// Wine has CNG, but stores no keys.
         #[test]
         fn the_example_for_cng_finds_no_key() {
-            let program = compile_also(&["examples/c/cng.c"], Wine, &[], &["-lncrypt", "-lbcrypt"]);
+            let program = compile_also(&["examples/c/cng.c", SIGNING], Wine, &[], &CNG);
             let mut command = start(&program, Wine);
             command.env("CNG_PROVIDER", "Microsoft Software Key Storage Provider");
             let finished = run(command.env("CNG_KEY", "agent")).expect(1);
@@ -131,8 +135,7 @@ mod full {
                 RsaPublicKeyComponents as Components,
             };
 
-            let words = ["-lncrypt", "-lbcrypt"];
-            let program = compile_also(&["tests/c/cng_signs.c"], Wine, &[], &words);
+            let program = compile_also(&["tests/c/cng_signs.c", SIGNING], Wine, &[], &CNG);
             let printed = run(&mut start(&program, Wine)).expect(0).stdout;
             let lines: Vec<_> = printed.lines().collect();
             assert_eq!(lines.len(), 2, "{printed}");
