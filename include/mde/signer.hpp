@@ -11,7 +11,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <exception>
 #include <functional>
 #include <optional>
 #include <string_view>
@@ -55,16 +54,12 @@ namespace detail {
 inline std::int32_t on_sign(void *user_data, const char *algorithm, const std::uint8_t *data, std::uint64_t size,
                             mde_signature_sink *sink) noexcept {
     std::int32_t code = MDE_ERR_TOKEN;
-    const std::exception_ptr thrown = thrown_by([&] {
+    provide([&] {
         const signing_request request(algorithm, data, size, sink);
         if (const auto made = (*static_cast<const sign_fn *>(user_data))(request)) {
             code = mde_signature_set(sink, made->data(), made->size());
         }
     });
-    // As for a token.
-    if (frame::innermost() != nullptr) {
-        frame::innermost()->from_token = thrown;
-    }
     return code;
 }
 

@@ -12,7 +12,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <exception>
 #include <functional>
 #include <optional>
 #include <string>
@@ -37,7 +36,7 @@ namespace detail {
 
 inline std::int32_t on_token(void *user_data, const char *scope, mde_token_sink *sink) noexcept {
     std::int32_t code = MDE_ERR_TOKEN;
-    const std::exception_ptr thrown = thrown_by([&] {
+    provide([&] {
         if (std::optional<token> got = (*static_cast<const token_fn *>(user_data))(scope)) {
             const auto seconds = got->expires_in.count();
             code = got->value.find('\0') != std::string::npos
@@ -46,10 +45,6 @@ inline std::int32_t on_token(void *user_data, const char *scope, mde_token_sink 
             wipe(got->value);
         }
     });
-    // A call through mde.h has no frame. The exception of an earlier attempt in the same call is dropped.
-    if (frame::innermost() != nullptr) {
-        frame::innermost()->from_token = thrown;
-    }
     return code;
 }
 

@@ -76,7 +76,7 @@ result<document> call(Function *function, const Arguments &...arguments) {
     if (code == status::ok) {
         return answer;
     }
-    return error(code, std::move(answer), code == status::token ? thrown.from_token : thrown.from_progress);
+    return error(code, std::move(answer), code == status::token ? thrown.from_provider : thrown.from_progress);
 }
 
 /** Returns the result of functions whose document, or one member of it, is a T. */

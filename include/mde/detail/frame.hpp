@@ -28,7 +28,7 @@ struct frame {
     }
 
     std::exception_ptr from_progress{};
-    std::exception_ptr from_token{};
+    std::exception_ptr from_provider{};
     frame *const outer;
 };
 
@@ -51,6 +51,16 @@ std::exception_ptr thrown_by(const Callback &callback) noexcept {
     callback();
 #endif
     return nullptr;
+}
+
+/** Runs a callback that provides something, and keeps its exception for the call on this thread. */
+template <class Callback>
+void provide(const Callback &callback) noexcept {
+    const std::exception_ptr thrown = thrown_by(callback);
+    // A call through mde.h has no frame. The exception of an earlier attempt in the same call is dropped.
+    if (frame::innermost() != nullptr) {
+        frame::innermost()->from_provider = thrown;
+    }
 }
 
 }  // namespace detail
