@@ -103,14 +103,30 @@ pub unsafe extern "C" fn mde_options_set_token_provider(
     user_data: *mut c_void,
     free_user_data: mde_free_fn,
 ) -> mde_status {
+    let set = |options: &mut Options, callback| {
+        let user_data = UserData::new(user_data, free_user_data);
+        options.set_token_provider(Arc::new(Callback::new(callback, user_data)))
+    };
+    // SAFETY: the caller's promise, passed on.
+    unsafe { set_callback(options, callback, set) }
+}
+
+/// Sets a callback of the host. `set` takes over its user data, and returns the callback from before.
+///
+/// # Safety
+/// `options` are valid or NULL, and belong to one thread at a time.
+unsafe fn set_callback<Function, Before>(
+    options: *mut mde_options,
+    callback: Option<Function>,
+    set: impl FnOnce(&mut Options, Function) -> Before,
+) -> mde_status {
     guard::status(|| {
-        // SAFETY: the caller's promise (header, "Pointers"); options belong to one thread at a time.
+        // SAFETY: the caller's promise.
         let options = unsafe { ptr::handle_mut(options, "options") }?;
         let callback =
             callback.ok_or_else(|| Error::new(Status::Null, "argument `callback` is NULL"))?;
-        let user_data = UserData::new(user_data, free_user_data);
-        let before = options.0.set_token_provider(Arc::new(Callback::new(callback, user_data)));
-        // Dropped after the last use of `options`: the free function of the earlier provider may use them.
+        let before = set(&mut options.0, callback);
+        // Dropped after the last use of `options`: the free function of the earlier callback may use them.
         drop(before);
         Ok(())
     })
@@ -137,15 +153,10 @@ pub unsafe extern "C" fn mde_options_set_signer(
     user_data: *mut c_void,
     free_user_data: mde_free_fn,
 ) -> mde_status {
-    guard::status(|| {
-        // SAFETY: the caller's promise (header, "Pointers"); options belong to one thread at a time.
-        let options = unsafe { ptr::handle_mut(options, "options") }?;
-        let callback =
-            callback.ok_or_else(|| Error::new(Status::Null, "argument `callback` is NULL"))?;
+    let set = |options: &mut Options, callback| {
         let user_data = UserData::new(user_data, free_user_data);
-        let before = options.0.set_signer(Arc::new(signer::Callback::new(callback, user_data)));
-        // As for the token provider.
-        drop(before);
-        Ok(())
-    })
+        options.set_signer(Arc::new(signer::Callback::new(callback, user_data)))
+    };
+    // SAFETY: the caller's promise, passed on.
+    unsafe { set_callback(options, callback, set) }
 }
