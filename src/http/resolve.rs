@@ -18,7 +18,7 @@ use super::failure::Failure;
 use super::race;
 use crate::os::io_error::reason;
 use crate::status::Status;
-use crate::text::url::is_loopback;
+use crate::text::url::{is_loopback, without_brackets};
 
 /// Returns no address to the HTTP library: the dialer resolves names itself, when it has to connect.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Lookups {
         port: u16,
         limit: Instant,
     ) -> Result<Vec<SocketAddr>, Failure> {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let bare = without_brackets(host);
         if let Ok(address) = bare.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
         }

@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::os::environment;
 use crate::os::small_file;
 use crate::status::Status;
+use crate::text::url::without_brackets;
 
 /// A TLS stream over one of our sockets.
 pub(crate) type TlsStream = StreamOwned<ClientConnection, ReadAhead>;
@@ -238,7 +239,7 @@ pub(super) fn begin(
     config: &Arc<ClientConfig>,
     host: &str,
 ) -> std::result::Result<ClientConnection, Failure> {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let bare = without_brackets(host);
     let name = ServerName::try_from(bare.to_owned())
         .map_err(|_| refused(host, "the host is not a valid name"))?;
     ClientConnection::new(Arc::clone(config), name).map_err(|error| refused(host, &explain(&error)))

@@ -134,9 +134,14 @@ pub(crate) fn authority(host: &str, port: u16) -> String {
     }
 }
 
+/// A host without the brackets that an IPv6 address has in a URL.
+pub(crate) fn without_brackets(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
 /// Whether a host is this machine by its name or address. Where a name leads to is checked when it is looked up.
 pub(crate) fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let bare = without_brackets(host);
     if let Ok(address) = bare.parse::<IpAddr>() {
         return address.to_canonical().is_loopback();
     }

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use crate::text::url::without_brackets;
+
 /// One entry of a no-proxy list.
 #[derive(Debug)]
 pub(super) enum Exception {
@@ -28,6 +30,24 @@ impl Exception {
             Exception::Pattern(pattern) => pattern.clone(),
         }
     }
+
+    pub(super) fn covers(&self, host: &str, port: u16) -> bool {
+        match self {
+            Exception::Everything => true,
+            Exception::Network(network) => {
+                let bare = without_brackets(host);
+                bare.parse::<IpAddr>().is_ok_and(|address| network.contains(&address))
+            }
+            Exception::Domain(name, only_port) => {
+                let host = host.trim_end_matches('.').to_ascii_lowercase();
+                let below = host.strip_suffix(name.as_str());
+                only_port.is_none_or(|only| only == port)
+                    && below.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            }
+            Exception::Local => !host.contains(['.', ':']),
+            Exception::Pattern(pattern) => matches(pattern, &host.to_ascii_lowercase()),
+        }
+    }
 }
 
 /// Refuses a list with an invalid range, which would silently match nothing.
@@ -48,7 +68,7 @@ pub(super) fn exceptions(list: &str) -> Vec<Exception> {
             if entry == "*" {
                 return Exception::Everything;
             }
-            let bare = entry.trim_start_matches('[').trim_end_matches(']');
+            let bare = without_brackets(entry);
             if let Ok(network) = bare.parse::<IpNet>() {
                 return Exception::Network(network);
             }
@@ -63,26 +83,6 @@ pub(super) fn exceptions(list: &str) -> Vec<Exception> {
             Exception::Domain(name.to_ascii_lowercase(), port)
         })
         .collect()
-}
-
-impl Exception {
-    pub(super) fn covers(&self, host: &str, port: u16) -> bool {
-        match self {
-            Exception::Everything => true,
-            Exception::Network(network) => {
-                let bare = host.trim_start_matches('[').trim_end_matches(']');
-                bare.parse::<IpAddr>().is_ok_and(|address| network.contains(&address))
-            }
-            Exception::Domain(name, only_port) => {
-                let host = host.trim_end_matches('.').to_ascii_lowercase();
-                let below = host.strip_suffix(name.as_str());
-                only_port.is_none_or(|only| only == port)
-                    && below.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-            }
-            Exception::Local => !host.contains(['.', ':']),
-            Exception::Pattern(pattern) => matches(pattern, &host.to_ascii_lowercase()),
-        }
-    }
 }
 
 /// The exceptions of Windows: separated by semicolons or blanks, `<local>` for names without a dot, `*` for any part.

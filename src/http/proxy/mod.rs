@@ -20,7 +20,7 @@ use crate::os::environment::variable;
 use crate::os::system_proxy::FIND;
 use crate::status::Status;
 use crate::text::redact;
-use crate::text::url::{decoded, is_loopback, without_login};
+use crate::text::url::{decoded, is_loopback, without_brackets, without_login};
 
 /// What option `proxy` accepts, for messages.
 pub(crate) const ACCEPTED: &str = "system, env, none, or http://[user:password@]host[:port] with user and password \
@@ -107,7 +107,7 @@ impl Proxy {
 
     /// The host, an address without brackets.
     fn bare_host(&self) -> &str {
-        self.host.trim_start_matches('[').trim_end_matches(']')
+        without_brackets(&self.host)
     }
 
     /// Host and port, for messages: never the login.

@@ -36,7 +36,7 @@ use crate::text::escape::escape;
 use crate::text::guid::is_guid;
 use crate::text::redact;
 use crate::text::secret_line::SecretLine;
-use crate::text::url::is_loopback;
+use crate::text::url::{is_loopback, without_brackets};
 
 /// One of the machine's identities: option `managed_identity`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -371,7 +371,7 @@ fn check(kind: Kind, address: &str) -> std::result::Result<String, &'static str>
     let host = uri.host().unwrap_or_default();
     let is_platform =
         matches!(kind, Kind::AppService | Kind::OldAppService | Kind::Container | Kind::CloudShell);
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let bare = without_brackets(host);
     let is_near = match bare.parse() {
         Ok(IpAddr::V4(address)) => {
             // App Service on Linux has a link-local address, a different one each time. Containers have one of their
