@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -61,34 +61,33 @@ impl<T: Clone + Send + 'static> Aside<T> {
 impl<T: Clone> Work<T> {
     /// Waits for the result. `None`: the limit has passed.
     pub(crate) fn wait(&self, limit: Instant) -> Result<Option<T>, Failure> {
-        wait_for(limit, |slice| {
-            let mut result = self.result.lock();
-            if result.is_none() {
-                self.ended.wait_for(&mut result, slice);
-            }
-            Ok(result.clone())
-        })
+        wait_for(limit, |slice| Ok(self.wait_for(slice)))
     }
+
     /// The same for a call that has no exchange. `None`: the call was stopped, or its deadline has passed.
     #[cfg(any(windows, test))]
     pub(crate) fn wait_in(&self, call: &Call) -> Option<T> {
         while call.check().is_ok() {
-            let mut result = self.result.lock();
-            if result.is_none() {
-                self.ended.wait_for(&mut result, SLICE);
-            }
+            let result = self.wait_for(SLICE);
             if result.is_some() {
-                return result.clone();
+                return result;
             }
         }
         None
+    }
+
+    fn wait_for(&self, slice: Duration) -> Option<T> {
+        let mut result = self.result.lock();
+        if result.is_none() {
+            self.ended.wait_for(&mut result, slice);
+        }
+        result.clone()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-    use std::time::Duration;
 
     use super::*;
     use crate::call::Cancel;

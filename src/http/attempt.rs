@@ -38,10 +38,15 @@ pub(super) struct Goal<'a> {
 }
 
 impl Goal<'_> {
-    fn reached(&self, address: SocketAddr, phase: Phase) {
+    /// Notes something for a check of the access.
+    pub(super) fn record(&self, note: impl FnOnce(&Recorder)) {
         if let Some(recorder) = self.recorder {
-            recorder.reached(address, phase);
+            note(recorder);
         }
+    }
+
+    fn reached(&self, address: SocketAddr, phase: Phase) {
+        self.record(|recorder| recorder.reached(address, phase));
     }
 
     /// Makes a failure to reach the proxy one of the proxy.
@@ -231,9 +236,7 @@ impl Attempt {
         match is_open && self.socket.is_idle_and_open() {
             true => Ok(Attempt { stage: Stage::Tunnel(Tunnel::to(goal)), ..self }),
             false => {
-                if let Some(recorder) = goal.recorder {
-                    recorder.trying(self.address);
-                }
+                goal.record(|recorder| recorder.trying(self.address));
                 Attempt::begin(self.address, goal)
             }
         }

@@ -122,9 +122,7 @@ impl Dialer {
             .lookups
             .addresses(name, port, limit)
             .map_err(|failure| goal.unreachable(failure))?;
-        if let Some(recorder) = goal.recorder {
-            recorder.looked_up();
-        }
+        goal.record(Recorder::looked_up);
         let (mut login, header) = proxy.and_then(|proxy| self.logins.at_once(proxy)).unzip();
         let first = Goal { login: header.as_ref().map(|header| header.as_str()), ..*goal };
         let mut winner = race::run(&addresses, limit, &first)?;
@@ -134,9 +132,7 @@ impl Dialer {
         while let (Some(challenge), Some(proxy)) = (winner.challenge(), proxy) {
             let address = winner.address();
             let noted = |failure| {
-                if let Some(recorder) = goal.recorder {
-                    recorder.failed(address, &failure);
-                }
+                goal.record(|recorder| recorder.failed(address, &failure));
                 failure
             };
             let header = self.logins.answer(&mut login, challenge, goal, proxy, limit);

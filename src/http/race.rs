@@ -3,9 +3,9 @@
 //! Attempts run side by side, and one wait polls them all. The next one begins 250 ms after the last one, or at once
 //! when one fails. The first address whose connection is *usable* wins, and the other sockets are closed. Usable means
 //! more than connected: the proxy has opened the tunnel, the TLS handshake is complete, and a server without TLS has
-//! answered the probe, if there is one. A proxy that asks for a login has won, too. So an address that accepts and then says nothing costs as little as one that
-//! leads nowhere. A definite refusal, such as a wrong certificate, ends the race: other addresses are
-//! the same host. The time limit is one for all attempts together.
+//! answered the probe, if there is one. A proxy that asks for a login has won, too. So an address that accepts and then
+//! says nothing costs as little as one that leads nowhere. A definite refusal, such as a wrong certificate, ends the race:
+//! other addresses are the same host. The time limit is one for all attempts together.
 
 use std::io;
 use std::net::SocketAddr;
@@ -116,7 +116,7 @@ impl Race<'_> {
                 Ok(false) => {}
                 Err(failure) => {
                     let address = self.running.swap_remove(at).address();
-                    self.record(address, &failure);
+                    self.goal.record(|recorder| recorder.failed(address, &failure));
                     if !failure.is_transient() {
                         return Err(failure.into());
                     }
@@ -132,9 +132,7 @@ impl Race<'_> {
     fn start(&mut self, now: Instant) -> Result<(), Failure> {
         while self.running.is_empty() || now >= self.next_at {
             let Some(address) = self.waiting.next() else { break };
-            if let Some(recorder) = self.goal.recorder {
-                recorder.trying(*address);
-            }
+            self.goal.record(|recorder| recorder.trying(*address));
             match Attempt::begin(*address, self.goal) {
                 Ok(attempt) => {
                     self.running.push(attempt);
@@ -142,7 +140,7 @@ impl Race<'_> {
                 }
                 // Often a family that this host has no route for. What became of others tells more.
                 Err(failure) => {
-                    self.record(*address, &failure);
+                    self.goal.record(|recorder| recorder.failed(*address, &failure));
                     self.failure.get_or_insert(failure);
                 }
             }
@@ -150,12 +148,6 @@ impl Race<'_> {
         match self.running.is_empty() {
             true => Err(self.too_late()),
             false => Ok(()),
-        }
-    }
-
-    fn record(&self, address: SocketAddr, failure: &Failure) {
-        if let Some(recorder) = self.goal.recorder {
-            recorder.failed(address, failure);
         }
     }
 
