@@ -1,5 +1,6 @@
 //! Retries of token requests. Repeating one is always safe, so every transient failure is retried.
 
+use super::stopped;
 use crate::call::Call;
 use crate::error::{Error, Result, Stage};
 use crate::http::retry::Next;
@@ -23,7 +24,7 @@ pub(super) fn retried<T>(
         if !call.has_time_for(pause) {
             return Err(error.out_of_time());
         }
-        call.pause(pause).map_err(|stop| Error::from(stop).with_stage(Stage::Token))?;
+        call.pause(pause).map_err(stopped)?;
         attempt += 1;
     }
 }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::identity::Identity;
 use super::orders::Orders;
-use super::{Source, Token};
+use super::{Source, Token, stopped};
 use crate::call::{Call, Signal};
 use crate::error::{Error, Result, Stage};
 use crate::http::client::Http;
@@ -48,6 +48,14 @@ struct State {
     not_before: Option<(Instant, Error)>,
     /// The time of the next early renewal, after one failed.
     renew_again_at: Option<Instant>,
+}
+
+impl State {
+    /// Until when the source accepts no request, and its refusal.
+    fn paused(&self, now: Instant) -> Option<(Instant, Error)> {
+        let (at, error) = self.not_before.as_ref().filter(|(at, _)| now < *at)?;
+        Some((*at, error.clone().after(Some(*at - now))))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -122,13 +130,10 @@ impl Cache {
                 Turn::Failed(error) => return Err(error),
                 Turn::Wait(fetches) => {
                     awaited = Some(fetches);
-                    let waited = call.wait(None);
-                    self.stop_waiting(call);
-                    waited.map_err(|stop| Error::from(stop).with_stage(Stage::Token))?;
+                    self.wait_for_fetch(call)?;
                 }
                 Turn::Pause(until) => {
-                    call.wait(Some(until))
-                        .map_err(|stop| Error::from(stop).with_stage(Stage::Token))?;
+                    call.wait(Some(until)).map_err(stopped)?;
                 }
                 Turn::Fetch { fallback: None } => {
                     return self.fetch(http, call, None, self.retries);
@@ -154,7 +159,7 @@ impl Cache {
     /// Gets the tokens that threads beside this call wait for. They wait until its next turn here.
     pub(crate) fn serve(&self, http: &Http, call: &Arc<Call>) {
         self.orders.serve(call.signal(), &mut || {
-            call.check().map_err(|stop| Error::from(stop).with_stage(Stage::Token))?;
+            call.check().map_err(stopped)?;
             self.get(http, call)
         });
     }
@@ -169,8 +174,8 @@ impl Cache {
         let fallback = loop {
             let mut state = self.shared.state.lock();
             let now = Instant::now();
-            if let Some((at, error)) = state.not_before.as_ref().filter(|(at, _)| now < *at) {
-                return Err(error.clone().after(Some(*at - now)));
+            if let Some((_, error)) = state.paused(now) {
+                return Err(error);
             }
             if state.fetching.is_none() {
                 state.fetching = Some(me);
@@ -181,15 +186,16 @@ impl Cache {
             }
             state.waiting.push(Arc::clone(call.signal()));
             drop(state);
-            let waited = call.wait(None);
-            self.stop_waiting(call);
-            waited.map_err(|stop| Error::from(stop).with_stage(Stage::Token))?;
+            self.wait_for_fetch(call)?;
         };
         self.fetch(http, call, fallback.as_ref(), 0)
     }
 
-    fn stop_waiting(&self, call: &Call) {
+    /// Waits for the end of a fetch. The call is among those that are told.
+    fn wait_for_fetch(&self, call: &Call) -> Result<()> {
+        let waited = call.wait(None);
         self.shared.state.lock().waiting.retain(|signal| !Arc::ptr_eq(signal, call.signal()));
+        waited.map_err(stopped)
     }
 
     /// Fetches the token for all callers. `fallback`: the token that is valid meanwhile.
@@ -223,12 +229,12 @@ impl Cache {
                 return Err(waits_for_itself());
             }
             fallback if state.fetching.is_none() => {
-                if let Some((at, error)) = state.not_before.as_ref().filter(|(at, _)| now < *at) {
-                    let too_late = call.deadline().is_some_and(|deadline| deadline <= *at);
+                if let Some((at, error)) = state.paused(now) {
+                    let too_late = call.deadline().is_some_and(|deadline| deadline <= at);
                     return Ok(match fallback {
                         Some(token) => Turn::Use(token),
-                        None if too_late => Turn::Failed(error.clone().after(Some(*at - now))),
-                        None => Turn::Pause(*at),
+                        None if too_late => Turn::Failed(error),
+                        None => Turn::Pause(at),
                     });
                 }
                 // A caller that waited for a failed fetch shares its failure instead of repeating it.

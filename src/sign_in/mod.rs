@@ -21,7 +21,7 @@ pub(crate) mod signer;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::call::Call;
+use crate::call::{Call, Stop};
 use crate::error::{Error, Result, Stage};
 use crate::http::client::Http;
 use crate::http::retry;
@@ -30,6 +30,11 @@ use crate::text::secret_line::SecretLine;
 
 pub use provider::{ProvidedToken, TokenProvider};
 pub use signer::{Signer, SigningRequest};
+
+/// The error of a call that was stopped while it waited for a token.
+fn stopped(stop: Stop) -> Error {
+    Error::from(stop).with_stage(Stage::Token)
+}
 
 /// The source of tokens.
 #[derive(Debug)]
@@ -51,7 +56,7 @@ impl Source {
             Source::Fixed(token) => Ok(token.clone()),
             Source::Provider(callback) => callback.fetch().map_err(|error| match call.check() {
                 // It gave up because its call was stopped. Another call that waits for the token asks it again.
-                Err(stop) => Error::from(stop).with_stage(Stage::Token),
+                Err(stop) => stopped(stop),
                 Ok(()) => error,
             }),
             Source::Authority(authority) => authority.fetch(http, call, retries),

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::Token;
+use super::{Token, stopped};
 use crate::call::{Call, Signal};
-use crate::error::{Error, Result, Stage};
+use crate::error::Result;
 
 /// The calls that wait for a token of their operation.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ impl Orders {
             if let Some(token) = placed.token() {
                 return token;
             }
-            call.wait(None).map_err(|stop| Error::from(stop).with_stage(Stage::Token))?;
+            call.wait(None).map_err(stopped)?;
         }
     }
 
@@ -88,6 +88,7 @@ mod tests {
 
     use super::*;
     use crate::call::{Cancel, Running};
+    use crate::error::{Error, Stage};
     use crate::status::Status;
 
     fn operation() -> Call {

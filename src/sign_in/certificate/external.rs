@@ -16,6 +16,7 @@ use super::{Material, Pair, Trouble, lacks, refused};
 use crate::call::Call;
 use crate::error::{Error, Result, Stage};
 use crate::sign_in::signer::{Signer, SigningRequest};
+use crate::sign_in::stopped;
 use crate::status::Status;
 use crate::text::redact;
 
@@ -62,7 +63,7 @@ impl ExternalKey {
         let request = SigningRequest { algorithm: algorithm.name(), data, call: Arc::clone(call) };
         let signature = self.signer.sign(&request).map(Zeroizing::new);
         // A signer that gave up because its call was stopped has not failed: another call asks it again.
-        call.check().map_err(|stop| Error::from(stop).with_stage(Stage::Token))?;
+        call.check().map_err(stopped)?;
         let who = self.holder.name;
         let failed = |message: String| Error::new(Status::Token, message).with_stage(Stage::Token);
         let signature = signature.map_err(|why| {
