@@ -225,23 +225,7 @@ fn a_callback_that_fails_is_told() {
 #[test]
 fn what_cannot_sign_in_is_refused_when_the_client_is_made() {
     let keys = Keys::new();
-    keys.openssl_with(&[
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-keyout",
-        "ec.key",
-        "-out",
-        "ec.pem",
-        "-days",
-        "30",
-        "-subj",
-        "/CN=x",
-    ]);
+    keys.openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ec.key -out ec.pem -days 30 -subj /CN=x");
     for (bits, name) in [("1024", "small"), ("4608", "large")] {
         keys.openssl(&format!(
             "req -x509 -newkey rsa:{bits} -nodes -keyout {name}.key -out {name}.pem -days 30 -subj /CN=x"

@@ -30,15 +30,11 @@ impl Keys {
     /// Runs `openssl` in the folder, with words separated by blanks.
     #[track_caller]
     pub fn openssl(&self, words: &str) -> String {
-        self.openssl_with(&words.split(' ').collect::<Vec<_>>())
-    }
-
-    #[track_caller]
-    pub fn openssl_with(&self, words: &[&str]) -> String {
-        let done =
-            Command::new("openssl").current_dir(&self.folder).args(words).output().expect(
-                "openssl is missing; run: apt-get install -y --no-install-recommends openssl",
-            );
+        let done = Command::new("openssl")
+            .current_dir(&self.folder)
+            .args(words.split(' '))
+            .output()
+            .expect("openssl is missing; run: apt-get install -y --no-install-recommends openssl");
         assert!(done.status.success(), "{words:?}\n{}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).unwrap()
     }
