@@ -11,6 +11,7 @@
 
 mod connection;
 mod pool;
+mod reply;
 mod scripts;
 mod target;
 // They need a server, which does not run on Windows.

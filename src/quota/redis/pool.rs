@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::Fallback;
-use super::connection::Connection;
+use super::connection::{Connection, NoReply};
 use super::scripts::Run;
 use super::target::Target;
 use crate::call::{Call, Stop};
@@ -111,14 +111,14 @@ impl Pool {
         if let Some(mut idle) = self.take() {
             match run.on(&mut idle) {
                 Ok(answer) => return Ok(self.keep(idle, answer)),
-                Err(error) if idle.is_broken(&error) && began.elapsed() < REPLY_TIMEOUT => {}
-                Err(error) => return Err(idle.explain(&error, &self.target)),
+                Err(NoReply::Broken(_)) if began.elapsed() < REPLY_TIMEOUT => {}
+                Err(error) => return Err(error.explain(&self.target)),
             }
         }
         let mut connection = Connection::open(&self.dialer, &self.target)?;
         match run.on(&mut connection) {
             Ok(answer) => Ok(self.keep(connection, answer)),
-            Err(error) => Err(connection.explain(&error, &self.target)),
+            Err(error) => Err(error.explain(&self.target)),
         }
     }
 

@@ -1,10 +1,25 @@
 //! The scripts that the server runs, each in one step and by its own clock. `lua/log.lua` describes the log.
 
-use ::redis::{ConnectionLike, RedisResult, Script};
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
+use super::connection::{Connection, NoReply};
 use crate::quota::window::Window;
+use crate::text::hex::hex;
 
-/// The scripts and their digests.
+/// A script, and the digest that servers know it by.
+#[derive(Debug)]
+pub(super) struct Script {
+    text: &'static str,
+    digest: String,
+}
+
+impl Script {
+    fn new(text: &'static str) -> Script {
+        Script { text, digest: hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()).as_ref()) }
+    }
+}
+
+/// All scripts.
 #[derive(Debug)]
 pub(super) struct Scripts {
     pub begin: Script,
@@ -56,13 +71,16 @@ impl<'a> Run<'a> {
     }
 
     /// Runs the script by its digest. A server that does not have it gets the whole script first.
-    pub(super) fn on(&self, connection: &mut dyn ConnectionLike) -> RedisResult<Vec<i64>> {
-        let mut invocation = self.script.prepare_invoke();
-        invocation.key(self.key);
-        for argument in &self.arguments {
-            invocation.arg(argument);
+    pub(super) fn on(&self, connection: &mut Connection) -> Result<Vec<i64>, NoReply> {
+        let mut words = vec!["EVALSHA", &self.script.digest, "1", self.key];
+        words.extend(self.arguments.iter().map(String::as_str));
+        match connection.command(&words) {
+            Err(error) if error.begins_with("NOSCRIPT") => {
+                connection.command(&["SCRIPT", "LOAD", self.script.text])?;
+                connection.command(&words)
+            }
+            other => other,
         }
-        invocation.invoke(connection)
     }
 }
 
