@@ -21,7 +21,7 @@ mod full {
     use mde_tests::VERSION;
 
     /// Bytes of the library as it is shipped. Growing beyond it is for a reason only.
-    const SIZE: u64 = 2_650_000;
+    const SIZE: u64 = 2_550_000;
 
     fn library(prefix: &Scratch) -> PathBuf {
         prefix.0.join(format!("lib/libmde.so.{VERSION}"))
@@ -235,9 +235,7 @@ mod full {
                 assert!(lock.contains(&format!("checksum = \"{sum}\"")), "{folder}");
             }
         }
-        for name in
-            ["ureq", "rustls", "ring", "rustls-webpki", "serde_json", "redis", "std", "libc"]
-        {
+        for name in ["ureq", "rustls", "ring", "rustls-webpki", "serde_json", "std", "libc"] {
             assert!(names.contains(name), "no {name} in {names:?}");
         }
         // What only builds or tests, and what other systems need.
