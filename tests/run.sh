@@ -160,7 +160,7 @@ type_checker() {
 # newer one has the same name.
 oldest_compiler() {
     local version folder=$target/msrv package
-    [ ! -e "$folder/unpacked" ] || return 0
+    [ ! -e "$folder/complete" ] || return 0
     rm -rf "$folder"
     mkdir -p "$folder/packages"
     [ "$(id -u)" != 0 ] || apt-get update -q
@@ -173,7 +173,7 @@ oldest_compiler() {
     )
     for package in "$folder"/packages/*.deb; do dpkg -x "$package" "$folder"; done
     rm -r "$folder/packages"
-    touch "$folder/unpacked"
+    touch "$folder/complete"
 }
 
 # Runs a command that finds the oldest compiler.
