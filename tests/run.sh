@@ -397,7 +397,7 @@ if [ "$mode" = release ]; then
     step 'Tests: library by cargo alone' by_cargo_alone
     step 'cargo-c' cargo_c
     step 'Tests: cargo-c' some cargo test "${all[@]}" --test release -- release_only::
-    step 'Tests: other languages' some cargo test "${all[@]}" --no-fail-fast --test bindings -- release_only::
+    step 'Tests: bindings, what a release needs' some cargo test "${all[@]}" --no-fail-fast --test bindings -- release_only::
     step 'Rust 1.85' msrv
     step 'Patterns, ten times as many' some env MDE_PROPERTY_CASES=1000000 cargo test "${all[@]}" --lib properties::
     MDE_PROPERTY_CASES=100000 step 'Patterns on Windows, all of them' some windows_unit_tests properties::
