@@ -35,11 +35,13 @@ impl<T> Default for Aside<T> {
 
 impl<T: Clone + Send + 'static> Aside<T> {
     /// The running work of this key, or a new one. Returns whether it is new.
+    ///
+    /// The work is boxed, so that all works with one type of result share this code.
     pub(crate) fn join(
         self: &Arc<Aside<T>>,
         thread: &str,
         key: &str,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: Box<dyn FnOnce() -> T + Send>,
     ) -> io::Result<(Arc<Work<T>>, bool)> {
         let mut running = self.running.lock();
         if let Some((_, work)) = running.iter().find(|(known, _)| known == key) {
@@ -100,7 +102,8 @@ mod tests {
     fn a_call_that_ends_first_abandons_the_work() {
         let aside = Arc::new(Aside::default());
         let (go_on, waits) = mpsc::channel();
-        let (work, is_own) = aside.join("mde-test", "key", move || waits.recv().unwrap()).unwrap();
+        let (work, is_own) =
+            aside.join("mde-test", "key", Box::new(move || waits.recv().unwrap())).unwrap();
         let (begun, cancel) = (Instant::now(), Cancel::new(None));
         let stopped = call(60_000, Some(&cancel));
         std::thread::scope(|scope| {
@@ -111,7 +114,7 @@ mod tests {
         });
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
         // It runs on, and the next one with its key joins it.
-        let (same, is_new) = aside.join("mde-test", "key", || 2).unwrap();
+        let (same, is_new) = aside.join("mde-test", "key", Box::new(|| 2)).unwrap();
         go_on.send(1).unwrap();
         assert_eq!(same.wait_in(&call(60_000, None)), Some(1));
         assert_eq!((is_own, is_new), (true, false));

@@ -77,7 +77,7 @@ impl Lookups {
             Ok(found) => Answer::Addresses(found.map(|address| address.ip()).collect()),
             Err(error) => Answer::Failed(reason(&error)),
         };
-        let (lookup, _) = self.running.join("mde-resolve", bare, look_up).map_err(|error| {
+        let (lookup, _) = self.running.join("mde-resolve", bare, Box::new(look_up)).map_err(|error| {
             let why = reason(&error);
             unresolved(&format!(
                 "the system starts no thread for the lookup ({why}); check how many the process may have"

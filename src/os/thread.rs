@@ -30,12 +30,16 @@ pub(crate) fn number() -> NonZeroU64 {
     })
 }
 
+/// The work of a thread. It is boxed, so that all threads share the code that starts them.
+type Work<'w> = Box<dyn FnOnce() + Send + 'w>;
+
 /// Starts a thread that signals of the host pass by.
-pub(crate) fn spawn<T: Send + 'static>(
+pub(crate) fn spawn(
     name: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<JoinHandle<T>> {
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     let builder = Builder::new().name(name.to_owned());
+    let work: Work<'_> = Box::new(work);
     with_signals_blocked(|| builder.spawn(work))
 }
 
@@ -56,6 +60,7 @@ impl<'s> Scope<'s> {
     /// Starts a thread.
     pub(crate) fn spawn(&self, name: &str, work: impl FnOnce() + Send + 's) -> io::Result<()> {
         let builder = Builder::new().name(name.to_owned());
+        let work: Work<'s> = Box::new(work);
         // SAFETY: what the work borrows lives for `'s`, which is longer than the call of `scope`. That hands out a reference
         // alone, so this is always dropped before it returns, which joins the thread.
         let started = with_signals_blocked(|| unsafe { builder.spawn_unchecked(work) })?;
@@ -135,8 +140,10 @@ mod tests {
     #[test]
     fn signals_pass_the_threads_by() {
         let before = blocked();
-        let seen = super::spawn("mde-test", blocked).unwrap().join().unwrap();
-        assert_eq!(seen, [true, false, true]);
+        let (tell, told) = std::sync::mpsc::channel();
+        let work = move || tell.send(blocked()).unwrap();
+        super::spawn("mde-test", work).unwrap().join().unwrap();
+        assert_eq!(told.recv().unwrap(), [true, false, true]);
         assert_eq!(blocked(), before, "the mask of the thread that calls");
     }
 

@@ -288,7 +288,7 @@ impl Logins {
             let (known, received, proxy) = (known.clone(), received.to_vec(), Arc::clone(proxy));
             let (begin, refused) = (self.begin, Arc::clone(&self.refused));
             let make = move || make(begin, package, known, &received, &proxy, &refused);
-            let begun = self.asking.join("mde-login", "", make);
+            let begun = self.asking.join("mde-login", "", Box::new(make));
             let (work, is_own) = match begun {
                 Ok(begun) => begun,
                 Err(error) => {

@@ -103,7 +103,7 @@ impl System {
             remember(&mut answers.lock(), &name, |(known, _, _)| known, new);
             found
         };
-        let asked = self.asking.join("mde-proxy", &key, ask);
+        let asked = self.asking.join("mde-proxy", &key, Box::new(ask));
         let (asked, _) = asked.map_err(|error| {
             let why = reason(&error);
             failed(&format!("the system starts no thread to ask ({why})")).transient(true)

@@ -91,7 +91,7 @@ impl Signer for StoreKey {
         loop {
             let key = Arc::clone(&self.key);
             let sign = move || key.sign(digest.as_ref(), is_pss);
-            let begun = self.signing.join("mde-sign", "", sign);
+            let begun = self.signing.join("mde-sign", "", Box::new(sign));
             let (work, is_own) = begun.map_err(|error| {
                 format!("the system starts no thread for it ({})", reason(&error))
             })?;
@@ -268,7 +268,7 @@ mod tests {
             std::thread::sleep(Duration::from_secs(2));
             Ok(Vec::new())
         };
-        store.signing.join("mde-test", "", busy).unwrap();
+        store.signing.join("mde-test", "", Box::new(busy)).unwrap();
         let begun = Instant::now();
         assert!(sign(50).is_err());
         assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
