@@ -1,9 +1,12 @@
 //! One endpoint's budget: its log, its queue, and whether the next call may go out.
 
+use std::time::Duration;
+
 use super::clock::Time;
 use super::ledger::Full;
 use super::queue::{Counted, Queue, Ticket};
 use super::window::{Admission, Log, Window};
+use crate::http::reply::MAX_RETRY_AFTER;
 
 /// The log of one endpoint, its state after a 429, and its queue.
 #[derive(Debug, Default)]
@@ -68,16 +71,15 @@ impl Budget {
         Decision::Wait(Wait { recheck_at, available_at })
     }
 
-    /// The shared log has no room.
+    /// The shared log has no room. A log may be damaged or forged, so it stops this process for a day at most, as a reply
+    /// does.
     pub fn wait_for_ledger(&mut self, full: Full, now: Time) -> Wait {
+        let at = |wait: Duration| now.plus(wait.min(MAX_RETRY_AFTER));
         let closed = Some(full.closed_for).filter(|closed| !closed.is_zero());
-        self.closed_until = self.closed_until.max(closed.map(|closed| now.plus(closed)));
+        self.closed_until = self.closed_until.max(closed.map(at));
         // Without the log, this process tries one call at a time, too.
         self.half_open |= closed.is_some();
-        Wait {
-            recheck_at: Some(now.plus(full.recheck_in)),
-            available_at: full.available_in.map(|wait| now.plus(wait)),
-        }
+        Wait { recheck_at: Some(at(full.recheck_in)), available_at: full.available_in.map(at) }
     }
 }
 
@@ -99,4 +101,21 @@ pub(crate) struct Wait {
     pub recheck_at: Option<Time>,
     /// The earliest time of a free slot. `None`: unknown.
     pub available_at: Option<Time>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_log_stops_a_process_for_a_day_at_most() {
+        let now = Time::from_nanos(1_000);
+        let mut budget = Budget::default();
+        let years = Duration::from_secs(u64::MAX / 1_000_000_000);
+        let full = Full { recheck_in: years, available_in: Some(years), closed_for: years };
+        let Wait { recheck_at, available_at } = budget.wait_for_ledger(full, now);
+        let tomorrow = Some(now.plus(Duration::from_secs(86_400)));
+        assert_eq!((recheck_at, available_at, budget.closed_until), (tomorrow, tomorrow, tomorrow));
+        assert_eq!(budget.admission(&[], now.plus(MAX_RETRY_AFTER)), Admission::Now);
+    }
 }

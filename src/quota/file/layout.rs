@@ -18,6 +18,8 @@
 //! Name, version and the checksum at 68 are the same in all versions.
 
 use super::MOST_CALLS;
+use super::usage::nanos;
+use crate::http::reply::MAX_RETRY_AFTER;
 use crate::service::quota::{PerQuota, Quota};
 
 pub(super) const MAGIC: &[u8; 8] = b"MDEQUOTA";
@@ -179,7 +181,7 @@ impl EndpointState {
         bytes
     }
 
-    /// `None`: damaged.
+    /// `None`: damaged. No reply closes an endpoint for longer than [`MAX_RETRY_AFTER`], so no file does.
     pub(super) fn read(head: &[u8], quota: Quota) -> Option<EndpointState> {
         let at = usize::try_from(EndpointState::at(quota)).ok()?;
         let bytes = head.get(at..at + STATE)?;
@@ -187,9 +189,11 @@ impl EndpointState {
             return Some(EndpointState::default());
         }
         let intact = u32_at(bytes, 40)? == sum(quota, u64::MAX, bytes.get(..40)?);
+        let closed_at = u64_at(bytes, 8)?;
+        let longest = closed_at.saturating_add(nanos(MAX_RETRY_AFTER));
         let state = EndpointState {
-            closed_until: u64_at(bytes, 0)?,
-            closed_at: u64_at(bytes, 8)?,
+            closed_until: u64_at(bytes, 0)?.min(longest),
+            closed_at,
             retention: u64_at(bytes, 16)?,
             retention_until: u64_at(bytes, 24)?,
             burst: u32_at(bytes, 32)?,

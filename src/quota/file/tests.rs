@@ -200,6 +200,27 @@ fn a_429_closes_its_endpoint_for_all_processes_and_no_other_endpoint() {
 }
 
 #[test]
+fn a_file_that_says_closed_for_years_counts_as_closed_for_a_day() {
+    let folder = Folder::new();
+    let (ledger, limits) = open(&folder.file(), "collect=2/60");
+    ledger.settle(COLLECT, taken(&ledger, &limits), Outcome::NotSent, limits.of(COLLECT));
+    let (day, nap) = (Duration::from_secs(86_400), Duration::from_millis(20));
+    for closed_at in [nanos(boot_clock::now()), u64::MAX / 2] {
+        let forged =
+            EndpointState { closed_until: u64::MAX, closed_at, ..EndpointState::default() };
+        let mut bytes = fs::read(folder.file()).unwrap();
+        let at = EndpointState::at(COLLECT) as usize;
+        bytes[at..at + 44].copy_from_slice(&forged.to_bytes(COLLECT));
+        fs::write(folder.file(), &bytes).unwrap();
+        let first = wait(&ledger, &limits);
+        assert!(first <= day && first > day - Duration::from_secs(60), "{first:?}");
+        // The day ends.
+        std::thread::sleep(nap);
+        assert!(wait(&ledger, &limits) <= first - nap, "{closed_at}");
+    }
+}
+
+#[test]
 fn after_a_429_one_call_of_all_processes_goes_out_until_one_is_not_refused() {
     const WAIT: Duration = Duration::from_millis(500);
     let folder = Folder::new();

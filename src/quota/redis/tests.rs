@@ -199,6 +199,21 @@ fn a_429_closes_the_endpoint_for_all_hosts_and_a_shorter_one_changes_nothing() {
 }
 
 #[test]
+fn a_log_that_says_closed_for_years_counts_as_closed_for_a_day() {
+    const DAY: u64 = 86_400_000;
+    let server = RedisServer::start();
+    let (one, two) = (ledger(&server), ledger(&server));
+    let windows = windows("5/1");
+    one.throttled(COLLECT, None, Duration::from_millis(20 * 365 * DAY), &windows);
+    about(wait(&two, &windows), DAY);
+    // From then on it has an end.
+    std::thread::sleep(Duration::from_millis(500));
+    let closed = || one.view(COLLECT, &windows, None).unwrap().closed_for.unwrap();
+    about(closed() + Duration::from_millis(500), DAY);
+    about(wait(&two, &windows) + Duration::from_millis(500), DAY);
+}
+
+#[test]
 fn after_a_429_one_call_of_all_hosts_goes_out_until_one_is_not_refused() {
     const WAIT: Duration = Duration::from_millis(500);
     let server = RedisServer::start();

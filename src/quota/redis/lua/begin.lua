@@ -39,6 +39,11 @@ for _, member in ipairs(odd) do
     redis.call('ZADD', key, text(now), member)
 end
 
+-- No 429 closes an endpoint for longer than a day.
+if (facts.closed or 0) > now + 86400000000 then
+    record('closed', now + 86400000000)
+end
+
 redis.call('ZREMRANGEBYSCORE', key, '(0', text(now - widest))
 local wait, available = wait_for_room(windows, interval)
 wait, available = not_before(closed_for(strict, widest), wait, available, interval)
