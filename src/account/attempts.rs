@@ -97,8 +97,10 @@ impl Account {
             let (error, next) = match sent {
                 Ok(mut reply) => {
                     (reply.attempts, reply.purpose) = (attempt, request.purpose);
+                    // What is read from the reply is masked while it exists.
+                    reply.token = Some(token.header().clone());
                     if !reply.is_success() {
-                        reply.mask(&|text| self.mask_with(text, &[token.text()]));
+                        reply.mask(&|text| self.mask(text));
                     }
                     let error = (!reply.is_success()).then(|| explain(request, &token, &reply));
                     let error = error.map(|error| match fault::may_be_cured_by_a_token(&reply) {

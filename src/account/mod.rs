@@ -260,10 +260,10 @@ impl Account {
 
     /// Masks the secrets of this client, and further ones.
     pub(crate) fn mask_with(&self, text: &mut String, further: &[&str]) {
-        let token = self.tokens.current();
+        let tokens = self.tokens.sent();
         let mut secrets = self.http.proxy_secrets();
         secrets.extend(self.tokens.secret());
-        secrets.extend(token.as_ref().map(Token::text));
+        secrets.extend(tokens.iter().map(Token::text));
         secrets.extend(self.quota_redis.as_ref().map(redis::Target::password));
         secrets.extend(further);
         redact::mask(text, &secrets);

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroize;
 
+use crate::text::secret_line::SecretLine;
 use crate::text::{redact, seconds};
 
 /// Longer values of `Retry-After` are cut to this.
@@ -30,6 +31,8 @@ pub(crate) struct Reply {
     /// What to report about the client certificate, if the refusal speaks of one.
     pub about_certificate: Option<String>,
     pub body: Vec<u8>,
+    /// The token of the request, which is known as a secret as long as this exists.
+    pub token: Option<SecretLine>,
     /// How many requests were sent, and their purpose: "list machine actions".
     pub attempts: u32,
     pub purpose: &'static str,

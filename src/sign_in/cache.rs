@@ -37,6 +37,8 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 struct State {
     token: Option<Token>,
+    /// The tokens that a peer may repeat, the newest last: the last two, and those that requests or their replies hold.
+    sent: Vec<Token>,
     /// The thread that fetches a token now.
     fetching: Option<NonZeroU64>,
     waiting: Vec<Arc<Signal>>,
@@ -51,6 +53,16 @@ struct State {
 }
 
 impl State {
+    /// A peer may repeat this token from now on, and one that is in use until that ends.
+    fn sends(&mut self, token: &Token) {
+        let mut older = self.sent.len();
+        self.sent.retain(|known| {
+            older -= 1;
+            older == 0 || known.is_in_use()
+        });
+        self.sent.push(token.clone());
+    }
+
     /// Until when the source accepts no request, and its refusal.
     fn paused(&self, now: Instant) -> Option<(Instant, Error)> {
         let (at, error) = self.not_before.as_ref().filter(|(at, _)| now < *at)?;
@@ -288,6 +300,14 @@ impl Cache {
             _ => self.shared.state.lock().token.clone(),
         }
     }
+
+    /// The tokens that a peer may repeat now.
+    pub(crate) fn sent(&self) -> Vec<Token> {
+        match &self.shared.source {
+            Source::Fixed(token) => vec![token.clone()],
+            _ => self.shared.state.lock().sent.clone(),
+        }
+    }
 }
 
 /// The error of a call in the callback that another call of this thread waits for.
@@ -326,6 +346,9 @@ impl FetchTurn<'_> {
             wait.and_then(|(wait, error)| Some((now.checked_add(wait)?, error.clone())));
         let at_least = wait.map_or(Duration::ZERO, |(wait, _)| wait);
         state.renew_again_at = fallback.and_then(|token| token.renew_again_at(now, at_least));
+        if let Ok(token) = fetched {
+            state.sends(token);
+        }
         match fetched {
             // A token of unknown lifetime serves only the call that fetched it.
             Ok(token) if token.times.is_none() => {}

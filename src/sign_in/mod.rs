@@ -192,6 +192,11 @@ impl Token {
     fn is_same(&self, other: &Token) -> bool {
         self.header.is_same(&other.header)
     }
+
+    /// Whether there is another copy of it.
+    fn is_in_use(&self) -> bool {
+        self.header.is_in_use()
+    }
 }
 
 impl std::fmt::Debug for Token {

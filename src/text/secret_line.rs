@@ -37,6 +37,11 @@ impl SecretLine {
     pub(crate) fn is_same(&self, other: &SecretLine) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
+
+    /// Whether there is another copy of it.
+    pub(crate) fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
 }
 
 impl std::fmt::Debug for SecretLine {

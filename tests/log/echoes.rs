@@ -3,7 +3,9 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Mutex};
+use std::time::Duration;
 
 use mde_tests::encodings::{encodings, json, marks_of};
 use mde_tests::packages::{Folder, package};
@@ -95,6 +97,24 @@ impl Seen {
 }
 
 fn client(server: &Responder, more: &[(&str, &str)]) -> Client {
+    let with = |options: &[(&str, &str)]| Client::with(options);
+    with_options(server, more, with).unwrap_or_else(|outcome| panic!("{}", outcome.text))
+}
+
+/// The same with a callback for tokens.
+fn client_of(
+    server: &Responder,
+    more: &[(&str, &str)],
+    provide: impl Fn() -> Option<(String, u64)> + Send + Sync + 'static,
+) -> Client {
+    with_options(server, more, |options| Client::with_provider(options, Box::new(provide)))
+}
+
+fn with_options<T>(
+    server: &Responder,
+    more: &[(&str, &str)],
+    make: impl FnOnce(&[(&str, &str)]) -> T,
+) -> T {
     let url = server.url();
     let usual = [
         ("tenant_id", "11111111-2222-3333-4444-555555555555"),
@@ -107,8 +127,7 @@ fn client(server: &Responder, more: &[(&str, &str)]) -> Client {
         ("quota_limits", "link=100000/60;collect=100000/60;read=100000/60;list=100000/60"),
         ("proxy", "none"),
     ];
-    let with = Client::with(&[&usual, more].concat());
-    with.unwrap_or_else(|outcome| panic!("{}", outcome.text))
+    make(&[&usual, more].concat())
 }
 
 fn error_document(said: &str) -> Value {
@@ -167,6 +186,19 @@ fn the_service_repeats_the_token() {
 /// The names that become texts: a state, a device, its computer. The action itself is data.
 #[test]
 fn the_service_repeats_the_token_where_it_succeeds() {
+    let more = [("access_token", TOKEN), ("max_retries", "0"), ("wait_timeout_ms", "150")];
+    is_masked_where_it_succeeds(|server| client(server, &more));
+}
+
+/// Each request has a token of its own.
+#[test]
+fn the_service_repeats_a_token_of_unknown_lifetime_where_it_succeeds() {
+    let more = [("max_retries", "0"), ("wait_timeout_ms", "150")];
+    is_masked_where_it_succeeds(|server| client_of(server, &more, || Some((TOKEN.to_owned(), 0))));
+}
+
+#[track_caller]
+fn is_masked_where_it_succeeds(make: impl FnOnce(&Responder) -> Client) {
     let mut seen = Seen::start();
     let (said, zip) = (seen.said.clone(), package(99, 1));
     let body = zip.iter().map(|byte| char::from(byte & 0x7f)).collect::<String>();
@@ -190,10 +222,7 @@ fn the_service_repeats_the_token_where_it_succeeds() {
             Answer::json(200, &json!({"value": [], "@odata.nextLink": next}))
         }
     });
-    let client = client(
-        &server,
-        &[("access_token", TOKEN), ("max_retries", "0"), ("wait_timeout_ms", "150")],
-    );
+    let client = make(&server);
     seen.every_encoding(TOKEN, |seen| {
         let folder = Folder::new();
         seen.failed(client.download_until(&id(1), &folder.0, None, |_| 0));
@@ -209,6 +238,56 @@ fn the_service_repeats_the_token_where_it_succeeds() {
         seen.failed(outcome);
     });
     seen.shows_nothing_of(&[TOKEN]);
+}
+
+/// A reply takes so long that the token of its request is replaced twice.
+#[test]
+fn the_service_repeats_a_token_that_was_renewed_meanwhile() {
+    let mut seen = Seen::start();
+    let (said, renewals) = (seen.said.clone(), Arc::new(AtomicUsize::new(0)));
+    let (arrived, slow) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let (reached, go_on) = (Arc::clone(&arrived), Arc::clone(&slow));
+    let server = Responder::start(move |asked| {
+        let id = asked.path().rsplit('/').next().unwrap();
+        let is_slow = id.ends_with('1');
+        if is_slow {
+            reached.wait();
+            go_on.wait();
+        }
+        let status = if is_slow { said.get() } else { "Pending".to_owned() };
+        Answer::json(200, &json!({"id": id, "status": status}))
+    });
+    let count = Arc::clone(&renewals);
+    let provide = move || match count.fetch_add(1, Ordering::Relaxed) % 3 {
+        0 => Some((TOKEN.to_owned(), 1)),
+        number => Some((format!("another-token-{number}"), 1)),
+    };
+    let client = client_of(&server, &[("max_retries", "0")], provide);
+    let nap = || std::thread::sleep(Duration::from_millis(1_050));
+    let folder = Folder::new();
+    for said in [TOKEN.to_owned(), json(TOKEN)] {
+        *seen.said.0.lock().unwrap() = said;
+        let outcome = std::thread::scope(|scope| {
+            let slow_call = scope.spawn(|| client.download(&id(1), &folder.file()));
+            arrived.wait();
+            for _ in 0..2 {
+                nap();
+                client.action(&id(2)).ok();
+            }
+            slow.wait();
+            slow_call.join().unwrap()
+        });
+        assert!(outcome.document["error"]["message"].as_str().unwrap().contains("in state ***"));
+        seen.failed(outcome);
+        nap();
+    }
+    assert_eq!(renewals.load(Ordering::Relaxed), 6);
+    let lines = seen.log.take();
+    seen.texts.extend(lines.into_iter().map(|(_, line)| line));
+    let marks = marks_of(TOKEN);
+    for text in &seen.texts {
+        assert!(!marks.iter().any(|mark| text.contains(mark)), "{text}");
+    }
 }
 
 fn host(asked: &Asked) -> String {
