@@ -62,6 +62,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+pub(crate) use self::device::device_id;
 use self::device::{Device, Live};
 use self::errors::of_another;
 pub(crate) use self::steps::{Sent, find, send};

@@ -168,12 +168,13 @@ impl Job<'_> {
     /// returning to its caller.
     fn finished(&self, destination: &Destination) -> Result<Option<MachineAction>> {
         let Some(action_id) = destination.action_here() else { return Ok(None) };
-        let action = actions::read(self.account, self.call, &action_id)
-            .map_err(|error| error.with_step_stage(Stage::Download))?;
-        // The action names the service's own device id, so other ids cannot be compared with it.
-        let device = Some(self.machine_id).filter(|id| machine::is_device_id(id));
-        let is_known = action.machine_id().is_some() || device.is_none();
-        let ours = is_known && action.check_collection_of(device).is_ok();
+        let failed = |error: Error| error.with_step_stage(Stage::Download);
+        let action = actions::read(self.account, self.call, &action_id).map_err(failed)?;
+        // The action names the service's own device id, so a name is looked up.
+        let device =
+            collect::device_id(self.account, self.call, self.machine_id).map_err(failed)?;
+        let is_known = action.machine_id().is_some();
+        let ours = is_known && action.check_collection_of(Some(&device)).is_ok();
         Ok(Some(action).filter(|_| ours))
     }
 

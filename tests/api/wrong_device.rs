@@ -149,6 +149,30 @@ fn a_device_that_is_asked_for_by_name_stays_the_same() {
     assert_eq!(links_asked_for(&sim), 0);
 }
 
+/// The action of the package that is there names its device by the id alone.
+#[test]
+fn a_package_of_another_device_is_no_answer_to_a_name() {
+    let (sim, folder) = (quick(), Folder::new());
+    let client = quick_client(&sim);
+    let name = |number: u32| format!("device-{number:04}.contoso.example");
+    let fetched = client.fetch(&sim.machine_id(0), "x", &folder.path()).ok();
+    let before = (collections_asked_for(&sim), links_asked_for(&sim));
+    for other in [name(2), sim.machine_id(1)] {
+        says(&client.fetch(&other, "x", &folder.path()).error("file"), "replaces no file");
+    }
+    client.fetch("no-such-name", "x", &folder.path()).error("not_found");
+    // It answers its own device, by whichever of its ids.
+    let record = client.find(&sim.machine_id(0)).ok()["machines"][0].clone();
+    let ids = [sim.machine_id(0), name(1), record["aadDeviceId"].as_str().unwrap().to_owned()];
+    for own in ids {
+        let again = client.fetch(&own, "x", &folder.path()).ok();
+        assert_eq!(again["package"]["existing"], true, "{own}");
+        assert_eq!(again["package"]["sha256"], fetched["package"]["sha256"]);
+    }
+    assert_eq!((collections_asked_for(&sim), links_asked_for(&sim)), before);
+    assert_eq!(folder.names(), ["package.zip"]);
+}
+
 #[test]
 fn a_cancel_reply_with_another_action_shows_nothing() {
     let sim = quick();

@@ -78,19 +78,21 @@ impl<'a> Live<'a> {
         self
     }
 
-    /// The 40-digit id of the device, since the list knows no other. Any other id is looked up.
+    /// The 40-digit id of the device, since the list knows no other.
     fn device_id(&self) -> Result<&String> {
-        self.device_id.get_or_try_init(|| {
-            let id = self.machine_id;
-            if machine::is_device_id(id) {
-                return Ok(id.to_ascii_lowercase());
-            }
-            let reply = self.account.perform(self.call, &endpoint::machine(id))?;
-            let id = machine::record(&reply.body)
-                .and_then(|text| Ok(Machine::from_json(&text)?.id().to_ascii_lowercase()));
-            id.map_err(|problem| actions::not_understood(&reply, problem))
-        })
+        self.device_id.get_or_try_init(|| device_id(self.account, self.call, self.machine_id))
     }
+}
+
+/// The 40-digit id of a device. Any other id is looked up.
+pub(crate) fn device_id(account: &Account, call: &Arc<Call>, id: &str) -> Result<String> {
+    if machine::is_device_id(id) {
+        return Ok(id.to_ascii_lowercase());
+    }
+    let reply = account.perform(call, &endpoint::machine(id))?;
+    let id = machine::record(&reply.body)
+        .and_then(|text| Ok(Machine::from_json(&text)?.id().to_ascii_lowercase()));
+    id.map_err(|problem| actions::not_understood(&reply, problem))
 }
 
 impl Device for Live<'_> {
