@@ -475,7 +475,8 @@ mde_status mde_collect_package(const mde_client *client,
  * @param client The client.
  * @param action_id The GUID of the collection.
  * @param path The file to make, in a folder that exists; or a folder, in which the file is named
- * `<computer>_<action id>.zip`. A file that exists is never replaced.
+ * `<computer>_<action id>.zip`. A file that exists is never replaced. A link to a folder is one only with a separator
+ * at the end of the path.
  * @param progress Called with the progress; may be NULL.
  * @param user_data Passed to progress; may be NULL.
  * @param cancel Ends the call early; may be NULL.

@@ -72,3 +72,20 @@ fn another_file_in_place_of_the_package() {
         "replaces no file",
     );
 }
+
+#[test]
+fn a_link_to_a_folder_where_a_file_is_meant() {
+    let theirs = Folder::new();
+    is_refused(
+        |folder| std::os::unix::fs::symlink(&theirs.0, folder.join("p.zip")).unwrap(),
+        "p.zip",
+        "as a link to a folder",
+    );
+    assert!(theirs.names().is_empty(), "{:?}", theirs.names());
+    // Where a folder is meant, the caller knows where it is.
+    let (sim, folder) = (quick(), Folder::new());
+    std::os::unix::fs::symlink(&theirs.0, folder.file()).unwrap();
+    let client = client(&sim, &[("poll_interval_ms", "100")]);
+    client.fetch(&sim.machine_id(0), "x", &format!("{}/", folder.path())).ok();
+    assert_eq!((theirs.names().len(), folder.names()), (1, vec!["package.zip".to_owned()]));
+}

@@ -39,13 +39,15 @@ impl Destination {
             .map_err(|error| file_error("use", Path::new(given), &error))?;
         let destination =
             |is_folder| Ok(Destination { given: given.to_owned(), path: path.clone(), is_folder });
-        match fs::metadata(&path) {
+        let folder_meant = given.ends_with(std::path::is_separator);
+        // Another user may have put a link where a file is meant, to lead the package into a folder of his.
+        let metadata = if folder_meant { fs::metadata(&path) } else { fs::symlink_metadata(&path) };
+        match metadata {
             Ok(metadata) if metadata.is_dir() => return destination(true),
             Ok(_) => return destination(false),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(file_error("use", &path, &error)),
         }
-        let folder_meant = given.ends_with(std::path::is_separator);
         let (Some(folder), Some(_), false) = (path.parent(), path.file_name(), folder_meant) else {
             return refused(format!("the folder `{}` does not exist; make it first", shown(&path)));
         };
@@ -321,6 +323,9 @@ pub(super) fn taken(path: &Path) -> Error {
     let doubt = match trusted {
         Ok((true, Err(why))) => {
             format!(" and is not known to be a package of ours, because {}", reason(&why))
+        }
+        _ if path.is_symlink() && path.is_dir() => {
+            " as a link to a folder, which a path means only with a separator at its end".to_owned()
         }
         _ => String::new(),
     };
