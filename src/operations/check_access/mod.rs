@@ -39,10 +39,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Checks the access. An error: the caller ended the call.
 pub(crate) fn check(account: &Account, call: &Arc<Call>) -> Result<Access> {
     let (token, sign_in) = signed_in(account, call)?;
-    let mask = |text: &mut String| {
-        let token = token.as_ref().map_or("", Token::text);
-        account.mask_with(text, &[token]);
-    };
+    let mask = |text: &mut String| account.mask(text);
     let identity = token.as_ref().map(|token| Identity::of(claims::read(token.text()), token));
     let held = identity.as_ref().and_then(Identity::held);
     let functions = held.map(functions::allowed);
