@@ -3,10 +3,11 @@
 //! A request that may have been carried out is repeated only if repeating it changes nothing. Requests for a collection
 //! have a rule of their own besides (`operations/collect.rs`). Source: "Common REST API error codes" (429 and 5xx).
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::failure::Failure;
 use crate::error::Error;
+use crate::os;
 use crate::status::Status;
 
 /// The first pause is up to this long; each further one up to twice as long.
@@ -75,9 +76,7 @@ fn pause(attempt: u32, at_least: Option<Duration>) -> Duration {
 
 /// A random number from 0 to 1.
 pub(crate) fn random() -> f64 {
-    // Seeded each time: the crate's shared generator would keep memory for every thread of the host.
-    let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64);
-    fastrand::Rng::with_seed(seed).f64()
+    os::random::generator().f64()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use super::random;
 #[cfg(unix)]
 use super::unix as system;
 #[cfg(windows)]
@@ -81,7 +82,7 @@ pub(super) fn make_private(file: &File, path: &Path) -> io::Result<()> {
 /// On most file systems such a file belongs to this user alone. On others, such as FAT, vboxsf, and NFS with squashed
 /// users, all files have one owner and mode. There the mount decides who may write, as folders do on Windows.
 fn is_as_new(file: &File, path: &Path, refused: io::Error) -> io::Result<()> {
-    let new = suffixed(path, &format!(".{:08x}", fastrand::u32(..)));
+    let new = suffixed(path, &format!(".{:08x}", random::generator().u32(..)));
     let made = open(&new, Access::Create(Mode::OwnerOnly), Links::Refused);
     let rights = |file: &File| file.metadata().map(|metadata| system::rights(&metadata)).ok();
     let same = made.is_ok_and(|made| {

@@ -20,6 +20,7 @@ pub(crate) mod lock;
 pub(crate) mod login;
 pub(crate) mod patience;
 pub(crate) mod per_process;
+pub(crate) mod random;
 pub(crate) mod rename;
 pub(crate) mod small_file;
 #[cfg(windows)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::snapshot::{Refusal, Snapshot};
 use super::window::{Window, grace_period};
 use crate::call::{Call, KeepAlive, Kept};
-use crate::os::fork;
+use crate::os::{fork, random};
 use crate::service::quota::Quota;
 
 /// A call log that this process shares with others.
@@ -136,10 +136,9 @@ pub(crate) fn recheck_interval(windows: &[Window]) -> Duration {
     (shortest / 500).clamp(Duration::from_millis(5), Duration::from_millis(250))
 }
 
-/// A unique number for a new entry. It contains the process id, because threads of a forked child draw the same random
-/// numbers as their parent's.
+/// A unique number for a new entry. It contains the process id, so only threads of one process can draw the same.
 pub(crate) fn new_owner() -> u64 {
-    (u64::from(fork::process_id()) << 32) | u64::from(fastrand::u32(1..))
+    (u64::from(fork::process_id()) << 32) | u64::from(random::generator().u32(1..))
 }
 
 /// A slot that this process holds in a shared log.

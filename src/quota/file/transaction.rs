@@ -27,6 +27,7 @@ use crate::os::file::{self, Access, Links, Mode};
 use crate::os::file_limit::NoSignal;
 use crate::os::io_error::reason;
 use crate::os::lock::{read_at, try_lock, unlock, write_at};
+use crate::os::random;
 use crate::service::quota::Quota;
 
 /// How long to wait for the lock. A holder needs microseconds; after this time its process or disk hangs.
@@ -102,7 +103,7 @@ impl Locked {
                 ));
             }
             // The random part keeps two processes from colliding again and again.
-            let nap = next / 2 + next * fastrand::u32(0..1_000) / 1_000;
+            let nap = next / 2 + next * random::generator().u32(0..1_000) / 1_000;
             pause(nap).map_err(Trouble::Stopped)?;
             waited += nap;
             next = (next * 2).min(LONGEST);
