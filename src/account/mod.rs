@@ -124,11 +124,12 @@ impl Account {
         }
         for (name, path) in [("quota_file", &options.quota_file), ("record", &options.record)] {
             let Some(path) = path else { continue };
-            let folder = Path::new(path).parent().filter(|folder| folder.is_dir());
-            folder.ok_or_else(|| {
+            // One that cannot be looked at may be there. If it cannot be used either, the first use tells why.
+            if Path::new(path).parent().is_none_or(crate::os::file::is_no_folder) {
                 let problem = "is in a folder that is not there; make the folder first";
-                Error::new(Status::Config, format!("option `{name}`: {path} {problem}"))
-            })?;
+                let message = format!("option `{name}`: {path} {problem}");
+                return Err(Error::new(Status::Config, message));
+            }
         }
         Ok(Account {
             http,

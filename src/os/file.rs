@@ -100,6 +100,14 @@ pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Whether nothing has this path, or something else than a folder. What cannot be looked at may be a folder.
+pub(crate) fn is_no_folder(path: &Path) -> bool {
+    match fs::metadata(path) {
+        Ok(metadata) => !metadata.is_dir(),
+        Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+    }
+}
+
 /// Refuses a folder, a pipe, a device, or a link that was not followed.
 pub(crate) fn is_regular(file: &File) -> io::Result<()> {
     match file.metadata()?.is_file() {
@@ -135,6 +143,20 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn only_what_is_known_to_be_no_folder_is_none() {
+        let folder = std::env::temp_dir().join(format!("mde-folder-{:016x}", fastrand::u64(..)));
+        fs::create_dir(&folder).unwrap();
+        let file = folder.join("file");
+        fs::write(&file, "").unwrap();
+        assert!(!is_no_folder(&folder));
+        assert!(is_no_folder(&file) && is_no_folder(&file.join("below")));
+        assert!(is_no_folder(&folder.join("none")));
+        // A name that no file can have is none of the two kinds of errors.
+        assert!(!is_no_folder(&folder.join("x".repeat(300))));
+        fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn a_file_in_doubt_is_ours_only_if_a_new_one_looks_the_same() {
