@@ -120,6 +120,11 @@ pub(super) fn refused(why: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, why)
 }
 
+/// Whether the error says that a file is not ours. One of the system says nothing about that: it may pass.
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
+    error.raw_os_error().is_none()
+}
+
 /// Makes the names in the folder of `path` durable, as far as the system can.
 pub(crate) fn sync_folder_of(path: &Path) {
     #[cfg(unix)]
@@ -143,6 +148,12 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn an_error_of_the_system_says_nothing_about_a_file() {
+        assert!(is_refusal(&refused("it belongs to another user")));
+        assert!(!is_refusal(&io::Error::from_raw_os_error(5)));
+    }
 
     #[test]
     fn only_what_is_known_to_be_no_folder_is_none() {

@@ -28,11 +28,15 @@ pub(crate) fn lock_at(path: &Path) -> io::Result<Option<File>> {
             break;
         }
         if file::is_still_at(&file, path, Links::Refused) {
-            if !file::has_other_names(&file) && file::is_trusted(&file, path).is_ok() {
-                file::make_private(&file, path)?;
-                return Ok(Some(file));
+            match file::is_trusted(&file, path) {
+                Ok(()) if !file::has_other_names(&file) => {
+                    file::make_private(&file, path)?;
+                    return Ok(Some(file));
+                }
+                // The file may be ours, and hold what has arrived of a package.
+                Err(error) if !file::is_refusal(&error) => return Err(error),
+                _ => std::fs::remove_file(path)?,
             }
-            std::fs::remove_file(path)?;
         }
         unlock(&file);
     }

@@ -70,7 +70,10 @@ impl Store {
             }
             let rights = file::rights(&metadata);
             if self.trusted.as_ref() != Some(&rights) {
-                file::is_shared(&file, &self.path).map_err(|why| Trouble::NotOurs(reason(&why)))?;
+                file::is_shared(&file, &self.path).map_err(|why| match file::is_refusal(&why) {
+                    true => Trouble::NotOurs(reason(&why)),
+                    false => failed("read")(why),
+                })?;
                 self.trusted = Some(rights);
             }
             self.rights_lost.take_if(|(_, then)| *then != file::rights(&metadata));

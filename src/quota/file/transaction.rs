@@ -87,10 +87,10 @@ impl Locked {
         let (mut waited, mut next) = (Duration::ZERO, Duration::from_micros(50));
         loop {
             // The file is closed while this waits, so that no child inherits it.
-            let file = open(path).map_err(|error| match error.raw_os_error() {
-                // Ours: it is a link.
-                None => Trouble::NotOurs(reason(&error)),
-                Some(_) => failed("opened")(error),
+            let file = open(path).map_err(|error| match file::is_refusal(&error) {
+                // It is a link.
+                true => Trouble::NotOurs(reason(&error)),
+                false => failed("opened")(error),
             })?;
             if try_lock(&file).map_err(failed("locked"))? {
                 return Ok(Locked { file, _no_signal: NoSignal::new() });
