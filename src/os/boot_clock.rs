@@ -33,8 +33,16 @@ pub(crate) fn session() -> Option<Session> {
     let mut text = [0; 64];
     let length =
         std::fs::File::open("/proc/sys/kernel/random/boot_id").ok()?.read(&mut text).ok()?;
-    let digits = std::str::from_utf8(text.get(..length)?).ok()?.trim().replace('-', "");
-    u128::from_str_radix(&digits, 16).ok().map(u128::to_be_bytes)
+    session_of(text.get(..length)?)
+}
+
+/// The id in this text. `None` unless all of it is there: a part would name another run of the machine.
+#[cfg(target_os = "linux")]
+fn session_of(text: &[u8]) -> Option<Session> {
+    const DIGITS: usize = 32;
+    let digits = std::str::from_utf8(text).ok()?.trim().replace('-', "");
+    let id = u128::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == DIGITS);
+    id.map(u128::to_be_bytes)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -45,6 +53,16 @@ pub(crate) fn session() -> Option<Session> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_part_of_the_id_names_no_session() {
+        let id = b"5382f7ea-7557-4ab7-9782-d50480024a4e\n";
+        assert!(session_of(id).is_some() && session_of(&id[..36]).is_some());
+        for length in 0..36 {
+            assert_eq!(session_of(&id[..length]), None, "{length}");
+        }
+    }
 
     #[test]
     fn the_clock_runs_and_the_session_stays() {
