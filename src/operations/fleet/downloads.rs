@@ -1,5 +1,6 @@
 //! The downloads of a job, each on a thread of its own that ends before the call does.
 
+use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +10,9 @@ use parking_lot::Mutex;
 use super::engine::Key;
 use crate::account::Account;
 use crate::call::{Call, Cancel, Signal, contained};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Stage};
 use crate::operations::download::{self, Destination, Package};
+use crate::os::io_error;
 use crate::os::thread::Scope;
 use crate::progress::{Event, Reporter};
 use crate::service::action::MachineAction;
@@ -109,7 +111,9 @@ impl<'a> Downloads<'a> {
             }
         };
         // If no thread can be started, the work is dropped, and the ending with it.
-        let _ = scope.spawn("mde-download", work);
+        if let Err(error) = scope.spawn("mde-download", work) {
+            self.shared.lock().not_started(key, &error);
+        }
     }
 
     /// The downloads that have ended since the last time.
@@ -144,6 +148,17 @@ impl<'a> Downloads<'a> {
 }
 
 impl Shared {
+    /// The end of a download without a thread. That concerns all downloads, so they are tried again after a pause.
+    fn not_started(&mut self, key: Key, error: &io::Error) {
+        let why = io_error::reason(error);
+        let message = format!(
+            "the system starts no thread for the download ({why}); check how many the process may have"
+        );
+        let end = Error::new(Status::Connect, message).with_stage(Stage::Download).retryable(true);
+        self.ended.retain(|(ended, _)| *ended != key);
+        self.ended.push((key, Err(end)));
+    }
+
     fn take(&mut self, key: Key, event: &Event<'_>) {
         let Some(running) = self.running.iter_mut().find(|one| one.key == key) else { return };
         let doing = match *event {
@@ -171,8 +186,8 @@ struct Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         let result = self.result.take().unwrap_or_else(|| {
-            let message = "the download ended without a result: no thread could be started for it, or a defect was \
-                           contained; it is tried again";
+            let message =
+                "the download ended without a result, as a defect was contained; it is tried again";
             Err(Error::new(Status::Internal, message).retryable(true))
         });
         let mut shared = self.shared.lock();
