@@ -199,6 +199,16 @@ impl PackageFiles {
         state_file::read::<PartState>(&self.state).filter(|state| state.action_id == action_id)
     }
 
+    /// The same for the bytes of a part. If the system cannot read the file now, the bytes may well belong to this action.
+    /// So that is an error, and they stay.
+    pub(super) fn state_of_part(&self, action_id: &str) -> Result<Option<PartState>> {
+        match state_file::read_own::<PartState>(&self.state) {
+            Ok(state) => Ok(state.filter(|state| state.action_id == action_id)),
+            Err(error) if file::is_refusal(&error) => Ok(None),
+            Err(error) => Err(file_error("read", &self.state, &error)),
+        }
+    }
+
     pub(super) fn write_state(&self, state: &PartState) -> Result<()> {
         self.record(state).map_err(|error| file_error("write", &self.state, &error))
     }

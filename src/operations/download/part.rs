@@ -38,7 +38,7 @@ impl<'a> Part<'a> {
         hash: impl FnOnce(&File, u64) -> Result<Context>,
     ) -> Result<Part<'a>> {
         let found = lock.file.metadata().map_err(|e| file_error("read", files.part(), &e))?.len();
-        let state = files.read_state(action_id);
+        let state = files.state_of_part(action_id)?;
         let state = state.filter(|state| state.total.is_none_or(|total| found <= total));
         let mut part = match state {
             Some(state) if found > 0 => {
