@@ -17,3 +17,5 @@ mod languages;
 mod python;
 /// The programs in C for Windows and Arm.
 mod targets;
+/// Every system call and every allocation fails once.
+mod torture;

@@ -73,6 +73,11 @@ impl Outcome {
     }
 }
 
+/// What `docs/schema.json` does not allow in a document.
+pub fn problem_of(document: &Value) -> Option<String> {
+    SCHEMA.validate(document).err().map(|problem| problem.to_string())
+}
+
 /// Takes a result apart and frees it.
 fn take(status: i32, json: *mut c_char) -> Outcome {
     assert!(!json.is_null(), "status {status} without a document");
@@ -81,7 +86,7 @@ fn take(status: i32, json: *mut c_char) -> Outcome {
     // SAFETY: as above.
     unsafe { mde_string_free(json) };
     let document: Value = serde_json::from_str(&text).expect("documents are JSON");
-    if let Err(problem) = SCHEMA.validate(&document) {
+    if let Some(problem) = problem_of(&document) {
         panic!("not as docs/schema.json says: {problem}\n{text}");
     }
     Outcome { status, document, text }
