@@ -69,6 +69,7 @@ struct Details {
     packages: Option<Package>,
     outcome_unknown: bool,
     out_of_time: bool,
+    is_of_system: bool,
 }
 
 /// The JSON of a package, which may list 100,000 entries and is left out of debug texts.
@@ -114,6 +115,7 @@ impl Error {
             packages: None,
             outcome_unknown: false,
             out_of_time: false,
+            is_of_system: false,
         }))
     }
 
@@ -173,6 +175,12 @@ impl Error {
     /// Records that only this caller's lack of time prevented a retry.
     pub(crate) fn out_of_time(mut self) -> Error {
         self.0.out_of_time = true;
+        self
+    }
+
+    /// Records that the system refused a file, and not what the file is.
+    pub(crate) fn of_system(mut self) -> Error {
+        self.0.is_of_system = true;
         self
     }
 
@@ -301,6 +309,11 @@ impl Error {
     /// Whether the quota had no room, by the library's own count or by the service's. The same request may have it later.
     pub(crate) fn is_about_quota(&self) -> bool {
         matches!(self.0.status, Status::RateLimited | Status::Throttled)
+    }
+
+    /// Whether the system refused a file: for want of rights or memory, or because the disk fails.
+    pub(crate) fn is_of_system(&self) -> bool {
+        self.0.is_of_system
     }
 
     /// Whether the failure concerns only this caller: other callers of the same request do not share it.

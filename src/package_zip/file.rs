@@ -7,6 +7,7 @@ use std::path::Path;
 use super::problem::{Checked, Pause};
 use crate::error::{Error, Result, Stage};
 use crate::os::file::{Access, Links};
+use crate::os::io_error::reason;
 use crate::os::{self, lock};
 use crate::status::Status;
 use crate::text::redact;
@@ -38,7 +39,7 @@ fn unusable(path: &Path, what: &str, error: &io::Error) -> Error {
     Error::new(Status::File, message).with_stage(Stage::Verify)
 }
 
-fn shown(path: &Path) -> String {
+pub(super) fn shown(path: &Path) -> String {
     redact::clean(&path.to_string_lossy(), 1000)
 }
 
@@ -120,7 +121,22 @@ impl<'a> Source<'a> {
     }
 }
 
+/// What an error says in place of the name of the file.
+const NAMELESS: &str = "the file ";
+
 fn unreadable(error: io::Error) -> Error {
-    Error::new(Status::File, format!("the file could not be read: {error}"))
+    Error::new(Status::File, format!("{NAMELESS}could not be read: {}", reason(&error)))
         .with_stage(Stage::Verify)
+        .of_system()
+}
+
+/// The error of a check, which names the file if that could not be read.
+pub(crate) fn naming(shown: &str, error: Error) -> Error {
+    match (error.status(), error.message().strip_prefix(NAMELESS)) {
+        (Status::File, Some(rest)) => {
+            let message = format!("`{shown}` {rest}");
+            error.with_message(message)
+        }
+        _ => error,
+    }
 }

@@ -43,6 +43,7 @@ use self::content::Checker;
 pub use self::device::DeviceKind;
 pub use self::entry::Entry;
 use self::file::Source;
+pub(crate) use self::file::naming;
 use self::member::Member;
 pub(crate) use self::problem::Pause;
 use self::problem::{DamagedEntries, Problem};

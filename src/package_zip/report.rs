@@ -152,12 +152,20 @@ pub(crate) fn inspect(
     watch: &dyn Fn(u64, u64) -> Result<()>,
 ) -> Result<InspectedPackage> {
     let file = file::open(path)?;
-    let length = Source::new(&file, &|_| Ok(())).map_err(Problem::of_the_file)?.len();
+    inspect_open(&file, path, watch).map_err(|error| file::naming(&file::shown(path), error))
+}
+
+fn inspect_open(
+    file: &File,
+    path: &Path,
+    watch: &dyn Fn(u64, u64) -> Result<()>,
+) -> Result<InspectedPackage> {
+    let length = Source::new(file, &|_| Ok(())).map_err(Problem::of_the_file)?.len();
     // The check begins at the end of the file, which is no progress.
     watch(0, length)?;
     let pause = |at| watch(at, length);
-    let contents = verify(&file, &pause)?;
-    let (bytes, sha256) = digest(&file, &pause).map_err(Problem::of_the_file)?;
+    let contents = verify(file, &pause)?;
+    let (bytes, sha256) = digest(file, &pause).map_err(Problem::of_the_file)?;
     Ok(InspectedPackage { path: path.to_string_lossy().into_owned(), bytes, sha256, contents })
 }
 

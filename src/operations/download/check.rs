@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io;
+use std::path::Path;
 
 use ring::digest::{Context, SHA256};
 
@@ -37,8 +38,14 @@ pub(super) fn hash(file: &File, length: u64, on_read: OnRead<'_>) -> Result<Cont
 
 fn unreadable(error: &io::Error) -> Error {
     let why = crate::os::io_error::reason(error);
-    Error::new(Status::File, format!("the downloaded file cannot be read back: {why}"))
+    Error::new(Status::File, format!("the file could not be read: {why}"))
         .with_stage(Stage::Download)
+        .of_system()
+}
+
+/// The error of a check, which names the file if that could not be read.
+pub(super) fn naming(path: &Path, error: Error) -> Error {
+    package_zip::naming(&super::shown(path), error)
 }
 
 /// Whether the file begins as every zip does. A web page that a proxy sent does not.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::claim::is_claim;
 use super::part_state::{PartState, Receipt};
-use super::{file_error, kept, shown, too_many_open};
+use super::{file_error, kept, shown};
 use crate::call::Call;
 use crate::error::{Error, Result, Stage};
 use crate::os::file::{self, Access, Links};
@@ -267,14 +267,16 @@ impl PackageFiles {
             Ok(_) if self.is_claimed() => return Ok(None),
             Ok(_) => {}
         }
-        let file = file::open(&self.path, Access::Read, Links::Refused).map_err(|error| {
-            match too_many_open(&error) {
-                true => file_error("read", &self.path, &error),
-                false => self.taken(),
-            }
-        })?;
-        let metadata = file.metadata().map_err(|_| self.taken())?;
-        match metadata.is_file() && file::is_trusted(&file, &self.path).is_ok() {
+        // An error of the system does not say whose file it is.
+        let failed = |error: std::io::Error| match error.kind() {
+            ErrorKind::PermissionDenied => self.taken(),
+            _ if file::is_refusal(&error) => self.taken(),
+            _ => file_error("read", &self.path, &error),
+        };
+        let file = file::open(&self.path, Access::Read, Links::Refused).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        file::is_trusted(&file, &self.path).map_err(failed)?;
+        match metadata.is_file() {
             true => Ok(Some(Final { files: self, length: metadata.len(), file })),
             false => Err(self.taken()),
         }

@@ -111,6 +111,7 @@ impl Job<'_> {
         };
         let mut part = Part::resume(&places.accepted, lock, self.action_id, |file, length| {
             check::hash(file, length, &mut self.on_read(reporter))
+                .map_err(|error| check::naming(places.accepted.part(), error))
         })?;
         let verdict = self.complete(&mut part, reporter)?;
         if let (Verdict::Damaged(_), Some(page)) = (&verdict, page) {
@@ -150,7 +151,7 @@ impl Job<'_> {
             }
             let total = part.length();
             reporter.step(&Event::Verifying { action_id, bytes: 0, total })?;
-            match self.verdict(part.file(), total, reporter)? {
+            match self.verdict(part.file(), part.path(), total, reporter)? {
                 Verdict::Damaged(error) if part.is_suspect() && first.is_none() => {
                     log::line(Level::Warn, || format!("{}: starting over", error.message()));
                     part.start_over();
@@ -169,11 +170,12 @@ impl Job<'_> {
     fn verdict(
         &self,
         file: &File,
+        path: &Path,
         length: u64,
         reporter: &mut Reporter<'_, '_>,
     ) -> Result<Verdict> {
         let checked = check::verify(file, length, &mut self.on_read(reporter));
-        Verdict::of(checked, self.account.accept_unsafe)
+        Verdict::of(checked, self.account.accept_unsafe).map_err(|error| check::naming(path, error))
     }
 
     /// The package, if an earlier call has downloaded it, whether it was refused then or not.
@@ -181,11 +183,12 @@ impl Job<'_> {
         for files in self.places.all() {
             let Some(file) = files.open_final()? else { continue };
             let Some(receipt) = file.receipt(self.action_id) else { return Err(files.taken()) };
-            let digest = check::hash(file.file(), receipt.bytes, &mut self.on_read(reporter))?;
+            let digest = check::hash(file.file(), receipt.bytes, &mut self.on_read(reporter))
+                .map_err(|error| check::naming(&files.path, error))?;
             if hex(digest.finish().as_ref()) != receipt.sha256 {
                 return Err(files.taken());
             }
-            let verdict = self.verdict(file.file(), receipt.bytes, reporter)?;
+            let verdict = self.verdict(file.file(), &files.path, receipt.bytes, reporter)?;
             return Ok(Some(Found { file, files, receipt, verdict }));
         }
         Ok(None)
@@ -249,7 +252,7 @@ pub(crate) fn file_error(doing: &str, path: &Path, error: &std::io::Error) -> Er
     };
 
     let path = shown(path);
-    match error.kind() {
+    let made = match error.kind() {
         StorageFull | QuotaExceeded => Error::new(
             Status::DiskFull,
             format!(
@@ -291,7 +294,10 @@ pub(crate) fn file_error(doing: &str, path: &Path, error: &std::io::Error) -> Er
             Error::new(Status::File, format!("cannot {doing} `{path}`: {why}{cure}"))
         }
     }
-    .with_stage(Stage::Download)
+    .with_stage(Stage::Download);
+    // A name that is too long is that of one file.
+    let is_of_system = error.raw_os_error().is_some() && !too_long(error);
+    if is_of_system { made.of_system() } else { made }
 }
 
 /// Whether the process or the system has too many open files. This is transient.

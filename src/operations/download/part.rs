@@ -1,6 +1,7 @@
 //! A package that is being downloaded: its bytes on disk, and their hash.
 
 use std::fs::File;
+use std::path::Path;
 
 use ring::digest::Context;
 
@@ -66,6 +67,10 @@ impl<'a> Part<'a> {
 
     pub(super) fn file(&self) -> &File {
         &self.lock.file
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.files.part()
     }
 
     /// How many bytes the next request need not ask for.

@@ -224,3 +224,22 @@ impl News {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operations::fleet::failure::concerns_all;
+
+    #[test]
+    fn a_download_without_a_thread_is_no_defect() {
+        let mut shared = Shared::default();
+        // The end that the dropped work has left.
+        shared.ended.push((7, Err(Error::new(Status::Internal, "no result"))));
+        shared.not_started(7, &io::Error::from(io::ErrorKind::WouldBlock));
+        let ends: Vec<_> =
+            shared.ended.into_iter().map(|(key, end)| (key, end.unwrap_err())).collect();
+        let [(7, error)] = ends.as_slice() else { panic!("{ends:?}") };
+        assert_eq!((error.status(), error.is_retryable()), (Status::Connect, true));
+        assert!(error.message().contains("starts no thread") && concerns_all(error), "{error}");
+    }
+}

@@ -25,6 +25,7 @@ pub(super) fn concerns_all(error: &Error) -> bool {
     // Whatever its status, without a token there is no request.
     let is_of_sign_in = error.stage() == Some(Stage::Token) && !error.is_stop();
     is_of_sign_in
+        || error.is_of_system()
         || matches!(
             error.status(),
             Status::Token
@@ -107,6 +108,13 @@ mod tests {
         assert_eq!(trouble(Status::Connect, [0]).until, second(1));
         assert_eq!(trouble(Status::Connect, 0..4).until, second(3 + 8));
         assert_eq!(trouble(Status::Connect, 0..20).until, second(19 + 64));
+    }
+
+    #[test]
+    fn a_failing_disk_concerns_all_devices_and_a_file_in_the_way_does_not() {
+        let in_the_way = Error::new(Status::File, "it exists");
+        assert!(!concerns_all(&in_the_way));
+        assert!(concerns_all(&in_the_way.of_system()));
     }
 
     #[test]
