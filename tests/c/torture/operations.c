@@ -3,6 +3,7 @@
 
 #include "support.h"
 
+#include <pthread.h>
 #include <time.h>
 
 #include "torture/operations.h"
@@ -48,14 +49,52 @@ static int32_t new_client(const struct run *run, const char *more, mde_client **
     return client_of(getenv("MDE_TEST_URL"), run->retries, more, client, json);
 }
 
-void wait_in_vain(void) {
-    mde_client *client = NULL;
-    char *json = NULL;
-    /* Nothing listens there. */
-    if (client_of("http://127.0.0.1:1", 1, "", &client, &json) == MDE_OK) {
-        mde_collect_package(client, "0123456789012345678901234567890123456789", "why", NULL, &json);
+/* A device that the service does not have, and an action. */
+static const char NOWHERE[] = "0123456789012345678901234567890123456789";
+static const char NOTHING[] = "00000000-0000-4000-8000-000000000000";
+
+enum { THREADS = 6 };
+
+static pthread_barrier_t all_run;
+
+static void *run_with_the_others(void *nothing) {
+    pthread_barrier_wait(&all_run);
+    return nothing;
+}
+
+/* The C library keeps the stacks of threads that have ended, and some memory with each. */
+static void fill_stacks(void) {
+    pthread_t threads[THREADS];
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    /* As the library has them. */
+    pthread_attr_setstacksize(&attributes, 2 << 20);
+    pthread_barrier_init(&all_run, NULL, THREADS);
+    for (int n = 0; n < THREADS; n++) {
+        if (pthread_create(&threads[n], &attributes, run_with_the_others, NULL) != 0) {
+            abort();
+        }
     }
-    mde_string_free(json);
+    for (int n = 0; n < THREADS; n++) {
+        pthread_join(threads[n], NULL);
+    }
+    pthread_barrier_destroy(&all_run);
+    pthread_attr_destroy(&attributes);
+}
+
+void touch_everything(const struct run *run) {
+    mde_client *client = NULL;
+    fill_stacks();
+    /* Nothing listens there. */
+    if (client_of("http://127.0.0.1:1", 1, "", &client, NULL) == MDE_OK) {
+        mde_collect_package(client, NOWHERE, "why", NULL, NULL);
+    }
+    mde_client_free(client);
+    /* The limiter of the process counts each kind of request by itself. */
+    if (new_client(run, "", &client, NULL) == MDE_OK) {
+        mde_get_action(client, NOTHING, NULL, NULL);
+        mde_list_actions(client, "id eq 00000000-0000-4000-8000-000000000000", NULL, NULL);
+    }
     mde_client_free(client);
 }
 

@@ -29,8 +29,8 @@ const struct operation *operation_of(const char *name);
 /* The action that the run works on, as `before` has left it. It lies in memory that outlives the process. */
 void operation_uses(char *action);
 
-/* Makes a call that fails and pauses. What a process keeps once it has done so is there afterwards. */
-void wait_in_vain(void);
+/* Makes calls that pause, and that read and list actions. What a process keeps once it has done so is there afterwards. */
+void touch_everything(const struct run *run);
 
 /* How many calls for collections the quota file of the run has, or -1. */
 long quota_used(const struct run *run);

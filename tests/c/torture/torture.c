@@ -145,8 +145,8 @@ static void work(struct worker *worker) {
     }
     check_document("the second call", result->second, json, problem, size);
     mde_string_free(json);
-    result->phase = "wait in vain";
-    wait_in_vain();
+    result->phase = "other calls";
+    touch_everything(run);
     result->kept += memory_live();
     result->phase = "last checks";
     if (result->second == MDE_OK) {
@@ -215,8 +215,8 @@ static int finish_run(struct worker *worker, int status) {
     const char *end = worker->survives ? "aborted" : "returned";
     int out_of_memory = was_out_of_memory(worker, text, sizeof text);
     int is_abort = WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
-    int may_abort = worker->fault.allocation != 0 || strcmp(result->phase, "call") == 0;
-    if (is_abort && out_of_memory && may_abort && !worker->survives && strcmp(result->phase, "call") == 0) {
+    int is_in_call = strcmp(result->phase, "call") == 0 && !worker->survives;
+    if (is_abort && out_of_memory && worker->fault.allocation != 0 && is_in_call) {
         worker->survives = 1;
         start(worker);
         return 1;
