@@ -169,7 +169,7 @@ static void audit(struct worker *worker) {
 }
 
 static void start(struct worker *worker) {
-    if (ftruncate(worker->standard_error, 0) != 0) {
+    if (ftruncate(worker->standard_error, 0) != 0 || lseek(worker->standard_error, 0, SEEK_SET) != 0) {
         exit(3);
     }
     fflush(stdout);
