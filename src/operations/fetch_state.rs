@@ -1,5 +1,6 @@
 //! The state file of a fetch, from which a later call resumes it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -112,7 +113,8 @@ impl FetchState {
         };
         let state = state_file::read_own::<FetchState>(path).map_err(|error| {
             // Removing the file is no cure for what passes.
-            if download::too_many_open(&error) || patience::is_open_elsewhere(&error) {
+            let may_pass = !file::is_refusal(&error) && error.kind() != ErrorKind::PermissionDenied;
+            if may_pass || patience::is_open_elsewhere(&error) {
                 return download::file_error("read", path, &error);
             }
             unreadable(crate::os::io_error::reason(&error))

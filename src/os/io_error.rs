@@ -28,3 +28,17 @@ pub(crate) fn in_words(kind: io::ErrorKind) -> String {
         other => redact::clean(&other.to_string(), 128),
     }
 }
+
+/// Whether the process or the system has too many open files. This is transient.
+#[cfg(unix)]
+pub(crate) fn too_many_open(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
+#[cfg(windows)]
+pub(crate) fn too_many_open(error: &io::Error) -> bool {
+    /// `ERROR_TOO_MANY_OPEN_FILES`
+    const TOO_MANY: i32 = 4;
+    error.raw_os_error() == Some(TOO_MANY)
+}

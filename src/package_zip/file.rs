@@ -7,7 +7,7 @@ use std::path::Path;
 use super::problem::{Checked, Pause};
 use crate::error::{Error, Result, Stage};
 use crate::os::file::{Access, Links};
-use crate::os::io_error::reason;
+use crate::os::io_error::{reason, too_many_open};
 use crate::os::{self, lock};
 use crate::status::Status;
 use crate::text::redact;
@@ -36,7 +36,7 @@ fn regular(path: &Path, meta: &Metadata) -> Result<()> {
 
 fn unusable(path: &Path, what: &str, error: &io::Error) -> Error {
     let message = format!("`{}` {what}: {error}", shown(path));
-    Error::new(Status::File, message).with_stage(Stage::Verify)
+    Error::new(Status::File, message).with_stage(Stage::Verify).retryable(too_many_open(error))
 }
 
 pub(super) fn shown(path: &Path) -> String {
@@ -138,5 +138,28 @@ pub(crate) fn naming(shown: &str, error: Error) -> Error {
             error.with_message(message)
         }
         _ => error,
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_open_files_pass_and_a_failing_disk_may_not() {
+        for (code, retryable) in [(24, true), (23, true), (5, false)] {
+            let error = io::Error::from_raw_os_error(code);
+            let error = unusable(Path::new("/a/b"), "cannot be opened", &error);
+            assert_eq!(error.is_retryable(), retryable, "{error}");
+            assert!(error.message().starts_with("`/a/b` cannot be opened: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_file_that_could_not_be_read() {
+        let error = naming("/a/b", unreadable(io::Error::from_raw_os_error(5)));
+        assert!(error.message().starts_with("`/a/b` could not be read: "), "{error}");
+        let other = Error::new(Status::Integrity, "the file is cut short");
+        assert_eq!(naming("/a/b", other).message(), "the file is cut short");
     }
 }

@@ -31,6 +31,7 @@ use crate::call::Call;
 use crate::error::{Error, Result, Stage};
 use crate::log::{self, Level};
 use crate::operations::{actions, package_uri};
+use crate::os::io_error::too_many_open;
 use crate::progress::{Event, Reporter};
 use crate::service::action::MachineAction;
 use crate::status::Status;
@@ -298,20 +299,6 @@ pub(crate) fn file_error(doing: &str, path: &Path, error: &std::io::Error) -> Er
     // A name that is too long is that of one file.
     let is_of_system = error.raw_os_error().is_some() && !too_long(error);
     if is_of_system { made.of_system() } else { made }
-}
-
-/// Whether the process or the system has too many open files. This is transient.
-#[cfg(unix)]
-pub(crate) fn too_many_open(error: &std::io::Error) -> bool {
-    use rustix::io::Errno;
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
-}
-
-#[cfg(windows)]
-pub(crate) fn too_many_open(error: &std::io::Error) -> bool {
-    /// `ERROR_TOO_MANY_OPEN_FILES`
-    const TOO_MANY: i32 = 4;
-    error.raw_os_error() == Some(TOO_MANY)
 }
 
 /// Whether the name of the file or the whole path is too long.
