@@ -47,6 +47,7 @@ fn in_pieces(behaviour: &mut Behaviour) {
 const INSPECT: Operation =
     Operation { name: "inspect", devices: 0, behaviour: at_once, batch: 400 };
 const COLLECT: Operation = Operation { name: "collect", devices: 1, behaviour: never, batch: 200 };
+const LOOK_UP: Operation = Operation { name: "look-up", devices: 1, behaviour: never, batch: 200 };
 const WAIT: Operation = Operation { name: "wait", devices: 1, behaviour: soon, batch: 200 };
 const DOWNLOAD: Operation =
     Operation { name: "download", devices: 1, behaviour: in_pieces, batch: 200 };
@@ -67,6 +68,11 @@ fn an_inspection() {
 #[test]
 fn a_request_for_a_collection() {
     torture(COLLECT, sample);
+}
+
+#[test]
+fn a_request_to_a_name() {
+    torture(LOOK_UP, sample);
 }
 
 #[test]
@@ -116,6 +122,11 @@ mod release_only {
     #[test]
     fn a_request_for_a_collection() {
         torture(COLLECT, everything);
+    }
+
+    #[test]
+    fn a_request_to_a_name() {
+        torture(LOOK_UP, everything);
     }
 
     #[test]

@@ -137,7 +137,7 @@ pub fn problems(operation: Operation, run: &Run, came: &Came, usual: &Usual) -> 
     let possible = [OK, RESOLVE, CONNECT, BROKEN, OUTCOME_UNKNOWN, DEADLINE, FILE, DISK_FULL];
     let is_possible = match operation.name {
         // One of the two calls meets the collection of the other.
-        "collect" | "new-quota-file" | "quota-file" => status == ALREADY_RUNNING,
+        "collect" | "look-up" | "new-quota-file" | "quota-file" => status == ALREADY_RUNNING,
         "fleet" => status == INCOMPLETE,
         _ => false,
     };

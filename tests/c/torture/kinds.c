@@ -47,6 +47,7 @@ const struct kind KINDS[] = {
     {SYS_connect, "connect", -1, 1, {ECONNREFUSED, ENETUNREACH, EADDRNOTAVAIL, EACCES}},
     {SYS_sendto, "sendto", -1, 1, {ECONNRESET, EPIPE, EINTR, EAGAIN, SHORT, ENOBUFS}},
     {SYS_recvfrom, "recvfrom", -1, 1, {ECONNRESET, EINTR, EAGAIN, SHORT, ENOMEM, ETIMEDOUT}},
+    {SYS_sendmmsg, "sendmmsg", -1, 1, {ENETUNREACH, EINTR}},
     {SYS_setsockopt, "setsockopt", -1, 1, {ENOMEM, EINVAL}},
     {SYS_getsockopt, "getsockopt", -1, 1, {ENOBUFS}},
     {SYS_getsockname, "getsockname", -1, 1, {ENOBUFS}},

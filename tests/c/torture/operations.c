@@ -115,6 +115,19 @@ static int32_t collect(const struct run *run, char **json) {
     return collect_with(run, "", json);
 }
 
+/* The same with a name in place of the address, which a thread looks up. */
+static int32_t look_up(const struct run *run, char **json) {
+    char url[64];
+    mde_client *client = NULL;
+    snprintf(url, sizeof url, "http://localhost%s", strrchr(getenv("MDE_TEST_URL"), ':'));
+    int32_t status = client_of(url, run->retries, "", &client, json);
+    if (status == MDE_OK) {
+        status = mde_collect_package(client, run->machines[0], run->name, NULL, json);
+    }
+    mde_client_free(client);
+    return status;
+}
+
 /* Leaves the action for the call. */
 static int32_t collect_first(const struct run *run, char **json) {
     int32_t status = collect(run, json);
@@ -251,6 +264,7 @@ static int32_t inspect(const struct run *run, char **json) {
 static const struct operation OPERATIONS[] = {
     {"inspect", inspect, NULL, "", 0},
     {"collect", collect, NULL, "", 0},
+    {"look-up", look_up, NULL, "", 0},
     {"wait", wait_for_action, collect_first, "", 0},
     {"download", download, collect_first, "", 1},
     {"resume", download, download_a_part, "", 1},
