@@ -136,7 +136,10 @@ fn output(operation: Operation, folder: &Path, sim: &Simulator, plan: &str) -> S
 #[track_caller]
 pub fn torture(operation: Operation, plan: fn(&Usual) -> Vec<Run>) {
     let began = Instant::now();
-    let usual = usual(operation);
+    let mut usual = usual(operation);
+    if !operation.allocates {
+        usual.allocations = 0;
+    }
     let runs = plan(&usual);
     let (mut found, mut aborted, mut missed) = (Vec::new(), 0, 0);
     for runs in runs.chunks(operation.batch) {
