@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use crate::call::Stop;
 use crate::error::{Error, Stage};
@@ -21,6 +22,8 @@ pub(crate) struct Failure {
     transient: bool,
     /// The HTTP status of a proxy's refusal.
     http_status: Option<u16>,
+    /// How long the proxy asks to wait.
+    retry_after: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,7 @@ impl Failure {
             is_unread: false,
             transient,
             http_status: None,
+            retry_after: None,
         }
     }
 
@@ -89,6 +93,16 @@ impl Failure {
     pub(crate) fn http(mut self, status: u16) -> Failure {
         self.http_status = Some(status);
         self
+    }
+
+    /// Records how long to wait before the request is sent again.
+    pub(crate) fn after(mut self, wait: Option<Duration>) -> Failure {
+        self.retry_after = wait;
+        self
+    }
+
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// Whether a proxy gave no answer at all.
@@ -220,7 +234,8 @@ impl From<Failure> for Error {
             Kind::Status(status) => {
                 let error = Error::new(status, failure.message)
                     .with_stage(stage)
-                    .retryable(failure.transient);
+                    .retryable(failure.transient)
+                    .after(failure.retry_after);
                 match failure.http_status {
                     Some(status) => error.http(status),
                     None => error,

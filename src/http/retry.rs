@@ -32,7 +32,7 @@ pub(crate) fn after_failure(
 ) -> Next {
     let safe = repeatable || !failure.may_have_been_received();
     if failure.is_transient() && safe && attempt <= retries {
-        Next::Again(pause(attempt, None))
+        Next::Again(pause(attempt, failure.retry_after()))
     } else {
         Next::GiveUp
     }

@@ -1,15 +1,18 @@
 //! Opening a tunnel through an HTTP proxy (CONNECT) without waiting, and explaining its refusals.
 //!
-//! A proxy that asks for a login is no refusal yet: [`super::proxy::login`] has the answer.
+//! A proxy that asks for a login is no refusal yet: [`super::proxy::login`] has the answer. One that is busy may open the
+//! tunnel later, so its refusal is transient, as that of a service would be.
 
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::attempt::{Goal, is_pending};
 use super::failure::Failure;
 use super::proxy::Proxy;
-use super::proxy::challenge::Challenge;
+use super::proxy::challenge::{Challenge, values};
+use super::reply::Reply;
 use super::socket::Socket;
 use crate::status::Status;
 use crate::text::redact;
@@ -128,10 +131,19 @@ fn is_open(head: &str, goal: &Goal<'_>) -> Result<(), Failure> {
                 401 | 403 => "; check the login in `proxy`, and what the proxy allows",
                 _ => "",
             };
-            Err(goal.refused(&format!("{answer}{advice}")).http(code).transient(code >= 500))
+            let is_busy = matches!(code, 408 | 429 | 500..=599);
+            let refused = goal.refused(&format!("{answer}{advice}")).http(code);
+            Err(refused.transient(is_busy).after(wait(head).filter(|_| is_busy)))
         }
         None => Err(goal.refused("its answer is not HTTP")),
     }
+}
+
+/// How long the proxy asks to wait.
+fn wait(head: &str) -> Option<Duration> {
+    let value = |name| values(head, name).next().map(str::to_owned);
+    let (retry_after, date) = (value("retry-after"), value("date"));
+    Reply { retry_after, date, ..Reply::default() }.retry_after()
 }
 
 /// The status of a reply's head.

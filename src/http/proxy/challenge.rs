@@ -129,7 +129,10 @@ impl Body {
 }
 
 /// The values of a header.
-fn values<'h>(head: &'h str, wanted: &'static str) -> impl Iterator<Item = &'h str> {
+pub(in crate::http) fn values<'h>(
+    head: &'h str,
+    wanted: &'static str,
+) -> impl Iterator<Item = &'h str> {
     head.lines().skip(1).filter_map(move |line| {
         let (name, value) = line.split_once(':')?;
         name.trim().eq_ignore_ascii_case(wanted).then(|| value.trim())
