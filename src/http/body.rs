@@ -6,6 +6,7 @@ use ureq::http::{HeaderMap, Response};
 use ureq::{Body, BodyReader};
 use zeroize::Zeroizing;
 
+use super::client::in_milliseconds;
 use super::failure::Failure;
 use super::socket::Current;
 
@@ -38,6 +39,12 @@ impl Incoming {
     /// The first header of this name, if it is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok().map(str::trim)
+    }
+
+    /// The wait that the host names, as `Retry-After` has it.
+    pub(crate) fn retry_after(&self) -> Option<String> {
+        let header = || self.header("retry-after").map(str::to_owned);
+        header().or_else(|| in_milliseconds(&self.headers))
     }
 
     /// The target of a redirect.

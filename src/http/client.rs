@@ -269,9 +269,9 @@ fn without_query(uri: &http::Uri) -> http::Uri {
 }
 
 /// The wait as Azure's gateways and storage write it, in seconds.
-fn in_milliseconds(response: &http::Response<ureq::Body>) -> Option<String> {
+pub(super) fn in_milliseconds(headers: &http::HeaderMap) -> Option<String> {
     let names = ["retry-after-ms", "x-ms-retry-after-ms"];
-    let value = names.iter().find_map(|name| response.headers().get(*name));
+    let value = names.iter().find_map(|name| headers.get(*name));
     let milliseconds: u64 = value?.to_str().ok()?.trim().parse().ok()?;
     Some(milliseconds.div_ceil(1_000).to_string())
 }
@@ -302,7 +302,9 @@ fn exchange_once(
         content_type: header(http::header::CONTENT_TYPE).map(media_type),
         retry_after: match response.status().is_success() {
             true => None,
-            false => header(http::header::RETRY_AFTER).or_else(|| in_milliseconds(&response)),
+            false => {
+                header(http::header::RETRY_AFTER).or_else(|| in_milliseconds(response.headers()))
+            }
         },
         date: header(http::header::DATE),
         challenge: match response.status().as_u16() {

@@ -78,12 +78,13 @@ pub(super) fn refused(account: &Account, incoming: &mut Incoming, place: &Place)
     body = masked(&String::from_utf8_lossy(&body)).into_bytes();
     let [code, request_id] =
         ["x-ms-error-code", "x-ms-request-id"].map(|name| incoming.header(name).map(masked));
+    let retry_after = incoming.retry_after();
     let head = host_error::Head {
         status,
         host: &place.host,
         code: code.as_deref(),
         request_id: request_id.as_deref(),
-        retry_after: incoming.header("retry-after"),
+        retry_after: retry_after.as_deref(),
         date: incoming.header("date"),
     };
     let error = host_error::error(&head, &body);
