@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::machine::is_device_id;
 use crate::text::guid::is_guid;
-use crate::text::json::Lenient;
+use crate::text::json::{Lenient, is_deep};
 use crate::text::{redact, surrogates};
 
 /// The state of a machine action.
@@ -93,6 +93,9 @@ impl Serialize for ActionStatus {
 /// The type of a collection's machine action.
 pub(crate) const COLLECTION: &str = "CollectInvestigationPackage";
 
+/// The problem of a record that the host's own reader of JSON may not take.
+pub(super) const TOO_DEEP: &str = "has a record that is nested too deeply";
+
 /// The longest name that is kept of a device.
 const LONGEST_NAME: usize = 255;
 
@@ -159,6 +162,9 @@ impl MachineAction {
         // Parses the whole text, to check it.
         let record: Record<'_> =
             serde_json::from_str(json).map_err(|_| "is not a usable record")?;
+        if is_deep(json) {
+            return Err(TOO_DEEP);
+        }
         let id = record.id.text().filter(|id| !id.is_empty()).ok_or("has no action id")?;
         if !is_guid(&id) {
             return Err("has an action id that is no GUID");

@@ -8,8 +8,9 @@ use serde::Deserialize;
 use serde::ser::{Error as _, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::action::TOO_DEEP;
 use super::list;
-use crate::text::json::Lenient;
+use crate::text::json::{Lenient, is_deep};
 use crate::text::surrogates;
 
 /// One device: the service's own JSON, and the members that the library reads. It borrows the JSON, of which a list may
@@ -63,6 +64,9 @@ impl<'a> Machine<'a> {
         }
         let record: Record<'_> =
             serde_json::from_str(json).map_err(|_| "is not a usable record")?;
+        if is_deep(json) {
+            return Err(TOO_DEEP);
+        }
         let text = |member: Lenient<'_>| member.text().filter(|text| !text.is_empty());
         let kept = |member: Lenient<'_>| text(member).map(Box::from);
         let id = text(record.id).ok_or("has no device id")?;

@@ -4,6 +4,33 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+/// The most levels of a record that is handed on. Some readers of the host take 64 and no more, and documents add a few.
+const MOST_LEVELS: usize = 32;
+
+/// Whether a valid text has more levels than the readers of the host may take.
+pub(crate) fn is_deep(text: &str) -> bool {
+    // Nearly every record opens fewer than that in all.
+    let opened = memchr::memchr2_iter(b'{', b'[', text.as_bytes());
+    if opened.take(MOST_LEVELS + 1).count() <= MOST_LEVELS {
+        return false;
+    }
+    let (mut level, mut in_text, mut is_escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => level += 1,
+            b'}' | b']' if !in_text => level = level.saturating_sub(1),
+            _ => {}
+        }
+        if level > MOST_LEVELS {
+            return true;
+        }
+    }
+    false
+}
+
 /// Reads a document. `None`: it is not valid, or not UTF-8.
 pub(crate) fn read<'a, T: Deserialize<'a>>(document: &'a [u8]) -> Option<T> {
     serde_json::from_str(std::str::from_utf8(document).ok()?).ok()
@@ -51,6 +78,17 @@ impl<'a> Lenient<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn levels_are_counted_outside_of_texts() {
+        let nested = |levels: usize| {
+            ["[".repeat(levels), r#""[\"[""#.to_owned(), "]".repeat(levels)].concat()
+        };
+        assert!(!is_deep(&nested(MOST_LEVELS)) && is_deep(&nested(MOST_LEVELS + 1)));
+        let wide = format!("[{}[]]", "{},".repeat(10 * MOST_LEVELS));
+        let text = format!("\"{}\"", "[".repeat(10 * MOST_LEVELS));
+        assert!(!is_deep(&wide) && !is_deep(&text));
+    }
 
     #[test]
     fn a_member_of_any_type_is_read_leniently() {
