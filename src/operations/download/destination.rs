@@ -247,6 +247,7 @@ impl PackageFiles {
         };
         renamed.map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => self.taken(),
+            ErrorKind::NotFound if self.path.parent().is_some_and(Path::exists) => gone(from),
             _ => file_error("rename the finished download to", &self.path, &error),
         })?;
         file::sync_folder_of(&self.path);
@@ -327,6 +328,16 @@ fn names_are_usable(path: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The error for a part that somebody has removed meanwhile.
+fn gone(part: &Path) -> Error {
+    let message = format!(
+        "`{}` is gone, since somebody has removed it during the download; repeat the call, which downloads the package \
+         anew",
+        shown(part)
+    );
+    Error::new(Status::File, message).retryable(true).with_stage(Stage::Download)
 }
 
 pub(super) fn taken(path: &Path) -> Error {
