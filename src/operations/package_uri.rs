@@ -68,12 +68,18 @@ const PAUSES: [Duration; 4] = [
 /// The service answers 404 for an action that is not finished and for one that does not exist. After a 404 the action
 /// itself is read.
 pub(crate) fn get(account: &Account, call: &Arc<Call>, action_id: &str) -> Result<PackageUri> {
-    let mut pauses = PAUSES.iter();
+    let (mut pauses, mut sent) = (PAUSES.iter(), 0);
     loop {
         let refusal = match request(account, call, action_id) {
-            Err(error) if error.status() == Status::NotFound => error,
-            other => return other,
+            Ok(found) => return Ok(found),
+            Err(error) => {
+                sent += error.attempts_made().unwrap_or_default();
+                if sent > 0 { error.attempts(sent) } else { error }
+            }
         };
+        if refusal.status() != Status::NotFound {
+            return Err(refusal);
+        }
         let action = actions::read(account, call, action_id)
             .map_err(|error| error.with_step_stage(Stage::Link).with_action(action_id, None))?;
         has_succeeded(&action).map_err(|error| error.with_stage(Stage::Link))?;
