@@ -3,8 +3,39 @@
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
+use mde_tests::child::NameServer;
 use mde_tests::peers::server::ID;
 use mde_tests::{Cancel, Client};
+
+/// Starts a name server, which gives this answer to all. Port 53 has to be free.
+pub fn with_name_server(answer: NameServer) {
+    if answer == NameServer::Away {
+        return;
+    }
+    let server = UdpSocket::bind("127.0.0.1:53").unwrap();
+    std::thread::spawn(move || {
+        let mut asked = [0; 512];
+        while let Ok((amount, peer)) = server.recv_from(&mut asked) {
+            if answer == NameServer::Silent {
+                continue;
+            }
+            let mut reply = asked[..amount].to_vec();
+            // It is a response, recursion is available, and there are no records but the question.
+            const TRUNCATED: u8 = 0x02;
+            let (truncated, code) = match answer {
+                NameServer::Truncated => (TRUNCATED, 0),
+                NameServer::NoName => (0, 3),
+                NameServer::Fails => (0, 2),
+                _ => (0, 0),
+            };
+            (reply[2], reply[3]) = (0x81 | truncated, 0x80 | code);
+            if answer == NameServer::Garbage {
+                reply = vec![0xff; 40];
+            }
+            let _ = server.send_to(&reply, peer);
+        }
+    });
+}
 
 /// Calls to a name share one thread that looks it up, and end when their time is over. Port 53 has to be free.
 pub fn shares_a_thread() {

@@ -79,6 +79,11 @@ fn main() {
             replace_quota_file(&client(&options), &machine, &file);
         }
         Task::MeasureInspection { path } => memory::of_an_inspection(&path),
+        Task::LookUp { options, action, answer } => {
+            lookup::with_name_server(answer);
+            let outcome = client(&options).action(&action);
+            println!("{} {}", outcome.status, outcome.text);
+        }
         Task::LookUpInVain => lookup::shares_a_thread(),
         Task::ConnectToMany => addresses::race(),
     }

@@ -47,8 +47,25 @@ pub enum Task {
     MeasureInspection { path: PathBuf },
     /// Looks up a name that the name server, itself, never answers.
     LookUpInVain,
+    /// Reads an action at a host whose name this name server has to know, and prints status and document.
+    LookUp { options: Options, action: String, answer: NameServer },
     /// Connects to names with several addresses, which all belong to this machine.
     ConnectToMany,
+}
+
+/// What a name server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NameServer {
+    /// There is none.
+    Away,
+    Silent,
+    Garbage,
+    /// That the answer is too long for a datagram. It gives none of another kind.
+    Truncated,
+    NoName,
+    NoAddress,
+    /// That it failed itself.
+    Fails,
 }
 
 /// The program.
