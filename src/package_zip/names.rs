@@ -3,6 +3,7 @@
 use super::member::Member;
 use super::place::skeletonize;
 use super::reason;
+use crate::text::invisible::is_invisible;
 use crate::text::windows_name::is_device;
 
 /// Finds names that could do harm. `of_windows`: the device may run Windows, and no file there has a name that Windows
@@ -66,12 +67,12 @@ fn character(c: char) -> Option<&'static str> {
     match c {
         '\u{2028}' | '\u{2029}' => Some(reason::CONTROL),
         _ if c.is_control() => Some(reason::CONTROL),
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' => {
-            Some(reason::INVISIBLE)
-        }
-        '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' => Some(reason::INVISIBLE),
-        '\u{e0000}'..='\u{e007f}' => Some(reason::INVISIBLE),
+        _ if is_invisible(c) => Some(reason::INVISIBLE),
+        // Separators in form, and what character sets of Windows make `/`, `\`, `.` and `:`. Sets of Japan and Korea
+        // have full-width forms of their own and make `\` of their currency.
         '\u{2044}' | '\u{2215}' | '\u{2216}' | '\u{29f5}' | '\u{29f8}' => Some(reason::LOOKALIKE),
+        '\u{ff0e}' | '\u{ff0f}' | '\u{ff1a}' | '\u{ff3c}' => Some(reason::LOOKALIKE),
+        '\u{a5}' | '\u{20a9}' | '\u{2236}' => Some(reason::LOOKALIKE),
         _ => None,
     }
 }
@@ -136,7 +137,19 @@ mod tests {
             ("\u{feff}a", reason::INVISIBLE),
             ("a\u{2066}b", reason::INVISIBLE),
             ("a\u{e0041}b", reason::INVISIBLE),
+            ("a\u{3164}b", reason::INVISIBLE),
+            ("a\u{34f}b", reason::INVISIBLE),
+            ("a\u{fe0f}b", reason::INVISIBLE),
+            ("a\u{e0100}b", reason::INVISIBLE),
+            ("a\u{600}b", reason::INVISIBLE),
             ("..\u{2215}x", reason::LOOKALIKE),
+            ("..\u{ff0f}x", reason::LOOKALIKE),
+            ("..\u{ff3c}x", reason::LOOKALIKE),
+            ("\u{ff0e}\u{ff0e}/x", reason::LOOKALIKE),
+            ("c\u{ff1a}x", reason::LOOKALIKE),
+            ("c\u{2236}x", reason::LOOKALIKE),
+            ("..\u{a5}x", reason::LOOKALIKE),
+            ("..\u{20a9}x", reason::LOOKALIKE),
         ] {
             assert_eq!(harm(bad.as_bytes(), true), Some(why), "{bad:?}");
         }

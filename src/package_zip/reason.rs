@@ -20,7 +20,8 @@ pub(super) const LEAVES: &str = "has a path that leaves the folder where it is u
 pub(super) const CONTROL: &str = "has a control character in its name";
 pub(super) const INVISIBLE: &str =
     "has a character in its name that is invisible or changes the direction of text";
-pub(super) const LOOKALIKE: &str = "has a character in its name that looks like a separator";
+pub(super) const LOOKALIKE: &str =
+    "has a character in its name that may become a separator, dot or colon on Windows";
 pub(super) const NOT_UTF8: &str = "has a name that is marked as UTF-8 and is not";
 
 // Names that mean something else on Windows. Java, and programs that pass names on as they are. The last two not in

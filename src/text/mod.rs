@@ -4,6 +4,7 @@ pub(crate) mod byte_order_mark;
 pub(crate) mod escape;
 pub(crate) mod guid;
 pub(crate) mod hex;
+pub(crate) mod invisible;
 pub(crate) mod json;
 pub(crate) mod json_pointer;
 pub(crate) mod redact;

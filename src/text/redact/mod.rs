@@ -6,6 +6,8 @@ mod secrets;
 
 pub(crate) use secrets::mask;
 
+use super::invisible::is_invisible;
+
 /// The replacement for a secret.
 const MASK: &str = "***";
 
@@ -54,33 +56,6 @@ fn shortened(mut text: String, max_bytes: usize) -> String {
         text.push('…');
     }
     text
-}
-
-/// Characters that are not seen or change how others are seen: Unicode's format characters (Cf), which are marks of
-/// direction, zero-width characters and tags, and its separators of lines.
-fn is_invisible(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}'
-            | '\u{600}'..='\u{605}'
-            | '\u{61c}'
-            | '\u{6dd}'
-            | '\u{70f}'
-            | '\u{890}'..='\u{891}'
-            | '\u{8e2}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{110bd}'
-            | '\u{110cd}'
-            | '\u{13430}'..='\u{1343f}'
-            | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e0fff}'
-    )
 }
 
 fn push_word(out: &mut String, word: &str) {

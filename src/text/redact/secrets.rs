@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::MASK;
+use crate::text::invisible::is_invisible;
 
 /// Masking shorter ones would damage ordinary words.
 const SHORTEST: usize = 6;
@@ -151,7 +152,7 @@ impl Folded {
     }
 
     fn push_char(&mut self, c: char, at: usize) {
-        if c.is_control() || super::is_invisible(c) || c > '\u{ffff}' {
+        if c.is_control() || is_invisible(c) || c > '\u{ffff}' {
             return;
         }
         for byte in c.encode_utf8(&mut [0; 4]).bytes() {
