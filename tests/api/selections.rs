@@ -65,11 +65,21 @@ fn the_devices_that_fit_are_found_by_their_ids() {
 fn a_selection_that_nobody_understands_is_an_error() {
     let sim = Simulator::start(fleet(1)).unwrap();
     let client = client(&sim, &[]);
-    for query in ["tags:DMZ", "tag:", "tag:DMZ and not Linux", "tag:a and host:b", "and os:Linux"] {
+    for query in [
+        "tags:DMZ",
+        "tag:",
+        "tag:DMZ and not Linux",
+        "tag:a and host:b",
+        "and os:Linux",
+        "tag:DMZ and filter:)",
+        // The service would take this for all devices.
+        "tag:none and filter:riskScore eq 'High') or (id ne 'x'",
+    ] {
         let message = client.find(query).error("invalid_argument")["message"].to_string();
         assert!(message.contains("`query`") && message.contains("`tag:`"), "{message}");
     }
-    for query in ["filter:color eq 'red'", "tag:DMZ and filter:)", "filter:rbacGroupName eq 'x'"] {
+    assert_eq!(sim.requests().len(), 0);
+    for query in ["filter:color eq 'red'", "filter:rbacGroupName eq 'x'"] {
         client.find(query).error("bad_request");
     }
 }

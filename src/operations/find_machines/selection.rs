@@ -45,6 +45,12 @@ impl<'a> Selection<'a> {
             if value.is_empty() {
                 return Some(Err("has a condition without a value"));
             }
+            // The conditions are joined with `and`. `a) or (b` would be more than one of them.
+            if kind == Kind::Filter && !is_balanced(value) {
+                return Some(Err(
+                    "has a filter whose parentheses or quotation marks are not in pairs",
+                ));
+            }
             terms.push(Term { kind, not: start.not, value });
             let Some(next) = next else { return Some(Ok(Selection(terms))) };
             match Start::of(next) {
@@ -138,6 +144,23 @@ fn split(text: &str) -> (&str, Option<&str>) {
     (text, None)
 }
 
+/// Whether each parenthesis of a filter has its other one, and each text its end. `'` within a text is written `''`.
+fn is_balanced(filter: &str) -> bool {
+    let (mut is_text, mut depth) = (false, 0_usize);
+    for byte in filter.bytes() {
+        match byte {
+            b'\'' => is_text = !is_text,
+            b'(' if !is_text => depth += 1,
+            b')' if !is_text => match depth.checked_sub(1) {
+                Some(outside) => depth = outside,
+                None => return false,
+            },
+            _ => {}
+        }
+    }
+    depth == 0 && !is_text
+}
+
 fn same(one: &str, other: &str) -> bool {
     one.to_lowercase() == other.to_lowercase()
 }
@@ -171,6 +194,11 @@ mod tests {
             ("os:Linux and filter:a eq 1 or b", "osPlatform eq 'Linux' and (a eq 1 or b)"),
             ("filter:a eq 'b' and tag:c", "a eq 'b' and tag:c"),
             ("not filter:a or b", "not (a or b)"),
+            ("not filter:(a) or (b)", "not ((a) or (b))"),
+            (
+                "filter:contains(a, ':-)') and b eq 'it''s ('",
+                "contains(a, ':-)') and b eq 'it''s ('",
+            ),
             ("tag:ä and os:ö", "machineTags/any(tag: tag eq 'ä') and osPlatform eq 'ö'"),
         ] {
             assert_eq!(parse(query).filter(), filter, "{query}");
@@ -193,6 +221,12 @@ mod tests {
             "tag:a and platform:Linux",
             "tag:a and b.c:d",
             "tag:a and not not tag:b",
+            "tag:a and filter:b) or (c",
+            "not filter:b) or (c",
+            "filter:a eq '(') or (b",
+            "filter:(a",
+            "filter:a eq 'b",
+            "filter:a eq 'it's)'",
         ] {
             assert!(Selection::parse(bad).unwrap().is_err(), "{bad}");
         }
