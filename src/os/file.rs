@@ -57,6 +57,19 @@ pub(crate) fn open(path: &Path, access: Access, links: Links) -> io::Result<File
     system::open(options, access, links, path)
 }
 
+/// Opens a file that only this user writes. To be written to, it has this name alone: otherwise it could be another file
+/// of this user, to which somebody has made a hard link.
+pub(crate) fn open_own(path: &Path, access: Access) -> io::Result<File> {
+    let file = open(path, access, Links::Refused)?;
+    is_regular(&file)?;
+    is_trusted(&file, path)?;
+    match access {
+        Access::Read => Ok(file),
+        _ if has_other_names(&file) => Err(refused("it has another name, a hard link")),
+        _ => Ok(file),
+    }
+}
+
 /// Refuses a file of another user.
 pub(crate) fn is_own(file: &File, path: &Path) -> io::Result<()> {
     system::is_own(file).or_else(|refused| is_as_new(file, path, refused))

@@ -145,6 +145,43 @@ fn files_with_other_names_keep_their_mode_and_content() {
     assert_eq!(fs::read(&victim).unwrap(), b"untouched");
 }
 
+#[test]
+fn journals_and_records_with_other_names_are_not_written_to() {
+    let (sim, folder) = (quick(), Folder::new());
+    let victim = folder.0.join("victim");
+    fs::write(&victim, "").unwrap();
+    set_mode(&victim, 0o600);
+    let record = folder.0.join("packages.jsonl");
+    let options = [("poll_interval_ms", "100"), ("record", record.to_str().unwrap())];
+    let recording = client(&sim, &options);
+    let fetch = || recording.fetch(&sim.machine_id(0), "x", &folder.path());
+    let is_refused = |error: Value, name: &str| {
+        let message = error["message"].as_str().unwrap();
+        let why = format!("{name}`: it has another name, a hard link");
+        assert!(message.contains(&why), "{message}");
+        assert_eq!(fs::read(&victim).unwrap(), b"", "{name}");
+    };
+
+    let journal = folder.0.join("fleet.journal");
+    fs::hard_link(&victim, &journal).unwrap();
+    let devices = json!([sim.machine_id(0)]).to_string();
+    let job = client(&sim, &[]).fetch_packages(Some(&devices), &folder.0, None, None);
+    is_refused(job.error("file"), "fleet.journal");
+    fs::remove_file(&journal).unwrap();
+
+    fs::hard_link(&victim, &record).unwrap();
+    is_refused(fetch().error("file"), "packages.jsonl");
+    fs::remove_file(&record).unwrap();
+    assert_eq!(collections_asked_for(&sim), 0);
+
+    // This one is replaced as a whole the next time.
+    fs::hard_link(&victim, folder.0.join("SHA256SUMS")).unwrap();
+    is_refused(fetch().error("file"), "SHA256SUMS");
+    fetch().ok();
+    let left = fs::metadata(&victim).unwrap();
+    assert_eq!((left.len(), left.nlink()), (0, 1));
+}
+
 /// What only root can set up.
 mod as_root {
     use super::*;

@@ -12,7 +12,7 @@ use crate::call::Call;
 use crate::error::{Error, Result, Stage};
 use crate::log::{self, Level};
 use crate::operations::download::{PathLock, file_error, shown};
-use crate::os::file::{self, Access, Links, Mode, suffixed};
+use crate::os::file::{self, Access, Mode, suffixed};
 use crate::os::file_limit::NoSignal;
 use crate::os::{lock, state_file};
 use crate::status::Status;
@@ -250,10 +250,7 @@ impl Files {
 
 /// Opens or creates a file that only this user writes.
 fn open(path: &Path) -> io::Result<File> {
-    let file = file::open(path, Access::Write(Mode::OwnerOnly), Links::Refused)?;
-    file::is_regular(&file)?;
-    file::is_trusted(&file, path)?;
-    Ok(file)
+    file::open_own(path, Access::Write(Mode::OwnerOnly))
 }
 
 fn failed(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> Error {
