@@ -2,10 +2,10 @@
 # The linker of the release archive. The library needs only glibc 2.17, of 2012, whatever glibc the building machine
 # has.
 #
-# MDE_ZIG names the program zig, which knows the functions of that glibc; `pip install ziglang` installs it. The unwinder
+# MDE_ZIG names the program zig, which knows the functions of that glibc; `pip install -r zig.txt` installs it. The unwinder
 # stays the host's libgcc_s, as in every build: zig's own would be a second one in the process.
 set -euo pipefail
-: "${MDE_ZIG:?names no zig; pip install --target FOLDER ziglang, then MDE_ZIG=FOLDER/ziglang/zig}"
+: "${MDE_ZIG:?names no zig; pip install --require-hashes --target FOLDER -r packaging/zig.txt, then MDE_ZIG=FOLDER/ziglang/zig}"
 arguments=()
 for argument in "$@"; do
     case $argument in

@@ -79,13 +79,14 @@ fi
 export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
 
 folder=$(RUSTC=$rustc "$cargo" metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+# The version in zig.txt, which has its SHA-256.
 zig_version=0.17.1
 # The path must be absolute, since the linker is started in other folders.
 MDE_ZIG=$(realpath -m "${MDE_ZIG:-$folder/zig/ziglang/zig}")
 export MDE_ZIG
 export ZIG_GLOBAL_CACHE_DIR=$folder/package/build/zig ZIG_LOCAL_CACHE_DIR=$folder/package/build/zig
 [ -z "$last_linker" ] || [ -x "$MDE_ZIG" ] ||
-    die "zig is missing; run: python3 -m pip install --no-deps --target $folder/zig ziglang==$zig_version"
+    die "zig $zig_version is missing; run: python3 -m pip install --no-deps --require-hashes --target $folder/zig -r $root/packaging/zig.txt"
 build=$folder/package/build
 mkdir -p "$build"
 

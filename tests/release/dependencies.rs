@@ -123,3 +123,24 @@ fn licence_expressions_are_parsed() {
         assert!(!may_be_shipped(refused), "{refused}");
     }
 }
+
+/// The linker that makes the archive comes from PyPI, where a name and a version are no proof of what one gets.
+#[test]
+fn the_linker_is_pinned_by_its_hash() {
+    let read = |name: &str| {
+        std::fs::read_to_string(format!("{}/packaging/{name}", mde_tests::ROOT)).unwrap()
+    };
+    let pinned = read("zig.txt");
+    let package = read("package.sh");
+    let version = package.lines().find_map(|line| line.strip_prefix("zig_version=")).unwrap();
+    let lines: Vec<_> = pinned.lines().filter(|line| !line.starts_with('#')).collect();
+    let expected = format!("ziglang=={version} --hash=sha256:");
+    let [line] = lines[..] else { panic!("{lines:?}") };
+    let hash = line.strip_prefix(&expected).unwrap();
+    assert!(hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{hash}");
+    for name in ["package.sh", "link_for_old_glibc.sh"] {
+        for command in read(name).lines().filter(|line| line.contains("pip install --")) {
+            assert!(command.contains("--require-hashes"), "{name}: {command}");
+        }
+    }
+}
