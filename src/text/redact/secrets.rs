@@ -11,7 +11,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::MASK;
 use crate::text::invisible::is_invisible;
 
-/// Masking shorter ones would damage ordinary words.
+/// Masking shorter ones would damage ordinary words, and show by that what they are.
 const SHORTEST: usize = 6;
 
 /// The shortest part of a token that is masked alone.
@@ -383,6 +383,17 @@ mod tests {
             let mut text = same.to_owned();
             mask(&mut text, secrets);
             assert_eq!(text, same);
+        }
+    }
+
+    #[test]
+    fn the_page_says_which_secrets_are_too_short() {
+        let page = include_str!("../../../docs/contract.md").replace('\n', " ");
+        assert!(page.contains("fewer than six characters are not masked"));
+        for (secret, text) in [("error", "an error"), ("errors", "an ***")] {
+            let mut said = format!("an {secret}");
+            mask(&mut said, &[secret]);
+            assert_eq!(said, text);
         }
     }
 
