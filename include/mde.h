@@ -51,7 +51,7 @@
  * - Callbacks: may use this library. Nothing may leave them but a return: an exception ends the process, and a thread
  *   that ends in a callback leaves its call open. pthread_cancel() takes effect after the call.
  * - Fork: in a forked child the calls on a client of the parent return MDE_ERR_FORKED at once. Make a new client.
- * - Secrets: no message, document or log line has a token or a secret.
+ * - Secrets: no message or log line has a token or a secret. Documents have records as the service sent them.
  *
  * How to link. Linux: cc agent.c -lmde (SONAME libmde.so.0). Windows: the import library, mde.lib or for MinGW
  * libmde.dll.a. Or load it at run time with dlopen() or LoadLibrary(), and compare mde_abi_version() with
