@@ -84,7 +84,7 @@ pub unsafe extern "C" fn mde_json_get(
         let Some(value) = json_pointer::find(json, json_pointer).map_err(no_value)? else {
             return Ok(());
         };
-        let value = CString::new(value).map_err(|_| {
+        let value = CString::new(strings::with_room(value)).map_err(|_| {
             Error::argument("json", "holds U+0000 in this string", "a string without U+0000")
         })?;
         // SAFETY: as above; checked by `clear_out`.

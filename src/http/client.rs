@@ -28,7 +28,9 @@ use crate::http::method::Method;
 use crate::log::{self, Level};
 use crate::status::Status;
 use crate::text::byte_order_mark;
+use crate::text::room::make_room;
 use crate::text::secret_line::SecretLine;
+use crate::text::secret_url::SecretUrl;
 
 /// The options that concern connections.
 #[derive(Debug)]
@@ -56,6 +58,9 @@ pub(crate) struct Outgoing<'a> {
     pub body: &'a str,
     pub max_reply: usize,
 }
+
+/// What is expected of a reply that does not say its length, in bytes.
+const UNKNOWN: u64 = 4 * 1024;
 
 /// Sends requests over connections that are kept open between calls.
 #[derive(Debug)]
@@ -208,7 +213,7 @@ impl Http {
     pub(crate) fn fetch(
         &self,
         call: &Arc<Call>,
-        uri: &http::Uri,
+        link: &SecretUrl,
         headers: &[(&'static str, String)],
         requests: &mut u32,
     ) -> std::result::Result<Incoming, Failure> {
@@ -217,21 +222,19 @@ impl Http {
         loop {
             *requests += 1;
             let began = Instant::now();
-            let mut builder = http::Request::get(without_query(uri));
+            let mut builder = http::Request::get(link.url.clone());
             for (name, value) in headers {
                 builder = builder.header(*name, value);
             }
             let unbuildable = |_| Failure::new(Status::Internal, "the request could not be built");
             let request = builder.body(()).map_err(unbuildable)?;
-            let target = uri.path_and_query().map(|target| target.as_str().to_owned().into());
-            let head =
-                Head { lines: Arc::clone(&self.plain_lines), secret: None, target, bulk: true };
+            let (lines, target) = (Arc::clone(&self.plain_lines), Some(link.target()));
+            let head = Head { lines, secret: None, target, bulk: true };
             let exchange = Exchange::enter(call, self.connect_timeout, self.idle_timeout, head);
             let failure = match agent.run(request) {
                 Ok(response) => return Ok(Incoming::new(response, exchange)),
                 Err(error) => Failure::unwrap(error),
             };
-            let host = uri.host().unwrap_or_default();
             let was_silent = began.elapsed() >= self.idle_timeout;
             // A host may close a keep-alive connection just when it is used again. The request is repeated at
             // once: the host is well, and a new link would cost another call of the quota.
@@ -240,7 +243,7 @@ impl Http {
             if !(has_ended && is_first) {
                 let about = exchange.about_certificate();
                 let failure = failure.unread(about.is_some()).sent(exchange.was_sent());
-                return Err(failure.with_host(host).about_certificate(about));
+                return Err(failure.with_host(link.host()).about_certificate(about));
             }
             is_first = false;
             log::line(Level::Debug, || {
@@ -259,13 +262,6 @@ fn media_type(header: String) -> String {
         true => kind.to_owned(),
         false => "a content type that is none".to_owned(),
     }
-}
-
-/// The address alone: see [`Head::target`].
-fn without_query(uri: &http::Uri) -> http::Uri {
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = uri.path().parse().ok();
-    http::Uri::from_parts(parts).unwrap_or_default()
 }
 
 /// The wait as Azure's gateways and storage write it, in seconds.
@@ -319,13 +315,19 @@ fn exchange_once(
     let is_cut = !response.status().is_success();
     let limit = if is_cut { request.max_reply.min(MAX_REFUSAL_READ) } else { request.max_reply };
     let body = response.into_body();
-    let expected = body.content_length().unwrap_or_default().min(64 * 1024);
+    let expected = body.content_length().unwrap_or(UNKNOWN).min(64 * 1024);
     // One byte more, so that the buffer does not grow to find the end.
-    reply.body.reserve_exact(usize::try_from(expected).unwrap_or_default() + 1);
+    let mut room = usize::try_from(expected).unwrap_or_default() + 1;
     let mut body = body.into_reader().take(limit as u64 + 1);
-    // The head of the reply shows that the request was read.
-    let read = body.read_to_end(&mut reply.body);
-    read.map_err(|error| Failure::from_io(error).unread(false))?;
+    loop {
+        make_room(&mut reply.body, room);
+        // The head of the reply shows that the request was read.
+        let read = body.by_ref().take(room as u64).read_to_end(&mut reply.body);
+        if read.map_err(|error| Failure::from_io(error).unread(false))? < room {
+            break;
+        }
+        room = reply.body.len();
+    }
     byte_order_mark::remove(&mut reply.body);
     if reply.body.len() > limit && !is_cut {
         return Err(Failure::new(

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 use crate::text::secret_line::SecretLine;
 use crate::text::{redact, seconds};
@@ -30,7 +30,8 @@ pub(crate) struct Reply {
     pub challenge: Option<String>,
     /// What to report about the client certificate, if the refusal speaks of one.
     pub about_certificate: Option<String>,
-    pub body: Vec<u8>,
+    /// Wiped: it may hold a token or a link.
+    pub body: Zeroizing<Vec<u8>>,
     /// The token of the request, which is known as a secret as long as this exists.
     pub token: Option<SecretLine>,
     /// How many requests were sent, and their purpose: "list machine actions".
@@ -56,9 +57,8 @@ impl Reply {
         self.content_type.iter_mut().for_each(mask);
         // Invalid UTF-8 must not hide the rest of the text.
         let mut text = String::from_utf8_lossy(&self.body).into_owned();
-        self.body.zeroize();
         mask(&mut text);
-        self.body = text.into_bytes();
+        self.body = Zeroizing::new(text.into_bytes());
         self.body.truncate(MAX_REFUSAL);
     }
 

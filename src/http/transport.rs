@@ -15,6 +15,7 @@ use super::socket::BULK;
 use super::socket::{Exchange, Socket};
 use super::tls::{self, TlsStream};
 use crate::status::Status;
+use crate::text::room::make_room;
 use crate::text::secret_line::SecretLine;
 
 /// The largest head of a request: a token, an escaped filter, and the rest.
@@ -89,14 +90,8 @@ fn after_line(head: &[u8]) -> Option<(&[u8], &[u8])> {
     head.split_at_checked(memchr::memchr(b'\n', head)? + 1)
 }
 
-/// Appends, and wipes the old buffer if a larger one is needed.
 fn append(buffer: &mut Vec<u8>, parts: &[&[u8]]) {
-    let total = buffer.len() + parts.iter().map(|part| part.len()).sum::<usize>();
-    if total > buffer.capacity() {
-        let mut larger = Vec::with_capacity(total.next_power_of_two());
-        larger.extend_from_slice(buffer);
-        std::mem::replace(buffer, larger).zeroize();
-    }
+    make_room(buffer, parts.iter().map(|part| part.len()).sum());
     for part in parts {
         buffer.extend_from_slice(part);
     }
@@ -171,11 +166,14 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-/// The buffers may have held a token.
+/// The buffers may have held a token or a link.
 impl Drop for Connection {
     fn drop(&mut self) {
         self.pending.zeroize();
         self.buffers.output().zeroize();
+        // Only what counts as consumed is given out as a whole.
+        let unread = self.buffers.input().len();
+        self.buffers.input_consume(unread);
         self.buffers.input_append_buf().zeroize();
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use ureq::http::Uri;
+use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use crate::account::Account;
@@ -20,12 +20,13 @@ use crate::service::action::{ActionStatus, MachineAction};
 use crate::service::endpoint;
 use crate::status::Status;
 use crate::text::json;
+use crate::text::secret_url::SecretUrl;
 
 /// The address of a package, valid for about a minute. It is a secret.
 #[derive(Clone)]
 pub struct PackageUri {
     text: Zeroizing<String>,
-    uri: Uri,
+    link: SecretUrl,
 }
 
 impl PackageUri {
@@ -40,17 +41,21 @@ impl PackageUri {
         struct Document<'a> {
             uri: &'a str,
         }
-        json::text(&Document { uri: self.as_str() })
+        // Allocated once, with room for C's NUL: a text that grows leaves copies behind. No other character is escaped.
+        let escapes = self.text.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count();
+        let mut json = Vec::with_capacity(r#"{"uri":""}"#.len() + self.text.len() + escapes + 1);
+        let _ = serde_json::to_writer(&mut json, &Document { uri: self.as_str() });
+        String::from_utf8(json).unwrap_or_default()
     }
 
-    pub(crate) fn uri(&self) -> &Uri {
-        &self.uri
+    pub(crate) fn link(&self) -> &SecretUrl {
+        &self.link
     }
 }
 
 impl fmt::Debug for PackageUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PackageUri({}, …)", self.uri.host().unwrap_or_default())
+        write!(f, "PackageUri({}, …)", self.link.host())
     }
 }
 
@@ -127,19 +132,20 @@ fn request(account: &Account, call: &Arc<Call>, action_id: &str) -> Result<Packa
 /// The value in `{"value":"https://…"}`. The service may put it in a second pair of quotation marks.
 fn read_value(reply: &Reply) -> Option<Zeroizing<String>> {
     #[derive(Deserialize)]
-    struct Document {
-        value: String,
+    struct Document<'a> {
+        #[serde(borrow)]
+        value: &'a RawValue,
     }
-    let value = Zeroizing::new(json::read::<Document>(&reply.body)?.value);
+    let value = json::unescaped(json::read::<Document<'_>>(&reply.body)?.value.get())?;
     let bare = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(&value);
     Some(Zeroizing::new(bare.to_owned())).filter(|bare| !bare.is_empty())
 }
 
 /// Checks a link. The error completes "the service's link to the package …".
 fn usable(account: &Account, text: Zeroizing<String>) -> std::result::Result<PackageUri, String> {
-    let uri: Uri = text.parse().map_err(|_| "is not a URL".to_owned())?;
-    account.download_hosts.check(&uri)?;
-    Ok(PackageUri { text, uri })
+    let link = SecretUrl::parse(&text).ok_or_else(|| "is not a URL".to_owned())?;
+    account.download_hosts.check(&link.url)?;
+    Ok(PackageUri { text, link })
 }
 
 /// Checks that the action has succeeded. The error carries the action as last seen.

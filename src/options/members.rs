@@ -4,7 +4,6 @@
 //! neither. Here it only finds where values begin and end.
 
 use serde_json::value::RawValue;
-use zeroize::Zeroizing;
 
 /// Why a text is no object: the line and column of the problem.
 pub(super) type Position = (usize, usize);
@@ -34,51 +33,10 @@ fn one(text: &str) -> Option<(&str, &str)> {
     Some((value.get(), text.get(values.byte_offset()..)?))
 }
 
-/// The text that a JSON string stands for. `None`: it is no string, or has half of a character.
-pub(super) fn unescaped(string: &str) -> Option<Zeroizing<String>> {
-    let mut rest = string.strip_prefix('"')?.strip_suffix('"')?;
-    // Allocated once: a string that grows leaves copies behind. No escape is shorter than its character.
-    let mut text = Zeroizing::new(String::with_capacity(rest.len()));
-    while let Some((before, escape)) = rest.split_once('\\') {
-        text.push_str(before);
-        let (kind, after) = escape.split_at_checked(1)?;
-        rest = after;
-        text.push(match kind {
-            "b" => '\u{8}',
-            "f" => '\u{c}',
-            "n" => '\n',
-            "r" => '\r',
-            "t" => '\t',
-            "u" => {
-                let (first, after) = unit(after)?;
-                let second = after.strip_prefix("\\u").and_then(unit);
-                let (c, after) = match (char::from_u32(first), second) {
-                    (Some(c), _) => (c, after),
-                    (None, Some((second @ 0xdc00..=0xdfff, after))) if first < 0xdc00 => (
-                        char::from_u32(0x1_0000 + ((first & 0x3ff) << 10) + (second & 0x3ff))?,
-                        after,
-                    ),
-                    _ => return None,
-                };
-                rest = after;
-                c
-            }
-            other => other.chars().next()?,
-        });
-    }
-    text.push_str(rest);
-    Some(text)
-}
-
-/// A UTF-16 code unit in four digits, and what follows it.
-fn unit(text: &str) -> Option<(u32, &str)> {
-    let (digits, rest) = text.split_at_checked(4)?;
-    Some((u32::from_str_radix(digits, 16).ok()?, rest))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::json::unescaped;
 
     #[test]
     fn members_are_found_as_they_are_written() {
@@ -97,15 +55,6 @@ mod tests {
             assert!(members(bad).is_err(), "{bad}");
         }
         assert_eq!(members("{\"a\":\n \"b\" c}"), Err((2, 6)));
-    }
-
-    #[test]
-    fn strings_of_other_than_text_have_none() {
-        for bad in
-            ["5", "null", "[]", r#""\ud83d""#, r#""\ud83dx""#, r#""\ude00""#, r#""\ud83d\u0041""#]
-        {
-            assert_eq!(unescaped(bad), None, "{bad}");
-        }
     }
 
     proptest::proptest! {

@@ -24,6 +24,7 @@ use crate::sign_in::certificate::Algorithm;
 use crate::sign_in::managed::Which;
 use crate::sign_in::{Signer, TokenProvider};
 use crate::status::Status;
+use crate::text::json;
 use crate::text::url::BaseUrl;
 
 pub(crate) use spec::Preset;
@@ -174,10 +175,10 @@ impl Options {
         })?;
         let mut changed = self.clone();
         for (name, value) in members {
-            let name = members::unescaped(name).unwrap_or_default();
+            let name = json::unescaped(name).unwrap_or_default();
             let spec = find(&name)?;
             let number = || serde_json::from_str(value).ok().filter(|_| spec.numeric);
-            if let Some(text) = members::unescaped(value) {
+            if let Some(text) = json::unescaped(value) {
                 changed.set(&name, &text)?;
             } else if let Some(number) = number() {
                 changed.set(&name, &whole(&number))?;

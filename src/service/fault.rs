@@ -259,7 +259,7 @@ mod tests {
     use super::*;
 
     fn reply(status: u16, body: &str) -> Reply {
-        Reply { status, body: body.as_bytes().to_vec(), ..Reply::default() }
+        Reply { status, body: body.as_bytes().to_vec().into(), ..Reply::default() }
     }
 
     fn status_of(http: u16, body: &str) -> Status {

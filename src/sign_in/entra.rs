@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use percent_encoding::utf8_percent_encode;
 use ureq::http::header::CONTENT_TYPE;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::certificate::Certificate;
 use super::certificate::renewed::Renewed;
@@ -162,9 +162,7 @@ impl Authority {
             log::line(Level::Debug, || {
                 format!("POST of a token request: HTTP {} (attempt {attempt})", reply.status)
             });
-            let read = self.read(&mut reply, &proof);
-            reply.body.zeroize();
-            read.map_err(|error| {
+            self.read(&mut reply, &proof).map_err(|error| {
                 let next = retry::after_error(&error, true, attempt, retries);
                 (error, next)
             })

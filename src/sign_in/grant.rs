@@ -1,11 +1,9 @@
 //! A reply that grants a token, from Entra or from a managed identity's endpoint.
 
-use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use zeroize::Zeroize;
 
 use super::{Token, claims};
 use crate::error::{Error, Result};
@@ -24,16 +22,18 @@ pub(super) fn read(reply: &Reply, from: &str, check: &str) -> Result<Token> {
     #[derive(Deserialize)]
     struct Granted<'a> {
         #[serde(borrow)]
-        access_token: Cow<'a, str>,
+        access_token: &'a RawValue,
         #[serde(borrow, default)]
         expires_in: Option<&'a RawValue>,
         #[serde(borrow, default)]
         expires_on: Option<&'a RawValue>,
     }
-    let mut granted: Granted<'_> = json::read(&reply.body).ok_or_else(|| {
+    let granted: Option<Granted<'_>> = json::read(&reply.body);
+    let token = granted.as_ref().and_then(|it| json::unescaped(it.access_token.get()));
+    let (Some(granted), Some(token)) = (granted, token) else {
         let message = format!("the reply of {from} has no access token; check {check}");
-        Error::new(Status::Protocol, message)
-    })?;
+        return Err(Error::new(Status::Protocol, message));
+    };
     // The sender's clock, if the reply has a `Date`: this host's may be wrong.
     let now = reply.date().unwrap_or_else(SystemTime::now);
     let until = |at: u64| {
@@ -42,14 +42,9 @@ pub(super) fn read(reply: &Reply, from: &str, check: &str) -> Result<Token> {
     };
     let life = seconds::read(text(granted.expires_in))
         .or_else(|| instant(text(granted.expires_on)).and_then(until))
-        .or_else(|| claims::read(&granted.access_token).expires_at.and_then(until))
+        .or_else(|| claims::read(&token).expires_at.and_then(until))
         .unwrap_or(USUAL_LIFE);
-    let token = Token::new(&granted.access_token, Some(life));
-    // A borrowed token is part of the reply, which is wiped as a whole.
-    if let Cow::Owned(copy) = &mut granted.access_token {
-        copy.zeroize();
-    }
-    token
+    Token::new(&token, Some(life))
 }
 
 fn text(value: Option<&RawValue>) -> &str {
@@ -115,7 +110,11 @@ mod tests {
 
     fn granted(body: &str) -> Result<Token> {
         let date = Some(httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(1_700_000_000)));
-        read(&Reply { status: 200, body: body.into(), date, ..Reply::default() }, "x", "y")
+        read(
+            &Reply { status: 200, body: body.as_bytes().to_vec().into(), date, ..Reply::default() },
+            "x",
+            "y",
+        )
     }
 
     #[test]

@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     fn refusal(status: u16, body: &str) -> Error {
-        let reply = Reply { status, body: body.into(), ..Reply::default() };
+        let reply = Reply { status, body: body.as_bytes().to_vec().into(), ..Reply::default() };
         error(&reply, "the sign-in service", "check everything")
     }
 
@@ -241,7 +241,8 @@ mod tests {
             let said = format!("{} the-secret-itself and more", "x ".repeat(before / 2));
             let body = serde_json::json!({"error": "the-secret-itself", "error_description": said})
                 .to_string();
-            let mut reply = Reply { status: 400, body: body.into(), ..Reply::default() };
+            let mut reply =
+                Reply { status: 400, body: body.as_bytes().to_vec().into(), ..Reply::default() };
             reply.mask(&|text| redact::mask(text, &["the-secret-itself"]));
             let error = error(&reply, "x", "y");
             assert!(!error.to_json().contains("the-s"), "{error}");
@@ -268,7 +269,7 @@ mod tests {
         let date = SystemTime::now() - Duration::from_secs(3_600);
         let reply = Reply {
             status: 401,
-            body: numbered(700_024).into(),
+            body: numbered(700_024).into_bytes().into(),
             date: Some(httpdate::fmt_http_date(date)),
             ..Reply::default()
         };

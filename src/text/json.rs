@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
 /// The most levels of a record that is handed on. Some readers of the host take 64 and no more, and documents add a few.
 const MOST_LEVELS: usize = 32;
@@ -75,6 +76,48 @@ impl<'a> Lenient<'a> {
     }
 }
 
+/// The text that a JSON string stands for. `None`: it is no string, or has half of a character.
+pub(crate) fn unescaped(string: &str) -> Option<Zeroizing<String>> {
+    let mut rest = string.strip_prefix('"')?.strip_suffix('"')?;
+    // Allocated once: a string that grows leaves copies behind. No escape is shorter than its character.
+    let mut text = Zeroizing::new(String::with_capacity(rest.len()));
+    while let Some((before, escape)) = rest.split_once('\\') {
+        text.push_str(before);
+        let (kind, after) = escape.split_at_checked(1)?;
+        rest = after;
+        text.push(match kind {
+            "b" => '\u{8}',
+            "f" => '\u{c}',
+            "n" => '\n',
+            "r" => '\r',
+            "t" => '\t',
+            "u" => {
+                let (first, after) = unit(after)?;
+                let second = after.strip_prefix("\\u").and_then(unit);
+                let (c, after) = match (char::from_u32(first), second) {
+                    (Some(c), _) => (c, after),
+                    (None, Some((second @ 0xdc00..=0xdfff, after))) if first < 0xdc00 => (
+                        char::from_u32(0x1_0000 + ((first & 0x3ff) << 10) + (second & 0x3ff))?,
+                        after,
+                    ),
+                    _ => return None,
+                };
+                rest = after;
+                c
+            }
+            other => other.chars().next()?,
+        });
+    }
+    text.push_str(rest);
+    Some(text)
+}
+
+/// A UTF-16 code unit in four digits, and what follows it.
+fn unit(text: &str) -> Option<(u32, &str)> {
+    let (digits, rest) = text.split_at_checked(4)?;
+    Some((u32::from_str_radix(digits, 16).ok()?, rest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +156,15 @@ mod tests {
             assert_eq!(it.text_or_number().as_deref(), or_number, "{json}");
             assert_eq!(it.first_number(), first, "{json}");
             assert_eq!(it.is_true(), json.contains("true"), "{json}");
+        }
+    }
+
+    #[test]
+    fn strings_of_other_than_text_have_none() {
+        for bad in
+            ["5", "null", "[]", r#""\ud83d""#, r#""\ud83dx""#, r#""\ude00""#, r#""\ud83d\u0041""#]
+        {
+            assert_eq!(unescaped(bad), None, "{bad}");
         }
     }
 }

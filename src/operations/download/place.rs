@@ -1,9 +1,9 @@
 //! Where a request for the package went, and the secrets that the hosts on the way were sent.
 
-use ureq::http::Uri;
 use zeroize::Zeroizing;
 
 use crate::text::redact;
+use crate::text::secret_url::SecretUrl;
 
 /// The host that answers, and what it may repeat: the query of the link, and of the redirects that were followed.
 #[derive(Default)]
@@ -15,15 +15,15 @@ pub(super) struct Place {
 
 impl Place {
     /// The request goes to this address. Real links have ten parts.
-    pub(super) fn enter(&mut self, uri: &Uri) {
-        let query = uri.query().unwrap_or_default();
+    pub(super) fn enter(&mut self, link: &SecretUrl) {
+        let query = link.query();
         self.secrets.push(Zeroizing::new(query.to_owned()));
         // A host may repeat a part of it alone.
         for part in query.split('&').take(64) {
             let value = part.split_once('=').map_or(part, |(_, value)| value);
             self.secrets.push(Zeroizing::new(value.to_owned()));
         }
-        self.host = redact::visible(&self.masked(uri.host().unwrap_or_default()), 255);
+        self.host = redact::visible(&self.masked(link.host()), 255);
     }
 
     /// A text of the host without these secrets.
@@ -49,8 +49,12 @@ mod tests {
     #[test]
     fn every_query_on_the_way_is_masked() {
         let mut place = Place::default();
-        place.enter(&"https://a.example/p.zip?token=first%2fpart%3D;x&se=2026".parse().unwrap());
-        place.enter(&"https://second-query.b.example/p.zip?second-query".parse().unwrap());
+        for link in [
+            "https://a.example/p.zip?token=first%2fpart%3D;x&se=2026",
+            "https://second-query.b.example/p.zip?second-query",
+        ] {
+            place.enter(&SecretUrl::parse(link).unwrap());
+        }
         assert_eq!(place.host, "***.b.example");
         let said =
             "token=first%2fpart%3D;x&se=2026, first/part=;x, &quot;second-query&quot;, se=2026";

@@ -3,22 +3,29 @@
 use ureq::http::Uri;
 use ureq::http::uri::Parts;
 
+use crate::text::secret_url::{self, SecretUrl};
+
 /// The target of a redirect in any of its forms: an absolute URL, a host, a path, a relative path, or a query alone.
 /// Source: RFC 3986, 5.2.
-pub(super) fn resolve(from: &Uri, to: &str) -> Option<Uri> {
-    let to = to.trim().split('#').next().unwrap_or_default();
+pub(super) fn resolve(from: &Uri, to: &str) -> Option<SecretUrl> {
+    let (to, query) = secret_url::apart(to.trim());
+    SecretUrl::new(address(from, to, !query.is_empty())?, query)
+}
+
+/// The same of what comes before the query.
+fn address(from: &Uri, to: &str, has_query: bool) -> Option<Uri> {
     let scheme = from.scheme_str().unwrap_or_default();
     if let Some(rest) = to.strip_prefix("//") {
         return format!("{scheme}://{rest}").parse().ok();
     }
-    if to.split_once(':').is_some_and(|(scheme, _)| !scheme.contains(['/', '?'])) {
+    if to.split_once(':').is_some_and(|(scheme, _)| !scheme.contains('/')) {
         return to.parse().ok();
     }
     let path = from.path();
     let target = match to.chars().next() {
+        None if has_query => path.to_owned(),
         None => return None,
         Some('/') => to.to_owned(),
-        Some('?') => format!("{path}{to}"),
         Some(_) => {
             let folder = path.rfind('/').and_then(|at| path.get(..=at)).unwrap_or("/");
             format!("{folder}{to}")
@@ -32,8 +39,7 @@ pub(super) fn resolve(from: &Uri, to: &str) -> Option<Uri> {
 }
 
 /// The path without its steps `.` and `..`.
-fn without_dots(target: &str) -> String {
-    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+fn without_dots(path: &str) -> String {
     let mut steps: Vec<&str> = Vec::new();
     for step in path.split('/').skip(1) {
         match step {
@@ -47,7 +53,7 @@ fn without_dots(target: &str) -> String {
     if path.ends_with("/.") || path.ends_with("/..") {
         steps.push("");
     }
-    format!("/{}{query}", steps.join("/"))
+    format!("/{}", steps.join("/"))
 }
 
 #[cfg(test)]
@@ -56,7 +62,7 @@ mod tests {
 
     #[test]
     fn redirects_are_resolved() {
-        let from: Uri = "https://a.example:8443/d/x?token=1".parse().unwrap();
+        let from: Uri = "https://a.example:8443/d/x".parse().unwrap();
         for (to, expected) in [
             ("/y?z=%2f", Some("https://a.example:8443/y?z=%2f")),
             (" /y\t", Some("https://a.example:8443/y")),
@@ -70,7 +76,10 @@ mod tests {
             ("", None),
             ("http://[", None),
         ] {
-            let resolved = resolve(&from, to).map(|uri| uri.to_string());
+            let resolved = resolve(&from, to).map(|link| {
+                let host = link.url.authority().unwrap();
+                format!("{}://{host}{}", link.url.scheme_str().unwrap(), *link.target())
+            });
             assert_eq!(resolved.as_deref(), expected, "{to}");
         }
     }

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ureq::http::Uri;
-
 use super::attempt_end::{AttemptEnd, empty, lost, protocol, refused};
 use super::part::Part;
 use super::part_state::PartState;
@@ -23,6 +21,7 @@ use crate::operations::package_uri::{self, PackageUri};
 use crate::progress::{Event, Reporter};
 use crate::service::quota::Quota;
 use crate::status::Status;
+use crate::text::secret_url::SecretUrl;
 
 /// The size of a write. Large writes need fewer system calls.
 const BLOCK: usize = 256 * 1024;
@@ -216,7 +215,7 @@ impl Transfer<'_, '_, '_, '_> {
 
     /// Sends one request and takes its reply into the part.
     fn attempt(&mut self, link: &mut Link) -> std::result::Result<(), AttemptEnd> {
-        let (mut incoming, place) = self.open(link.uri.uri())?;
+        let (mut incoming, place) = self.open(link.uri.link())?;
         let header = |name| incoming.header(name);
         // A validator becomes part of the state file, so one that repeats the link is none.
         let validator = |name| header(name).filter(|value| is_validator(value, &place));
@@ -267,7 +266,7 @@ impl Transfer<'_, '_, '_, '_> {
     }
 
     /// Sends the request without a token. It follows a few redirects to allowed hosts.
-    fn open(&mut self, uri: &Uri) -> std::result::Result<(Incoming, Place), AttemptEnd> {
+    fn open(&mut self, link: &SecretUrl) -> std::result::Result<(Incoming, Place), AttemptEnd> {
         let mut headers = Vec::new();
         let have = self.part.length();
         if have > 0 && self.ranges {
@@ -275,12 +274,12 @@ impl Transfer<'_, '_, '_, '_> {
             let version = self.part.state().if_range().map(str::to_owned);
             headers.extend(version.map(|version| ("if-range", version)));
         }
-        let mut uri = uri.clone();
+        let mut link = link.clone();
         let mut place = Place::default();
         for _ in 0..=MAX_REDIRECTS {
-            place.enter(&uri);
+            place.enter(&link);
             let sent = &mut self.requests;
-            let incoming = self.account.http.fetch(self.call, &uri, &headers, sent);
+            let incoming = self.account.http.fetch(self.call, &link, &headers, sent);
             let incoming = incoming.map_err(|failure| lost(failure).masked(&place))?;
             log::line(Level::Debug, || {
                 let (host, status) = (&place.host, incoming.status);
@@ -292,9 +291,9 @@ impl Transfer<'_, '_, '_, '_> {
             let wrong = |problem: String| {
                 AttemptEnd::Final(protocol(&format!("a redirect {problem}"))).masked(&place)
             };
-            let target = incoming.location().and_then(|to| redirect::resolve(&uri, &to));
-            uri = target.ok_or_else(|| wrong("leads nowhere".to_owned()))?;
-            self.account.download_hosts.check(&uri).map_err(wrong)?;
+            let target = incoming.location().and_then(|to| redirect::resolve(&link.url, &to));
+            link = target.ok_or_else(|| wrong("leads nowhere".to_owned()))?;
+            self.account.download_hosts.check(&link.url).map_err(wrong)?;
         }
         Err(AttemptEnd::Final(protocol("the host redirects without end")))
     }

@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 
 use ureq::http::Uri;
 use ureq::http::header::{CONTENT_TYPE, HeaderName};
-use zeroize::Zeroize;
 
 use super::identity::Identity;
 use super::{Token, attempts, grant, refusal};
@@ -221,9 +220,7 @@ impl Managed {
                     reply.status
                 )
             });
-            let read = self.read(&mut reply);
-            reply.body.zeroize();
-            read.map_err(|error| {
+            self.read(&mut reply).map_err(|error| {
                 let of_its_kind = match reply.status {
                     410 => {
                         updates += 1;

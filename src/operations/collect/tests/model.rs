@@ -221,7 +221,7 @@ impl Model {
     fn reply(&self, status: u16, body: &str, at: Duration) -> Reply {
         Reply {
             status,
-            body: body.as_bytes().to_vec(),
+            body: body.as_bytes().to_vec().into(),
             date: self.date(at),
             attempts: 1,
             purpose: "collect",
