@@ -54,7 +54,7 @@ pub use sign_in::{ProvidedToken, Signer, SigningRequest, TokenProvider};
 pub use status::Status;
 #[cfg(feature = "test-hooks")]
 #[doc(hidden)]
-pub use testing::bench_hooks;
+pub use testing::{bench_hooks, fuzz_hooks};
 
 /// The README's Rust program, compiled with the documentation's.
 #[cfg(doctest)]

@@ -153,7 +153,7 @@ fn keeps_filter(target: &str, filter: &str) -> bool {
 ///
 /// Links may name another host of the service. `None` if the link names any other host: then it is a page of another
 /// service.
-fn next_target(api: &BaseUrl, link: &str) -> Option<String> {
+pub(crate) fn next_target(api: &BaseUrl, link: &str) -> Option<String> {
     let link = escaped(link.trim());
     let path = link.split('?').next().unwrap_or_default();
     if link.starts_with(|first: char| first.is_ascii_alphabetic()) && !path.contains(':') {

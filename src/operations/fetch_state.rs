@@ -23,7 +23,7 @@ const MOST_OTHERS: usize = 3;
 /// The state file of a fetch. It is written before the request for a collection, so that a later call finds that
 /// request, and again once the action is known.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(super) struct FetchState {
+pub(crate) struct FetchState {
     version: u32,
     pub machine_id: String,
     comment: String,
@@ -102,7 +102,7 @@ impl FetchState {
 
     /// Reads the state file. `None` only if it does not exist. An unreadable one is an error: its collection may still be
     /// running.
-    pub(super) fn read(path: &Path) -> Result<Option<FetchState>> {
+    pub(crate) fn read(path: &Path) -> Result<Option<FetchState>> {
         let unreadable = |why: String| {
             let message = format!(
                 "cannot read `{}`, which records an unfinished fetch: {why}; let this process read it, or \

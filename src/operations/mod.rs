@@ -8,7 +8,7 @@ pub(crate) mod collect;
 pub(crate) mod download;
 pub(crate) mod fetch;
 mod fetch_record;
-mod fetch_state;
+pub(crate) mod fetch_state;
 pub(crate) mod find_machines;
 pub(crate) mod fleet;
 pub(crate) mod inspect;

@@ -130,7 +130,7 @@ fn request(account: &Account, call: &Arc<Call>, action_id: &str) -> Result<Packa
 }
 
 /// The value in `{"value":"https://…"}`. The service may put it in a second pair of quotation marks.
-fn read_value(reply: &Reply) -> Option<Zeroizing<String>> {
+pub(crate) fn read_value(reply: &Reply) -> Option<Zeroizing<String>> {
     #[derive(Deserialize)]
     struct Document<'a> {
         #[serde(borrow)]

@@ -18,7 +18,7 @@ pub(super) const MAX_REPLY: usize = 256 * 1024;
 const USUAL_LIFE: Duration = Duration::from_secs(3_599);
 
 /// Reads a successful reply; `from` completes "the reply of …".
-pub(super) fn read(reply: &Reply, from: &str, check: &str) -> Result<Token> {
+pub(crate) fn read(reply: &Reply, from: &str, check: &str) -> Result<Token> {
     #[derive(Deserialize)]
     struct Granted<'a> {
         #[serde(borrow)]

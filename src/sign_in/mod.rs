@@ -10,12 +10,12 @@ pub(crate) mod certificate;
 pub(crate) mod claims;
 pub(crate) mod entra;
 pub(crate) mod federated;
-mod grant;
+pub(crate) mod grant;
 pub(crate) mod identity;
 pub(crate) mod managed;
 mod orders;
 pub(crate) mod provider;
-mod refusal;
+pub(crate) mod refusal;
 pub(crate) mod signer;
 
 use std::sync::Arc;

@@ -126,7 +126,7 @@ fn number_in(line: &str) -> Option<u64> {
 
 /// The error for a refusal by `who`, in whose reply the secrets are masked. `otherwise`: what to check if the cause is
 /// unknown.
-pub(super) fn error(reply: &Reply, who: &str, otherwise: &str) -> Error {
+pub(crate) fn error(reply: &Reply, who: &str, otherwise: &str) -> Error {
     let refused = Refused::read(&reply.body);
     let mut message = format!("{who} answered HTTP {}", reply.status);
     let parts: Vec<&str> = [refused.error.as_str(), refused.description.trim_end_matches('.')]

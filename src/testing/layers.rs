@@ -61,8 +61,10 @@ fn imports_name_lower_layers_only() {
     let mut found = Vec::new();
     files(&src, &mut found);
     assert!(found.len() > 150, "{}", found.len());
-    // `lib.rs` is above all layers. This file contains forbidden imports as examples.
-    found.retain(|path| !["lib.rs", "testing/layers.rs"].iter().any(|it| *path == src.join(it)));
+    // `lib.rs` is above all layers, and so are the hooks of the fuzz targets, which nothing imports. This file contains
+    // forbidden imports as examples.
+    let above = ["lib.rs", "testing/layers.rs", "testing/fuzz_hooks.rs"];
+    found.retain(|path| !above.iter().any(|it| *path == src.join(it)));
     let problems = found.iter().flat_map(|path| {
         let relative = path.strip_prefix(&src).unwrap().to_str().unwrap().replace('\\', "/");
         violations(&relative, &fs::read_to_string(path).unwrap())

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "test-hooks")]
 pub mod bench_hooks;
+#[cfg(feature = "test-hooks")]
+pub mod fuzz_hooks;
 #[cfg(test)]
 mod layers;
 #[cfg(feature = "test-hooks")]

@@ -11,7 +11,7 @@ const LONGEST_NAME: usize = 20;
 
 /// What a 407 offers.
 #[derive(Debug)]
-pub(in crate::http) struct Challenge {
+pub(crate) struct Challenge {
     pub offers: Vec<Offer>,
     /// Whether the next request can be sent on the same connection, once the body is read.
     pub is_open: bool,
@@ -20,7 +20,7 @@ pub(in crate::http) struct Challenge {
 
 /// A kind of login, and what the proxy answers to the last message of it.
 #[derive(Debug)]
-pub(in crate::http) struct Offer {
+pub(crate) struct Offer {
     pub name: String,
     pub message: Option<String>,
 }
@@ -38,7 +38,7 @@ struct Body {
 }
 
 impl Challenge {
-    pub(in crate::http) fn read(head: &str) -> Challenge {
+    pub(crate) fn read(head: &str) -> Challenge {
         let mut offers = Vec::new();
         values(head, "proxy-authenticate").for_each(|value| read_offers(value, &mut offers));
         let says = |word: &str| {
@@ -62,19 +62,19 @@ impl Challenge {
     }
 
     /// Reads the body to its end, if the connection is to be used again.
-    pub(in crate::http) fn read_body(&mut self, source: &mut impl Read) -> io::Result<()> {
+    pub(crate) fn read_body(&mut self, source: &mut impl Read) -> io::Result<()> {
         if self.is_open {
             self.is_open = self.body.read(source)?;
         }
         Ok(())
     }
 
-    pub(in crate::http) fn offer(&self, name: &str) -> Option<&Offer> {
+    pub(crate) fn offer(&self, name: &str) -> Option<&Offer> {
         self.offers.iter().find(|offer| offer.name.eq_ignore_ascii_case(name))
     }
 
     /// The kinds that are offered, for messages.
-    pub(in crate::http) fn names(&self) -> String {
+    pub(crate) fn names(&self) -> String {
         let names: Vec<&str> = self.offers.iter().map(|offer| offer.name.as_str()).collect();
         if names.is_empty() { "no kind of login".to_owned() } else { names.join(", ") }
     }

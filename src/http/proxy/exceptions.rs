@@ -8,7 +8,7 @@ use crate::text::url::without_brackets;
 
 /// One entry of a no-proxy list.
 #[derive(Debug)]
-pub(super) enum Exception {
+pub(crate) enum Exception {
     Everything,
     Network(IpNet),
     /// The host and all hosts below it, on one port or on all.
@@ -31,7 +31,7 @@ impl Exception {
         }
     }
 
-    pub(super) fn covers(&self, host: &str, port: u16) -> bool {
+    pub(crate) fn covers(&self, host: &str, port: u16) -> bool {
         match self {
             Exception::Everything => true,
             Exception::Network(network) => {
@@ -60,7 +60,7 @@ pub(crate) fn check(list: &str) -> std::result::Result<(), String> {
 
 /// Entries are separated by commas or spaces; `*` means every host; a name covers the hosts below it,
 /// with or without a leading dot or `*.`; addresses may be ranges in CIDR form.
-pub(super) fn exceptions(list: &str) -> Vec<Exception> {
+pub(crate) fn exceptions(list: &str) -> Vec<Exception> {
     list.split([',', ' ', '\t', ';'])
         .map(str::trim)
         .filter(|entry| !entry.is_empty())
@@ -86,7 +86,7 @@ pub(super) fn exceptions(list: &str) -> Vec<Exception> {
 }
 
 /// The exceptions of Windows: separated by semicolons or blanks, `<local>` for names without a dot, `*` for any part.
-pub(super) fn exceptions_of_windows(list: &str) -> Vec<Exception> {
+pub(crate) fn exceptions_of_windows(list: &str) -> Vec<Exception> {
     let entries = list.split([';', ' ', '\t', '\r', '\n']).filter(|entry| !entry.is_empty());
     entries
         .map(|entry| match entry.eq_ignore_ascii_case("<local>") {

@@ -1,6 +1,6 @@
 //! The proxies for a host, if any: options `proxy` and `no_proxy`.
 
-pub(super) mod challenge;
+pub(crate) mod challenge;
 pub(crate) mod exceptions;
 pub(crate) mod login;
 mod system;

@@ -19,7 +19,7 @@ const MAX_TEXT: usize = 256;
 
 /// The parts of the reply's head that an error is made from.
 #[derive(Debug, Default)]
-pub(super) struct Head<'a> {
+pub(crate) struct Head<'a> {
     pub status: u16,
     pub host: &'a str,
     pub code: Option<&'a str>,
@@ -31,7 +31,7 @@ pub(super) struct Head<'a> {
 /// The error for a reply without a package.
 ///
 /// The details of the document are left out, since they repeat the string that was signed.
-pub(super) fn error(head: &Head<'_>, body: &[u8]) -> Error {
+pub(crate) fn error(head: &Head<'_>, body: &[u8]) -> Error {
     let (code, text, target) = read(body);
     let code = head.code.map(|code| redact::clean(code, 64)).filter(|c| !c.is_empty()).or(code);
     let request_id = head.request_id.map(|id| redact::clean(id, 128)).or(target);

@@ -6,7 +6,7 @@ use crate::text::guid::is_guid;
 
 /// The state file `<file>.part.json`: the package that the bytes in `<file>.part` belong to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct PartState {
+pub(crate) struct PartState {
     pub action_id: String,
     /// The validators that the host gave for this version of the package.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,7 +41,7 @@ impl PartState {
     }
 
     /// The value of `If-Range`. HTTP does not allow a weak tag there, since two versions may share it.
-    pub(super) fn if_range(&self) -> Option<&str> {
+    pub(crate) fn if_range(&self) -> Option<&str> {
         match self.etag.as_deref() {
             Some(etag) if !etag.starts_with("W/") => Some(etag),
             _ => self.last_modified.as_deref(),
@@ -55,7 +55,7 @@ fn opaque(etag: &str) -> &str {
 
 /// The proof that a file is the checked package of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Receipt {
+pub(crate) struct Receipt {
     pub action_id: String,
     pub bytes: u64,
     pub sha256: String,
@@ -63,11 +63,11 @@ pub(super) struct Receipt {
 
 impl Receipt {
     /// One line: the value of the attribute of the file.
-    pub(super) fn to_line(&self) -> String {
+    pub(crate) fn to_line(&self) -> String {
         format!("1 {} {} {}", self.action_id, self.bytes, self.sha256)
     }
 
-    pub(super) fn from_line(line: &str) -> Option<Receipt> {
+    pub(crate) fn from_line(line: &str) -> Option<Receipt> {
         let mut words = line.split(' ');
         let (version, action_id) = (words.next()?, words.next()?.to_owned());
         let (bytes, sha256) = (words.next()?.parse().ok()?, words.next()?.to_owned());
@@ -76,7 +76,7 @@ impl Receipt {
     }
 
     /// The state that stands for this receipt where the file system keeps no attributes.
-    pub(super) fn to_state(&self) -> PartState {
+    pub(crate) fn to_state(&self) -> PartState {
         PartState {
             total: Some(self.bytes),
             sha256: Some(self.sha256.clone()),
@@ -84,7 +84,7 @@ impl Receipt {
         }
     }
 
-    pub(super) fn from_state(state: PartState) -> Option<Receipt> {
+    pub(crate) fn from_state(state: PartState) -> Option<Receipt> {
         let PartState { action_id, total: Some(bytes), sha256: Some(sha256), .. } = state else {
             return None;
         };

@@ -7,7 +7,7 @@ use crate::text::secret_url::{self, SecretUrl};
 
 /// The target of a redirect in any of its forms: an absolute URL, a host, a path, a relative path, or a query alone.
 /// Source: RFC 3986, 5.2.
-pub(super) fn resolve(from: &Uri, to: &str) -> Option<SecretUrl> {
+pub(crate) fn resolve(from: &Uri, to: &str) -> Option<SecretUrl> {
     let (to, query) = secret_url::apart(to.trim());
     SecretUrl::new(address(from, to, !query.is_empty())?, query)
 }

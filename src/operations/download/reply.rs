@@ -7,7 +7,7 @@ use super::part_state::PartState;
 
 /// The parts of a reply's head that matter here.
 #[derive(Debug, Default)]
-pub(super) struct Head<'a> {
+pub(crate) struct Head<'a> {
     pub status: u16,
     pub length: Option<u64>,
     pub range: Option<&'a str>,
@@ -17,7 +17,7 @@ pub(super) struct Head<'a> {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(crate) enum Meaning {
     /// The whole package follows, from its beginning.
     Whole,
     /// The missing bytes follow, up to the position `end`, which may be before the end of the package.
@@ -37,7 +37,7 @@ pub(super) enum Meaning {
 }
 
 /// The meaning of a reply to a request for the bytes from position `have`, the length of the part.
-pub(super) fn meaning(head: &Head<'_>, have: u64, state: &PartState) -> Meaning {
+pub(crate) fn meaning(head: &Head<'_>, have: u64, state: &PartState) -> Meaning {
     // Uploaders write what they take for the encoding into this property of a blob. None of these changes a byte.
     let plain = head.encoding.is_none_or(|name| {
         let same = ["", "identity", "none", "binary", "utf-8", "utf8", "7bit", "8bit"];

@@ -27,7 +27,7 @@ const MOST_SUMS: u64 = 128 << 20;
 const MOST_SHA256: u64 = 128 << 10;
 
 /// The files of a record that is open, checked and locked.
-pub(super) struct Files {
+pub(crate) struct Files {
     path: PathBuf,
     /// `<record>.sha256`
     whole: PathBuf,
@@ -44,7 +44,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn open(path: &Path, call: &Arc<Call>) -> Result<Files> {
+    pub(crate) fn open(path: &Path, call: &Arc<Call>) -> Result<Files> {
         let lock = take_lock(path, call)?;
         let file = open(path).map_err(failed("use the record", path))?;
         let mut files = Files {

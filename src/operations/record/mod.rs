@@ -11,7 +11,7 @@
 
 mod chain;
 mod entry;
-mod files;
+pub(crate) mod files;
 mod sums;
 #[cfg(test)]
 mod tests;
