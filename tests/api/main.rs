@@ -30,6 +30,8 @@ mod fleet_lost;
 mod fleet_processes;
 /// The tokens of such a job from the host's callback.
 mod fleet_tokens;
+/// The inputs of the fuzz targets.
+mod fuzz_corpus;
 /// Names that are too long, and other things that have them.
 mod in_the_way;
 /// The check of a package.
