@@ -132,11 +132,10 @@ fn end_64(source: &mut Source<'_>, end: End) -> Checked<End> {
     if !record.starts_with(END_64) {
         return Err("has no 64-bit end record at the position in its locator".into());
     }
-    // The length excludes the signature and itself. Later versions may append fields.
-    let length = number(record, 4, 8);
-    if at.checked_add(12).and_then(|start| start.checked_add(length)) != Some(locator_at)
-        || length < (END_64_LENGTH - 12) as u64
-    {
+    // The length excludes the signature and itself. Python expects the record right before its locator, so more fields, as
+    // in later versions of the format, could hide another record.
+    let expected = (END_64_LENGTH - 12) as u64;
+    if number(record, 4, 8) != expected || at + END_64_LENGTH as u64 != locator_at {
         return Err("has a 64-bit end record whose length is wrong".into());
     }
     let (here, entries) = (number(record, 24, 8), number(record, 32, 8));

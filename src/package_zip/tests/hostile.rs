@@ -360,6 +360,22 @@ fn wrong_end_records_are_refused() {
     refused(&[lacks], "entry `x` lacks its 64-bit sizes");
 }
 
+/// Python reads the record right before its locator, whatever the locator says, and found no entry in this one.
+#[test]
+fn a_64_bit_end_record_with_more_fields_is_refused() {
+    let mut bytes = zip_with(&[x()], b"", true);
+    let (record, locator) = (bytes.len() - 22 - 20 - 56, bytes.len() - 22 - 20);
+    let mut hidden = bytes[record..locator].to_vec();
+    hidden[24..48].fill(0);
+    bytes[record + 4] += 56;
+    bytes.splice(locator..locator, hidden);
+    refused_bytes(&bytes, "64-bit end record whose length is wrong");
+    let mut longer = zip_with(&[x()], b"", true);
+    longer[record + 4] += 4;
+    longer.splice(locator..locator, [0; 4]);
+    refused_bytes(&longer, "64-bit end record whose length is wrong");
+}
+
 /// Programs that count back from the end record would find another directory than those that use its position.
 #[test]
 fn bytes_between_the_directory_and_its_end_record_are_refused() {
