@@ -6,13 +6,13 @@ use super::member::Member;
 use super::problem::Checked;
 use super::{MAX_DIRECTORY, MAX_ENTRIES, MAX_SIZE, content, extra, kind, reason};
 
-const END: &[u8] = b"PK\x05\x06";
+pub(super) const END: &[u8] = b"PK\x05\x06";
 const END_LENGTH: usize = 22;
 const LOCATOR: &[u8] = b"PK\x06\x07";
 const LOCATOR_LENGTH: usize = 20;
-const END_64: &[u8] = b"PK\x06\x06";
+pub(super) const END_64: &[u8] = b"PK\x06\x06";
 const END_64_LENGTH: usize = 56;
-const CENTRAL: &[u8] = b"PK\x01\x02";
+pub(super) const CENTRAL: &[u8] = b"PK\x01\x02";
 const CENTRAL_LENGTH: usize = 46;
 /// Encrypted, patched, strongly encrypted, directory encrypted.
 const UNREADABLE: u64 = 0x2061;

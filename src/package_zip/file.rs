@@ -90,18 +90,26 @@ impl<'a> Source<'a> {
         Ok(held.get(..most).unwrap_or_default())
     }
 
-    /// Whether this word is between two positions.
-    pub(super) fn contains(&mut self, word: &[u8], mut at: u64, end: u64) -> Checked<bool> {
-        while end.saturating_sub(at) >= word.len() as u64 {
-            // The rest of the buffer may be shorter than the word.
-            self.exact(at, word.len())?;
+    /// Which of these words of one length is the first between two positions.
+    pub(super) fn first_of(
+        &mut self,
+        words: &[&'static [u8]],
+        mut at: u64,
+        end: u64,
+    ) -> Checked<Option<&'static [u8]>> {
+        let length = words.first().map_or(1, |word| word.len());
+        while end.saturating_sub(at) >= length as u64 {
+            // The rest of the buffer may be shorter than a word.
+            self.exact(at, length)?;
             let part = self.some(at, end - at)?;
-            if part.windows(word.len()).any(|window| window == word) {
-                return Ok(true);
+            let found =
+                part.windows(length).find_map(|window| words.iter().find(|word| **word == window));
+            if let Some(word) = found {
+                return Ok(Some(*word));
             }
-            at += (part.len() - (word.len() - 1)) as u64;
+            at += (part.len() - (length - 1)) as u64;
         }
-        Ok(false)
+        Ok(None)
     }
 
     fn held(&self, at: u64) -> &[u8] {

@@ -9,9 +9,9 @@
 //! two, and all reasons.
 //!
 //! What unzip, 7-Zip and Python all read is accepted, such as headers without sizes. Bytes before the directory that
-//! belong to no entry are counted: some packers leave gaps, and programs that use the directory skip them. A header
-//! among them is unsafe, since programs that read a pipe unpack what follows it. From the directory on, no extra byte is
-//! allowed: programs find the end in different ways.
+//! belong to no entry are counted: some packers leave gaps, and programs that use the directory skip them. A record
+//! among them is unsafe: programs that read a pipe unpack what follows a header, and stop at an end. From the directory
+//! on, no extra byte is allowed: programs find the end in different ways.
 //!
 //! The records are read here instead of by a crate, since crates read them leniently. Only decompression is a crate's.
 //! Format: PKWARE, APPNOTE.TXT 6.3.10.
@@ -88,14 +88,15 @@ pub(crate) fn verify(file: &File, pause: Pause<'_>) -> Result<Contents> {
 
     let mut checker = Checker::new();
     let mut damaged = DamagedEntries::default();
-    let (mut end, mut unlisted, mut hides) = (0, 0, false);
+    let (mut end, mut unlisted, mut in_gaps) = (0, 0, None);
     // A heap needs less code than sorting slices.
     let offsets = BinaryHeap::from_iter(members.iter().map(|member| member.offset).zip(0_u32..));
     for (_, number) in offsets.into_sorted_vec() {
         let Some(member) = members.get_mut(number as usize) else { continue };
         match member.offset.checked_sub(end) {
             Some(gap) => {
-                hides |= has_header(&mut source, end, member.offset.min(directory.start))?;
+                let found = harm_in_gap(&mut source, end, member.offset.min(directory.start))?;
+                in_gaps = in_gaps.or(found);
                 unlisted += gap;
             }
             // Many entries with one content would take hours to decompress.
@@ -115,19 +116,21 @@ pub(crate) fn verify(file: &File, pause: Pause<'_>) -> Result<Contents> {
     damaged.none()?;
     // The checker refused entries that reach into the directory.
     unlisted += directory.start.saturating_sub(end);
-    hides |= has_header(&mut source, end, directory.start)?;
+    in_gaps = in_gaps.or(harm_in_gap(&mut source, end, directory.start)?);
     let mut contents = Contents::new(directory.members);
     (contents.device, contents.missing) = (device, missing);
     (contents.bytes_unlisted, contents.same_but_for_case) = (unlisted, same_but_for_case);
-    if hides {
-        contents.harms(reason::UNLISTED);
+    if let Some(reason) = in_gaps {
+        contents.harms(reason);
     }
     Ok(contents)
 }
 
-/// Whether a gap has what may be a header.
-fn has_header(source: &mut Source<'_>, start: u64, end: u64) -> Result<bool> {
-    source.contains(local::LOCAL, start, end).map_err(Problem::of_the_file)
+/// Why a gap could do harm: by the first record in it, which programs that read a pipe unpack, or at which they stop.
+fn harm_in_gap(source: &mut Source<'_>, start: u64, end: u64) -> Result<Option<&'static str>> {
+    let words = [local::LOCAL, directory::CENTRAL, directory::END, directory::END_64];
+    let first = source.first_of(&words, start, end).map_err(Problem::of_the_file)?;
+    Ok(first.map(|word| if word == local::LOCAL { reason::UNLISTED } else { reason::EARLY_END }))
 }
 
 /// Finds entries that would fill a disk. They are not decompressed.

@@ -44,6 +44,7 @@ pub(super) const OTHER_NAME: &str = "has another name in its header than in the 
 pub(super) const OTHER_CHARACTERS: &str =
     "is marked as UTF-8 in its header or in the directory, but not in both";
 pub(super) const UNLISTED: &str = "has an entry that its directory does not list";
+pub(super) const EARLY_END: &str = "has a directory or its end among the entries";
 pub(super) const SECOND_NAME: &str = "has a second name that differs from the first";
 pub(super) const OLD_SECOND_NAME: &str = "has a second name in a field that few programs read";
 pub(super) const FIELD_TWICE: &str = "has one extra field twice";

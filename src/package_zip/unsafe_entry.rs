@@ -31,7 +31,10 @@ impl UnsafeEntry {
 
     /// Whether the reason is the whole package's.
     pub(crate) fn is_the_package(&self) -> bool {
-        matches!(self.reason, reason::UNLISTED | reason::MANY_ENTRIES | reason::LONG_DIRECTORY)
+        matches!(
+            self.reason,
+            reason::UNLISTED | reason::EARLY_END | reason::MANY_ENTRIES | reason::LONG_DIRECTORY
+        )
     }
 
     /// The whole package.

@@ -106,11 +106,33 @@ fn headers_between_entries_are_found() {
     }
 }
 
+/// Readers of headers, such as bsdtar from a pipe, stop there, and miss the entries behind it.
+#[test]
+fn ends_between_entries_are_found() {
+    let found = |gap: &[u8]| {
+        let item = Item { gap: gap.to_vec(), ..stored("b", b"2") };
+        let contents = check(&zip(&[stored("a", b"1"), item])).unwrap();
+        let [one] = &contents.unsafe_entries[..] else { panic!("{contents:?}") };
+        assert_eq!((one.name(), contents.unsafe_count), ("", 1));
+        assert!(one.is_the_package());
+        one.reason()
+    };
+    let nothing = zip(&[]);
+    let header = stored("hidden", b"1").local_bytes();
+    for end in [&nothing[..], b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06"] {
+        for gap in [end.to_vec(), [&b"padding"[..], end].concat(), [end, &header].concat()] {
+            assert_eq!(found(&gap), "has a directory or its end among the entries", "{gap:?}");
+        }
+        let after = [&header, end].concat();
+        assert_eq!(found(&after), "has an entry that its directory does not list");
+    }
+}
+
 #[test]
 fn gaps_without_a_header_are_safe() {
     let gap = |gap: &[u8]| Item { gap: gap.to_vec(), ..stored("b", b"2") };
     for item in
-        [gap(&[0; 600_000]), gap(b"#!program\nPK\x03"), gap(b"PK\x01\x02"), gap(b"PK\x03\x03")]
+        [gap(&[0; 600_000]), gap(b"#!program\nPK\x03"), gap(b"PK\x07\x08"), gap(b"PK\x03\x03")]
     {
         let contents = safe(&[stored("a", b"1"), item.clone()]);
         assert_eq!(contents.bytes_unlisted, item.gap.len() as u64);
