@@ -123,7 +123,8 @@ impl<'a> Downloads<'a> {
 
     /// The bytes of all downloads that run.
     pub(super) fn bytes(&self) -> u64 {
-        self.shared.lock().running.iter().map(|running| running.bytes).sum()
+        let shared = self.shared.lock();
+        shared.running.iter().fold(0_u64, |sum, running| sum.saturating_add(running.bytes))
     }
 
     /// How many downloads have still to ask for their links.

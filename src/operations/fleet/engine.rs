@@ -327,7 +327,7 @@ impl<'o, S: Storage> Engine<'o, S> {
             self.journal.forget(earlier);
         }
         self.change(entry.n, entry.state, false);
-        self.counts.bytes += entry.bytes();
+        self.counts.bytes = self.counts.bytes.saturating_add(entry.bytes());
         Ok(())
     }
 

@@ -80,7 +80,8 @@ pub(super) fn read_journal<S: Storage>(
         return Err(Unusable::OtherVersion);
     }
     known.devices.iter().for_each(|device| journal.count(device.span));
-    known.bytes = bytes.iter().sum();
+    // A changed journal may have sizes that no package has.
+    known.bytes = bytes.into_iter().fold(0, u64::saturating_add);
     Ok((journal, head, known))
 }
 

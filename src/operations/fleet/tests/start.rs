@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::super::devices::{self, Devices};
 use super::super::engine::{Engine, Now, Step};
+use super::super::entry::{Entry, State};
 use super::super::journal::Journal;
 use super::super::start::{Known, read_journal};
 use super::super::storage::JournalFile;
@@ -15,6 +16,7 @@ use super::checks::{Record, Rows};
 use super::disk::SharedDisk;
 use super::journal::{begins, head, journal, opened};
 use super::service::wall;
+use crate::text::json;
 
 /// A folder for one test.
 pub(super) struct Folder(pub PathBuf);
@@ -92,6 +94,25 @@ fn a_crash_in_the_start_adds_all_devices_or_none() {
             assert_eq!(disk.bytes(), bytes);
         }
     }
+}
+
+/// A journal that was changed may have them. Its checksums are no signatures.
+#[test]
+fn sizes_that_no_package_has_are_added_up() {
+    let (disk, mut journal) = journal(0);
+    let text = format!("{{\"bytes\":{}}}", u64::MAX);
+    let package = Some(serde_json::from_str(&text).unwrap());
+    let done = |n| Entry { state: State::Done, package, ..Entry::new(n, "1") };
+    for n in 0..2 {
+        journal.append(&json::text(&done(n))).unwrap();
+    }
+    journal.sync().unwrap();
+    let (journal, known) = opened(&disk);
+    assert_eq!(known.counts().bytes, u64::MAX);
+    let mut record = Record { rows: Rows::default(), disk: SharedDisk::of(b"") };
+    let mut engine = Engine::new(journal, known, &mut record, "why", 4);
+    engine.put(&done(1)).unwrap();
+    assert_eq!(engine.counts.bytes, u64::MAX);
 }
 
 /// A job of 100,000 devices starts within two seconds in all, the file included.
