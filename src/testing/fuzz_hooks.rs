@@ -53,7 +53,7 @@ fn reply_of(received: &Received<'_>) -> Reply {
         content_type: text(received.content_type),
         retry_after: text(received.retry_after),
         date: text(received.date),
-        body: received.body.to_vec(),
+        body: received.body.to_vec().into(),
         purpose: "test",
         ..Reply::default()
     }
@@ -192,7 +192,10 @@ pub fn no_proxy_of_windows(list: &str, host: &str, port: u16) -> bool {
 
 /// The target of a redirect.
 pub fn redirected(from: &str, to: &str) -> Option<String> {
-    redirect::resolve(&from.parse().ok()?, to).map(|uri| uri.to_string())
+    redirect::resolve(&from.parse().ok()?, to).map(|found| match found.query() {
+        "" => found.url.to_string(),
+        query => format!("{}?{query}", found.url),
+    })
 }
 
 /// The path of the next page.
