@@ -5,9 +5,12 @@
 //! calls count as made at its start. If the file cannot be used, the process counts its own calls alone, logs a
 //! warning, and tries the file again later.
 
+#[cfg(test)]
+pub(crate) mod in_memory;
 mod layout;
 #[cfg(windows)]
 mod rewrite;
+mod slots;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -20,19 +23,22 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use self::layout::AssumedSpent;
+#[cfg(test)]
 pub(super) use self::layout::{EndpointState, Entry};
 use self::store::Store;
 use self::transaction::{Pause, Transaction, Trouble};
 use self::usage::nanos;
-pub(super) use self::usage::{Decision, Usage, retention};
+pub(super) use self::usage::retention;
+#[cfg(test)]
+pub(super) use self::usage::{Decision, Usage};
 use super::ledger::{
     self, Answer, FIRST_RETRY, LONGEST_RETRY, Ledger, Outcome, Renewal, Slot, View,
-    WARNING_INTERVAL, lease,
+    WARNING_INTERVAL,
 };
 use super::limits::Limits;
 use super::registry::Key;
 use super::snapshot::Refusal;
-use super::window::{Window, grace_period};
+use super::window::Window;
 use crate::call::{Call, Stop};
 use crate::error::Error;
 use crate::log::{self, Level};
@@ -234,24 +240,7 @@ impl Ledger for FileLedger {
         };
         let mut answer = Answer::Local(ALL);
         let done = self.transact(&mut state, &mut pause, &mut |transaction| {
-            let now = nanos(boot_clock::now());
-            let known = transaction.state(quota);
-            let state = known.used_with(windows, now);
-            if state != known {
-                transaction.write_state(quota, state)?;
-            }
-            let usage = Usage::of(&transaction.entries(quota)?, windows, now);
-            let place = match usage.decide(state, windows) {
-                Decision::Take(place) => place,
-                Decision::Wait(full) => {
-                    answer = Answer::Full(full);
-                    return Ok(());
-                }
-            };
-            let owner = ledger::new_owner();
-            let stamp = now.saturating_add(nanos(lease(windows)));
-            transaction.write(quota, place, Entry { stamp, owner })?;
-            answer = Answer::Taken(Slot { place, owner, probe: state.half_open });
+            answer = transaction.take(quota, windows, ledger::new_owner())?;
             Ok(())
         });
         unlock_and_log(state);
@@ -261,34 +250,14 @@ impl Ledger for FileLedger {
     fn settle(&self, quota: Quota, slot: Slot, outcome: Outcome, windows: &[Window]) {
         // If this cannot be written, the slot ages from the end of the lease.
         self.transact_within(SETTLE_TIMEOUT, None, &mut |transaction| {
-            let now = nanos(boot_clock::now());
-            let entry = match outcome {
-                Outcome::NotSent => Entry::FREE,
-                Outcome::Replied => Entry { stamp: now, owner: 0 },
-                Outcome::GivenUp => {
-                    Entry { stamp: now.saturating_add(nanos(grace_period(windows))), owner: 0 }
-                }
-            };
-            write_slot(transaction, quota, slot, entry, windows)?;
-            let state = transaction.state(quota);
-            // A late reply does not open what a later 429 has closed.
-            if slot.probe && outcome == Outcome::Replied && state.closed_for(now) == 0 {
-                transaction.write_state(quota, EndpointState { half_open: false, ..state })?;
-            }
-            Ok(())
+            transaction.settle(quota, slot, outcome, windows)
         });
     }
 
     fn renew(&self, quota: Quota, slot: Slot, windows: &[Window]) -> Renewal {
         let mut renewal = Renewal::Unknown;
         self.transact_within(RENEW_TIMEOUT, None, &mut |transaction| {
-            let now = nanos(boot_clock::now());
-            let stamp = now.saturating_add(nanos(lease(windows)));
-            let kept = transaction.entry(quota, slot.place)?;
-            let in_time = kept.is_some_and(|kept| kept.owner == slot.owner && kept.stamp > now);
-            // A lost slot is written too, because its call is in flight.
-            write_slot(transaction, quota, slot, Entry { stamp, owner: slot.owner }, windows)?;
-            renewal = if in_time { Renewal::Kept } else { Renewal::Lost };
+            renewal = transaction.renew(quota, slot, windows)?;
             Ok(())
         });
         renewal
@@ -297,30 +266,14 @@ impl Ledger for FileLedger {
     fn throttled(&self, quota: Quota, slot: Option<Slot>, wait: Duration, windows: &[Window]) {
         // If this cannot be written, the endpoint is closed in this process alone.
         self.transact_within(SETTLE_TIMEOUT, None, &mut |transaction| {
-            let now = nanos(boot_clock::now());
-            transaction.write_state(quota, transaction.state(quota).closed(wait, now))?;
-            match slot {
-                Some(slot) => {
-                    write_slot(transaction, quota, slot, Entry { stamp: now, owner: 0 }, windows)
-                }
-                None => Ok(()),
-            }
+            transaction.close(quota, slot, wait, windows)
         });
     }
 
     fn view(&self, quota: Quota, windows: &[Window], call: Option<&Call>) -> Option<View> {
         let mut view = None;
         self.transact_within(SETTLE_TIMEOUT, call, &mut |transaction| {
-            let now = nanos(boot_clock::now());
-            let state = transaction.state(quota);
-            let closed = state.closed_for(now);
-            let usage = Usage::of(&transaction.entries(quota)?, windows, now);
-            view = Some(View {
-                in_flight: usage.in_flight,
-                available_in: usage.available_in(state),
-                closed_for: (closed > 0).then(|| Duration::from_nanos(closed)),
-                used: windows.iter().map(|window| usage.used(*window)).collect(),
-            });
+            view = Some(transaction.view(quota, windows)?);
             Ok(())
         });
         view
@@ -361,31 +314,6 @@ fn counted_as_spent(restarted: bool, left: Duration) -> String {
 
 fn replaced(rights_lost: &str) -> String {
     format!("was replaced, and the new file {rights_lost}: other processes may be unable to use it")
-}
-
-/// Writes the new entry of a slot at its place.
-fn write_slot(
-    transaction: &Transaction,
-    quota: Quota,
-    slot: Slot,
-    entry: Entry,
-    windows: &[Window],
-) -> Result<(), Trouble> {
-    let kept = transaction.entry(quota, slot.place)?;
-    if kept.is_some_and(|kept| kept.owner == slot.owner) {
-        return transaction.write(quota, slot.place, entry);
-    }
-    // Its lease ran out, and another call has its place. An earlier renewal may have moved it elsewhere.
-    let entries = transaction.entries(quota)?;
-    let elsewhere = entries.iter().position(|kept| kept.owner == slot.owner).map(|at| at as u64);
-    let free = || {
-        let retention = transaction.state(quota).retention.max(retention(windows));
-        Usage::of(&entries, windows, nanos(boot_clock::now())).reusable(retention)
-    };
-    match elsewhere.or_else(|| free().filter(|_| entry != Entry::FREE)) {
-        Some(place) => transaction.write(quota, place, entry),
-        None => Ok(()),
-    }
 }
 
 fn most(windows: &[Window]) -> u32 {

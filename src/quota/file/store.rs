@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use super::MOST_CALLS;
 use super::layout::{self, ASSUMED_SPENT_AT, AssumedSpent, EndpointState, Entry, HEAD, Head, SLOT};
 use super::transaction::{
-    Locked, Pause, Result, Transaction, Trouble, failed, write_entry, write_state,
+    Bytes, Locked, Pause, Result, Transaction, Trouble, failed, write_entry, write_state,
 };
+use super::usage::nanos;
 use crate::os::boot_clock;
 use crate::os::file::{self, Access, Links, Mode, Rights};
 use crate::os::io_error::reason;
-use crate::os::lock::{read_at, write_at};
+use crate::os::lock::read_at;
 use crate::service::quota::{PerQuota, Quota};
 
 /// The length of the largest quota file.
@@ -118,7 +119,7 @@ impl Store {
         if head.identity != self.identity {
             return Err(Trouble::OtherIdentity);
         }
-        let found = Transaction { file, head, bytes };
+        let found = Transaction { file, head, bytes, now: nanos(boot_clock::now()) };
         if layout::session(&found.bytes) != Some(session) {
             found.begin_session(&session)?;
             return Ok(Prepared::Changed);
@@ -140,11 +141,11 @@ impl Store {
         let (head, retention) =
             (Head { slots: slots.clone(), identity: self.identity }, self.retention);
         self.replace(damaged, |file| {
-            let now = u64::try_from(boot_clock::now().as_nanos()).unwrap_or(u64::MAX);
+            let now = nanos(boot_clock::now());
             fill(file, &head, session, Entry { stamp: now, owner: 0 })?;
             let until = now.saturating_add(retention);
             let spent = AssumedSpent { until, restarted: false };
-            write_at(file, &spent.to_bytes(), ASSUMED_SPENT_AT).map_err(failed("filled"))
+            Bytes::write(file, &spent.to_bytes(), ASSUMED_SPENT_AT).map_err(failed("filled"))
         })?;
         self.damage_found = true;
         Ok(())
@@ -239,7 +240,12 @@ fn replace(open: &File, new: &Path, path: &Path) -> std::io::Result<()> {
 }
 
 /// Writes every byte of a new file, so that its space on the disk is allocated.
-fn fill(file: &File, head: &Head, session: &boot_clock::Session, entry: Entry) -> Result<()> {
+pub(super) fn fill(
+    file: &impl Bytes,
+    head: &Head,
+    session: &boot_clock::Session,
+    entry: Entry,
+) -> Result<()> {
     let mut bytes = head.to_bytes();
     bytes.resize(usize::try_from(layout::SESSION_AT).unwrap_or(HEAD), 0);
     bytes.extend(layout::session_to_bytes(session));
@@ -248,5 +254,5 @@ fn fill(file: &File, head: &Head, session: &boot_clock::Session, entry: Entry) -
         let slots = u64::from(*head.slots.of(quota));
         bytes.extend((0..slots).flat_map(|place| entry.to_bytes(quota, place)));
     }
-    write_at(file, &bytes, 0).map_err(failed("filled"))
+    file.write(&bytes, 0).map_err(failed("filled"))
 }

@@ -2,7 +2,7 @@ use std::fs::{self, File};
 
 use super::*;
 use crate::call::{Cancel, KeepAlive};
-use crate::quota::ledger::{HeldSlot, LeaseKeeper};
+use crate::quota::ledger::{HeldSlot, LeaseKeeper, lease};
 
 #[cfg(unix)]
 mod unix;

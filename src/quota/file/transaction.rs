@@ -57,6 +57,24 @@ pub(super) type Result<T> = std::result::Result<T, Trouble>;
 /// Sleeps while another process holds the lock. The error stops the transaction.
 pub(super) type Pause<'a> = &'a mut dyn FnMut(Duration) -> std::result::Result<(), Stop>;
 
+/// The bytes of a quota file. Simulations keep them in memory.
+pub(super) trait Bytes {
+    /// Reads from this position on. Returns less than asked only at the end.
+    fn read(&self, bytes: &mut [u8], at: u64) -> io::Result<usize>;
+
+    fn write(&self, bytes: &[u8], at: u64) -> io::Result<()>;
+}
+
+impl Bytes for File {
+    fn read(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+        read_at(self, bytes, at)
+    }
+
+    fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        write_at(self, bytes, at)
+    }
+}
+
 /// A file that is locked until this is dropped.
 pub(super) struct Locked {
     file: File,
@@ -111,6 +129,16 @@ impl Locked {
     }
 }
 
+impl Bytes for Locked {
+    fn read(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+        Bytes::read(&self.file, bytes, at)
+    }
+
+    fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        Bytes::write(&self.file, bytes, at)
+    }
+}
+
 impl std::ops::Deref for Locked {
     type Target = File;
 
@@ -130,32 +158,32 @@ impl Drop for Locked {
 const FURTHEST: u64 = 600_000_000_000;
 
 /// Exclusive use of the file until this is dropped.
-pub(super) struct Transaction {
-    pub file: Locked,
+pub(super) struct Transaction<F = Locked> {
+    pub file: F,
     pub head: Head,
     /// The first [`HEAD`](super::layout::HEAD) bytes of the file.
     pub bytes: Vec<u8>,
+    /// The time in nanoseconds, read when the file was locked.
+    pub now: u64,
 }
 
-impl Transaction {
+impl<F: Bytes> Transaction<F> {
     /// All entries of an endpoint. A damaged entry counts as a call made just now. So does a stamp beyond any lease,
     /// which the clock leaves when it is set back.
     pub(super) fn entries(&self, quota: Quota) -> Result<Vec<Entry>> {
         let slots = *self.head.slots.of(quota);
         let mut bytes = vec![0; slots as usize * SLOT];
-        let got =
-            read_at(&self.file, &mut bytes, self.head.table(quota)).map_err(failed("read"))?;
+        let got = self.file.read(&mut bytes, self.head.table(quota)).map_err(failed("read"))?;
         if got != bytes.len() {
             return Err(Trouble::Failed("read: it is too short", ErrorKind::UnexpectedEof));
         }
-        let now = u64::try_from(boot_clock::now().as_nanos()).unwrap_or(u64::MAX);
-        let furthest = now.saturating_add(FURTHEST);
+        let furthest = self.now.saturating_add(FURTHEST);
         let mut entries = Vec::with_capacity(slots as usize);
         for (place, bytes) in bytes.chunks_exact(SLOT).enumerate() {
             entries.push(match Entry::read(bytes, quota, place as u64) {
                 Some(entry) if entry.stamp <= furthest => entry,
                 _ => {
-                    let entry = Entry { stamp: now, owner: 0 };
+                    let entry = Entry { stamp: self.now, owner: 0 };
                     self.write(quota, place as u64, entry)?;
                     entry
                 }
@@ -170,8 +198,8 @@ impl Transaction {
             return Ok(None);
         }
         let mut bytes = [0; SLOT];
-        read_at(&self.file, &mut bytes, self.head.table(quota) + place * SLOT as u64)
-            .map_err(failed("read"))?;
+        let at = self.head.table(quota) + place * SLOT as u64;
+        self.file.read(&mut bytes, at).map_err(failed("read"))?;
         Ok(Entry::read(&bytes, quota, place))
     }
 
@@ -219,23 +247,23 @@ impl Transaction {
             }
         }
         let spent = AssumedSpent { until: GRACE + MINUTE, restarted: true };
-        write_at(&self.file, &spent.to_bytes(), ASSUMED_SPENT_AT).map_err(failed("written"))?;
+        self.file.write(&spent.to_bytes(), ASSUMED_SPENT_AT).map_err(failed("written"))?;
         let bytes = layout::session_to_bytes(session);
-        write_at(&self.file, &bytes, layout::SESSION_AT).map_err(failed("written"))
+        self.file.write(&bytes, layout::SESSION_AT).map_err(failed("written"))
     }
 }
 
 pub(super) fn write_entry(
-    file: &File,
+    file: &impl Bytes,
     head: &Head,
     quota: Quota,
     place: u64,
     entry: Entry,
 ) -> Result<()> {
     let at = head.table(quota) + place * SLOT as u64;
-    write_at(file, &entry.to_bytes(quota, place), at).map_err(failed("written"))
+    file.write(&entry.to_bytes(quota, place), at).map_err(failed("written"))
 }
 
-pub(super) fn write_state(file: &File, quota: Quota, state: EndpointState) -> Result<()> {
-    write_at(file, &state.to_bytes(quota), EndpointState::at(quota)).map_err(failed("written"))
+pub(super) fn write_state(file: &impl Bytes, quota: Quota, state: EndpointState) -> Result<()> {
+    file.write(&state.to_bytes(quota), EndpointState::at(quota)).map_err(failed("written"))
 }
