@@ -1,12 +1,13 @@
 //! Where a package is written: the files on disk during and after a download, and the lock on them.
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::claim::is_claim;
+use super::part::PartFiles;
 use super::part_state::{PartState, Receipt};
 use super::{file_error, kept, shown};
 use crate::call::Call;
@@ -367,9 +368,51 @@ pub(super) struct Lock<'a> {
     _no_signal: NoSignal,
 }
 
-impl Lock<'_> {
-    /// Renames the part with this state to the path of a package or of a refused one, which must be free.
-    pub(super) fn rename(&self, to: &PackageFiles, state: &PartState) -> Result<()> {
+impl PartFiles for Lock<'_> {
+    type Paths = PackageFiles;
+
+    fn path(&self) -> &Path {
+        self.files.part()
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn cut(&self, at: u64) -> io::Result<()> {
+        self.file.set_len(at)
+    }
+
+    fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        lock::write_at(&self.file, bytes, at)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    fn room(&self) -> Option<u64> {
+        file::free_space(&self.file, self.files.part())
+    }
+
+    fn read_state(&self, action_id: &str) -> Result<Option<PartState>> {
+        self.files.state_of_part(action_id)
+    }
+
+    fn write_state(&self, state: &PartState) -> Result<()> {
+        self.files.write_state(state)
+    }
+
+    fn remove_state(&self) {
+        self.files.remove_state();
+    }
+
+    fn set_receipt(&self, receipt: &Receipt) -> bool {
+        file::set_attribute(&self.file, RECEIPT, &receipt.to_line())
+    }
+
+    /// The path of a package or of a refused one.
+    fn rename(&self, to: &PackageFiles, state: &PartState) -> Result<()> {
         to.rename_from(&self.files.part, state)
     }
 }

@@ -18,6 +18,8 @@ mod place;
 mod rate;
 pub(crate) mod redirect;
 pub(crate) mod reply;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod transfer;
 mod validity;
 mod writer;
@@ -38,8 +40,8 @@ use crate::status::Status;
 use crate::text::hex::hex;
 use crate::text::{json, redact};
 
-use destination::PackageFiles;
 pub(crate) use destination::{Destination, can_rename, harmless};
+use destination::{Lock, PackageFiles};
 use kept::{Found, Places, Verdict};
 use package::Members;
 pub use package::Package;
@@ -110,8 +112,8 @@ impl Job<'_> {
             }
             None => None,
         };
-        let mut part = Part::resume(&places.accepted, lock, self.action_id, |file, length| {
-            check::hash(file, length, &mut self.on_read(reporter))
+        let mut part = Part::resume(lock, self.action_id, |lock, length| {
+            check::hash(&lock.file, length, &mut self.on_read(reporter))
                 .map_err(|error| check::naming(places.accepted.part(), error))
         })?;
         let verdict = self.complete(&mut part, reporter)?;
@@ -133,7 +135,11 @@ impl Job<'_> {
     ///
     /// If that second download does not begin, the damaged part is the result. A call that was stopped, or may succeed
     /// later, leaves it to the next one.
-    fn complete(&self, part: &mut Part<'_>, reporter: &mut Reporter<'_, '_>) -> Result<Verdict> {
+    fn complete(
+        &self,
+        part: &mut Part<Lock<'_>>,
+        reporter: &mut Reporter<'_, '_>,
+    ) -> Result<Verdict> {
         let mut first = None;
         loop {
             let Job { account, call, action_id, .. } = *self;

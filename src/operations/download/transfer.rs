@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::attempt_end::{AttemptEnd, empty, lost, protocol, refused};
+use super::destination::Lock;
 use super::part::Part;
 use super::part_state::PartState;
 use super::place::Place;
@@ -30,7 +31,7 @@ const WRITE_INTERVAL: Duration = Duration::from_millis(200);
 /// An attempt with fewer new bytes than this counts as a failure.
 const PROGRESS: u64 = 64 * 1024;
 /// How often the package may change during one download.
-const MAX_CHANGES: u32 = 3;
+pub(super) const MAX_CHANGES: u32 = 3;
 const MAX_REDIRECTS: u32 = 3;
 /// The pauses before a young link is tried again. Links are scarcer than requests: two a minute.
 const EARLY_PAUSES: [Duration; 3] =
@@ -43,7 +44,7 @@ pub(super) fn run(
     account: &Account,
     call: &Arc<Call>,
     action_id: &str,
-    part: &mut Part<'_>,
+    part: &mut Part<Lock<'_>>,
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<()> {
     let mut transfer = Transfer {
@@ -73,7 +74,7 @@ struct Transfer<'a, 'p, 'r, 's> {
     account: &'a Account,
     call: &'a Arc<Call>,
     action_id: &'a str,
-    part: &'a mut Part<'p>,
+    part: &'a mut Part<Lock<'p>>,
     reporter: &'a mut Reporter<'r, 's>,
     link: Option<Link>,
     buffer: Vec<u8>,
@@ -267,13 +268,8 @@ impl Transfer<'_, '_, '_, '_> {
 
     /// Sends the request without a token. It follows a few redirects to allowed hosts.
     fn open(&mut self, link: &SecretUrl) -> std::result::Result<(Incoming, Place), AttemptEnd> {
-        let mut headers = Vec::new();
         let have = self.part.length();
-        if have > 0 && self.ranges {
-            headers.push(("range", format!("bytes={have}-")));
-            let version = self.part.state().if_range().map(str::to_owned);
-            headers.extend(version.map(|version| ("if-range", version)));
-        }
+        let headers = if self.ranges { self.part.range_headers() } else { Vec::new() };
         let mut link = link.clone();
         let mut place = Place::default();
         for _ in 0..=MAX_REDIRECTS {
@@ -407,7 +403,7 @@ fn is_validator(value: &str, place: &Place) -> bool {
 }
 
 /// The state with the validators of this reply, or the known ones where the reply has none.
-fn merged(known: PartState, now: PartState) -> PartState {
+pub(super) fn merged(known: PartState, now: PartState) -> PartState {
     PartState {
         etag: now.etag.or(known.etag),
         last_modified: now.last_modified.or(known.last_modified),

@@ -1,11 +1,9 @@
 //! Writes a package to its file and hashes it as it arrives.
 
-use std::fs::File;
 use std::io;
 
 use ring::digest::{Context, SHA256};
 
-use crate::os::lock;
 use crate::text::hex::hex;
 
 /// The SHA-256 of the bytes written so far.
@@ -21,9 +19,13 @@ impl Writer {
         Writer(context)
     }
 
-    /// Writes bytes at the position `at`, where the ones before ended.
-    pub(super) fn add(&mut self, file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
-        lock::write_at(file, bytes, at)?;
+    /// Writes bytes where the ones before ended.
+    pub(super) fn add(
+        &mut self,
+        bytes: &[u8],
+        write: impl FnOnce(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        write(bytes)?;
         self.0.update(bytes);
         Ok(())
     }
@@ -36,7 +38,10 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
+    use crate::os::lock::write_at;
 
     #[test]
     fn the_file_holds_what_was_hashed() {
@@ -45,7 +50,7 @@ mod tests {
         let (mut writer, mut all) = (Writer::new(), Vec::new());
         for n in 0..40_u8 {
             let bytes = vec![n; 1_000 * usize::from(n)];
-            writer.add(&file, &bytes, all.len() as u64).unwrap();
+            writer.add(&bytes, |bytes| write_at(&file, bytes, all.len() as u64)).unwrap();
             all.extend(bytes);
         }
         let hash = hex(ring::digest::digest(&SHA256, &all).as_ref());
@@ -54,7 +59,8 @@ mod tests {
 
         // Bytes whose write failed are not hashed.
         let closed = File::open(&path).unwrap();
-        assert!(writer.add(&closed, b"more", all.len() as u64).is_err());
+        let at = all.len() as u64;
+        assert!(writer.add(b"more", |bytes| write_at(&closed, bytes, at)).is_err());
         assert_eq!(writer.sha256(), hex(ring::digest::digest(&SHA256, &all).as_ref()));
         drop((file, closed));
         std::fs::remove_file(&path).unwrap();
