@@ -12,6 +12,7 @@ mod driver;
 mod host;
 mod journal;
 mod plan;
+mod seed;
 mod service;
 mod start;
 mod watcher;
