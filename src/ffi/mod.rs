@@ -17,6 +17,8 @@ mod guard;
 mod operation;
 mod ptr;
 mod strings;
+#[cfg(test)]
+mod tests;
 mod user_data;
 
 pub mod access;
