@@ -123,6 +123,31 @@ mod full {
         }
     }
 
+    mod threads {
+        use mde_tests::programs::How::ThreadSanitized;
+        use mde_tests::programs::scenarios;
+
+        #[test]
+        fn a_race_is_found() {
+            scenarios::race(ThreadSanitized);
+        }
+
+        #[test]
+        fn lifecycle() {
+            scenarios::lifecycle(ThreadSanitized);
+        }
+
+        #[test]
+        fn a_job_over_several_devices() {
+            scenarios::fleet(ThreadSanitized);
+        }
+
+        #[test]
+        fn user_data() {
+            scenarios::user_data(ThreadSanitized);
+        }
+    }
+
     mod static_library {
         use mde_tests::programs::How::Static;
         use mde_tests::programs::scenarios;

@@ -45,6 +45,8 @@ pub enum How {
     ValgrindForTls,
     /// The C side with AddressSanitizer and UndefinedBehaviorSanitizer, the same `libmde.so`.
     Sanitized,
+    /// The C side with ThreadSanitizer, the same `libmde.so`. What the library does by itself is not seen.
+    ThreadSanitized,
     /// Against `libmde.a`.
     Static,
     /// Against a `libmde.so` with the feature `test-hooks`.
@@ -309,13 +311,19 @@ pub fn compile_also(
         return program;
     }
     let target = targets::of(how);
-    let mut cc =
-        target.map_or_else(|| tool("cc", "gcc libc6-dev"), |it| tool(it.compiler, it.packages));
+    let (compiler, packages) = match how {
+        How::ThreadSanitized => ("clang", "clang libclang-rt-dev"),
+        _ => target.map_or(("cc", "gcc libc6-dev"), |it| (it.compiler, it.packages)),
+    };
+    let mut cc = tool(compiler, packages);
     cc.current_dir(ROOT).args(STRICT).args(["-g", "-O1"]);
     cc.args(["-I", "include", "-I", "tests/c", "-I"]);
     cc.arg(&program.folder.0).args(sources);
     if how == How::Sanitized {
         cc.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
+    }
+    if how == How::ThreadSanitized {
+        cc.arg("-fsanitize=thread");
     }
     if let Some(target) = target {
         targets::link(&mut cc, target, how, &program.folder.0);
@@ -339,7 +347,7 @@ pub fn compile_also(
     program
 }
 
-/// The command that runs a compiled program. Memory errors and leaks end it with 99.
+/// The command that runs a compiled program. Memory errors and leaks end it with 99, races with 66.
 pub fn start(program: &Program, how: How) -> Command {
     let mut command = match how {
         How::Valgrind | How::ValgrindForTls => {
@@ -353,6 +361,12 @@ pub fn start(program: &Program, how: How) -> Command {
             valgrind.arg(program.path());
             valgrind
         }
+        How::ThreadSanitized => {
+            // It wants its places in memory free, which newer kernels give away at random.
+            let mut fixed = tool("setarch", "util-linux");
+            fixed.arg("--addr-no-randomize").arg(program.path());
+            fixed
+        }
         How::Wine => targets::under_wine(&[&program.path()]),
         How::Aarch64 | How::Aarch64Static => {
             let mut qemu = tool("qemu-aarch64", "qemu-user");
@@ -361,6 +375,7 @@ pub fn start(program: &Program, how: How) -> Command {
         }
         _ => Command::new(program.path()),
     };
+    command.env("TSAN_OPTIONS", "ignore_noninstrumented_modules=1:exitcode=66");
     command.env("ASAN_OPTIONS", "detect_leaks=1:exitcode=99");
     command.env("UBSAN_OPTIONS", "print_stacktrace=1:exitcode=99");
     command

@@ -72,6 +72,18 @@ pub fn user_data(how: How) {
     passes(against_the_simulator("tests/c/user_data.c", how));
 }
 
+/// Callbacks on two threads, which take a lock for what they share, and which do not: that is found.
+#[track_caller]
+pub fn race(how: How) {
+    let service = Service::start(Config { quota_mode: QuotaMode::Off, ..Config::default() });
+    let program = compile(&["tests/c/race.c", SUPPORT, "tests/c/service.c"], how);
+    let run = |word| run(service.describe(&mut start(&program, how)).arg(word));
+    passes(run("locked"));
+    let found = run("unlocked").expect(66).stderr;
+    has(&found, "WARNING: ThreadSanitizer: data race");
+    has(&found, "count_line");
+}
+
 /// Clients in forked children.
 #[track_caller]
 pub fn fork(how: How) {
