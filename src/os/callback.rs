@@ -17,7 +17,7 @@ unsafe extern "C-unwind" fn run(callback: *mut &mut dyn FnMut()) {
     unsafe { (*callback)() }
 }
 
-#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64", not(miri)))]
 #[inline(never)]
 fn below_the_end_of_the_stack(callback: *mut &mut dyn FnMut()) {
     // SAFETY: this is a call of `run` by the rules of C, with a pointer that is valid for it. The directives are for the
@@ -35,7 +35,7 @@ fn below_the_end_of_the_stack(callback: *mut &mut dyn FnMut()) {
     }
 }
 
-#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "aarch64"))]
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "aarch64", not(miri)))]
 #[inline(never)]
 fn below_the_end_of_the_stack(callback: *mut &mut dyn FnMut()) {
     // SAFETY: as on x86-64.
@@ -52,11 +52,12 @@ fn below_the_end_of_the_stack(callback: *mut &mut dyn FnMut()) {
     }
 }
 
-/// Elsewhere no stack is unwound when a thread ends, or the process ends.
+/// Elsewhere no stack is unwound when a thread ends, or the process ends. Miri runs no assembly.
 #[cfg(not(all(
     target_os = "linux",
     target_env = "gnu",
-    any(target_arch = "x86_64", target_arch = "aarch64")
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    not(miri)
 )))]
 fn below_the_end_of_the_stack(callback: *mut &mut dyn FnMut()) {
     // SAFETY: the pointer is valid for the call.

@@ -6,11 +6,11 @@
 /// Defers the cancellation of this thread while it lives. Then it comes at the thread's next cancellation point.
 pub(crate) struct Deferred {
     /// What the host had set. `None`: the system had no answer.
-    #[cfg(all(unix, not(target_os = "android")))]
+    #[cfg(all(unix, not(target_os = "android"), not(miri)))]
     before: Option<i32>,
 }
 
-#[cfg(all(unix, not(target_os = "android")))]
+#[cfg(all(unix, not(target_os = "android"), not(miri)))]
 mod system {
     use super::Deferred;
 
@@ -44,14 +44,14 @@ mod system {
 }
 
 /// Windows and Android cannot cancel threads.
-#[cfg(not(all(unix, not(target_os = "android"))))]
+#[cfg(not(all(unix, not(target_os = "android"), not(miri))))]
 impl Deferred {
     pub(crate) fn new() -> Deferred {
         Deferred {}
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, target_os = "linux", not(miri)))]
 mod tests {
     use super::*;
 

@@ -15,7 +15,7 @@ pub(crate) fn process_id() -> u32 {
 /// Elsewhere, and where there is no such page, it is drawn when the id changes: a process that never asked for
 /// it is not noticed between two with one id.
 pub(crate) fn incarnation() -> u64 {
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(miri)))]
     if let Some(kept) = page::get() {
         return match kept.load(Acquire) {
             0 => {
@@ -53,7 +53,7 @@ fn id_of(incarnation: u64) -> u32 {
     u32::try_from(incarnation & u64::from(u32::MAX)).unwrap_or_default()
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(miri)))]
 mod page {
     use std::ptr;
     use std::sync::atomic::Ordering::{Acquire, Release};
@@ -137,14 +137,14 @@ mod tests {
 
     /// Not elsewhere: it would rename this process.
     #[test]
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(miri)))]
     fn an_id_that_is_given_again_names_another_process() {
         let (one, two) = (draw(7), draw(7));
         assert_eq!((id_of(one), id_of(two)), (7, 7));
         assert_ne!(one, two);
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(miri)))]
     unsafe extern "C" {
         fn fork() -> i32;
         fn waitpid(pid: i32, status: *mut i32, options: i32) -> i32;
@@ -152,7 +152,7 @@ mod tests {
     }
 
     /// Runs `then` in a forked child. Whether it said yes.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(miri)))]
     fn in_a_child(then: impl FnOnce() -> bool) -> bool {
         // SAFETY: the child takes no lock that another thread may hold, and leaves by _exit.
         let child = unsafe { fork() };
@@ -169,7 +169,7 @@ mod tests {
 
     /// Compared without their ids, as if those had been given again.
     #[test]
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(miri)))]
     fn a_forked_child_is_none_of_its_ancestors() {
         let number = || incarnation() >> 32;
         let parent = number();

@@ -1,4 +1,6 @@
 //! Everything that asks the operating system. Beside `ffi`, the only place where unsafe code may stand.
+//!
+//! Miri knows no assembly, no forks, and no cancellation of threads. What needs them is for `not(miri)` alone.
 
 #![allow(unsafe_code)]
 
@@ -22,6 +24,8 @@ pub(crate) mod patience;
 pub(crate) mod per_process;
 pub(crate) mod random;
 pub(crate) mod rename;
+#[cfg(test)]
+mod seeded;
 pub(crate) mod small_file;
 #[cfg(windows)]
 mod sspi;
