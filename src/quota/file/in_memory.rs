@@ -13,7 +13,7 @@ use super::layout::{Entry, HEAD, Head};
 use super::most;
 use super::store::fill;
 use super::transaction::{Bytes, Transaction, Trouble};
-use super::usage::nanos;
+use super::usage::{burst, nanos};
 use crate::call::Call;
 use crate::quota::clock::fake::FakeClock;
 use crate::quota::clock::{Clock, Time};
@@ -44,6 +44,7 @@ struct State {
     clock: Arc<FakeClock>,
     booted: Duration,
     boots: u8,
+    bursts: PerQuota<u32>,
 }
 
 impl State {
@@ -67,6 +68,7 @@ impl QuotaFile {
             clock: Arc::clone(clock),
             booted: Duration::ZERO,
             boots: 0,
+            bursts: PerQuota::from_fn(|quota| burst(limits.of(quota))),
         })));
         fill(&Open(&file.0), &head, &[0; 16], Entry::FREE)
             .unwrap_or_else(|_| panic!("the file is damaged"));
@@ -102,8 +104,9 @@ impl QuotaFile {
             state.booted = now;
             state.boots += 1;
         }
-        let session = [self.0.lock().boots; 16];
-        let begun = transaction(&self.0, |transaction| transaction.begin_session(&session));
+        let (boots, bursts) = (self.0.lock().boots, self.0.lock().bursts.clone());
+        let begun =
+            transaction(&self.0, |transaction| transaction.begin_session(&[boots; 16], &bursts));
         begun.unwrap_or_else(|_| panic!("the file is damaged"));
     }
 }

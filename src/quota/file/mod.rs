@@ -28,9 +28,8 @@ pub(super) use self::layout::{EndpointState, Entry};
 use self::store::Store;
 use self::transaction::{Pause, Transaction, Trouble};
 use self::usage::nanos;
-pub(super) use self::usage::retention;
 #[cfg(test)]
-pub(super) use self::usage::{Decision, Usage};
+pub(super) use self::usage::{Decision, Usage, retention};
 use super::ledger::{
     self, Answer, FIRST_RETRY, LONGEST_RETRY, Ledger, Outcome, Renewal, Slot, View,
     WARNING_INTERVAL,
@@ -88,10 +87,8 @@ impl FileLedger {
         for quota in Quota::ALL {
             *slots.of_mut(quota) = most(limits.of(quota));
         }
-        let retention =
-            Quota::ALL.iter().map(|quota| retention(limits.of(*quota))).max().unwrap_or(0);
         let state = State {
-            store: Store::new(path, key.digest(), retention),
+            store: Store::new(path, key.digest(), limits),
             slots,
             trouble: None,
             assumed_spent: None,

@@ -9,11 +9,12 @@ use super::layout::{self, ASSUMED_SPENT_AT, AssumedSpent, EndpointState, Entry, 
 use super::transaction::{
     Bytes, Locked, Pause, Result, Transaction, Trouble, failed, write_entry, write_state,
 };
-use super::usage::nanos;
+use super::usage::{burst, nanos, retention};
 use crate::os::boot_clock;
 use crate::os::file::{self, Access, Links, Mode, Rights};
 use crate::os::io_error::reason;
 use crate::os::lock::read_at;
+use crate::quota::limits::Limits;
 use crate::service::quota::{PerQuota, Quota};
 
 /// The length of the largest quota file.
@@ -24,6 +25,8 @@ pub(super) struct Store {
     identity: [u8; 32],
     /// How long an entry counts in this client's widest window, in nanoseconds.
     retention: u64,
+    /// The most calls that this client's windows admit in a minute.
+    bursts: PerQuota<u32>,
     /// A damaged file was replaced, and `take_damage` has not reported it yet.
     damage_found: bool,
     /// The rights that the last replacement lost, to complete "the new file …", and the rights that it has. It is
@@ -34,11 +37,13 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn new(path: &str, identity: [u8; 32], retention: u64) -> Store {
+    pub(super) fn new(path: &str, identity: [u8; 32], limits: &Limits) -> Store {
+        let retentions = Quota::ALL.into_iter().map(|quota| retention(limits.of(quota)));
         Store {
             path: PathBuf::from(path),
             identity,
-            retention,
+            retention: retentions.max().unwrap_or(0),
+            bursts: PerQuota::from_fn(|quota| burst(limits.of(quota))),
             damage_found: false,
             rights_lost: None,
             trusted: None,
@@ -121,7 +126,7 @@ impl Store {
         }
         let found = Transaction { file, head, bytes, now: nanos(boot_clock::now()) };
         if layout::session(&found.bytes) != Some(session) {
-            found.begin_session(&session)?;
+            found.begin_session(&session, &self.bursts)?;
             return Ok(Prepared::Changed);
         }
         if Quota::ALL.iter().any(|quota| slots.of(*quota) > found.head.slots.of(*quota)) {

@@ -443,6 +443,24 @@ fn after_a_restart_of_the_machine_all_calls_count_from_its_start() {
     assert_eq!(cancel.closed_for, None);
 }
 
+/// A power cut right after the first calls leaves a file as it was made, without the limits that were kept.
+#[test]
+fn after_a_restart_calls_may_be_unknown_though_the_file_knows_no_limits() {
+    let folder = Folder::new();
+    let (ledger, limits) = open(&folder.file(), "collect=3/60,500/86400");
+    assert_eq!(used(&ledger, &limits), 0);
+    let mut made = fs::read(folder.file()).unwrap();
+    taken(&ledger, &limits);
+    let session = layout::session_to_bytes(&[9; 16]);
+    made[128..128 + session.len()].copy_from_slice(&session);
+    fs::write(folder.file(), &made).unwrap();
+    let (ledger, _) = open(&folder.file(), "collect=3/60,500/86400");
+    if boot_clock::now() < Duration::from_secs(86_000) {
+        let view = ledger.view(COLLECT, limits.of(COLLECT), None).unwrap();
+        assert_eq!(view.used[1], 3);
+    }
+}
+
 #[test]
 fn a_clock_that_was_set_back_blocks_calls_for_one_window_only() {
     let folder = Folder::new();

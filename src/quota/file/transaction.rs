@@ -28,7 +28,7 @@ use crate::os::file_limit::NoSignal;
 use crate::os::io_error::reason;
 use crate::os::lock::{read_at, try_lock, unlock, write_at};
 use crate::os::random;
-use crate::service::quota::Quota;
+use crate::service::quota::{PerQuota, Quota};
 
 /// How long to wait for the lock. A holder needs microseconds; after this time its process or disk hangs.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -217,8 +217,12 @@ impl<F: Bytes> Transaction<F> {
 
     /// Converts the file after a restart of the machine, which also restarts the clock. Earlier calls count as made at
     /// the start, plus a grace period. Calls that never reached the disk are unknown. They are assumed to be as many as
-    /// the limits admitted in a minute.
-    pub(super) fn begin_session(&self, session: &boot_clock::Session) -> Result<()> {
+    /// the limits admitted in a minute. The limits may not have reached it either, so `bursts` has this process's own.
+    pub(super) fn begin_session(
+        &self,
+        session: &boot_clock::Session,
+        bursts: &PerQuota<u32>,
+    ) -> Result<()> {
         const GRACE: u64 = 30_000_000_000;
         const MINUTE: u64 = 60_000_000_000;
         for quota in Quota::ALL {
@@ -235,7 +239,7 @@ impl<F: Bytes> Transaction<F> {
                 ..state
             };
             self.write_state(quota, state)?;
-            let mut unknown = state.burst;
+            let mut unknown = state.burst.max(*bursts.of(quota));
             for (place, entry) in self.entries(quota)?.into_iter().enumerate() {
                 if entry == Entry::FREE {
                     if unknown == 0 {

@@ -108,7 +108,7 @@ pub(crate) fn retention(windows: &[Window]) -> u64 {
 }
 
 /// The most calls that these windows admit in a minute. A minute lies within a few consecutive windows of each length.
-fn burst(windows: &[Window]) -> u32 {
+pub(super) fn burst(windows: &[Window]) -> u32 {
     const MINUTE: u128 = 60_000_000_000;
     let most = |window: &Window| {
         let windows = MINUTE.div_ceil(window.length.as_nanos().max(1));
