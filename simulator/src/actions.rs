@@ -156,6 +156,13 @@ impl Actions {
         &self.0
     }
 
+    /// Removes the oldest actions while there are more than so many, up to the first one that has not ended.
+    pub fn take_oldest(&mut self, kept: usize) -> Vec<Action> {
+        let most = self.0.len().saturating_sub(kept);
+        let ended = self.0.iter().take(most).take_while(|action| action.is_final()).count();
+        self.0.drain(..ended).collect()
+    }
+
     pub fn find(&self, id: &str) -> Option<&Action> {
         self.0.iter().find(|action| action.id().eq_ignore_ascii_case(id))
     }

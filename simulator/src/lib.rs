@@ -165,6 +165,17 @@ impl Simulator {
         self.state.log.requests()
     }
 
+    /// Returns the requests that have ended, and forgets them. So a simulator that runs for hours stays small.
+    pub fn take_requests(&self) -> Vec<LoggedRequest> {
+        self.state.log.take_ended()
+    }
+
+    /// Returns the oldest actions that have ended, and forgets them. The latest `kept` ones stay.
+    pub fn take_actions(&self, kept: usize) -> Vec<Value> {
+        let taken = self.state.world().actions.take_oldest(kept);
+        taken.iter().map(actions::Action::to_json).collect()
+    }
+
     /// Forgets the requests and the count of refusals.
     pub fn clear_requests(&self) {
         self.state.log.clear();

@@ -1,6 +1,6 @@
 //! The log of requests, which tests read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -34,6 +34,8 @@ pub struct LoggedRequest {
 struct Entries {
     next: u64,
     requests: BTreeMap<u64, LoggedRequest>,
+    /// Those that have no end yet. If a caller leaves, there is none.
+    under_way: BTreeSet<u64>,
     refusals: usize,
 }
 
@@ -52,6 +54,7 @@ impl Log {
         let number = entries.next;
         entries.next += 1;
         entries.requests.insert(number, request);
+        entries.under_way.insert(number);
         number
     }
 
@@ -67,6 +70,7 @@ impl Log {
         if refused_by_quota {
             entries.refusals += 1;
         }
+        entries.under_way.remove(&number);
         let entry = entries.requests.get_mut(&number)?;
         entry.status = status;
         entry.refused_by_quota = refused_by_quota;
@@ -79,6 +83,16 @@ impl Log {
         self.entries().requests.values().cloned().collect()
     }
 
+    /// Removes the requests that have ended, and returns them in order of arrival.
+    pub fn take_ended(&self) -> Vec<LoggedRequest> {
+        let mut entries = self.entries();
+        let all = std::mem::take(&mut entries.requests);
+        let (left, taken): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            all.into_iter().partition(|(number, _)| entries.under_way.contains(number));
+        entries.requests = left;
+        taken.into_values().collect()
+    }
+
     /// How many calls quotas have refused.
     pub fn refusals(&self) -> usize {
         self.entries().refusals
@@ -88,6 +102,7 @@ impl Log {
     pub fn clear(&self) {
         let mut entries = self.entries();
         entries.requests.clear();
+        entries.under_way.clear();
         entries.refusals = 0;
     }
 

@@ -20,6 +20,26 @@ fn still() -> Simulator {
 }
 
 #[test]
+fn what_is_taken_is_forgotten() {
+    let sim = still();
+    let caller = Caller::new(&sim);
+    (0..4).for_each(|machine| assert_eq!(caller.collect(machine).status, 201));
+    let taken = sim.take_requests();
+    assert!(taken.len() >= 4 && taken.iter().all(|request| request.status != 0), "{taken:?}");
+    assert_eq!(sim.requests(), []);
+    // None has ended.
+    assert_eq!(sim.take_actions(0), [] as [Value; 0]);
+    for action in &sim.actions()[..2] {
+        let id = action["id"].as_str().unwrap();
+        let path = format!("/api/machineactions/{id}/cancel");
+        assert_eq!(caller.post(&path, &json!({"Comment": "why"})).status, 200);
+    }
+    assert_eq!(sim.take_actions(3).len(), 1);
+    assert_eq!(sim.take_actions(0).len(), 1);
+    assert_eq!(sim.actions().len(), 2);
+}
+
+#[test]
 fn a_new_action_has_the_full_shape() {
     let sim = still();
     let caller = Caller::new(&sim);
