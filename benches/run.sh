@@ -10,19 +10,22 @@
 #     benches/run.sh download       a large package to disk, from nginx and Azurite, against curl
 #     benches/run.sh waits          a thousand waiting threads, against reading each action at an interval
 #     benches/run.sh fleet          a call over 500 devices, against the least time of the quota
+#     benches/run.sh waiting        memory of devices that wait in a job
 #     benches/run.sh start          a job over 100,000 devices: until its first request, and its document
-#     benches/run.sh all            everything
+#     benches/run.sh gates          instructions and allocations of a call, against those of benches/gates/figures.txt
+#     benches/run.sh all            everything but the gates
 #
 # MDE_LIB_DIR names a directory with the libmde.so to measure; without it, one is built. These variables change the numbers:
 #     CALLS     calls per run (10,000)
 #     ROUNDS    rounds of alternating runs (9; 7 of downloads, 5 of shared logs)
 #     TRIALS    stops per phase (200)
 #     WAITERS   waiting threads (1,000)
-#     DEVICES   devices of a job (500 in fleet, which take four minutes; 100,000 in start)
+#     DEVICES   devices of a job (500 in fleet, which take four minutes; 100,000 in start; 250 to 1,000 in waiting)
 #     MIB       size of the package (1,024)
-# TARGET is the folder for the package and the job. LIMITER_WITH is put before the program of the part limiter, for example
-# 'chrt -f 5' on a machine that has other work. MDE_LIMITER_BENCH and MDE_SIMULATOR name these programs if they are built
-# already.
+# The gates hold for the library of the release archive, so they need MDE_LIB_DIR. With MDE_UPDATE_GATES=1 what is measured
+# becomes the figures. TARGET is the folder for the package and the job. PROGRESS is a file for the progress of the part fleet.
+# LIMITER_WITH is put before the program of the part limiter, for example 'chrt -f 5' on a machine that has other work.
+# MDE_LIMITER_BENCH and MDE_SIMULATOR name these programs if they are built already.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 calls=${CALLS:-10000}
@@ -244,19 +247,36 @@ calls_part() {
     each_case system_calls_case
 }
 
-instructions_of() {
-    valgrind --tool=callgrind --callgrind-out-file=/dev/null $(command_of "$1" "$2" "$3" "$4") 2>&1 |
-        sed -n 's/.*Collected : \([0-9]*\)$/\1/p'
+# instructions COMMAND...: those in user space.
+instructions() {
+    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$@" 2>&1 | sed -n 's/.*Collected : \([0-9]*\)$/\1/p'
+}
+
+# allocations COMMAND...: how often it gets memory from the C library.
+allocations() {
+    rm -f "$work/allocations"
+    ALLOCATIONS=$work/allocations LD_PRELOAD=$work/allocations.so "$@"
+    cat "$work/allocations"
+}
+
+# per_call MEASURE FEW MANY COMMAND...: what one call takes. The word N in the command stands for the number of calls.
+per_call() {
+    local measure=$1 few=$2 many=$3 word short long small=() large=()
+    for word in "${@:4}"; do
+        if [ "$word" = N ]; then small+=("$few") large+=("$many"); else small+=("$word") large+=("$word"); fi
+    done
+    short=$("$measure" "${small[@]}")
+    long=$("$measure" "${large[@]}")
+    [ -n "$short" ] && [ -n "$long" ] || die "no number of $measure: ${*:4}"
+    printf '%d\n' $(((long - short) / (many - few)))
 }
 
 instructions_case() {
-    local name short long measure rows=()
+    local name took measure rows=()
     for name in $(programs_for "$1"); do
-        short=$(instructions_of "$name" "$2" $few "$1")
-        long=$(instructions_of "$name" "$2" $many "$1")
-        [ -n "$short" ] && [ -n "$long" ] || die "valgrind failed: $name"
-        rows+=("$name $(((long - short) / counted))")
-        [ "$name" = curl ] && measure=$(((long - short) / counted))
+        took=$(per_call instructions "$few" "$many" $(command_of "$name" "$2" N "$1"))
+        rows+=("$name $took")
+        [ "$name" = curl ] && measure=$took
     done
     for name in "${rows[@]}"; do
         set -- "$1" "$2" $name
@@ -355,10 +375,6 @@ limiter_program() {
     ) | sed 's/.*"target_directory":"\([^"]*\)".*/\1\/limiter-bench\/mde-limiter-bench/'
 }
 
-limiter_instructions() {
-    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$@" 2>&1 | sed -n 's/.*Collected : \([0-9]*\)$/\1/p'
-}
-
 # Starts a Redis server that saves nothing, and sets redis to its address.
 redis_server() {
     local port
@@ -375,7 +391,7 @@ redis_server() {
 }
 
 limiter_part() {
-    local program redis stamps name short long missing=() pair
+    local program redis stamps name missing=() pair
     for pair in valgrind:valgrind python3:python3 redis-server:redis-server; do
         type -P "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
@@ -389,9 +405,8 @@ limiter_part() {
     echo '|---|---|---|'
     for stamps in 1 1500; do
         for name in ours governor; do
-            short=$(limiter_instructions "$program" loop $name $stamps 20000)
-            long=$(limiter_instructions "$program" loop $name $stamps 120000)
-            printf '| %s | %s | %s |\n' $stamps $name $(((long - short) / 100000))
+            printf '| %s | %s | %s |\n' $stamps $name \
+                "$(per_call instructions 20000 120000 "$program" loop $name $stamps N)"
         done
     done
     ${LIMITER_WITH:-} "$program" bursts
@@ -487,7 +502,7 @@ fleet_part() {
         "-L$work" -lmde "-Wl,-rpath,$work"
     start_simulator --machines "$devices" --time-scale "$speed" --pending 5 --in-progress 60
     mkdir "$work/packages"
-    took=$("$work/fleet" "$speed" "$simulator_url" "$work/packages")
+    took=$("$work/fleet" "$speed" "$simulator_url" "$work/packages" ${PROGRESS:+"$PROGRESS"})
     printf '\nOne call over %s devices, all of it %s times as fast. The least time is that of the links, and one collection.\n\n' "$devices" "$speed"
     echo '| devices | s | least s | ratio | refused | requests per package | polls | CPU ms |'
     echo '|---|---|---|---|---|---|---|---|'
@@ -503,6 +518,23 @@ print("| %d | %.2f | %.2f | %.3f | %d | %.2f | %d | %d |" % (
     of("list", "read"), cpu))' \
         "$devices" "$speed" $took
     stop_simulator
+}
+
+waiting_part() {
+    local devices took
+    simulator_program
+    gcc -std=c99 -O2 -Wall -Wextra -Werror -I "$here/../include" -o "$work/waiting" "$here/waiting/waiting.c" \
+        "-L$work" -lmde "-Wl,-rpath,$work"
+    printf '\nDevices that wait in one call, when the collections of all of them run.\n\n'
+    echo '| devices | bytes per device | threads |'
+    echo '|---|---|---|'
+    for devices in ${DEVICES:-250 500 1000}; do
+        start_simulator --machines "$devices" --quota-mode off --pending 1 --in-progress 1000000
+        mkdir "$work/job-$devices"
+        took=$("$work/waiting" "$devices" "$simulator_url" "$work/job-$devices")
+        printf '| %s | %s | %s |\n' "$devices" $took
+        stop_simulator
+    done
 }
 
 start_part() {
@@ -525,12 +557,52 @@ print(f"| new | {new:.0f} | {end:.0f} | {size / 2**20:.1f} | {peak:.1f} |")
 print(f"| resumed | {again:.0f} | {end_again:.0f} | {size / 2**20:.1f} | {peak:.1f} |")'
 }
 
-usage='usage: benches/run.sh [calls|instructions|memory|cold|overshoot|limiter|download|waits|fleet|start|all]'
+# The figures of the gates, one a line. Counts are exact, so a few calls are enough.
+gate_figures() {
+    local url mode scheme
+    for url in "$http" "$https"; do
+        scheme=${url%%:*}
+        for mode in get collect; do
+            printf 'instructions.%s.%s %s\n' "$mode" "$scheme" \
+                "$(per_call instructions 20 120 $(command_of mde "$mode" N "$url"))"
+            printf 'allocations.%s.%s %s\n' "$mode" "$scheme" \
+                "$(per_call allocations 20 120 $(command_of mde "$mode" N "$url"))"
+        done
+        # From the start of the process to its end, with one CA to trust.
+        printf 'instructions.cold.%s %s\n' "$scheme" \
+            "$(SSL_CERT_FILE=$work/ca.pem SSL_CERT_DIR=$work/www instructions $(command_of mde get 1 "$url"))"
+    done
+    printf 'instructions.refused %s\n' "$(per_call instructions 20 120 "$work/gates" refused N "$http")"
+    printf 'allocations.refused %s\n' "$(per_call allocations 20 120 "$work/gates" refused N "$http")"
+    printf 'instructions.inspect %s\n' "$(per_call instructions 1 3 "$work/gates" inspect N "$work/package.zip")"
+    printf 'allocations.inspect %s\n' "$(per_call allocations 1 3 "$work/gates" inspect N "$work/package.zip")"
+    # A program for tests is not compiled as it is released.
+    if [ -z "${MDE_LIMITER_BENCH:-}" ]; then
+        printf 'instructions.decision %s\n' \
+            "$(per_call instructions 20000 120000 "$(limiter_program)" loop ours 1500 N)"
+    fi
+}
+
+gates_part() {
+    local figures=$here/gates/figures.txt words=()
+    [ -n "${MDE_LIB_DIR:-}" ] || die 'the gates are for the library of the archive: MDE_LIB_DIR=target/shipped/lib'
+    gcc -std=c99 -O2 -Wall -Wextra -Werror -I "$here/../include" -o "$work/gates" "$here/gates/gates.c" \
+        "-L$work" -lmde "-Wl,-rpath,$work"
+    gcc -std=c99 -O2 -Wall -Wextra -Werror -shared -fPIC -o "$work/allocations.so" "$here/gates/allocations.c"
+    python3 "$here/gates/package.py" "$work/package.zip"
+    [ -z "${MDE_UPDATE_GATES:-}" ] || words+=(--update)
+    [ -z "${MDE_LIMITER_BENCH:-}" ] || words+=(--without instructions.decision)
+    gate_figures >"$work/figures"
+    printf '\nInstructions in user space and allocations of a call, against their gates.\n\n'
+    python3 "$here/gates/compare.py" "${words[@]}" "$figures" "$work/figures"
+}
+
+usage='usage: benches/run.sh [calls|instructions|memory|cold|overshoot|limiter|download|waits|fleet|waiting|start|gates|all]'
 part=${1:-all}
 [ $# -le 1 ] || die "$usage"
 case $part in
-    calls | instructions | memory | cold | overshoot | limiter | download | waits | fleet | start) parts=("$part") ;;
-    all) parts=(calls instructions memory cold overshoot limiter download waits fleet start) ;;
+    calls | instructions | memory | cold | overshoot | limiter | download | waits | fleet | waiting | start | gates) parts=("$part") ;;
+    all) parts=(calls instructions memory cold overshoot limiter download waits fleet waiting start) ;;
     *) die "$usage" ;;
 esac
 

@@ -1,14 +1,15 @@
 /*
  * One call over all devices of a simulator, at the documented quota and so many times as fast.
  *
- *     fleet SPEED URL FOLDER
+ *     fleet SPEED URL FOLDER [PROGRESS]
  *
  * Prints the seconds that mde_fetch_packages() took, and its milliseconds of CPU. The simulator at URL must run at this
- * SPEED, too.
+ * SPEED, too. The file PROGRESS gets a line for each number of packages: the minutes of the service, and the number.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -51,17 +52,52 @@ static double cpu_ms(void)
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e3;
 }
 
+/* How many packages are done. */
+static long count_of(const char *json)
+{
+    char *done = NULL;
+    long count;
+
+    if (mde_json_get(json, "/summary/done", &done) != MDE_OK)
+        die("no summary", json);
+    count = atol(done);
+    mde_string_free(done);
+    return count;
+}
+
+/* Where the progress goes, and how far it is. */
+struct progress {
+    FILE *file;
+    double began, minute;
+    long done;
+};
+
+static int32_t on_progress(void *user_data, const char *event)
+{
+    struct progress *progress = user_data;
+    const char *done = strstr(event, "\"done\":");
+
+    if (done != NULL && strncmp(event, "{\"stage\":\"fleet\"", 16) == 0 && atol(done + 7) != progress->done) {
+        progress->done = atol(done + 7);
+        fprintf(progress->file, "%.2f %ld\n", (wall_s() - progress->began) / progress->minute, progress->done);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const char *const endpoints[] = {"collect", "read", "list"};
     mde_options *options = mde_options_new();
     mde_client *client = NULL;
     char *devices = NULL, *json = NULL, text[256];
+    struct progress progress = {NULL, 0, 0, 0};
     double minute, began, used;
     size_t i, length;
 
-    if (argc != 4)
-        die("usage: fleet SPEED URL FOLDER", NULL);
+    if (argc != 4 && argc != 5)
+        die("usage: fleet SPEED URL FOLDER [PROGRESS]", NULL);
+    if (argc == 5 && (progress.file = fopen(argv[4], "w")) == NULL)
+        die(argv[4], NULL);
     minute = 60 / strtod(argv[1], NULL);
     set(options, "tenant_id", TENANT);
     set(options, "client_id", APPLICATION);
@@ -84,9 +120,18 @@ int main(int argc, char **argv)
         die("mde_find_machines", devices);
     began = wall_s();
     used = cpu_ms();
-    if (mde_fetch_packages(client, devices, "bench", argv[3], NULL, NULL, NULL, &json) != MDE_OK)
+    progress.began = began;
+    progress.minute = minute;
+    if (mde_fetch_packages(client, devices, "bench", argv[3], progress.file != NULL ? on_progress : NULL, &progress,
+                           NULL, &json) != MDE_OK)
         die("mde_fetch_packages", json);
     printf("%.2f %.0f\n", wall_s() - began, cpu_ms() - used);
+    if (progress.file != NULL) {
+        /* The last ones have no event of their own. */
+        if (progress.done < count_of(json))
+            fprintf(progress.file, "%.2f %ld\n", (wall_s() - began) / minute, count_of(json));
+        fclose(progress.file);
+    }
     mde_string_free(json);
     mde_string_free(devices);
     mde_client_free(client);

@@ -544,6 +544,7 @@ mod full {
         the_bench_of_downloads_runs: "download",
         the_bench_of_waits_runs: "waits",
         the_bench_of_many_devices_runs: "fleet",
+        the_bench_of_devices_that_wait_runs: "waiting",
         the_bench_of_starts_runs: "start",
     }
 }

@@ -10,8 +10,12 @@ mod dependencies;
 mod documents;
 /// The pages that are made of the header.
 mod doxygen;
+/// What a call may cost.
+mod gates;
 /// The header and the library.
 mod header;
+/// The pictures about performance.
+mod plots;
 /// How the pages are written.
 mod prose;
 /// The schema of the documents.
