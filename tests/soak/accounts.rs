@@ -137,9 +137,13 @@ struct Reported {
     wrong: Vec<String>,
 }
 
-/// How a call may end while the weather is bad: not by a defect of the library, a refusal, or a wrong argument.
-const ENDS: [&str; 14] = [
+/// How a call may end while the weather is bad: not by a defect of the library, or a wrong argument. Tokens are revoked
+/// under calls, actions end while they are cancelled, and downloads break off.
+const ENDS: [&str; 17] = [
     "ok",
+    "unauthorized",
+    "bad_request",
+    "broken",
     "cancelled",
     "deadline",
     "not_found",
