@@ -139,9 +139,10 @@ struct Reported {
 
 /// How a call may end while the weather is bad: not by a defect of the library, or a wrong argument. Tokens are revoked
 /// under calls, actions end while they are cancelled, and downloads break off.
-const ENDS: [&str; 17] = [
+const ENDS: [&str; 18] = [
     "ok",
     "unauthorized",
+    "forbidden",
     "bad_request",
     "broken",
     "cancelled",
