@@ -394,6 +394,87 @@ class Tokens(Case):
         self.assertEqual(len(asked), 2)
 
 
+class OwnClient(Case):
+    """A callback that gets a token, or signs for one, and uses the client that waits for it."""
+
+    def refused(self, call: Any) -> Any:
+        """The document of a refusal, which comes long before the deadline."""
+        begun = time.monotonic()
+        with self.assertRaisesRegex(mde.SignInError, "give it another client") as caught:
+            call()
+        self.assertLess(time.monotonic() - begun, 10)
+        return caught.exception.document
+
+    def test_it_is_refused_at_once_in_every_thread(self) -> None:
+        uses = [
+            lambda client: client.list_actions(timeout=30),
+            lambda client: client.check_access(timeout=30),
+            lambda client: next(client.iter_packages(MACHINES[:1], "why", self.file("job"), timeout=30)),
+        ]
+        for use in uses:
+            clients: List[mde.Client] = []
+            with with_token(lambda scope: use(clients[0])) as client:
+                clients.append(client)
+                here = self.refused(lambda: client.list_actions(timeout=30))
+                self.assertEqual((here["error"]["status"], here["error"]["stage"]), (mde.Status.TOKEN, "token"))
+                there = Background(lambda: self.refused(lambda: client.list_actions(timeout=30))).end()
+                self.assertEqual((there.result, there.error), (here, None))
+        self.assertFalse(os.path.exists(self.file("job")))
+
+    def test_the_words_are_those_of_the_library(self) -> None:
+        clients: List[mde.Client] = []
+
+        def without_the_check(scope: str) -> Any:
+            with mock.patch.object(mde._client, "check_not_for_token"):
+                return clients[0].list_actions(timeout=30)
+
+        providers = [without_the_check, lambda scope: clients[0].list_actions(timeout=30)]
+        said = []
+        for provider in providers:
+            with with_token(provider) as client:
+                clients[:] = [client]
+                said.append(Background(lambda: self.refused(lambda: client.list_actions(timeout=30))).end().result)
+        self.assertEqual(said[0], said[1])
+
+    def test_a_signer(self) -> None:
+        own = {name: value for name, value in OPTIONS.items() if name != "client_secret"}
+        clients: List[mde.Client] = []
+
+        def sign(request: mde.SigningRequest) -> bytes:
+            clients[0].list_actions(timeout=30)
+            return b""
+
+        with mde.Client(own, client_certificate=os.environ["MDE_TEST_CERTIFICATE"], signer=sign) as client:
+            clients.append(client)
+            self.refused(lambda: client.list_actions(timeout=30))
+
+    def test_other_clients_and_other_callbacks_may(self) -> None:
+        seen: List[Any] = []
+
+        def provider(scope: str) -> str:
+            # By way of another client, whose progress callback is not the one that gets a token.
+            self.client.wait_action(action, progress=lambda event: seen.append(event["stage"]))
+            seen.append(client.get_quota()["quotas"][0]["endpoint"])
+            return os.environ["MDE_TEST_TOKEN"]
+
+        action = self.client.collect_package(MACHINES[3], "why")["action"]["id"]
+        with with_token(provider) as client:
+            client.wait_action(action, progress=lambda event: seen.append(client.get_quota()))
+            # Its own token is there by then, in a callback that gets none.
+            client.wait_action(action, progress=lambda event: seen.append(self.client.list_actions()))
+        self.client.wait_action(action, progress=lambda event: seen.append(self.client.list_actions()))
+        self.assertGreaterEqual(len(seen), 5)
+
+        def through_another(scope: str) -> str:
+            self.client.wait_action(action, progress=lambda event: clients[0].list_actions(timeout=30))
+            return os.environ["MDE_TEST_TOKEN"]
+
+        clients: List[mde.Client] = []
+        with with_token(through_another) as client:
+            clients.append(client)
+            self.refused(lambda: client.list_actions(timeout=30))
+
+
 class Authority(http.server.BaseHTTPRequestHandler):
     """Grants a token that lives for six seconds, whoever asks."""
 

@@ -64,6 +64,23 @@ def waits_for(owner: object) -> bool:
     return False
 
 
+def check_not_for_token(owner: object) -> None:
+    """Refuses a call of this owner in a callback that gets or signs for the owner's token.
+
+    The library finds that by the thread, but a call of the main thread runs in another one.
+    """
+    call = _here.made
+    while call is not None:
+        if call.owner is owner and call.gets_token:
+            raise error_with_message(
+                Status.TOKEN,
+                "the callback that provides the token, or signs for it, used the client that is waiting for it; give it "
+                "another client",
+                "token",
+            )
+        call = call.outer
+
+
 class _Callback:
     """One run of a callback in the thread that made the call."""
 
@@ -83,6 +100,8 @@ class Call(Generic[T]):
         self.progress = progress
         # The call in whose callback this one is made.
         self.outer: "Optional[Call[Any]]" = None
+        # Whether the callback that runs now is the one for the token or its signature.
+        self.gets_token = False
         self._stop: Optional[Stop] = None
         self._failure: Optional[BaseException] = None
         self._error: Optional[BaseException] = None
@@ -168,6 +187,14 @@ class Call(Generic[T]):
             return self._result  # type: ignore[return-value]
         finally:
             failure = error = inner = None
+
+    def ask_for_token(self, function: Callable[[], Any]) -> Tuple[bool, Any]:
+        """The same as ask(), for the callback that gets a token or signs for one."""
+        self.gets_token = True
+        try:
+            return self.ask(function)
+        finally:
+            self.gets_token = False
 
     def ask(self, function: Callable[[], Any]) -> Tuple[bool, Any]:
         """Runs a callback in the thread that made the call. Returns whether it succeeded, and its result.

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Callable, Generator, List, Mapping, NamedTuple, NoReturn, Optional, Tuple, Type, Union
 
 from . import _documents as documents
-from ._call import Call, current, waits_for
+from ._call import Call, check_not_for_token, current, waits_for
 from ._cancel import Cancel
 from ._devices import Devices, as_they_end, devices_json
 from ._errors import error, error_with_message
@@ -90,7 +90,7 @@ def _on_token(number: Optional[int], scope: bytes, sink: Optional[int]) -> int:
     call = current()
     try:
         provider = _providers[number]
-        succeeded, answer = call.ask(lambda: provider(scope.decode("utf-8")))
+        succeeded, answer = call.ask_for_token(lambda: provider(scope.decode("utf-8")))
         if not succeeded:
             return 1
         # Here and not in the thread of the provider: the sink is valid only until this function returns.
@@ -139,7 +139,7 @@ def _on_sign(number: Optional[int], algorithm: bytes, data: int, size: int, sink
                 # The call ends with its own error, or goes on with a token that is still valid.
                 return _GAVE_UP
 
-        succeeded, answer = call.ask(sign)
+        succeeded, answer = call.ask_for_token(sign)
         if not succeeded or answer is _GAVE_UP:
             return 1
         # Here, as for a token.
@@ -345,6 +345,7 @@ class Client(Forkable):
         progress: Optional[Progress] = None,
         call: Optional[Call[Any]] = None,
     ) -> Any:
+        check_not_for_token(self)
         native = getattr(library(), function)
 
         def perform(stop: Optional[int]) -> Any:

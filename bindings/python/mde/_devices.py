@@ -6,7 +6,7 @@ import threading
 from typing import Any, Callable, Dict, Generator, Iterable, Mapping, Optional, Set, TypedDict, Union
 
 from . import _documents as documents
-from ._call import Call
+from ._call import Call, check_not_for_token
 from ._errors import IncompleteError, error_with_message
 from ._status import Status
 
@@ -49,6 +49,7 @@ def as_they_end(
 
     The rest comes from the document of the call: some outcomes have no event, such as those of earlier calls.
     """
+    check_not_for_token(owner)
     ended: "queue.SimpleQueue[Optional[documents.DevicePackage]]" = queue.SimpleQueue()
     outcome: Dict[str, Any] = {}
 

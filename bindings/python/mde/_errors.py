@@ -246,10 +246,12 @@ def error(status: int, document: Optional[Failure] = None) -> MdeError:
     return error_class(status)(status, document)
 
 
-def error_with_message(status: Status, message: str) -> MdeError:
+def error_with_message(status: Status, message: str, stage: Optional[str] = None) -> MdeError:
     """An error with a document made here, where the library returns none."""
     name = status.name.lower()
     own: Failure = {
         "error": {"status": int(status), "name": name, "message": message, "retryable": False}
     }
+    if stage is not None:
+        own["error"]["stage"] = stage
     return error(status, own)
