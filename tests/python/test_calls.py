@@ -265,6 +265,12 @@ class Failures(Case):
         ):
             with self.assertRaisesRegex(TypeError, "progress"):
                 call()
+        for name in ("token_provider", "signer"):
+            bad: Any = {name: 42}
+            makes: List[Any] = [lambda: mde.Client(OPTIONS, **bad), lambda: mde.Client.from_json("{}", **bad)]
+            for make in makes:
+                with self.assertRaisesRegex(TypeError, "^%s must be a function that takes .*, or None, not int" % name):
+                    make()
         with self.assertRaisesRegex(TypeError, "logger"):
             mde.log_to("x")  # type: ignore[arg-type]
         self.assertEqual(len(self.client.list_actions()["actions"]), before)
@@ -406,7 +412,7 @@ class OwnClient(Case):
         return caught.exception.document
 
     def test_it_is_refused_at_once_in_every_thread(self) -> None:
-        uses = [
+        uses: List[Any] = [
             lambda client: client.list_actions(timeout=30),
             lambda client: client.check_access(timeout=30),
             lambda client: next(client.iter_packages(MACHINES[:1], "why", self.file("job"), timeout=30)),

@@ -244,6 +244,11 @@ class Client(Forkable):
     def _make(
         self, fill: Callable[[int], None], provider: Optional[TokenProvider], signer: Optional[Signer]
     ) -> None:
+        callbacks = [("token_provider", "a function that takes a scope and returns a token", provider),
+                     ("signer", "a function that takes a SigningRequest and returns bytes", signer)]
+        for name, accepted, callback in callbacks:
+            if callback is not None and not callable(callback):
+                raise TypeError("%s must be %s, or None, not %s" % (name, accepted, type(callback).__name__))
         options = library().mde_options_new()
         try:
             fill(options)
