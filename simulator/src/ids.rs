@@ -2,8 +2,21 @@
 
 /// A new random GUID in lower case.
 pub fn guid() -> String {
+    guid_of(fastrand::u128(..))
+}
+
+/// The id of an application's service principal in a tenant: always the same for these two.
+pub fn object_id(tenant: &str, client: &str) -> String {
+    // FNV-1a, by its published constants. A newline is in no id.
+    let text = format!("{tenant}\n{client}").to_ascii_lowercase();
+    guid_of(text.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, |hash, byte| {
+        (hash ^ u128::from(byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013b)
+    }))
+}
+
+fn guid_of(bits: u128) -> String {
     // Version 4, variant 1.
-    let bits = (fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
     let hex = format!("{bits:032x}");
     let mut out = String::with_capacity(36);
     for (at, digit) in hex.chars().enumerate() {
@@ -62,6 +75,14 @@ mod tests {
         {
             assert!(!is_guid(wrong), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_object_id_is_that_of_the_application_in_its_tenant() {
+        let id = object_id("t", "c");
+        assert!(is_guid(&id), "{id}");
+        assert_eq!(id, object_id("T", "C"));
+        assert!(id != object_id("t", "d") && id != object_id("u", "c"));
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn refused(status: u16, error: &'static str, number: u32, text: String) -> Refus
 /// Answers `POST /{tenant}/oauth2/v2.0/token`.
 pub fn answer(state: &State, tenant: &str, headers: &HeaderMap, body: &str) -> Reply {
     let reply = match check(state, tenant, headers, body) {
-        Ok((application, audience)) => issue(state, application, &audience),
+        Ok(grant) => issue(state, &grant),
         Err(refused) => refusal(&refused),
     };
     reply
@@ -87,13 +87,25 @@ pub fn answer(state: &State, tenant: &str, headers: &HeaderMap, body: &str) -> R
         .with("strict-transport-security", "max-age=31536000; includeSubDomains")
 }
 
-/// The application whose credentials are right, and the audience that it requests.
+/// What a token is issued for.
+struct Grant<'a> {
+    /// The application whose credentials are right.
+    application: &'a Application,
+    audience: String,
+    /// How it proved itself, as in the token: "1" with a secret, "2" with a certificate.
+    proof: &'static str,
+}
+
+/// The type of the assertions that a certificate's key signs.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// What the request is entitled to.
 fn check<'a>(
     state: &'a State,
     tenant: &str,
     headers: &HeaderMap,
     body: &str,
-) -> Result<(&'a Application, String), Refused> {
+) -> Result<Grant<'a>, Refused> {
     let is_form = headers
         .get(header::CONTENT_TYPE)
         .and_then(|v| v.to_str().ok())
@@ -154,6 +166,14 @@ fn check<'a>(
             );
             refused(400, "invalid_scope", 70_011, text)
         })?;
+    let audience = audience.to_owned();
+    if value("client_assertion_type") == Some(JWT_BEARER) {
+        if !is_of(required("client_assertion")?, client) {
+            let text = "JWT token is invalid or malformed.".to_owned();
+            return Err(refused(400, "invalid_request", 50_027, text));
+        }
+        return Ok(Grant { application, audience, proof: "2" });
+    }
     let secret = required("client_secret")?;
     if secret != application.client_secret {
         let text = format!(
@@ -162,7 +182,20 @@ fn check<'a>(
         );
         return Err(refused(401, "invalid_client", 7_000_215, text));
     }
-    Ok((application, audience.to_owned()))
+    Ok(Grant { application, audience, proof: "1" })
+}
+
+/// Whether an assertion is a JWT about this client. It does not know the certificate, so nothing verifies the signature.
+fn is_of(assertion: &str, client: &str) -> bool {
+    let mut parts = assertion.split('.');
+    let (Some(_), Some(claims), Some(_), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    let claims = URL_SAFE_NO_PAD.decode(claims).unwrap_or_default();
+    let claims: Value = serde_json::from_slice(&claims).unwrap_or_default();
+    claims["sub"].as_str().is_some_and(|sub| sub.eq_ignore_ascii_case(client))
 }
 
 fn basic(headers: &HeaderMap) -> Option<(String, String)> {
@@ -172,7 +205,8 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     Some((form::decode(id), form::decode(secret)))
 }
 
-fn issue(state: &State, application: &Application, audience: &str) -> Reply {
+fn issue(state: &State, grant: &Grant) -> Reply {
+    let application = grant.application;
     let life = state.config.token_lifetime_s;
     let now = Timestamp::now().as_second();
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -180,15 +214,15 @@ fn issue(state: &State, application: &Application, audience: &str) -> Reply {
     let key = URL_SAFE_NO_PAD.encode(key);
     let head = json!({"typ": "JWT", "alg": "RS256", "x5t": key, "kid": key});
     let claims = json!({
-        "aud": audience,
+        "aud": grant.audience,
         "iss": format!("https://sts.windows.net/{}/", application.tenant_id),
         "iat": now,
         "nbf": now,
         "exp": now.saturating_add(i64::try_from(life).unwrap_or(i64::MAX)),
         "appid": application.client_id,
-        "appidacr": "1",
+        "appidacr": grant.proof,
         "idtyp": "app",
-        "oid": ids::guid(),
+        "oid": ids::object_id(&application.tenant_id, &application.client_id),
         "roles": application.roles,
         "tid": application.tenant_id,
         "uti": ids::guid(),

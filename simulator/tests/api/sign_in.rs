@@ -68,6 +68,44 @@ fn refusals_have_the_shape_of_the_sign_in_service() {
     assert_eq!((got.status, got.header("allow")), (405, Some("POST")));
 }
 
+/// The claims of a token.
+fn claims(token: &str) -> Value {
+    let part = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+}
+
+#[test]
+fn an_assertion_for_the_client_takes_the_place_of_the_secret() {
+    let sim = instant();
+    let ask = |kind: &str, subject: &str| {
+        let payload = URL_SAFE_NO_PAD.encode(format!(r#"{{"sub":"{subject}"}}"#));
+        let assertion = format!("e30.{payload}.c2ln");
+        let kind = format!("urn:ietf:params:oauth:client-assertion-type:{kind}");
+        let pairs = [
+            ("grant_type", "client_credentials"),
+            ("client_id", DEFAULT_CLIENT),
+            ("client_assertion_type", kind.as_str()),
+            ("client_assertion", assertion.as_str()),
+            ("scope", SCOPE),
+        ];
+        ask_token(sim.origin(), DEFAULT_TENANT, &pairs)
+    };
+    let granted = ask("jwt-bearer", DEFAULT_CLIENT);
+    let token = granted.json()["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(Caller::with(&sim, &token).get("/api/machines").status, 200);
+    assert_eq!(claims(&token)["appidacr"], "2");
+    // Of the same application, however it signs in.
+    let other = claims(&sign_in(sim.origin(), DEFAULT_TENANT, DEFAULT_CLIENT, DEFAULT_SECRET));
+    assert_eq!((&claims(&token)["oid"], &other["appidacr"]), (&other["oid"], &"1".into()));
+    for (kind, subject, number) in
+        [("jwt-bearer", "another", 50_027), ("saml2-bearer", DEFAULT_CLIENT, 900_144)]
+    {
+        let refused = ask(kind, subject);
+        assert_eq!(refused.status, 400);
+        assert_eq!(refused.json()["error_codes"], serde_json::json!([number]));
+    }
+}
+
 #[test]
 fn only_valid_tokens_are_accepted() {
     let config = Config { token_lifetime_s: 1, ..Config::default() };
