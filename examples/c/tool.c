@@ -227,9 +227,19 @@ static int set_option(const struct settings *s, mde_options *options, const char
     return code;
 }
 
+/* The options that hold a secret, and the variables that they come from. */
+static const struct {
+    const char *name;
+    const char *variable;
+} secrets[] = {
+    {"client_secret", "MDE_CLIENT_SECRET"},
+    {"certificate_password", "MDE_CERTIFICATE_PASSWORD"},
+    {"access_token", "MDE_ACCESS_TOKEN"},
+    {"proxy", "MDE_PROXY"},
+};
+
 /* Sets the option in `name=value`. Refuses secrets, for the reason that --help gives. */
 static int set_pair(const struct settings *s, mde_options *options, const char *pair) {
-    static const char *const secret[] = {"client_secret", "access_token", "certificate_password"};
     char name[64];
     size_t length = strcspn(pair, "=");
     if (pair[length] != '=' || length >= sizeof name) {
@@ -237,9 +247,12 @@ static int set_pair(const struct settings *s, mde_options *options, const char *
     }
     memcpy(name, pair, length);
     name[length] = '\0';
-    for (size_t i = 0; i < sizeof secret / sizeof secret[0]; i++) {
-        if (strcmp(name, secret[i]) == 0) {
-            return usage_error(s, "secrets do not belong on a command line: ", name);
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
+        /* A proxy is a secret only with a login, as in http://user:password@host:port. */
+        int holds_one = strcmp(name, "proxy") != 0 || strchr(pair, '@') != NULL;
+        if (holds_one && strcmp(name, secrets[i].name) == 0) {
+            return usage_error(s, "secrets do not belong on a command line; set this variable instead: ",
+                               secrets[i].variable);
         }
     }
     return set_option(s, options, name, pair + length + 1);
@@ -282,12 +295,18 @@ static int set_all(const struct settings *s, mde_options *options) {
         {"tenant_id", s->tenant},
         {"client_id", s->client},
         {"cloud", s->cloud},
-        {"client_secret", s->secret_file == NULL ? from_environment("MDE_CLIENT_SECRET") : NULL},
     };
     int code = -1;
     for (size_t i = 0; code < 0 && i < sizeof plain / sizeof plain[0]; i++) {
         if (plain[i].value != NULL) {
             code = set_option(s, options, plain[i].name, plain[i].value);
+        }
+    }
+    for (size_t i = 0; code < 0 && i < sizeof secrets / sizeof secrets[0]; i++) {
+        int from_file = s->secret_file != NULL && strcmp(secrets[i].name, "client_secret") == 0;
+        const char *value = from_file ? NULL : from_environment(secrets[i].variable);
+        if (value != NULL) {
+            code = set_option(s, options, secrets[i].name, value);
         }
     }
     if (code < 0 && s->secret_file != NULL) {

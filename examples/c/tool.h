@@ -61,7 +61,9 @@ struct settings {
     "  --help                 print this\n"                                                                 \
     "\n"                                                                                                    \
     "There is no option that takes the secret itself: other users of the machine can read command lines,\n" \
-    "and shells keep them in files. A file with tight permissions is best, the environment second.\n"
+    "and shells keep them in files. A file with tight permissions is best, the environment second.\n"       \
+    "Other secrets come from the environment alone: MDE_CERTIFICATE_PASSWORD, MDE_ACCESS_TOKEN, and\n"      \
+    "MDE_PROXY for a proxy with a login.\n"
 
 /* A variable in UTF-8. An empty one counts as not set, as in most tools. */
 const char *from_environment(const char *name);

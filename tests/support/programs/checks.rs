@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::scenarios::{Example, has};
 use super::{How, on_a_terminal, on_a_terminal_until, run, start};
 use crate::access::{clock_is_behind, grants, wants_consent};
+use crate::peers::keys::Keys;
 use crate::peers::openssl::{Pki, Wish};
 use crate::peers::stub_proxy::StubProxy;
 
@@ -57,10 +58,33 @@ pub fn succeeds(how: How) {
     has(&shown, "mde_fetch_package      yes\n");
     let json = run(command(&example, &[]).arg("--json")).expect(0).stdout;
     assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["access"]["ok"], true, "{json}");
+    let mut token = command(&example, &[]);
+    token.env_remove("MDE_CLIENT_SECRET").env("MDE_ACCESS_TOKEN", &example.service.token);
+    has(&run(&mut token).expect(0).stdout, "sign_in_host  skipped");
+    takes_a_password(&example);
     let wrong = run(command(&example, &[]).args(["--machine", "x"])).expect(2);
     has(&wrong.stderr, "unknown argument: --machine");
     let help = run(start(&example.program, how).arg("--help")).expect(0).stdout;
     assert!(!help.contains("--comment") && help.contains("--secret-file"), "{help}");
+}
+
+/// Of a certificate and of a proxy, from the environment.
+#[track_caller]
+fn takes_a_password(example: &Example) {
+    let keys = Keys::new();
+    keys.openssl("pkcs12 -export -in cert.pem -inkey key.pem -out own.pfx -passout pass:abcdef");
+    let certificate = format!("client_certificate={}", keys.path("own.pfx"));
+    let with = |password: &str| {
+        let mut command = command(example, &[&certificate]);
+        command.env_remove("MDE_CLIENT_SECRET").env("MDE_CERTIFICATE_PASSWORD", password);
+        run(&mut command)
+    };
+    has(&with("abcdef").expect(0).stdout, "sign_in       ok");
+    has(&with("wrong").expect(2).stderr, "option `certificate_password` is wrong");
+    let mut proxy = example.bare_command();
+    let refused = run(proxy.env("MDE_PROXY", "ftp://user:canary@host:1")).expect(2).stderr;
+    has(&refused, "option `proxy` names a kind of proxy that is not supported");
+    assert!(!refused.contains("canary"), "{refused}");
 }
 
 /// Each cause of the first hour, by the first red line.

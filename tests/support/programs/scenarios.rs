@@ -310,7 +310,8 @@ impl Example {
             .args(["--option", &format!("login_url={url}")])
             .env("MDE_CLIENT_SECRET", DEFAULT_SECRET);
         let settings = ["TENANT_ID", "CLIENT_ID", "MACHINE_ID", "COMMENT", "CLOUD", "OUT"];
-        for name in settings {
+        let secrets = ["CERTIFICATE_PASSWORD", "ACCESS_TOKEN", "PROXY"];
+        for name in settings.iter().chain(&secrets) {
             command.env_remove(format!("MDE_{name}"));
         }
         command
@@ -417,7 +418,7 @@ pub fn example_fails_helpfully(how: How) {
 #[track_caller]
 pub fn example_explains_its_usage(how: How) {
     let example = Example::new(how, Config::default());
-    let wrong: [(&[&str], &str); 11] = [
+    let wrong: [(&[&str], &str); 14] = [
         (&[], "no device: give --machine or set MDE_MACHINE_ID"),
         (&["--machine"], "a value must follow --machine"),
         (&["--nonsense", "x"], "unknown argument: --nonsense"),
@@ -427,6 +428,12 @@ pub fn example_explains_its_usage(how: How) {
         (&["--machine", "m", "--option", "nonsense=1"], "option `nonsense` is unknown"),
         (&["--machine", "m", "--cloud", "mars"], "option `cloud`"),
         (&["--machine", "m", "--option=client_secret=x"], "do not belong on a command line"),
+        (&["--machine", "m", "--option=access_token=x"], "variable instead: MDE_ACCESS_TOKEN"),
+        (
+            &["--machine", "m", "--option=certificate_password=x"],
+            "variable instead: MDE_CERTIFICATE_PASSWORD",
+        ),
+        (&["--machine", "m", "--option=proxy=http://u:p@h:1"], "variable instead: MDE_PROXY"),
         (&["--machine", "m", "--secret-file", "/nonexistent"], "cannot open the file"),
         (&["--machine", "m", "--option", "ca_file=/nonexistent"], "option `ca_file`"),
     ];
