@@ -41,10 +41,29 @@ struct token {
 
 const char program[] = "pkcs11";
 
-/* Returns 1 if the function succeeded. Otherwise it prints the code, which the PKCS#11 standard explains. */
+/* What the usual codes mean. The PKCS#11 standard explains all of them. */
+static const char *meaning(CK_RV code) {
+    switch (code) {
+    case CKR_PIN_INCORRECT:
+        return ": the PIN is wrong; a token locks itself after a few attempts";
+    case CKR_PIN_LOCKED:
+        return ": the PIN is locked";
+    case CKR_MECHANISM_INVALID:
+    case CKR_MECHANISM_PARAM_INVALID:
+        return ": the token cannot sign so; set \"certificate_algorithm\": \"RS256\" in MDE_OPTIONS";
+    case CKR_DEVICE_REMOVED:
+    case CKR_TOKEN_NOT_PRESENT:
+    case CKR_TOKEN_NOT_RECOGNIZED:
+        return ": the token was removed";
+    default:
+        return "";
+    }
+}
+
+/* Returns 1 if the function succeeded. Otherwise it prints the code. */
 static int succeeded(const char *function, CK_RV code) {
     if (code != CKR_OK) {
-        fprintf(stderr, "pkcs11: %s failed with 0x%lx\n", function, (unsigned long)code);
+        fprintf(stderr, "pkcs11: %s failed with 0x%lx%s\n", function, (unsigned long)code, meaning(code));
     }
     return code == CKR_OK;
 }
