@@ -76,7 +76,8 @@ fn a_pkcs11_token_signs() {
     for algorithm in ALGORITHMS {
         is_known_as(algorithm, with(algorithm, "cert.pem", "1234"));
     }
-    has(&with("PS256", "cert.pem", "4321").expect(1).stderr, "C_Login failed with 0xa0");
+    let wrong = with("PS256", "cert.pem", "4321").expect(1).stderr;
+    has(&wrong, "C_Login failed with 0xa0: the PIN is wrong");
     keys.openssl(
         "req -x509 -newkey rsa:2048 -nodes -keyout other.key -out other.pem -days 30 -subj /CN=x",
     );
@@ -97,6 +98,14 @@ fn python_signer(provider: &Provider, algorithm: &str, words: &[&str]) -> Comman
     python
 }
 
+/// It says in one line what is wrong, as programs do for their users.
+#[track_caller]
+fn is_one_line(finished: Finished, part: &str) {
+    let said = finished.expect(1).stderr;
+    has(&said, part);
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
 #[test]
 fn a_key_of_pythons_cryptography_signs() {
     let keys = Keys::new();
@@ -106,6 +115,18 @@ fn a_key_of_pythons_cryptography_signs() {
         let words = ["--key", &key, "--certificate", &certificate];
         is_known_as(algorithm, run(&mut python_signer(&provider, algorithm, &words)));
     }
+    keys.openssl("rsa -in key.pem -aes256 -passout pass:abcdef -out locked.pem");
+    for (file, part) in [
+        ("none.pem", "No such file or directory"),
+        ("locked.pem", "is encrypted"),
+        ("cert.pem", "is no private key in PEM"),
+    ] {
+        let words = ["--key", &keys.path(file), "--certificate", &certificate];
+        is_one_line(run(&mut python_signer(&provider, "PS256", &words)), part);
+    }
+    let words = ["--key", &key, "--certificate", &certificate];
+    let mut command = python_signer(&provider, "PS256", &words);
+    is_one_line(run(command.env_remove("MDE_CLIENT_ID")), "signer.py: MDE_CLIENT_ID is not set");
 }
 
 /// A TPM in software.
@@ -191,7 +212,12 @@ fn a_tpm_signs() {
     let words = ["--tpm", "0x81000002", "--certificate", &own];
     let mut command = python_signer(&provider, "PS256", &words);
     let failed = run(command.env("TPM2TOOLS_TCTI", tpm.tcti()));
-    has(&failed.expect(1).stderr, "CalledProcessError");
+    is_one_line(failed, "the handle is not correct for the use");
+    let mut command = python_signer(&provider, "PS256", &words);
+    is_one_line(
+        run(command.env("TPM2TOOLS_TCTI", "swtpm:port=1")),
+        "check --tpm and TPM2TOOLS_TCTI",
+    );
 }
 
 #[track_caller]
