@@ -2,6 +2,8 @@
  * pkcs11: signs in with a key that a PKCS#11 token has, such as an HSM, a smart card or a TPM, and prints the machine
  * actions of the tenant. The key never leaves the token.
  *
+ * Its headers are in Debian's libp11-kit-dev. docs/sign-in.md makes a token to try it with.
+ *
  *     cc -std=c99 $(pkg-config --cflags p11-kit-1) pkcs11.c signing.c -lmde -ldl -o pkcs11
  *
  * Settings come from the environment:

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
+use mde_tests::documents::blocks;
 use mde_tests::peers::keys::Keys;
 use mde_tests::peers::oidc::{Provider, TENANT};
 use mde_tests::peers::ports::unused_ports;
@@ -32,36 +33,29 @@ fn is_known_as(algorithm: &str, finished: Finished) {
     has(&printed, &format!("\"requestor\":\"{algorithm}\""));
 }
 
-/// SoftHSM2 with the key of `key.pem`, under the label `agent-key` in the token `agent`.
-fn soft_hsm(keys: &Keys) {
-    let folder = keys.path("tokens");
-    std::fs::create_dir(&folder).unwrap();
-    let text =
-        format!("directories.tokendir = {folder}\nobjectstore.backend = file\nlog.level = ERROR\n");
-    keys.write("softhsm2.conf", text);
-    for words in [
-        "--init-token --free --label agent --so-pin 12345678 --pin 1234".to_owned(),
-        format!(
-            "--import {} --token agent --label agent-key --id 01 --pin 1234",
-            keys.path("key.pem")
-        ),
-    ] {
-        let mut util = tool("softhsm2-util", "softhsm2");
-        run(util.args(words.split(' ')).env("SOFTHSM2_CONF", keys.path("softhsm2.conf"))).expect(0);
-    }
+/// Runs the block of commands in `docs/sign-in.md` that begins so, in the folder of the keys.
+#[track_caller]
+fn as_documented(begin: &str, keys: &Keys, variables: &[(&str, &str)]) {
+    let all = blocks(Path::new(ROOT), "docs/sign-in.md");
+    let found = all.iter().find(|it| it.language == "console" && it.text.starts_with(begin));
+    let text = found.expect("a block that begins so").text.replace("$ ", "");
+    let mut bash = tool("bash", "bash");
+    bash.args(["-euc", &text]).current_dir(keys.path("")).envs(variables.iter().copied());
+    run(&mut bash).expect(0);
 }
 
 #[test]
 fn a_pkcs11_token_signs() {
     let keys = Keys::new();
-    soft_hsm(&keys);
+    drop(tool("softhsm2-util", "softhsm2"));
+    as_documented("$ mkdir tokens\n", &keys, &[]);
     let program = compile_also(
         &["examples/c/pkcs11.c", "examples/c/signing.c"],
         How::Plain,
         &[],
         &["-I/usr/include/p11-kit-1", "-ldl"],
     );
-    let provider = Provider::with_certificate(&keys.path("cert.pem"));
+    let provider = Provider::with_certificate(&keys.path("agent.pem"));
     let with = |algorithm: &str, certificate: &str, pin: &str| {
         let mut command = mde_tests::programs::start(&program, How::Plain);
         settings(&provider, algorithm, &mut command)
@@ -74,9 +68,9 @@ fn a_pkcs11_token_signs() {
         run(&mut command)
     };
     for algorithm in ALGORITHMS {
-        is_known_as(algorithm, with(algorithm, "cert.pem", "1234"));
+        is_known_as(algorithm, with(algorithm, "agent.pem", "1234"));
     }
-    let wrong = with("PS256", "cert.pem", "4321").expect(1).stderr;
+    let wrong = with("PS256", "agent.pem", "4321").expect(1).stderr;
     has(&wrong, "C_Login failed with 0xa0: the PIN is wrong");
     keys.openssl(
         "req -x509 -newkey rsa:2048 -nodes -keyout other.key -out other.pem -days 30 -subj /CN=x",
@@ -162,14 +156,6 @@ impl Tpm {
     fn tcti(&self) -> String {
         format!("swtpm:host=127.0.0.1,port={}", self.port)
     }
-
-    #[track_caller]
-    fn tool(&self, keys: &Keys, words: &str) {
-        let mut words = words.split(' ');
-        let mut command = tool(words.next().unwrap(), "tpm2-tools");
-        command.args(words).current_dir(keys.path("")).env("TPM2TOOLS_TCTI", self.tcti());
-        run(&mut command).expect(0);
-    }
 }
 
 impl Drop for Tpm {
@@ -184,24 +170,9 @@ fn a_tpm_signs() {
     const HANDLE: &str = "0x81000001";
     let keys = Keys::new();
     let tpm = Tpm::start(&keys);
-    for words in [
-        "tpm2_createprimary -Q -C o -c primary.ctx",
-        "tpm2_flushcontext -t",
-        "tpm2_create -Q -C primary.ctx -G rsa2048 -a fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign -u public -r private",
-        "tpm2_flushcontext -t",
-        "tpm2_load -Q -C primary.ctx -u public -r private -c key.ctx",
-        "tpm2_evictcontrol -Q -C o -c key.ctx 0x81000001",
-        "tpm2_flushcontext -t",
-        "tpm2_readpublic -Q -c 0x81000001 -f pem -o public.pem",
-    ] {
-        tpm.tool(&keys, words);
-    }
-    // The key was made in the TPM, so an authority certifies it.
-    keys.openssl("req -new -key key.pem -out csr -subj /CN=agent");
-    keys.openssl(
-        "x509 -req -in csr -force_pubkey public.pem -CA cert.pem -CAkey key.pem -CAcreateserial -days 30 -out own.pem",
-    );
-    let own = keys.path("own.pem");
+    drop(tool("tpm2_sign", "tpm2-tools"));
+    as_documented("$ tpm2_createprimary ", &keys, &[("TPM2TOOLS_TCTI", &tpm.tcti())]);
+    let own = keys.path("agent.pem");
     let provider = Provider::with_certificate(&own);
     for algorithm in ALGORITHMS {
         let words = ["--tpm", HANDLE, "--certificate", &own];
