@@ -195,7 +195,7 @@ fn is_of(assertion: &str, client: &str) -> bool {
     };
     let claims = URL_SAFE_NO_PAD.decode(claims).unwrap_or_default();
     let claims: Value = serde_json::from_slice(&claims).unwrap_or_default();
-    claims["sub"].as_str().is_some_and(|sub| sub.eq_ignore_ascii_case(client))
+    claims.get("sub").and_then(Value::as_str).is_some_and(|sub| sub.eq_ignore_ascii_case(client))
 }
 
 fn basic(headers: &HeaderMap) -> Option<(String, String)> {
@@ -205,7 +205,7 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     Some((form::decode(id), form::decode(secret)))
 }
 
-fn issue(state: &State, grant: &Grant) -> Reply {
+fn issue(state: &State, grant: &Grant<'_>) -> Reply {
     let application = grant.application;
     let life = state.config.token_lifetime_s;
     let now = Timestamp::now().as_second();
