@@ -233,10 +233,10 @@ windows_unit_tests() {
 # The linker for old systems.
 zig() {
     local version folder=$target/zig
-    version=$(sed -n 's/^zig_version=//p' packaging/package.sh)
+    version=$(sed -n 's/^ziglang==\([^ ]*\).*/\1/p' packaging/zig.txt)
     if [ ! -e "$folder/$version" ]; then
         rm -rf "$folder"
-        python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder" "ziglang==$version"
+        python3 -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target "$folder" -r packaging/zig.txt
         touch "$folder/$version"
     fi
 }
@@ -356,6 +356,7 @@ tests_of_the_library() {
     check 'Tests: network' program network 6
     check 'Tests: sign_in' program sign_in 6
     check 'Tests: quota' program quota 4
+    check 'Tests: faults' program faults 4
     renice -n 15 -p $BASHPID >/dev/null
     check 'Lints' lints
 }
@@ -365,6 +366,9 @@ tests_of_the_process() {
     check 'Tests: log' program log 1
     check 'Tests: wiped' program wiped 1
     check 'Tests: memory' program memory 1
+    [ "$mode" != core ] || return 0
+    after 'Release archive'
+    check 'Tests: soak' program soak 2
 }
 
 tests_of_what_is_shipped() {
@@ -399,6 +403,10 @@ if [ "$mode" = release ]; then
     step 'Tests: cargo-c' some cargo test "${all[@]}" --test release -- release_only::
     step 'Tests: bindings, what a release needs' some cargo test "${all[@]}" --no-fail-fast --test bindings -- release_only::
     step 'Rust 1.85' msrv
+    step 'Faults, at every byte' some cargo test "${all[@]}" --no-fail-fast --test faults -- release_only::
+    step 'Soak, an hour' some env MDE_SOAK_SECONDS=3600 cargo test "${all[@]}" --test soak -- nothing_grows
+    step 'Address sanitizer' tests/checkers.sh asan
+    step 'Fuzzing' env MDE_FUZZ_SECONDS=300 tests/fuzz/run.sh long
     step 'Patterns, ten times as many' some env MDE_PROPERTY_CASES=1000000 cargo test "${all[@]}" --lib properties::
     MDE_PROPERTY_CASES=100000 step 'Patterns on Windows, all of them' some windows_unit_tests properties::
     step 'Models, ten times as often' some env MDE_MODEL_RUNS=200000 cargo test "${all[@]}" --lib models::
