@@ -305,7 +305,7 @@ impl Scene<'_> {
         if outcome.text.contains(CANARY) && !(self.step == Step::Link && outcome.status == 0) {
             broken.push("the document shows a secret".to_owned());
         }
-        if self.form.wait_ms != None && run.observed.wait_ms != self.form.wait_ms {
+        if self.form.wait_ms.is_some() && run.observed.wait_ms != self.form.wait_ms {
             broken.push(format!(
                 "it waits {:?} ms and not {:?}",
                 run.observed.wait_ms, self.form.wait_ms

@@ -246,7 +246,7 @@ fn call(handles: &mut Handles, input: &mut Input<'_>, slow: &mut u32) {
             // SAFETY: as above.
             check(unsafe { mde_read_packages(path, &raw mut json) }, json);
         }
-        14 | 15 | 16 if *slow < 6 => {
+        14..=16 if *slow < 6 => {
             *slow += 1;
             let client = Shared(pick(&handles.clients, input.byte()));
             let cancel = Shared(pick(&handles.cancels, input.byte()));

@@ -18,10 +18,10 @@ fn times(retry_after: &str, date: &str) {
         Received { retry_after: Some(retry_after), date: Some(date), ..Received::default() };
     let wait = fuzz_hooks::retry_after(&received);
     assert!(wait.is_none_or(|wait| wait.as_secs() <= 86_400), "{wait:?}");
-    if let Ok(seconds) = retry_after.trim().parse::<u32>() {
-        if !retry_after.contains('+') {
-            assert_eq!(wait.map(|wait| wait.as_secs()), Some(u64::from(seconds).min(86_400)));
-        }
+    if let Ok(seconds) = retry_after.trim().parse::<u32>()
+        && !retry_after.contains('+')
+    {
+        assert_eq!(wait.map(|wait| wait.as_secs()), Some(u64::from(seconds).min(86_400)));
     }
     fuzz_hooks::clock_ahead(&received);
 }

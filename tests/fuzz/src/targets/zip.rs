@@ -42,7 +42,8 @@ pub fn run(data: &[u8]) {
 fn is_due(zip: &[u8]) -> bool {
     KNOWN.with_borrow_mut(|known| {
         let sum = crc32fast::hash(zip);
-        known.insert(sum) && (known.len() < ALL_OF_THE_FIRST || sum as usize % THEN_ONE_OF == 0)
+        known.insert(sum)
+            && (known.len() < ALL_OF_THE_FIRST || (sum as usize).is_multiple_of(THEN_ONE_OF))
     })
 }
 

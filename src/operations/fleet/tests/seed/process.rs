@@ -159,7 +159,8 @@ impl Outcomes for Record<'_> {
         let is_last = self.steps.is_last()?;
         let row = row(entry);
         let mut record = self.world.record.borrow_mut();
-        if !record.contains(&row) && !(is_last && self.world.one_in(2)) {
+        let is_lost = !record.contains(&row) && is_last && self.world.one_in(2);
+        if !record.contains(&row) && !is_lost {
             record.push(row);
         }
         if is_last { Err(gone()) } else { Ok(()) }
