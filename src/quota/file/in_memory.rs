@@ -104,7 +104,10 @@ impl QuotaFile {
             state.booted = now;
             state.boots += 1;
         }
-        let (boots, bursts) = (self.0.lock().boots, self.0.lock().bursts.clone());
+        let (boots, bursts) = {
+            let state = self.0.lock();
+            (state.boots, state.bursts.clone())
+        };
         let begun =
             transaction(&self.0, |transaction| transaction.begin_session(&[boots; 16], &bursts));
         begun.unwrap_or_else(|_| panic!("the file is damaged"));
