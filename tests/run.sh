@@ -227,7 +227,7 @@ library_for_arm() {
 windows_unit_tests() {
     CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=/usr/lib/wine/wine64 \
         WINEPREFIX=$target/wine/prefix WINEPATH="Z:${target//\//\\}\\wine" WINEDEBUG=-all LC_ALL=C.UTF-8 DISPLAY= \
-        MDE_PROPERTY_CASES=${MDE_PROPERTY_CASES:-1000} MDE_FLEET_SEEDS=${MDE_FLEET_SEEDS:-1000} for_windows test "$@"
+        MDE_PROPERTY_CASES=${MDE_PROPERTY_CASES:-1000} MDE_FLEET_SEEDS=${MDE_FLEET_SEEDS:-1000} MDE_SEEDS=${MDE_SEEDS:-200} for_windows test "$@"
 }
 
 # The linker for old systems.
@@ -405,7 +405,8 @@ if [ "$mode" = release ]; then
     step 'Rust 1.85' msrv
     step 'Faults, at every byte' some cargo test "${all[@]}" --no-fail-fast --test faults -- release_only::
     step 'Soak, an hour' some env MDE_SOAK_SECONDS=3600 cargo test "${all[@]}" --test soak -- nothing_grows
-    step 'Address sanitizer' tests/checkers.sh asan
+    step 'Seeds, ten times as many' some env MDE_SEEDS=10000 cargo test "${all[@]}" --lib seed::
+    step 'Checkers' tests/checkers.sh
     step 'Fuzzing' env MDE_FUZZ_SECONDS=300 tests/fuzz/run.sh long
     step 'Patterns, ten times as many' some env MDE_PROPERTY_CASES=1000000 cargo test "${all[@]}" --lib properties::
     MDE_PROPERTY_CASES=100000 step 'Patterns on Windows, all of them' some windows_unit_tests properties::
