@@ -16,8 +16,8 @@ const SAME: [&str; 5] = ["descriptors", "threads", "temp", "target", "in_flight"
 /// The most connections that are kept between two rounds.
 const SOCKETS: f64 = 8.0;
 
-/// The most that the heap may grow with each of the steps in most rounds, in bytes. A string that is forgotten has some
-/// hundred.
+/// The most that the heap may grow with each step, in bytes, in three of four rounds. A string that is forgotten has some
+/// hundred, in every round. What buffers grow by comes in few.
 const HEAP_PER_STEP: f64 = 0.25;
 
 /// The most that it may grow in all, in bytes. A log of calls that passes 1,024 of them doubles, and there are six.
@@ -37,9 +37,10 @@ fn samples(printed: &str) -> Vec<Sample> {
     lines.map(read).collect()
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The value that this part of all values is smaller than.
+fn quantile(part: f64, mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    values[(values.len() as f64 * part) as usize]
 }
 
 /// All that grew.
@@ -71,15 +72,16 @@ pub fn growth(printed: &str) -> Vec<String> {
     let grown = |a: &Sample, b: &Sample, name: &str| b.has[name] - a.has[name];
     let each =
         warm.windows(2).map(|it| grown(&it[0], &it[1], "heap") / grown(&it[0], &it[1], "numbers"));
-    let (per_step, all) = (median(each.collect()), grown(&warm[0], &warm[warm.len() - 1], "heap"));
+    let (per_step, all) =
+        (quantile(0.25, each.collect()), grown(&warm[0], &warm[warm.len() - 1], "heap"));
     println!(
-        "the heap grew by {per_step:.3} bytes with each step of most rounds, and by {all} in all"
+        "the heap grew by {per_step:.3} bytes with each step in three of four rounds, and by {all} in all"
     );
     if per_step > HEAP_PER_STEP || all > HEAP {
         found.push(format!("heap: {per_step:.3} bytes with each step, {all} in all"));
     }
     let (before, after) = warm.split_at(warm.len() / 2);
-    let rss = |part: &[Sample]| median(part.iter().map(|it| it.has["rss_kib"]).collect());
+    let rss = |part: &[Sample]| quantile(0.5, part.iter().map(|it| it.has["rss_kib"]).collect());
     let (before, after) = (rss(before), rss(after));
     println!("memory: {before} KiB in the first half, {after} KiB in the second");
     if after - before > RSS_KIB {
@@ -135,6 +137,9 @@ mod tests {
         let found = run(|n| sample(n, "heap", 50_000 + n * 300));
         assert_eq!(found, ["heap: 0.300 bytes with each step, 1200 in all"]);
         assert_eq!(run(|n| sample(n, "heap", 50_000 + n * 200)), [] as [String; 0]);
+        // Logs and buffers grow and shrink in some rounds.
+        let odd = [0, 0, 0, 0, 0, 0, 940_368, 940_416, 948_640, 949_808, 948_640, 0];
+        assert_eq!(run(|n| sample(n, "heap", odd[n])), [] as [String; 0]);
         // A buffer that grows once is none, unless it is large.
         assert_eq!(run(|n| sample(n, "heap", if n < 8 { 0 } else { 131_072 })), [] as [String; 0]);
         assert_eq!(run(|n| sample(n, "heap", if n < 8 { 0 } else { 131_073 })).len(), 1);
