@@ -366,7 +366,7 @@ fn send(
 /// The error of a reply. If permissions are missing, it names those that the token has.
 fn explain(request: &Request, token: &Token, reply: &Reply) -> Error {
     let error = fault::error(reply);
-    if error.status() != Status::Forbidden {
+    if !fault::is_about_permissions(reply) {
         return error;
     }
     let claims = claims::read(token.text());

@@ -103,6 +103,11 @@ pub(crate) fn may_be_cured_by_a_token(reply: &Reply) -> bool {
     reply.status == 401 && !Fault::read(&reply.body).is_licence()
 }
 
+/// Whether a refusal is about the permissions of the token, and not that of a proxy or gateway.
+pub(crate) fn is_about_permissions(reply: &Reply) -> bool {
+    reply.status == 403 && !Fault::read(&reply.body).is_other_body
+}
+
 /// The advice for a 403 to a token with the permissions `held`. Any one of `needed` suffices.
 pub(crate) fn permissions_note(needed: &[&str], held: &[String]) -> String {
     let needs = needed.join(" or ");
@@ -180,6 +185,10 @@ fn classify(http_status: u16, fault: &Fault) -> (Status, &'static str) {
         401 => (
             Status::Unauthorized,
             "check the application's registration, and that `cloud` and `scope` fit the tenant",
+        ),
+        403 if fault.is_other_body => (
+            Status::Forbidden,
+            "the service did not refuse this: check any proxy or gateway before `api_url`",
         ),
         403 => (
             Status::Forbidden,
@@ -320,6 +329,19 @@ mod tests {
         }
         assert!(may_be_cured_by_a_token(&of("token expired")));
         assert!(may_be_cured_by_a_token(&reply(401, "")));
+    }
+
+    #[test]
+    fn the_403_of_a_gateway_is_not_about_permissions() {
+        let page = reply(403, "<html><title>Blocked by policy</title></html>");
+        assert!(!is_about_permissions(&page));
+        let text = error(&page).to_string();
+        assert!(text.contains("Blocked by policy") && text.contains("proxy or gateway"), "{text}");
+        assert!(!text.contains("consent"), "{text}");
+        for body in ["", r#"{"error":{"code":"Forbidden","message":"no"}}"#] {
+            assert!(is_about_permissions(&reply(403, body)), "{body}");
+            assert!(error(&reply(403, body)).to_string().contains("consent"), "{body}");
+        }
     }
 
     #[test]
