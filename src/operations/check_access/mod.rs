@@ -127,14 +127,15 @@ fn visit(
     url: Option<&str>,
 ) -> Result<Visit> {
     check_not_ended(call)?;
-    let mut answer = answer.map_error(|error| with_time(call, error));
     let mut trace = recorder.take();
+    let is_tried = trace.is_some();
+    let mut answer = answer.map_error(|error| with_time(call, is_tried, error));
     let mut unreached = None;
     if let (None, Some(url)) = (&trace, url) {
         let (method, max_reply) = (Method::Get, MAX_PUBLIC);
         let request = Outgoing { method, url, headers: &[], secret: None, body: "", max_reply };
         let failure = http.send(&share(call, 0.5), &request).err();
-        unreached = failure.map(|failure| with_time(call, failure.into()));
+        unreached = failure.map(|failure| with_time(call, false, failure.into()));
         check_not_ended(call)?;
         trace = recorder.take();
     }
@@ -157,17 +158,23 @@ fn check_not_ended(call: &Call) -> Result<()> {
     }
 }
 
-/// The failure of a step, with the time that it had.
-fn with_time(call: &Call, error: Error) -> Error {
-    match (error.status(), call.deadline()) {
-        (Status::Deadline, Some(_)) => error.with_note(
-            "this step has only a part of the call's time; check firewall and proxy, or raise `timeout_ms`",
-        ),
-        (Status::Deadline, None) => {
-            error.with_note("a step has one minute; check firewall and proxy")
-        }
-        _ => error,
+/// The failure of a step, with the time that it had, and what may have taken it: before a connection is tried these are
+/// callbacks and lookups as well.
+fn with_time(call: &Call, is_tried: bool, error: Error) -> Error {
+    if error.status() != Status::Deadline {
+        return error;
     }
+    let (time, raise) = match call.deadline() {
+        Some(_) => ("this step has only a part of the call's time", ", or raise `timeout_ms`"),
+        None => ("a step has one minute", ""),
+    };
+    let check = match is_tried {
+        true => "check firewall and proxy",
+        false => {
+            "no connection was tried in it: check how long callbacks for tokens and signatures take, DNS, and the proxy"
+        }
+    };
+    error.with_note(&format!("{time}; {check}{raise}"))
 }
 
 /// The failure to reach a host, with what its trace adds.
