@@ -87,6 +87,8 @@ const struct kind KINDS[] = {
     {SYS_getgroups, "getgroups", -1, 0, {0}},
     {SYS_clock_gettime, "clock_gettime", -1, 0, {0}},
     {SYS_uname, "uname", -1, 0, {0}},
+    /* By it the C library says why it ends the process. */
+    {SYS_writev, "writev", -1, 0, {0}},
     {0, NULL, -1, 0, {0}},
 };
 /* clang-format on */

@@ -204,7 +204,8 @@ static int was_out_of_memory(const struct worker *worker, char *text, size_t siz
             *at = ' ';
         }
     }
-    return strstr(text, "memory allocation of ") != NULL;
+    /* Rust ends the process with the first text, the C library with the second. */
+    return strstr(text, "memory allocation of ") != NULL || strstr(text, ": out of memory") != NULL;
 }
 
 /* A process has ended. Returns whether another one goes on in its place. */

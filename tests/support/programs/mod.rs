@@ -375,7 +375,7 @@ pub fn start(program: &Program, how: How) -> Command {
         }
         _ => Command::new(program.path()),
     };
-    command.env("TSAN_OPTIONS", "ignore_noninstrumented_modules=1:exitcode=66");
+    command.env("TSAN_OPTIONS", "ignore_noninstrumented_modules=1:exitcode=99");
     command.env("ASAN_OPTIONS", "detect_leaks=1:exitcode=99");
     command.env("UBSAN_OPTIONS", "print_stacktrace=1:exitcode=99");
     command

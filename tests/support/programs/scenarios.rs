@@ -79,7 +79,7 @@ pub fn race(how: How) {
     let program = compile(&["tests/c/race.c", SUPPORT, "tests/c/service.c"], how);
     let run = |word| run(service.describe(&mut start(&program, how)).arg(word));
     passes(run("locked"));
-    let found = run("unlocked").expect(66).stderr;
+    let found = run("unlocked").expect(99).stderr;
     has(&found, "WARNING: ThreadSanitizer: data race");
     has(&found, "count_line");
 }
