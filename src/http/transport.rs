@@ -90,8 +90,12 @@ fn after_line(head: &[u8]) -> Option<(&[u8], &[u8])> {
     head.split_at_checked(memchr::memchr(b'\n', head)? + 1)
 }
 
+/// Appends. The buffer at least doubles when it grows, since more may follow.
 fn append(buffer: &mut Vec<u8>, parts: &[&[u8]]) {
-    make_room(buffer, parts.iter().map(|part| part.len()).sum());
+    let total = buffer.len() + parts.iter().map(|part| part.len()).sum::<usize>();
+    if total > buffer.capacity() {
+        make_room(buffer, total.next_power_of_two() - buffer.len());
+    }
     for part in parts {
         buffer.extend_from_slice(part);
     }
