@@ -41,6 +41,7 @@ use crate::log::{self, Level};
 use crate::os::boot_clock;
 use crate::service::quota::{PerQuota, Quota};
 use crate::status::Status;
+use crate::text::hex::hex;
 
 /// The name in status documents.
 pub(crate) const KIND: &str = "redis";
@@ -127,7 +128,7 @@ fn login(target: &Target) -> String {
         target.user,
         target.password.as_str()
     ));
-    digest(&SHA256, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest(&SHA256, text.as_bytes()).as_ref())
 }
 
 impl RedisLedger {
