@@ -9,6 +9,7 @@ mod compaction;
 mod disk;
 mod downloads;
 mod driver;
+mod followed;
 mod host;
 mod journal;
 mod plan;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::engine::Key;
+use super::followed::{Followed, INTERVAL};
 use super::service::Endpoint;
 use super::world::{End, Reply, World};
 use crate::error::Error;
@@ -12,17 +13,6 @@ use crate::quota::clock::Time;
 use crate::quota::window::Admission;
 use crate::service::action::MachineAction;
 use crate::status::Status;
-
-const INTERVAL: Duration = Duration::from_secs(15);
-const SLOWEST: Duration = Duration::from_secs(60);
-
-#[derive(Debug)]
-struct Followed {
-    action: usize,
-    state: Option<&'static str>,
-    since: Duration,
-    due: Duration,
-}
 
 #[derive(Debug, Default)]
 pub(super) struct Watcher {
@@ -45,8 +35,7 @@ pub(super) enum Step {
 impl Watcher {
     pub(super) fn add(&mut self, world: &World, key: Key, action: usize, is_seen: bool) {
         let state = is_seen.then(|| world.service.actions[action].status(world.now));
-        let due = if is_seen { world.now + INTERVAL } else { world.now };
-        self.followed.insert(key, Followed { action, state, since: world.now, due });
+        self.followed.insert(key, Followed::new(action, state, world.now));
     }
 
     pub(super) fn step(&mut self, world: &mut World) -> Result<Step, End> {
@@ -72,7 +61,7 @@ impl Watcher {
         let at = match reply {
             Reply::Whole(at) => at,
             Reply::Lost(error) | Reply::NotSent(error) => {
-                self.followed.values_mut().for_each(|one| one.due = now + INTERVAL);
+                self.followed.values_mut().for_each(|one| one.put_off(now));
                 return Ok(Step::Failed(error));
             }
         };
@@ -86,10 +75,10 @@ impl Watcher {
         for (key, one) in &mut self.followed {
             let state = world.service.actions[one.action].status(at);
             if !world.service.is_listed(one.action, at) || one.state == Some(state) {
-                one.due = now + ((now - one.since) / 8).clamp(INTERVAL, SLOWEST);
+                one.unchanged(now);
                 continue;
             }
-            (one.state, one.since, one.due) = (Some(state), now, now + INTERVAL);
+            one.changed(state, now);
             let action = world.service.action(one.action, at);
             let change = match bad_end(action.status()) {
                 Some(error) => Change::Failed(error.action(action.id(), Some(action.json()))),

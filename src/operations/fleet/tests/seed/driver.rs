@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::super::super::engine::{Engine, Key, Now, Request, Step, read};
 use super::super::super::entry::State;
+use super::super::followed::{Followed, INTERVAL};
 use super::super::service::{Answer, action_at, device_at, wall};
 use super::Defect;
 use super::download;
@@ -22,18 +23,6 @@ use crate::quota::turn::{self, Turn};
 use crate::service::action::MachineAction;
 use crate::service::quota::Quota;
 use crate::status::Status;
-
-const POLL_INTERVAL: Duration = Duration::from_secs(15);
-const SLOWEST_POLL: Duration = Duration::from_secs(60);
-
-/// A collection that is polled.
-#[derive(Debug)]
-struct Followed {
-    action: usize,
-    state: Option<&'static str>,
-    since: Duration,
-    due: Duration,
-}
 
 struct Driver<'a, 'o> {
     world: &'a Rc<World>,
@@ -174,9 +163,7 @@ impl<'a> Driver<'a, '_> {
     }
 
     fn follow(&mut self, key: Key, action: usize, state: Option<&'static str>) {
-        let now = self.world.now();
-        let due = if state.is_some() { now + POLL_INTERVAL } else { now };
-        self.followed.insert(key, Followed { action, state, since: now, due });
+        self.followed.insert(key, Followed::new(action, state, self.world.now()));
     }
 
     fn action(&self, key: Key) -> Result<usize, End> {
@@ -234,7 +221,7 @@ impl<'a> Driver<'a, '_> {
         }
         let permit = match self.list_slot() {
             Ok(permit) => permit,
-            Err(wait) => return Ok(Some(now + wait.unwrap_or(POLL_INTERVAL))),
+            Err(wait) => return Ok(Some(now + wait.unwrap_or(INTERVAL))),
         };
         let told = self.world.exchange(&self.process.steps, permit, Ask::Poll).await;
         let now = self.world.now();
@@ -247,7 +234,7 @@ impl<'a> Driver<'a, '_> {
             Err(error) => {
                 let wall = self.now();
                 self.engine.poll_failed(wall, &error.retryable(true)).unwrap();
-                self.followed.values_mut().for_each(|one| one.due = now + POLL_INTERVAL);
+                self.followed.values_mut().for_each(|one| one.put_off(now));
             }
         }
         Ok(Some(now + Duration::from_millis(1)))
@@ -261,10 +248,10 @@ impl<'a> Driver<'a, '_> {
             let service = self.world.service.borrow();
             let state = service.actions[one.action].status(at);
             if !service.is_listed(one.action, at) || one.state == Some(state) {
-                one.due = now + ((now - one.since) / 8).clamp(POLL_INTERVAL, SLOWEST_POLL);
+                one.unchanged(now);
                 continue;
             }
-            (one.state, one.since, one.due) = (Some(state), now, now + POLL_INTERVAL);
+            one.changed(state, now);
             changes.push((*key, service.action(one.action, at)));
         }
         for (key, action) in changes {
