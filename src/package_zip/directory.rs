@@ -14,6 +14,8 @@ pub(super) const END_64: &[u8] = b"PK\x06\x06";
 const END_64_LENGTH: usize = 56;
 pub(super) const CENTRAL: &[u8] = b"PK\x01\x02";
 const CENTRAL_LENGTH: usize = 46;
+/// The newest version of the format, 6.3, in tenths.
+const NEWEST: u64 = 63;
 /// Encrypted, patched, strongly encrypted, directory encrypted.
 const UNREADABLE: u64 = 0x2061;
 
@@ -161,7 +163,8 @@ fn member(source: &mut Source<'_>, at: &mut u64, past: u64) -> Checked<Member> {
         return Err("has something else in its directory where an entry should be".into());
     }
     let lengths = [28, 30, 32].map(|at| length(head, at));
-    let (system, attributes) = (number(head, 5, 1), number(head, 38, 4));
+    let (system, version) = (number(head, 5, 1), number(head, 6, 1));
+    let attributes = number(head, 38, 4);
     // The order is that of the 64-bit extra field.
     let mut long = [number(head, 24, 4), number(head, 20, 4), number(head, 42, 4)];
     let mut member = Member {
@@ -193,6 +196,7 @@ fn member(source: &mut Source<'_>, at: &mut u64, past: u64) -> Checked<Member> {
         member.harms(Some(reason::FULL_FOLDER));
     }
     member.harms(extras.harm);
+    member.harms((version > NEWEST).then_some(reason::NEWER));
     let unreadable = if member.flags & UNREADABLE != 0 {
         Some(reason::ENCRYPTED)
     } else if !matches!(member.method, content::STORED | content::DEFLATED) {

@@ -106,6 +106,18 @@ fn extra_fields_that_programs_believe_are_found() {
 }
 
 #[test]
+fn a_newer_version_of_the_format_is_found() {
+    for (version, reason) in [(20, None), (63, None), (64, Some("newer version of the format"))] {
+        let mut bytes = zip(&[x()]);
+        let entry = bytes.windows(4).position(|four| four == b"PK\x01\x02").unwrap();
+        bytes[entry + 6] = version;
+        let found = check(&bytes).unwrap().unsafe_entries;
+        assert_eq!(found.len(), usize::from(reason.is_some()), "{version}: {found:?}");
+        assert!(found.iter().all(|one| one.reason().contains(reason.unwrap())), "{found:?}");
+    }
+}
+
+#[test]
 fn fields_of_other_matters_are_safe() {
     let mode = 0o100_644_u32 << 16;
     let owner = field(0x7875, b"\x01\x04\0\0\0\0\x04\0\0\0\0");
