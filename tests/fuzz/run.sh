@@ -49,9 +49,11 @@ replay() {
 
 # fuzz TARGET SECONDS INPUTS
 fuzz() {
-    local grown=$folder/corpus/$1 code=0
+    local grown=$folder/corpus/$1 code=0 leaks=1
+    # Where a server has threads of its own, what they begin with looks like a leak.
+    case $1 in c_calls | fetch) leaks=0 ;; esac
     mkdir -p "$grown" "findings/$1"
-    "$(program "$1")" -max_total_time="$2" -runs="$3" -timeout=20 -rss_limit_mb=4096 -max_len=4096 -dict=words.dict -print_funcs=0 -reload=0 \
+    "$(program "$1")" -max_total_time="$2" -runs="$3" -timeout=20 -detect_leaks="$leaks" -rss_limit_mb=4096 -max_len=4096 -dict=words.dict -print_funcs=0 -reload=0 \
         -artifact_prefix="findings/$1/" -print_final_stats=1 "$grown" "corpus/$1" >"$folder/$1.log" 2>&1 || code=$?
     rmdir --ignore-fail-on-non-empty "findings/$1"
     if [ "$code" -ne 0 ]; then
