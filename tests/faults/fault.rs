@@ -39,6 +39,7 @@ faults! {
     ShortLength => "a `Content-Length` that is too small",
     OddLength => "a `Content-Length` that is none, or two",
     BrokenChunks => "broken chunks",
+    ShortRange => "a range that ends before its end",
     Garbage => "bytes that are no HTTP",
     Interim => "1xx before the reply",
     EndlessInterim => "1xx without end",

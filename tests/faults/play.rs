@@ -43,6 +43,8 @@ pub enum Play {
     },
     /// Once, and then good replies.
     Once(Vec<u8>),
+    /// Half of the package, and then less of the rest than the reply says.
+    ShortRange,
 }
 
 /// One form of a fault.
@@ -102,6 +104,7 @@ pub fn forms(step: Step, fault: Fault, good: &Reply, extent: Extent) -> Vec<Form
         }
         OddLength => odd_lengths(good),
         BrokenChunks => broken_chunks(good),
+        ShortRange => one(Play::ShortRange),
         Garbage => garbage(),
         Interim => {
             let before =

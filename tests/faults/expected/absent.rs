@@ -39,6 +39,14 @@ const HTTP: &[Fault] = &[
 
 pub const ABSENT: &[Absent] = &[
     absent(
+        &[
+            Lookup, Connect, Tls, Proxy, Token, Collect, List, Read, Cancel, Link, Verify, Rename,
+            Journal,
+        ],
+        &[ShortRange],
+        "only downloads ask for a part",
+    ),
+    absent(
         &[Lookup],
         &[
             ResetBefore,

@@ -13,7 +13,7 @@ pub const RULES: &[Rule] = &[
     ),
     rule(
         &[Download],
-        &[StallInBody],
+        &[StallInBody, ShortRange],
         Expected::of("broken", 2).retryable().leaves(PART),
         "what has arrived is kept for the next call",
     ),

@@ -10,6 +10,7 @@ use rustix::net::sockopt::set_socket_linger;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::{Layer, Shared};
+use crate::good::Reply;
 use crate::play::{Play, Then, proxy_reply};
 use crate::step::Step;
 
@@ -90,6 +91,7 @@ fn talk(stream: &mut dyn ReadWrite, peer: &TcpStream, shared: &Shared) -> io::Re
         let reply = match play {
             Play::ResetAfter => return reset(peer),
             Play::CloseAfter => return Ok(()),
+            Play::ShortRange => short_range(&good, &head),
             Play::Good if step == Step::Download && shared.chunked.load(Ordering::SeqCst) => {
                 let head = format!(
                     "{}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n",
@@ -157,9 +159,26 @@ fn say(stream: &mut dyn ReadWrite, peer: &TcpStream, play: Play, good: &[u8]) ->
         | Play::ResetWithin
         | Play::ResetAfter
         | Play::CloseAfter
+        | Play::ShortRange
         | Play::Once(_) => unreachable!("played before the reply"),
     }
     Ok(false)
+}
+
+/// What answers a request for a package: to one without a range half of it, to one with a range half of that. Only the
+/// range says that bytes are missing, since the chunks end as they should.
+fn short_range(good: &Reply, request: &str) -> Play {
+    let length = good.body.len();
+    let request = request.to_ascii_lowercase();
+    let range = request.split_once("\r\nrange: bytes=").map(|(_, range)| range);
+    let Some(at) = range.and_then(|range| range.split_once('-')?.0.parse::<usize>().ok()) else {
+        return Play::Cut { at: good.head().len() + length / 2, then: Then::Close };
+    };
+    let some: &[u8] = &good.body[at..(at + length) / 2];
+    let range = format!("bytes {at}-{}/{length}", length - 1);
+    let head = Reply { status: 206, ..good.clone() }.with("Content-Range", range).lines();
+    let head = format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n", some.len());
+    Play::Raw([head.as_bytes(), some, b"\r\n0\r\n\r\n"].concat())
 }
 
 /// The first line of what has arrived. It is empty if the connection has ended.
