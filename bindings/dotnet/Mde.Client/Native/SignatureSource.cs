@@ -6,6 +6,9 @@ namespace Mde.Native
     /// <summary>The signer that native code refers to.</summary>
     internal sealed class SignatureSource
     {
+        /// <summary>Milliseconds by which a timer may be early. A signer that gives up before the deadline has failed.</summary>
+        private const int Early = 20;
+
         private readonly Func<string, byte[], CancellationToken, byte[]> signer;
 
         internal SignatureSource(Func<string, byte[], CancellationToken, byte[]> signer)
@@ -19,9 +22,9 @@ namespace Mde.Native
             {
                 // A call without a deadline has the largest number left; a timer takes 24 days.
                 var left = NativeMethods.mde_signature_time_left_ms(sink);
-                if (left <= int.MaxValue)
+                if (left < int.MaxValue - Early)
                 {
-                    stop.CancelAfter((int)left);
+                    stop.CancelAfter((int)left + Early);
                 }
                 // Programs without nullability may return null.
                 var signature = signer(algorithm, data, stop.Token) ?? throw new InvalidOperationException("The signer returned null.");
