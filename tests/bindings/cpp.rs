@@ -77,6 +77,7 @@ fn every_header_compiles_alone() {
     each_header_alone(&Build::new(GCC, "c++17"), &[]);
 }
 
+/// What a release needs: the other half of the pairs of compilers and standards, and memory that two tools look at.
 mod release_only {
     use super::*;
 
@@ -84,18 +85,52 @@ mod release_only {
     fn every_header_compiles_alone_without_exceptions() {
         each_header_alone(&Build::new(CLANG, "c++2b"), &WITHOUT);
     }
+
+    #[test]
+    fn the_newest_standard_has_no_warnings_by_gcc() {
+        check_the_newest_standard(GCC);
+    }
+
+    #[test]
+    fn structs_are_read_from_any_document_by_clang() {
+        passes(&Build::new(CLANG, "c++20"), "structs.cpp", &[]);
+    }
+
+    #[test]
+    fn with_clang_and_the_newer_standard() {
+        passes(&Build::new(CLANG, "c++20"), "lifecycle.cpp", &["with stop_token"]);
+        passes(&Build::new(CLANG, "c++20"), "fleet.cpp", &[]);
+    }
+
+    /// Those of clang look at the same programs in each run.
+    #[test]
+    fn with_sanitizers_of_gcc() {
+        let build = Build::new(GCC, "c++20").sanitized("address,undefined");
+        passes(&build, "lifecycle.cpp", &["with stop_token"]);
+        passes(&build, "structs.cpp", &[]);
+    }
+
+    #[test]
+    fn under_valgrind() {
+        let build = Build::new(GCC, "c++20").under_valgrind();
+        passes(&build, "lifecycle.cpp", &["with stop_token"]);
+        passes(&build, "fleet.cpp", &[]);
+    }
 }
 
 /// All of what it offers, in the newest standard. [`with_gcc`] and [`with_clang`] compile the same program in the others.
 #[test]
 fn the_newest_standard_has_no_warnings() {
+    check_the_newest_standard(CLANG);
+}
+
+#[track_caller]
+fn check_the_newest_standard(compiler: building::Compiler) {
     let program = include_str!("../cpp/lifecycle.cpp").replace("#include \"support.hpp\"", "");
     let program = format!("{}{program}", include_str!("../cpp/support.hpp"));
-    for compiler in [GCC, CLANG] {
-        // The guard of the support header is a macro of the program here.
-        let build = Build::new(compiler, "c++2b");
-        run(&mut build.checking(&program, &["-Wno-unused-macros"])).expect(0);
-    }
+    // The guard of the support header is a macro of the program here.
+    let build = Build::new(compiler, "c++2b");
+    run(&mut build.checking(&program, &["-Wno-unused-macros"])).expect(0);
 }
 
 /// Other headers define macros by names that a library may have: those of macOS, of the C library, of Windows, of X11
@@ -122,31 +157,29 @@ fn macros_of_others_do_no_harm() {
 
 #[test]
 fn structs_are_read_from_any_document() {
-    passes(&Build::new(GCC, "c++17"), "structs.cpp", &[]);
-    passes(&Build::new(CLANG, "c++20"), "structs.cpp", &[]);
+    passes(&Build::new(GCC, "c++17").optimised(), "structs.cpp", &[]);
 }
 
 #[test]
 fn with_gcc() {
-    passes(&Build::new(GCC, "c++17"), "lifecycle.cpp", &[]);
+    passes(&Build::new(GCC, "c++17").optimised(), "lifecycle.cpp", &[]);
     passes(&Build::new(GCC, "c++20"), "lifecycle.cpp", &["with stop_token"]);
 }
 
+/// In the newer standard it passes with the sanitizers of clang.
 #[test]
 fn with_clang() {
     passes(&Build::new(CLANG, "c++17"), "lifecycle.cpp", &[]);
-    passes(&Build::new(CLANG, "c++20"), "lifecycle.cpp", &["with stop_token"]);
 }
 
 #[test]
 fn a_job_over_several_devices() {
-    passes(&Build::new(GCC, "c++17"), "fleet.cpp", &[]);
-    passes(&Build::new(CLANG, "c++20"), "fleet.cpp", &[]);
+    passes(&Build::new(GCC, "c++17").optimised(), "fleet.cpp", &[]);
 }
 
 #[test]
 fn destructors_at_the_end_may_use_it() {
-    passes(&Build::new(GCC, "c++17"), "last_moments.cpp", &[]);
+    passes(&Build::new(GCC, "c++17").optimised(), "last_moments.cpp", &[]);
 }
 
 #[test]
@@ -225,10 +258,10 @@ fn the_quick_start_works() {
     };
     let (programs, commands) = (blocks("cpp"), blocks("sh"));
     assert_eq!((programs.len(), commands.len()), (6, 1));
-    for program in &programs {
-        for build in [Build::new(GCC, "c++17"), Build::new(CLANG, "c++20")] {
-            run(&mut build.checking(program, &[])).expect(0);
-        }
+    // Each by one of them, since the header is compiled by both in other tests.
+    let builds = [Build::new(GCC, "c++17"), Build::new(CLANG, "c++20")];
+    for (program, build) in programs.iter().zip(builds.iter().cycle()) {
+        run(&mut build.checking(program, &[])).expect(0);
     }
     run(&mut Build::new(GCC, "c++17").checking(programs[1], &WITHOUT)).expect(0);
     example::quick_start(programs[0], commands[0]);
@@ -255,9 +288,7 @@ mod full {
     #[test]
     fn with_sanitizers() {
         let build = Build::new(GCC, "c++20").sanitized("address,undefined");
-        passes(&build, "lifecycle.cpp", &["with stop_token"]);
         passes(&build, "fleet.cpp", &[]);
-        passes(&build, "structs.cpp", &[]);
         passes(&build, "without_exceptions.cpp", &[]);
         let example = Example::new(Build::new(GCC, "c++17").sanitized("address,undefined"));
         example.succeeds();
@@ -279,13 +310,6 @@ mod full {
     fn with_thread_sanitizer() {
         let build = Build::new(CLANG, "c++20").sanitized("thread");
         passes(&build, "lifecycle.cpp", &["with stop_token"]);
-    }
-
-    #[test]
-    fn under_valgrind() {
-        let build = Build::new(GCC, "c++20").under_valgrind();
-        passes(&build, "lifecycle.cpp", &["with stop_token"]);
-        passes(&build, "fleet.cpp", &[]);
     }
 
     /// With the other standard library of Linux, which has no `std::stop_token` in this version.
@@ -320,13 +344,15 @@ mod full {
         std::fs::write(&source, other_library()).unwrap();
         let mut cc = tool("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64");
         run(cc.arg("-c").arg(&source).arg("-o").arg(&library)).expect(0);
-        for standard in ["c++20", "c++17"] {
+        let cross = |standard: &str| {
             let mut cross = tool("x86_64-w64-mingw32-g++-posix", "g++-mingw-w64-x86-64");
-            cross.args(building::STRICT).arg(format!("-std={standard}")).arg("-static");
+            cross.args(building::STRICT).arg(format!("-std={standard}"));
             cross.arg("-I").arg(format!("{ROOT}/include"));
-            cross.arg(format!("{ROOT}/examples/cpp/fetch.cpp")).arg(&library);
-            run(cross.arg("-o").arg(&program)).expect(0);
-        }
+            cross.arg(format!("{ROOT}/examples/cpp/fetch.cpp"));
+            cross
+        };
+        run(cross("c++20").arg("-fsyntax-only")).expect(0);
+        run(cross("c++17").arg("-static").arg(&library).arg("-o").arg(&program)).expect(0);
         let said = run(&mut under_wine(&[&program, &"--größe日本"])).expect(2).stderr;
         assert!(said.contains("fetch: unknown argument: --größe日本 "), "{said}");
         let fetch = ["--machine", "m", "--comment", "c"];

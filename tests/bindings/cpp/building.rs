@@ -51,9 +51,7 @@ pub struct Build {
 
 impl Build {
     pub fn new(compiler: Compiler, standard: &str) -> Build {
-        // GCC knows some of its warnings from optimising; nothing else here gains by what takes most of the time.
-        let optimised = if compiler == GCC { "-O1" } else { "-O0" };
-        let flags = [format!("-std={standard}"), "-g1".to_owned(), optimised.to_owned()];
+        let flags = [format!("-std={standard}"), "-g1".to_owned(), "-O0".to_owned()];
         let strict = STRICT.iter().chain(compiler.2).map(|&flag| flag.to_owned());
         let flags = flags.into_iter().chain(strict).collect();
         Build { prefix: installed(), compiler, flags, valgrind: false }
@@ -64,13 +62,18 @@ impl Build {
         self
     }
 
+    /// GCC knows some of its warnings from optimising, which takes most of the time.
+    pub fn optimised(self) -> Build {
+        self.with(&["-O1"])
+    }
+
     pub fn sanitized(self, sanitizers: &str) -> Build {
-        self.with(&[&format!("-fsanitize={sanitizers}"), "-fno-sanitize-recover=all", "-O0"])
+        self.with(&[&format!("-fsanitize={sanitizers}"), "-fno-sanitize-recover=all"])
     }
 
     pub fn under_valgrind(mut self) -> Build {
         self.valgrind = true;
-        self.with(&["-O0"])
+        self
     }
 
     fn compiler(&self) -> Command {
