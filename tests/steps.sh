@@ -28,6 +28,7 @@ steps_end() {
     local code=$?
     if [ $code -ne 0 ]; then
         kill_below $$
+        [ ! -s "$steps/times" ] || table
         printf '\n'
         while read -r name; do printf '== FAILED: %s\n' "$name"; done <"$steps/failed" >&2
         [ -s "$steps/failed" ] || printf '== ENDED in: %s\n' "$(cat "$steps/current" 2>/dev/null || echo 'the beginning')" >&2
