@@ -79,6 +79,22 @@ static void print_proxy(const char *json, const char *host) {
     }
 }
 
+/* How long each phase took, of those that ended. */
+static void print_phases(const char *json, const char *host) {
+    static const char *const NAMES[][2] = {
+        {"lookup", "lookup"}, {"connect", "connect"}, {"tunnel", "tunnel"}, {"tls", "TLS"}, {"first_byte", "first byte"}};
+    const char *before = INDENT "milliseconds: ";
+    for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {
+        char *value = value_at(json, "/access/%s/ms/%s", host, NAMES[i][0]);
+        if (value != NULL) {
+            printf("%s%s", before, NAMES[i][1]);
+            print_between(" ", value, "");
+            before = ", ";
+        }
+    }
+    fputs(*before == ',' ? "\n" : "", stdout);
+}
+
 static void print_host(const char *json, const char *host) {
     char *name = value_at(json, "/access/%s/host", host);
     if (name == NULL) {
@@ -93,15 +109,11 @@ static void print_host(const char *json, const char *host) {
     char *address;
     for (int i = 0; (address = value_at(json, "/access/%s/addresses/%d/address", host, i)) != NULL; i++) {
         int is_used = is(value_at(json, "/access/%s/addresses/%d/used", host, i), "true");
-        print_between(INDENT, address, is_used ? ": used\n" : ": not used\n");
+        print_between(INDENT, address, is_used ? ": used" : ": not usable");
+        print_between(": ", value_at(json, "/access/%s/addresses/%d/problem", host, i), "");
+        putchar('\n');
     }
-    fputs(INDENT "milliseconds:", stdout);
-    print_between(" lookup ", value_at(json, "/access/%s/ms/lookup", host), "");
-    print_between(" connect ", value_at(json, "/access/%s/ms/connect", host), "");
-    print_between(" tunnel ", value_at(json, "/access/%s/ms/tunnel", host), "");
-    print_between(" TLS ", value_at(json, "/access/%s/ms/tls", host), "");
-    print_between(" first byte ", value_at(json, "/access/%s/ms/first_byte", host), "");
-    putchar('\n');
+    print_phases(json, host);
 }
 
 static void print_identity(const char *json) {

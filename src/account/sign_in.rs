@@ -78,6 +78,9 @@ fn choose(options: &Settings) -> Result<Auth> {
     match (options.auth, given(options).as_slice()) {
         (Some(auth), _) => Ok(auth),
         (None, [(auth, _)]) => Ok(*auth),
+        (None, []) if options.client_key.is_some() => Err(config(
+            "option `client_key` is set without `client_certificate`; set both, or neither",
+        )),
         (None, []) => Err(config(
             "no way to sign in is set; expected `client_secret`, `client_certificate` or \
              `federated_token_file` (each with `tenant_id` and `client_id`), `managed_identity`, \

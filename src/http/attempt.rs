@@ -11,15 +11,13 @@ use rustls::client::ClientConfig;
 use super::failure::Failure;
 use super::proxy::Proxy;
 use super::proxy::challenge::Challenge;
-use super::socket::Socket;
+use super::socket::{Exchange, Socket};
 use super::tls;
 use super::trace::{Phase, Recorder};
 use super::transport::Stream;
 use super::tunnel::{self, Answer, Tunnel};
 use crate::os::io_error::reason;
 use crate::status::Status;
-
-const LATE: &str = "this took too long (`connect_timeout_ms`)";
 
 /// What makes a connection usable.
 #[derive(Clone, Copy, Default)]
@@ -53,7 +51,8 @@ impl Goal<'_> {
     pub(super) fn unreachable(&self, failure: Failure) -> Failure {
         let Some(proxy) = self.proxy else { return failure };
         let why = |why: &str| {
-            format!("the proxy {} is not reachable: {why}; check `proxy`", proxy.authority())
+            let (proxy, setting) = (proxy.authority(), proxy.setting());
+            format!("the proxy {proxy} is not reachable: {why}; check {setting}")
         };
         let failure = failure.relabel(Status::Resolve, Status::Proxy, why);
         failure.relabel(Status::Connect, Status::Proxy, why)
@@ -73,7 +72,8 @@ impl Goal<'_> {
         self.unreachable(Failure::new(
             Status::Connect,
             format!(
-                "{host}:{port} did not answer within `connect_timeout_ms`; check firewall and proxy"
+                "{host}:{port} did not answer in time (`{}`); check firewall and proxy",
+                Exchange::connect_limit()
             ),
         ))
     }
@@ -213,7 +213,11 @@ impl Attempt {
 
     /// The failure of a peer that accepted and then said nothing until the time was over. `None`: it did not accept.
     pub(super) fn silence(&self, goal: &Goal<'_>) -> Option<Failure> {
-        let late = || io::Error::from(Failure::new(Status::Broken, LATE));
+        let late = || {
+            let limit = Exchange::connect_limit();
+            let message = format!("this took too long (`{limit}`); check firewall and proxy");
+            io::Error::from(Failure::new(Status::Broken, message))
+        };
         match &self.stage {
             Stage::Tunnel(_) => goal.proxy.map(|proxy| tunnel::failure(proxy, late())),
             Stage::Handshake(_) => Some(goal.through(tls::incomplete(goal.host, late()))),

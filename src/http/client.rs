@@ -31,6 +31,7 @@ use crate::text::byte_order_mark;
 use crate::text::room::make_room;
 use crate::text::secret_line::SecretLine;
 use crate::text::secret_url::SecretUrl;
+use crate::text::url::authority_of;
 
 /// The options that concern connections.
 #[derive(Debug)]
@@ -303,6 +304,10 @@ fn exchange_once(
             }
         },
         date: header(http::header::DATE),
+        redirect: match response.status().is_redirection() {
+            false => None,
+            true => header(http::header::LOCATION).and_then(|to| authority_of(&to.parse().ok()?)),
+        },
         challenge: match response.status().as_u16() {
             401 => header(http::header::WWW_AUTHENTICATE),
             _ => None,

@@ -118,9 +118,13 @@ impl Dialer {
         limit: Instant,
     ) -> Result<Stream, Failure> {
         let (name, port) = goal.proxy.map_or((goal.host, goal.port), Proxy::address);
+        let advice = match goal.proxy {
+            None => "check the name and DNS, or set `proxy` if connections leave through one",
+            Some(_) => "check the name and DNS",
+        };
         let addresses = self
             .lookups
-            .addresses(name, port, limit)
+            .addresses(name, port, limit, advice)
             .map_err(|failure| goal.unreachable(failure))?;
         goal.record(Recorder::looked_up);
         let (mut login, header) = proxy.and_then(|proxy| self.logins.at_once(proxy)).unzip();

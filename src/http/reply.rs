@@ -26,6 +26,8 @@ pub(crate) struct Reply {
     pub content_type: Option<String>,
     pub retry_after: Option<String>,
     pub date: Option<String>,
+    /// The host that a redirect leads to.
+    pub redirect: Option<String>,
     /// `WWW-Authenticate` of a 401.
     pub challenge: Option<String>,
     /// What to report about the client certificate, if the refusal speaks of one.
@@ -54,7 +56,7 @@ impl Reply {
 
     /// Masks known secrets in a refusal. It comes before anything is read: part of a secret would not be recognised.
     pub(crate) fn mask(&mut self, mask: &dyn Fn(&mut String)) {
-        self.content_type.iter_mut().for_each(mask);
+        self.content_type.iter_mut().chain(&mut self.redirect).for_each(mask);
         // Invalid UTF-8 must not hide the rest of the text.
         let mut text = String::from_utf8_lossy(&self.body).into_owned();
         mask(&mut text);
@@ -97,6 +99,16 @@ impl Reply {
         clock_warning(self.clock_ahead()?)
     }
 
+    /// The status, and where a redirect leads, for messages.
+    pub(crate) fn describe_status(&self) -> String {
+        match &self.redirect {
+            None => format!("HTTP {}", self.status),
+            Some(host) => {
+                format!("HTTP {}, a redirect to `{}`,", self.status, redact::clean(host, 128))
+            }
+        }
+    }
+
     /// Type and length of the body, for messages about bodies that were not understood.
     pub(crate) fn describe_content(&self) -> String {
         let kind = match self.content_type.as_deref() {
@@ -112,8 +124,8 @@ pub(crate) fn clock_warning(ahead: i64) -> Option<String> {
     let way = if ahead > 0 { "ahead of" } else { "behind" };
     let off = Duration::from_secs(ahead.unsigned_abs());
     (off > CLOCK_TOLERANCE).then(|| {
-        let minutes = off.as_secs() / 60;
-        format!("this host's clock is {minutes} minutes {way} the service's: set it right")
+        let off = seconds::words(off);
+        format!("this host's clock is {off} {way} the service's: set it right")
     })
 }
 

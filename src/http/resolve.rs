@@ -16,6 +16,7 @@ use ureq::unversioned::transport::NextTimeout;
 use super::aside::Aside;
 use super::failure::Failure;
 use super::race;
+use super::socket::Exchange;
 use crate::os::io_error::reason;
 use crate::status::Status;
 use crate::text::url::{is_loopback, without_brackets};
@@ -57,12 +58,13 @@ enum Answer {
 }
 
 impl Lookups {
-    /// The addresses of a host, in the order in which to try them.
+    /// The addresses of a host, in the order in which to try them. `advice`: for a name that is not found.
     pub(crate) fn addresses(
         &self,
         host: &str,
         port: u16,
         limit: Instant,
+        advice: &str,
     ) -> Result<Vec<SocketAddr>, Failure> {
         let bare = without_brackets(host);
         if let Ok(address) = bare.parse::<IpAddr>() {
@@ -71,7 +73,7 @@ impl Lookups {
         let unresolved = |why: &str| {
             Failure::new(Status::Resolve, format!("the name `{host}` could not be resolved: {why}"))
         };
-        let failed = |why: &str| unresolved(&format!("{why}; check the name and DNS"));
+        let failed = |why: &str| unresolved(&format!("{why}; {advice}"));
         let name = bare.to_owned();
         let look_up = move || match (name.as_str(), 0).to_socket_addrs() {
             Ok(found) => Answer::Addresses(found.map(|address| address.ip()).collect()),
@@ -84,7 +86,7 @@ impl Lookups {
             ))
         })?;
         match lookup.wait(limit)? {
-            None => Err(failed("no answer within `connect_timeout_ms`")),
+            None => Err(failed(&format!("no answer in time (`{}`)", Exchange::connect_limit()))),
             Some(Answer::Failed(why)) => Err(failed(&why)),
             Some(Answer::Addresses(addresses)) if addresses.is_empty() => {
                 Err(failed("it has no address"))

@@ -155,6 +155,12 @@ impl Exchange {
         Ok(Instant::now() + exchange.connect)
     }
 
+    /// The option that limits the time for opening a connection, with its value, for messages.
+    pub(super) fn connect_limit() -> String {
+        let connect = Exchange::current().map(|exchange| exchange.connect).unwrap_or_default();
+        format!("connect_timeout_ms={}", connect.as_millis())
+    }
+
     /// Repeats `ready` in slices, none of them longer than `longest`.
     fn wait<T>(
         &self,
@@ -284,7 +290,10 @@ impl Socket {
                 other => other,
             })?;
         transferred.ok_or_else(|| {
-            let late = "the peer was silent for too long (`idle_timeout_ms`)";
+            let limit = exchange.idle.as_millis();
+            let late = format!(
+                "the peer was silent for too long (`idle_timeout_ms={limit}`); check the network, firewall and proxy"
+            );
             Failure::new(Status::Broken, late).into()
         })
     }

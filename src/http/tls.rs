@@ -340,7 +340,7 @@ pub(super) fn explain(error: &rustls::Error) -> String {
             "the certificate's signature is not its issuer's".to_owned()
         }
         InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
-            "the peer does not speak TLS; check scheme and port of the URL".to_owned()
+            "the peer does not speak TLS; check scheme and port of the URL, and any proxy".to_owned()
         }
         AlertReceived(ProtocolVersion)
         | PeerIncompatible(
@@ -350,8 +350,8 @@ pub(super) fn explain(error: &rustls::Error) -> String {
             "the server accepts no connection without a client certificate (CertificateRequired)".to_owned()
         }
         AlertReceived(HandshakeFailure) => {
-            "the server refused the handshake (HandshakeFailure): it has no cipher or curve in common, or wants a client \
-             certificate"
+            "the server refused the handshake (HandshakeFailure): it wants a client certificate, or has no cipher or curve \
+             in common; let it offer ECDHE with AES-GCM or ChaCha20-Poly1305"
                 .to_owned()
         }
         InvalidCertificate(InvalidPurpose | InvalidPurposeContext { .. }) => {

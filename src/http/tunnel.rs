@@ -80,7 +80,7 @@ impl Tunnel {
             // Before it is shortened: part of a secret would not be recognised.
             proxy.mask(&mut head);
             if code(&head) != Some(407) {
-                return is_open(&head, goal).map(|()| Answer::Open);
+                return is_open(&head, goal, proxy).map(|()| Answer::Open);
             }
             self.challenge = Some(Challenge::read(&head));
         }
@@ -116,26 +116,35 @@ impl Tunnel {
 }
 
 /// Checks the proxy's reply.
-fn is_open(head: &str, goal: &Goal<'_>) -> Result<(), Failure> {
+fn is_open(head: &str, goal: &Goal<'_>, proxy: &Proxy) -> Result<(), Failure> {
     match code(head) {
         Some(200..=299) => Ok(()),
         Some(code) => {
             let line = head.lines().next().unwrap_or_default();
             let answer = redact::clean(line, 128);
-            let was_kept = goal.login.is_none() && goal.proxy.is_some_and(Proxy::has_login);
+            let was_kept = goal.login.is_none() && proxy.has_login();
+            let (setting, place) = (proxy.setting(), proxy.place_of_login());
             let advice = match code {
-                401 | 403 if was_kept => {
-                    "; check what the proxy allows; it did not ask for the login in `proxy`: set `proxy_auth=basic` to \
-                     send it at once"
+                401 | 403 if was_kept => format!(
+                    "check what the proxy allows; it did not ask for the login in {place}: set `proxy_auth=basic` to send \
+                     it at once"
+                ),
+                401 | 403 => format!("check the login in {place}, and what the proxy allows"),
+                400 | 404 | 405 | 501 => {
+                    format!("a web server answers in this way: check host and port in {setting}")
                 }
-                401 | 403 => "; check the login in `proxy`, and what the proxy allows",
-                _ => "",
+                502..=504 => "check that the proxy finds and reaches this host".to_owned(),
+                _ => "see the log of the proxy".to_owned(),
             };
             let is_busy = matches!(code, 408 | 429 | 500..=599);
-            let refused = goal.refused(&format!("{answer}{advice}")).http(code);
+            let refused = goal.refused(&format!("{answer}; {advice}")).http(code);
             Err(refused.transient(is_busy).after(wait(head).filter(|_| is_busy)))
         }
-        None => Err(goal.refused("its answer is not HTTP")),
+        None => {
+            let what =
+                format!("its answer is not HTTP; check host and port in {}", proxy.setting());
+            Err(goal.refused(&what))
+        }
     }
 }
 
@@ -175,6 +184,9 @@ fn read_head(socket: &mut Socket, head: &mut Vec<u8>) -> io::Result<()> {
 pub(super) fn failure(proxy: &Proxy, error: io::Error) -> Failure {
     let failure = Failure::from_io(error);
     failure.relabel(Status::Broken, Status::Proxy, |why| {
-        format!("the proxy {} did not answer the request for a tunnel: {why}", proxy.authority())
+        let (proxy, setting) = (proxy.authority(), proxy.setting());
+        format!(
+            "the proxy {proxy} did not answer the request for a tunnel: {why}; check host and port in {setting}"
+        )
     })
 }

@@ -128,7 +128,7 @@ pub(crate) fn error(reply: &Reply) -> Error {
     let fault = Fault::read(&reply.body);
     let (status, advice) = classify(reply.status, &fault);
     let mut message =
-        format!("cannot {}: the service answered HTTP {}", reply.purpose, reply.status);
+        format!("cannot {}: the service answered {}", reply.purpose, reply.describe_status());
     if !fault.message.is_empty() {
         message.push_str(": ");
         message.push_str(fault.message.trim_end_matches('.'));

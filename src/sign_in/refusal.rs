@@ -128,7 +128,7 @@ fn number_in(line: &str) -> Option<u64> {
 /// unknown.
 pub(crate) fn error(reply: &Reply, who: &str, otherwise: &str) -> Error {
     let refused = Refused::read(&reply.body);
-    let mut message = format!("{who} answered HTTP {}", reply.status);
+    let mut message = format!("{who} answered {}", reply.describe_status());
     let parts: Vec<&str> = [refused.error.as_str(), refused.description.trim_end_matches('.')]
         .into_iter()
         .filter(|text| !text.is_empty())
@@ -161,6 +161,8 @@ pub(crate) fn error(reply: &Reply, who: &str, otherwise: &str) -> Error {
         .map(|(_, advice)| *advice);
     let advice = match status {
         Status::Token => advice.unwrap_or(otherwise),
+        Status::Protocol => "check any proxy or gateway on the way",
+        Status::Proxy => "check the login at the proxy",
         _ => "",
     };
     let clock = reply.clock_warning().filter(|_| matches!(reply.status, 400 | 401));

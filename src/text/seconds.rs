@@ -1,4 +1,4 @@
-//! Numbers of seconds as services and gateways write them.
+//! Numbers of seconds as services and gateways write them, and lengths of time for messages.
 
 use std::time::Duration;
 
@@ -22,9 +22,41 @@ pub(crate) fn read(text: &str) -> Option<Duration> {
     Some(Duration::from_secs(whole.saturating_add(begun)))
 }
 
+/// A length of time, rounded, in the unit that suits it: `59 seconds`, `121 minutes`, `5 hours`, `3 days`.
+pub(crate) fn words(length: Duration) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    let seconds = length.as_secs();
+    let (unit, name) = match seconds {
+        0..MINUTE => (1, "seconds"),
+        MINUTE..=10_800 => (MINUTE, "minutes"),
+        10_801..=172_800 => (HOUR, "hours"),
+        _ => (DAY, "days"),
+    };
+    format!("{} {name}", seconds.saturating_add(unit / 2) / unit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_are_rounded() {
+        for (seconds, expected) in [
+            (59, "59 seconds"),
+            (3_599, "60 minutes"),
+            (7_229, "120 minutes"),
+            (7_230, "121 minutes"),
+            (10_800, "180 minutes"),
+            (12_600, "4 hours"),
+            (86_399, "24 hours"),
+            (31 * 86_400 - 1, "31 days"),
+            (u64::MAX, "213503982334601 days"),
+        ] {
+            assert_eq!(words(Duration::from_secs(seconds)), expected, "{seconds}");
+        }
+    }
 
     #[test]
     fn fractions_are_rounded_up() {

@@ -256,7 +256,11 @@ fn a_silent_proxy_is_bounded_by_the_connect_timeout() {
     for stub in [silent, slow] {
         let client = services.client(&stub.url(), &[("connect_timeout_ms", "300")]);
         let outcome = client.collect(&services.machine(), "x");
-        is_the_proxys(outcome, stub.port, "took too long (`connect_timeout_ms`)");
+        is_the_proxys(
+            outcome,
+            stub.port,
+            "took too long (`connect_timeout_ms=300`); check firewall and proxy",
+        );
     }
 }
 
@@ -343,6 +347,32 @@ fn the_environment_names_the_proxy_in_a_fixed_order() {
         is_the_proxys(in_environment(&variables, SERVICE, &[]), proxies[first].port, "502");
     }
     assert!(proxies.iter().all(|proxy| proxy.targets() == ["api.corp.invalid:8443"]));
+}
+
+/// What a user has to change is what named the proxy.
+#[test]
+fn messages_name_what_named_the_proxy() {
+    let not_found = StubProxy::answering("HTTP/1.1 405 Not Allowed\r\n\r\n");
+    let asking = StubProxy::answering(
+        "HTTP/1.1 407 Who are you\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n",
+    );
+    let speaking = StubProxy::answering("SSH-2.0-OpenSSH_9.2\r\n\r\n");
+    let dead = "http://127.0.0.1:1".to_owned();
+    for (url, words) in [
+        (not_found.url(), "a web server answers in this way: check host and port in "),
+        (asking.url(), "put user and password into "),
+        (speaking.url(), "its answer is not HTTP; check host and port in "),
+        (dead, "check the address, firewall and proxy; check "),
+    ] {
+        let by_variable = in_environment(&[("HTTPS_PROXY", &url)], SERVICE, &[]);
+        let by_option = in_environment(&[], SERVICE, &[("proxy", &url)]);
+        for (outcome, named) in [(by_variable, "HTTPS_PROXY"), (by_option, "`proxy`")] {
+            let error = outcome.error("proxy");
+            let message = error["message"].as_str().unwrap();
+            let expected = format!("{words}{named}");
+            assert!(message.ends_with(&expected), "no `{expected}` at the end of: {message}");
+        }
+    }
 }
 
 #[test]

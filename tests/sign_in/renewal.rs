@@ -260,9 +260,9 @@ fn a_refusal_reports_why_the_files_are_not_used() {
     assert!(!message().contains(NOTE), "{}", message());
     for (change, expected) in [
         (("used.key", Some("new.key")), "that belongs to the key of `client_key`"),
-        (("used.key", None), "`client_key` is not readable: No such file"),
-        (("used.cert", None), "`client_certificate` is not readable: No such file"),
-        (("used.cert", Some("new.key")), "`client_key` is not readable: No such file"),
+        (("used.key", None), "used.key`, which is not readable: No such file"),
+        (("used.cert", None), "used.cert`, which is not readable: No such file"),
+        (("used.cert", Some("new.key")), "used.key`, which is not readable: No such file"),
     ] {
         match change {
             (name, Some(by)) => replace(&keys, name, by),

@@ -177,6 +177,24 @@ fn replies_without_a_token_are_errors() {
     }
 }
 
+/// A portal that wants a login in a browser. Its query may be a secret.
+#[test]
+fn the_host_of_a_redirect_is_named() {
+    let sim = simulator();
+    for path in ["/token", "/api/machines"] {
+        let to = "https://user:canary@Portal.example:8443/login?canary#canary";
+        let reply = json!({"status": 302, "headers": {"Location": to}, "body": ""});
+        sim.script(json!({"match": {"path_contains": path}, "reply": reply})).unwrap();
+        let outcome = client(&sim, &[]).collect(&sim.machine_id(0), "x");
+        assert!(!outcome.text.contains("canary"), "{}", outcome.text);
+        let error = outcome.error("protocol");
+        let message = error["message"].as_str().unwrap();
+        let words = "answered HTTP 302, a redirect to `portal.example:8443`";
+        assert!(message.contains(words), "no `{words}` in: {message}");
+        assert!(message.contains("any proxy or gateway"), "{message}");
+    }
+}
+
 #[test]
 fn a_failing_sign_in_service_gets_few_requests() {
     let sim = simulator();

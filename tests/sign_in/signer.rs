@@ -244,7 +244,7 @@ fn what_cannot_sign_in_is_refused_when_the_client_is_made() {
         ("small.pem", "less than 2048 bits"),
         ("large.pem", "more than 4096 bits"),
         ("both.pem", "has a private key, and a signer is set"),
-        ("key.pem", "has a private key, and a signer is set"),
+        ("key.pem", "has a private key and no certificate"),
         ("public.pem", "a public key"),
         ("empty.pem", "damaged content"),
         ("absent.pem", "is not readable"),

@@ -271,6 +271,14 @@ fn a_login_that_fails_leads_to_basic_only_where_it_is_offered() {
         (EVERYTHING, "", ALL, without_kdc, user),
         (EVERYTHING, USER, "negotiate", without_kdc, "of the realm"),
         (NEGOTIATE, USER, ALL, without_kdc, "of the realm"),
+        #[cfg(not(windows))]
+        (
+            NEGOTIATE,
+            r"DOMAIN%5Cuser:canary@",
+            ALL,
+            without_kdc,
+            r"write the user as user@REALM in `proxy`, since DOMAIN\user is for Windows",
+        ),
         (EVERYTHING, "", ALL, without, user),
         #[cfg(not(windows))]
         (NEGOTIATE, "", ALL, without, ", or let the proxy offer Basic"),

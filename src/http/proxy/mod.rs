@@ -43,8 +43,20 @@ pub(crate) struct Proxy {
     host: String,
     port: u16,
     login: Option<Zeroizing<String>>,
-    /// The network named it, and nobody on this host.
-    is_detected: bool,
+    named_by: NamedBy,
+}
+
+/// What named a proxy.
+#[derive(Clone, Copy)]
+enum NamedBy {
+    /// Option `proxy`.
+    Option,
+    /// An environment variable.
+    Variable(&'static str),
+    /// A setting of the system.
+    System,
+    /// The network, and nobody on this host.
+    Network,
 }
 
 impl std::fmt::Debug for Proxy {
@@ -74,7 +86,7 @@ impl Proxy {
             return Err("names a kind of proxy that is not supported");
         }
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err("has a path or a query");
+            return Err("has a path or a query; in a password, a / is written %2F and a ? %3F");
         }
         let authority = uri.authority().ok_or("has no host")?;
         let host = authority.host();
@@ -98,7 +110,12 @@ impl Proxy {
                 })
             }
         };
-        Ok(Proxy { host: host.to_owned(), port: port.unwrap_or(usual), login, is_detected: false })
+        Ok(Proxy {
+            host: host.to_owned(),
+            port: port.unwrap_or(usual),
+            login,
+            named_by: NamedBy::Option,
+        })
     }
 
     pub(crate) fn address(&self) -> (&str, u16) {
@@ -122,7 +139,24 @@ impl Proxy {
     /// Whether it may be sent a login of the account of this process. Anybody in the network could get one otherwise, and
     /// pass it on.
     pub(crate) fn may_have_account(&self) -> bool {
-        !self.is_detected
+        !matches!(self.named_by, NamedBy::Network)
+    }
+
+    /// What to check if it is the wrong one, for messages.
+    pub(crate) fn setting(&self) -> &'static str {
+        match self.named_by {
+            NamedBy::Option => "`proxy`",
+            NamedBy::Variable(name) => name,
+            NamedBy::System | NamedBy::Network => "the system's proxy setting",
+        }
+    }
+
+    /// Where its user and password belong, for messages.
+    pub(crate) fn place_of_login(&self) -> &'static str {
+        match self.named_by {
+            NamedBy::Variable(name) => name,
+            _ => "`proxy`",
+        }
     }
 
     /// Masks login and password in what the proxy answered.
@@ -325,9 +359,10 @@ fn from_environment() -> Result<Option<(Proxy, &'static str)>> {
         true => value,
         false => format!("http://{value}"),
     };
-    Proxy::parse(&url).map(|proxy| Some((proxy, name))).map_err(|problem| {
+    let proxy = Proxy::parse(&url).map_err(|problem| {
         unusable(name, problem, "http://[user:password@]host[:port]; set `proxy=none` to ignore it")
-    })
+    })?;
+    Ok(Some((Proxy { named_by: NamedBy::Variable(name), ..proxy }, name)))
 }
 
 fn exceptions_from_environment() -> Result<(Vec<Exception>, &'static str)> {

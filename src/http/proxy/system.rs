@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::exceptions::exceptions_of_windows;
-use super::{Proxy, Routes};
+use super::{NamedBy, Proxy, Routes};
 use crate::http::aside::Aside;
 use crate::http::failure::Failure;
 use crate::os::io_error::reason;
@@ -142,6 +142,7 @@ fn url(host: &str, port: u16) -> String {
 /// The proxies of a list for HTTPS, as Windows and its scripts write them: `proxy:80;other:81`, `https=proxy:80;http=…`,
 /// or `PROXY proxy:80; DIRECT`. `None` is the host itself. Proxies of other kinds are left out.
 fn proxies_for_https(list: &str, is_detected: bool) -> Vec<Option<Arc<Proxy>>> {
+    let named_by = if is_detected { NamedBy::Network } else { NamedBy::System };
     let mut found = Vec::new();
     for part in list.split(';') {
         let mut words = part.split_whitespace();
@@ -171,7 +172,7 @@ fn proxies_for_https(list: &str, is_detected: bool) -> Vec<Option<Arc<Proxy>>> {
             };
             // Windows and scripts mean this port where they name none.
             if let Ok(proxy) = Proxy::with_port(&url, 80) {
-                found.push(Some(Arc::new(Proxy { is_detected, ..proxy })));
+                found.push(Some(Arc::new(Proxy { named_by, ..proxy })));
             }
         }
     }

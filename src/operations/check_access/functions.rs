@@ -61,6 +61,7 @@ pub(super) fn outcome(functions: &[Function], held: Held<'_>) -> Outcome {
     if lacks.is_empty() {
         return Outcome::Ok;
     }
+    let permissions = if lacks.len() > 1 { "permissions" } else { "permission" };
     let refused = functions.iter().filter(|function| !function.allowed).count();
     let (whose, what, remedy) = match held.is_user {
         true => (
@@ -77,7 +78,7 @@ pub(super) fn outcome(functions: &[Function], held: Held<'_>) -> Outcome {
     Outcome::Failed(Error::new(
         Status::Forbidden,
         format!(
-            "the token is {whose} and lacks the {what} permission {}, which {refused} of {} functions need; {remedy}",
+            "the token is {whose} and lacks the {what} {permissions} {}, which {refused} of {} functions need; {remedy}",
             lacks.join(" and "),
             functions.len(),
         ),

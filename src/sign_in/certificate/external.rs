@@ -13,7 +13,7 @@ use super::files::Role;
 use super::key::Key;
 use super::x509::X509;
 use super::{Material, Pair, Trouble, lacks, refused};
-use crate::call::Call;
+use crate::call::{Call, Stop};
 use crate::error::{Error, Result, Stage};
 use crate::sign_in::signer::{Signer, SigningRequest};
 use crate::sign_in::stopped;
@@ -63,8 +63,11 @@ impl ExternalKey {
         let request = SigningRequest { algorithm: algorithm.name(), data, call: Arc::clone(call) };
         let signature = self.signer.sign(&request).map(Zeroizing::new);
         // A signer that gave up because its call was stopped has not failed: another call asks it again.
-        call.check().map_err(stopped)?;
         let who = self.holder.name;
+        call.check().map_err(|stop| match stop {
+            Stop::Deadline => stopped(stop).with_note(&format!("{who} had not signed by then")),
+            _ => stopped(stop),
+        })?;
         let failed = |message: String| Error::new(Status::Token, message).with_stage(Stage::Token);
         let signature = signature.map_err(|why| {
             failed(format!("{who} gave no signature: {}", redact::clean(&why, 512)))
@@ -118,8 +121,14 @@ impl Pair {
     pub(super) fn of_signer(material: &Material, signer: &Arc<dyn Signer>) -> Result<Pair> {
         let role = Role::SignIn;
         if !material.keys.is_empty() {
-            let problem =
-                "has a private key, and a signer is set; expected certificates alone, or no signer";
+            let problem = match material.certificates.is_empty() {
+                true => {
+                    "has a private key and no certificate; expected the certificate whose key the signer has"
+                }
+                false => {
+                    "has a private key, and a signer is set; expected certificates alone, or no signer"
+                }
+            };
             return Err(refused(role.certificate(), problem));
         }
         let all = material.certificates(role)?;

@@ -164,7 +164,20 @@ fn content(option: &str, value: &str) -> Result<Zeroizing<Vec<u8>>> {
     }
     let content = small_file::read(Path::new(value), MAX_FILE).map_err(|problem| {
         let accepted = "the path of a PEM or PKCS#12 file, or the text of one in PEM or Base64";
-        Error::new(Status::Config, format!("option `{option}` {problem}; expected {accepted}"))
+        let named = shown(value).map(|path| format!(" names `{path}`, which")).unwrap_or_default();
+        Error::new(
+            Status::Config,
+            format!("option `{option}`{named} {problem}; expected {accepted}"),
+        )
     })?;
     Ok(formats::plain(content))
+}
+
+/// A path for messages. `None`: it is long or could be a damaged key in Base64.
+fn shown(value: &str) -> Option<&str> {
+    let of_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+    let name = Path::new(value).file_name()?.to_str()?;
+    let is_path =
+        value.len() <= 200 && !value.chars().any(char::is_control) && !name.chars().all(of_base64);
+    is_path.then_some(value)
 }

@@ -66,7 +66,8 @@ impl ResolvesClientCert for TlsCertificate {
     /// The authorities that the server names are no reason to show nothing: its refusal says more.
     fn resolve(&self, _: &[&[u8]], offered: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let mut about =
-            "the server asked for a client certificate and got that of `tls_certificate`"
+            "the server asked for a client certificate and got that of `tls_certificate`; check that the server trusts \
+             its issuer and allows it"
                 .to_owned();
         if self.certified.key.choose_scheme(offered).is_none() {
             about =

@@ -48,14 +48,18 @@ impl Realm {
         realm
     }
 
-    /// Names this port of the KDC.
+    /// Names this port of the KDC, in the file that the documentation shows.
     pub fn configure(&self, port: u16) {
         let folder = self.folder.display();
+        let page = include_str!("../../../docs/deployment.md");
+        let (_, block) = page.split_once("```ini\n[libdefaults]\n").unwrap();
+        let documented = block.split_once("```").unwrap().0;
+        let documented = documented
+            .replace("dc1.contoso.example", &format!("127.0.0.1:{port}"))
+            .replace(".contoso.example", "localhost")
+            .replace("CONTOSO.EXAMPLE", "MDE.TEST");
         let client = format!(
-            "[libdefaults]\n default_realm = MDE.TEST\n dns_lookup_realm = false\n dns_lookup_kdc = false\n \
-             dns_canonicalize_hostname = false\n rdns = false\n udp_preference_limit = 1\n\
-             [realms]\n MDE.TEST = {{\n  kdc = 127.0.0.1:{port}\n }}\n\
-             [domain_realm]\n localhost = MDE.TEST\n[logging]\n kdc = FILE:{folder}/kdc.log\n"
+            "[libdefaults]\n udp_preference_limit = 1\n{documented}[logging]\n kdc = FILE:{folder}/kdc.log\n"
         );
         fs::write(self.path("krb5.conf"), client).unwrap();
         let server = format!(
