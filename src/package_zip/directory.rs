@@ -14,8 +14,8 @@ pub(super) const END_64: &[u8] = b"PK\x06\x06";
 const END_64_LENGTH: usize = 56;
 pub(super) const CENTRAL: &[u8] = b"PK\x01\x02";
 const CENTRAL_LENGTH: usize = 46;
-/// The newest version of the format, 6.3, in tenths.
-const NEWEST: u64 = 63;
+/// The newest version of the format that programs have in common, 4.6, in tenths.
+const NEWEST: u64 = 46;
 /// Encrypted, patched, strongly encrypted, directory encrypted.
 const UNREADABLE: u64 = 0x2061;
 

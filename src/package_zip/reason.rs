@@ -49,8 +49,8 @@ pub(super) const SECOND_NAME: &str = "has a second name that differs from the fi
 pub(super) const OLD_SECOND_NAME: &str = "has a second name in a field that few programs read";
 pub(super) const FIELD_TWICE: &str = "has one extra field twice";
 pub(super) const BROKEN_FIELD: &str = "has an extra field that is cut short";
-// Python refuses the whole archive, and so do those that ask for less.
-pub(super) const NEWER: &str = "needs a newer version of the format than 6.3";
+// unzip leaves the entry out, without a sign in the list. What is stored or deflated needs 4.5 at most.
+pub(super) const NEWER: &str = "needs a newer version of the format than 4.6";
 
 // Other kinds than files and folders. unzip, libarchive, 7-Zip and Archive Utility make links.
 pub(super) const LINK: &str =
