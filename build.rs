@@ -20,6 +20,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-env-changed=MDE_UPDATE_HEADER");
     #[cfg(feature = "header")]
     header::generate()?;
+    #[cfg(not(feature = "header"))]
+    if env::var_os("MDE_UPDATE_HEADER").is_some() {
+        return Err("MDE_UPDATE_HEADER needs the feature: cargo build --features header".into());
+    }
     link_arguments()
 }
 
