@@ -109,7 +109,7 @@ static void print_host(const char *json, const char *host) {
     char *address;
     for (int i = 0; (address = value_at(json, "/access/%s/addresses/%d/address", host, i)) != NULL; i++) {
         int is_used = is(value_at(json, "/access/%s/addresses/%d/used", host, i), "true");
-        print_between(INDENT, address, is_used ? ": used" : ": not usable");
+        print_between(INDENT, address, is_used ? ": used" : ": not used");
         print_between(": ", value_at(json, "/access/%s/addresses/%d/problem", host, i), "");
         putchar('\n');
     }

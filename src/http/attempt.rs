@@ -52,7 +52,7 @@ impl Goal<'_> {
         let Some(proxy) = self.proxy else { return failure };
         let why = |why: &str| {
             let (proxy, setting) = (proxy.authority(), proxy.setting());
-            format!("the proxy {proxy} is not reachable: {why}; check {setting}")
+            format!("the proxy {proxy} is not reachable: {why}; check {setting} and the firewall")
         };
         let failure = failure.relabel(Status::Resolve, Status::Proxy, why);
         failure.relabel(Status::Connect, Status::Proxy, why)
@@ -69,13 +69,17 @@ impl Goal<'_> {
     /// No address accepted a connection in time.
     pub(super) fn no_answer(&self) -> Failure {
         let (host, port) = self.proxy.map_or((self.host, self.port), Proxy::address);
-        self.unreachable(Failure::new(
-            Status::Connect,
-            format!(
-                "{host}:{port} did not answer in time (`{}`); check firewall and proxy",
-                Exchange::connect_limit()
-            ),
-        ))
+        let (limit, advice) = (Exchange::connect_limit(), self.advice("check firewall and proxy"));
+        let message = format!("{host}:{port} did not answer in time ({limit}){advice}");
+        self.unreachable(Failure::new(Status::Connect, message))
+    }
+
+    /// Advice about a peer, unless that is the proxy, which gets its own.
+    fn advice(&self, advice: &str) -> String {
+        match self.proxy {
+            None => format!("; {advice}"),
+            Some(_) => String::new(),
+        }
     }
 
     fn through(&self, failure: Failure) -> Failure {
@@ -206,8 +210,8 @@ impl Attempt {
 
     fn refused(&self, goal: &Goal<'_>, error: &io::Error) -> Failure {
         let (address, why) = (self.address, reason(error));
-        let advice = "check the address, firewall and proxy";
-        let message = format!("{address} did not accept: {why}; {advice}");
+        let advice = goal.advice("check the address, firewall and proxy");
+        let message = format!("{address} did not accept: {why}{advice}");
         goal.unreachable(Failure::new(Status::Connect, message))
     }
 
@@ -215,7 +219,8 @@ impl Attempt {
     pub(super) fn silence(&self, goal: &Goal<'_>) -> Option<Failure> {
         let late = || {
             let limit = Exchange::connect_limit();
-            let message = format!("this took too long (`{limit}`); check firewall and proxy");
+            let advice = goal.advice("check firewall and proxy");
+            let message = format!("this took too long ({limit}){advice}");
             io::Error::from(Failure::new(Status::Broken, message))
         };
         match &self.stage {

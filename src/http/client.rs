@@ -130,7 +130,7 @@ impl Http {
 
     /// A dialer with the same trusted certificates that never uses a proxy.
     pub(crate) fn dialer_without_proxy(&self) -> Dialer {
-        Dialer { proxies: Arc::default(), ..self.dialer.clone() }
+        Dialer { proxies: Arc::new(Proxies::none()), ..self.dialer.clone() }
     }
 
     /// A client without a proxy, with connections of its own. Opening one takes at most `connect_timeout`.
@@ -265,6 +265,13 @@ fn media_type(header: String) -> String {
     }
 }
 
+/// The host of a whole URL. What only continues a URL has none.
+fn host_of(url: &str) -> Option<String> {
+    let uri: http::Uri = url.parse().ok()?;
+    uri.scheme()?;
+    authority_of(&uri)
+}
+
 /// The wait as Azure's gateways and storage write it, in seconds.
 pub(super) fn in_milliseconds(headers: &http::HeaderMap) -> Option<String> {
     let names = ["retry-after-ms", "x-ms-retry-after-ms"];
@@ -306,7 +313,7 @@ fn exchange_once(
         date: header(http::header::DATE),
         redirect: match response.status().is_redirection() {
             false => None,
-            true => header(http::header::LOCATION).and_then(|to| authority_of(&to.parse().ok()?)),
+            true => header(http::header::LOCATION).and_then(|to| host_of(&to)),
         },
         challenge: match response.status().as_u16() {
             401 => header(http::header::WWW_AUTHENTICATE),

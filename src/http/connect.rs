@@ -118,9 +118,9 @@ impl Dialer {
         limit: Instant,
     ) -> Result<Stream, Failure> {
         let (name, port) = goal.proxy.map_or((goal.host, goal.port), Proxy::address);
-        let advice = match goal.proxy {
-            None => "check the name and DNS, or set `proxy` if connections leave through one",
-            Some(_) => "check the name and DNS",
+        let advice = match self.proxies.is_unset() {
+            true => "check the name and DNS, or set `proxy` if connections leave through one",
+            false => "check the name and DNS",
         };
         let addresses = self
             .lookups

@@ -228,11 +228,11 @@ fn in_each_phase(test: impl Fn(&[SocketAddr], &Goal<'_>, &str)) {
     let tls = tls();
     let dead = nowhere.map(|one| (one.address(), one));
     let quiet = [silent[0].address(), silent[1].address()];
-    let late = "this took too long (`connect_timeout_ms=100`); check firewall and proxy";
+    let late = "this took too long (100 ms, at most `connect_timeout_ms`)";
     test(
         &[dead[0].0, dead[1].0],
         &goal(),
-        "name.test:443 did not answer in time (`connect_timeout_ms=100`)",
+        "name.test:443 did not answer in time (100 ms, at most `connect_timeout_ms`); check firewall and proxy",
     );
     let proxied = Goal { proxy: Some(&proxy), ..goal() };
     test(

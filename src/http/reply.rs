@@ -104,7 +104,7 @@ impl Reply {
         match &self.redirect {
             None => format!("HTTP {}", self.status),
             Some(host) => {
-                format!("HTTP {}, a redirect to `{}`,", self.status, redact::clean(host, 128))
+                format!("HTTP {} (a redirect to `{}`)", self.status, redact::clean(host, 128))
             }
         }
     }

@@ -86,7 +86,7 @@ impl Lookups {
             ))
         })?;
         match lookup.wait(limit)? {
-            None => Err(failed(&format!("no answer in time (`{}`)", Exchange::connect_limit()))),
+            None => Err(failed(&format!("no answer in time ({})", Exchange::connect_limit()))),
             Some(Answer::Failed(why)) => Err(failed(&why)),
             Some(Answer::Addresses(addresses)) if addresses.is_empty() => {
                 Err(failed("it has no address"))

@@ -155,10 +155,10 @@ impl Exchange {
         Ok(Instant::now() + exchange.connect)
     }
 
-    /// The option that limits the time for opening a connection, with its value, for messages.
+    /// How long opening a connection may take, for messages.
     pub(super) fn connect_limit() -> String {
         let connect = Exchange::current().map(|exchange| exchange.connect).unwrap_or_default();
-        format!("connect_timeout_ms={}", connect.as_millis())
+        format!("{} ms, at most `connect_timeout_ms`", connect.as_millis())
     }
 
     /// Repeats `ready` in slices, none of them longer than `longest`.

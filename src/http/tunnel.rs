@@ -129,11 +129,14 @@ fn is_open(head: &str, goal: &Goal<'_>, proxy: &Proxy) -> Result<(), Failure> {
                     "check what the proxy allows; it did not ask for the login in {place}: set `proxy_auth=basic` to send \
                      it at once"
                 ),
-                401 | 403 => format!("check the login in {place}, and what the proxy allows"),
-                400 | 404 | 405 | 501 => {
-                    format!("a web server answers in this way: check host and port in {setting}")
+                401 | 403 if proxy.has_login() => {
+                    format!("check the login in {place}, and what the proxy allows")
                 }
-                502..=504 => "check that the proxy finds and reaches this host".to_owned(),
+                401 | 403 => "check what the proxy allows".to_owned(),
+                400 | 404 | 405 | 501 => format!(
+                    "check host and port in {setting}, where a web server may be in its place, and what the proxy allows"
+                ),
+                502..=504 => format!("check that the proxy finds and reaches {}", goal.host),
                 _ => "see the log of the proxy".to_owned(),
             };
             let is_busy = matches!(code, 408 | 429 | 500..=599);

@@ -353,7 +353,7 @@ fn unusable_certificates_are_refused_when_the_client_is_made() {
         ("absent", None, None, "`tls_certificate` is not readable: No such file"),
         ("agent.pem", Some("absent"), None, "`tls_key` is not readable: No such file"),
         ("absent.pem", None, None, "absent.pem`, which is not readable: No such file"),
-        (".", None, None, "`, which is not a file"),
+        (".", None, None, "`tls_certificate` is not a file"),
         ("garbage", None, None, "`tls_certificate` has damaged content"),
         ("agent.pem", None, None, "expected it in the same file or in `tls_key`, since signers"),
         ("agent.key", None, None, "`tls_certificate` has no certificate"),

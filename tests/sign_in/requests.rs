@@ -181,17 +181,22 @@ fn replies_without_a_token_are_errors() {
 #[test]
 fn the_host_of_a_redirect_is_named() {
     let sim = simulator();
-    for path in ["/token", "/api/machines"] {
-        let to = "https://user:canary@Portal.example:8443/login?canary#canary";
+    let of = |path: &str, to: &str| {
         let reply = json!({"status": 302, "headers": {"Location": to}, "body": ""});
         sim.script(json!({"match": {"path_contains": path}, "reply": reply})).unwrap();
         let outcome = client(&sim, &[]).collect(&sim.machine_id(0), "x");
         assert!(!outcome.text.contains("canary"), "{}", outcome.text);
-        let error = outcome.error("protocol");
-        let message = error["message"].as_str().unwrap();
-        let words = "answered HTTP 302, a redirect to `portal.example:8443`";
-        assert!(message.contains(words), "no `{words}` in: {message}");
+        let message = outcome.error("protocol")["message"].as_str().unwrap().to_owned();
         assert!(message.contains("any proxy or gateway"), "{message}");
+        message
+    };
+    for path in ["/token", "/api/machines"] {
+        let message = of(path, "https://user:canary@Portal.example:8443/login?canary#canary");
+        let words = "answered HTTP 302 (a redirect to `portal.example:8443`)";
+        assert!(message.contains(words), "no `{words}` in: {message}");
+        // What is no whole URL names no host.
+        let message = of(path, "login;canary=1");
+        assert!(message.contains("answered HTTP 302 with"), "{message}");
     }
 }
 

@@ -19,6 +19,7 @@ use super::challenge::Challenge;
 use crate::http::aside::Aside;
 use crate::http::attempt::Goal;
 use crate::http::failure::Failure;
+use crate::http::socket::Exchange;
 use crate::log::{self, Level};
 use crate::os::io_error::reason;
 use crate::os::login::{self, Begin, Conversation, Kind, Package, Problem};
@@ -256,8 +257,9 @@ impl Logins {
                 false => "other logins of this client were still being made".to_owned(),
             };
             let what = format!(
-                "it asks for a login (407), and {late} within `connect_timeout_ms`; the key distribution centre (KDC) \
-                 may be away: check that this host reaches it"
+                "it asks for a login (407), and {late} in time ({}); the key distribution centre (KDC) may be away: check \
+                 that this host reaches it",
+                Exchange::connect_limit()
             );
             return Err(goal.refused(&what).http(407).transient(true));
         };

@@ -317,7 +317,7 @@ fn a_proxy_that_does_not_ask_is_told_apart() {
     for (login, allowed, words) in [
         (USER, ALL, "set `proxy_auth=basic` to send it at once"),
         (USER, "basic", "; check the login in `proxy`, and what the proxy allows"),
-        ("", ALL, "; check the login in `proxy`, and what the proxy allows"),
+        ("", ALL, "; check what the proxy allows"),
     ] {
         let (address, told) = proxy(Box::leak(Box::new([forbidden])));
         let error = open(&dialer(&format!("{login}{address}"), allowed, telling), LONG);

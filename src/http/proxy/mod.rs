@@ -228,7 +228,7 @@ impl Proxies {
     /// Settles the choice; reads the environment only for `system` and `env`.
     pub(crate) fn new(choice: &Choice, no_proxy: Option<&str>) -> Result<Proxies> {
         let (source, set_by) = match choice {
-            Choice::None => return Ok(Proxies { set_by: OPTION, ..Proxies::default() }),
+            Choice::None => return Ok(Proxies::none()),
             Choice::Url(proxy) => (Source::One(Arc::new(proxy.clone())), OPTION),
             Choice::Environment | Choice::System => match (from_environment()?, FIND) {
                 (Some((proxy, variable)), _) => (Source::One(Arc::new(proxy)), variable),
@@ -244,6 +244,16 @@ impl Proxies {
             (None, _) => exceptions_from_environment()?,
         };
         Ok(Proxies { source, set_by, except, excepted_by })
+    }
+
+    /// None for any host, whatever the options and the environment say.
+    pub(crate) fn none() -> Proxies {
+        Proxies { set_by: OPTION, ..Proxies::default() }
+    }
+
+    /// Whether nothing says which proxy to use, or that there is none.
+    pub(crate) fn is_unset(&self) -> bool {
+        self.set_by.is_empty()
     }
 
     /// Those that this function names, as if it were the system's.

@@ -12,6 +12,7 @@ use super::exceptions::exceptions_of_windows;
 use super::{NamedBy, Proxy, Routes};
 use crate::http::aside::Aside;
 use crate::http::failure::Failure;
+use crate::http::socket::Exchange;
 use crate::os::io_error::reason;
 use crate::os::system_proxy::{Find, Found};
 use crate::status::Status;
@@ -109,9 +110,12 @@ impl System {
             failed(&format!("the system starts no thread to ask ({why})")).transient(true)
         })?;
         asked.wait(limit)?.ok_or_else(|| {
-            let why = "it gave no answer within `connect_timeout_ms`; its proxy script (PAC) may be slow or never end: \
-                       correct the script, or set `proxy`";
-            failed(why).transient(true)
+            failed(&format!(
+                "it gave no answer in time ({}); its proxy script (PAC) may be slow or never end: correct the script, or \
+                 set `proxy`",
+                Exchange::connect_limit()
+            ))
+            .transient(true)
         })
     }
 

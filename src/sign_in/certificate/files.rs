@@ -173,11 +173,34 @@ fn content(option: &str, value: &str) -> Result<Zeroizing<Vec<u8>>> {
     Ok(formats::plain(content))
 }
 
-/// A path for messages. `None`: it is long or could be a damaged key in Base64.
+/// A path for messages. `None`: it could be a key or secret that was set in the place of a path.
 fn shown(value: &str) -> Option<&str> {
-    let of_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
-    let name = Path::new(value).file_name()?.to_str()?;
-    let is_path =
-        value.len() <= 200 && !value.chars().any(char::is_control) && !name.chars().all(of_base64);
+    const ENDINGS: [&str; 8] = ["pem", "key", "crt", "cer", "cert", "der", "pfx", "p12"];
+    let ending = Path::new(value).extension()?.to_str()?;
+    let is_known = ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known));
+    let is_path = is_known && value.len() <= 200 && !value.chars().any(char::is_control);
     is_path.then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_a_path_is_shown() {
+        for path in ["/etc/agent/agent.pem", r"C:\Program Files\agent.PFX", "client.key"] {
+            assert_eq!(shown(path), Some(path));
+        }
+        let long = format!("/{}.pem", "x".repeat(200));
+        for other in [
+            "/run/MHcCAQEEIKY+canary/oAoGCCqGSM49",
+            r"/run/MHcCAQEEIKY\n-canary\n",
+            r#"/run/{"kty":"EC","d":"canary"}"#,
+            "/run/abc8Q~canary.-_x",
+            "/run/a\n.pem",
+            &long,
+        ] {
+            assert_eq!(shown(other), None, "{other}");
+        }
+    }
 }

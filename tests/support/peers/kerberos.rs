@@ -59,7 +59,7 @@ impl Realm {
             .replace(".contoso.example", "localhost")
             .replace("CONTOSO.EXAMPLE", "MDE.TEST");
         let client = format!(
-            "[libdefaults]\n udp_preference_limit = 1\n{documented}[logging]\n kdc = FILE:{folder}/kdc.log\n"
+            "[libdefaults]\n udp_preference_limit = 1\n dns_lookup_realm = false\n dns_lookup_kdc = false\n{documented}[logging]\n kdc = FILE:{folder}/kdc.log\n"
         );
         fs::write(self.path("krb5.conf"), client).unwrap();
         let server = format!(
