@@ -106,11 +106,17 @@ static void print_host(const char *json, const char *host) {
     print_between(", ", value_at(json, "/access/%s/tls", host), "");
     putchar('\n');
     print_between(INDENT "certificate of ", value_at(json, "/access/%s/issuer", host), "\n");
+    char *second = value_at(json, "/access/%s/addresses/1/address", host);
+    int has_several = second != NULL;
+    mde_string_free(second);
     char *address;
     for (int i = 0; (address = value_at(json, "/access/%s/addresses/%d/address", host, i)) != NULL; i++) {
         int is_used = is(value_at(json, "/access/%s/addresses/%d/used", host, i), "true");
         print_between(INDENT, address, is_used ? ": used" : ": not used");
-        print_between(": ", value_at(json, "/access/%s/addresses/%d/problem", host, i), "");
+        /* That of a single address is the message of the step. */
+        if (has_several) {
+            print_between(": ", value_at(json, "/access/%s/addresses/%d/problem", host, i), "");
+        }
         putchar('\n');
     }
     print_phases(json, host);

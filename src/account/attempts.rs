@@ -377,7 +377,7 @@ fn explain(request: &Request, token: &Token, reply: &Reply) -> Error {
         (None, Some(held)) => error
             .with_note("the token is a user's")
             .with_note(&fault::permissions_note(request.quota.scopes(), &held)),
-        (None, None) => error,
+        (None, None) => error.with_note(fault::PERMISSIONS),
     }
 }
 

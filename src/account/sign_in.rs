@@ -78,9 +78,6 @@ fn choose(options: &Settings) -> Result<Auth> {
     match (options.auth, given(options).as_slice()) {
         (Some(auth), _) => Ok(auth),
         (None, [(auth, _)]) => Ok(*auth),
-        (None, []) if options.client_key.is_some() => Err(config(
-            "option `client_key` is set without `client_certificate`; set both, or neither",
-        )),
         (None, []) => Err(config(
             "no way to sign in is set; expected `client_secret`, `client_certificate` or \
              `federated_token_file` (each with `tenant_id` and `client_id`), `managed_identity`, \
@@ -98,6 +95,11 @@ fn choose(options: &Settings) -> Result<Auth> {
 
 /// Chooses the way to sign in. Reads the certificate or the environment if that way needs them.
 pub(crate) fn sign_in(options: &Settings, cloud: &Cloud) -> Result<SignIn> {
+    if options.client_key.is_some() && options.client_certificate.is_none() {
+        return Err(config(
+            "option `client_key` is set without `client_certificate`; set both, or neither",
+        ));
+    }
     let auth = choose(options)?;
     let mut tenant_id = options.tenant_id.clone();
     let mut client_id = options.client_id.clone();

@@ -50,12 +50,12 @@ impl Goal<'_> {
     /// Makes a failure to reach the proxy one of the proxy.
     pub(super) fn unreachable(&self, failure: Failure) -> Failure {
         let Some(proxy) = self.proxy else { return failure };
-        let why = |why: &str| {
+        let said = |why: &str, other: &str| {
             let (proxy, setting) = (proxy.authority(), proxy.setting());
-            format!("the proxy {proxy} is not reachable: {why}; check {setting} and the firewall")
+            format!("the proxy {proxy} is not reachable: {why}; check {setting} and {other}")
         };
-        let failure = failure.relabel(Status::Resolve, Status::Proxy, why);
-        failure.relabel(Status::Connect, Status::Proxy, why)
+        let failure = failure.relabel(Status::Resolve, Status::Proxy, |why| said(why, "DNS"));
+        failure.relabel(Status::Connect, Status::Proxy, |why| said(why, "the firewall"))
     }
 
     /// The proxy opened no tunnel.
@@ -217,16 +217,16 @@ impl Attempt {
 
     /// The failure of a peer that accepted and then said nothing until the time was over. `None`: it did not accept.
     pub(super) fn silence(&self, goal: &Goal<'_>) -> Option<Failure> {
-        let late = || {
+        let late = |advice: &str| {
             let limit = Exchange::connect_limit();
-            let advice = goal.advice("check firewall and proxy");
             let message = format!("this took too long ({limit}){advice}");
             io::Error::from(Failure::new(Status::Broken, message))
         };
+        const CHECK: &str = "; check firewall and proxy";
         match &self.stage {
-            Stage::Tunnel(_) => goal.proxy.map(|proxy| tunnel::failure(proxy, late())),
-            Stage::Handshake(_) => Some(goal.through(tls::incomplete(goal.host, late()))),
-            Stage::Probe { .. } => Some(unanswered(goal, late())),
+            Stage::Tunnel(_) => goal.proxy.map(|proxy| tunnel::failure(proxy, late(""))),
+            Stage::Handshake(_) => Some(goal.through(tls::incomplete(goal.host, late(CHECK)))),
+            Stage::Probe { .. } => Some(unanswered(goal, late(CHECK))),
             Stage::Connecting | Stage::Connected | Stage::LogIn(_) => None,
         }
     }

@@ -118,9 +118,12 @@ impl Dialer {
         limit: Instant,
     ) -> Result<Stream, Failure> {
         let (name, port) = goal.proxy.map_or((goal.host, goal.port), Proxy::address);
-        let advice = match self.proxies.is_unset() {
-            true => "check the name and DNS, or set `proxy` if connections leave through one",
-            false => "check the name and DNS",
+        let advice = match goal.proxy {
+            Some(_) => "",
+            None if self.proxies.is_unset() => {
+                "; check the name and DNS, or set `proxy` if connections leave through one"
+            }
+            None => "; check the name and DNS",
         };
         let addresses = self
             .lookups

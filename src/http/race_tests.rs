@@ -228,6 +228,7 @@ fn in_each_phase(test: impl Fn(&[SocketAddr], &Goal<'_>, &str)) {
     let tls = tls();
     let dead = nowhere.map(|one| (one.address(), one));
     let quiet = [silent[0].address(), silent[1].address()];
+    const CHECK: &str = "; check firewall and proxy";
     let late = "this took too long (100 ms, at most `connect_timeout_ms`)";
     test(
         &[dead[0].0, dead[1].0],
@@ -246,13 +247,17 @@ fn in_each_phase(test: impl Fn(&[SocketAddr], &Goal<'_>, &str)) {
         &format!("the proxy proxy.test:3128 did not answer the request for a tunnel: {late}"),
     );
     let secure = Goal { tls: Some(&tls), ..goal() };
-    let incomplete = format!("`name.test` did not complete the TLS handshake: {late}");
+    let incomplete = format!("`name.test` did not complete the TLS handshake: {late}{CHECK}");
     test(&quiet, &secure, &incomplete);
     test(&[dead[0].0, quiet[0]], &secure, &incomplete);
     let open = [answering(Duration::ZERO, b"HTTP/1.1 200 OK\r\n\r\n")];
     let tunnelled = Goal { proxy: Some(&proxy), ..secure };
     test(&open, &tunnelled, &format!("{incomplete} (through the proxy proxy.test:3128)"));
-    test(&quiet, &Goal { probe: PING, ..goal() }, &format!("`name.test` did not answer: {late}"));
+    test(
+        &quiet,
+        &Goal { probe: PING, ..goal() },
+        &format!("`name.test` did not answer: {late}{CHECK}"),
+    );
     // What had begun was closed. Where the time is short the second one is not reached.
     assert!(silent[0].closed() > 0);
     silent[1].closed();

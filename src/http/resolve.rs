@@ -58,7 +58,8 @@ enum Answer {
 }
 
 impl Lookups {
-    /// The addresses of a host, in the order in which to try them. `advice`: for a name that is not found.
+    /// The addresses of a host, in the order in which to try them. `advice` follows the reason
+    /// why a name is not found.
     pub(crate) fn addresses(
         &self,
         host: &str,
@@ -73,11 +74,14 @@ impl Lookups {
         let unresolved = |why: &str| {
             Failure::new(Status::Resolve, format!("the name `{host}` could not be resolved: {why}"))
         };
-        let failed = |why: &str| unresolved(&format!("{why}; {advice}"));
+        let failed = |why: &str| unresolved(&format!("{why}{advice}"));
         let name = bare.to_owned();
         let look_up = move || match (name.as_str(), 0).to_socket_addrs() {
             Ok(found) => Answer::Addresses(found.map(|address| address.ip()).collect()),
-            Err(error) => Answer::Failed(reason(&error)),
+            // The standard library says once more what failed.
+            Err(error) => {
+                Answer::Failed(reason(&error).replace("failed to lookup address information: ", ""))
+            }
         };
         let (lookup, _) = self.running.join("mde-resolve", bare, Box::new(look_up)).map_err(|error| {
             let why = reason(&error);

@@ -365,16 +365,16 @@ pub(super) fn explain(error: &rustls::Error) -> String {
             };
             let names: Vec<_> = presented.iter().map(inner).collect();
             let names = crate::text::redact::clean(&names.join(", "), 200);
-            format!("the certificate is for another host ({names})")
+            format!("the certificate is for another host ({names}); check the URL, DNS and any proxy")
         }
         AlertReceived(alert) => format!("the server refused the handshake ({alert:?})"),
         InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            "the certificate has expired, or this machine's clock is ahead".to_owned()
+            "the certificate has expired, or this machine's clock is ahead; check both".to_owned()
         }
         InvalidCertificate(
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
         ) => "the certificate is not valid yet; check this machine's clock".to_owned(),
-        InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => "the certificate is for another host".to_owned(),
+        InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => "the certificate is for another host; check the URL, DNS and any proxy".to_owned(),
         InvalidCertificate(CertificateError::UnknownIssuer) => {
             "the certificate's issuer is not trusted here; add its CA to the system or to `ca_file`"
                 .to_owned()

@@ -136,6 +136,7 @@ fn is_open(head: &str, goal: &Goal<'_>, proxy: &Proxy) -> Result<(), Failure> {
                 400 | 404 | 405 | 501 => format!(
                     "check host and port in {setting}, where a web server may be in its place, and what the proxy allows"
                 ),
+                300..=399 => format!("log in at its portal if it has one, and check {setting}"),
                 502..=504 => format!("check that the proxy finds and reaches {}", goal.host),
                 _ => "see the log of the proxy".to_owned(),
             };

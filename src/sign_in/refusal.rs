@@ -62,7 +62,7 @@ const KNOWN: &[(&[u64], &str)] = &[
     ),
     (
         &[65_001, 650_056],
-        "consent is missing: an administrator must grant the application its permissions",
+        "consent is missing: an administrator must grant the application its permissions of the API WindowsDefenderATP",
     ),
     (&[7_000_112], "the application is disabled: enable it in Entra"),
     (&[53_003], "a Conditional Access policy blocks the application: see its sign-in log in Entra"),
@@ -133,7 +133,9 @@ pub(crate) fn error(reply: &Reply, who: &str, otherwise: &str) -> Error {
         .into_iter()
         .filter(|text| !text.is_empty())
         .collect();
-    if parts.is_empty() {
+    if parts.is_empty() && reply.redirect.is_some() {
+        message.push_str(" in the place of a token");
+    } else if parts.is_empty() {
         message.push_str(" with a body that is not its own (");
         message.push_str(&reply.describe_content());
         message.push(')');
@@ -161,7 +163,7 @@ pub(crate) fn error(reply: &Reply, who: &str, otherwise: &str) -> Error {
         .map(|(_, advice)| *advice);
     let advice = match status {
         Status::Token => advice.unwrap_or(otherwise),
-        Status::Protocol => "check the address, and any proxy or gateway on the way",
+        Status::Protocol => "check `login_url`, and any proxy or gateway on the way",
         Status::Proxy => "check the login at the proxy",
         _ => "",
     };

@@ -38,6 +38,7 @@ const TESTED: &[(&str, &str, &str)] = &[
     ("docs/sign-in.md", "sh", "tests/release/documents.rs"),
     ("docs/sign-in.md", "json", "tests/release/documents.rs"),
     ("docs/sign-in.md", "console", "tests/bindings/keys.rs"),
+    ("docs/deployment.md", "ini", "tests/support/peers/kerberos.rs"),
     ("examples/c/README.md", "sh", "tests/release/documents.rs"),
     ("examples/cpp/README.md", "sh", "tests/release/archive.rs"),
     ("bindings/dotnet/README.md", "csharp", "tests/bindings/dotnet/scenarios.rs"),

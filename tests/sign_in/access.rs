@@ -130,8 +130,7 @@ fn one_of_the_two_permissions_is_not_enough() {
     assert_eq!(checked.lacks("mde_cancel_action"), ["Machine.Read.All"]);
 
     let checked = check(&with_roles(&[]), &[]);
-    let both =
-        "Machine.CollectForensics and Machine.Read.All, which 10 of 10 functions need; grant ";
+    let both = "Machine.CollectForensics and Machine.Read.All, so that 10 of 10 functions are not allowed; grant ";
     checked.fails_first("permissions", "forbidden", both);
     // More than is needed.
     check(

@@ -72,13 +72,13 @@ pub(super) fn outcome(functions: &[Function], held: Held<'_>) -> Outcome {
         false => (
             "the application's",
             "application",
-            "grant what this program needs, with an administrator's consent; it shows with the next token",
+            "grant them in Entra, of the API WindowsDefenderATP, with an administrator's consent: the next token has them",
         ),
     };
     Outcome::Failed(Error::new(
         Status::Forbidden,
         format!(
-            "the token is {whose} and lacks the {what} {permissions} {}, which {refused} of {} functions need; {remedy}",
+            "the token is {whose} and lacks the {what} {permissions} {}, so that {refused} of {} functions are not allowed; {remedy}",
             lacks.join(" and "),
             functions.len(),
         ),

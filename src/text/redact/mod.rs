@@ -29,7 +29,7 @@ pub(crate) fn clean(text: &str, max_bytes: usize) -> String {
             out.push(' ');
         }
         push_word(&mut out, &word);
-        if out.len() >= max_bytes {
+        if out.len() > max_bytes {
             break;
         }
     }

@@ -111,7 +111,8 @@ impl Logins {
         } else if is_excluded {
             "`proxy_auth` allows none of it; allow one there"
         } else if (offers(Scheme::Basic) || challenge.offers.is_empty()) && basic {
-            return format!("put user and password into {}", proxy.place_of_login());
+            let place = proxy.place_of_login();
+            return format!("put user and password into {place}: http://user:password@host:port");
         } else if offers(Scheme::Ntlm) {
             "NTLM is supported on Windows only; let the proxy offer Negotiate or Basic, allow these hosts without a \
              login, or let a local proxy sign in"
