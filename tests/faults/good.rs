@@ -54,6 +54,13 @@ impl Reply {
         format!("{}Content-Length: {}\r\n\r\n", self.lines(), self.body.len()).into_bytes()
     }
 
+    /// The whole in one chunk, whatever a range says.
+    pub fn chunked(&self) -> Vec<u8> {
+        let length = self.body.len();
+        let head = format!("{}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n", self.lines());
+        [head.as_bytes(), &self.body, b"\r\n0\r\n\r\n"].concat()
+    }
+
     pub fn bytes(&self) -> Vec<u8> {
         [self.head(), self.body.clone()].concat()
     }

@@ -93,13 +93,7 @@ fn talk(stream: &mut dyn ReadWrite, peer: &TcpStream, shared: &Shared) -> io::Re
             Play::CloseAfter => return Ok(()),
             Play::ShortRange => short_range(&good, &head),
             Play::Good if step == Step::Download && shared.chunked.load(Ordering::SeqCst) => {
-                let head = format!(
-                    "{}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n",
-                    good.lines(),
-                    good.body.len()
-                );
-                let bytes = [head.into_bytes(), good.body, b"\r\n0\r\n\r\n".to_vec()].concat();
-                stream.write_all(&bytes)?;
+                stream.write_all(&good.chunked())?;
                 continue;
             }
             play => play,
@@ -174,11 +168,9 @@ fn short_range(good: &Reply, request: &str) -> Play {
     let Some(at) = range.and_then(|range| range.split_once('-')?.0.parse::<usize>().ok()) else {
         return Play::Cut { at: good.head().len() + length / 2, then: Then::Close };
     };
-    let some: &[u8] = &good.body[at..(at + length) / 2];
     let range = format!("bytes {at}-{}/{length}", length - 1);
-    let head = Reply { status: 206, ..good.clone() }.with("Content-Range", range).lines();
-    let head = format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n", some.len());
-    Play::Raw([head.as_bytes(), some, b"\r\n0\r\n\r\n"].concat())
+    let reply = Reply { status: 206, ..good.clone() }.with("Content-Range", range);
+    Play::Raw(reply.body(&good.body[at..(at + length) / 2]).chunked())
 }
 
 /// The first line of what has arrived. It is empty if the connection has ended.
