@@ -61,8 +61,9 @@ impl Form {
         Form { name: name.into(), play, wait_ms: None }
     }
 
+    /// The peer says that it ends the connection, since a client could use it once more just before that.
     fn raw(name: impl Into<String>, reply: &Reply) -> Form {
-        Form::new(name, Play::Raw(reply.bytes()))
+        Form::new(name, Play::Raw(reply.clone().with("Connection", "close").bytes()))
     }
 }
 
