@@ -205,7 +205,10 @@ impl Authority {
         }
         // The reply may repeat what was sent.
         reply.mask(&|text| redact::mask(text, &[proof]));
-        let error = refusal::error(reply, "the sign-in service", CHECK);
+        let mut error = refusal::error(reply, "the sign-in service", CHECK);
+        if error.status() == Status::Protocol {
+            error = error.with_note("check `login_url`");
+        }
         Err(match &self.proof {
             Proof::Certificate(certificate) | Proof::Signer(certificate) => error
                 .with_note(&certificate.made().validity_warning().unwrap_or_default())

@@ -163,7 +163,7 @@ pub(crate) fn error(reply: &Reply, who: &str, otherwise: &str) -> Error {
         .map(|(_, advice)| *advice);
     let advice = match status {
         Status::Token => advice.unwrap_or(otherwise),
-        Status::Protocol => "check `login_url`, and any proxy or gateway on the way",
+        Status::Protocol => "check any proxy or gateway on the way",
         Status::Proxy => "check the login at the proxy",
         _ => "",
     };

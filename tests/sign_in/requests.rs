@@ -191,9 +191,11 @@ fn the_host_of_a_redirect_is_named() {
         message
     };
     for path in ["/token", "/api/machines"] {
+        let option = if path == "/token" { "`login_url`" } else { "`api_url`" };
         let message = of(path, "https://user:canary@Portal.example:8443/login?canary#canary");
         let words = "answered HTTP 302 (a redirect to `portal.example:8443`)";
         assert!(message.contains(words), "no `{words}` in: {message}");
+        assert!(message.contains(option), "no {option} in: {message}");
         // What is no whole URL names no host.
         let message = of(path, "login;canary=1");
         assert!(message.contains("answered HTTP 302 with"), "{message}");
